@@ -1,0 +1,10 @@
+//! faceood: a face recognition appliance that says first whether a picture can be trusted.
+
+pub mod capture;
+pub mod embed;
+pub mod face;
+pub mod geometry;
+pub mod pipeline;
+pub mod policy;
+pub mod problem;
+pub mod quality;

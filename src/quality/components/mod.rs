@@ -1,0 +1,111 @@
+//! The registry of measured properties. Each has a unit and a direction; none is a verdict.
+
+/// One measured property of a face. Names follow ISO/IEC 29794-5 where they mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// Fine detail; higher is sharper.
+    Sharpness,
+    /// Share of the face that is not too dark, 0…1.
+    UnderExposurePrevention,
+    /// Share of the face that is not clipped, 0…1.
+    OverExposurePrevention,
+    /// Mean luma of the face, 0…1.
+    LuminanceMean,
+    /// Variance of the face's luma, 0…0.25.
+    LuminanceVariance,
+    /// Entropy of the luma histogram, bits.
+    DynamicRange,
+    /// Likeness of the left and right half's lighting, 0…1.
+    IlluminationUniformity,
+    /// Freedom from block and ringing artefacts, higher is better.
+    CompressionArtifacts,
+    /// Standard deviation of sensor noise, 8-bit levels; higher is worse.
+    Noise,
+    /// How one-sided the loss of detail is, 0 (none) …1; higher is worse.
+    MotionBlur,
+    /// Direction of the motion, degrees 0…180 from the image's right, clockwise; meaningful with `MotionBlur`.
+    MotionDirection,
+    /// Strength of periodic patterns such as moiré; higher is worse.
+    RecapturePattern,
+    /// Distance between the eyes in original pixels.
+    InterEyeDistance,
+    /// Turn of the head, degrees.
+    HeadPoseYaw,
+    /// Nod of the head, degrees.
+    HeadPosePitch,
+    /// Tilt of the head, degrees.
+    HeadPoseRoll,
+    /// How much of the lower face is to be seen, 0…1.
+    MouthOcclusionPrevention,
+}
+
+impl Component {
+    /// Every component, in the order of columns and JSON.
+    pub const ALL: [Self; 17] = [
+        Self::Sharpness,
+        Self::UnderExposurePrevention,
+        Self::OverExposurePrevention,
+        Self::LuminanceMean,
+        Self::LuminanceVariance,
+        Self::DynamicRange,
+        Self::IlluminationUniformity,
+        Self::CompressionArtifacts,
+        Self::Noise,
+        Self::MotionBlur,
+        Self::MotionDirection,
+        Self::RecapturePattern,
+        Self::InterEyeDistance,
+        Self::HeadPoseYaw,
+        Self::HeadPosePitch,
+        Self::HeadPoseRoll,
+        Self::MouthOcclusionPrevention,
+    ];
+
+    /// Name in JSON, in the log's columns and in exports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sharpness => "sharpness",
+            Self::UnderExposurePrevention => "under_exposure_prevention",
+            Self::OverExposurePrevention => "over_exposure_prevention",
+            Self::LuminanceMean => "luminance_mean",
+            Self::LuminanceVariance => "luminance_variance",
+            Self::DynamicRange => "dynamic_range",
+            Self::IlluminationUniformity => "illumination_uniformity",
+            Self::CompressionArtifacts => "compression_artifacts",
+            Self::Noise => "noise",
+            Self::MotionBlur => "motion_blur",
+            Self::MotionDirection => "motion_direction",
+            Self::RecapturePattern => "recapture_pattern",
+            Self::InterEyeDistance => "inter_eye_distance",
+            Self::HeadPoseYaw => "head_pose_yaw",
+            Self::HeadPosePitch => "head_pose_pitch",
+            Self::HeadPoseRoll => "head_pose_roll",
+            Self::MouthOcclusionPrevention => "mouth_occlusion_prevention",
+        }
+    }
+}
+
+/// The measured value of each component, or none where it could not be assessed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Components([Option<f32>; Component::ALL.len()]);
+
+impl Components {
+    /// The value of `component`.
+    #[must_use]
+    pub fn get(&self, component: Component) -> Option<f32> {
+        self.0[component as usize]
+    }
+
+    /// Sets the value of `component`; a number that is not finite counts as "could not be assessed".
+    pub fn set(&mut self, component: Component, value: f32) {
+        self.0[component as usize] = value.is_finite().then_some(value);
+    }
+
+    /// Each component with its value, in the order of [`Component::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Component, Option<f32>)> + '_ {
+        Component::ALL
+            .into_iter()
+            .map(|component| (component, self.get(component)))
+    }
+}
