@@ -2,6 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::language::Language;
+use super::{CauseName, Component, Quality};
+use crate::geometry::BoundingBox;
+
+/// Pictures whose shorter side is under this many pixels get [`HintCode::ImageTooSmall`].
+pub const LEAST_IMAGE_SIDE_PX: u32 = 300;
+
+/// Eyes nearer to each other than this, in original pixels, get [`HintCode::MoveCloser`]: the recogniser's grid has them
+/// 35 px apart, so below that its input is enlarged and not reduced.
+pub const LEAST_INTER_EYE_DISTANCE_PX: f32 = 35.0;
+
+/// A cause with less weight than this is no reason to bother anybody.
+const LEAST_WEIGHT: f32 = 0.15;
+
 /// One piece of advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,7 +30,7 @@ pub enum HintCode {
     MoreLight,
     /// Too bright.
     LessLight,
-    /// Blurred by motion.
+    /// Blurred.
     HoldStill,
     /// Turned away.
     FaceCamera,
@@ -26,4 +40,278 @@ pub enum HintCode {
     SeveralFaces,
     /// A picture of a screen.
     AvoidScreen,
+}
+
+impl HintCode {
+    /// Every hint, in the order in which an answer lists them.
+    pub const ALL: [Self; 10] = [
+        Self::NoFace,
+        Self::ImageTooSmall,
+        Self::MoveCloser,
+        Self::MoreLight,
+        Self::LessLight,
+        Self::HoldStill,
+        Self::FaceCamera,
+        Self::UncoverFace,
+        Self::SeveralFaces,
+        Self::AvoidScreen,
+    ];
+
+    /// Name in JSON.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoFace => "no_face",
+            Self::ImageTooSmall => "image_too_small",
+            Self::MoveCloser => "move_closer",
+            Self::MoreLight => "more_light",
+            Self::LessLight => "less_light",
+            Self::HoldStill => "hold_still",
+            Self::FaceCamera => "face_camera",
+            Self::UncoverFace => "uncover_face",
+            Self::SeveralFaces => "several_faces",
+            Self::AvoidScreen => "avoid_screen",
+        }
+    }
+
+    /// What the person should do, as a complete sentence.
+    #[must_use]
+    pub const fn message(self, language: Language) -> &'static str {
+        let (english, chinese) = match self {
+            Self::NoFace => (
+                "No face was found: step in front of the camera and look into it.",
+                "未检测到人脸，请站到镜头前并正视镜头。",
+            ),
+            Self::ImageTooSmall => (
+                "The picture is too small: use one of at least 300 × 300 pixels.",
+                "图片尺寸过小，请使用至少 300 × 300 像素的图片。",
+            ),
+            Self::MoveCloser => (
+                "The face is too small in the picture: come closer to the camera.",
+                "画面中的人脸过小，请靠近镜头。",
+            ),
+            Self::MoreLight => (
+                "There is too little light: turn on a light or move to a brighter place.",
+                "光线不足，请开灯或移到更明亮的地方。",
+            ),
+            Self::LessLight => (
+                "There is too much light: turn away from the lamp or the sun, or dim the light.",
+                "光线过强，请避开灯光或阳光直射，或调暗光线。",
+            ),
+            Self::HoldStill => (
+                "The picture is blurred: hold still until it is taken.",
+                "画面模糊，请保持不动，直到拍摄完成。",
+            ),
+            Self::FaceCamera => (
+                "The face is turned away: look straight into the camera.",
+                "脸部偏转，请正对镜头。",
+            ),
+            Self::UncoverFace => (
+                "The face is covered: take off the mask, sunglasses or whatever hides it.",
+                "脸部被遮挡，请摘下口罩、墨镜或其他遮挡物。",
+            ),
+            Self::SeveralFaces => (
+                "There are several faces: only one person should be in the picture.",
+                "画面中有多张人脸，请确保只有一人入镜。",
+            ),
+            Self::AvoidScreen => (
+                "This looks like a picture of a screen: use the person or the original picture.",
+                "图片疑似翻拍自屏幕，请拍摄本人或使用原始图片。",
+            ),
+        };
+        match language {
+            Language::English => english,
+            Language::Chinese => chinese,
+        }
+    }
+}
+
+/// What hints are drawn from: one picture, seen as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Upright width of the picture in pixels.
+    pub width: u32,
+    /// Upright height of the picture in pixels.
+    pub height: u32,
+    /// Faces that were found, judged or not.
+    pub face_count: usize,
+    /// The largest face, where there is one.
+    pub largest: Option<(&'a BoundingBox, &'a Quality)>,
+}
+
+/// The advice that helps with this picture, each at most once, in the order of [`HintCode::ALL`].
+///
+/// Noise asks for more light, since that is where it comes from; compression asks for nothing, since the person in
+/// front of the camera cannot change it.
+#[must_use]
+pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
+    let mut found = Vec::new();
+    if scene.face_count == 0 {
+        found.push(HintCode::NoFace);
+    }
+    if scene.width.min(scene.height) < LEAST_IMAGE_SIDE_PX {
+        found.push(HintCode::ImageTooSmall);
+    }
+    if scene.face_count > 1 {
+        found.push(HintCode::SeveralFaces);
+    }
+    if let Some((bounding_box, quality)) = scene.largest {
+        // The distance between the eyes shrinks when the head turns; the box says whether the pixels are really few.
+        let eyes = quality
+            .components
+            .get(Component::InterEyeDistance)
+            .unwrap_or(f32::INFINITY);
+        if eyes < LEAST_INTER_EYE_DISTANCE_PX
+            && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX
+        {
+            found.push(HintCode::MoveCloser);
+        }
+        let outstanding = quality
+            .causes
+            .iter()
+            .filter(|cause| cause.weight >= LEAST_WEIGHT);
+        found.extend(outstanding.filter_map(|cause| advice(cause.name)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+const fn advice(cause: CauseName) -> Option<HintCode> {
+    match cause {
+        CauseName::Noise | CauseName::Underexposure => Some(HintCode::MoreLight),
+        CauseName::Overexposure => Some(HintCode::LessLight),
+        CauseName::Blur | CauseName::MotionBlur => Some(HintCode::HoldStill),
+        CauseName::LowResolution => Some(HintCode::MoveCloser),
+        CauseName::ScreenRecapture => Some(HintCode::AvoidScreen),
+        CauseName::Occlusion | CauseName::Mask => Some(HintCode::UncoverFace),
+        CauseName::Pose => Some(HintCode::FaceCamera),
+        CauseName::Compression | CauseName::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quality::{Cause, Components, Grade};
+
+    fn quality(causes: &[(CauseName, f32)], inter_eye_distance: f32) -> Quality {
+        let mut components = Components::default();
+        components.set(Component::InterEyeDistance, inter_eye_distance);
+        Quality {
+            score: 0.5,
+            interval: [0.4, 0.6],
+            pass_probability: 0.8,
+            grade: Grade::Fair,
+            components,
+            causes: causes
+                .iter()
+                .map(|&(name, weight)| Cause { name, weight })
+                .collect(),
+        }
+    }
+
+    fn hints_for(
+        side: u32,
+        face_count: usize,
+        face_px: f32,
+        causes: &[(CauseName, f32)],
+    ) -> Vec<HintCode> {
+        let bounding_box = BoundingBox::new(0.0, 0.0, face_px, face_px);
+        let quality = quality(causes, face_px * 0.42);
+        hints(&Scene {
+            width: side,
+            height: side + 100,
+            face_count,
+            largest: (face_count > 0).then_some((&bounding_box, &quality)),
+        })
+    }
+
+    #[test]
+    fn a_good_picture_gets_no_advice() {
+        assert_eq!(hints_for(600, 1, 200.0, &[]), []);
+    }
+
+    #[test]
+    fn the_picture_and_the_count_are_looked_at() {
+        assert_eq!(hints_for(300, 0, 0.0, &[]), [HintCode::NoFace]);
+        assert_eq!(
+            hints_for(299, 0, 0.0, &[]),
+            [HintCode::NoFace, HintCode::ImageTooSmall]
+        );
+        assert_eq!(hints_for(600, 2, 200.0, &[]), [HintCode::SeveralFaces]);
+        assert_eq!(hints_for(600, 1, 60.0, &[]), [HintCode::MoveCloser]);
+    }
+
+    #[test]
+    fn a_turned_head_is_not_told_to_come_closer() {
+        let bounding_box = BoundingBox::new(0.0, 0.0, 200.0, 240.0);
+        let quality = quality(&[(CauseName::Pose, 0.8)], 20.0);
+        let scene = Scene {
+            width: 800,
+            height: 800,
+            face_count: 1,
+            largest: Some((&bounding_box, &quality)),
+        };
+        assert_eq!(hints(&scene), [HintCode::FaceCamera]);
+    }
+
+    #[test]
+    fn every_cause_gives_its_advice_once() {
+        use CauseName as C;
+        use HintCode as H;
+        for (cause, expected) in [
+            (C::Noise, vec![H::MoreLight]),
+            (C::Underexposure, vec![H::MoreLight]),
+            (C::Overexposure, vec![H::LessLight]),
+            (C::Blur, vec![H::HoldStill]),
+            (C::MotionBlur, vec![H::HoldStill]),
+            (C::LowResolution, vec![H::MoveCloser]),
+            (C::ScreenRecapture, vec![H::AvoidScreen]),
+            (C::Occlusion, vec![H::UncoverFace]),
+            (C::Mask, vec![H::UncoverFace]),
+            (C::Pose, vec![H::FaceCamera]),
+            (C::Compression, vec![]),
+            (C::Unknown, vec![]),
+        ] {
+            assert_eq!(
+                hints_for(600, 1, 200.0, &[(cause, 0.5)]),
+                expected,
+                "{cause:?}"
+            );
+            assert_eq!(hints_for(600, 1, 200.0, &[(cause, 0.1)]), [], "{cause:?}");
+        }
+        assert_eq!(
+            hints_for(600, 1, 200.0, &[(C::Underexposure, 0.5), (C::Noise, 0.3)]),
+            [H::MoreLight]
+        );
+    }
+
+    #[test]
+    fn every_hint_is_a_sentence_in_both_languages() {
+        for hint in HintCode::ALL {
+            assert_eq!(
+                serde_json::to_value(hint).unwrap(),
+                serde_json::json!(hint.code())
+            );
+            let english = hint.message(Language::English);
+            assert!(english.is_ascii() || english.contains('×'), "{english}");
+            assert!(english.ends_with('.'), "{english}");
+            let chinese = hint.message(Language::Chinese);
+            assert!(chinese.ends_with('。'), "{chinese}");
+            assert!(
+                chinese
+                    .chars()
+                    .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+            );
+        }
+        let mut messages: Vec<_> = HintCode::ALL
+            .iter()
+            .flat_map(|hint| Language::ALL.map(|language| hint.message(language)))
+            .collect();
+        messages.sort_unstable();
+        messages.dedup();
+        assert_eq!(messages.len(), 2 * HintCode::ALL.len());
+        assert!(HintCode::ALL.is_sorted());
+    }
 }

@@ -3,25 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 pub mod components;
+mod grade;
 pub mod hints;
+mod language;
 
 pub use components::{Component, Components};
-
-/// Five words for the quality score, cut at .80 / .60 / .40 / .30.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grade {
-    /// Below .30.
-    Bad,
-    /// From .30.
-    Poor,
-    /// From .40.
-    Fair,
-    /// From .60.
-    Good,
-    /// From .80.
-    Excellent,
-}
+pub use grade::Grade;
+pub use language::Language;
 
 /// What can pull a score down, as the contract names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +39,43 @@ pub enum CauseName {
     Pose,
     /// Nothing that is measured explains it.
     Unknown,
+}
+
+impl CauseName {
+    /// Every cause, in the contract's order.
+    pub const ALL: [Self; 12] = [
+        Self::Noise,
+        Self::Blur,
+        Self::MotionBlur,
+        Self::LowResolution,
+        Self::Compression,
+        Self::Underexposure,
+        Self::Overexposure,
+        Self::ScreenRecapture,
+        Self::Occlusion,
+        Self::Mask,
+        Self::Pose,
+        Self::Unknown,
+    ];
+
+    /// Name in JSON, in the log and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Blur => "blur",
+            Self::MotionBlur => "motion_blur",
+            Self::LowResolution => "low_resolution",
+            Self::Compression => "compression",
+            Self::Underexposure => "underexposure",
+            Self::Overexposure => "overexposure",
+            Self::ScreenRecapture => "screen_recapture",
+            Self::Occlusion => "occlusion",
+            Self::Mask => "mask",
+            Self::Pose => "pose",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One reason of a low score.

@@ -1,4 +1,27 @@
-//! The registry of measured properties. Each has a unit and a direction; none is a verdict.
+//! The registry of measured properties, and [`measure`], which fills it. Each has a unit and a direction; none is a verdict.
+//!
+//! What depends on the sensor and the codec is measured at native resolution (noise, compression, recapture, detail),
+//! what depends on the scene on the recogniser's grid (light, occlusion).
+
+use crate::face::{AlignedFace, DetectedFace};
+
+mod exposure;
+mod plane;
+mod pose;
+mod resolution;
+
+use plane::Plane;
+
+/// Which way a component points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// More of it is better.
+    HigherIsBetter,
+    /// Less of it is better.
+    LowerIsBetter,
+    /// Neither end is good, or it is no quality at all.
+    Neither,
+}
 
 /// One measured property of a face. Names follow ISO/IEC 29794-5 where they mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +107,50 @@ impl Component {
             Self::MouthOcclusionPrevention => "mouth_occlusion_prevention",
         }
     }
+
+    /// What the value counts in; "share" is 0…1, "index" has no unit.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Sharpness | Self::CompressionArtifacts | Self::RecapturePattern => "index",
+            Self::UnderExposurePrevention
+            | Self::OverExposurePrevention
+            | Self::LuminanceMean
+            | Self::LuminanceVariance
+            | Self::IlluminationUniformity
+            | Self::MotionBlur
+            | Self::MouthOcclusionPrevention => "share",
+            Self::DynamicRange => "bit",
+            Self::Noise => "level",
+            Self::InterEyeDistance => "px",
+            Self::MotionDirection
+            | Self::HeadPoseYaw
+            | Self::HeadPosePitch
+            | Self::HeadPoseRoll => "deg",
+        }
+    }
+
+    /// Which way is better.
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        match self {
+            Self::Sharpness
+            | Self::UnderExposurePrevention
+            | Self::OverExposurePrevention
+            | Self::DynamicRange
+            | Self::IlluminationUniformity
+            | Self::CompressionArtifacts
+            | Self::InterEyeDistance
+            | Self::MouthOcclusionPrevention => Direction::HigherIsBetter,
+            Self::Noise | Self::MotionBlur | Self::RecapturePattern => Direction::LowerIsBetter,
+            Self::LuminanceMean
+            | Self::LuminanceVariance
+            | Self::MotionDirection
+            | Self::HeadPoseYaw
+            | Self::HeadPosePitch
+            | Self::HeadPoseRoll => Direction::Neither,
+        }
+    }
 }
 
 /// The measured value of each component, or none where it could not be assessed.
@@ -109,3 +176,23 @@ impl Components {
             .map(|component| (component, self.get(component)))
     }
 }
+
+/// Measures every component of a face. What cannot be assessed (no pixels, no landmarks) is left out; nothing panics,
+/// whatever the picture.
+#[must_use]
+pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
+    let _ = detected;
+    let mut components = Components::default();
+    let (width, height) = (
+        aligned.crop.width() as usize,
+        aligned.crop.height() as usize,
+    );
+    let crop = Plane::luma(&aligned.crop, 0, 0, width, height);
+    exposure::measure(&crop, &mut components);
+    resolution::measure(aligned, &mut components);
+    pose::measure(aligned, &mut components);
+    components
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Two faces and their similarity: same, review, different, or not to be believed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Verdict};
+
+/// The two cuts on *similarity* (raw cosine). Not to be mixed up with a policy's cuts, which are on the quality score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// At or above this similarity two trusted faces are one person.
+    pub same: f32,
+    /// Below this similarity two trusted faces are two people.
+    pub different: f32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            same: 0.45,
+            different: 0.35,
+        }
+    }
+}
+
+/// Thresholds that would make a verdict unreachable or meaningless.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "similarity thresholds are different = {different} and same = {same}: they must satisfy -1 <= different <= same <= 1"
+)]
+pub struct ThresholdsError {
+    /// The cut for `same` as given.
+    pub same: f32,
+    /// The cut for `different` as given.
+    pub different: f32,
+}
+
+impl Thresholds {
+    /// The thresholds, if they are in order and on the cosine's scale.
+    ///
+    /// # Errors
+    /// [`ThresholdsError`] with both values.
+    pub fn new(same: f32, different: f32) -> Result<Self, ThresholdsError> {
+        // Written so that a NaN fails too.
+        if -1.0 <= different && different <= same && same <= 1.0 {
+            Ok(Self { same, different })
+        } else {
+            Err(ThresholdsError { same, different })
+        }
+    }
+}
+
+/// The verdict on a pair, by the first rule that applies: `untrusted` where either side is rejected (a bad picture's
+/// similarity means nothing, however high), `different` below [`Thresholds::different`], `review` below
+/// [`Thresholds::same`] or where a person should look at either side, else `same`.
+///
+/// A similarity that is no number is never `same`: it counts as below both cuts.
+#[must_use]
+pub fn verdict(
+    similarity: f32,
+    thresholds: Thresholds,
+    probe: Action,
+    reference: Action,
+) -> Verdict {
+    let either = |action| probe == action || reference == action;
+    if either(Action::Reject) {
+        Verdict::Untrusted
+    } else if similarity >= thresholds.different {
+        if similarity < thresholds.same || either(Action::Review) {
+            Verdict::Review
+        } else {
+            Verdict::Same
+        }
+    } else {
+        Verdict::Different
+    }
+}
