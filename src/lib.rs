@@ -8,3 +8,5 @@ pub mod pipeline;
 pub mod policy;
 pub mod problem;
 pub mod quality;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,214 @@
+//! Every failure becomes an RFC 9457 body here, ours and actix's alike: one shape for all that goes wrong.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::ProblemCode;
+
+/// Media type of every error body.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What a caller should wait before another try where nothing better is known. The queue is short (seconds of work at
+/// most), so a second is long enough to matter and short enough for a door.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The sample being questioned.
+    Probe,
+    /// The sample it is compared with.
+    Reference,
+}
+
+impl Part {
+    /// Both sides, probe first.
+    pub const ALL: [Self; 2] = [Self::Probe, Self::Reference];
+
+    /// Name of the part in a multipart form and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// A failure on its way to the caller: what [`ProblemCode`] it is and what to say about this occurrence of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Which failure.
+    pub code: ProblemCode,
+    /// What was got, what was expected and what to do; safe to show.
+    pub detail: String,
+    /// The side of a comparison that is at fault.
+    pub part: Option<Part>,
+    /// Methods that the path does take, for the `Allow` header of a 405.
+    allow: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem of this code; `detail` is shown to the caller.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            part: None,
+            allow: None,
+        }
+    }
+
+    /// The request cannot be read.
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::MalformedRequest, detail)
+    }
+
+    /// A parameter is unknown or has a value that is not allowed.
+    #[must_use]
+    pub fn parameter(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::InvalidParameter, detail)
+    }
+
+    /// The method is not offered; `allow` lists those that are.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, path: &str, allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(
+                ProblemCode::MethodNotAllowed,
+                format!("{path} does not take {method}; use {allow}"),
+            )
+        }
+    }
+
+    /// The same problem, blamed on one side of a comparison.
+    #[must_use]
+    pub fn on(self, part: Part) -> Self {
+        Self {
+            part: Some(part),
+            ..self
+        }
+    }
+
+    /// The problem that stands for an error answer which actix made (unread body, bad path, …) and which has no body of ours.
+    #[must_use]
+    pub fn from_status(status: StatusCode, said: Option<String>) -> Self {
+        let code = match status.as_u16() {
+            401 => ProblemCode::Unauthenticated,
+            403 => ProblemCode::Forbidden,
+            404 => ProblemCode::NotFound,
+            405 => ProblemCode::MethodNotAllowed,
+            413 => ProblemCode::ImageTooLarge,
+            415 => ProblemCode::UnsupportedMediaType,
+            429 => ProblemCode::RateLimited,
+            503 => ProblemCode::NotReady,
+            400..=499 => ProblemCode::MalformedRequest,
+            _ => ProblemCode::Internal,
+        };
+        // What actix says of a client's mistake helps the client; what went wrong inside is for the log alone.
+        let detail = said
+            .filter(|text| status.is_client_error() && !text.is_empty())
+            .unwrap_or_else(|| format!("{}.", code.title()));
+        Self::new(code, detail)
+    }
+
+    /// The answer as it goes out.
+    #[must_use]
+    pub fn respond(&self, request_id: &str) -> HttpResponse {
+        let mut builder = HttpResponse::build(self.status_code());
+        builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
+        if self.code.is_retryable() {
+            builder.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
+        }
+        if let Some(allow) = self.allow {
+            builder.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
+        }
+        let body = ProblemBody {
+            r#type: format!("urn:faceood:problem:{}", self.code.code()),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: &self.detail,
+            request_id,
+            part: self.part,
+        };
+        match serde_json::to_string(&body) {
+            Ok(body) => builder.body(body),
+            Err(_) => builder.finish(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code.code(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Only the status: [`super::request_id::attend`] writes the body, since it alone knows the request id.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, title = "Problem")]
+pub struct ProblemBody<'a> {
+    /// `urn:faceood:problem:` and the code.
+    #[schema(example = "urn:faceood:problem:no_face")]
+    pub r#type: String,
+    /// A short summary, the same for every occurrence.
+    pub title: &'a str,
+    /// The HTTP status again.
+    pub status: u16,
+    /// What was got, what was expected, what to do.
+    pub detail: &'a str,
+    /// Under which the log has more.
+    pub request_id: &'a str,
+    /// The side of a comparison that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_status_that_http_knows_and_retryable_ones_say_when() {
+        for code in ProblemCode::ALL {
+            let response = Problem::new(code, "detail").respond("id");
+            assert_eq!(response.status().as_u16(), code.status());
+            assert_eq!(
+                response.headers().contains_key(header::RETRY_AFTER),
+                code.is_retryable(),
+                "{}",
+                code.code()
+            );
+        }
+    }
+
+    #[test]
+    fn what_failed_inside_is_not_told() {
+        let said = Some("thread panicked at /secret/path".to_owned());
+        let problem = Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR, said);
+        assert_eq!(problem.code, ProblemCode::Internal);
+        assert!(!problem.detail.contains("secret"));
+    }
+}

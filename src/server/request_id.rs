@@ -1,0 +1,208 @@
+//! What every request gets, whatever becomes of it: an id, a problem body where it failed, a metric, one line in the log.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
+use uuid::Uuid;
+
+use super::problem_response::Problem;
+use crate::telemetry::metrics;
+
+/// Carries the id in both directions.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is kept.
+const MAX_LENGTH: usize = 64;
+
+/// Whether `text` can stand for a request or a source: 1–64 of `[A-Za-z0-9._:-]`.
+#[must_use]
+pub fn is_plain_name(text: &str) -> bool {
+    (1..=MAX_LENGTH).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
+
+/// Names one request in answers, log lines and rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The caller's own id where it is fit to be kept, else a new one.
+    fn choose(headers: &HeaderMap) -> Self {
+        headers
+            .get(HEADER)
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| is_plain_name(text))
+            .map_or_else(
+                || Self(Uuid::now_v7().to_string()),
+                |text| Self(text.to_owned()),
+            )
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromRequest for RequestId {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let known = request.extensions().get::<Self>().cloned();
+        ready(Ok(known.unwrap_or_else(|| Self::choose(request.headers()))))
+    }
+}
+
+/// What a handler learned of its request, for the line in the log and for the row of a failure.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The caller's terminal or camera.
+    pub source: Option<String>,
+    /// The scenario asked for.
+    pub scenario: Option<String>,
+    /// The action or the verdict.
+    pub action: Option<&'static str>,
+    /// The quality score of the face that decided.
+    pub score: Option<f32>,
+    /// Whether this request's rows are in the log already.
+    pub is_recorded: bool,
+}
+
+impl Outcome {
+    /// Changes what is known of `request`.
+    pub fn note(request: &HttpRequest, change: impl FnOnce(&mut Self)) {
+        let mut extensions = request.extensions_mut();
+        if let Some(known) = extensions.get_mut::<Self>() {
+            change(known);
+        } else {
+            let mut outcome = Self::default();
+            change(&mut outcome);
+            extensions.insert(outcome);
+        }
+    }
+
+    /// What is known of `request` so far.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// The outermost middleware.
+///
+/// # Errors
+///
+/// Only what actix raises before a request has a response; no handler's failure ends up there.
+pub async fn attend<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = RequestId::choose(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let response = next.call(request).await?.map_into_boxed_body();
+
+    let problem = problem_of(&response);
+    let mut response = match &problem {
+        Some(problem) => response.into_response(problem.respond(id.as_str())),
+        None => response,
+    };
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    report(&response, problem.as_ref(), &id, started);
+    Ok(response)
+}
+
+/// The problem that `response` stands for, if it is an error.
+fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let error = response.response().error();
+    if let Some(problem) = error.and_then(Error::as_error::<Problem>) {
+        return Some(problem.clone());
+    }
+    Some(Problem::from_status(status, error.map(ToString::to_string)))
+}
+
+fn report(
+    response: &ServiceResponse<BoxBody>,
+    problem: Option<&Problem>,
+    id: &RequestId,
+    started: Instant,
+) {
+    let request = response.request();
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    let code = problem.map_or("ok", |problem| problem.code.code());
+    // The pattern, not the path: a scanner must not be able to make metrics without end.
+    let endpoint = request.match_pattern();
+    let endpoint = endpoint.as_deref().unwrap_or("other");
+    metrics::request(endpoint, status, code, elapsed);
+
+    let outcome = Outcome::of(request);
+    let ms = elapsed.as_secs_f64() * 1e3;
+    let (source, scenario) = (outcome.source.as_deref(), outcome.scenario.as_deref());
+    let (action, score) = (outcome.action, outcome.score);
+    let detail = problem.map(|problem| problem.detail.as_str());
+    if status >= 500 {
+        tracing::warn!(request_id = %id, endpoint, status, code, source, scenario, ms, detail, "request failed");
+    } else if endpoint.starts_with("/v1/") {
+        tracing::info!(request_id = %id, endpoint, status, code, source, scenario, action, score, ms, detail, "request");
+    } else {
+        tracing::debug!(request_id = %id, endpoint, status, code, ms, "request");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderMap;
+
+    fn chosen(own: &'static str) -> RequestId {
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER, HeaderValue::from_static(own));
+        RequestId::choose(&headers)
+    }
+
+    #[test]
+    fn plain_ids_are_kept() {
+        for own in ["a", "terminal-7:2026.11_x", "0"] {
+            assert_eq!(chosen(own).as_str(), own);
+        }
+        let longest: &'static str = Box::leak("x".repeat(64).into_boxed_str());
+        assert_eq!(chosen(longest).as_str(), longest);
+    }
+
+    #[test]
+    fn others_are_replaced_by_a_new_one() {
+        let too_long: &'static str = Box::leak("x".repeat(65).into_boxed_str());
+        for own in ["", "a b", "a\"b", "a/b", too_long] {
+            let id = chosen(own);
+            assert_ne!(id.as_str(), own);
+            assert_eq!(Uuid::parse_str(id.as_str()).unwrap().get_version_num(), 7);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A picture on its way in: multipart part, raw body or base64 in JSON → bytes. First stop of the data's way.
+//!
+//! Names of files, media types of parts and what a caller claims the picture to be are not looked at: the bytes say what
+//! they are. A path or an address is never opened.
+
+mod base64_text;
+mod multipart;
+mod sides;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+pub use self::base64_text::Text;
+use self::multipart::read_parts;
+pub use self::sides::{GivenEmbedding, Pair, PairBody, Side, SideBody};
+use super::body::{BodyLimits, GuardedBody, Lease, UploadMemory};
+use super::problem_response::Problem;
+use crate::problem::ProblemCode;
+
+/// Name of the picture in a form and in JSON.
+pub const IMAGE: &str = "image";
+
+/// What a form or a JSON object may add to the pictures in it: boundaries, headers, keys, an embedding as numbers.
+const ENVELOPE_BYTES: usize = 64 * 1024;
+
+/// One submitted picture, still encoded.
+#[derive(Debug)]
+pub struct Upload {
+    /// The picture as it came.
+    pub bytes: Bytes,
+    /// Keeps the memory accounted for until the picture has been dealt with.
+    _lease: Lease,
+}
+
+/// What uploads may cost.
+#[derive(Clone, Debug)]
+pub struct UploadLimits {
+    /// Most bytes of one picture.
+    pub image_bytes: usize,
+    /// Longest silence of a client while it sends.
+    pub idle: Duration,
+    /// Longest time that a body may take.
+    pub total: Duration,
+    /// The purse of all uploads.
+    pub memory: UploadMemory,
+}
+
+/// How pictures come in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrapping {
+    Multipart,
+    Json,
+    Raw,
+}
+
+/// A picture in JSON.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ImageRequest, title = "ImageRequest")]
+pub struct ImageBody<'a> {
+    /// The picture as base64; a prefix such as `data:image/jpeg;base64,` is fine. Never a path or an address.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "/9j/4AAQSkZJRgABAQ…")]
+    image: Text<'a>,
+}
+
+impl Upload {
+    /// Reads the one picture of `request`.
+    ///
+    /// # Errors
+    ///
+    /// `malformed_request`, `unsupported_media_type`, `image_too_large` or `overloaded`, saying what was got instead.
+    async fn read(
+        request: &HttpRequest,
+        payload: Payload,
+        limits: &UploadLimits,
+    ) -> Result<Self, Problem> {
+        let wrapping = wrapping_of(request)?;
+        let body = guard(request, payload, limits, wrapping, 1)?;
+        let upload = match wrapping {
+            Wrapping::Raw => {
+                let (bytes, lease) = collect(request, body).await?;
+                Self {
+                    bytes,
+                    _lease: lease,
+                }
+            }
+            Wrapping::Json => {
+                let (text, lease) = collect(request, body).await?;
+                let body: ImageBody<'_> = parse_json(&text)?;
+                Self {
+                    bytes: body.image.decode(IMAGE, limits.image_bytes)?,
+                    _lease: lease,
+                }
+            }
+            Wrapping::Multipart => {
+                let account = body.account();
+                let [bytes] =
+                    read_parts(request.headers(), body, [IMAGE], limits.image_bytes).await?;
+                Self {
+                    bytes,
+                    _lease: account.lease(),
+                }
+            }
+        };
+        if upload.bytes.is_empty() {
+            return Err(Problem::malformed(
+                "the body is empty; a picture is expected",
+            ));
+        }
+        Ok(upload)
+    }
+}
+
+impl FromRequest for Upload {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let limits = limits_of(&request)?;
+            Self::read(&request, payload, &limits).await
+        })
+    }
+}
+
+fn limits_of(request: &HttpRequest) -> Result<UploadLimits, Problem> {
+    request
+        .app_data::<web::Data<UploadLimits>>()
+        .map(|limits| UploadLimits::clone(limits))
+        .ok_or_else(|| Problem::new(ProblemCode::Internal, "no limits are set up for uploads"))
+}
+
+/// Which of the ways of sending a picture `request` takes, by its headers.
+fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
+    const WAYS: &str = "send multipart/form-data, or the picture itself with Content-Type image/jpeg (or another \
+                        image/*), or application/json with base64";
+    if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(Problem::new(
+            ProblemCode::UnsupportedMediaType,
+            "the body has a Content-Encoding; send it as it is (pictures do not get smaller by it)",
+        ));
+    }
+    let Some(value) = request.headers().get(CONTENT_TYPE) else {
+        return Err(Problem::malformed(format!(
+            "there is no Content-Type header; {WAYS}"
+        )));
+    };
+    let value = value.to_str().unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    match essence.split_once('/') {
+        Some(("multipart", "form-data")) => Ok(Wrapping::Multipart),
+        Some(("application", "json")) => Ok(Wrapping::Json),
+        Some(("application", kind)) if kind.ends_with("+json") => Ok(Wrapping::Json),
+        Some(("image", _) | ("application", "octet-stream")) => Ok(Wrapping::Raw),
+        Some(("application", "x-www-form-urlencoded")) => Err(Problem::new(
+            ProblemCode::UnsupportedMediaType,
+            format!(
+                "Content-Type is {essence} (with curl: use -F image=@photo.jpg, or add -H 'Content-Type: image/jpeg' \
+                 to --data-binary); {WAYS}"
+            ),
+        )),
+        _ => Err(Problem::new(
+            ProblemCode::UnsupportedMediaType,
+            format!(
+                "Content-Type is {}; {WAYS}",
+                super::parameters::quoted(&essence)
+            ),
+        )),
+    }
+}
+
+/// The body of `request` under the bounds that its wrapping and the number of `pictures` in it call for.
+fn guard(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: &UploadLimits,
+    wrapping: Wrapping,
+    pictures: usize,
+) -> Result<GuardedBody<Payload>, Problem> {
+    let bytes = match wrapping {
+        Wrapping::Raw => limits.image_bytes,
+        Wrapping::Multipart => limits.image_bytes * pictures + ENVELOPE_BYTES,
+        // base64 makes four characters of three bytes, and may be broken into lines.
+        Wrapping::Json => limits.image_bytes * pictures / 2 * 3 + ENVELOPE_BYTES,
+    };
+    if let Some(size) = declared_length(request)
+        && size > bytes
+    {
+        let per_picture = if pictures > 1 { " each" } else { "" };
+        return Err(Problem::new(
+            ProblemCode::ImageTooLarge,
+            format!(
+                "the body has {size} bytes; a picture may have {}{per_picture}",
+                limits.image_bytes
+            ),
+        ));
+    }
+    let limits_of_body = BodyLimits {
+        bytes,
+        idle: limits.idle,
+        total: limits.total,
+    };
+    Ok(GuardedBody::new(payload, limits_of_body, &limits.memory))
+}
+
+async fn collect(
+    request: &HttpRequest,
+    body: GuardedBody<Payload>,
+) -> Result<(Bytes, Lease), Problem> {
+    body.collect(declared_length(request))
+        .await
+        .map_err(|fault| fault.problem())
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    let value = request.headers().get(CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Parses a JSON body; the message names key, line and column, and never repeats what a caller sent at length.
+fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
+    const LONGEST: usize = 160;
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::malformed("the body is empty; JSON is expected"));
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        let said = error.to_string();
+        let mut shown: String = said.chars().take(LONGEST).collect();
+        if shown.len() < said.len() {
+            shown.push_str(&format!(
+                "… at line {} column {}",
+                error.line(),
+                error.column()
+            ));
+        }
+        Problem::malformed(format!("the JSON body cannot be used: {shown}"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

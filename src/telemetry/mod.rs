@@ -1,0 +1,3 @@
+//! What the process tells of itself: metrics.
+
+pub mod metrics;
