@@ -119,7 +119,7 @@ impl Parameters {
     /// `invalid_parameter` for what is no number or lies outside.
     pub fn number<T>(&self, name: &str, least: T, most: T) -> Result<Option<T>, Problem>
     where
-        T: FromStr + PartialOrd + std::fmt::Display,
+        T: FromStr + PartialOrd + std::fmt::Display + Copy,
     {
         let Some(value) = self.text(name) else {
             return Ok(None);
