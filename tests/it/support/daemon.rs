@@ -1,0 +1,273 @@
+//! A daemon of one's own: the real binary, on a free port, with its state in a temporary folder.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{Client, admin, models, wait_for};
+
+/// A running daemon. Dropped, it is stopped; if the test is failing by then, its log is printed.
+pub(crate) struct Daemon {
+    child: Child,
+    address: SocketAddr,
+    home: Home,
+}
+
+/// The folder that a daemon lives in: `config.toml`, `data/` and `output`. It outlives the daemon, so that a test can start another
+/// one in it.
+pub(crate) struct Home {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl Home {
+    /// A fresh home with an empty configuration: everything at its default.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::write(folder.path().join("config.toml"), "").expect("the configuration is written");
+        Self {
+            folder,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// The configuration file's text.
+    pub(crate) fn config(self, toml: &str) -> Self {
+        self.write_config(toml);
+        self
+    }
+
+    /// Writes the configuration file anew, for a reload.
+    pub(crate) fn write_config(&self, toml: &str) {
+        fs::write(self.config_file(), toml).expect("the configuration is written");
+    }
+
+    /// A variable of the daemon's environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One more argument on the daemon's command line.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Where the configuration stands.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    /// `DATA_DIR`.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The log's database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data_dir().join("faceood.db")
+    }
+
+    /// What the daemon wrote to stdout and stderr since it was last started.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(self.output_file()).unwrap_or_default()
+    }
+
+    fn output_file(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// The daemon's command line in this home, not yet started: for tests of `--check`, `--print-config` and of starts that fail.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = admin::clean(env!("CARGO_BIN_EXE_faceoodd"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(self.config_file())
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .arg("--models-dir")
+            .arg(models())
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(self) -> Daemon {
+        let daemon = self.start_unready();
+        let client = daemon.client();
+        let mut daemon = daemon;
+        wait_for("the daemon's /readyz", || {
+            daemon.expect_alive();
+            client
+                .try_get("/readyz")
+                .filter(|answer| answer.status == 200)
+        });
+        daemon
+    }
+
+    /// Starts the daemon and waits only until it listens.
+    #[track_caller]
+    pub(crate) fn start_unready(self) -> Daemon {
+        let address_file = self.data_dir().join("address");
+        // The file of an earlier daemon would send us to a port that is no longer ours.
+        let _ = fs::remove_file(&address_file);
+        let output = fs::File::create(self.output_file()).expect("the output file is made");
+        let child = self
+            .command()
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output)
+            .spawn()
+            .expect("faceoodd starts");
+        let mut daemon = Daemon {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            home: self,
+        };
+        daemon.address = wait_for("the daemon's address file", || {
+            daemon.expect_alive();
+            fs::read_to_string(&address_file).ok()?.trim().parse().ok()
+        });
+        daemon
+    }
+}
+
+impl Daemon {
+    /// A ready daemon with everything at its default.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        Home::new().start()
+    }
+
+    /// A ready daemon with this configuration.
+    #[track_caller]
+    pub(crate) fn with_config(toml: &str) -> Self {
+        Home::new().config(toml).start()
+    }
+
+    /// A client that talks to it.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its folder.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// `DATA_DIR`.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.data_dir()
+    }
+
+    /// The log's database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.home.database()
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.home.output()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory that it holds, in bytes, as the kernel counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(
+            Path::new("/proc")
+                .join(self.pid().to_string())
+                .join("status"),
+        )
+        .expect("the process is there");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("VmRSS is there");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number of kB")
+            * 1024
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the daemon takes a signal");
+    }
+
+    /// SIGTERM, and the exit status. The home stays, for another start.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> (ExitStatus, Home) {
+        self.signal(Signal::TERM);
+        let status = self.wait_exit();
+        (status, self.into_home())
+    }
+
+    /// SIGKILL: what `kill -9` or the kernel out of memory does. The home stays, for another start.
+    pub(crate) fn kill(mut self) -> Home {
+        self.child.kill().expect("the daemon can be killed");
+        self.child.wait().expect("the daemon can be waited for");
+        self.into_home()
+    }
+
+    /// Waits until the process has ended.
+    #[track_caller]
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_for("the daemon's end", || {
+            child.try_wait().expect("the daemon can be waited for")
+        })
+    }
+
+    fn into_home(mut self) -> Home {
+        std::mem::replace(&mut self.home, Home::new())
+    }
+
+    #[track_caller]
+    fn expect_alive(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("the daemon can be waited for") {
+            panic!("faceoodd ended before it was ready: {status}");
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "--- output of faceoodd ---\n{}--- end of output ---",
+                self.home.output()
+            );
+            let _ = self.child.kill();
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            let begin = std::time::Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < super::DEADLINE {
+                std::thread::park_timeout(std::time::Duration::from_millis(10));
+            }
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
