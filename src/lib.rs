@@ -8,5 +8,6 @@ pub mod pipeline;
 pub mod policy;
 pub mod problem;
 pub mod quality;
+pub mod runtime;
 pub mod server;
 pub mod telemetry;

@@ -1,0 +1,277 @@
+//! ONNX Runtime: find and load the library, choose where models run, open sessions. Knows no faces.
+//!
+//! One process loads one ONNX Runtime, and the provider decides which: the CPU library, the one that carries CUDA, or the
+//! one that carries OpenVINO. [`Runtime::load`] makes that choice once and says why; a provider that was asked for by name
+//! and cannot be had is an error, never a silent fall-back.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use serde::{Deserialize, Serialize};
+
+mod hardware;
+mod library;
+mod session;
+
+pub use hardware::{cpu_has_bf16, has_nvidia_driver};
+pub use library::{Library, LibraryKind};
+pub use session::{Placement, Session, Tensor, TensorShape};
+
+/// What the operator asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderChoice {
+    /// CUDA where there is a GPU, else OpenVINO where the CPU has bf16 and the library is there, else CPU.
+    #[default]
+    Auto,
+    /// CUDA or refuse to start.
+    Cuda,
+    /// OpenVINO on the CPU or refuse to start.
+    Openvino,
+    /// ONNX Runtime's own CPU kernels.
+    Cpu,
+}
+
+/// Where the embedder really runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// An NVIDIA GPU.
+    Cuda,
+    /// OpenVINO on the CPU, in bf16 where the CPU has it.
+    Openvino,
+    /// ONNX Runtime's own CPU kernels, f32.
+    Cpu,
+}
+
+impl Provider {
+    /// Name in settings, answers, metrics and the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::Openvino => "openvino",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl std::fmt::Display for Provider {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Which library and which provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the embedder runs.
+    pub provider: ProviderChoice,
+    /// ONNX Runtime's shared library; searched for where not given (see [`Library::find`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
+    /// Which GPU, as the driver counts them.
+    pub cuda_device: i32,
+    /// Most bytes that ONNX Runtime's CUDA arena may take (weights and activations; the CUDA context comes on top).
+    pub cuda_memory_limit_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // 300 MB of arena and about 250 MB of context stay within the design's 555 MB on an RTX 3090.
+        Self {
+            provider: ProviderChoice::Auto,
+            library: None,
+            cuda_device: 0,
+            cuda_memory_limit_bytes: 300_000_000,
+        }
+    }
+}
+
+/// Why ONNX Runtime, or a model in it, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// No library of the wanted kind in any of the places.
+    #[error("no ONNX Runtime library for provider {provider} found in {}; run ./scripts/setup{}, or set runtime.library", places(.searched), setup_flag(*.provider))]
+    LibraryNotFound {
+        /// Which kind was looked for.
+        provider: Provider,
+        /// Where.
+        searched: Vec<PathBuf>,
+    },
+    /// The file is there and cannot be loaded.
+    #[error("ONNX Runtime library {} cannot be loaded: {reason}", .path.display())]
+    LibraryUnusable {
+        /// The file.
+        path: PathBuf,
+        /// The loader's words.
+        reason: String,
+    },
+    /// This process loaded another library before.
+    #[error("this process already runs the ONNX Runtime library {}; {} needs a process of its own", .loaded.display(), .wanted.display())]
+    AnotherLibraryLoaded {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The library asked for.
+        wanted: PathBuf,
+    },
+    /// A provider was asked for by name and something that it needs is missing.
+    #[error("provider {provider} was asked for and cannot be had: {missing}")]
+    ProviderUnavailable {
+        /// Which provider.
+        provider: Provider,
+        /// Driver, library, cuDNN or CPU feature; and the way out.
+        missing: String,
+    },
+    /// ONNX Runtime refuses the model.
+    #[error("model {model} cannot be opened on provider {provider}: {reason}")]
+    ModelRefused {
+        /// Name of the model.
+        model: String,
+        /// Where it should have run.
+        provider: Provider,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
+    /// A run failed.
+    #[error("model {model} failed: {reason}")]
+    RunFailed {
+        /// Name of the model.
+        model: String,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
+    /// A tensor's values do not fill its shape.
+    #[error("model {model} was given {values} values for shape {shape:?}")]
+    ShapeMismatch {
+        /// Name of the model.
+        model: String,
+        /// The shape.
+        shape: Vec<usize>,
+        /// The number of values.
+        values: usize,
+    },
+}
+
+fn places(searched: &[PathBuf]) -> String {
+    searched
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+const fn setup_flag(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Cuda => " --gpu",
+        Provider::Openvino => " --openvino",
+        Provider::Cpu => "",
+    }
+}
+
+/// A loaded ONNX Runtime and the provider on which accelerated models run. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    environment: Environment,
+    library: Arc<Library>,
+    provider: Provider,
+    reason: Arc<str>,
+    settings: Arc<Settings>,
+}
+
+/// The one environment of this process: ONNX Runtime allows no second, even after the first is gone.
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+impl Runtime {
+    /// Chooses the provider, finds its library and loads it.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] with what is missing and the way out, where the library is not to be found or loaded, or where a
+    /// provider that was asked for by name cannot be had.
+    pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
+        let choice = hardware::choose(settings)?;
+        let environment = environment_of(&choice.library)?;
+        Ok(Self {
+            environment,
+            library: Arc::new(choice.library),
+            provider: choice.provider,
+            reason: choice.reason.into(),
+            settings: Arc::new(settings.clone()),
+        })
+    }
+
+    /// Where accelerated models run.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Why that provider was chosen, in a sentence for operators.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The library in use.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The library's own description of its version and build.
+    #[must_use]
+    pub fn build_info(&self) -> &'static str {
+        ort::info()
+    }
+
+    /// Opens the ONNX model in `model_bytes`, called `name` in messages, with one thread of its own.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ModelRefused`] where the bytes are no model, or the provider cannot run it.
+    pub fn open(
+        &self,
+        name: &str,
+        model_bytes: &[u8],
+        placement: Placement,
+    ) -> Result<Session, RuntimeError> {
+        let provider = match placement {
+            Placement::Host => Provider::Cpu,
+            Placement::Accelerated => self.provider,
+        };
+        Session::open(
+            &self.environment,
+            name,
+            model_bytes,
+            provider,
+            &self.settings,
+        )
+    }
+}
+
+fn environment_of(library: &Library) -> Result<Environment, RuntimeError> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((path, environment)) = loaded.as_ref() {
+        if *path == library.path {
+            return Ok(environment.clone());
+        }
+        return Err(RuntimeError::AnotherLibraryLoaded {
+            loaded: path.clone(),
+            wanted: library.path.clone(),
+        });
+    }
+    let unusable = |reason: String| RuntimeError::LibraryUnusable {
+        path: library.path.clone(),
+        reason,
+    };
+    let environment = ort::init_from(&library.path)
+        .map_err(|error| unusable(error.to_string()))?
+        .with_name("faceood")
+        .with_telemetry(false)
+        .with_logger(Arc::new(session::log_line))
+        .build()
+        .map_err(|error| unusable(error.to_string()))?;
+    *loaded = Some((library.path.clone(), environment.clone()));
+    Ok(environment)
+}

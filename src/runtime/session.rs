@@ -1,0 +1,224 @@
+//! A model that is open and ready to run, on one thread.
+
+use ort::environment::Environment;
+use ort::ep::{
+    self, ArbitrarilyConfigurableExecutionProvider, ArenaExtendStrategy, ExecutionProviderDispatch,
+};
+use ort::logging::LogLevel;
+use ort::session::Session as OrtSession;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{TensorRef, ValueType};
+
+use super::{Provider, RuntimeError, Settings};
+
+/// Where a model should run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// On the CPU's own kernels: small models of varying shape, for which an accelerator would compile anew for each shape.
+    Host,
+    /// On the runtime's provider: the embedder.
+    Accelerated,
+}
+
+/// Name of an input or output with its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorShape {
+    /// The tensor's name in the graph.
+    pub name: String,
+    /// Its dimensions, outermost first; `None` where one is free.
+    pub dimensions: Vec<Option<usize>>,
+}
+
+/// Numbers with a shape, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// As many numbers as the dimensions multiply to.
+    pub values: Vec<f32>,
+}
+
+/// A model that is open. Runs block and need `&mut`: one session belongs to one worker thread.
+pub struct Session {
+    name: String,
+    provider: Provider,
+    inner: OrtSession,
+    inputs: Vec<TensorShape>,
+    outputs: Vec<TensorShape>,
+}
+
+impl Session {
+    pub(super) fn open(
+        environment: &Environment,
+        name: &str,
+        model_bytes: &[u8],
+        provider: Provider,
+        settings: &Settings,
+    ) -> Result<Self, RuntimeError> {
+        let inner = build(environment, model_bytes, provider, settings).map_err(|error| {
+            RuntimeError::ModelRefused {
+                model: name.to_owned(),
+                provider,
+                reason: error.to_string(),
+            }
+        })?;
+        let inputs = inner
+            .inputs()
+            .iter()
+            .map(|outlet| shape_of(outlet.name(), outlet.dtype()))
+            .collect();
+        let outputs = inner
+            .outputs()
+            .iter()
+            .map(|outlet| shape_of(outlet.name(), outlet.dtype()))
+            .collect();
+        Ok(Self {
+            name: name.to_owned(),
+            provider,
+            inner,
+            inputs,
+            outputs,
+        })
+    }
+
+    /// Name of the model, as given when it was opened.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn inputs(&self) -> &[TensorShape] {
+        &self.inputs
+    }
+
+    /// What it gives.
+    #[must_use]
+    pub fn outputs(&self) -> &[TensorShape] {
+        &self.outputs
+    }
+
+    /// Runs the model on its only input, `values` in row-major order; gives every output with its name, in the graph's order.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ShapeMismatch`] where `shape` and `values` disagree, [`RuntimeError::RunFailed`] where the run fails or
+    /// an output is not f32.
+    pub fn run(
+        &mut self,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(RuntimeError::ShapeMismatch {
+                model: self.name.clone(),
+                shape: shape.to_vec(),
+                values: values.len(),
+            });
+        }
+        let failed = |error: ort::Error| RuntimeError::RunFailed {
+            model: self.name.clone(),
+            reason: error.to_string(),
+        };
+        let input = TensorRef::from_array_view((shape, values)).map_err(failed)?;
+        let outputs = self.inner.run(ort::inputs![input]).map_err(failed)?;
+        outputs
+            .iter()
+            .map(|(name, value)| {
+                let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+                let shape = shape
+                    .iter()
+                    .map(|&dimension| usize::try_from(dimension).unwrap_or(0))
+                    .collect();
+                Ok((
+                    name.to_owned(),
+                    Tensor {
+                        shape,
+                        values: values.to_vec(),
+                    },
+                ))
+            })
+            .collect()
+    }
+}
+
+fn build(
+    environment: &Environment,
+    model_bytes: &[u8],
+    provider: Provider,
+    settings: &Settings,
+) -> ort::Result<OrtSession> {
+    let mut builder = OrtSession::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // One thread a session, one session a worker: more cost 40–50 % of throughput and double p99 (docs/performance.md).
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        // The detector sees many shapes: a remembered memory plan for each would only grow.
+        .with_memory_pattern(false)?
+        .with_log_level(LogLevel::Warning)?;
+    if let Some(accelerator) = accelerator(provider, settings) {
+        // A provider that fails softly leaves the model on the CPU and says nothing: make it an error.
+        builder = builder.with_execution_providers([accelerator.error_on_failure()])?;
+    }
+    builder.commit_from_memory(model_bytes)
+}
+
+fn accelerator(provider: Provider, settings: &Settings) -> Option<ExecutionProviderDispatch> {
+    match provider {
+        Provider::Cpu => None,
+        Provider::Cuda => Some(
+            ep::CUDA::default()
+                .with_device_id(settings.cuda_device)
+                .with_memory_limit(settings.cuda_memory_limit_bytes)
+                // Doubling the arena at each step overshoots; the shapes are fixed, so ask for what is needed.
+                .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+                .with_conv_max_workspace(false)
+                .build(),
+        ),
+        Provider::Openvino => {
+            // With pinning left on, worker threads share one core (measured on two cores: 169 → 82 faces a second).
+            let precision = if super::cpu_has_bf16() { "bf16" } else { "f32" };
+            let config = serde_json::json!({"CPU": {
+                "INFERENCE_NUM_THREADS": "1",
+                "NUM_STREAMS": "1",
+                "INFERENCE_PRECISION_HINT": precision,
+                "ENABLE_CPU_PINNING": "NO",
+            }});
+            Some(
+                ep::OpenVINO::default()
+                    .with_device_type("CPU")
+                    .with_arbitrary_config("load_config", config)
+                    .build(),
+            )
+        }
+    }
+}
+
+fn shape_of(name: &str, kind: &ValueType) -> TensorShape {
+    let dimensions = match kind {
+        ValueType::Tensor { shape, .. } => shape
+            .iter()
+            .map(|&dimension| usize::try_from(dimension).ok())
+            .collect(),
+        _ => Vec::new(),
+    };
+    TensorShape {
+        name: name.to_owned(),
+        dimensions,
+    }
+}
+
+/// ONNX Runtime's own log lines, into ours; its "info" is chatter and goes to trace.
+pub(super) fn log_line(level: LogLevel, _category: &str, id: &str, _location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose | LogLevel::Info => tracing::trace!(target: "onnxruntime", id, message),
+        LogLevel::Warning => tracing::debug!(target: "onnxruntime", id, message),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "onnxruntime", id, message),
+    }
+}
