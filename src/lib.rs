@@ -1,6 +1,7 @@
 //! faceood: a face recognition appliance that says first whether a picture can be trusted.
 
 pub mod capture;
+pub mod config;
 pub mod embed;
 pub mod face;
 pub mod geometry;

@@ -1,0 +1,115 @@
+//! What values settings may have, in one table: a range for every number, words for every text whose form matters.
+
+use std::fmt;
+
+use toml::Value;
+
+use super::check::number;
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Expectation {
+    /// A number from the first to the second, both allowed; the words say of what.
+    Range(f64, f64, &'static str),
+    /// What the owner of the setting checks itself, in words.
+    Words(&'static str),
+}
+
+/// Dotted keys, `*` standing for any scenario's name.
+const TABLE: &[(&str, Expectation)] = &[
+    (
+        "listen",
+        Expectation::Words(
+            "ADDRESS:PORT in numbers, such as 127.0.0.1:7860, 0.0.0.0:7860 or [::1]:7860 (port 0 takes any free one)",
+        ),
+    ),
+    ("capture.max_bytes", Expectation::Range(1e3, 1e9, "bytes")),
+    ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
+    (
+        "policies.*.accept",
+        Expectation::Range(0.0, 1.0, "quality score"),
+    ),
+    (
+        "policies.*.review",
+        Expectation::Range(0.0, 1.0, "quality score"),
+    ),
+    (
+        "policies.*.min_face_px",
+        Expectation::Range(0.0, 1e4, "pixels"),
+    ),
+    (
+        "telemetry.keep_days",
+        Expectation::Range(1.0, 3650.0, "days"),
+    ),
+    (
+        "telemetry.level",
+        Expectation::Words(
+            "error, warn, info, debug or trace, for single modules after a comma: \"info,faceood::pipeline=debug\"",
+        ),
+    ),
+];
+
+/// What is expected at `key`, if the table says.
+pub(super) fn of(key: &[String]) -> Option<&'static Expectation> {
+    let matches = |pattern: &str| {
+        let parts: Vec<&str> = pattern.split('.').collect();
+        parts.len() == key.len() && parts.iter().zip(key).all(|(p, k)| *p == "*" || p == k)
+    };
+    TABLE
+        .iter()
+        .find(|(pattern, _)| matches(pattern))
+        .map(|(_, expectation)| expectation)
+}
+
+impl Expectation {
+    /// Whether `value` is in the range; always true for what is only words.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::Range(least, most, _) => {
+                number(value).is_some_and(|number| (*least..=*most).contains(&number))
+            }
+            Self::Words(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(least, most, unit) => write!(f, "{least} to {most} ({unit})"),
+            Self::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layers::{defaults, leaves};
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_range_and_its_default_lies_in_it() {
+        for (key, value) in leaves(&defaults()) {
+            if number(&value).is_none() {
+                continue;
+            }
+            let range = of(&key).filter(|found| matches!(found, Expectation::Range(..)));
+            let range = range.unwrap_or_else(|| panic!("{} has no range", key.join(".")));
+            assert!(range.holds(&value), "{} = {value}: {range}", key.join("."));
+        }
+    }
+
+    #[test]
+    fn every_row_belongs_to_a_setting() {
+        let keys: Vec<Vec<String>> = leaves(&defaults())
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        for (pattern, expectation) in TABLE {
+            assert!(
+                keys.iter().any(|key| of(key) == Some(expectation)),
+                "{pattern} names no setting"
+            );
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The layers of settings: each becomes a list of entries (key, value, where it stands); later entries win.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use super::error::Problem;
+use super::flags::Overrides;
+use super::{Config, DEFAULT_FILE, check, layout};
+
+/// Start of the names of all variables that are settings.
+const PREFIX: &str = "FACEOOD_";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The place of the installed program.
+    Installed,
+    /// A variable that systemd sets from the unit.
+    Systemd(&'static str),
+    /// The config file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A `FACEOOD_` variable.
+    Environment(String),
+    /// The command line.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Installed => f.write_str("installed layout"),
+            Self::Systemd(variable) => write!(f, "systemd, {variable}"),
+            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// One value of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Path of the setting.
+    pub key: Vec<String>,
+    /// Its value, not yet checked.
+    pub value: Value,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+impl Entry {
+    /// A folder under a key of the top level.
+    pub(super) fn path(key: &str, path: &Path, origin: Origin) -> Self {
+        Self {
+            key: vec![key.to_owned()],
+            value: Value::String(path.to_string_lossy().into_owned()),
+            origin,
+        }
+    }
+}
+
+/// All that settings are read from; a value, so that tests need no process of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file given by `--config`; without one [`DEFAULT_FILE`], if it exists.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The flags.
+    pub flags: Overrides,
+    /// Where the running program lies.
+    pub executable: Option<PathBuf>,
+    /// The folder it was started in.
+    pub working_dir: PathBuf,
+}
+
+impl Sources {
+    /// What this process was given.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, flags: Overrides) -> Self {
+        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        Self {
+            file,
+            environment: std::env::vars_os()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
+            flags,
+            executable: std::env::current_exe().ok(),
+            working_dir: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+}
+
+/// The built-in layer, complete: it also says which keys exist and of what type each is.
+#[must_use]
+pub fn defaults() -> Table {
+    let mut table = Table::try_from(Config::default()).unwrap_or_default();
+    shorten_floats(&mut table);
+    table
+}
+
+/// The file to read, if any.
+pub(super) fn file_path(sources: &Sources) -> Option<PathBuf> {
+    let default = Path::new(DEFAULT_FILE);
+    let found = || default.exists().then(|| default.to_owned());
+    sources.file.clone().or_else(found)
+}
+
+pub(super) fn layout_entries(sources: &Sources) -> Vec<Entry> {
+    layout::entries(sources)
+}
+
+/// The entries of a config file; what cannot be read, parsed or is unknown goes to `problems`.
+pub(super) fn file_entries(
+    path: &Path,
+    defaults: &Table,
+    problems: &mut Vec<Problem>,
+) -> Vec<Entry> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(source) => {
+            let path = path.to_owned();
+            problems.push(Problem::Unreadable { path, source });
+            return Vec::new();
+        }
+    };
+    let parsed = DeTable::parse(&text).and_then(|spans| Ok((spans, toml::from_str(&text)?)));
+    let (spans, table): (Spanned<DeTable<'_>>, Table) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let at = error.span().map_or(0, |span| span.start);
+            let (line, column) = position(&text, at);
+            problems.push(Problem::Syntax {
+                path: path.to_owned(),
+                line,
+                column,
+                message: error.message().to_owned(),
+            });
+            return Vec::new();
+        }
+    };
+    let mut walk = FileWalk {
+        path,
+        text: &text,
+        defaults,
+        entries: Vec::new(),
+        problems,
+    };
+    walk.table(&mut Vec::new(), spans.get_ref(), &table);
+    walk.entries
+}
+
+/// Steps through the file's values and, beside them, their places.
+struct FileWalk<'a> {
+    path: &'a Path,
+    text: &'a str,
+    defaults: &'a Table,
+    entries: Vec<Entry>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl FileWalk<'_> {
+    fn table(&mut self, at: &mut Vec<String>, spans: &DeTable<'_>, table: &Table) {
+        let mut in_order: Vec<_> = spans.iter().collect();
+        in_order.sort_by_key(|(name, _)| name.span().start);
+        for (name, place) in in_order {
+            let Some(value) = table.get(name.get_ref().as_ref()) else {
+                continue;
+            };
+            at.push(name.get_ref().to_string());
+            let (line, _) = position(self.text, name.span().start);
+            let origin = Origin::File {
+                path: self.path.to_owned(),
+                line,
+            };
+            let known = check::known(self.defaults, at);
+            match (place.get_ref(), value, &known) {
+                (_, _, None) => self.problems.push(Problem::UnknownKey {
+                    key: at.join("."),
+                    origin,
+                    nearest: check::nearest(self.defaults, at),
+                }),
+                (DeValue::Table(spans), Value::Table(table), Some(Value::Table(_))) => {
+                    self.table(at, spans, table);
+                }
+                _ => self.entries.push(Entry {
+                    key: at.clone(),
+                    value: value.clone(),
+                    origin,
+                }),
+            }
+            at.pop();
+        }
+    }
+}
+
+/// The entries of the `FACEOOD_` variables; unknown ones go to `problems`.
+pub(super) fn environment_entries(
+    sources: &Sources,
+    defaults: &Table,
+    problems: &mut Vec<Problem>,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (variable, text) in &sources.environment {
+        let Some(name) = variable.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let key: Vec<String> = name.split("__").map(str::to_lowercase).collect();
+        let Some(known) = check::known(defaults, &key) else {
+            problems.push(Problem::UnknownVariable {
+                variable: variable.clone(),
+                nearest: check::nearest(defaults, &key).map(|key| variable_name(&key)),
+            });
+            continue;
+        };
+        entries.push(Entry {
+            key,
+            value: value_like(&known, text),
+            origin: Origin::Environment(variable.clone()),
+        });
+    }
+    entries
+}
+
+/// The variable that sets the dotted `key`.
+#[must_use]
+pub fn variable_name(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
+}
+
+/// The entries of the flags.
+pub(super) fn flag_entries(flags: &Overrides) -> Vec<Entry> {
+    let table = Table::try_from(flags).unwrap_or_default();
+    leaves(&table)
+        .into_iter()
+        .map(|(key, value)| {
+            let flag = format!("--{}", key.join("-").replace('_', "-"));
+            let origin = Origin::Flag(flag);
+            Entry { key, value, origin }
+        })
+        .collect()
+}
+
+/// Reads a variable's text as what its setting is: `12` is a number where a number is wanted and text where text is.
+/// What does not fit stays text and fails the check with the right words.
+fn value_like(known: &Value, text: &str) -> Value {
+    let trimmed = text.trim();
+    let read = match known {
+        Value::String(_) | Value::Datetime(_) | Value::Table(_) => None,
+        Value::Integer(_) => trimmed.replace('_', "").parse().ok().map(Value::Integer),
+        Value::Float(_) => trimmed.parse().ok().map(Value::Float),
+        Value::Boolean(_) => trimmed.parse().ok().map(Value::Boolean),
+        Value::Array(_) => Some(list(trimmed)),
+    };
+    read.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// A list in a variable: TOML's own form, or texts between commas.
+fn list(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("list = {text}"));
+    match parsed.ok().and_then(|mut table| table.remove("list")) {
+        Some(Value::Array(list)) => Value::Array(list),
+        _ => Value::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| Value::String(item.to_owned()))
+                .collect(),
+        ),
+    }
+}
+
+/// Puts `value` at `key`, making the tables on the way.
+pub(super) fn set(table: &mut Table, key: &[String], value: Value) {
+    let Some((first, rest)) = key.split_first() else {
+        return;
+    };
+    if rest.is_empty() {
+        table.insert(first.clone(), value);
+        return;
+    }
+    let inner = table
+        .entry(first.clone())
+        .or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(inner) = inner {
+        set(inner, rest, value);
+    }
+}
+
+/// All values of `table` that are no tables themselves, with their paths.
+pub(super) fn leaves(table: &Table) -> Vec<(Vec<String>, Value)> {
+    let mut found = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => {
+                for (mut key, value) in leaves(inner) {
+                    key.insert(0, name.clone());
+                    found.push((key, value));
+                }
+            }
+            leaf => found.push((vec![name.clone()], leaf.clone())),
+        }
+    }
+    found
+}
+
+/// Line and column of the byte `at`, both counted from 1.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+/// `f32` settings come out of serde as 0.6000000238418579; write what the programmer wrote.
+fn shorten_floats(table: &mut Table) {
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => shorten_floats(inner),
+            Value::Float(float) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "whether it fits is what is asked"
+                )]
+                let short = *float as f32;
+                if f64::from(short).to_bits() == float.to_bits() {
+                    *float = short.to_string().parse().unwrap_or(*float);
+                }
+            }
+            _ => {}
+        }
+    }
+}

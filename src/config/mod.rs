@@ -1,0 +1,231 @@
+//! All settings of both programs: one [`Config`] made of every module's own `Settings`.
+//!
+//! Layers, lowest first: built-in defaults ← what systemd or an installed layout says of folders ← the file
+//! (`--config` or [`DEFAULT_FILE`]) ← `FACEOOD_*` variables ← flags. Each layer is checked by itself, so that a mistake is
+//! reported with the place it stands in ([`check`]); then the tables are merged and deserialized once, so that no field is
+//! copied by hand and no key can be dead. `example.toml` beside this file is the commented default that ships.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+use crate::{capture, telemetry};
+
+pub mod check;
+pub mod error;
+pub mod expectations;
+pub mod flags;
+pub mod layers;
+pub mod layout;
+
+pub use error::{ConfigError, Problem};
+pub use flags::Overrides;
+pub use layers::{Origin, Sources};
+
+/// Read where no `--config` is given, if it exists.
+pub const DEFAULT_FILE: &str = "/etc/faceood/config.toml";
+
+/// The commented default that ships; every key stands in it with its true default.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// The database's file name in the data folder.
+pub const DATABASE_FILE: &str = "faceood.db";
+
+/// Every setting, as typed by the operator and as the modules use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the daemon listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Folder of the database, the text logs and the `address` file.
+    pub data_dir: PathBuf,
+    /// Folder of the model packs.
+    pub models_dir: PathBuf,
+    /// Which pack in `models_dir` is used.
+    pub pack: String,
+    /// Limits of a single upload.
+    pub capture: capture::Settings,
+    /// Scenarios by name: the built-in ones, changed or added to.
+    pub policies: BTreeMap<String, Policy>,
+    /// The text log.
+    pub telemetry: telemetry::Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7860)),
+            data_dir: PathBuf::from("./data"),
+            models_dir: PathBuf::from("./models"),
+            pack: "default".to_owned(),
+            capture: capture::Settings::default(),
+            policies: built_in_policies(),
+            telemetry: telemetry::Settings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The folder of the pack that is used.
+    #[must_use]
+    pub fn pack_dir(&self) -> PathBuf {
+        self.models_dir.join(&self.pack)
+    }
+
+    /// The database of the log.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join(DATABASE_FILE)
+    }
+
+    /// The file that holds the address while the daemon is ready.
+    #[must_use]
+    pub fn address_file(&self) -> PathBuf {
+        self.data_dir.join("address")
+    }
+
+    /// The folder of the text log files: `telemetry.directory`, in the data folder unless absolute.
+    #[must_use]
+    pub fn text_log_dir(&self) -> PathBuf {
+        self.data_dir.join(&self.telemetry.directory)
+    }
+}
+
+/// A [`Config`] and where each of its values came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
+    /// Dotted key → value and origin, in the order of the keys.
+    values: BTreeMap<String, (toml::Value, Origin)>,
+}
+
+impl Loaded {
+    /// Where the value of the dotted `key` came from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Dotted keys whose values differ from `other`'s.
+    #[must_use]
+    pub fn changed_keys(&self, other: &Self) -> Vec<String> {
+        let keys = self.values.keys().chain(other.values.keys());
+        let value = |loaded: &Self, key: &String| loaded.values.get(key).map(|(v, _)| v.clone());
+        let mut changed: Vec<String> = keys
+            .filter(|key| value(self, key) != value(other, key))
+            .cloned()
+            .collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+}
+
+/// What `--print-config` shows: each value and where it came from. Without the comments it is a valid config file.
+impl fmt::Display for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<(String, &Origin)> = self
+            .values
+            .iter()
+            .map(|(key, (value, origin))| (format!("{key} = {value}"), origin))
+            .collect();
+        let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
+        for (line, origin) in lines {
+            writeln!(f, "{line:width$}  # {origin}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads, checks and merges all layers.
+///
+/// # Errors
+/// Every problem that was found, each with the key, the place it stands in, and what was expected.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let defaults = layers::defaults();
+    let mut problems = Vec::new();
+    let mut entries = layers::layout_entries(sources);
+    let file = match layers::file_path(sources) {
+        Some(path) => {
+            entries.extend(layers::file_entries(&path, &defaults, &mut problems));
+            Some(path)
+        }
+        None => None,
+    };
+    entries.extend(layers::environment_entries(
+        sources,
+        &defaults,
+        &mut problems,
+    ));
+    entries.extend(layers::flag_entries(&sources.flags));
+    entries.retain(|entry| match check::entry(entry, &defaults) {
+        Ok(()) => true,
+        Err(problem) => {
+            problems.push(problem);
+            false
+        }
+    });
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+
+    let mut table = defaults;
+    let mut origins = BTreeMap::new();
+    for entry in entries {
+        layers::set(&mut table, &entry.key, entry.value);
+        origins.insert(entry.key.join("."), entry.origin);
+    }
+    let problems = check::whole(&table, &origins);
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+    let values = layers::leaves(&table)
+        .into_iter()
+        .map(|(key, value)| {
+            let key = key.join(".");
+            let origin = origins.remove(&key).unwrap_or(Origin::Default);
+            (key, (value, origin))
+        })
+        .collect();
+    let config: Config = table.try_into().map_err(|error: toml::de::Error| {
+        ConfigError::one(Problem::Merged {
+            message: error.message().to_owned(),
+        })
+    })?;
+    Ok(Loaded {
+        config,
+        file,
+        values,
+    })
+}
+
+/// Whether `dir` holds model packs, judged by the default pack's manifest.
+#[must_use]
+pub fn holds_packs(dir: &Path) -> bool {
+    dir.join("default").join("manifest.toml").is_file()
+}
+
+fn built_in_policies() -> BTreeMap<String, Policy> {
+    let policy = |accept, review, min_face_px| Policy {
+        accept,
+        review,
+        min_face_px,
+        single_face: false,
+    };
+    BTreeMap::from([
+        ("access".to_owned(), policy(0.60, 0.40, 48)),
+        ("search".to_owned(), policy(0.45, 0.35, 0)),
+        ("alarm".to_owned(), policy(0.60, 0.35, 0)),
+        ("enroll".to_owned(), policy(0.70, 0.60, 112)),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

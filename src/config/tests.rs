@@ -1,0 +1,362 @@
+use std::fs;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use super::layers::{defaults, leaves, set, variable_name};
+use super::*;
+
+/// Settings in a folder of their own, with nothing from this machine.
+struct Desk {
+    dir: TempDir,
+    sources: Sources,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let sources = Sources {
+            working_dir: dir.path().to_owned(),
+            file: Some(dir.path().join("config.toml")),
+            ..Sources::default()
+        };
+        fs::write(dir.path().join("config.toml"), "").unwrap();
+        Self { dir, sources }
+    }
+
+    fn file(self, text: &str) -> Self {
+        fs::write(self.dir.path().join("config.toml"), text).unwrap();
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.insert(name.into(), value.into());
+        self
+    }
+
+    fn load(&self) -> Loaded {
+        load(&self.sources).unwrap()
+    }
+
+    fn refusal(&self) -> String {
+        load(&self.sources).unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn without_any_layer_the_defaults_hold() {
+    let loaded = Desk::new().load();
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.origin("listen"), Some(&Origin::Default));
+}
+
+#[test]
+fn a_later_layer_wins_and_its_origin_is_known() {
+    let mut desk = Desk::new().file("listen = \"127.0.0.1:1\"\n[telemetry]\nlevel = \"warn\"\n");
+    assert_eq!(desk.load().config.listen.port(), 1);
+    desk = desk.env("FACEOOD_LISTEN", "127.0.0.1:2");
+    assert_eq!(desk.load().config.listen.port(), 2);
+    desk.sources.flags.listen = Some("127.0.0.1:3".into());
+    let loaded = desk.load();
+    assert_eq!(loaded.config.listen.port(), 3);
+    assert_eq!(
+        loaded.origin("listen"),
+        Some(&Origin::Flag("--listen".into()))
+    );
+    assert_eq!(loaded.config.telemetry.level, "warn");
+    assert!(matches!(
+        loaded.origin("telemetry.level"),
+        Some(Origin::File { line: 3, .. })
+    ));
+}
+
+#[test]
+fn unknown_keys_are_named_with_file_line_and_nearest() {
+    let text = "# a comment\n[telemetry]\nkeep_day = 3\n\n[polices.access]\naccept = 0.5\n";
+    let refusal = Desk::new().file(text).refusal();
+    let lines: Vec<&str> = refusal.lines().collect();
+    assert_eq!(lines.len(), 2, "{refusal}");
+    assert!(lines[0].contains("`telemetry.keep_day`") && lines[0].contains("config.toml, line 3"));
+    assert!(
+        lines[0].contains("did you mean `telemetry.keep_days`?"),
+        "{refusal}"
+    );
+    assert!(
+        lines[1].contains("`polices`") && lines[1].contains("line 5"),
+        "{refusal}"
+    );
+    assert!(lines[1].contains("did you mean `policies`?"), "{refusal}");
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
+    let refusal = Desk::new().file("max_pixels = 5000000\n").refusal();
+    assert!(
+        refusal.contains("did you mean `capture.max_pixels`?"),
+        "{refusal}"
+    );
+    let refusal = Desk::new().file("[policies.door]\nacept = 0.5\n").refusal();
+    assert!(
+        refusal.contains("did you mean `policies.door.accept`?"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn unknown_variables_are_named() {
+    let refusal = Desk::new().env("FACEOOD_LISTN", "x").refusal();
+    assert!(refusal.contains("FACEOOD_LISTN"), "{refusal}");
+    assert!(
+        refusal.contains("did you mean `FACEOOD_LISTEN`?"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn values_of_the_wrong_type_name_key_and_layer() {
+    let refusal = Desk::new()
+        .file("[capture]\nmax_bytes = \"many\"\n")
+        .refusal();
+    assert!(
+        refusal.contains("`capture.max_bytes` is \"many\"") && refusal.contains("line 2"),
+        "{refusal}"
+    );
+    let refusal = Desk::new()
+        .env("FACEOOD_TELEMETRY__KEEP_DAYS", "soon")
+        .refusal();
+    assert!(
+        refusal.contains(
+            "`telemetry.keep_days` is \"soon\" (environment FACEOOD_TELEMETRY__KEEP_DAYS)"
+        ),
+        "{refusal}"
+    );
+    let refusal = Desk::new().file("capture = 3\n").refusal();
+    assert!(refusal.contains("expected a section"), "{refusal}");
+}
+
+#[test]
+fn values_out_of_range_say_what_is_expected() {
+    let refusal = Desk::new().file("[telemetry]\nkeep_days = 0\n").refusal();
+    assert!(refusal.contains("expected 1 to 3650 (days)"), "{refusal}");
+    let refusal = Desk::new()
+        .file("[telemetry]\nformat = \"xml\"\n")
+        .refusal();
+    assert!(
+        refusal.contains("\"xml\"") && refusal.contains("`journald`"),
+        "{refusal}"
+    );
+    let refusal = Desk::new().file("listen = \"localhost:80\"\n").refusal();
+    assert!(refusal.contains("expected ADDRESS:PORT"), "{refusal}");
+}
+
+#[test]
+fn broken_toml_names_line_and_column() {
+    let refusal = Desk::new()
+        .file("pack = \"default\"\nlisten = = 3\n")
+        .refusal();
+    assert!(
+        refusal.contains("config.toml, line 2, column 10"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_file_that_is_asked_for_must_exist() {
+    let mut desk = Desk::new();
+    desk.sources.file = Some(desk.dir.path().join("missing.toml"));
+    assert!(desk.refusal().contains("missing.toml"));
+}
+
+#[test]
+fn policies_are_changed_and_added_to() {
+    let text =
+        "[policies.access]\naccept = 0.8\n[policies.night-shift]\naccept = 1\nreview = 0.5\n";
+    let config = Desk::new().file(text).load().config;
+    assert_eq!(config.policies["access"].accept, 0.8);
+    assert_eq!(config.policies["access"].min_face_px, 48);
+    assert_eq!(config.policies["night-shift"].accept, 1.0);
+    assert_eq!(config.policies.len(), 5);
+}
+
+#[test]
+fn impossible_policies_are_refused() {
+    let refusal = Desk::new()
+        .file("[policies.access]\nreview = 0.9\n")
+        .refusal();
+    assert!(
+        refusal.contains("`policies.access.review` is 0.9"),
+        "{refusal}"
+    );
+    assert!(
+        refusal.contains("line 2") && refusal.contains("accept cut, 0.6"),
+        "{refusal}"
+    );
+    let refusal = Desk::new()
+        .file("[policies.door]\naccept = 0.9\n")
+        .refusal();
+    assert!(
+        refusal.contains("`policies.door.review` is missing"),
+        "{refusal}"
+    );
+    let refusal = Desk::new()
+        .file("[policies.\"Front Door\"]\naccept = 0.9\nreview = 0.1\n")
+        .refusal();
+    assert!(refusal.contains("scenario's name"), "{refusal}");
+}
+
+#[test]
+fn systemd_and_an_installation_move_the_folders() {
+    let mut desk = Desk::new();
+    let prefix = desk.dir.path().join("opt");
+    let models = prefix.join("share/faceood/models");
+    fs::create_dir_all(models.join("default")).unwrap();
+    fs::write(models.join("default/manifest.toml"), "").unwrap();
+    desk.sources.executable = Some(prefix.join("bin/faceoodd"));
+    let config = desk.load().config;
+    assert_eq!(config.models_dir, models);
+    assert_eq!(config.data_dir, PathBuf::from("/var/lib/faceood"));
+
+    desk = desk.env("STATE_DIRECTORY", "/srv/state:/srv/other");
+    desk = desk.env("LOGS_DIRECTORY", "/srv/logs");
+    let loaded = desk.load();
+    assert_eq!(loaded.config.data_dir, PathBuf::from("/srv/state"));
+    assert_eq!(loaded.config.text_log_dir(), PathBuf::from("/srv/logs"));
+    assert_eq!(
+        loaded.origin("data_dir"),
+        Some(&Origin::Systemd("STATE_DIRECTORY"))
+    );
+
+    let checkout = desk.dir.path().join("models/default");
+    fs::create_dir_all(&checkout).unwrap();
+    fs::write(checkout.join("manifest.toml"), "").unwrap();
+    assert_eq!(desk.load().config.models_dir, PathBuf::from("./models"));
+}
+
+/// The example with its switched-off lines switched on.
+fn example_switched_on() -> String {
+    let is_setting = |line: &str| {
+        let name = line.split(" = ").next().unwrap_or_default();
+        line.contains(" = ") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => rest,
+            _ => line,
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_example_holds_every_key_with_its_true_default() {
+    let shown: Table = toml::from_str(&example_switched_on()).unwrap();
+    let (shown, real) = (leaves(&shown), leaves(&defaults()));
+    for (key, value) in &real {
+        let found = shown.iter().find(|(name, _)| name == key);
+        let (_, found) = found.unwrap_or_else(|| panic!("{} is not in it", key.join(".")));
+        assert_eq!(found, value, "{}", key.join("."));
+    }
+    assert_eq!(shown.len(), real.len());
+    assert_eq!(Desk::new().file(EXAMPLE).load().config, Config::default());
+}
+
+#[test]
+fn every_setting_has_a_value_by_default() {
+    fn nulls(path: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Null => found.push(path.to_owned()),
+            serde_json::Value::Object(map) => {
+                for (key, value) in map {
+                    nulls(&format!("{path}.{key}"), value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    nulls(
+        "",
+        &serde_json::to_value(Config::default()).unwrap(),
+        &mut found,
+    );
+    assert!(
+        found.is_empty(),
+        "an absent value cannot be shown in the example: {found:?}"
+    );
+}
+
+/// Another allowed value for each setting.
+fn another(key: &[String], value: &Value) -> Value {
+    let key = key.join(".");
+    match value {
+        Value::Boolean(flag) => Value::Boolean(!flag),
+        Value::Integer(number) => Value::Integer(number + 1),
+        Value::Float(number) if key.ends_with(".review") => Value::Float(number - 0.125),
+        Value::Float(number) => Value::Float(number + 0.125),
+        Value::Array(_) => Value::Array(vec!["x".into()]),
+        Value::String(_) => match key.as_str() {
+            "listen" => "127.0.0.1:9".into(),
+            "telemetry.format" | "telemetry.files" => "human".into(),
+            "telemetry.level" => "debug".into(),
+            _ => "other".into(),
+        },
+        other => panic!("{key} is {other}: say here what else it may be"),
+    }
+}
+
+#[test]
+fn every_key_is_settable_by_file_and_by_environment() {
+    for (key, value) in leaves(&defaults()) {
+        let dotted = key.join(".");
+        let other = another(&key, &value);
+        let mut file = Table::new();
+        set(&mut file, &key, other.clone());
+        let loaded = Desk::new().file(&file.to_string()).load();
+        assert_eq!(loaded.values[&dotted].0, other, "{dotted} by file");
+        assert_ne!(loaded.config, Config::default(), "{dotted} by file");
+
+        let text = match &other {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let by_env = Desk::new().env(&variable_name(&dotted), &text).load();
+        assert_eq!(by_env.config, loaded.config, "{dotted} by environment");
+    }
+}
+
+#[test]
+fn what_is_printed_is_a_config_with_the_same_values() {
+    let loaded = Desk::new().file("[capture]\nmax_bytes = 12345\n").load();
+    let printed = loaded.to_string();
+    assert!(
+        printed
+            .lines()
+            .any(|line| line.starts_with("capture.max_bytes = 12345 ")
+                && line.ends_with("config.toml, line 2")),
+        "{printed}"
+    );
+    assert_eq!(Desk::new().file(&printed).load().config, loaded.config);
+}
+
+proptest! {
+    #[test]
+    fn the_last_layer_that_speaks_wins(days in prop::collection::vec(prop::option::of(1_i64..3650), 2)) {
+        let mut desk = Desk::new();
+        if let Some(days) = days[0] {
+            desk = desk.file(&format!("telemetry.keep_days = {days}"));
+        }
+        if let Some(days) = days[1] {
+            desk = desk.env("FACEOOD_TELEMETRY__KEEP_DAYS", &days.to_string());
+        }
+        let expected = days[1].or(days[0]).unwrap_or(14);
+        prop_assert_eq!(i64::from(desk.load().config.telemetry.keep_days), expected);
+    }
+
+    #[test]
+    fn any_file_gives_settings_or_an_error(text in "\\PC{0,200}") {
+        let desk = Desk::new().file(&text);
+        let _ = load(&desk.sources);
+    }
+}

@@ -1,0 +1,371 @@
+//! The text log: `tracing` to standard error (human, JSON, or the journal) and to daily files that are compressed and kept
+//! for some days.
+//!
+//! Lossy by decision: lines are handed to a writer thread through a bounded buffer, and when that is full (a stalled disk)
+//! lines are dropped rather than requests delayed. The number dropped is logged. What must not be lost, the record of each
+//! inference, is in the database. No line ever holds pixels, embeddings or file names.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::log_files::Housekeeper;
+
+/// Start of the names of the log files: `faceoodd.2026-11-24.log`.
+pub(super) const FILE_PREFIX: &str = "faceoodd";
+
+/// End of the names of the log files, before compression.
+pub(super) const FILE_SUFFIX: &str = "log";
+
+/// Settings of the text log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Least severity, with exceptions for modules after commas.
+    pub level: String,
+    /// What goes to standard error, or to the journal.
+    pub format: Format,
+    /// What goes to files.
+    pub files: FileFormat,
+    /// Folder of the files, relative to the data folder.
+    pub directory: PathBuf,
+    /// Days that files are kept.
+    pub keep_days: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: Format::Auto,
+            files: FileFormat::Json,
+            directory: PathBuf::from("logs"),
+            keep_days: 14,
+        }
+    }
+}
+
+/// Form of the lines on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The journal where systemd connected standard error to it, otherwise human.
+    Auto,
+    /// For eyes; coloured on a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+    /// The journal, with fields.
+    Journald,
+}
+
+/// Form of the lines in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    /// One JSON object a line.
+    Json,
+    /// For eyes.
+    Human,
+    /// No files.
+    Off,
+}
+
+/// Why there is no text log.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The level cannot be read.
+    #[error(
+        "telemetry.level is {level:?}: {source}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
+    )]
+    Level {
+        /// As given.
+        level: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The journal was asked for and does not answer.
+    #[error(
+        "telemetry.format is \"journald\" and the journal cannot be reached: {source}; set it to \"auto\""
+    )]
+    Journal {
+        /// Why.
+        source: io::Error,
+    },
+    /// Something else installed a log before.
+    #[error("a text log is already running in this process")]
+    AlreadyRunning,
+}
+
+/// Keeps the text log running; dropping it writes out what is buffered. Hold it in `main` until all else has ended.
+#[must_use = "the log stops when this is dropped"]
+#[derive(Debug, Default)]
+pub struct Guard {
+    // Dropped in this order: the housekeeper still logs, the workers write out last.
+    housekeeper: Option<Housekeeper>,
+    workers: Vec<WorkerGuard>,
+    /// Where the files are, if there are any.
+    directory: Option<PathBuf>,
+}
+
+impl Guard {
+    /// The folder of the files, if files are written.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+}
+
+/// Starts the daemon's text log for the whole process; `directory` is where files go if they are on.
+///
+/// A folder that cannot be written is no reason to stay down: it is warned of, and lines go to standard error only.
+///
+/// # Errors
+/// If the level cannot be read, the journal is asked for and absent, or a log is already running.
+pub fn start(settings: &Settings, directory: &Path) -> Result<Guard, LoggingError> {
+    let mut guard = Guard::default();
+    let mut layers = vec![console_layer(settings.format, &mut guard)?];
+    let mut failure = None;
+    if settings.files != FileFormat::Off {
+        match file_writer(directory) {
+            Ok((writer, worker)) => {
+                guard.housekeeper = Some(Housekeeper::start(
+                    directory.to_owned(),
+                    settings.keep_days,
+                    writer.error_counter(),
+                ));
+                guard.workers.push(worker);
+                guard.directory = Some(directory.to_owned());
+                layers.push(match settings.files {
+                    FileFormat::Human => human(writer, false),
+                    _ => json(writer),
+                });
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    let filter = filter(&settings.level)?;
+    let subscriber = Registry::default().with(layers).with(filter);
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|_| LoggingError::AlreadyRunning)?;
+    if let Some(error) = failure {
+        tracing::warn!(
+            directory = %directory.display(), %error,
+            "no log files: the folder cannot be written; make it writable or set telemetry.files = \"off\""
+        );
+    }
+    Ok(guard)
+}
+
+/// Starts a short-lived command's log: human lines of at least `level` on standard error, nothing in files.
+///
+/// # Errors
+/// If the level cannot be read or a log is already running.
+pub fn start_for_command(level: &str) -> Result<(), LoggingError> {
+    let layer = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    let subscriber = Registry::default().with(layer).with(filter(level)?);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::AlreadyRunning)
+}
+
+/// Checks `telemetry.level` without starting anything.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn check_level(level: &str) -> Result<(), LoggingError> {
+    filter(level).map(drop)
+}
+
+/// RFC 3339 in UTC, to the millisecond, as everywhere else.
+#[derive(Clone, Copy)]
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let now = chrono::Utc::now();
+        write!(writer, "{}", now.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    }
+}
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
+    let builder = EnvFilter::builder();
+    builder.parse(level).map_err(|source| LoggingError::Level {
+        level: level.to_owned(),
+        source,
+    })
+}
+
+fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, LoggingError> {
+    let wants_journal = match format {
+        Format::Journald => true,
+        Format::Auto => is_journal(),
+        Format::Human | Format::Json => false,
+    };
+    if wants_journal {
+        match tracing_journald::layer() {
+            Ok(layer) => return Ok(layer.with_field_prefix(None).boxed()),
+            Err(source) if format == Format::Journald => {
+                return Err(LoggingError::Journal { source });
+            }
+            Err(_) => {}
+        }
+    }
+    let (writer, worker) = worker(io::stderr());
+    guard.workers.push(worker);
+    Ok(match format {
+        Format::Json => json(writer),
+        _ => human(writer, io::stderr().is_terminal()),
+    })
+}
+
+/// Whether systemd connected standard error to the journal: it says which device and inode that would be.
+fn is_journal() -> bool {
+    let Some(named) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stderr = rustix::fs::fstat(io::stderr());
+    stderr.is_ok_and(|stat| named.to_string_lossy() == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+fn file_writer(directory: &Path) -> io::Result<(NonBlocking, WorkerGuard)> {
+    std::fs::create_dir_all(directory)?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix(FILE_PREFIX)
+        .filename_suffix(FILE_SUFFIX)
+        .build(directory)
+        .map_err(io::Error::other)?;
+    Ok(worker(appender))
+}
+
+fn worker<W: io::Write + Send + 'static>(writer: W) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .lossy(true)
+        .thread_name("text-log")
+        .finish(writer)
+}
+
+fn human<W>(writer: W, ansi: bool) -> BoxedLayer
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .with_timer(Clock)
+        .with_ansi(ansi)
+        .with_writer(writer)
+        .boxed()
+}
+
+fn json<W>(writer: W) -> BoxedLayer
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_timer(Clock)
+        .with_writer(writer)
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(layer: impl Fn(Memory) -> BoxedLayer, level: &str, say: impl Fn()) -> String {
+        let memory = Memory::default();
+        let subscriber = Registry::default()
+            .with(layer(memory.clone()))
+            .with(filter(level).unwrap());
+        tracing::subscriber::with_default(subscriber, say);
+        let bytes = memory.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn in_memory(memory: Memory) -> BoxedLayer {
+        json(move || memory.clone())
+    }
+
+    #[test]
+    fn an_event_is_one_json_object_without_what_is_absent() {
+        let text = written(in_memory, "info", || {
+            let code: Option<&str> = None;
+            tracing::info!(
+                request_id = "r-1",
+                status = 200,
+                score = 0.83,
+                code,
+                "request"
+            );
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["request_id"], "r-1");
+        assert_eq!(line["message"], "request");
+        assert_eq!(line["score"], 0.83);
+        assert_eq!(line["level"], "INFO");
+        assert!(line.get("code").is_none(), "{text}");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(
+            chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_level_filters_and_a_wrong_one_is_named() {
+        let text = written(in_memory, "info,noise=off", || {
+            tracing::error!(target: "noise", "loud");
+            tracing::info!("something else");
+            tracing::debug!("detail");
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let error = check_level("info,faceood=loud").unwrap_err().to_string();
+        assert!(error.contains("info,faceood=loud"), "{error}");
+    }
+
+    #[test]
+    fn files_get_today_in_their_name() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (mut writer, worker) = file_writer(&dir.path().join("logs")).unwrap();
+        io::Write::write_all(&mut writer, b"one\n").unwrap();
+        drop(worker);
+        let names: Vec<_> = std::fs::read_dir(dir.path().join("logs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let day = super::super::log_files::day_of(Path::new(&names[0]));
+        assert_eq!(names.len(), 1);
+        assert!(day.is_some(), "{names:?}");
+    }
+}
