@@ -1,0 +1,230 @@
+//! Which kind of file this is, by its first bytes. Names and declared types are never asked: a PNG called `.jpg` is a PNG.
+
+use std::fmt;
+
+use super::ImageFormat;
+
+/// A kind of file that is recognised only to tell the caller how to convert it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignFormat {
+    /// HEIF with HEVC inside: what iPhones store by default.
+    Heic,
+    /// HEIF with AV1 inside.
+    Avif,
+    /// GIF, still or moving.
+    Gif,
+    /// A PDF document.
+    Pdf,
+    /// A drawing in SVG.
+    Svg,
+    /// JPEG XL.
+    JpegXl,
+    /// JPEG 2000.
+    Jpeg2000,
+    /// A film: MP4, QuickTime, Matroska or AVI.
+    Video,
+    /// A web page or another text, often an error page that was saved in place of the picture.
+    Markup,
+    /// None of the kinds known here.
+    Unknown,
+}
+
+impl ForeignFormat {
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Heic => {
+                "convert it to JPEG first, for example with `heif-convert in.heic out.jpg` or \
+                 `magick in.heic out.jpg`; an iPhone takes JPEG under Settings, Camera, Formats, Most Compatible"
+            }
+            Self::Avif => "convert it first, for example with `avifdec in.avif out.png`",
+            Self::Gif => "convert its first frame, for example with `magick 'in.gif[0]' out.png`",
+            Self::Pdf => {
+                "render the page first, for example with `pdftoppm -jpeg -r 200 in.pdf out`"
+            }
+            Self::Svg => "send a photo; a drawing holds no face that could be measured",
+            Self::JpegXl => "convert it first, for example with `djxl in.jxl out.jpg`",
+            Self::Jpeg2000 => "convert it first, for example with `magick in.jp2 out.jpg`",
+            Self::Video => {
+                "take one frame out of it, for example with `ffmpeg -i in.mp4 -frames:v 1 out.png`"
+            }
+            Self::Markup => {
+                "this looks like a saved web page: check what was downloaded or sent in place of the picture"
+            }
+            Self::Unknown => "check that the picture's own bytes were sent, not a path or a text",
+        }
+    }
+}
+
+impl fmt::Display for ForeignFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
+            Self::Gif => "GIF",
+            Self::Pdf => "PDF",
+            Self::Svg => "SVG",
+            Self::JpegXl => "JPEG XL",
+            Self::Jpeg2000 => "JPEG 2000",
+            Self::Video => "video",
+            Self::Markup => "text",
+            Self::Unknown => "an unknown kind of file",
+        })
+    }
+}
+
+/// The format of `bytes`, or which foreign kind they are.
+///
+/// # Errors
+/// The foreign kind, where the bytes are no supported picture.
+pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ForeignFormat> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(ImageFormat::Png),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Ok(ImageFormat::Webp),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(ImageFormat::Tiff),
+        // Two letters alone would claim any text that starts with "BM": the sizes of the headers that exist decide.
+        [b'B', b'M', ..]
+            if matches!(
+                bytes.get(14..18),
+                Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
+            ) =>
+        {
+            Ok(ImageFormat::Bmp)
+        }
+        _ => Err(foreign(bytes)),
+    }
+}
+
+fn foreign(bytes: &[u8]) -> ForeignFormat {
+    match bytes {
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ForeignFormat::Gif,
+        [b'%', b'P', b'D', b'F', b'-', ..] => ForeignFormat::Pdf,
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => ForeignFormat::JpegXl,
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
+            ForeignFormat::Jpeg2000
+        }
+        [0x1A, 0x45, 0xDF, 0xA3, ..]
+        | [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'A',
+            b'V',
+            b'I',
+            b' ',
+            ..,
+        ] => ForeignFormat::Video,
+        [_, _, _, _, b'f', b't', b'y', b'p', rest @ ..] => brand(rest),
+        _ => text(bytes),
+    }
+}
+
+/// ISO base media files name what they hold in their brands: the major one first, then (after a version) the compatible ones.
+fn brand(rest: &[u8]) -> ForeignFormat {
+    let known = |brand: &[u8]| match brand {
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" => {
+            Some(ForeignFormat::Heic)
+        }
+        b"avif" | b"avis" => Some(ForeignFormat::Avif),
+        _ => None,
+    };
+    let brands = || rest.chunks_exact(4).take(10);
+    brands().find_map(known).unwrap_or_else(|| {
+        // `mif1` and `msf1` say "HEIF", not which codec; HEVC is by far the commonest.
+        if brands().any(|brand| brand == b"mif1" || brand == b"msf1") {
+            ForeignFormat::Heic
+        } else {
+            ForeignFormat::Video
+        }
+    })
+}
+
+fn text(bytes: &[u8]) -> ForeignFormat {
+    let start = bytes
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xEF | 0xBB | 0xBF))
+        .unwrap_or(bytes.len());
+    let head = &bytes[start..bytes.len().min(start + 512)];
+    let holds = |word: &[u8]| {
+        head.windows(word.len())
+            .any(|window| window.eq_ignore_ascii_case(word))
+    };
+    if head.first() != Some(&b'<') {
+        ForeignFormat::Unknown
+    } else if holds(b"<svg") {
+        ForeignFormat::Svg
+    } else {
+        ForeignFormat::Markup
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supported_kind_is_known_by_its_first_bytes() {
+        let bmp = {
+            let mut bytes = vec![0; 18];
+            bytes[..2].copy_from_slice(b"BM");
+            bytes[14] = 40;
+            bytes
+        };
+        let table: [(&[u8], ImageFormat); 6] = [
+            (b"\xFF\xD8\xFF\xE0", ImageFormat::Jpeg),
+            (b"\x89PNG\r\n\x1A\n", ImageFormat::Png),
+            (b"RIFF\0\0\0\0WEBPVP8 ", ImageFormat::Webp),
+            (b"II*\0", ImageFormat::Tiff),
+            (b"MM\0*", ImageFormat::Tiff),
+            (&bmp, ImageFormat::Bmp),
+        ];
+        for (bytes, format) in table {
+            assert_eq!(sniff(bytes), Ok(format), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_kinds_are_named_and_come_with_advice() {
+        let table: [(&[u8], ForeignFormat); 14] = [
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ForeignFormat::Heic),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0heicmif1", ForeignFormat::Heic),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0avifmif1", ForeignFormat::Avif),
+            (b"\0\0\0\x18ftypavif\0\0\0\0", ForeignFormat::Avif),
+            (b"\0\0\0\x18ftypisom\0\0\0\0mp42", ForeignFormat::Video),
+            (b"GIF89a\x01\0", ForeignFormat::Gif),
+            (b"%PDF-1.7", ForeignFormat::Pdf),
+            (b"\xFF\x0A\0\0", ForeignFormat::JpegXl),
+            (b"\0\0\0\x0CjP  \r\n", ForeignFormat::Jpeg2000),
+            (b"\xEF\xBB\xBF <?xml version='1'?><SVG>", ForeignFormat::Svg),
+            (b"<!doctype html><title>404</title>", ForeignFormat::Markup),
+            (b"BM is also how a text may start", ForeignFormat::Unknown),
+            (b"/home/me/photo.jpg", ForeignFormat::Unknown),
+            (b"", ForeignFormat::Unknown),
+        ];
+        for (bytes, format) in table {
+            assert_eq!(sniff(bytes), Err(format), "{bytes:?}");
+            assert!(!format.advice().is_empty() && !format.to_string().is_empty());
+        }
+    }
+}
