@@ -1,9 +1,29 @@
 //! Where the faces are: detection, landmarks, head pose, and the warp onto the recogniser's grid.
+//!
+//! ```text
+//! Capture ─ detect (network → nms) ─▶ DetectedFace ─ align (landmarks → pose, warp) ─▶ AlignedFace ─▶ embed, quality
+//! ```
+//!
+//! Points are those of OpenCV and of the networks' training: whole numbers are pixel centres. Knows nothing of
+//! identities and qualities.
+
+pub mod align;
+pub mod detect;
+pub mod landmarks;
+mod network;
+pub mod nms;
+pub mod pose;
+pub mod tiles;
 
 use image::RgbImage;
 
-use crate::capture::Patch;
+use crate::capture::{CaptureError, Patch};
 use crate::geometry::{BoundingBox, Point, Transform};
+use crate::problem::ProblemCode;
+use crate::runtime::RuntimeError;
+
+pub use align::{Aligner, AlignerSettings};
+pub use detect::{Detector, DetectorSettings, Search};
 
 /// Side of an aligned face in pixels.
 pub const ALIGNED_SIDE: u32 = 112;
@@ -45,4 +65,68 @@ pub struct AlignedFace {
     pub pose: Pose,
     /// The face's surroundings at the resolution in which it is judged.
     pub patch: Patch,
+}
+
+/// Why there is no face to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum FaceError {
+    /// Every pass over the picture came back empty.
+    #[error(
+        "no face found in {width}×{height} px; show one whole face, at least 42×56 px large, with light on it"
+    )]
+    NoFace {
+        /// Width of the upright picture.
+        width: u32,
+        /// Height of the upright picture.
+        height: u32,
+    },
+    /// A network lacks an output, or gives it in another shape than the one that is decoded here.
+    #[error("output {name:?} of the {network} network is {got}, expected {expected}")]
+    Output {
+        /// Which network.
+        network: &'static str,
+        /// Name of the tensor.
+        name: String,
+        /// What came.
+        got: String,
+        /// What should have come.
+        expected: String,
+    },
+    /// A network answered with NaN or an infinite number.
+    #[error("output {name:?} of the {network} network holds a number that is not finite")]
+    NotFinite {
+        /// Which network.
+        network: &'static str,
+        /// Name of the tensor.
+        name: String,
+    },
+    /// The five points coincide, so that no transform leads from them to the template.
+    #[error("the landmarks of the face at {x:.0},{y:.0} fall into one point")]
+    Degenerate {
+        /// Middle of the face's box.
+        x: f32,
+        /// Middle of the face's box.
+        y: f32,
+    },
+    /// The picture around the face could not be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The network could not be run.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+impl FaceError {
+    /// What the caller is told.
+    #[must_use]
+    pub fn problem(&self) -> ProblemCode {
+        match self {
+            Self::NoFace { .. } => ProblemCode::NoFace,
+            Self::Capture(error) => error.problem(),
+            Self::Output { .. }
+            | Self::NotFinite { .. }
+            | Self::Degenerate { .. }
+            | Self::Runtime(_) => ProblemCode::Internal,
+        }
+    }
 }

@@ -1,0 +1,265 @@
+//! One pass of YuNet over one picture: pixels in, scored boxes with five points out. Knows nothing of where to look.
+
+use std::collections::BTreeMap;
+
+use image::RgbImage;
+
+use super::{DetectedFace, FaceError};
+use crate::geometry::{BoundingBox, Point};
+use crate::runtime::{Session, Tensor};
+
+/// Cell sizes of the three output grids, in pixels of the network's input.
+const STRIDES: [usize; 3] = [8, 16, 32];
+
+/// The network is fully convolutional; its sides must be multiples of the coarsest grid's cells.
+const SIDE_MULTIPLE: usize = 32;
+
+/// Largest exponent of a box's size that is believed: e⁶ cells are more than any picture holds.
+const MAX_SIZE_EXPONENT: f32 = 6.0;
+
+const NAME: &str = "detector";
+
+/// YuNet with its input buffer.
+pub(super) struct Network {
+    session: Session,
+    /// Reused between passes: at 960×544 it is 6 MB.
+    input: Vec<f32>,
+}
+
+impl Network {
+    pub(super) fn new(session: Session) -> Self {
+        Self {
+            session,
+            input: Vec::new(),
+        }
+    }
+
+    /// All candidates that score `threshold` or more, in pixels of `picture`, not yet thinned out. A black `border` is
+    /// laid around the picture first: a face cut off by the frame is found better inside a larger one.
+    pub(super) fn pass(
+        &mut self,
+        picture: &RgbImage,
+        border: u32,
+        threshold: f32,
+    ) -> Result<Vec<DetectedFace>, FaceError> {
+        let border = border as usize;
+        let width = (picture.width() as usize + 2 * border).next_multiple_of(SIDE_MULTIPLE);
+        let height = (picture.height() as usize + 2 * border).next_multiple_of(SIDE_MULTIPLE);
+        self.fill_input(picture, border, width, height);
+        let outputs: BTreeMap<String, Tensor> = self
+            .session
+            .run(&[1, 3, height, width], &self.input)?
+            .into_iter()
+            .collect();
+        let mut candidates = Vec::new();
+        for stride in STRIDES {
+            let grid = Grid::of(&outputs, stride, width / stride, height / stride)?;
+            grid.collect_into(&mut candidates, threshold)?;
+        }
+        let shift = border as f32;
+        for candidate in &mut candidates {
+            candidate.bounding_box.x -= shift;
+            candidate.bounding_box.y -= shift;
+            for point in &mut candidate.points {
+                point.x -= shift;
+                point.y -= shift;
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Interleaved RGB bytes → planar BGR floats of 0–255 at (`border`, `border`), black around.
+    fn fill_input(&mut self, picture: &RgbImage, border: usize, width: usize, height: usize) {
+        let plane = width * height;
+        self.input.clear();
+        self.input.resize(3 * plane, 0.0);
+        let (blue, rest) = self.input.split_at_mut(plane);
+        let (green, red) = rest.split_at_mut(plane);
+        let columns = picture.width() as usize;
+        let rows = picture.as_raw().chunks_exact(3 * columns.max(1));
+        for (y, row) in rows.enumerate() {
+            let start = (y + border) * width + border;
+            let target = start..start + columns;
+            let planes = blue[target.clone()]
+                .iter_mut()
+                .zip(&mut green[target.clone()])
+                .zip(&mut red[target]);
+            for (pixel, ((b, g), r)) in row.chunks_exact(3).zip(planes) {
+                *b = f32::from(pixel[2]);
+                *g = f32::from(pixel[1]);
+                *r = f32::from(pixel[0]);
+            }
+        }
+    }
+}
+
+/// The four outputs of one stride: a row for each cell, row by row over the picture.
+struct Grid<'a> {
+    stride: usize,
+    columns: usize,
+    class: &'a [f32],
+    object: &'a [f32],
+    boxes: &'a [f32],
+    points: &'a [f32],
+}
+
+impl<'a> Grid<'a> {
+    fn of(
+        outputs: &'a BTreeMap<String, Tensor>,
+        stride: usize,
+        columns: usize,
+        rows: usize,
+    ) -> Result<Self, FaceError> {
+        let values = |kind: &str, numbers: usize| {
+            let name = format!("{kind}_{stride}");
+            let expected = columns * rows * numbers;
+            match outputs.get(&name) {
+                Some(tensor) if tensor.values.len() == expected => Ok(&tensor.values[..]),
+                other => Err(FaceError::Output {
+                    network: NAME,
+                    got: other.map_or("missing".to_owned(), |tensor| {
+                        format!("{} numbers", tensor.values.len())
+                    }),
+                    expected: format!("{expected} numbers"),
+                    name,
+                }),
+            }
+        };
+        Ok(Self {
+            stride,
+            columns,
+            class: values("cls", 1)?,
+            object: values("obj", 1)?,
+            boxes: values("bbox", 4)?,
+            points: values("kps", 10)?,
+        })
+    }
+
+    fn collect_into(
+        &self,
+        candidates: &mut Vec<DetectedFace>,
+        threshold: f32,
+    ) -> Result<(), FaceError> {
+        let cell = self.stride as f32;
+        // score = √(class · object): comparing squares spares a root for every cell.
+        let least = threshold * threshold;
+        for (index, (&class, &object)) in self.class.iter().zip(self.object).enumerate() {
+            let square = class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
+            // A NaN compares as false with everything and must not pass for "no face here".
+            if square.is_nan() {
+                return Err(self.not_finite("cls or obj"));
+            }
+            if square < least {
+                continue;
+            }
+            let column = (index % self.columns) as f32;
+            let row = (index / self.columns) as f32;
+            let bounds = &self.boxes[4 * index..4 * index + 4];
+            let offsets = &self.points[10 * index..10 * index + 10];
+            if bounds.iter().chain(offsets).any(|value| !value.is_finite()) {
+                return Err(self.not_finite("bbox or kps"));
+            }
+            let width = bounds[2].min(MAX_SIZE_EXPONENT).exp() * cell;
+            let height = bounds[3].min(MAX_SIZE_EXPONENT).exp() * cell;
+            let centre = Point::new((column + bounds[0]) * cell, (row + bounds[1]) * cell);
+            let mut points = [Point::default(); 5];
+            for (point, offset) in points.iter_mut().zip(offsets.chunks_exact(2)) {
+                *point = Point::new((column + offset[0]) * cell, (row + offset[1]) * cell);
+            }
+            candidates.push(DetectedFace {
+                bounding_box: BoundingBox::new(
+                    centre.x - width / 2.0,
+                    centre.y - height / 2.0,
+                    width,
+                    height,
+                ),
+                detection_score: square.sqrt(),
+                points,
+            });
+        }
+        Ok(())
+    }
+
+    fn not_finite(&self, kind: &str) -> FaceError {
+        FaceError::NotFinite {
+            network: NAME,
+            name: format!("{kind} of stride {}", self.stride),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A grid of 2×2 cells in which only the cell at column 1, row 0 is a face.
+    fn outputs(class: [f32; 4], bounds: [f32; 4]) -> BTreeMap<String, Tensor> {
+        let tensor = |values: Vec<f32>, numbers: usize| Tensor {
+            shape: vec![1, values.len() / numbers, numbers],
+            values,
+        };
+        let mut boxes = vec![0.0; 16];
+        boxes[4..8].copy_from_slice(&bounds);
+        let mut points = vec![0.0; 40];
+        points[10..12].copy_from_slice(&[0.5, -0.25]);
+        BTreeMap::from([
+            ("cls_8".to_owned(), tensor(class.to_vec(), 1)),
+            ("obj_8".to_owned(), tensor(vec![1.0; 4], 1)),
+            ("bbox_8".to_owned(), tensor(boxes, 4)),
+            ("kps_8".to_owned(), tensor(points, 10)),
+        ])
+    }
+
+    fn decode(outputs: &BTreeMap<String, Tensor>) -> Result<Vec<DetectedFace>, FaceError> {
+        let mut candidates = Vec::new();
+        Grid::of(outputs, 8, 2, 2)?.collect_into(&mut candidates, 0.6)?;
+        Ok(candidates)
+    }
+
+    #[test]
+    fn a_cell_becomes_a_box_with_points() {
+        let faces = decode(&outputs(
+            [0.3, 0.64, 0.0, 0.2],
+            [0.5, 0.5, 2f32.ln(), 3f32.ln()],
+        ))
+        .unwrap();
+        assert_eq!(faces.len(), 1);
+        let face = &faces[0];
+        assert!((face.detection_score - 0.8).abs() < 1e-6);
+        let bounds = face.bounding_box;
+        for (got, wanted) in [
+            (bounds.x, 4.0),
+            (bounds.y, -8.0),
+            (bounds.width, 16.0),
+            (bounds.height, 24.0),
+        ] {
+            assert!((got - wanted).abs() < 1e-4, "{bounds:?}");
+        }
+        assert!(face.points[0].distance(Point::new(12.0, -2.0)) < 1e-4);
+    }
+
+    #[test]
+    fn not_a_number_is_an_error() {
+        let of_class = decode(&outputs([f32::NAN, 0.64, 0.0, 0.2], [0.0; 4]));
+        assert!(
+            matches!(of_class, Err(FaceError::NotFinite { .. })),
+            "{of_class:?}"
+        );
+        let of_box = decode(&outputs(
+            [0.0, 0.64, 0.0, 0.2],
+            [0.0, f32::INFINITY, 0.0, 0.0],
+        ));
+        assert!(
+            matches!(of_box, Err(FaceError::NotFinite { .. })),
+            "{of_box:?}"
+        );
+    }
+
+    #[test]
+    fn a_missing_output_is_named() {
+        let mut outputs = outputs([0.0; 4], [0.0; 4]);
+        outputs.remove("obj_8");
+        let message = decode(&outputs).unwrap_err().to_string();
+        assert!(message.contains("\"obj_8\""), "{message}");
+    }
+}

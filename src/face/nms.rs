@@ -1,0 +1,166 @@
+//! One face, one report: drops candidates that overlap a better one, within a pass and across passes.
+
+use std::cmp::Ordering;
+
+use super::DetectedFace;
+use crate::geometry::BoundingBox;
+
+/// Largest intersection over union that two faces may have and still be two; the value YuNet is published with.
+pub const MAX_IOU: f32 = 0.3;
+
+/// Largest share of the smaller box that may lie inside the larger. Passes at different sizes see one face as boxes of
+/// different extent, one inside the other, whose IoU can be low; true faces hardly ever stand inside another's box.
+pub const MAX_CONTAINMENT: f32 = 0.7;
+
+/// Whether the two boxes are taken for the same face.
+#[must_use]
+pub fn same_face(one: &BoundingBox, other: &BoundingBox) -> bool {
+    let smaller = one.area().min(other.area());
+    one.iou(other) > MAX_IOU
+        || (smaller > 0.0 && one.intersection(other) / smaller > MAX_CONTAINMENT)
+}
+
+/// The candidates that are left when each keeps out those of lower score that are the same face, best first.
+/// Equal scores are ordered by position, so that the result depends on the set of candidates only.
+#[must_use]
+pub fn suppress(mut candidates: Vec<DetectedFace>) -> Vec<DetectedFace> {
+    candidates.sort_by(|one, other| {
+        other
+            .detection_score
+            .total_cmp(&one.detection_score)
+            .then_with(|| by_position(&one.bounding_box, &other.bounding_box))
+    });
+    let mut kept: Vec<DetectedFace> = Vec::new();
+    for candidate in candidates {
+        if !kept
+            .iter()
+            .any(|better| same_face(&better.bounding_box, &candidate.bounding_box))
+        {
+            kept.push(candidate);
+        }
+    }
+    kept
+}
+
+/// Sorts faces the way they are reported: largest first, equal ones by nearness to the picture's centre.
+pub fn sort_for_report(faces: &mut [DetectedFace], width: f32, height: f32) {
+    let off_centre = |face: &DetectedFace| {
+        let centre = face.bounding_box.centre();
+        (centre.x - width / 2.0).hypot(centre.y - height / 2.0)
+    };
+    faces.sort_by(|one, other| {
+        other
+            .bounding_box
+            .area()
+            .total_cmp(&one.bounding_box.area())
+            .then_with(|| off_centre(one).total_cmp(&off_centre(other)))
+            .then_with(|| by_position(&one.bounding_box, &other.bounding_box))
+    });
+}
+
+fn by_position(one: &BoundingBox, other: &BoundingBox) -> Ordering {
+    one.y.total_cmp(&other.y).then(one.x.total_cmp(&other.x))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geometry::Point;
+
+    fn face(x: f32, y: f32, width: f32, height: f32, detection_score: f32) -> DetectedFace {
+        DetectedFace {
+            bounding_box: BoundingBox::new(x, y, width, height),
+            detection_score,
+            points: [Point::default(); 5],
+        }
+    }
+
+    fn any_face() -> impl Strategy<Value = DetectedFace> {
+        (
+            0.0f32..200.0,
+            0.0f32..200.0,
+            1.0f32..120.0,
+            1.0f32..120.0,
+            0.0f32..1.0,
+        )
+            .prop_map(|(x, y, width, height, score)| face(x, y, width, height, score))
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_kept_faces_are_the_same(candidates in prop::collection::vec(any_face(), 0..40)) {
+            let kept = suppress(candidates);
+            for (index, one) in kept.iter().enumerate() {
+                for other in &kept[index + 1..] {
+                    prop_assert!(one.bounding_box.iou(&other.bounding_box) <= MAX_IOU);
+                    prop_assert!(!same_face(&one.bounding_box, &other.bounding_box));
+                }
+            }
+        }
+
+        #[test]
+        fn every_dropped_face_has_a_better_one_in_its_place(candidates in prop::collection::vec(any_face(), 0..40)) {
+            let kept = suppress(candidates.clone());
+            for candidate in candidates {
+                let is_represented = kept.iter().any(|better| {
+                    *better == candidate
+                        || (better.detection_score >= candidate.detection_score
+                            && same_face(&better.bounding_box, &candidate.bounding_box))
+                });
+                prop_assert!(is_represented);
+            }
+        }
+
+        #[test]
+        fn suppressing_twice_changes_nothing(candidates in prop::collection::vec(any_face(), 0..40)) {
+            let once = suppress(candidates);
+            prop_assert_eq!(suppress(once.clone()), once);
+        }
+
+        #[test]
+        fn order_of_candidates_does_not_matter(candidates in prop::collection::vec(any_face(), 0..40)) {
+            let mut reversed = candidates.clone();
+            reversed.reverse();
+            prop_assert_eq!(suppress(candidates), suppress(reversed));
+        }
+
+        #[test]
+        fn iou_is_symmetric_and_a_share(one in any_face(), other in any_face()) {
+            let iou = one.bounding_box.iou(&other.bounding_box);
+            prop_assert!((0.0..=1.0).contains(&iou));
+            prop_assert_eq!(iou, other.bounding_box.iou(&one.bounding_box));
+        }
+    }
+
+    #[test]
+    fn a_box_inside_a_better_one_is_dropped() {
+        let kept = suppress(vec![
+            face(0.0, 0.0, 100.0, 100.0, 0.9),
+            face(20.0, 20.0, 40.0, 40.0, 0.8),
+        ]);
+        assert_eq!(kept.len(), 1);
+    }
+
+    #[test]
+    fn neighbours_are_two_faces() {
+        let kept = suppress(vec![
+            face(0.0, 0.0, 100.0, 100.0, 0.9),
+            face(80.0, 0.0, 100.0, 100.0, 0.8),
+        ]);
+        assert_eq!(kept.len(), 2);
+    }
+
+    #[test]
+    fn report_goes_by_area_then_by_nearness_to_the_centre() {
+        let mut faces = [
+            face(0.0, 0.0, 10.0, 10.0, 0.9),
+            face(45.0, 45.0, 10.0, 10.0, 0.5),
+            face(0.0, 60.0, 20.0, 20.0, 0.4),
+        ];
+        sort_for_report(&mut faces, 100.0, 100.0);
+        let scores: Vec<f32> = faces.iter().map(|face| face.detection_score).collect();
+        assert_eq!(scores, [0.4, 0.5, 0.9]);
+    }
+}
