@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+pub mod embedder;
+
+pub use embedder::{EmbedError, Embedder, EmbedderSettings};
+
 /// Length of every embedding.
 pub const EMBEDDING_LENGTH: usize = 512;
 
