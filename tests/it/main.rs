@@ -8,6 +8,7 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod documents;
 mod layers;
 mod support;
 mod systemd_unit;
