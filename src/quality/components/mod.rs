@@ -5,12 +5,18 @@
 
 use crate::face::{AlignedFace, DetectedFace};
 
+mod compression;
 mod exposure;
+mod motion;
+mod noise;
 mod plane;
 mod pose;
+mod recapture;
 mod resolution;
+mod sharpness;
+mod spectrum;
 
-use plane::Plane;
+use plane::{Plane, Window};
 
 /// Which way a component points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,21 +183,97 @@ impl Components {
     }
 }
 
+/// Side of the largest window that is measured at native resolution; of a larger face the middle counts.
+const NATIVE_SIDE: usize = 192;
+
 /// Measures every component of a face. What cannot be assessed (no pixels, no landmarks) is left out; nothing panics,
 /// whatever the picture.
 #[must_use]
 pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
-    let _ = detected;
     let mut components = Components::default();
-    let (width, height) = (
-        aligned.crop.width() as usize,
-        aligned.crop.height() as usize,
-    );
-    let crop = Plane::luma(&aligned.crop, 0, 0, width, height);
+    let crop = Plane::luma(&aligned.crop, Window::all(&aligned.crop));
+    let native = Native::of(aligned, detected);
+
     exposure::measure(&crop, &mut components);
+    let mut set = |component, value: Option<f32>| {
+        if let Some(value) = value {
+            components.set(component, value);
+        }
+    };
+    set(Component::Noise, noise::deviation(&native.luma));
+    set(
+        Component::CompressionArtifacts,
+        compression::freedom(&native.luma, aligned.patch.scale),
+    );
+    set(
+        Component::RecapturePattern,
+        recapture::pattern(&native.middle, &native.colour),
+    );
+    let noise_on_grid = noise::deviation(&crop).unwrap_or_default();
+    set(Component::Sharpness, sharpness::index(&crop, noise_on_grid));
+    if let Some((motion, direction)) = motion::measure(&crop) {
+        set(Component::MotionBlur, Some(motion));
+        // From the grid's axes to the picture's.
+        let turned = direction - aligned.transform.rotation_deg();
+        set(Component::MotionDirection, Some(turned.rem_euclid(180.0)));
+    }
     resolution::measure(aligned, &mut components);
     pose::measure(aligned, &mut components);
     components
+}
+
+/// The face as the sensor and the codec left it.
+struct Native {
+    /// The middle of the face.
+    luma: Plane,
+    /// Its middle again, small enough for a spectrum.
+    middle: Plane,
+    /// Green against red and blue, of the same pixels.
+    colour: Plane,
+}
+
+impl Native {
+    /// Cuts out the face's box, without the margin where background begins.
+    fn of(aligned: &AlignedFace, detected: &DetectedFace) -> Self {
+        let patch = &aligned.patch;
+        let face = detected.bounding_box;
+        let along = |start: f32, extent: f32, origin: f32, limit: u32, most: usize| {
+            let place = |share: f32| (start + share * extent - origin) * patch.scale;
+            // A cast from a number that is none gives 0, so a broken box gives an empty window.
+            let first = place(0.1).clamp(0.0, limit as f32) as usize;
+            let end = (place(0.9).clamp(0.0, limit as f32) as usize).max(first);
+            let surplus = (end - first).saturating_sub(most);
+            (first + surplus / 2, end - first - surplus)
+        };
+        let window = |most: usize| {
+            let (left, width) = along(
+                face.x,
+                face.width,
+                patch.origin.x,
+                patch.pixels.width(),
+                most,
+            );
+            let (top, height) = along(
+                face.y,
+                face.height,
+                patch.origin.y,
+                patch.pixels.height(),
+                most,
+            );
+            Window {
+                left,
+                top,
+                width,
+                height,
+            }
+        };
+        let middle = window(spectrum::SIDE);
+        Self {
+            luma: Plane::luma(&patch.pixels, window(NATIVE_SIDE)),
+            middle: Plane::luma(&patch.pixels, middle),
+            colour: Plane::green_against_purple(&patch.pixels, middle),
+        }
+    }
 }
 
 #[cfg(test)]

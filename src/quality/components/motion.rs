@@ -1,0 +1,121 @@
+//! Blur in one direction, on the recogniser's grid.
+//!
+//! Source: motion leaves the spectrum only a band across its path (D. Gennery, "Determination of optical transfer
+//! function by inspection of frequency-domain plot", JOSA 63, 1973). So the power is summed by direction in two bands
+//! of middle frequencies; a face has directions of its own (eyes and mouth lie flat), which are known on this grid and
+//! taken off. What is measured is how far the best direction stands out from those across it.
+
+use std::sync::LazyLock;
+
+use super::plane::Plane;
+use super::spectrum::{COLUMNS, SIDE, Spectrum, frequency};
+
+/// Directions that are told apart.
+const DIRECTIONS: usize = 16;
+
+/// Bands of frequencies, in cycles per pixel of the grid.
+const BANDS: [std::ops::Range<f32>; 2] = [0.08..0.16, 0.16..0.30];
+
+/// Above this frequency a face has next to nothing, so what is there is noise.
+const NOISE_FROM: f32 = 0.40;
+
+/// Mean of the logarithm of power, by band and direction of the frequency (0° = to the right, in steps of 11.25°
+/// towards down), over clean frontal photos: 100 press photos and 105 web photos of as many people. Only the differences
+/// within a band matter.
+const USUAL: [[f32; DIRECTIONS]; BANDS.len()] = [
+    [
+        7.68, 7.44, 7.28, 7.30, 7.37, 7.50, 7.72, 8.56, 9.21, 8.64, 7.76, 7.60, 7.43, 7.30, 7.20,
+        7.54,
+    ],
+    [
+        4.87, 4.84, 4.79, 4.80, 4.86, 5.06, 5.42, 5.83, 6.45, 5.91, 5.49, 5.13, 4.93, 4.85, 4.76,
+        4.83,
+    ],
+];
+
+/// Log ratio that clean faces reach by chance, and the one at which motion is certain: faces moved by an eighth of their
+/// width reach 2.6 to 3.8, clean ones 0.4 to 1.5.
+const LOG_RATIO: (f32, f32) = (0.5, 4.0);
+
+/// Power (levels²) that is added everywhere, so that the logarithm of nothing is finite.
+const FLOOR: f32 = 0.3;
+
+/// What each place of the spectrum counts for.
+#[derive(Clone, Copy)]
+enum Part {
+    Unused,
+    Noise,
+    Band(usize, usize),
+}
+
+static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
+    let place = |at: usize| {
+        let (fx, fy) = frequency(at / COLUMNS, at % COLUMNS);
+        let radius = fx.hypot(fy);
+        if radius > NOISE_FROM {
+            return Part::Noise;
+        }
+        let step = 180.0 / DIRECTIONS as f32;
+        let degrees = fy.atan2(fx).to_degrees().rem_euclid(180.0);
+        let direction = (degrees / step).round() as usize % DIRECTIONS;
+        BANDS
+            .iter()
+            .position(|band| band.contains(&radius))
+            .map_or(Part::Unused, |band| Part::Band(band, direction))
+    };
+    (0..SIDE * COLUMNS).map(place).collect()
+});
+
+/// A soft window over the face on the grid, without the hair and the background.
+static WINDOW: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    let side = crate::face::ALIGNED_SIDE as usize;
+    let weight = |at: usize| {
+        let (x, y) = ((at % side) as f32, (at / side) as f32);
+        let square = ((x - 55.5) / 30.0).powi(2) + ((y - 66.0) / 36.0).powi(2);
+        (-square * square).exp()
+    };
+    (0..side * side).map(weight).collect()
+});
+
+/// How one-sided the loss of detail is, 0…1, and the direction of the motion in degrees, 0…180 clockwise from the grid's
+/// right.
+pub(super) fn measure(crop: &Plane) -> Option<(f32, f32)> {
+    let spectrum = Spectrum::of(crop, &WINDOW)?;
+    let mut sums = [[(0.0_f32, 0.0_f32); DIRECTIONS]; BANDS.len()];
+    let mut high = Vec::with_capacity(SIDE * COLUMNS / 2);
+    for (&power, &part) in spectrum.power.iter().zip(PARTS.iter()) {
+        match part {
+            Part::Unused => {}
+            Part::Noise => high.push(power),
+            Part::Band(band, direction) => {
+                sums[band][direction].0 += power;
+                sums[band][direction].1 += 1.0;
+            }
+        }
+    }
+    let middle = high.len() / 2;
+    let (_, &mut median, _) = high.select_nth_unstable_by(middle, f32::total_cmp);
+    // The power of noise is distributed exponentially: its median is its mean times ln 2.
+    let noise = median / std::f32::consts::LN_2;
+
+    let mut excess = [0.0_f32; DIRECTIONS];
+    for (band, usual) in sums.iter().zip(&USUAL) {
+        for (total, (&(sum, count), usual)) in excess.iter_mut().zip(band.iter().zip(usual)) {
+            let power = (sum / count.max(1.0) - noise).max(0.0) + FLOOR;
+            *total += (power.ln() - usual) / BANDS.len() as f32;
+        }
+    }
+    let around = |direction: usize, offset: usize| excess[(direction + offset) % DIRECTIONS];
+    let (best, log_ratio) = (0..DIRECTIONS)
+        .map(|direction| {
+            let before = around(direction, DIRECTIONS - 1);
+            let near = (before + 2.0 * around(direction, 0) + around(direction, 1)) / 4.0;
+            let across = (4..=12).map(|offset| around(direction, offset));
+            (direction, near - across.sum::<f32>() / 9.0)
+        })
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let strength = (log_ratio - LOG_RATIO.0) / (LOG_RATIO.1 - LOG_RATIO.0);
+    // What is left stands across the path.
+    let degrees = best as f32 * (180.0 / DIRECTIONS as f32) + 90.0;
+    Some((strength.clamp(0.0, 1.0), degrees.rem_euclid(180.0)))
+}

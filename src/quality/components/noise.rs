@@ -1,0 +1,53 @@
+//! Sensor noise, at native resolution.
+//!
+//! Source: J. Immerkær, "Fast noise variance estimation" (CVIU 64, 1996): the difference of two Laplacians cancels what
+//! varies linearly, and what is left is noise and texture. Texture is kept out as Donoho's median does it: the estimate
+//! is taken from the calmer blocks of the face. Noise that was smoothed away (strong compression, enlarging) is not seen.
+
+use super::plane::Plane;
+
+/// Side of the blocks of which the calmer ones are believed.
+const BLOCK: usize = 8;
+
+/// Which of the blocks, ordered from calm to busy, gives the estimate.
+const CALM: f32 = 0.35;
+
+/// Blocks that are brighter or darker than this lie in the clipped ends of the scale, where noise is cut off.
+const UNCLIPPED: std::ops::RangeInclusive<f32> = 4.0..=250.0;
+
+/// Standard deviation of the noise in 8-bit levels, or `None` where there is nothing to measure it on.
+pub(super) fn deviation(plane: &Plane) -> Option<f32> {
+    if plane.width < 3 || plane.height < 3 {
+        return None;
+    }
+    let columns = (plane.width - 2).div_ceil(BLOCK);
+    let rows = (plane.height - 2).div_ceil(BLOCK);
+    // Sum of absolute responses, sum of luma, count.
+    let mut blocks = vec![(0.0_f32, 0.0_f32, 0.0_f32); columns * rows];
+    for y in 1..plane.height - 1 {
+        let (above, here, below) = (plane.row(y - 1), plane.row(y), plane.row(y + 1));
+        let line = &mut blocks[(y - 1) / BLOCK * columns..][..columns];
+        for x in 1..plane.width - 1 {
+            let bend = |row: &[f32]| row[x - 1] - 2.0 * row[x] + row[x + 1];
+            let response = bend(above) - 2.0 * bend(here) + bend(below);
+            let block = &mut line[(x - 1) / BLOCK];
+            block.0 += response.abs();
+            block.1 += here[x];
+            block.2 += 1.0;
+        }
+    }
+    let mut means: Vec<f32> = blocks
+        .iter()
+        .filter(|block| {
+            block.2 >= (BLOCK * BLOCK / 2) as f32 && UNCLIPPED.contains(&(block.1 / block.2))
+        })
+        .map(|block| block.0 / block.2)
+        .collect();
+    if means.is_empty() {
+        return None;
+    }
+    let rank = ((means.len() - 1) as f32 * CALM).round() as usize;
+    let (_, calm, _) = means.select_nth_unstable_by(rank, f32::total_cmp);
+    // The mask's weights have the norm 6; the mean of |N(0, s)| is s·√(2/π).
+    Some(*calm / 6.0 * (std::f32::consts::PI / 2.0).sqrt())
+}
