@@ -20,58 +20,41 @@ pub(super) fn freedom(plane: &Plane, scale: f32) -> Option<f32> {
     if !is_whole || period < 4 || plane.width < 3 * period || plane.height < 3 * period {
         return None;
     }
-    // Excess of each step over its two neighbours, summed along the possible boundary; and all steps.
-    let mut columns = vec![0.0_f32; plane.width];
-    let mut rows = vec![0.0_f32; plane.height];
-    let mut activity = [0.0_f32; 2];
-    for y in 0..plane.height {
-        let row = plane.row(y);
-        for (excess, near) in columns[2..].iter_mut().zip(row.windows(4)) {
-            let steps = [
-                (near[1] - near[0]).abs(),
-                (near[2] - near[1]).abs(),
-                (near[3] - near[2]).abs(),
-            ];
-            *excess += steps[1] - (steps[0] + steps[2]) / 2.0;
-            activity[0] += steps[1];
+    // Sums of the steps from each column to the next, and from each row to the next.
+    let mut across = vec![0.0_f32; plane.width - 1];
+    let mut down = vec![0.0_f32; plane.height - 1];
+    for row in plane.values.chunks_exact(plane.width) {
+        for (sum, pair) in across.iter_mut().zip(row.windows(2)) {
+            *sum += (pair[1] - pair[0]).abs();
         }
     }
-    for y in 2..plane.height - 1 {
-        let lines = [
-            plane.row(y - 2),
-            plane.row(y - 1),
-            plane.row(y),
-            plane.row(y + 1),
-        ];
-        for x in 0..plane.width {
-            let steps = [
-                (lines[1][x] - lines[0][x]).abs(),
-                (lines[2][x] - lines[1][x]).abs(),
-                (lines[3][x] - lines[2][x]).abs(),
-            ];
-            rows[y] += steps[1] - (steps[0] + steps[2]) / 2.0;
-            activity[1] += steps[1];
-        }
+    for (y, sum) in down.iter_mut().enumerate() {
+        let steps = plane.row(y).iter().zip(plane.row(y + 1));
+        *sum = steps.map(|(above, below)| (below - above).abs()).sum();
     }
-    let across = excess(&columns, period, plane.height);
-    let down = excess(&rows, period, plane.width);
     let pixels = (plane.width * plane.height) as f32;
-    let activity = (activity[0] + activity[1]) / (2.0 * pixels);
-    Some(1.0 / (1.0 + f32::midpoint(across, down) / (activity + FLOOR)))
+    let activity = (across.iter().sum::<f32>() + down.iter().sum::<f32>()) / (2.0 * pixels);
+    let excess = f32::midpoint(
+        excess(&across, period) / plane.height as f32,
+        excess(&down, period) / plane.width as f32,
+    );
+    Some(1.0 / (1.0 + excess / (activity + FLOOR)))
 }
 
-/// How far the best phase stands out from the others, in levels per step.
-fn excess(steps: &[f32], period: usize, length: usize) -> f32 {
-    let inside = &steps[2..steps.len() - 1];
+/// How far the steps at the best phase, less their neighbours', stand out from those at the other phases.
+fn excess(steps: &[f32], period: usize) -> f32 {
+    let over_neighbours: Vec<f32> = steps
+        .windows(3)
+        .map(|near| near[1] - f32::midpoint(near[0], near[2]))
+        .collect();
     let mut phases: Vec<f32> = (0..period)
         .map(|phase| {
-            let on_phase = inside.iter().skip(phase).step_by(period);
+            let on_phase = over_neighbours.iter().skip(phase).step_by(period);
             let count = on_phase.len().max(1);
-            on_phase.sum::<f32>() / (count * length) as f32
+            on_phase.sum::<f32>() / count as f32
         })
         .collect();
     phases.sort_unstable_by(f32::total_cmp);
     let others = &phases[..period - 1];
-    let middle = others[others.len() / 2];
-    (phases[period - 1] - middle).max(0.0)
+    (phases[period - 1] - others[others.len() / 2]).max(0.0)
 }

@@ -52,7 +52,7 @@ fn peak(plane: &Plane) -> Option<f32> {
         .flat_map(|down| across.iter().map(move |weight| weight * down))
         .collect();
     let spectrum = Spectrum::of(plane, &window)?;
-    let mut rings = vec![Vec::with_capacity(600); RINGS];
+    let mut rings = vec![Vec::new(); RINGS];
     let mut highest = [0.0_f32; RINGS];
     for (&power, ring) in spectrum.power.iter().zip(RING.iter()) {
         if let Some(ring) = *ring
