@@ -5,6 +5,7 @@ pub mod config;
 pub mod embed;
 pub mod face;
 pub mod geometry;
+pub mod inference_log;
 pub mod pipeline;
 pub mod policy;
 pub mod problem;

@@ -1,0 +1,84 @@
+//! Rows for this module's tests.
+
+use std::sync::Arc;
+
+use super::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
+use crate::policy::{Action, Reason, Verdict};
+use crate::problem::ProblemCode;
+use crate::quality::{Cause, CauseName, Component, Grade};
+
+/// A request from `source`.
+pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
+    RequestContext {
+        request_id: request_id.to_owned(),
+        endpoint: Endpoint::Extract,
+        scenario: Some("access".to_owned()),
+        source: Some(source.to_owned()),
+        model: Arc::new(ModelFacts {
+            pack: "default".to_owned(),
+            version: "1.0.0".to_owned(),
+            sha256: "ab".repeat(32),
+            provider: "cpu".to_owned(),
+            calibration_id: "c1".to_owned(),
+        }),
+    }
+}
+
+/// A row in which no column is NULL; `seed` varies the numbers.
+pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
+    let mut record = context(request_id, "gate-1").failed(
+        Role::Probe,
+        ProblemCode::NoFace,
+        "nobody there",
+        None,
+    );
+    let number = f32::from(seed) / 1000.0 + 0.1;
+    record.image_width = Some(1920);
+    record.image_height = Some(1080);
+    record.image_format = Some("jpeg".to_owned());
+    record.image_bytes = Some(123_456);
+    record.face_index = Some(0);
+    record.face_count = Some(2);
+    for field in [
+        &mut record.box_x,
+        &mut record.box_y,
+        &mut record.box_width,
+        &mut record.box_height,
+        &mut record.detection_score,
+        &mut record.pose_yaw,
+        &mut record.pose_pitch,
+        &mut record.pose_roll,
+        &mut record.embedding_norm,
+        &mut record.ood_logit,
+        &mut record.quality_score,
+        &mut record.interval_low,
+        &mut record.interval_high,
+        &mut record.pass_probability,
+        &mut record.threshold,
+        &mut record.similarity,
+        &mut record.queue_ms,
+        &mut record.decode_ms,
+        &mut record.detect_ms,
+        &mut record.align_ms,
+        &mut record.embed_ms,
+        &mut record.judge_ms,
+        &mut record.total_ms,
+    ] {
+        *field = Some(number);
+    }
+    record.network_norms = Some([("sface".to_owned(), number), ("mobile".to_owned(), 2.5)].into());
+    record.grade = Some(Grade::Fair);
+    record.action = Some(Action::Review);
+    record.reasons = Some(vec![Reason::Quality, Reason::SeveralFaces]);
+    record.causes = Some(vec![Cause {
+        name: CauseName::MotionBlur,
+        weight: 0.7,
+    }]);
+    record.verdict = Some(Verdict::Review);
+    record.embedding = Some(vec![0.25, -0.5, f32::MIN_POSITIVE]);
+    record.thumbnail = Some(vec![0, 255, 7]);
+    for component in Component::ALL {
+        record.components.set(component, number);
+    }
+    record
+}

@@ -1,0 +1,259 @@
+//! The durable log of inferences, in SQLite: last stage of a request before its answer, first stage of every analysis.
+//!
+//! The daemon opens an [`InferenceLog`], turns each outcome into rows through [`RequestContext`] and appends them;
+//! [`InferenceLog::append`] returns when the rows are committed, and only then may the caller be told. Everything that
+//! reads, daemon or operator's command, goes through [`LogReader`]. It knows nothing of HTTP and decides nothing.
+//!
+//! Files in the data folder: `faceood.db` with SQLite's `-wal` and `-shm`, `faceood.db.lock` (which daemon owns it), and
+//! `faceood.db.corrupt-TIME` where a damaged database was set aside.
+//!
+//! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a row, only where
+//! `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction), `faceood_log_queue_rows` (waiting),
+//! `faceood_log_pruned_rows_total` (removed by retention).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+mod error;
+mod place;
+mod query;
+mod record;
+mod row;
+mod schema;
+mod writer;
+
+pub use error::{LogError, Trouble};
+pub use place::{FILE_NAME, set_aside_files};
+pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
+pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
+pub use row::{Column, Kind, Value, columns, to_json, to_values};
+pub use schema::newest_version;
+
+use writer::{Command, Entry, Shared};
+
+/// How long an appender waits for its commit before it is told that the disk hardly answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Appends that may wait for the writer. The analysis queue bounds what can arrive, so this only has to be larger.
+const QUEUE: usize = 1024;
+
+/// A log that has not been written for so long is tried before it is called writable.
+const STALE: Duration = Duration::from_secs(5);
+
+/// What an acknowledged row survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The end of the daemon, in whatever way. A power cut may take the last moments.
+    #[default]
+    Normal,
+    /// A power cut too: each commit waits for the disk.
+    Full,
+}
+
+/// What a request gets while its row cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// No answer without a row: 503 `not_ready`.
+    #[default]
+    Refuse,
+    /// The answer all the same; the missing rows are counted.
+    Continue,
+}
+
+/// Table `[log]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What an acknowledged row survives.
+    pub durability: Durability,
+    /// What a request gets while its row cannot be written.
+    pub on_failure: OnFailure,
+    /// Whether embeddings, which can be compared with other faces, are stored.
+    pub keep_embeddings: bool,
+    /// Whether small pictures of the faces are stored.
+    pub keep_thumbnails: bool,
+    /// Rows older than this many days are deleted; 0 keeps them for ever.
+    pub retention_days: u32,
+    /// The oldest rows are deleted when the database holds more bytes than this; 0 sets no limit.
+    pub max_bytes: u64,
+    /// How long to wait for another process that holds the database locked, in milliseconds.
+    pub busy_timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            on_failure: OnFailure::default(),
+            keep_embeddings: false,
+            keep_thumbnails: false,
+            retention_days: 180,
+            max_bytes: 4 << 30,
+            busy_timeout_ms: 2000,
+        }
+    }
+}
+
+/// How the log is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Why it cannot be written, and since when; `None` while it can.
+    pub failing: Option<Failing>,
+    /// Something an operator should see to although the log can be written, such as a damaged database set aside.
+    pub warnings: Vec<String>,
+    /// Requests answered without their row since the start.
+    pub lost_rows: u64,
+    /// Rows that wait for the writer.
+    pub queued_rows: u64,
+}
+
+/// A failure that lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Why, without paths.
+    pub reason: String,
+}
+
+/// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one is gone, or by
+/// [`close`](Self::close).
+#[derive(Clone, Debug)]
+pub struct InferenceLog {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+impl InferenceLog {
+    /// Opens the log in `data_dir`, which must exist, and starts its writer on the present tokio runtime.
+    ///
+    /// # Errors
+    /// A network file system, another daemon, a newer or a foreign database are always refused. What may pass (a full disk,
+    /// missing permission, a lock) is refused too unless `on_failure = "continue"`: then the log begins as failing and
+    /// is opened as soon as that works.
+    pub async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, LogError> {
+        let path = data_dir.join(FILE_NAME);
+        place::refuse_network(data_dir)?;
+        let shared = Arc::new(Shared::new(&path, settings));
+        let (commands, queue) = mpsc::channel(QUEUE);
+        writer::start(Arc::clone(&shared), queue).await?;
+        Ok(Self { commands, shared })
+    }
+
+    /// Appends one row; see [`append_all`](Self::append_all).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn append(&self, record: InferenceRecord) -> Result<(), LogError> {
+        self.append_all(vec![record]).await
+    }
+
+    /// Appends rows that belong together: all of them are written or none. Returns when they are committed. What arrives
+    /// while a commit is under way shares the next one. If the caller goes away the rows are still written.
+    ///
+    /// # Errors
+    /// The rows are not written and the caller must not be answered. With `on_failure = "continue"` there is no error: the
+    /// rows are lost, counted and the answer goes out.
+    pub async fn append_all(&self, mut records: Vec<InferenceRecord>) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let settings = &self.shared.settings;
+        for record in &mut records {
+            if !settings.keep_embeddings {
+                record.embedding = None;
+            }
+            if !settings.keep_thumbnails {
+                record.thumbnail = None;
+            }
+        }
+        let (committed, answer) = oneshot::channel();
+        self.shared.queued(records.len());
+        let entry = Command::Append(Entry { records, committed });
+        let outcome = tokio::time::timeout(PATIENCE, async {
+            self.commands
+                .send(entry)
+                .await
+                .map_err(|_| LogError::Closed)?;
+            answer.await.map_err(|_| LogError::Closed)?
+        })
+        .await
+        .unwrap_or(Err(LogError::TooSlow {
+            seconds: PATIENCE.as_secs(),
+        }));
+        match (outcome, settings.on_failure) {
+            // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
+            (Err(LogError::TooSlow { .. }), OnFailure::Continue) => Ok(()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// How the log is, from what was last seen: nothing is tried, nothing waits.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// How the log is, after a small write to find out unless it was written a moment ago.
+    pub async fn check(&self) -> Health {
+        if self.shared.is_stale(STALE) {
+            let (reply, answer) = oneshot::channel();
+            if self.commands.send(Command::Check(reply)).await.is_ok() {
+                let _ = tokio::time::timeout(PATIENCE, answer).await;
+            }
+        }
+        self.health()
+    }
+
+    /// Requests that were answered without their row since the start.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.health().lost_rows
+    }
+
+    /// Reads what is committed.
+    #[must_use]
+    pub fn reader(&self) -> &LogReader {
+        &self.shared.reader
+    }
+
+    /// One page of rows; see [`LogReader::query`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
+        self.reader().query(filter, cursor).await
+    }
+
+    /// Whether thumbnails are to be made.
+    #[must_use]
+    pub fn keeps_thumbnails(&self) -> bool {
+        self.shared.settings.keep_thumbnails
+    }
+
+    /// Writes what waits, folds the write-ahead log into the database and closes it. Later appends fail.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Close(reply)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+/// `bytes` as base64, for the text forms of a row.
+fn base64_text(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

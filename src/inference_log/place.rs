@@ -1,0 +1,267 @@
+//! The folder a log lives in: which file systems will do, who owns it, and where damaged files go.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::LogError;
+
+/// File name of the database in the data folder.
+pub const FILE_NAME: &str = "faceood.db";
+
+/// What stands between a damaged database's name and the time at which it was set aside.
+const SET_ASIDE: &str = ".corrupt-";
+
+/// Kernel file systems whose other end is another machine, by statfs(2)'s number (linux/magic.h; Lustre's own header).
+const NETWORK_MAGIC: [(u64, &str); 10] = [
+    (0x6969, "nfs"),
+    (0x517B, "smb"),
+    (0xFE53_4D42, "smb2"),
+    (0xFF53_4D42, "cifs"),
+    (0x0102_1997, "9p"),
+    (0x5346_414F, "afs"),
+    (0x6B41_4653, "afs"),
+    (0x00C3_6400, "ceph"),
+    (0x7375_7245, "coda"),
+    (0x0BD0_0BD0, "lustre"),
+];
+
+/// statfs(2)'s number for every file system in user space, near or far.
+const FUSE_MAGIC: u64 = 0x6573_5546;
+
+/// File systems in user space whose other end is another machine, as mountinfo names them after `fuse.`.
+const NETWORK_FUSE: [&str; 12] = [
+    "sshfs",
+    "rclone",
+    "s3fs",
+    "goofys",
+    "gcsfuse",
+    "glusterfs",
+    "davfs",
+    "ceph",
+    "ceph-fuse",
+    "juicefs",
+    "curlftpfs",
+    "mount-s3",
+];
+
+/// Refuses a folder on a network file system: SQLite's locks and its shared memory are not safe there
+/// (<https://www.sqlite.org/wal.html>, "all processes must be on the same host").
+///
+/// # Errors
+/// [`LogError::NetworkFilesystem`], or [`LogError::Io`] where the folder cannot be looked at.
+pub(super) fn refuse_network(folder: &Path) -> Result<(), LogError> {
+    let look = |error| LogError::io("look at", folder, error);
+    let magic = rustix::fs::statfs(folder)
+        .map_err(|error| look(error.into()))?
+        .f_type;
+    // Some targets have a signed 32-bit field: compare the low 32 bits, where all numbers fit.
+    let magic = u64::from_ne_bytes(
+        i128::from(magic).to_ne_bytes()[..8]
+            .try_into()
+            .unwrap_or_default(),
+    ) & 0xFFFF_FFFF;
+    let device = fs::metadata(folder).map_err(look)?.dev();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    match network_kind(magic, device, &mounts) {
+        Some(kind) => Err(LogError::NetworkFilesystem {
+            path: folder.to_owned(),
+            kind,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The network file system's name, or `None` for a local one. `device` is what stat(2) says, `mounts` /proc/self/mountinfo.
+fn network_kind(magic: u64, device: u64, mounts: &str) -> Option<String> {
+    if magic == FUSE_MAGIC {
+        let device = format!(
+            "{}:{}",
+            rustix::fs::major(device),
+            rustix::fs::minor(device)
+        );
+        let subtype = mounts
+            .lines()
+            .filter(|line| line.split_ascii_whitespace().nth(2) == Some(&device))
+            .find_map(|line| {
+                line.split_once(" - ")?
+                    .1
+                    .split_once(' ')?
+                    .0
+                    .strip_prefix("fuse.")
+            })?;
+        return NETWORK_FUSE.contains(&subtype).then(|| subtype.to_owned());
+    }
+    NETWORK_MAGIC
+        .iter()
+        .find(|(network, _)| *network == magic)
+        .map(|(_, name)| (*name).to_owned())
+}
+
+/// The right to write to a log; given back when dropped or when the process ends in whatever way.
+#[derive(Debug)]
+pub(super) struct Ownership(#[expect(dead_code, reason = "held open for the lock on it")] File);
+
+impl Ownership {
+    /// Takes the advisory lock on `DATABASE.lock` and writes our process id into it.
+    ///
+    /// # Errors
+    /// [`LogError::LockedByAnother`] where another process has it.
+    pub(super) fn take(database: &Path) -> Result<Self, LogError> {
+        let path = with_suffix(database, ".lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| LogError::io("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let is_known =
+                    file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+                return Err(LogError::LockedByAnother {
+                    path: database.to_owned(),
+                    holder: is_known.then(|| holder.trim().to_owned()),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(LogError::io("lock", &path, error)),
+        }
+        // The number only serves the message above: a full disk must not keep the daemon from starting.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self(file))
+    }
+}
+
+/// Renames a damaged database and what belongs to it, so that a fresh one can be begun and the old one still be examined:
+/// `faceood.db` → `faceood.db.corrupt-20261124T101500Z`, with its `-wal` and `-shm` under the names SQLite looks for.
+///
+/// # Errors
+/// [`LogError::Io`] where the database itself cannot be renamed.
+pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, LogError> {
+    let stamp = now.format("%Y%m%dT%H%M%SZ");
+    let target = (0..)
+        .map(|again| match again {
+            0 => with_suffix(database, &format!("{SET_ASIDE}{stamp}")),
+            again => with_suffix(database, &format!("{SET_ASIDE}{stamp}.{again}")),
+        })
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| with_suffix(database, SET_ASIDE));
+    // The side files first: should the process die in between, a database without them is still found damaged, while
+    // side files left beside a fresh database would be applied to it.
+    for side in ["-wal", "-shm"] {
+        let from = with_suffix(database, side);
+        if from.exists() {
+            fs::rename(&from, with_suffix(&target, side))
+                .map_err(|error| LogError::io("rename", &from, error))?;
+        }
+    }
+    fs::rename(database, &target).map_err(|error| LogError::io("rename", database, error))?;
+    Ok(target)
+}
+
+/// Damaged databases that were set aside in `folder` and that nobody has moved away yet, oldest first.
+#[must_use]
+pub fn set_aside_files(folder: &Path) -> Vec<PathBuf> {
+    let prefix = format!("{FILE_NAME}{SET_ASIDE}");
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| {
+                    name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
+                })
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// `path` with `suffix` after its last character.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+40 22 0:45 / /mnt/photos rw,nosuid shared:2 - fuse.sshfs me@there:/photos rw,user_id=0
+41 22 0:46 / /mnt/disk rw,nosuid shared:3 - fuseblk /dev/sdb1 rw,user_id=0
+42 22 0:47 / /mnt/pool rw - fuse.mergerfs a:b rw
+";
+
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        for (magic, name) in NETWORK_MAGIC {
+            assert_eq!(network_kind(magic, 0, MOUNTS).as_deref(), Some(name));
+        }
+        for local in [0xEF53, 0x0102_1994, 0x9123_683E, 0x794C_7630, 0x5846_5342] {
+            assert_eq!(network_kind(local, 0, MOUNTS), None);
+        }
+    }
+
+    #[test]
+    fn user_space_file_systems_are_judged_by_their_mount() {
+        let device = |minor| rustix::fs::makedev(0, minor);
+        let kind = |minor| network_kind(FUSE_MAGIC, device(minor), MOUNTS);
+        assert_eq!(kind(45).as_deref(), Some("sshfs"));
+        assert_eq!(kind(46), None);
+        assert_eq!(kind(47), None);
+        assert_eq!(kind(99), None);
+    }
+
+    #[test]
+    fn a_local_folder_is_accepted_and_a_missing_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        refuse_network(folder.path()).unwrap();
+        let missing = folder.path().join("missing");
+        assert!(matches!(refuse_network(&missing), Err(LogError::Io { .. })));
+    }
+
+    #[test]
+    fn a_second_owner_is_refused_until_the_first_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join(FILE_NAME);
+        let first = Ownership::take(&database).unwrap();
+        let refusal = Ownership::take(&database).unwrap_err().to_string();
+        assert!(
+            refusal.contains(&format!("process {}", std::process::id())),
+            "{refusal}"
+        );
+        drop(first);
+        Ownership::take(&database).unwrap();
+    }
+
+    #[test]
+    fn setting_aside_keeps_every_byte_and_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join(FILE_NAME);
+        let now = Utc::now();
+        let mut targets = Vec::new();
+        for content in ["one", "two"] {
+            fs::write(&database, content).unwrap();
+            fs::write(with_suffix(&database, "-wal"), "wal").unwrap();
+            let target = set_aside(&database, now).unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), content);
+            assert!(with_suffix(&target, "-wal").exists());
+            assert!(!database.exists());
+            targets.push(target);
+        }
+        assert_eq!(set_aside_files(folder.path()), targets);
+    }
+}

@@ -1,0 +1,316 @@
+//! Reading the log: filters, pages, and lookups, on read-only connections that never hold up the writer.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use sqlx::{QueryBuilder, Row, Sqlite};
+use uuid::Uuid;
+
+use super::record::InferenceRecord;
+use super::{LogError, Trouble, row, schema};
+
+/// Rows of a page where the caller does not say.
+pub const DEFAULT_PAGE: u32 = 100;
+
+/// Most rows of a page; a higher wish gets this many.
+pub const LARGEST_PAGE: u32 = 1000;
+
+/// Readers at a time. A page takes about a millisecond, so a few serve many; each holds some memory.
+const READERS: u32 = 4;
+
+/// Which way to walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// From the present into the past: what a person wants to see.
+    #[default]
+    NewestFirst,
+    /// As it happened: exports and analysis.
+    OldestFirst,
+}
+
+/// Which rows. The default is all of them, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// At or after this time.
+    pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Of this terminal or camera.
+    pub source: Option<String>,
+    /// With a quality score of at most this; leaves out rows without a score.
+    pub max_score: Option<f32>,
+    /// Rows per page, [`DEFAULT_PAGE`] if not given, at most [`LARGEST_PAGE`].
+    pub limit: Option<u32>,
+    /// Which way.
+    pub order: Order,
+}
+
+/// Where a page ended, opaque to callers: a place in the order of (time, id), so that rows which come or go meanwhile
+/// neither repeat nor hide others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    time: String,
+    id: Uuid,
+}
+
+/// Some rows, and how to get the next ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The rows, in the filter's order.
+    pub records: Vec<InferenceRecord>,
+    /// Where to go on, or `None` after the last row.
+    pub next: Option<Cursor>,
+}
+
+/// How many rows a filter finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub rows: u64,
+    /// Those with an error code.
+    pub errors: u64,
+    /// Time of the oldest.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Time of the newest.
+    pub newest: Option<DateTime<Utc>>,
+}
+
+/// Reads a log, live or not. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct LogReader {
+    path: PathBuf,
+    // Replaced when a damaged database is set aside and a fresh one begun under the same name.
+    pool: Arc<RwLock<SqlitePool>>,
+}
+
+impl LogReader {
+    /// Opens an existing log of this release's schema, for example a live daemon's, which it does not disturb.
+    ///
+    /// # Errors
+    /// [`LogError::Missing`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::Foreign`], or what the
+    /// database says.
+    pub async fn open(path: &Path) -> Result<Self, LogError> {
+        if !path.is_file() {
+            return Err(LogError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        let reader = Self::lazy(path, false);
+        let reader = match reader.version().await {
+            // Without a writer, in a folder we cannot write to, SQLite cannot make the side files that it reads with.
+            Err(error)
+                if error.trouble() == Some(Trouble::ReadOnly)
+                    && schema::has_no_side_files(path) =>
+            {
+                Self::lazy(path, true)
+            }
+            Err(error) => return Err(error),
+            Ok(_) => reader,
+        };
+        let (found, known) = (reader.version().await?, schema::newest_version());
+        let path = path.to_owned();
+        match found.cmp(&known) {
+            std::cmp::Ordering::Less => Err(LogError::OlderSchema { path, found, known }),
+            std::cmp::Ordering::Greater => Err(LogError::NewerSchema { path, found, known }),
+            std::cmp::Ordering::Equal => Ok(reader),
+        }
+    }
+
+    /// A reader that connects when it is first asked, so that it may exist before its database.
+    pub(super) fn lazy(path: &Path, is_still: bool) -> Self {
+        Self {
+            path: path.to_owned(),
+            pool: Arc::new(RwLock::new(connect_lazily(path, is_still))),
+        }
+    }
+
+    /// Forgets the connections to what was under the path before.
+    pub(super) fn reconnect(&self) {
+        let fresh = connect_lazily(&self.path, false);
+        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn pool(&self) -> SqlitePool {
+        self.pool
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn version(&self) -> Result<i64, LogError> {
+        let mut connection = self.pool().acquire().await.map_err(|e| self.failed(e))?;
+        schema::version(&mut connection, &self.path).await
+    }
+
+    pub(super) fn failed(&self, error: sqlx::Error) -> LogError {
+        LogError::database(&self.path, error)
+    }
+
+    /// One page of the rows that `filter` finds, beginning after `cursor`. Following [`Page::next`] to its end gives each
+    /// row that was there at the beginning exactly once, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
+        let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, LARGEST_PAGE);
+        let mut query = QueryBuilder::new("SELECT ");
+        query.push(row::column_list()).push(" FROM inferences");
+        restrict(&mut query, filter);
+        let (beyond, order) = match filter.order {
+            Order::NewestFirst => ("<", " ORDER BY time DESC, id DESC"),
+            Order::OldestFirst => (">", " ORDER BY time, id"),
+        };
+        if let Some(cursor) = cursor {
+            query.push(" AND (time, id) ").push(beyond).push(" (");
+            query.push_bind(&cursor.time).push(", ");
+            query.push_bind(cursor.id.to_string()).push(")");
+        }
+        // One row more than asked for tells whether there is a next page.
+        query
+            .push(order)
+            .push(" LIMIT ")
+            .push_bind(i64::from(limit) + 1);
+        let rows = query
+            .build()
+            .fetch_all(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut records = rows
+            .iter()
+            .map(row::from_row)
+            .collect::<Result<Vec<_>, _>>()?;
+        let has_more = records.len() > limit as usize;
+        records.truncate(limit as usize);
+        let next = records.last().filter(|_| has_more).map(Cursor::after);
+        Ok(Page { records, next })
+    }
+
+    /// The rows of one request, in the order in which they were made.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub async fn by_request(&self, request_id: &str) -> Result<Vec<InferenceRecord>, LogError> {
+        let mut query = QueryBuilder::new("SELECT ");
+        query.push(row::column_list());
+        query
+            .push(" FROM inferences WHERE request_id = ")
+            .push_bind(request_id);
+        query.push(" ORDER BY time, id");
+        let rows = query
+            .build()
+            .fetch_all(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))?;
+        rows.iter().map(row::from_row).collect()
+    }
+
+    /// How many rows `filter` finds; its limit and order do not matter.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count(&self, filter: &Filter) -> Result<Counts, LogError> {
+        let mut query = QueryBuilder::new(
+            "SELECT count(*), count(error_code), min(time), max(time) FROM inferences",
+        );
+        restrict(&mut query, filter);
+        let found = query
+            .build()
+            .fetch_one(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let number = |index| -> Result<u64, LogError> {
+            let number: i64 = found.try_get(index).map_err(|error| self.failed(error))?;
+            Ok(number.unsigned_abs())
+        };
+        let time = |index| -> Result<Option<DateTime<Utc>>, LogError> {
+            let text: Option<String> = found.try_get(index).map_err(|error| self.failed(error))?;
+            text.map(|text| row::parse_time(&text))
+                .transpose()
+                .map_err(|found| LogError::BadColumn {
+                    column: "time",
+                    found,
+                })
+        };
+        Ok(Counts {
+            rows: number(0)?,
+            errors: number(1)?,
+            oldest: time(2)?,
+            newest: time(3)?,
+        })
+    }
+}
+
+fn connect_lazily(path: &Path, is_still: bool) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(schema::read_options(path, is_still))
+}
+
+/// Adds the filter's WHERE, which always stands so that AND can follow.
+fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    query.push(" WHERE true");
+    if let Some(since) = filter.since {
+        query.push(" AND time >= ").push_bind(row::time_text(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND time < ").push_bind(row::time_text(until));
+    }
+    if let Some(source) = &filter.source {
+        query.push(" AND source = ").push_bind(source.clone());
+    }
+    if let Some(max_score) = filter.max_score {
+        query
+            .push(" AND quality_score <= ")
+            .push_bind(row::decimal(max_score));
+    }
+}
+
+impl Cursor {
+    fn after(record: &InferenceRecord) -> Self {
+        Self {
+            time: row::time_text(record.time),
+            id: record.id,
+        }
+    }
+}
+
+impl Display for Cursor {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let text = format!("{}/{}", self.time, self.id);
+        formatter.write_str(&URL_SAFE_NO_PAD.encode(text))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = LogError;
+
+    fn from_str(text: &str) -> Result<Self, LogError> {
+        let parse = || {
+            let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let (time, id) = plain.split_once('/')?;
+            let (time, id) = (row::parse_time(time).ok()?, id.parse().ok()?);
+            Some(Self {
+                time: row::time_text(time),
+                id,
+            })
+        };
+        parse().ok_or_else(|| LogError::BadCursor(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,503 @@
+//! Record ⇄ row: the one list of columns. SQL, exports and JSON are made from it, so that a new column is added in two
+//! places only: the migration and [`InferenceRecord`].
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use uuid::Uuid;
+
+use super::record::{Endpoint, InferenceRecord, Role};
+use super::{LogError, base64_text};
+use crate::policy::{Action, Reason, Verdict};
+use crate::problem::ProblemCode;
+use crate::quality::{Cause, Component, Components, Grade};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A time, stored as text of fixed width (RFC 3339, UTC, microseconds) so that it sorts.
+    Time,
+    /// A whole number.
+    Integer,
+    /// A 32-bit float, stored as the shortest decimal that means it: 0.4 is stored as 0.4, so that `<= 0.4` finds it.
+    Real,
+    /// JSON as text.
+    Json,
+    /// Bytes.
+    Blob,
+}
+
+/// One column of table `inferences`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, in the database and in every export.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+/// What one column holds in one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// The column does not apply.
+    Null,
+    /// Of a [`Kind::Text`] column.
+    Text(String),
+    /// Of a [`Kind::Time`] column.
+    Time(DateTime<Utc>),
+    /// Of a [`Kind::Integer`] column.
+    Integer(i64),
+    /// Of a [`Kind::Real`] column.
+    Real(f32),
+    /// Of a [`Kind::Json`] column.
+    Json(String),
+    /// Of a [`Kind::Blob`] column.
+    Blob(Vec<u8>),
+}
+
+/// A field's type that fits into a column.
+trait Cell: Sized {
+    const KIND: Kind;
+    fn to_value(&self) -> Value;
+    /// The error says what is wrong with the value; the caller adds the column's name.
+    fn from_value(value: Value) -> Result<Self, String>;
+}
+
+/// Lists the record's fields once: columns, record → values and values → record follow from it. A field that is missing
+/// here does not compile.
+macro_rules! fields {
+    ($($field:ident),* $(,)?) => {
+        fn scalar_columns() -> Vec<Column> {
+            vec![$(Column { name: stringify!($field), kind: kind_of(|record| &record.$field) }),*]
+        }
+
+        /// The record's values in the order of [`columns`].
+        #[must_use]
+        pub fn to_values(record: &InferenceRecord) -> Vec<Value> {
+            let mut values = vec![$(record.$field.to_value()),*];
+            values.extend(record.components.iter().map(|(_, value)| value.to_value()));
+            values
+        }
+
+        /// The record that has `values`, which stand in the order of [`columns`].
+        fn from_values(mut values: impl Iterator<Item = Result<Value, LogError>>) -> Result<InferenceRecord, LogError> {
+            Ok(InferenceRecord {
+                $($field: take(stringify!($field), &mut values)?,)*
+                components: {
+                    let mut components = Components::default();
+                    for component in Component::ALL {
+                        if let Some(value) = take::<Option<f32>>(component.name(), &mut values)? {
+                            components.set(component, value);
+                        }
+                    }
+                    components
+                },
+            })
+        }
+    };
+}
+
+fields!(
+    id,
+    time,
+    request_id,
+    endpoint,
+    role,
+    scenario,
+    source,
+    image_width,
+    image_height,
+    image_format,
+    image_bytes,
+    face_index,
+    face_count,
+    box_x,
+    box_y,
+    box_width,
+    box_height,
+    detection_score,
+    pose_yaw,
+    pose_pitch,
+    pose_roll,
+    embedding_norm,
+    network_norms,
+    ood_logit,
+    quality_score,
+    interval_low,
+    interval_high,
+    pass_probability,
+    grade,
+    action,
+    threshold,
+    reasons,
+    causes,
+    similarity,
+    verdict,
+    queue_ms,
+    decode_ms,
+    detect_ms,
+    align_ms,
+    embed_ms,
+    judge_ms,
+    total_ms,
+    pack,
+    pack_version,
+    pack_sha256,
+    provider,
+    calibration_id,
+    error_code,
+    error_detail,
+    embedding,
+    thumbnail,
+);
+
+fn kind_of<T: Cell>(_: fn(&InferenceRecord) -> &T) -> Kind {
+    T::KIND
+}
+
+fn take<T: Cell>(
+    column: &'static str,
+    values: &mut impl Iterator<Item = Result<Value, LogError>>,
+) -> Result<T, LogError> {
+    let value = values.next().unwrap_or(Ok(Value::Null))?;
+    T::from_value(value).map_err(|found| LogError::BadColumn { column, found })
+}
+
+/// Every column of table `inferences`: the record's fields, then each quality component.
+#[must_use]
+pub fn columns() -> &'static [Column] {
+    static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+        let components = Component::ALL.into_iter().map(|component| Column {
+            name: component.name(),
+            kind: Kind::Real,
+        });
+        scalar_columns().into_iter().chain(components).collect()
+    });
+    &COLUMNS
+}
+
+/// The columns' names as a list for SELECT; reading relies on this order.
+pub(super) fn column_list() -> &'static str {
+    static LIST: LazyLock<String> = LazyLock::new(|| {
+        let names: Vec<&str> = columns().iter().map(|column| column.name).collect();
+        names.join(", ")
+    });
+    &LIST
+}
+
+/// The statement that inserts one record.
+pub(super) fn insert_statement() -> &'static str {
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        let places = vec!["?"; columns().len()].join(", ");
+        format!(
+            "INSERT INTO inferences ({}) VALUES ({places})",
+            column_list()
+        )
+    });
+    &INSERT
+}
+
+/// Binds `record` to [`insert_statement`].
+pub(super) fn bind(
+    record: &InferenceRecord,
+) -> sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments> {
+    let query = sqlx::query(insert_statement());
+    to_values(record)
+        .into_iter()
+        .fold(query, |query, value| match value {
+            Value::Null => query.bind(None::<&str>),
+            Value::Text(text) | Value::Json(text) => query.bind(text),
+            Value::Time(time) => query.bind(time_text(time)),
+            Value::Integer(number) => query.bind(number),
+            Value::Real(number) => query.bind(decimal(number)),
+            Value::Blob(bytes) => query.bind(bytes),
+        })
+}
+
+/// The record in `row`, which was selected by [`column_list`].
+///
+/// # Errors
+/// [`LogError::BadColumn`] names the column that does not hold what it should.
+pub(super) fn from_row(row: &SqliteRow) -> Result<InferenceRecord, LogError> {
+    let values = columns()
+        .iter()
+        .enumerate()
+        .map(|(index, column)| read(row, index, *column));
+    from_values(values)
+}
+
+fn read(row: &SqliteRow, index: usize, column: Column) -> Result<Value, LogError> {
+    let value = match column.kind {
+        Kind::Text => row
+            .try_get::<Option<String>, _>(index)
+            .map(|value| value.map(Value::Text)),
+        Kind::Json => row
+            .try_get::<Option<String>, _>(index)
+            .map(|value| value.map(Value::Json)),
+        Kind::Time => {
+            let text = row.try_get::<Option<String>, _>(index);
+            return match text {
+                Ok(Some(text)) => parse_time(&text)
+                    .map(Value::Time)
+                    .map_err(|found| bad(column, found)),
+                Ok(None) => Ok(Value::Null),
+                Err(error) => Err(bad(column, error.to_string())),
+            };
+        }
+        Kind::Integer => row
+            .try_get::<Option<i64>, _>(index)
+            .map(|value| value.map(Value::Integer)),
+        #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
+        Kind::Real => row
+            .try_get::<Option<f64>, _>(index)
+            .map(|value| value.map(|number| Value::Real(number as f32))),
+        Kind::Blob => row
+            .try_get::<Option<Vec<u8>>, _>(index)
+            .map(|value| value.map(Value::Blob)),
+    };
+    value
+        .map(|value| value.unwrap_or(Value::Null))
+        .map_err(|error| bad(column, error.to_string()))
+}
+
+fn bad(column: Column, found: String) -> LogError {
+    LogError::BadColumn {
+        column: column.name,
+        found,
+    }
+}
+
+/// The record as a JSON object, a member per column; columns that do not apply are null, blobs are base64.
+#[must_use]
+pub fn to_json(record: &InferenceRecord) -> serde_json::Map<String, serde_json::Value> {
+    let values = columns().iter().zip(to_values(record));
+    values
+        .map(|(column, value)| (column.name.to_owned(), json_value(value)))
+        .collect()
+}
+
+fn json_value(value: Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Text(text) => text.into(),
+        Value::Time(time) => time_text(time).into(),
+        Value::Integer(number) => number.into(),
+        Value::Real(number) => decimal(number).into(),
+        Value::Json(text) => serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)),
+        Value::Blob(bytes) => base64_text(&bytes).into(),
+    }
+}
+
+/// `time` as it is stored: of fixed width, so that it sorts as text.
+pub(super) fn time_text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.with_timezone(&Utc))
+        .map_err(|error| format!("{text:?} is no RFC 3339 time: {error}"))
+}
+
+/// The 64-bit float that prints as `value` does: 0.83 and not 0.8299999833106995. Going back to 32 bits gives `value` again.
+pub(super) fn decimal(value: f32) -> f64 {
+    let shortest: f64 = value.to_string().parse().unwrap_or(f64::from(value));
+    #[expect(clippy::cast_possible_truncation, reason = "that is the question")]
+    let returns = (shortest as f32).to_bits() == value.to_bits();
+    if returns { shortest } else { f64::from(value) }
+}
+
+/// The word that stands for a unit variant on the wire and in the log.
+pub(super) fn word<T: Serialize>(variant: &T) -> Option<String> {
+    match serde_json::to_value(variant) {
+        Ok(serde_json::Value::String(word)) => Some(word),
+        _ => None,
+    }
+}
+
+impl<T: Cell> Cell for Option<T> {
+    const KIND: Kind = T::KIND;
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_value)
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+fn unexpected<T>(expected: &str, value: &Value) -> Result<T, String> {
+    Err(match value {
+        Value::Null => format!("is NULL, expected {expected}"),
+        value => format!("holds {value:?}, expected {expected}"),
+    })
+}
+
+impl Cell for String {
+    const KIND: Kind = Kind::Text;
+    fn to_value(&self) -> Value {
+        Value::Text(self.clone())
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Text(text) => Ok(text),
+            value => unexpected("text", &value),
+        }
+    }
+}
+
+impl Cell for Uuid {
+    const KIND: Kind = Kind::Text;
+    fn to_value(&self) -> Value {
+        Value::Text(self.to_string())
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        let text = String::from_value(value)?;
+        text.parse()
+            .map_err(|error| format!("{text:?} is no UUID: {error}"))
+    }
+}
+
+impl Cell for DateTime<Utc> {
+    const KIND: Kind = Kind::Time;
+    fn to_value(&self) -> Value {
+        Value::Time(*self)
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Time(time) => Ok(time),
+            value => unexpected("a time", &value),
+        }
+    }
+}
+
+impl Cell for ProblemCode {
+    const KIND: Kind = Kind::Text;
+    fn to_value(&self) -> Value {
+        Value::Text(self.code().to_owned())
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        let text = String::from_value(value)?;
+        Self::from_code(&text).ok_or_else(|| format!("{text:?} is no known problem code"))
+    }
+}
+
+impl Cell for f32 {
+    const KIND: Kind = Kind::Real;
+    fn to_value(&self) -> Value {
+        // SQLite knows no NaN, and an infinity is no measurement.
+        if self.is_finite() {
+            Value::Real(*self)
+        } else {
+            Value::Null
+        }
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Real(number) => Ok(number),
+            value => unexpected("a number", &value),
+        }
+    }
+}
+
+macro_rules! integer_cells {
+    ($($number:ty),*) => {$(
+        impl Cell for $number {
+            const KIND: Kind = Kind::Integer;
+            fn to_value(&self) -> Value {
+                Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
+            }
+            fn from_value(value: Value) -> Result<Self, String> {
+                match value {
+                    Value::Integer(number) => {
+                        Self::try_from(number).map_err(|_| format!("holds {number}, which is out of range"))
+                    }
+                    value => unexpected("a whole number", &value),
+                }
+            }
+        }
+    )*};
+}
+integer_cells!(u32, u64);
+
+macro_rules! word_cells {
+    ($($word:ty),*) => {$(
+        impl Cell for $word {
+            const KIND: Kind = Kind::Text;
+            fn to_value(&self) -> Value {
+                word(self).map_or(Value::Null, Value::Text)
+            }
+            fn from_value(value: Value) -> Result<Self, String> {
+                let text = String::from_value(value)?;
+                serde_json::from_value(serde_json::Value::String(text)).map_err(|error| error.to_string())
+            }
+        }
+    )*};
+}
+word_cells!(Endpoint, Role, Grade, Action, Verdict);
+
+macro_rules! json_cells {
+    ($($json:ty),*) => {$(
+        impl Cell for $json {
+            const KIND: Kind = Kind::Json;
+            fn to_value(&self) -> Value {
+                serde_json::to_string(self).map_or(Value::Null, Value::Json)
+            }
+            fn from_value(value: Value) -> Result<Self, String> {
+                match value {
+                    Value::Json(text) => parse_json(&text),
+                    value => unexpected("JSON", &value),
+                }
+            }
+        }
+    )*};
+}
+json_cells!(BTreeMap<String, f32>, Vec<Reason>, Vec<Cause>);
+
+fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| format!("{text:?} does not fit: {error}"))
+}
+
+impl Cell for Vec<u8> {
+    const KIND: Kind = Kind::Blob;
+    fn to_value(&self) -> Value {
+        Value::Blob(self.clone())
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Blob(bytes) => Ok(bytes),
+            value => unexpected("bytes", &value),
+        }
+    }
+}
+
+impl Cell for Vec<f32> {
+    const KIND: Kind = Kind::Blob;
+    fn to_value(&self) -> Value {
+        Value::Blob(self.iter().copied().flat_map(f32::to_le_bytes).collect())
+    }
+    fn from_value(value: Value) -> Result<Self, String> {
+        let bytes = Vec::<u8>::from_value(value)?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        if rest.is_empty() {
+            Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
+        } else {
+            Err(format!(
+                "holds {} bytes, expected a multiple of 4",
+                bytes.len()
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Opens the database: what is there, is it ours, is it sound; then pragmas and migrations.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::Utc;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::place::{self, with_suffix};
+use super::{Durability, LogError, Settings, Trouble};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Up to this size a database is checked page by page when it is opened; reading more would delay the start.
+/// Damage in a larger one is found when it is met.
+const CHECK_AT_OPEN_BYTES: u64 = 64 << 20;
+
+/// The write-ahead log is cut back to this size after it had to grow.
+const WAL_LIMIT_BYTES: u32 = 64 << 20;
+
+/// An open database, and where a damaged predecessor went.
+pub(super) struct Opened {
+    pub(super) connection: SqliteConnection,
+    pub(super) set_aside: Option<PathBuf>,
+}
+
+/// The schema version this release writes and reads.
+#[must_use]
+pub fn newest_version() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Opens the database for writing, in a folder that the caller owns. A missing one is created, an older one is brought up
+/// to date, a damaged one is set aside and a fresh one begun.
+///
+/// # Errors
+/// A newer or foreign database is refused before anything is written to it.
+pub(super) async fn open_for_writing(path: &Path, settings: &Settings) -> Result<Opened, LogError> {
+    match open_sound(path, settings).await {
+        Err(error) if error.trouble() == Some(Trouble::Corrupt) => {
+            let aside = place::set_aside(path, Utc::now())?;
+            tracing::error!(
+                database = %path.display(), set_aside = %aside.display(), %error,
+                "the inference log is damaged: it was set aside and a fresh one begun; examine the file, then move it away"
+            );
+            Ok(Opened {
+                connection: open_sound(path, settings).await?,
+                set_aside: Some(aside),
+            })
+        }
+        outcome => outcome.map(|connection| Opened {
+            connection,
+            set_aside: None,
+        }),
+    }
+}
+
+async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection, LogError> {
+    let fail = |error| LogError::database(path, error);
+    let size = std::fs::metadata(path).map_or(0, |facts| facts.len());
+    if size > 0 {
+        inspect(path, size).await?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match settings.durability {
+            Durability::Normal => SqliteSynchronous::Normal,
+            Durability::Full => SqliteSynchronous::Full,
+        })
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_millis(settings.busy_timeout_ms))
+        .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
+        .optimize_on_close(true, 400)
+        .disable_statement_logging();
+    let mut connection = options.connect().await.map_err(fail)?;
+    // SQLite answers with the mode it really uses and calls that a success.
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(fail)?;
+    if mode != "wal" {
+        return Err(LogError::NoWriteAheadLog {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    migrate(path, &mut connection).await?;
+    Ok(connection)
+}
+
+/// Looks at an existing database without changing it.
+async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
+    let fail = |error| LogError::database(path, error);
+    let options = read_options(path, has_no_side_files(path));
+    let mut connection = options.connect().await.map_err(fail)?;
+    let verdict = async {
+        let found = version(&mut connection, path).await?;
+        if found > newest_version() {
+            return Err(LogError::NewerSchema {
+                path: path.to_owned(),
+                found,
+                known: newest_version(),
+            });
+        }
+        if size <= CHECK_AT_OPEN_BYTES {
+            let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(fail)?;
+            if report != "ok" {
+                return Err(LogError::Database {
+                    path: path.to_owned(),
+                    trouble: Trouble::Corrupt,
+                    source: std::sync::Arc::new(sqlx::Error::Protocol(report)),
+                });
+            }
+        }
+        Ok(())
+    }
+    .await;
+    let _ = connection.close().await;
+    verdict
+}
+
+/// The schema version of an open database, 0 for an empty one.
+///
+/// # Errors
+/// [`LogError::Foreign`] where it has tables but none of ours.
+pub(super) async fn version(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<i64, LogError> {
+    let fail = |error| LogError::database(path, error);
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(fail)?;
+    if tables.is_empty() {
+        return Ok(0);
+    }
+    if !tables.iter().any(|table| table == "_sqlx_migrations") {
+        return Err(LogError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+        .map_err(fail)?;
+    Ok(newest.unwrap_or(0))
+}
+
+async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LogError> {
+    use sqlx::migrate::MigrateError;
+    // Not `run`: its future is not `Send` for every lifetime of the connection, so that the writer could not be spawned.
+    let outcome = MIGRATIONS.run_direct(None, connection, false).await;
+    outcome.map_err(|error| match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            LogError::database(path, source)
+        }
+        error => LogError::Migrate {
+            path: path.to_owned(),
+            source: std::sync::Arc::new(error),
+        },
+    })
+}
+
+/// How to open a database for reading only. `is_still` says that nobody writes to it: then it is read as a file that does
+/// not change, and SQLite creates no side files (for which its folder has to be writable).
+pub(super) fn read_options(path: &Path, is_still: bool) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .immutable(is_still)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
+}
+
+/// Whether all of the database stands in its main file, as after an orderly stop.
+pub(super) fn has_no_side_files(path: &Path) -> bool {
+    !with_suffix(path, "-wal").exists()
+}
