@@ -170,7 +170,7 @@ fn uses_are_found_in_every_spelling() {
 use crate::alpha::Thing;
 use crate::{beta, gamma::{self, part}, delta::Deep};
 /// [`crate::nor_this`]
-fn f() -> crate::epsilon::Value { g(faceood::zeta::h()) } // crate::nor_that
+fn f() -> crate::epsilon::Value { g(\"crate::text \\\" // \", faceood::zeta::h()) } // crate::nor_that
 #[cfg(test)]
 mod tests { use crate::only_a_test; }
 ";
@@ -238,17 +238,14 @@ fn sources() -> Vec<(String, String, String)> {
     found
 }
 
-/// The paths into our own crate that a file's code names (its unit tests and comments apart), with their lines. A path is cut
-/// after its second name.
+/// The paths into our own crate that a file's code names (its unit tests, comments and texts apart), with their lines. A path
+/// is cut after its second name.
 fn uses(text: &str) -> Vec<(usize, String)> {
-    let code = text
-        .split("#[cfg(test)]\nmod tests")
-        .next()
-        .unwrap_or_default();
-    let code: String = code
-        .lines()
-        .map(|line| format!("{}\n", line.split("//").next().unwrap_or_default()))
-        .collect();
+    let code = code(
+        text.split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default(),
+    );
     let mut found = Vec::new();
     for root in ["crate::", "faceood::"] {
         for (place, _) in code.match_indices(root) {
@@ -266,6 +263,45 @@ fn uses(text: &str) -> Vec<(usize, String)> {
     }
     found.sort_by_key(|(line, _)| *line);
     found
+}
+
+/// The text without comments and without what stands in string literals; lines stay lines.
+fn code(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let (kept, skipped) = if rest.starts_with("//") {
+            (0, rest.find('\n').unwrap_or(rest.len()))
+        } else if rest.starts_with("r#\"") {
+            (0, rest.find("\"#").map_or(rest.len(), |end| end + 2))
+        } else if rest.starts_with("'\"'") {
+            (3, 3)
+        } else if next == '"' {
+            (0, string_literal(rest))
+        } else {
+            (next.len_utf8(), next.len_utf8())
+        };
+        code.push_str(&rest[..kept]);
+        code.extend(
+            rest[kept..skipped]
+                .chars()
+                .filter(|skipped| *skipped == '\n'),
+        );
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// The length of the string literal that begins here, with both quotes.
+fn string_literal(text: &str) -> usize {
+    let mut escaped = true; // as the first quote does not end it
+    for (place, character) in text.char_indices() {
+        if !escaped && character == '"' {
+            return place + 1;
+        }
+        escaped = !escaped && character == '\\';
+    }
+    text.len()
 }
 
 /// The paths, two names deep, of a use tree that begins here: `a::b`, or `{a, b::c, d::{e, f}}`.
