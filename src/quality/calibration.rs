@@ -1,0 +1,427 @@
+//! Monotone maps from a pack's OOD signal to the quality score and to the pass probability, with id, data and date.
+//!
+//! The signal is the raw OOD output, transformed and turned as the pack's manifest says: more is better. A file holds three tables: signal → expected similarity, signal → pass probability, and score → spread of another shot.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::interval::{self, Spread};
+use super::score;
+use crate::stats::{even_bins, interpolate, isotonic, mean};
+
+/// Similarity at which a capture counts as passed; the contract's accept threshold.
+pub const PASS_SIMILARITY: f64 = 0.45;
+/// The form of file that is read and written here.
+const SCHEMA: u32 = 1;
+/// Most knots of a monotone map. More would follow the sample, not the signal.
+const MOST_KNOTS: usize = 40;
+/// Fewest observations behind a knot.
+const PER_KNOT: usize = 40;
+
+/// Why a calibration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// It is no calibration file.
+    #[error(
+        "the calibration is not valid: {0}; restore the pack, or make a new one with `faceood-admin calibrate`"
+    )]
+    Json(#[from] serde_json::Error),
+    /// It was written for a newer program.
+    #[error("the calibration has schema {got}, this program reads {SCHEMA}; upgrade faceood")]
+    Schema {
+        /// The file's.
+        got: u32,
+    },
+    /// Its content is not what its id stands for.
+    #[error(
+        "the calibration's id is {got}, its content has {expected}; it was edited by hand: make a new one with `faceood-admin calibrate`"
+    )]
+    Id {
+        /// The file's.
+        got: String,
+        /// What the content gives.
+        expected: String,
+    },
+    /// A table falls, or leaves its range.
+    #[error("the calibration's table `{table}` is not monotone within its range at row {row}")]
+    Table {
+        /// Which.
+        table: &'static str,
+        /// The first wrong row, from 0.
+        row: usize,
+    },
+    /// Too little to learn from.
+    #[error("{got} observations are too few for a calibration, at least {expected} are needed")]
+    TooFew {
+        /// How many there were.
+        got: usize,
+        /// How many it takes.
+        expected: usize,
+    },
+}
+
+/// Signal → score, pass probability and interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    id: String,
+    content: Content,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    id: String,
+    #[serde(flatten)]
+    content: Content,
+}
+
+/// What the id stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Content {
+    schema: u32,
+    method: String,
+    date: String,
+    counts: BTreeMap<String, u64>,
+    similarity: Vec<[f64; 2]>,
+    pass: Vec<[f64; 2]>,
+    spread: Vec<Spread>,
+}
+
+/// Where a calibration comes from, for the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// How it was fitted, in a sentence.
+    pub method: String,
+    /// Of when the data is, `YYYY-MM-DD`.
+    pub date: String,
+    /// How many of what it rests on.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// What a calibration is learnt from. All signals come from a head that has not seen the person.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observations {
+    /// The signal of each capture.
+    pub signals: Vec<f64>,
+    /// The similarity that the same captures reach against a good reference.
+    pub similarities: Vec<f64>,
+    /// Signals of two shots of one scene.
+    pub pairs: Vec<[f64; 2]>,
+}
+
+impl Calibration {
+    /// Learns the maps.
+    ///
+    /// # Errors
+    /// Where there is too little to learn from.
+    pub fn fit(
+        observations: &Observations,
+        provenance: Provenance,
+    ) -> Result<Self, CalibrationError> {
+        let got = observations
+            .signals
+            .len()
+            .min(observations.similarities.len());
+        if got < 2 * PER_KNOT {
+            return Err(CalibrationError::TooFew {
+                got,
+                expected: 2 * PER_KNOT,
+            });
+        }
+        let passes: Vec<f64> = observations
+            .similarities
+            .iter()
+            .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
+            .collect();
+        let similarity = monotone(&observations.signals, &observations.similarities);
+        let pairs: Vec<[f64; 2]> = observations
+            .pairs
+            .iter()
+            .map(|pair| pair.map(|signal| score::from_similarity(interpolate(&similarity, signal))))
+            .collect();
+        Ok(Self::from_content(Content {
+            schema: SCHEMA,
+            method: provenance.method,
+            date: provenance.date,
+            counts: provenance.counts,
+            pass: monotone(&observations.signals, &passes),
+            spread: interval::fit(&pairs)
+                .into_iter()
+                .map(rounded_spread)
+                .collect(),
+            similarity,
+        }))
+    }
+
+    /// Reads a calibration file.
+    ///
+    /// # Errors
+    /// Where it is none, is newer than this program, or does not belong to its id.
+    pub fn load(json: &str) -> Result<Self, CalibrationError> {
+        #[derive(Deserialize)]
+        struct SchemaOnly {
+            schema: u32,
+        }
+        let SchemaOnly { schema } = serde_json::from_str(json)?;
+        if schema > SCHEMA {
+            return Err(CalibrationError::Schema { got: schema });
+        }
+        let file: File = serde_json::from_str(json)?;
+        check("similarity", &file.content.similarity)?;
+        check("pass", &file.content.pass)?;
+        let calibration = Self::from_content(file.content);
+        if calibration.id == file.id {
+            Ok(calibration)
+        } else {
+            Err(CalibrationError::Id {
+                got: file.id,
+                expected: calibration.id,
+            })
+        }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// Where a number is not finite.
+    pub fn to_json(&self) -> Result<String, CalibrationError> {
+        let mut json = serde_json::to_string_pretty(&File {
+            id: self.id.clone(),
+            content: self.content.clone(),
+        })?;
+        json.push('\n');
+        Ok(json)
+    }
+
+    fn from_content(content: Content) -> Self {
+        // Twelve hex digits of the hash: short enough to read, long enough never to meet by chance.
+        let text = serde_json::to_string(&content).unwrap_or_default();
+        let id = hex::encode(&Sha256::digest(text.as_bytes())[..6]);
+        Self { id, content }
+    }
+
+    /// Stands for the content: the log stores it with every score.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How it was fitted, in a sentence.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.content.method
+    }
+
+    /// Of when the data is, `YYYY-MM-DD`.
+    #[must_use]
+    pub fn date(&self) -> &str {
+        &self.content.date
+    }
+
+    /// How many of what it rests on.
+    #[must_use]
+    pub fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.content.counts
+    }
+
+    /// The similarity that a capture with this signal is expected to reach against a good reference, 0–1.
+    #[must_use]
+    pub fn expected_similarity(&self, signal: f32) -> f32 {
+        narrow(interpolate(&self.content.similarity, f64::from(signal)))
+    }
+
+    /// The quality score, 0–1: expected similarity on the contract's curve.
+    #[must_use]
+    pub fn score(&self, signal: f32) -> f32 {
+        narrow(score::from_similarity(interpolate(
+            &self.content.similarity,
+            f64::from(signal),
+        )))
+    }
+
+    /// Of all captures with this signal, the fraction that clears .45 against a good reference.
+    #[must_use]
+    pub fn pass_probability(&self, signal: f32) -> f32 {
+        narrow(interpolate(&self.content.pass, f64::from(signal)))
+    }
+
+    /// Where another shot of the same scene would score 9 times in 10; holds `score`.
+    #[must_use]
+    pub fn interval(&self, score: f32) -> [f32; 2] {
+        let [low, high] = interval::around(&self.content.spread, f64::from(score));
+        [narrow(low).min(score), narrow(high).max(score)]
+    }
+}
+
+/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations. Below the lowest knot
+/// the map goes on to fall, one for one, until it reaches 0: what is worse than all that was seen must not look equal.
+fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
+    let mut points: Vec<(f64, f64)> = signals
+        .iter()
+        .copied()
+        .zip(values.iter().copied())
+        .collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let bins = even_bins(points.len(), (points.len() / PER_KNOT).min(MOST_KNOTS));
+    let middle = |part: fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        bins.iter()
+            .map(|range| mean(&points[range.clone()].iter().map(part).collect::<Vec<_>>()))
+            .collect()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "bins are small")]
+    let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
+    let fitted = isotonic(&middle(|point| point.1), &weights);
+    let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len() + 1);
+    for (signal, value) in middle(|point| point.0).into_iter().zip(fitted) {
+        let knot = [rounded(signal), rounded(value.clamp(0.0, 1.0))];
+        if knots.last().is_none_or(|last| last[0] < knot[0]) {
+            knots.push(knot);
+        }
+    }
+    if let Some(&[signal, value]) = knots.first()
+        && value > 0.0
+    {
+        knots.insert(0, [rounded(signal - value), 0.0]);
+    }
+    knots
+}
+
+/// A table rises along both columns and its values lie within 0–1.
+fn check(table: &'static str, knots: &[[f64; 2]]) -> Result<(), CalibrationError> {
+    let wrong = (0..knots.len()).find(|&row| {
+        let [signal, value] = knots[row];
+        let falls = row > 0 && (signal <= knots[row - 1][0] || value < knots[row - 1][1]);
+        falls || !signal.is_finite() || !(0.0..=1.0).contains(&value)
+    });
+    match wrong {
+        Some(row) => Err(CalibrationError::Table { table, row }),
+        None if knots.is_empty() => Err(CalibrationError::Table { table, row: 0 }),
+        None => Ok(()),
+    }
+}
+
+/// Four decimals: finer than any of these numbers is known, and the same on machines whose arithmetic differs in the last
+/// digits.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+fn rounded_spread(spread: Spread) -> Spread {
+    Spread {
+        score: rounded(spread.score),
+        below: rounded(spread.below),
+        above: rounded(spread.above),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a share of 1 fits an f32")]
+fn narrow(value: f64) -> f32 {
+    value.clamp(0.0, 1.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn observations() -> Observations {
+        let signals: Vec<f64> = (0..2000).map(|index| f64::from(index) / 2000.0).collect();
+        // A known truth with a regular disturbance around it.
+        let similarities = signals
+            .iter()
+            .enumerate()
+            .map(|(index, signal)| 0.8 * signal + if index % 2 == 0 { 0.05 } else { -0.05 })
+            .collect();
+        let pairs = signals.iter().map(|&s| [s, s + 0.03]).collect();
+        Observations {
+            signals,
+            similarities,
+            pairs,
+        }
+    }
+
+    fn provenance() -> Provenance {
+        Provenance {
+            method: "test".to_owned(),
+            date: "2026-01-01".to_owned(),
+            counts: BTreeMap::from([("captures".to_owned(), 2000)]),
+        }
+    }
+
+    fn fitted() -> Calibration {
+        Calibration::fit(&observations(), provenance()).unwrap()
+    }
+
+    #[test]
+    fn a_planted_relation_is_found_again() {
+        let calibration = fitted();
+        for signal in [0.2_f32, 0.5, 0.8] {
+            assert!((calibration.expected_similarity(signal) - 0.8 * signal).abs() < 0.02);
+        }
+        assert!(calibration.pass_probability(0.3) < 0.05);
+        assert!(calibration.pass_probability(0.9) > 0.95);
+        assert!(calibration.score(-5.0) < 1e-6);
+        let [low, high] = calibration.interval(0.5);
+        assert!(low < 0.49 && high > 0.51);
+    }
+
+    #[test]
+    fn save_and_load_keep_everything() {
+        let calibration = fitted();
+        let json = calibration.to_json().unwrap();
+        assert_eq!(Calibration::load(&json).unwrap(), calibration);
+    }
+
+    #[test]
+    fn an_edited_file_is_refused_by_its_id() {
+        let json = fitted().to_json().unwrap();
+        let edited = json.replace("2026-01-01", "2026-01-02");
+        assert!(matches!(
+            Calibration::load(&edited),
+            Err(CalibrationError::Id { .. })
+        ));
+        let newer = json.replace("\"schema\": 1", "\"schema\": 2");
+        assert!(matches!(
+            Calibration::load(&newer),
+            Err(CalibrationError::Schema { got: 2 })
+        ));
+    }
+
+    #[test]
+    fn a_falling_table_is_refused() {
+        assert!(check("pass", &[[0.0, 0.1], [1.0, 0.9]]).is_ok());
+        assert!(matches!(
+            check("pass", &[[0.0, 0.9], [1.0, 0.1]]),
+            Err(CalibrationError::Table { row: 1, .. })
+        ));
+        assert!(check("pass", &[[0.0, 1.5]]).is_err());
+    }
+
+    #[test]
+    fn too_few_observations_are_refused_with_the_count() {
+        let few = Observations {
+            signals: vec![0.1; 10],
+            similarities: vec![0.1; 10],
+            pairs: Vec::new(),
+        };
+        assert!(matches!(
+            Calibration::fit(&few, provenance()),
+            Err(CalibrationError::TooFew { got: 10, .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn maps_are_monotone_and_within_bounds(a in -3.0_f32..3.0, b in -3.0_f32..3.0) {
+            let calibration = fitted();
+            let (low, high) = if a < b { (a, b) } else { (b, a) };
+            prop_assert!(calibration.score(low) <= calibration.score(high));
+            prop_assert!(calibration.pass_probability(low) <= calibration.pass_probability(high));
+            let score = calibration.score(a);
+            prop_assert!((0.0..=1.0).contains(&score));
+            let [from, to] = calibration.interval(score);
+            prop_assert!(0.0 <= from && from <= score && score <= to && to <= 1.0);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The contract's one fixed curve from expected similarity to quality score.
+
+use crate::stats::interpolate;
+
+/// Similarity → score, linear between: the scale that grades, policies and the design's ISO table are written in.
+pub const CURVE: [[f64; 2]; 8] = [
+    [0.0, 0.0],
+    [0.215, 0.22],
+    [0.35, 0.37],
+    [0.52, 0.54],
+    [0.64, 0.73],
+    [0.72, 0.85],
+    [0.75, 0.89],
+    [1.0, 1.0],
+];
+
+/// The quality score of a capture that is expected to reach `similarity` against a good reference of the same person.
+#[must_use]
+pub fn from_similarity(similarity: f64) -> f64 {
+    interpolate(&CURVE, similarity)
+}
+
+/// The expected similarity behind a quality score: the curve read backwards.
+#[must_use]
+pub fn to_similarity(score: f64) -> f64 {
+    interpolate(&CURVE.map(|[similarity, score]| [score, similarity]), score)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_goes_through_the_contract_s_points_and_back() {
+        for [similarity, score] in CURVE {
+            assert!((from_similarity(similarity) - score).abs() < 1e-12);
+            assert!((to_similarity(score) - similarity).abs() < 1e-12);
+        }
+        assert!((from_similarity(0.58) - 0.635).abs() < 1e-9);
+        assert_eq!(from_similarity(-0.4), 0.0);
+        assert_eq!(from_similarity(1.7), 1.0);
+    }
+}
