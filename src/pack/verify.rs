@@ -124,8 +124,9 @@ pub(super) fn embedder_outputs(embedder: &Embedder) -> Vec<&OutputTensor> {
 }
 
 fn run(embedder: &Embedder, session: &mut Session) -> Result<Vec<(String, Tensor)>, PackError> {
+    let face = golden_face(1);
     session
-        .run(&golden_face(1))
+        .run(&face.shape, &face.values)
         .map_err(|source| PackError::Run {
             file: embedder.file.path.clone(),
             source,
