@@ -13,8 +13,8 @@ use image::RgbImage;
 pub struct EmbedderSettings {
     /// Output [N, 512].
     pub embedding: String,
-    /// Output [N]: length before normalisation as the pack defines it.
-    pub embedding_norm: String,
+    /// Output [N]: length before normalisation as the pack defines it; `None` where it is the length of `embedding` itself.
+    pub embedding_norm: Option<String>,
     /// Output [N, networks]: length of each network's own output; `None` in a pack of one network without it.
     pub network_norms: Option<String>,
     /// The networks, in the order of `network_norms`.
@@ -27,7 +27,7 @@ impl Default for EmbedderSettings {
     fn default() -> Self {
         Self {
             embedding: "embedding".to_owned(),
-            embedding_norm: "embedding_norm".to_owned(),
+            embedding_norm: Some("embedding_norm".to_owned()),
             network_norms: Some("network_norms".to_owned()),
             networks: vec!["mobilefacenet".to_owned(), "sface".to_owned()],
             ood_logit: "ood_logit".to_owned(),
@@ -162,7 +162,10 @@ fn read(
 ) -> Result<Vec<Embedded>, EmbedError> {
     let rows = |name: &str, width: usize| rows(outputs, name, count, width);
     let embeddings = rows(&settings.embedding, EMBEDDING_LENGTH)?;
-    let norms = rows(&settings.embedding_norm, 1)?;
+    let norms = match &settings.embedding_norm {
+        Some(name) => Some(rows(name, 1)?),
+        None => None,
+    };
     let logits = rows(&settings.ood_logit, 1)?;
     let network_norms = match &settings.network_norms {
         Some(name) => Some(rows(name, settings.networks.len())?),
@@ -172,7 +175,7 @@ fn read(
     for index in 0..count {
         let values = &embeddings[index * EMBEDDING_LENGTH..(index + 1) * EMBEDDING_LENGTH];
         // An embedding of all zeros points nowhere: as useless as NaN.
-        let (embedding, _) = Embedding::normalise(values).ok_or_else(|| EmbedError::NotFinite {
+        let (embedding, length) = Embedding::normalise(values).ok_or_else(|| EmbedError::NotFinite {
             name: settings.embedding.clone(),
             index,
             count,
@@ -180,7 +183,7 @@ fn read(
         let networks = settings.networks.len();
         embedded.push(Embedded {
             embedding,
-            embedding_norm: norms[index],
+            embedding_norm: norms.map_or(length, |norms| norms[index]),
             network_norms: network_norms.map_or_else(BTreeMap::new, |norms| {
                 settings
                     .networks

@@ -1,12 +1,46 @@
 //! The product on one page: how a picture becomes faces with embedding, quality and decision. READ FIRST.
+//!
+//! [`Pipeline::analyze`] reads in the data's order. Around it: [`assemble`](Assembly) opens a pack into warm pipelines,
+//! [`AnalysisPool`] runs them on threads of their own behind a bounded queue, [`compare`] puts two faces side by side.
 
-use crate::capture::ImageFormat;
-use crate::embed::Embedding;
-use crate::face::Pose;
-use crate::geometry::{BoundingBox, Point};
-use crate::policy::Decision;
-use crate::quality::Quality;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::{self, ImageFormat};
+use crate::embed::{Embedder, Embedding};
+use crate::face::{Aligner, Detector, FaceError, Pose, Search};
+use crate::geometry::{BoundingBox, Point};
+use crate::pack::manifest::Ood;
+use crate::policy::{Decision, Policy};
+use crate::quality::hints::{HintCode, Scene, hints};
+use crate::quality::{self, Calibration, Quality};
+
+mod assemble;
+mod error;
+mod pool;
+mod probe;
+mod timings;
+
+pub use assemble::{AssembleError, Assembly, Settings};
+pub use error::AnalyzeError;
+pub use pool::{AnalysisPool, Unready};
+pub use timings::Timings;
+
+use timings::{Stage, StageClock};
+
+/// What a caller wants to know of a picture.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Its rules at the time of the request.
+    pub policy: Policy,
+    /// Whether every face is wanted, or the largest alone.
+    pub all_faces: bool,
+    /// Whether a picture without a face is an error, or an answer with no faces.
+    pub needs_face: bool,
+}
 
 /// Facts of the submitted picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,34 +80,91 @@ pub struct Face {
     pub decision: Decision,
 }
 
-/// Milliseconds spent in each stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Timings {
-    /// Waiting for a worker.
-    pub queue_ms: f32,
-    /// Bytes → pixels.
-    pub decode_ms: f32,
-    /// Finding faces.
-    pub detect_ms: f32,
-    /// Landmarks, pose and warp.
-    pub align_ms: f32,
-    /// The embedder's run.
-    pub embed_ms: f32,
-    /// Components, score, causes, decision.
-    pub judge_ms: f32,
-    /// From the upload's arrival at the pipeline to the answer.
-    pub total_ms: f32,
-}
-
 /// The pipeline's answer on one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Analysis {
     /// The picture.
     pub image: ImageFacts,
-    /// Faces, largest first (area, then nearness to the centre).
+    /// Faces found; more than are reported where only the largest was asked for.
+    pub faces_found: usize,
+    /// The faces asked for, largest first (area, then nearness to the centre).
     pub faces: Vec<Face>,
     /// Advice for the person in front of the camera.
-    pub hints: Vec<crate::quality::hints::HintCode>,
+    pub hints: Vec<HintCode>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// Warm models and the rules between them, on one thread.
+pub struct Pipeline {
+    capture: capture::Settings,
+    detector: Detector,
+    aligner: Aligner,
+    embedder: Embedder,
+    /// What the OOD logit means in this pack.
+    ood: Ood,
+    calibration: Arc<Calibration>,
+}
+
+impl Pipeline {
+    /// Looks at one picture: decode → detect → align → embed → judge → decide. `queued` is how long it waited before.
+    ///
+    /// # Errors
+    /// [`AnalyzeError`] of the stage that failed; [`FaceError::NoFace`] only where the ask needs a face.
+    pub fn analyze(&mut self, upload: &[u8], ask: &Ask, queued: Duration) -> Result<Analysis, AnalyzeError> {
+        let mut clock = StageClock::start(queued);
+        let capture = clock.time(Stage::Decode, || capture::decode(upload, &self.capture))?;
+        let image = ImageFacts {
+            width: capture.width(),
+            height: capture.height(),
+            format: capture.format(),
+            bytes: capture.byte_len(),
+        };
+        let search = if ask.all_faces || ask.policy.single_face { Search::All } else { Search::Largest };
+        let found = match clock.time(Stage::Detect, || self.detector.detect(&capture, search)) {
+            Err(FaceError::NoFace { .. }) if !ask.needs_face => Vec::new(),
+            outcome => outcome?,
+        };
+        let wanted = if ask.all_faces { &found[..] } else { &found[..found.len().min(1)] };
+        let aligned = clock.time(Stage::Align, || {
+            wanted.iter().map(|face| self.aligner.align(&capture, face)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let embedded = clock.time(Stage::Embed, || self.embedder.embed(&aligned))?;
+        let faces: Vec<Face> = clock.time(Stage::Judge, || {
+            wanted
+                .iter()
+                .zip(aligned)
+                .zip(embedded)
+                .map(|((detected, aligned), embedded)| {
+                    let quality = quality::judge(
+                        &aligned,
+                        detected,
+                        self.ood.signal(embedded.ood_logit),
+                        &self.calibration,
+                    );
+                    let side = detected.bounding_box.shorter_side();
+                    let decision = ask.policy.decide(&ask.scenario, quality.score, side, found.len());
+                    Face {
+                        bounding_box: detected.bounding_box,
+                        detection_score: detected.detection_score,
+                        landmarks: aligned.landmarks,
+                        pose: aligned.pose,
+                        embedding: embedded.embedding,
+                        embedding_norm: embedded.embedding_norm,
+                        network_norms: embedded.network_norms,
+                        ood_logit: embedded.ood_logit,
+                        quality,
+                        decision,
+                    }
+                })
+                .collect()
+        });
+        let hints = hints(&Scene {
+            width: image.width,
+            height: image.height,
+            face_count: found.len(),
+            largest: faces.first().map(|face| (&face.bounding_box, &face.quality)),
+        });
+        Ok(Analysis { image, faces_found: found.len(), faces, hints, timings: clock.stop() })
+    }
 }

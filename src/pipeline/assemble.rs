@@ -1,0 +1,133 @@
+//! From a pack and settings to pipelines that are ready to run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Pipeline;
+use crate::capture;
+use crate::embed::{Embedder, EmbedderSettings};
+use crate::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
+use crate::pack::manifest::OutputTensor;
+use crate::pack::{Form, Pack, PackError};
+use crate::quality::{Calibration, CalibrationError};
+use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
+
+/// How many pictures are analysed, and wait, at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Worker threads, each with sessions of its own; 0 = one for each core.
+    pub workers: usize,
+    /// Pictures that may wait for a worker; one more is refused with `overloaded`.
+    pub queue: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { workers: 0, queue: 32 }
+    }
+}
+
+impl Settings {
+    /// The number of worker threads on this machine.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+}
+
+/// Why no pipeline could be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The pack is not usable.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// ONNX Runtime or a model in it is not usable.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The pack's calibration is not usable.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The models open and then fail on the embedded test face.
+    #[error(transparent)]
+    Probe(#[from] super::probe::ProbeError),
+}
+
+/// An opened pack and the runtime that its models run in: everything that pipelines have in common.
+pub struct Assembly {
+    runtime: Runtime,
+    pack: Pack,
+    calibration: Arc<Calibration>,
+    capture: capture::Settings,
+}
+
+impl Assembly {
+    /// Opens and checks the pack in `directory`.
+    ///
+    /// # Errors
+    /// [`AssembleError`] naming the file and the way out.
+    pub fn open(runtime: Runtime, directory: &Path, capture: capture::Settings) -> Result<Self, AssembleError> {
+        let pack = Pack::open(directory)?;
+        let calibration = Arc::new(Calibration::load(pack.calibration_json())?);
+        Ok(Self { runtime, pack, calibration, capture })
+    }
+
+    /// The runtime.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The pack.
+    #[must_use]
+    pub fn pack(&self) -> &Pack {
+        &self.pack
+    }
+
+    /// The maps from OOD logit to score and pass probability.
+    #[must_use]
+    pub fn calibration(&self) -> &Arc<Calibration> {
+        &self.calibration
+    }
+
+    /// Opens the sessions of one pipeline. Not warm yet: the pool runs the embedded test face through it first.
+    ///
+    /// # Errors
+    /// [`AssembleError`] where a model cannot be opened.
+    pub fn pipeline(&self) -> Result<Pipeline, AssembleError> {
+        let form = match self.runtime.provider() {
+            Provider::Cuda => Form::Gpu,
+            Provider::Openvino | Provider::Cpu => Form::Cpu,
+        };
+        let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
+        let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
+        let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
+        let embedder = open("embedder", &self.pack.embedder_for(form)?, Placement::Accelerated)?;
+        Ok(Pipeline {
+            capture: self.capture.clone(),
+            detector: Detector::new(detector, DetectorSettings::default()),
+            aligner: Aligner::new(landmarks, AlignerSettings::default()),
+            embedder: Embedder::new(embedder, self.embedder_settings()),
+            ood: self.pack.manifest().embedder.ood.clone(),
+            calibration: Arc::clone(&self.calibration),
+        })
+    }
+
+    /// The embedder's tensors as the manifest names them.
+    fn embedder_settings(&self) -> EmbedderSettings {
+        let embedder = &self.pack.manifest().embedder;
+        let name = |tensor: &OutputTensor| tensor.name.clone();
+        EmbedderSettings {
+            embedding: name(&embedder.embedding),
+            embedding_norm: embedder.embedding_norm.as_ref().map(name),
+            network_norms: embedder.network_norms.as_ref().map(name),
+            networks: embedder.networks.iter().map(|network| network.name.clone()).collect(),
+            ood_logit: name(&embedder.ood.output),
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Pipelines on threads of their own, behind a bounded queue. HTTP's threads wait here and never compute.
+//!
+//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A job whose caller has left is
+//! skipped. A panic in a stage is caught at the thread's edge, answered, and the thread opens its models anew.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select_biased};
+use tokio::sync::oneshot;
+
+use super::probe::{self, ProbeError};
+use super::{Analysis, AnalyzeError, Ask, AssembleError, Assembly, Pipeline, Settings};
+use crate::embed::Embedding;
+
+/// How long a probe may wait for its answer: the slowest picture that is allowed, several times over.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A worker that has been at one picture for this long hangs.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+struct Job {
+    upload: Bytes,
+    ask: Ask,
+    queued: Instant,
+    reply: oneshot::Sender<Result<Analysis, AnalyzeError>>,
+}
+
+type ProbeReply = oneshot::Sender<Result<(), ProbeError>>;
+
+/// Why nothing is analysed at the moment.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unready {
+    /// The queue is full.
+    #[error("{capacity} pictures are waiting, which is as many as may wait")]
+    QueueFull {
+        /// How many may wait.
+        capacity: usize,
+    },
+    /// The last probe failed.
+    #[error(transparent)]
+    Failing(#[from] ProbeError),
+    /// The pool was closed.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+/// What workers and handles share.
+struct Shared {
+    assembly: Assembly,
+    /// The embedded face as the first worker saw it at start.
+    expected: Mutex<Option<Embedding>>,
+    failing: Mutex<Option<ProbeError>>,
+    is_stopping: AtomicBool,
+    /// For each worker the millisecond since `epoch` at which it took its present job; 0 while it waits.
+    busy_since: Vec<AtomicU64>,
+    epoch: Instant,
+}
+
+/// A cheap handle on the worker threads.
+#[derive(Clone)]
+pub struct AnalysisPool {
+    jobs: Sender<Job>,
+    probes: Sender<ProbeReply>,
+    stop: Arc<Mutex<Option<Sender<()>>>>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    shared: Arc<Shared>,
+    workers: usize,
+}
+
+impl AnalysisPool {
+    /// Starts the workers and returns when every one of them has analysed the embedded face: the pool is warm.
+    ///
+    /// # Errors
+    /// The first worker's [`AssembleError`]; the others are stopped.
+    pub fn start(assembly: Assembly, settings: &Settings) -> Result<Self, AssembleError> {
+        let workers = settings.worker_count().max(1);
+        let (jobs, waiting) = bounded::<Job>(settings.queue);
+        let (probes, asked) = bounded::<ProbeReply>(1);
+        let (stop, stopped) = bounded::<()>(0);
+        let (warm, outcomes) = bounded(workers);
+        let shared = Arc::new(Shared {
+            assembly,
+            expected: Mutex::new(None),
+            failing: Mutex::new(None),
+            is_stopping: AtomicBool::new(false),
+            busy_since: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            epoch: Instant::now(),
+        });
+        let mut threads = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let inbox = Inbox { jobs: waiting.clone(), probes: asked.clone(), stopped: stopped.clone() };
+            let (shared, warm) = (Arc::clone(&shared), warm.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("analysis-{index}"))
+                .spawn(move || match shared.warm_pipeline() {
+                    Ok(pipeline) => {
+                        let _ = warm.send(Ok(()));
+                        drop(warm);
+                        Worker { index, pipeline: Some(pipeline), shared }.run(&inbox);
+                    }
+                    Err(error) => {
+                        let _ = warm.send(Err(error));
+                    }
+                });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    return Err(ProbeError::Failed(format!("thread {index} cannot be started: {error}")).into());
+                }
+            }
+        }
+        drop(warm);
+        let pool = Self {
+            jobs,
+            probes,
+            stop: Arc::new(Mutex::new(Some(stop))),
+            threads: Arc::new(Mutex::new(threads)),
+            shared,
+            workers,
+        };
+        for outcome in outcomes {
+            if let Err(error) = outcome {
+                pool.close();
+                return Err(error);
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Analyses `upload` as soon as a worker is free.
+    ///
+    /// # Errors
+    /// At once [`AnalyzeError::Overloaded`] where the queue is full and [`AnalyzeError::Stopped`] after [`Self::close`]; else
+    /// what the pipeline says.
+    pub async fn submit(&self, upload: Bytes, ask: Ask) -> Result<Analysis, AnalyzeError> {
+        if self.shared.is_stopping.load(Ordering::Acquire) {
+            return Err(AnalyzeError::Stopped);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.jobs
+            .try_send(Job { upload, ask, queued: Instant::now(), reply })
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => AnalyzeError::Overloaded { capacity: self.capacity() },
+                TrySendError::Disconnected(_) => AnalyzeError::Stopped,
+            })?;
+        answer.await.map_err(|_| AnalyzeError::Stopped)?
+    }
+
+    /// A real inference on the embedded face, ahead of the queue. Its outcome stands in [`Self::readiness`] until the next.
+    ///
+    /// # Errors
+    /// [`ProbeError`] where it fails, gives other numbers than at start, or gets no answer in time.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        let outcome = match self.shared.stuck() {
+            Some(stuck) => Err(stuck),
+            None => {
+                let (reply, answer) = oneshot::channel();
+                match self.probes.try_send(reply) {
+                    // A probe is under way already: its outcome is ours.
+                    Err(TrySendError::Full(_)) => self.shared.lock_failing().clone().map_or(Ok(()), Err),
+                    Err(TrySendError::Disconnected(_)) => Err(ProbeError::Failed("the workers are gone".to_owned())),
+                    Ok(()) => match tokio::time::timeout(PROBE_PATIENCE, answer).await {
+                        Ok(Ok(outcome)) => outcome,
+                        Ok(Err(_)) => Err(ProbeError::Failed("the worker was lost".to_owned())),
+                        Err(_) => Err(ProbeError::Stuck { seconds: PROBE_PATIENCE.as_secs() }),
+                    },
+                }
+            }
+        };
+        *self.shared.lock_failing() = outcome.clone().err();
+        outcome
+    }
+
+    /// Whether a picture sent now would be analysed.
+    ///
+    /// # Errors
+    /// [`Unready`] with the reason.
+    pub fn readiness(&self) -> Result<(), Unready> {
+        if self.shared.is_stopping.load(Ordering::Acquire) {
+            return Err(Unready::Stopping);
+        }
+        if let Some(error) = self.shared.lock_failing().clone().or_else(|| self.shared.stuck()) {
+            return Err(Unready::Failing(error));
+        }
+        if self.jobs.is_full() && self.capacity() > 0 {
+            return Err(Unready::QueueFull { capacity: self.capacity() });
+        }
+        Ok(())
+    }
+
+    /// What the workers were assembled from.
+    #[must_use]
+    pub fn assembly(&self) -> &Assembly {
+        &self.shared.assembly
+    }
+
+    /// Number of worker threads.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Pictures waiting.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Pictures that may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.jobs.capacity().unwrap_or(usize::MAX)
+    }
+
+    /// Refuses new pictures, finishes those that wait, and returns when the workers have ended. Blocks.
+    pub fn close(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock_failing(&self) -> std::sync::MutexGuard<'_, Option<ProbeError>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a pipeline and runs the embedded face through it, so that no caller pays for first-run allocations.
+    fn warm_pipeline(&self) -> Result<Pipeline, AssembleError> {
+        let mut pipeline = self.assembly.pipeline()?;
+        self.probe(&mut pipeline)?;
+        Ok(pipeline)
+    }
+
+    fn probe(&self, pipeline: &mut Pipeline) -> Result<(), ProbeError> {
+        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let embedding = probe::run(pipeline, expected.as_ref())?;
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(embedding);
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        // One more, so that 0 keeps its meaning.
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn stuck(&self) -> Option<ProbeError> {
+        let now = self.now_ms();
+        let limit = u64::try_from(STUCK_AFTER.as_millis()).unwrap_or(u64::MAX);
+        self.busy_since
+            .iter()
+            .map(|since| since.load(Ordering::Relaxed))
+            .any(|since| since != 0 && now.saturating_sub(since) > limit)
+            .then_some(ProbeError::Stuck { seconds: STUCK_AFTER.as_secs() })
+    }
+}
+
+/// Where a worker's work comes from.
+struct Inbox {
+    jobs: Receiver<Job>,
+    probes: Receiver<ProbeReply>,
+    stopped: Receiver<()>,
+}
+
+struct Worker {
+    index: usize,
+    /// `None` after a panic, until the models are open again.
+    pipeline: Option<Pipeline>,
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Inbox) {
+        loop {
+            select_biased! {
+                recv(inbox.probes) -> probe => match probe {
+                    Ok(reply) => self.busy(|worker| worker.answer_probe(reply)),
+                    Err(_) => return,
+                },
+                recv(inbox.jobs) -> job => match job {
+                    Ok(job) => self.busy(|worker| worker.answer(job)),
+                    Err(_) => return,
+                },
+                // Last: what waits when the pool closes is still answered.
+                recv(inbox.stopped) -> _ => return,
+            }
+        }
+    }
+
+    fn busy(&mut self, work: impl FnOnce(&mut Self)) {
+        self.shared.busy_since[self.index].store(self.shared.now_ms(), Ordering::Relaxed);
+        work(self);
+        self.shared.busy_since[self.index].store(0, Ordering::Relaxed);
+    }
+
+    fn answer(&mut self, job: Job) {
+        // The caller hung up while its picture waited: nobody would read the answer.
+        if job.reply.is_closed() {
+            tracing::debug!("skipped a picture whose caller has left");
+            return;
+        }
+        let outcome = self.guarded(|pipeline| pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed()));
+        let _ = job.reply.send(outcome);
+    }
+
+    fn answer_probe(&mut self, reply: ProbeReply) {
+        let shared = Arc::clone(&self.shared);
+        let outcome = self.guarded(|pipeline| Ok(shared.probe(pipeline)));
+        let _ = reply.send(outcome.unwrap_or_else(|error| Err(ProbeError::Failed(error.to_string()))));
+    }
+
+    /// Runs `work`; after a panic the pipeline is in an unknown state and is replaced before the next picture.
+    fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Pipeline) -> Result<T, AnalyzeError>,
+    ) -> Result<T, AnalyzeError> {
+        let mut pipeline = match self.pipeline.take() {
+            Some(pipeline) => pipeline,
+            None => self
+                .shared
+                .warm_pipeline()
+                .map_err(|error| AnalyzeError::Broken { reason: error.to_string() })?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| work(&mut pipeline))) {
+            Ok(outcome) => {
+                self.pipeline = Some(pipeline);
+                outcome
+            }
+            Err(panic) => {
+                let message = panic_message(panic.as_ref());
+                tracing::error!(worker = self.index, message, "a stage panicked; this worker opens its models anew");
+                drop(pipeline);
+                self.pipeline = self.shared.warm_pipeline().ok();
+                Err(AnalyzeError::Panicked { message })
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}

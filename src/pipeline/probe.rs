@@ -1,0 +1,54 @@
+//! A real inference on an embedded face: what warm-up, readiness and the watchdog rest on.
+
+use std::time::Duration;
+
+use super::{AnalyzeError, Ask, Pipeline};
+use crate::embed::Embedding;
+use crate::policy::Policy;
+
+/// A crop of scikit-image's `astronaut` (NASA, public domain), JPEG.
+const FACE: &[u8] = include_bytes!("probe.jpg");
+
+/// Least similarity between a probe and the first one: the same pixels through the same networks give the same numbers, up to
+/// the order of a GPU's sums.
+const LEAST_SIMILARITY: f32 = 0.999;
+
+/// Why a probe failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProbeError {
+    /// The pipeline could not analyse the embedded face.
+    #[error("the embedded test face could not be analysed: {0}")]
+    Failed(String),
+    /// The networks answer with other numbers than at start.
+    #[error("the embedded test face gives another embedding than at start (similarity {similarity})")]
+    Changed {
+        /// Cosine of the two.
+        similarity: f32,
+    },
+    /// No worker took the probe, or a worker has been at one picture for too long.
+    #[error("no answer to the embedded test face within {seconds} s")]
+    Stuck {
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+/// Analyses the embedded face and, where `expected` is known, compares with it.
+pub(super) fn run(pipeline: &mut Pipeline, expected: Option<&Embedding>) -> Result<Embedding, ProbeError> {
+    let failed = |error: AnalyzeError| ProbeError::Failed(error.to_string());
+    let analysis = pipeline.analyze(FACE, &ask(), Duration::ZERO).map_err(failed)?;
+    let face = analysis.faces.into_iter().next().ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))?;
+    match expected.map(|expected| expected.similarity(&face.embedding)) {
+        Some(similarity) if similarity < LEAST_SIMILARITY => Err(ProbeError::Changed { similarity }),
+        _ => Ok(face.embedding),
+    }
+}
+
+fn ask() -> Ask {
+    Ask {
+        scenario: "probe".to_owned(),
+        policy: Policy { accept: 0.0, review: 0.0, min_face_px: 0, single_face: false },
+        all_faces: false,
+        needs_face: true,
+    }
+}
