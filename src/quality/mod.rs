@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::face::{AlignedFace, DetectedFace};
+
 pub mod calibration;
+mod causes;
 pub mod components;
 mod grade;
 pub mod hints;
@@ -11,6 +14,7 @@ mod language;
 pub mod score;
 
 pub use calibration::{Calibration, CalibrationError};
+pub use causes::causes;
 pub use components::{Component, Components};
 pub use grade::Grade;
 pub use language::Language;
@@ -106,4 +110,58 @@ pub struct Quality {
     pub components: Components,
     /// What pulls the score down, largest weight first; empty for a good picture.
     pub causes: Vec<Cause>,
+}
+
+/// Below this share of the lower face to be seen, a face counts as not whole.
+const WHOLE_FROM: f32 = 0.25;
+
+/// Highest score of a face that is not whole: the contract puts it below .40, even if the recogniser might still match
+/// it.
+const NOT_WHOLE_AT_MOST: f32 = 0.39;
+
+/// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so that more is better.
+///
+/// A face that is not whole has its score *and* its interval capped below fair, since another shot of the same scene
+/// would be capped as well. The pass probability is left alone: it is a statement about similarity, which a mask does
+/// not forbid; that such a match must not be believed is what the score says.
+#[must_use]
+pub fn judge(
+    aligned: &AlignedFace,
+    detected: &DetectedFace,
+    signal: f32,
+    calibration: &Calibration,
+) -> Quality {
+    let components = components::measure(aligned, detected);
+    let score = unit(calibration.score(signal));
+    let [low, high] = calibration.interval(score);
+    let (score, interval) = if is_whole(&components) {
+        (score, [low, high])
+    } else {
+        let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
+        (cap(score), [cap(low), cap(high)])
+    };
+    Quality {
+        score,
+        interval: [unit(interval[0]).min(score), unit(interval[1]).max(score)],
+        pass_probability: unit(calibration.pass_probability(signal)),
+        grade: Grade::of(score),
+        causes: causes(score, &components),
+        components,
+    }
+}
+
+/// Whether nothing is known to cover the face. What could not be assessed is not held against it.
+fn is_whole(components: &Components) -> bool {
+    components
+        .get(Component::MouthOcclusionPrevention)
+        .is_none_or(|visible| visible >= WHOLE_FROM)
+}
+
+/// A number between 0 and 1; 0 for what is no number.
+fn unit(value: f32) -> f32 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, 1.0)
+    }
 }
