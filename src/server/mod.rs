@@ -4,16 +4,32 @@
 //! lines, and leaves through [`request_id::attend`], where a failure becomes a problem body and everything gets its id, its
 //! metric and its line in the log. No handler decodes or runs a model: actix workers are few and serve many.
 
-use std::net::SocketAddr;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
 use serde::{Deserialize, Serialize};
 
 pub mod body;
+pub mod dto;
 pub mod parameters;
 pub mod problem_response;
 pub mod request_id;
+pub mod routes;
+pub mod state;
 pub mod upload;
+
+pub use self::state::{AppState, Info};
+
+/// How often recorded samples are folded into their histograms.
+const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a connection that is being closed may take, and how long the rest of a refused upload is read and thrown away so
+/// that its sender hears why.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// How the daemon serves HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +69,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Threads that speak HTTP.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                cores.div_ceil(4).clamp(1, 4)
+            }
+            workers => workers,
+        }
+    }
+
     /// What uploads may cost, where one picture may have `image_bytes`.
     #[must_use]
     pub fn upload_limits(&self, image_bytes: usize) -> upload::UploadLimits {
@@ -63,6 +91,59 @@ impl Settings {
             memory: body::UploadMemory::new(self.upload_memory_bytes),
         }
     }
+}
+
+/// Serves HTTP on `listener` until `stop` is done; then refuses new requests, lets those in flight finish and returns.
+///
+/// # Errors
+///
+/// Where the listener cannot be used or a worker cannot be started.
+pub async fn run(
+    listener: TcpListener,
+    settings: &Settings,
+    state: AppState,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let metrics = state.metrics.clone();
+    let tidying = tokio::spawn(async move {
+        let mut every = tokio::time::interval(TIDY_METRICS_EVERY);
+        loop {
+            every.tick().await;
+            metrics.tidy();
+        }
+    });
+    let uploads = web::Data::new(state.uploads.clone());
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::clone(&state))
+            .app_data(web::Data::clone(&uploads))
+            .wrap(from_fn(request_id::attend))
+            .configure(routes::configure)
+    })
+    .workers(settings.worker_count())
+    .max_connections(settings.max_connections)
+    .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
+    .client_disconnect_timeout(CLOSING)
+    .keep_alive(Duration::from_millis(settings.keep_alive_ms))
+    // A caller who hangs up is noticed, and its picture is not analysed for nobody.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(settings.drain_ms.div_ceil(1000))
+    .disable_signals()
+    .listen(listener)?
+    .run();
+
+    let handle = server.handle();
+    let mut serving = tokio::spawn(server);
+    let outcome = tokio::select! {
+        outcome = &mut serving => outcome,
+        () = stop => {
+            handle.stop(true).await;
+            serving.await
+        }
+    };
+    tidying.abort();
+    outcome?
 }
 
 /// Warns where everybody who reaches `address` over a network may use the service; says whether it did.

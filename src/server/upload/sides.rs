@@ -23,11 +23,11 @@ const UNIT_TOLERANCE: f32 = 0.02;
 pub struct PairBody<'a> {
     /// The sample being questioned.
     #[serde(borrow)]
-    #[schema(inline)]
+    #[schema(value_type = SideBody)]
     probe: SideBody<'a>,
     /// The sample it is compared with.
     #[serde(borrow)]
-    #[schema(inline)]
+    #[schema(value_type = SideBody)]
     reference: SideBody<'a>,
 }
 
@@ -42,6 +42,7 @@ pub struct SideBody<'a> {
     image: Option<Text<'a>>,
     /// 512 numbers of unit length, as `/v1/extract` gives them.
     #[serde(default)]
+    #[schema(min_items = 512, max_items = 512)]
     embedding: Option<Vec<f32>>,
     /// The pack that made the embedding: `model.sha256` of the answer that it came with.
     #[serde(borrow, default)]

@@ -1,0 +1,52 @@
+//! `POST /v1/extract`: a picture → faces with embedding, quality and decision.
+
+use actix_web::HttpResponse;
+
+use super::inference::Inference;
+use crate::inference_log::Role;
+use crate::server::dto::ExtractAnswer;
+use crate::server::problem_response::Problem;
+use crate::server::upload::Upload;
+
+/// Embedding, quality and decision of the faces in a picture.
+///
+/// The type is read from the bytes; file names are ignored. Never a path or an address. Faces come largest first.
+#[utoipa::path(
+    post,
+    path = "/v1/extract",
+    tag = "faces",
+    params(
+        ("scenario" = Option<String>, Query, description = "The configured policy that decides; default `access`."),
+        ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
+        ("faces" = inline(Option<super::docs::FaceChoice>), Query, description = "`largest` (default) or `all`."),
+        ("embedding" = Option<bool>, Query, description = "Whether the answer has embeddings; default true."),
+        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints in Chinese."),
+        ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
+    ),
+    request_body(
+        description = "One picture: as the part `image`, as the raw body, or as base64 in JSON.",
+        content(
+            (super::docs::ImageForm = "multipart/form-data"),
+            (crate::server::upload::ImageBody<'static> = "application/json"),
+            (super::docs::Binary = "image/*"),
+        )
+    ),
+    responses(
+        (status = 200, description = "The faces; their row is in the log.", body = ExtractAnswer<'static>),
+        super::docs::Problems,
+    )
+)]
+pub(super) async fn extract(inference: Inference, upload: Upload) -> Result<HttpResponse, Problem> {
+    let analysis = inference.analyse(&upload).await?;
+    inference
+        .record(inference.rows(Role::Image, &analysis))
+        .await?;
+    inference.note_faces(&analysis);
+    Ok(HttpResponse::Ok().json(ExtractAnswer::new(
+        inference.id.as_str(),
+        &inference.state.info.model,
+        analysis,
+        inference.question.embedding.unwrap_or(true),
+        inference.language,
+    )))
+}

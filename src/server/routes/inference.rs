@@ -1,0 +1,281 @@
+//! What extract, quality and compare have in common: ask the pool, write the rows, and only then answer.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::ACCEPT_LANGUAGE;
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpRequest, web};
+
+use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
+use crate::pipeline::{Analysis, Ask};
+use crate::policy::{DEFAULT_SCENARIO, Policy};
+use crate::problem::ProblemCode;
+use crate::quality::Language;
+use crate::server::parameters::{Parameters, unknown};
+use crate::server::problem_response::{Part, Problem};
+use crate::server::request_id::{Outcome, RequestId};
+use crate::server::state::AppState;
+use crate::server::upload::Upload;
+use crate::telemetry::metrics;
+
+/// What a request asks for besides its picture: read and checked before the picture is.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    /// The scenario that decides.
+    pub(super) scenario: String,
+    /// Its rules at this moment.
+    pub(super) policy: Policy,
+    /// Whether all faces are wanted or the largest alone.
+    pub(super) all_faces: bool,
+    /// Whether embeddings are wanted in the answer, where the caller says so.
+    pub(super) embedding: Option<bool>,
+}
+
+/// Names of the parameters that each endpoint takes.
+fn known_parameters(endpoint: Endpoint) -> &'static [&'static str] {
+    match endpoint {
+        Endpoint::Extract => &["scenario", "source", "faces", "embedding"],
+        Endpoint::Quality => &["scenario", "source", "faces"],
+        Endpoint::Compare => &["scenario", "source", "embedding"],
+    }
+}
+
+impl Question {
+    fn read(request: &HttpRequest, endpoint: Endpoint, state: &AppState) -> Result<Self, Problem> {
+        let parameters = Parameters::read(request, known_parameters(endpoint))?;
+        let source = parameters.source()?;
+        let scenario = parameters.text("scenario").unwrap_or(DEFAULT_SCENARIO);
+        Outcome::note(request, |outcome| {
+            outcome.source.clone_from(&source);
+            outcome.scenario = Some(scenario.chars().take(64).collect());
+        });
+        let policies = state.policies();
+        let Some(policy) = policies.get(scenario) else {
+            let names: Vec<_> = policies.names().collect();
+            let detail = unknown("scenario", scenario, &names);
+            return Err(Problem::new(ProblemCode::UnknownScenario, detail));
+        };
+        Ok(Self {
+            scenario: scenario.to_owned(),
+            policy: policy.clone(),
+            all_faces: parameters.all_faces()?,
+            embedding: match parameters.text("embedding") {
+                Some(_) => Some(parameters.flag("embedding", true)?),
+                None => None,
+            },
+        })
+    }
+}
+
+/// One request to an inference endpoint, from its question to its rows. An extractor: it fails where the question is wrong.
+pub(super) struct Inference {
+    /// What is asked.
+    pub(super) question: Question,
+    /// In which language advice is given.
+    pub(super) language: Language,
+    /// Names the request in answer and rows.
+    pub(super) id: RequestId,
+    /// The shared handles.
+    pub(super) state: web::Data<AppState>,
+    request: HttpRequest,
+    context: RequestContext,
+}
+
+impl FromRequest for Inference {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::begin(request))
+    }
+}
+
+impl Inference {
+    fn begin(request: &HttpRequest) -> Result<Self, Problem> {
+        let (Some(state), Some(endpoint)) = (
+            request.app_data::<web::Data<AppState>>(),
+            endpoint_of(request),
+        ) else {
+            return Err(Problem::new(
+                ProblemCode::Internal,
+                "this endpoint is not set up",
+            ));
+        };
+        let question = Question::read(request, endpoint, state)?;
+        let id = RequestId::of(request);
+        Ok(Self {
+            context: context(state, &id, endpoint, &Outcome::of(request)),
+            question,
+            language: language(request),
+            id,
+            state: state.clone(),
+            request: request.clone(),
+        })
+    }
+
+    /// Asks the pool about `upload`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the pipeline has to say, or overload.
+    pub(super) async fn analyse(&self, upload: &Upload) -> Result<Analysis, Problem> {
+        let ask = Ask {
+            scenario: self.question.scenario.clone(),
+            policy: self.question.policy.clone(),
+            all_faces: self.question.all_faces,
+            needs_face: self.context.endpoint != Endpoint::Quality,
+        };
+        let analysis = self
+            .state
+            .pool
+            .submit(upload.bytes.clone(), ask)
+            .await
+            .map_err(|error| Problem::new(error.problem(), error.detail()))?;
+        count(&analysis);
+        Ok(analysis)
+    }
+
+    /// Rows of a picture that was analysed.
+    #[must_use]
+    pub(super) fn rows(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
+        self.context.analysed(role, analysis)
+    }
+
+    /// The context from which rows are made.
+    #[must_use]
+    pub(super) fn context(&self) -> &RequestContext {
+        &self.context
+    }
+
+    /// Commits `rows`: when this returns, an answer may go out.
+    ///
+    /// # Errors
+    ///
+    /// `not_ready` where the log refuses.
+    pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
+        Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
+        self.state.log.append_all(rows).await.map_err(|error| {
+            tracing::error!(request_id = %self.id, %error, "the log did not take a row");
+            let detail =
+                "the log cannot be written, so no answer may be given; see the daemon's text log";
+            Problem::new(ProblemCode::NotReady, detail)
+        })
+    }
+
+    /// Notes what decided, for the line in the text log.
+    pub(super) fn note(&self, action: &'static str, score: Option<f32>) {
+        Outcome::note(&self.request, |outcome| {
+            outcome.action = Some(action);
+            outcome.score = score;
+        });
+    }
+
+    /// Notes the decision on the first face of `analysis`, and counts those on all.
+    pub(super) fn note_faces(&self, analysis: &Analysis) {
+        if let Some(face) = analysis.faces.first() {
+            self.note(face.decision.action.name(), Some(face.quality.score));
+        }
+    }
+}
+
+/// Counts an analysis: stages, waiting, scores, norms, actions.
+fn count(analysis: &Analysis) {
+    let timings = &analysis.timings;
+    metrics::queue_wait(timings.queue_ms);
+    for (stage, ms) in [
+        ("decode", timings.decode_ms),
+        ("detect", timings.detect_ms),
+        ("align", timings.align_ms),
+        ("embed", timings.embed_ms),
+        ("judge", timings.judge_ms),
+    ] {
+        metrics::stage(stage, ms);
+    }
+    for face in &analysis.faces {
+        metrics::face(face.quality.score, face.embedding_norm);
+        metrics::action(&face.decision.scenario, face.decision.action.name());
+    }
+}
+
+/// The language that the caller reads.
+#[must_use]
+pub(super) fn language(request: &HttpRequest) -> Language {
+    request
+        .headers()
+        .get(ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .map(Language::negotiate)
+        .unwrap_or_default()
+}
+
+fn endpoint_of(request: &HttpRequest) -> Option<Endpoint> {
+    match request.path() {
+        "/v1/extract" => Some(Endpoint::Extract),
+        "/v1/quality" => Some(Endpoint::Quality),
+        "/v1/compare" => Some(Endpoint::Compare),
+        _ => None,
+    }
+}
+
+fn context(
+    state: &AppState,
+    id: &RequestId,
+    endpoint: Endpoint,
+    outcome: &Outcome,
+) -> RequestContext {
+    RequestContext {
+        request_id: id.as_str().to_owned(),
+        endpoint,
+        scenario: outcome.scenario.clone(),
+        source: outcome.source.clone(),
+        model: Arc::clone(&state.info.model),
+    }
+}
+
+/// Gives every failed request to an inference endpoint its row, wherever it failed. The failure is the answer even where
+/// the row cannot be written: the promise is that no *answer* is without its row.
+///
+/// # Errors
+///
+/// Only what the service within raises.
+pub(super) async fn record_failure<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let response = next.call(request).await?;
+    let request = response.request();
+    let problem = response
+        .response()
+        .error()
+        .and_then(Error::as_error::<Problem>);
+    let outcome = Outcome::of(request);
+    let state = request.app_data::<web::Data<AppState>>().cloned();
+    if let (Some(problem), Some(state), Some(endpoint), false) =
+        (problem, state, endpoint_of(request), outcome.is_recorded)
+        && problem.code != ProblemCode::MethodNotAllowed
+    {
+        let context = context(&state, &RequestId::of(request), endpoint, &outcome);
+        let role = match (endpoint, problem.part) {
+            (_, Some(part)) => role_of(part),
+            (Endpoint::Compare, None) => Role::Probe,
+            _ => Role::Image,
+        };
+        let row = context.failed(role, problem.code, &problem.detail, None);
+        if let Err(error) = state.log.append(row).await {
+            tracing::error!(request_id = %context.request_id, %error, "the log did not take the row of a failure");
+        }
+    }
+    Ok(response)
+}
+
+/// The role of a side.
+#[must_use]
+pub(super) fn role_of(part: Part) -> Role {
+    match part {
+        Part::Probe => Role::Probe,
+        Part::Reference => Role::Reference,
+    }
+}

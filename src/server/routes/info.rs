@@ -1,0 +1,59 @@
+//! `GET /v1/info`: what runs here and by which rules.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::policy::DEFAULT_SCENARIO;
+use crate::server::dto::{InfoAnswer, LimitsDto, PackDto, PrivacyDto, ProviderDto};
+use crate::server::parameters::Parameters;
+use crate::server::problem_response::Problem;
+use crate::server::state::AppState;
+
+/// Pack, provider, policies, thresholds, limits and version.
+#[utoipa::path(
+    get,
+    path = "/v1/info",
+    tag = "service",
+    responses(
+        (status = 200, description = "What runs here.", body = InfoAnswer<'static>),
+        super::docs::ReadProblems,
+    )
+)]
+pub(super) async fn info(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    Parameters::read(&request, &[])?;
+    let info = &state.info;
+    let policies = state.policies();
+    Ok(HttpResponse::Ok().json(InfoAnswer {
+        name: "faceood",
+        version: env!("CARGO_PKG_VERSION"),
+        pack: PackDto {
+            name: &info.model.pack,
+            version: &info.model.version,
+            sha256: &info.model.sha256,
+            licence: &info.licence,
+        },
+        provider: ProviderDto {
+            name: &info.model.provider,
+            reason: &info.provider_reason,
+        },
+        calibration_id: &info.model.calibration_id,
+        default_scenario: DEFAULT_SCENARIO,
+        policies: policies
+            .iter()
+            .map(|(name, policy)| (name.to_owned(), policy.into()))
+            .collect(),
+        thresholds: info.thresholds.into(),
+        limits: LimitsDto {
+            image_bytes: state.uploads.image_bytes,
+            image_pixels: info.max_pixels,
+            queue: state.pool.capacity(),
+            formats: ["jpeg", "png", "webp", "bmp", "tiff"],
+        },
+        privacy: PrivacyDto {
+            keeps_embeddings: info.keeps_embeddings,
+            keeps_thumbnails: info.keeps_thumbnails,
+        },
+    }))
+}

@@ -1,0 +1,83 @@
+//! One file per endpoint, the same few lines in each: read, analyse, record, answer.
+
+mod compare;
+mod docs;
+mod extract;
+mod health;
+mod inference;
+mod inferences;
+mod info;
+mod metrics;
+mod page;
+mod quality;
+
+use std::future::ready;
+
+use actix_web::guard::{Any, Get, Head};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, Resource, Route, web};
+
+pub use self::docs::openapi;
+use super::problem_response::Problem;
+use crate::problem::ProblemCode;
+
+/// Every route of the service.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let inference = |path: &str| takes(path, "POST").wrap(from_fn(inference::record_failure));
+    config
+        .service(inference("/v1/extract").route(web::post().to(extract::extract)))
+        .service(inference("/v1/quality").route(web::post().to(quality::quality)))
+        .service(inference("/v1/compare").route(web::post().to(compare::compare)))
+        .service(reads("/v1/info").route(read().to(info::info)))
+        .service(reads("/v1/inferences").route(read().to(inferences::inferences)))
+        .service(reads("/healthz").route(read().to(health::healthz)))
+        .service(reads("/readyz").route(read().to(health::readyz)))
+        .service(reads("/metrics").route(read().to(metrics::metrics)))
+        .service(reads("/openapi.json").route(read().to(docs::openapi_json)))
+        .service(reads("/docs").route(read().to(docs::docs_page)))
+        .service(reads("/docs/").route(read().to(docs::to_docs_page)))
+        .service(reads("/docs/{file}").route(read().to(docs::docs_file)))
+        .service(reads("/").route(read().to(page::index)))
+        .service(reads("/page/{file}").route(read().to(page::file)))
+        .default_service(web::route().to(not_found));
+}
+
+fn read() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
+}
+
+/// A resource that is read.
+fn reads(path: &str) -> Resource {
+    takes(path, "GET, HEAD")
+}
+
+/// A resource that answers every method which it does not route with 405 and what it `allow`s.
+fn takes(path: &str, allow: &'static str) -> Resource {
+    let refuse = move |request: HttpRequest| {
+        let method = request.method().as_str();
+        let problem = Problem::method_not_allowed(method, request.path(), allow);
+        ready(Err::<&'static str, _>(problem))
+    };
+    web::resource(path.to_owned()).default_service(web::route().to(refuse))
+}
+
+async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
+    const PLACES: [&str; 11] = [
+        "/v1/extract",
+        "/v1/quality",
+        "/v1/compare",
+        "/v1/info",
+        "/v1/inferences",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/",
+    ];
+    let detail = super::parameters::unknown("path", request.path(), &PLACES);
+    Err(Problem::new(ProblemCode::NotFound, detail))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What handlers share: cheap handles, all of them there before the first request.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::upload::UploadLimits;
+use crate::inference_log::{InferenceLog, ModelFacts};
+use crate::pipeline::AnalysisPool;
+use crate::policy::{Policies, Thresholds};
+use crate::telemetry::metrics::Exporter;
+
+/// Everything that a request may need. Cloned once per worker.
+#[derive(Clone)]
+pub struct AppState {
+    /// Analyses pictures.
+    pub pool: AnalysisPool,
+    /// Takes the rows.
+    pub log: InferenceLog,
+    /// Scenarios and their rules; the sender's side replaces them when the configuration is read again.
+    pub policies: watch::Receiver<Arc<Policies>>,
+    /// What does not change while the daemon runs.
+    pub info: Arc<Info>,
+    /// What uploads may cost.
+    pub uploads: UploadLimits,
+    /// Renders metrics.
+    pub metrics: Exporter,
+}
+
+impl AppState {
+    /// The rules as they are now.
+    #[must_use]
+    pub fn policies(&self) -> Arc<Policies> {
+        Arc::clone(&self.policies.borrow())
+    }
+}
+
+/// What runs here: settled when the models are loaded.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// Pack, provider and calibration, as they stand in every row.
+    pub model: Arc<ModelFacts>,
+    /// Why this provider and not another, in a sentence.
+    pub provider_reason: String,
+    /// Under which the pack's files may be used.
+    pub licence: String,
+    /// The pack's cuts on the similarity.
+    pub thresholds: Thresholds,
+    /// Largest picture in pixels.
+    pub max_pixels: u64,
+    /// Whether embeddings are kept in the log.
+    pub keeps_embeddings: bool,
+    /// Whether small pictures of faces are kept in the log.
+    pub keeps_thumbnails: bool,
+}

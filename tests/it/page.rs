@@ -1,0 +1,66 @@
+//! The page and the documentation: complete in the binary, in the reader's language.
+
+use crate::support::Daemon;
+
+#[test]
+fn the_page_says_what_the_service_does_in_both_languages_and_asks_nobody_else() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let page = |language: &str| {
+        let request = client.http().get(client.url("/")).header("accept-language", language);
+        let response = request.send().unwrap();
+        assert_eq!(response.status(), 200);
+        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'self'"), "{policy}");
+        response.text().unwrap()
+    };
+    assert!(page("en").contains("<html lang=\"en\""));
+    assert!(page("zh-CN").contains("<html lang=\"zh\""));
+    for file in ["/page/app.js", "/page/style.css", "/docs", "/docs/swagger-ui-bundle.js"] {
+        let body = client.get(file).expect_status(200);
+        assert!(!body.body.is_empty(), "{file}");
+    }
+
+    let info = client.get("/v1/info").ok();
+    let provider = info["provider"]["name"].as_str().unwrap();
+    assert!(["cpu", "cuda", "openvino"].contains(&provider), "{info}");
+    let names: Vec<_> = info["policies"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["access", "alarm", "enroll", "search"]);
+    assert_eq!(info["limits"]["image_bytes"], 20_000_000);
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    use crate::support::photos;
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    client.extract(&photos::astronaut(), "?source=never-a-label").ok();
+    client.extract(b"nonsense", "").problem(415, "unsupported_media_type");
+    client.compare(&photos::astronaut(), &photos::astronaut(), "").ok();
+    let text = client.get("/metrics").expect_status(200).text();
+    for line in [
+        "faceood_requests_total{endpoint=\"/v1/extract\",status=\"200\",code=\"ok\"} 1",
+        "faceood_requests_total{endpoint=\"/v1/extract\",status=\"415\",code=\"unsupported_media_type\"} 1",
+        "faceood_verdicts_total{scenario=\"access\",verdict=\"same\"} 1",
+        "faceood_actions_total{scenario=\"access\",action=\"accept\"} 3",
+        "faceood_quality_score_count 3",
+        "faceood_embedding_norm_count 3",
+        "faceood_stage_duration_seconds_count{stage=\"decode\"} 3",
+        "faceood_log_rows_total 4",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    for name in [
+        "faceood_queue_depth",
+        "faceood_queue_wait_seconds_bucket",
+        "faceood_provider_info",
+        "faceood_pack_info",
+        "faceood_build_info",
+        "faceood_process_resident_bytes",
+        "faceood_request_duration_seconds_bucket",
+        "faceood_ready",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} is not in\n{text}");
+    }
+    assert!(!text.contains("never-a-label"), "a source is a label");
+}
