@@ -9,18 +9,13 @@ use super::Config;
 use super::error::Problem;
 use super::expectations;
 use super::layers::{Entry, Origin, leaves, set};
+use crate::policy::{Policies, PolicyError};
 
 /// The table whose names are the operator's own; each holds what the [`TEMPLATE`] holds.
 const OPEN_TABLE: &str = "policies";
 
 /// The built-in policy that shows which keys a policy has.
 const TEMPLATE: &str = "access";
-
-/// Keys without which a new policy is none.
-const NEEDED: [&str; 2] = ["accept", "review"];
-
-/// Longest name of a scenario; it stands in queries, columns and metric labels.
-const MAX_SCENARIO_LENGTH: usize = 32;
 
 /// How alike two names must be to be suggested, 0…1 (1 − edit distance ÷ length).
 const LIKENESS: f64 = 0.6;
@@ -102,13 +97,6 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
     if !fits(&known, &entry.value) {
         return Err(bad(in_words(kind(&known).to_owned())));
     }
-    if let [OPEN_TABLE, name, ..] = entry.key.iter().map(String::as_str).collect::<Vec<_>>()[..]
-        && !is_scenario_name(name)
-    {
-        return Err(bad(format!(
-            "a scenario's name to be 1–{MAX_SCENARIO_LENGTH} of a–z, 0–9, _ and -, not `{name}`"
-        )));
-    }
     if expectation.is_some_and(|expectation| !expectation.holds(&entry.value)) {
         return Err(bad(in_words(String::new())));
     }
@@ -122,46 +110,53 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
         }
     }
     set(&mut table, &entry.key, entry.value.clone());
-    match table.try_into::<Config>() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(bad(in_words(error.message().to_owned()))),
+    let config: Config = table
+        .try_into()
+        .map_err(|error: toml::de::Error| bad(in_words(error.message().to_owned())))?;
+    match Policies::new(&config.policies) {
+        Err(PolicyError::Name { name }) => Err(bad(format!(
+            "the scenario's name {name:?} to be 1 to 32 of a-z, 0-9, _ and -"
+        ))),
+        // Whether cuts fit together is seen in `whole`.
+        _ => Ok(()),
     }
 }
 
 /// Checks what only shows once all layers are merged.
-pub(super) fn whole(table: &Table, origins: &BTreeMap<String, Origin>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let policies = table.get(OPEN_TABLE).and_then(Value::as_table);
-    for (name, policy) in policies.into_iter().flatten() {
+///
+/// # Errors
+/// A policy whose cuts do not fit together, with the place of one that was set.
+pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Result<(), Problem> {
+    let place = |name: &str, keys: &[&str]| {
         let prefix = format!("{OPEN_TABLE}.{name}.");
-        let set_here = |key: &str| origins.get(&format!("{prefix}{key}")).cloned();
-        let place = || {
-            let mut own = origins.iter().filter(|(key, _)| key.starts_with(&prefix));
-            own.next().map_or(Origin::Default, |(_, o)| o.clone())
-        };
-        let cuts = NEEDED.map(|key| policy.get(key).and_then(number));
-        for (key, cut) in NEEDED.iter().zip(cuts) {
-            if cut.is_none() {
-                problems.push(Problem::Missing {
-                    key: format!("{prefix}{key}"),
-                    origin: place(),
-                });
-            }
-        }
-        if let [Some(accept), Some(review)] = cuts
-            && review > accept
-        {
-            problems.push(Problem::BadValue {
-                key: format!("{prefix}review"),
-                origin: set_here("review")
-                    .or_else(|| set_here("accept"))
-                    .unwrap_or_else(place),
-                got: review.to_string(),
-                expected: format!("at most the scenario's accept cut, {accept}"),
-            });
-        }
+        let named = keys.iter().map(|key| format!("{prefix}{key}"));
+        let found = named.filter_map(|key| origins.get(&key)).next();
+        let any = || origins.iter().find(|(key, _)| key.starts_with(&prefix));
+        found
+            .or_else(|| any().map(|(_, origin)| origin))
+            .cloned()
+            .unwrap_or(Origin::Default)
+    };
+    match Policies::new(&config.policies) {
+        Ok(_) => Ok(()),
+        Err(PolicyError::MissingCut { name, key }) => Err(Problem::Missing {
+            key: format!("{OPEN_TABLE}.{name}.{key}"),
+            origin: place(&name, &[]),
+        }),
+        Err(PolicyError::Cuts {
+            name,
+            accept,
+            review,
+        }) => Err(Problem::BadValue {
+            key: format!("{OPEN_TABLE}.{name}.review"),
+            origin: place(&name, &["review", "accept"]),
+            got: review.to_string(),
+            expected: format!("at most the scenario's accept cut, {accept}"),
+        }),
+        Err(error @ PolicyError::Name { .. }) => Err(Problem::Merged {
+            message: error.to_string(),
+        }),
     }
-    problems
 }
 
 /// A value as a number, whole or not.
@@ -206,11 +201,4 @@ fn shown(value: &Value) -> String {
     }
     let start: String = text.chars().take(LONGEST).collect();
     format!("{start}…")
-}
-
-fn is_scenario_name(name: &str) -> bool {
-    (1..=MAX_SCENARIO_LENGTH).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }

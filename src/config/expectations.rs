@@ -23,6 +23,46 @@ const TABLE: &[(&str, Expectation)] = &[
             "ADDRESS:PORT in numbers, such as 127.0.0.1:7860, 0.0.0.0:7860 or [::1]:7860 (port 0 takes any free one)",
         ),
     ),
+    (
+        "server.workers",
+        Expectation::Range(0.0, 256.0, "threads; 0 chooses by the cores"),
+    ),
+    (
+        "server.max_connections",
+        Expectation::Range(1.0, 65_536.0, "connections"),
+    ),
+    (
+        "server.head_timeout_ms",
+        Expectation::Range(100.0, 600_000.0, "milliseconds"),
+    ),
+    (
+        "server.body_idle_timeout_ms",
+        Expectation::Range(100.0, 600_000.0, "milliseconds"),
+    ),
+    (
+        "server.body_timeout_ms",
+        Expectation::Range(100.0, 3_600_000.0, "milliseconds"),
+    ),
+    (
+        "server.keep_alive_ms",
+        Expectation::Range(0.0, 3_600_000.0, "milliseconds"),
+    ),
+    (
+        "server.upload_memory_bytes",
+        Expectation::Range(1e6, 1e11, "bytes"),
+    ),
+    (
+        "server.drain_ms",
+        Expectation::Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
+    ),
+    (
+        "runtime.cuda_device",
+        Expectation::Range(0.0, 63.0, "number of a GPU, from 0"),
+    ),
+    (
+        "runtime.cuda_memory_limit_bytes",
+        Expectation::Range(5e7, 1e12, "bytes"),
+    ),
     ("capture.max_bytes", Expectation::Range(1e3, 1e9, "bytes")),
     ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
     (

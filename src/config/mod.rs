@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Policy;
-use crate::{capture, telemetry};
+use crate::{capture, policy, runtime, server, telemetry};
 
 pub mod check;
 pub mod error;
@@ -47,10 +46,14 @@ pub struct Config {
     pub models_dir: PathBuf,
     /// Which pack in `models_dir` is used.
     pub pack: String,
+    /// How HTTP is served.
+    pub server: server::Settings,
     /// Limits of a single upload.
     pub capture: capture::Settings,
+    /// Where models run.
+    pub runtime: runtime::Settings,
     /// Scenarios by name: the built-in ones, changed or added to.
-    pub policies: BTreeMap<String, Policy>,
+    pub policies: policy::Settings,
     /// The text log.
     pub telemetry: telemetry::Settings,
 }
@@ -62,8 +65,10 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             models_dir: PathBuf::from("./models"),
             pack: "default".to_owned(),
+            server: server::Settings::default(),
             capture: capture::Settings::default(),
-            policies: built_in_policies(),
+            runtime: runtime::Settings::default(),
+            policies: policy::Settings::default(),
             telemetry: telemetry::Settings::default(),
         }
     }
@@ -182,10 +187,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         layers::set(&mut table, &entry.key, entry.value);
         origins.insert(entry.key.join("."), entry.origin);
     }
-    let problems = check::whole(&table, &origins);
-    if !problems.is_empty() {
-        return Err(ConfigError { problems });
-    }
+    let config: Config = table.clone().try_into().map_err(|error: toml::de::Error| {
+        ConfigError::one(Problem::Merged {
+            message: error.message().to_owned(),
+        })
+    })?;
+    check::whole(&config, &origins).map_err(ConfigError::one)?;
     let values = layers::leaves(&table)
         .into_iter()
         .map(|(key, value)| {
@@ -194,11 +201,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             (key, (value, origin))
         })
         .collect();
-    let config: Config = table.try_into().map_err(|error: toml::de::Error| {
-        ConfigError::one(Problem::Merged {
-            message: error.message().to_owned(),
-        })
-    })?;
     Ok(Loaded {
         config,
         file,
@@ -210,21 +212,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 #[must_use]
 pub fn holds_packs(dir: &Path) -> bool {
     dir.join("default").join("manifest.toml").is_file()
-}
-
-fn built_in_policies() -> BTreeMap<String, Policy> {
-    let policy = |accept, review, min_face_px| Policy {
-        accept,
-        review,
-        min_face_px,
-        single_face: false,
-    };
-    BTreeMap::from([
-        ("access".to_owned(), policy(0.60, 0.40, 48)),
-        ("search".to_owned(), policy(0.45, 0.35, 0)),
-        ("alarm".to_owned(), policy(0.60, 0.35, 0)),
-        ("enroll".to_owned(), policy(0.70, 0.60, 112)),
-    ])
 }
 
 #[cfg(test)]

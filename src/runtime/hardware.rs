@@ -104,7 +104,7 @@ fn automatic(settings: &Settings) -> Result<Choice, RuntimeError> {
 
 /// The library named in the settings, or the one found for `provider`.
 fn library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
-    match &settings.library {
+    match Some(&settings.library).filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Library::at(path).ok_or_else(|| RuntimeError::LibraryNotFound {
             provider,
             searched: vec![path.clone()],

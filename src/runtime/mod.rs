@@ -69,9 +69,8 @@ impl std::fmt::Display for Provider {
 pub struct Settings {
     /// Where the embedder runs.
     pub provider: ProviderChoice,
-    /// ONNX Runtime's shared library; searched for where not given (see [`Library::find`]).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub library: Option<PathBuf>,
+    /// ONNX Runtime's shared library; empty: searched for (see [`Library::find`]).
+    pub library: PathBuf,
     /// Which GPU, as the driver counts them.
     pub cuda_device: i32,
     /// Most bytes that ONNX Runtime's CUDA arena may take (weights and activations; the CUDA context comes on top).
@@ -83,7 +82,7 @@ impl Default for Settings {
         // 300 MB of arena and about 250 MB of context stay within the design's 555 MB on an RTX 3090.
         Self {
             provider: ProviderChoice::Auto,
-            library: None,
+            library: PathBuf::new(),
             cuda_device: 0,
             cuda_memory_limit_bytes: 300_000_000,
         }
