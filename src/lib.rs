@@ -1,5 +1,6 @@
 //! faceood: a face recognition appliance that says first whether a picture can be trusted.
 
+pub mod admin;
 pub mod capture;
 pub mod config;
 pub mod embed;

@@ -175,11 +175,12 @@ fn read(
     for index in 0..count {
         let values = &embeddings[index * EMBEDDING_LENGTH..(index + 1) * EMBEDDING_LENGTH];
         // An embedding of all zeros points nowhere: as useless as NaN.
-        let (embedding, length) = Embedding::normalise(values).ok_or_else(|| EmbedError::NotFinite {
-            name: settings.embedding.clone(),
-            index,
-            count,
-        })?;
+        let (embedding, length) =
+            Embedding::normalise(values).ok_or_else(|| EmbedError::NotFinite {
+                name: settings.embedding.clone(),
+                index,
+                count,
+            })?;
         let networks = settings.networks.len();
         embedded.push(Embedded {
             embedding,

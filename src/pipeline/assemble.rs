@@ -26,7 +26,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { workers: 0, queue: 32 }
+        Self {
+            workers: 0,
+            queue: 32,
+        }
     }
 }
 
@@ -71,10 +74,19 @@ impl Assembly {
     ///
     /// # Errors
     /// [`AssembleError`] naming the file and the way out.
-    pub fn open(runtime: Runtime, directory: &Path, capture: capture::Settings) -> Result<Self, AssembleError> {
+    pub fn open(
+        runtime: Runtime,
+        directory: &Path,
+        capture: capture::Settings,
+    ) -> Result<Self, AssembleError> {
         let pack = Pack::open(directory)?;
         let calibration = Arc::new(Calibration::load(pack.calibration_json())?);
-        Ok(Self { runtime, pack, calibration, capture })
+        Ok(Self {
+            runtime,
+            pack,
+            calibration,
+            capture,
+        })
     }
 
     /// The runtime.
@@ -107,7 +119,11 @@ impl Assembly {
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
-        let embedder = open("embedder", &self.pack.embedder_for(form)?, Placement::Accelerated)?;
+        let embedder = open(
+            "embedder",
+            &self.pack.embedder_for(form)?,
+            Placement::Accelerated,
+        )?;
         Ok(Pipeline {
             capture: self.capture.clone(),
             detector: Detector::new(detector, DetectorSettings::default()),
@@ -126,7 +142,11 @@ impl Assembly {
             embedding: name(&embedder.embedding),
             embedding_norm: embedder.embedding_norm.as_ref().map(name),
             network_norms: embedder.network_norms.as_ref().map(name),
-            networks: embedder.networks.iter().map(|network| network.name.clone()).collect(),
+            networks: embedder
+                .networks
+                .iter()
+                .map(|network| network.name.clone())
+                .collect(),
             ood_logit: name(&embedder.ood.output),
         }
     }

@@ -111,7 +111,12 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`AnalyzeError`] of the stage that failed; [`FaceError::NoFace`] only where the ask needs a face.
-    pub fn analyze(&mut self, upload: &[u8], ask: &Ask, queued: Duration) -> Result<Analysis, AnalyzeError> {
+    pub fn analyze(
+        &mut self,
+        upload: &[u8],
+        ask: &Ask,
+        queued: Duration,
+    ) -> Result<Analysis, AnalyzeError> {
         let mut clock = StageClock::start(queued);
         let capture = clock.time(Stage::Decode, || capture::decode(upload, &self.capture))?;
         let image = ImageFacts {
@@ -120,14 +125,25 @@ impl Pipeline {
             format: capture.format(),
             bytes: capture.byte_len(),
         };
-        let search = if ask.all_faces || ask.policy.single_face { Search::All } else { Search::Largest };
+        let search = if ask.all_faces || ask.policy.single_face {
+            Search::All
+        } else {
+            Search::Largest
+        };
         let found = match clock.time(Stage::Detect, || self.detector.detect(&capture, search)) {
             Err(FaceError::NoFace { .. }) if !ask.needs_face => Vec::new(),
             outcome => outcome?,
         };
-        let wanted = if ask.all_faces { &found[..] } else { &found[..found.len().min(1)] };
+        let wanted = if ask.all_faces {
+            &found[..]
+        } else {
+            &found[..found.len().min(1)]
+        };
         let aligned = clock.time(Stage::Align, || {
-            wanted.iter().map(|face| self.aligner.align(&capture, face)).collect::<Result<Vec<_>, _>>()
+            wanted
+                .iter()
+                .map(|face| self.aligner.align(&capture, face))
+                .collect::<Result<Vec<_>, _>>()
         })?;
         let embedded = clock.time(Stage::Embed, || self.embedder.embed(&aligned))?;
         let faces: Vec<Face> = clock.time(Stage::Judge, || {
@@ -143,7 +159,9 @@ impl Pipeline {
                         &self.calibration,
                     );
                     let side = detected.bounding_box.shorter_side();
-                    let decision = ask.policy.decide(&ask.scenario, quality.score, side, found.len());
+                    let decision =
+                        ask.policy
+                            .decide(&ask.scenario, quality.score, side, found.len());
                     Face {
                         bounding_box: detected.bounding_box,
                         detection_score: detected.detection_score,
@@ -163,8 +181,16 @@ impl Pipeline {
             width: image.width,
             height: image.height,
             face_count: found.len(),
-            largest: faces.first().map(|face| (&face.bounding_box, &face.quality)),
+            largest: faces
+                .first()
+                .map(|face| (&face.bounding_box, &face.quality)),
         });
-        Ok(Analysis { image, faces_found: found.len(), faces, hints, timings: clock.stop() })
+        Ok(Analysis {
+            image,
+            faces_found: found.len(),
+            faces,
+            hints,
+            timings: clock.stop(),
+        })
     }
 }

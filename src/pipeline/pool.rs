@@ -93,7 +93,11 @@ impl AnalysisPool {
         });
         let mut threads = Vec::with_capacity(workers);
         for index in 0..workers {
-            let inbox = Inbox { jobs: waiting.clone(), probes: asked.clone(), stopped: stopped.clone() };
+            let inbox = Inbox {
+                jobs: waiting.clone(),
+                probes: asked.clone(),
+                stopped: stopped.clone(),
+            };
             let (shared, warm) = (Arc::clone(&shared), warm.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("analysis-{index}"))
@@ -101,7 +105,12 @@ impl AnalysisPool {
                     Ok(pipeline) => {
                         let _ = warm.send(Ok(()));
                         drop(warm);
-                        Worker { index, pipeline: Some(pipeline), shared }.run(&inbox);
+                        Worker {
+                            index,
+                            pipeline: Some(pipeline),
+                            shared,
+                        }
+                        .run(&inbox);
                     }
                     Err(error) => {
                         let _ = warm.send(Err(error));
@@ -110,7 +119,10 @@ impl AnalysisPool {
             match thread {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    return Err(ProbeError::Failed(format!("thread {index} cannot be started: {error}")).into());
+                    return Err(ProbeError::Failed(format!(
+                        "thread {index} cannot be started: {error}"
+                    ))
+                    .into());
                 }
             }
         }
@@ -143,9 +155,16 @@ impl AnalysisPool {
         }
         let (reply, answer) = oneshot::channel();
         self.jobs
-            .try_send(Job { upload, ask, queued: Instant::now(), reply })
+            .try_send(Job {
+                upload,
+                ask,
+                queued: Instant::now(),
+                reply,
+            })
             .map_err(|refused| match refused {
-                TrySendError::Full(_) => AnalyzeError::Overloaded { capacity: self.capacity() },
+                TrySendError::Full(_) => AnalyzeError::Overloaded {
+                    capacity: self.capacity(),
+                },
                 TrySendError::Disconnected(_) => AnalyzeError::Stopped,
             })?;
         answer.await.map_err(|_| AnalyzeError::Stopped)?
@@ -162,12 +181,18 @@ impl AnalysisPool {
                 let (reply, answer) = oneshot::channel();
                 match self.probes.try_send(reply) {
                     // A probe is under way already: its outcome is ours.
-                    Err(TrySendError::Full(_)) => self.shared.lock_failing().clone().map_or(Ok(()), Err),
-                    Err(TrySendError::Disconnected(_)) => Err(ProbeError::Failed("the workers are gone".to_owned())),
+                    Err(TrySendError::Full(_)) => {
+                        self.shared.lock_failing().clone().map_or(Ok(()), Err)
+                    }
+                    Err(TrySendError::Disconnected(_)) => {
+                        Err(ProbeError::Failed("the workers are gone".to_owned()))
+                    }
                     Ok(()) => match tokio::time::timeout(PROBE_PATIENCE, answer).await {
                         Ok(Ok(outcome)) => outcome,
                         Ok(Err(_)) => Err(ProbeError::Failed("the worker was lost".to_owned())),
-                        Err(_) => Err(ProbeError::Stuck { seconds: PROBE_PATIENCE.as_secs() }),
+                        Err(_) => Err(ProbeError::Stuck {
+                            seconds: PROBE_PATIENCE.as_secs(),
+                        }),
                     },
                 }
             }
@@ -184,11 +209,18 @@ impl AnalysisPool {
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Err(Unready::Stopping);
         }
-        if let Some(error) = self.shared.lock_failing().clone().or_else(|| self.shared.stuck()) {
+        if let Some(error) = self
+            .shared
+            .lock_failing()
+            .clone()
+            .or_else(|| self.shared.stuck())
+        {
             return Err(Unready::Failing(error));
         }
         if self.jobs.is_full() && self.capacity() > 0 {
-            return Err(Unready::QueueFull { capacity: self.capacity() });
+            return Err(Unready::QueueFull {
+                capacity: self.capacity(),
+            });
         }
         Ok(())
     }
@@ -220,8 +252,14 @@ impl AnalysisPool {
     /// Refuses new pictures, finishes those that wait, and returns when the workers have ended. Blocks.
     pub fn close(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
-        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.stop
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();
         }
@@ -241,9 +279,16 @@ impl Shared {
     }
 
     fn probe(&self, pipeline: &mut Pipeline) -> Result<(), ProbeError> {
-        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let expected = self
+            .expected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let embedding = probe::run(pipeline, expected.as_ref())?;
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(embedding);
+        self.expected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(embedding);
         Ok(())
     }
 
@@ -259,7 +304,9 @@ impl Shared {
             .iter()
             .map(|since| since.load(Ordering::Relaxed))
             .any(|since| since != 0 && now.saturating_sub(since) > limit)
-            .then_some(ProbeError::Stuck { seconds: STUCK_AFTER.as_secs() })
+            .then_some(ProbeError::Stuck {
+                seconds: STUCK_AFTER.as_secs(),
+            })
     }
 }
 
@@ -307,14 +354,16 @@ impl Worker {
             tracing::debug!("skipped a picture whose caller has left");
             return;
         }
-        let outcome = self.guarded(|pipeline| pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed()));
+        let outcome =
+            self.guarded(|pipeline| pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed()));
         let _ = job.reply.send(outcome);
     }
 
     fn answer_probe(&mut self, reply: ProbeReply) {
         let shared = Arc::clone(&self.shared);
         let outcome = self.guarded(|pipeline| Ok(shared.probe(pipeline)));
-        let _ = reply.send(outcome.unwrap_or_else(|error| Err(ProbeError::Failed(error.to_string()))));
+        let _ =
+            reply.send(outcome.unwrap_or_else(|error| Err(ProbeError::Failed(error.to_string()))));
     }
 
     /// Runs `work`; after a panic the pipeline is in an unknown state and is replaced before the next picture.
@@ -327,7 +376,9 @@ impl Worker {
             None => self
                 .shared
                 .warm_pipeline()
-                .map_err(|error| AnalyzeError::Broken { reason: error.to_string() })?,
+                .map_err(|error| AnalyzeError::Broken {
+                    reason: error.to_string(),
+                })?,
         };
         match catch_unwind(AssertUnwindSafe(|| work(&mut pipeline))) {
             Ok(outcome) => {
@@ -336,7 +387,11 @@ impl Worker {
             }
             Err(panic) => {
                 let message = panic_message(panic.as_ref());
-                tracing::error!(worker = self.index, message, "a stage panicked; this worker opens its models anew");
+                tracing::error!(
+                    worker = self.index,
+                    message,
+                    "a stage panicked; this worker opens its models anew"
+                );
                 drop(pipeline);
                 self.pipeline = self.shared.warm_pipeline().ok();
                 Err(AnalyzeError::Panicked { message })

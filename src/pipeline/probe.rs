@@ -20,7 +20,9 @@ pub enum ProbeError {
     #[error("the embedded test face could not be analysed: {0}")]
     Failed(String),
     /// The networks answer with other numbers than at start.
-    #[error("the embedded test face gives another embedding than at start (similarity {similarity})")]
+    #[error(
+        "the embedded test face gives another embedding than at start (similarity {similarity})"
+    )]
     Changed {
         /// Cosine of the two.
         similarity: f32,
@@ -34,12 +36,23 @@ pub enum ProbeError {
 }
 
 /// Analyses the embedded face and, where `expected` is known, compares with it.
-pub(super) fn run(pipeline: &mut Pipeline, expected: Option<&Embedding>) -> Result<Embedding, ProbeError> {
+pub(super) fn run(
+    pipeline: &mut Pipeline,
+    expected: Option<&Embedding>,
+) -> Result<Embedding, ProbeError> {
     let failed = |error: AnalyzeError| ProbeError::Failed(error.to_string());
-    let analysis = pipeline.analyze(FACE, &ask(), Duration::ZERO).map_err(failed)?;
-    let face = analysis.faces.into_iter().next().ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))?;
+    let analysis = pipeline
+        .analyze(FACE, &ask(), Duration::ZERO)
+        .map_err(failed)?;
+    let face = analysis
+        .faces
+        .into_iter()
+        .next()
+        .ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))?;
     match expected.map(|expected| expected.similarity(&face.embedding)) {
-        Some(similarity) if similarity < LEAST_SIMILARITY => Err(ProbeError::Changed { similarity }),
+        Some(similarity) if similarity < LEAST_SIMILARITY => {
+            Err(ProbeError::Changed { similarity })
+        }
         _ => Ok(face.embedding),
     }
 }
@@ -47,7 +60,12 @@ pub(super) fn run(pipeline: &mut Pipeline, expected: Option<&Embedding>) -> Resu
 fn ask() -> Ask {
     Ask {
         scenario: "probe".to_owned(),
-        policy: Policy { accept: 0.0, review: 0.0, min_face_px: 0, single_face: false },
+        policy: Policy {
+            accept: 0.0,
+            review: 0.0,
+            min_face_px: 0,
+            single_face: false,
+        },
         all_faces: false,
         needs_face: true,
     }

@@ -1,0 +1,137 @@
+//! The running daemon, asked whether it is ready: one plain HTTP request to the address that it wrote down.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use super::Check;
+
+const NAME: &str = "daemon";
+
+/// Longest that a healthy daemon takes to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest answer that is read.
+const LARGEST_ANSWER: u64 = 64 * 1024;
+
+/// Asks the daemon whose address stands in `address_file`.
+pub(super) fn check(address_file: &Path) -> Check {
+    let Ok(text) = std::fs::read_to_string(address_file) else {
+        return Check::skipped(
+            NAME,
+            format!(
+                "no daemon runs on this data folder (no {})",
+                address_file.display()
+            ),
+        );
+    };
+    let written = text.trim();
+    let Ok(address) = written.trim_start_matches("http://").parse::<SocketAddr>() else {
+        return Check::warning(
+            NAME,
+            format!("{} holds {written:?}, no address", address_file.display()),
+            "restart the daemon, which writes it anew",
+        );
+    };
+    match ask(address) {
+        Ok((200, _)) => Check::ok(NAME, format!("ready at {address}")),
+        Ok((status, body)) => {
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+            let reason = body.get("detail").and_then(serde_json::Value::as_str);
+            let reason = reason.unwrap_or("it does not say why");
+            Check::failed(
+                NAME,
+                format!("{address} answers {status}: {reason}"),
+                "see the daemon's log (journalctl -u faceoodd, or the text log)",
+            )
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Check::warning(
+            NAME,
+            format!("nobody listens at {address}, where the last daemon did: it was killed"),
+            "start it again",
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{address} does not answer: {error}"),
+            "see the daemon's log, then restart it",
+        ),
+    }
+}
+
+/// Status and body of `GET /readyz`.
+fn ask(address: SocketAddr) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(LARGEST_ANSWER).read_to_string(&mut answer)?;
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status =
+        status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+    use tempfile::TempDir;
+
+    fn answered(answer: &'static str) -> Check {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        std::fs::write(
+            &file,
+            format!("http://{}\n", listener.local_addr().unwrap()),
+        )
+        .unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let check = check(&file);
+        assert!(
+            server
+                .join()
+                .unwrap()
+                .starts_with("GET /readyz HTTP/1.1\r\n")
+        );
+        check
+    }
+
+    #[test]
+    fn a_ready_daemon_is_told_from_one_that_is_not() {
+        let ready = answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        assert_eq!(ready.status, Status::Ok, "{ready:?}");
+        let full =
+            answered("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"detail\": \"the disk is full\"}");
+        assert_eq!(full.status, Status::Failed);
+        assert!(full.found.contains("the disk is full"), "{full:?}");
+    }
+
+    #[test]
+    fn a_killed_daemon_and_none_at_all_are_told_apart() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        assert_eq!(check(&file).status, Status::Skipped);
+        let gone = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        std::fs::write(&file, gone.to_string()).unwrap();
+        assert_eq!(check(&file).status, Status::Warning);
+    }
+}

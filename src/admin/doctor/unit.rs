@@ -1,0 +1,121 @@
+//! The service under systemd, where there is one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use super::Check;
+
+const NAME: &str = "unit";
+
+/// Asks systemd about faceoodd.service.
+pub(super) fn check() -> Check {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Check::skipped(NAME, "no systemd runs here");
+    }
+    let properties =
+        "LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,StatusText,NeedDaemonReload";
+    let asked = Command::new("systemctl")
+        .args(["show", "faceoodd.service", "--property", properties])
+        .output();
+    match asked {
+        Ok(output) if output.status.success() => judge(&String::from_utf8_lossy(&output.stdout)),
+        Ok(output) => Check::skipped(
+            NAME,
+            format!(
+                "systemctl does not answer: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+        ),
+        Err(error) => Check::skipped(NAME, format!("systemctl cannot be run: {error}")),
+    }
+}
+
+fn judge(shown: &str) -> Check {
+    let facts: BTreeMap<&str, &str> = shown
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let fact = |name: &str| facts.get(name).copied().unwrap_or_default();
+    if fact("LoadState") == "not-found" {
+        return Check::skipped(
+            NAME,
+            "faceoodd.service is not installed (sudo scripts/install does)",
+        );
+    }
+    let (active, sub) = (fact("ActiveState"), fact("SubState"));
+    let mut found = format!("faceoodd.service is {active} ({sub})");
+    if !fact("StatusText").is_empty() {
+        found = format!("{found}: {}", fact("StatusText"));
+    }
+    let restarts: u32 = fact("NRestarts").parse().unwrap_or(0);
+    if active == "failed" || sub == "auto-restart" {
+        return Check::failed(
+            NAME,
+            format!("{found}, result {}", fact("Result")),
+            "see why: journalctl -u faceoodd -n 50; correct it, then: systemctl restart faceoodd",
+        );
+    }
+    if restarts > 0 {
+        return Check::warning(
+            NAME,
+            format!("{found}, restarted {restarts} times"),
+            "see why: journalctl -u faceoodd | grep -B20 'Scheduled restart'",
+        );
+    }
+    if fact("NeedDaemonReload") == "yes" {
+        return Check::warning(
+            NAME,
+            format!("{found}; its file changed"),
+            "systemctl daemon-reload",
+        );
+    }
+    if active != "active" {
+        return Check::warning(NAME, found, "start it: systemctl enable --now faceoodd");
+    }
+    if fact("UnitFileState") == "disabled" {
+        return Check::warning(
+            NAME,
+            format!("{found}, not started at boot"),
+            "systemctl enable faceoodd",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn states_of_the_service_are_told_apart() {
+        let status = |facts: &str| judge(&facts.replace(' ', "\n")).status;
+        let running = "LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled NRestarts=0";
+        assert_eq!(
+            status("LoadState=not-found ActiveState=inactive"),
+            Status::Skipped
+        );
+        assert_eq!(status(running), Status::Ok);
+        assert_eq!(
+            status(&running.replace("enabled", "disabled")),
+            Status::Warning
+        );
+        assert_eq!(
+            status(&running.replace("NRestarts=0", "NRestarts=3")),
+            Status::Warning
+        );
+        assert_eq!(
+            status(&running.replace("=active", "=inactive")),
+            Status::Warning
+        );
+        assert_eq!(
+            status(&running.replace("=active", "=failed")),
+            Status::Failed
+        );
+        assert_eq!(
+            status(&running.replace("=running", "=auto-restart")),
+            Status::Failed
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! The only place that prints: results to standard output, progress and troubles to standard error.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a result that is text already.
+///
+/// # Errors
+/// If standard output is gone; a broken pipe counts as success further up.
+pub fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// Prints a result as JSON for programs: indented, a newline at the end.
+///
+/// # Errors
+/// As [`text`].
+pub fn json(value: &impl Serialize) -> io::Result<()> {
+    let shown = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    text(&shown)
+}
+
+/// Standard output for a result too large to build first.
+#[must_use]
+pub fn stream() -> impl Write + Send {
+    BufWriter::with_capacity(1 << 16, io::stdout())
+}
+
+/// Whether a person reads standard output.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A table without frames: rows that `awk` can read, cells wrapped only on a terminal.
+#[must_use]
+pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<Cow<'a, str>>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    if !head.is_empty() {
+        table.set_header(head);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// Says something by the way.
+#[expect(clippy::print_stderr, reason = "this is the place that prints")]
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Says why a subcommand failed: the error and what lies behind it.
+#[expect(clippy::print_stderr, reason = "this is the place that prints")]
+pub fn error(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            eprintln!("  because {cause}");
+        }
+        said = cause;
+    }
+}
+
+/// A bar on standard error, seen only on a terminal.
+#[must_use]
+pub fn progress(total: u64, of_what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(of_what);
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned_and_have_no_frames() {
+        let rows = [("a", "1"), ("long", "22")].map(|(one, two)| vec![one.into(), two.into()]);
+        let shown = table(&["name", "n"], rows);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3, "{shown}");
+        let column = lines[0]
+            .find('n')
+            .and_then(|first| lines[0][first + 1..].find('n').map(|n| n + first + 1));
+        assert_eq!(lines[2].find("22"), column, "{shown}");
+        assert!(!shown.contains(['|', '+', '─']), "{shown}");
+    }
+}
