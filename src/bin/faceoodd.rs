@@ -1,2 +1,316 @@
-//! placeholder
-fn main() {}
+//! The daemon: flags → settings → `--check`, `--print-config` or serve.
+//!
+//! Start: text log → database → models, warm → socket → `DATA_DIR/address` → ready. Stop, the other way round: refuse →
+//! drain requests → end the workers → flush the log.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use faceood::config::flags::DaemonFlags;
+use faceood::config::{self, Config, Loaded, Sources};
+use faceood::inference_log::{InferenceLog, ModelFacts};
+use faceood::pipeline::{AnalysisPool, Assembly};
+use faceood::policy::{Policies, Thresholds};
+use faceood::runtime::Runtime;
+use faceood::server::{self, AppState, Info};
+use faceood::telemetry::{logging, metrics, notify};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+fn main() -> ExitCode {
+    let flags = DaemonFlags::parse();
+    match start(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says on standard error why the daemon ends; by then the text log may not run yet, or not any more.
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a process that could not start"
+)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("faceoodd: {error:#}");
+}
+
+fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
+    let sources = Sources::of_process(flags.config.clone(), flags.overrides.clone());
+    let loaded = config::load(&sources)?;
+    if flags.print_config {
+        return print(&loaded.to_string());
+    }
+    let config = &loaded.config;
+    let policies = Policies::new(&config.policies)?;
+    if flags.check {
+        return check(config);
+    }
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "the data folder {} cannot be made",
+            config.data_dir.display()
+        )
+    })?;
+    // Dropped last: what is logged while the rest ends is still written.
+    let _guard = logging::start(&config.telemetry, &config.text_log_dir())?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let outcome = tokio.block_on(serve(config, policies, &sources));
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "the daemon ends");
+    }
+    // A blocked thread must not keep a daemon alive that has said it stops.
+    tokio.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what --print-config and --check are for"
+)]
+fn print(text: &str) -> anyhow::Result<()> {
+    println!("{text}");
+    Ok(())
+}
+
+/// Are settings and models usable? Opens every model and runs the embedded test face through them.
+fn check(config: &Config) -> anyhow::Result<()> {
+    let pool = open_pool(config)?;
+    let assembly = pool.assembly();
+    let text = format!(
+        "settings are valid; pack {} {} ({}) runs on {} ({})",
+        assembly.pack().id(),
+        assembly.pack().version(),
+        assembly.pack().sha256(),
+        assembly.runtime().provider(),
+        assembly.runtime().reason(),
+    );
+    pool.close();
+    print(&text)
+}
+
+fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
+    let runtime = Runtime::load(&config.runtime)?;
+    let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())
+        .with_context(|| {
+            format!(
+                "the model pack in {} cannot be used",
+                config.pack_dir().display()
+            )
+        })?;
+    Ok(AnalysisPool::start(assembly, &config.pipeline)?)
+}
+
+async fn serve(config: &Config, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let metrics = metrics::Exporter::install()?;
+    let listener = bind(config)?;
+    let log = InferenceLog::open(&config.log, &config.data_dir).await?;
+    let pool = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || open_pool(&config)).await??
+    };
+    let (sender, policies) = watch::channel(Arc::new(policies));
+    let info = info(config, &pool);
+    metrics::model(
+        &info.model.pack,
+        &info.model.version,
+        &info.model.sha256,
+        &info.model.provider,
+    );
+    let state = AppState {
+        pool: pool.clone(),
+        log: log.clone(),
+        policies,
+        info: Arc::new(info),
+        uploads: config.server.upload_limits(config.capture.max_bytes),
+        metrics,
+    };
+    let address = listener.local_addr()?;
+    server::warn_if_exposed(address, false);
+    let reloading = tokio::spawn(reload_on_hangup(
+        sources.clone(),
+        sender,
+        signal(SignalKind::hangup())?,
+    ));
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = Box::pin(server::run(
+        listener,
+        &config.server,
+        state.clone(),
+        until(stopped),
+    ));
+
+    write_address(&config.address_file(), &address.to_string())?;
+    let provider = state.info.model.provider.clone();
+    tracing::info!(
+        %address,
+        pack = state.info.model.pack,
+        provider,
+        provider_reason = state.info.provider_reason,
+        workers = pool.workers(),
+        ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "listening on http://{address}"
+    );
+    notify::ready(&format!("ready on {address}, {provider}"));
+
+    let mut rate = RequestRate::new();
+    let watching = notify::watch(
+        notify::Rhythm::of_process(),
+        || async { pool.probe().await.map_err(|error| error.to_string()) },
+        || format!("{provider}, {:.1} requests/s", rate.since_last()),
+    );
+    let ending = tokio::select! {
+        outcome = &mut serving => { outcome?; bail!("the server ended by itself") }
+        unhealthy = watching => Some(unhealthy),
+        outcome = asked_to_stop() => { outcome?; None }
+    };
+    notify::stopping();
+    tracing::info!("stopping: refusing new requests, finishing those in flight");
+    let _ = std::fs::remove_file(config.address_file());
+    stop.send_replace(true);
+    serving.await?;
+    reloading.abort();
+    drop(state);
+    tokio::task::spawn_blocking(move || pool.close()).await?;
+    log.close().await;
+    match ending {
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Some(unhealthy) => Err(unhealthy.into()),
+    }
+}
+
+fn info(config: &Config, pool: &AnalysisPool) -> Info {
+    let assembly = pool.assembly();
+    let (pack, runtime) = (assembly.pack(), assembly.runtime());
+    let similarity = pack.manifest().similarity;
+    Info {
+        model: Arc::new(ModelFacts {
+            pack: pack.id().to_owned(),
+            version: pack.version().to_owned(),
+            sha256: pack.sha256().to_owned(),
+            provider: runtime.provider().name().to_owned(),
+            calibration_id: assembly.calibration().id().to_owned(),
+        }),
+        provider_reason: runtime.reason().to_owned(),
+        licence: pack.manifest().embedder.file.licence.clone(),
+        thresholds: Thresholds {
+            same: similarity.same,
+            different: similarity.review,
+        },
+        max_pixels: config.capture.max_pixels,
+        keeps_embeddings: config.log.keep_embeddings,
+        keeps_thumbnails: config.log.keep_thumbnails,
+    }
+}
+
+/// Takes the address, and no other if it is taken.
+fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!(
+            "{address} cannot be listened on; if another program has it (`ss -ltnp` shows which), stop that one or choose \
+             another with --listen, port 0 for any free one"
+        )
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Scripts wait for this file: it appears whole or not at all.
+fn write_address(path: &Path, address: &str) -> anyhow::Result<()> {
+    let draft = path.with_extension("tmp");
+    std::fs::write(&draft, format!("{address}\n"))
+        .and_then(|()| std::fs::rename(&draft, path))
+        .with_context(|| format!("the address cannot be written to {}", path.display()))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the daemon: an error means that it is gone, so stop as well.
+    let _ = stopped.wait_for(|&is_stopping| is_stopping).await;
+}
+
+/// Returns at the first SIGTERM or SIGINT. A second SIGINT ends the process at once.
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        if interrupt.recv().await.is_some() {
+            complain(&anyhow::anyhow!("interrupted again: ending at once"));
+            std::process::exit(130);
+        }
+    });
+    Ok(())
+}
+
+/// Reads the settings again at each SIGHUP and replaces the policies; a file with a mistake changes nothing.
+async fn reload_on_hangup(
+    sources: Sources,
+    policies: watch::Sender<Arc<Policies>>,
+    mut hangup: Signal,
+) {
+    while hangup.recv().await.is_some() {
+        notify::reloading();
+        match read_policies(&sources) {
+            Ok(read) => {
+                let names: Vec<_> = read.names().map(ToOwned::to_owned).collect();
+                policies.send_replace(Arc::new(read));
+                tracing::info!(scenarios = names.join(" "), "policies were read again");
+            }
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the settings have a mistake: the old policies stay in force"
+            ),
+        }
+        notify::ready("ready; policies were read again");
+    }
+}
+
+fn read_policies(sources: &Sources) -> anyhow::Result<Policies> {
+    let Loaded { config, .. } = config::load(sources)?;
+    Ok(Policies::new(&config.policies)?)
+}
+
+/// Requests a second since the last question, for the status line.
+struct RequestRate {
+    answered: u64,
+    asked: Instant,
+}
+
+impl RequestRate {
+    fn new() -> Self {
+        Self {
+            answered: metrics::requests_answered(),
+            asked: Instant::now(),
+        }
+    }
+
+    fn since_last(&mut self) -> f64 {
+        let (answered, asked) = (metrics::requests_answered(), Instant::now());
+        let seconds = asked.duration_since(self.asked).as_secs_f64().max(1e-3);
+        // Counts of requests lie far below 2^53, where f64 stops being exact.
+        #[expect(clippy::cast_precision_loss, reason = "see above")]
+        let rate = answered.saturating_sub(self.answered) as f64 / seconds;
+        (self.answered, self.asked) = (answered, asked);
+        rate
+    }
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{capture, policy, runtime, server, telemetry};
+use crate::{capture, inference_log, pipeline, policy, runtime, server, telemetry};
 
 pub mod check;
 pub mod error;
@@ -52,8 +52,12 @@ pub struct Config {
     pub capture: capture::Settings,
     /// Where models run.
     pub runtime: runtime::Settings,
+    /// Worker threads and their queue.
+    pub pipeline: pipeline::Settings,
     /// Scenarios by name: the built-in ones, changed or added to.
     pub policies: policy::Settings,
+    /// The log of inferences.
+    pub log: inference_log::Settings,
     /// The text log.
     pub telemetry: telemetry::Settings,
 }
@@ -68,7 +72,9 @@ impl Default for Config {
             server: server::Settings::default(),
             capture: capture::Settings::default(),
             runtime: runtime::Settings::default(),
+            pipeline: pipeline::Settings::default(),
             policies: policy::Settings::default(),
+            log: inference_log::Settings::default(),
             telemetry: telemetry::Settings::default(),
         }
     }

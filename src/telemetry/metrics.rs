@@ -1,6 +1,7 @@
 //! What Prometheus scrapes: names, help, buckets, and one function for each thing that happens. Prefix `faceood_`, time in
 //! seconds. A source is never a label: callers choose it, and a label that callers choose grows without end.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -158,8 +159,18 @@ fn describe() {
     describe_gauge!(GPU_OURS, "Memory of each GPU that this process uses.");
 }
 
+/// Requests answered since the start, for the status line of the service manager.
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
+
+/// Requests answered since the start.
+#[must_use]
+pub fn requests_answered() -> u64 {
+    ANSWERED.load(Ordering::Relaxed)
+}
+
 /// A request has been answered.
 pub fn request(endpoint: &str, status: u16, code: &'static str, took: Duration) {
+    ANSWERED.fetch_add(1, Ordering::Relaxed);
     let endpoint = endpoint.to_owned();
     counter!(REQUESTS, "endpoint" => endpoint.clone(), "status" => status.to_string(), "code" => code)
         .increment(1);
