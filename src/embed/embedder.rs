@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{EMBEDDING_LENGTH, Embedded, Embedding};
-use crate::face::{ALIGNED_SIDE, AlignedFace};
+use crate::face::ALIGNED_SIDE;
 use crate::problem::ProblemCode;
 use crate::runtime::{RuntimeError, Session, Tensor};
 use image::RgbImage;
@@ -68,6 +68,9 @@ pub enum EmbedError {
         /// Height of the crop.
         height: u32,
     },
+    /// The thread of a shared session is gone, or lost its session in a panic.
+    #[error("the embedder's session was lost")]
+    Lost,
     /// The network could not be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -81,6 +84,7 @@ impl EmbedError {
             Self::Output { .. }
             | Self::NotFinite { .. }
             | Self::CropSize { .. }
+            | Self::Lost
             | Self::Runtime(_) => ProblemCode::Internal,
         }
     }
@@ -104,19 +108,10 @@ impl Embedder {
         }
     }
 
-    /// The numbers of each face, in the order given. No faces, no run.
+    /// The numbers of each 112×112 crop, in the order given, in one run. No crops, no run.
     ///
     /// # Errors
-    /// If the run fails or any number that comes out is not finite.
-    pub fn embed(&mut self, faces: &[AlignedFace]) -> Result<Vec<Embedded>, EmbedError> {
-        let crops: Vec<&RgbImage> = faces.iter().map(|face| &face.crop).collect();
-        self.embed_crops(&crops)
-    }
-
-    /// As [`Embedder::embed`], for bare 112×112 crops.
-    ///
-    /// # Errors
-    /// As [`Embedder::embed`], and if a crop has another size.
+    /// If a crop has another size, the run fails or any number that comes out is not finite.
     pub fn embed_crops(&mut self, crops: &[&RgbImage]) -> Result<Vec<Embedded>, EmbedError> {
         if crops.is_empty() {
             return Ok(Vec::new());

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+pub mod batching;
 pub mod embedder;
 
+pub use batching::{BatchQueue, FaceEmbedder};
 pub use embedder::{EmbedError, Embedder, EmbedderSettings};
 
 /// Length of every embedding.

@@ -1,15 +1,15 @@
 //! From a pack and settings to pipelines that are ready to run.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
 use crate::capture;
-use crate::embed::{Embedder, EmbedderSettings};
+use crate::embed::{BatchQueue, EmbedError, Embedder, EmbedderSettings, FaceEmbedder};
 use crate::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
-use crate::pack::manifest::OutputTensor;
+use crate::pack::manifest::{self, OutputTensor};
 use crate::pack::{Form, Pack, PackError};
 use crate::quality::{Calibration, CalibrationError};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
@@ -56,6 +56,9 @@ pub enum AssembleError {
     /// The pack's calibration is not usable.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
+    /// The session that all workers share cannot be started.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
     /// The models open and then fail on the embedded test face.
     #[error(transparent)]
     Probe(#[from] super::probe::ProbeError),
@@ -64,7 +67,9 @@ pub enum AssembleError {
 /// An opened pack and the runtime that its models run in: everything that pipelines have in common.
 pub struct Assembly {
     runtime: Runtime,
-    pack: Pack,
+    pack: Arc<Pack>,
+    /// The session that all workers share on a GPU, once it is open.
+    shared: Mutex<Option<BatchQueue>>,
     calibration: Arc<Calibration>,
     capture: capture::Settings,
 }
@@ -79,11 +84,12 @@ impl Assembly {
         directory: &Path,
         capture: capture::Settings,
     ) -> Result<Self, AssembleError> {
-        let pack = Pack::open(directory)?;
+        let pack = Arc::new(Pack::open(directory)?);
         let calibration = Arc::new(Calibration::load(pack.calibration_json())?);
         Ok(Self {
             runtime,
             pack,
+            shared: Mutex::new(None),
             calibration,
             capture,
         })
@@ -112,42 +118,68 @@ impl Assembly {
     /// # Errors
     /// [`AssembleError`] where a model cannot be opened.
     pub fn pipeline(&self) -> Result<Pipeline, AssembleError> {
-        let form = match self.runtime.provider() {
-            Provider::Cuda => Form::Gpu,
-            Provider::Openvino | Provider::Cpu => Form::Cpu,
-        };
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
-        let embedder = open(
-            "embedder",
-            &self.pack.embedder_for(form)?,
-            Placement::Accelerated,
-        )?;
         Ok(Pipeline {
             capture: self.capture.clone(),
             detector: Detector::new(detector, DetectorSettings::default()),
             aligner: Aligner::new(landmarks, AlignerSettings::default()),
-            embedder: Embedder::new(embedder, self.embedder_settings()),
+            embedder: self.face_embedder()?,
             ood: self.pack.manifest().embedder.ood.clone(),
             calibration: Arc::clone(&self.calibration),
         })
     }
 
-    /// The embedder's tensors as the manifest names them.
-    fn embedder_settings(&self) -> EmbedderSettings {
-        let embedder = &self.pack.manifest().embedder;
-        let name = |tensor: &OutputTensor| tensor.name.clone();
-        EmbedderSettings {
-            embedding: name(&embedder.embedding),
-            embedding_norm: embedder.embedding_norm.as_ref().map(name),
-            network_norms: embedder.network_norms.as_ref().map(name),
-            networks: embedder
-                .networks
-                .iter()
-                .map(|network| network.name.clone())
-                .collect(),
-            ood_logit: name(&embedder.ood.output),
+    /// On a GPU one session for all workers, which runs their faces together; else one for each.
+    fn face_embedder(&self) -> Result<FaceEmbedder, AssembleError> {
+        if self.runtime.provider() != Provider::Cuda {
+            return Ok(FaceEmbedder::Own(Box::new(embedder(
+                &self.runtime,
+                &self.pack,
+                Form::Cpu,
+            )?)));
         }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = match &*shared {
+            Some(queue) => queue.clone(),
+            None => {
+                let (runtime, pack) = (self.runtime.clone(), Arc::clone(&self.pack));
+                shared
+                    .insert(BatchQueue::start(move || {
+                        embedder(&runtime, &pack, Form::Gpu)
+                    })?)
+                    .clone()
+            }
+        };
+        Ok(FaceEmbedder::Shared(queue))
+    }
+}
+
+fn embedder(runtime: &Runtime, pack: &Pack, form: Form) -> Result<Embedder, AssembleError> {
+    let session = runtime.open(
+        "embedder",
+        &pack.embedder_for(form)?,
+        Placement::Accelerated,
+    )?;
+    Ok(Embedder::new(
+        session,
+        embedder_settings(&pack.manifest().embedder),
+    ))
+}
+
+/// The embedder's tensors as the manifest names them.
+fn embedder_settings(embedder: &manifest::Embedder) -> EmbedderSettings {
+    let name = |tensor: &OutputTensor| tensor.name.clone();
+    EmbedderSettings {
+        embedding: name(&embedder.embedding),
+        embedding_norm: embedder.embedding_norm.as_ref().map(name),
+        network_norms: embedder.network_norms.as_ref().map(name),
+        networks: embedder
+            .networks
+            .iter()
+            .map(|network| network.name.clone())
+            .collect(),
+        ood_logit: name(&embedder.ood.output),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::{self, ImageFormat};
-use crate::embed::{Embedder, Embedding};
+use crate::embed::{Embedding, FaceEmbedder};
 use crate::face::{Aligner, Detector, FaceError, Pose, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::manifest::Ood;
@@ -100,7 +100,7 @@ pub struct Pipeline {
     capture: capture::Settings,
     detector: Detector,
     aligner: Aligner,
-    embedder: Embedder,
+    embedder: FaceEmbedder,
     /// What the OOD logit means in this pack.
     ood: Ood,
     calibration: Arc<Calibration>,
