@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use faceood::config::flags::DaemonFlags;
-use faceood::config::{self, Config, Loaded, Sources};
+use faceood::config::{self, Config, ConfigError, Loaded, Sources};
 use faceood::inference_log::{InferenceLog, ModelFacts};
 use faceood::pipeline::{AnalysisPool, Assembly};
-use faceood::policy::{Policies, Thresholds};
+use faceood::policy::{Policies, PolicyError, Thresholds};
 use faceood::runtime::Runtime;
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::{logging, metrics, notify};
@@ -28,7 +28,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            // 2, as for a wrong command line: no restart mends it, and the unit does not try.
+            if error.is::<ConfigError>() || error.is::<PolicyError>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -1,0 +1,379 @@
+//! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival where one runs, in turns.
+//!
+//! `scripts/bench` calls this; it prints a table and one JSON line. Settings by environment:
+//! `RIVAL_URL` (its extract endpoint, multipart part `image`), `MIX` (a folder of photos, beside the committed one),
+//! `ROUNDS` (3), `REQUESTS` a round (200), `PROVIDER` (`auto`).
+
+#![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot run should say why and end"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use faceood::capture;
+use faceood::pack::{Form, Pack};
+use faceood::runtime::{Placement, Runtime, Settings};
+
+const ASTRONAUT: &str = "tests/photos/astronaut.jpg";
+
+fn main() {
+    // Cargo passes flags of its own harness; this one has none.
+    let rounds = number("ROUNDS", 3);
+    let requests = number("REQUESTS", 200);
+    let daemon = Daemon::start();
+    let ours = Target::new("faceood", &format!("http://{}/v1/extract", daemon.address));
+    let rival = std::env::var("RIVAL_URL")
+        .ok()
+        .map(|url| Target::new("rival", &url));
+    let mut sets = vec![(
+        "astro",
+        vec![std::fs::read(ASTRONAUT).expect("the committed photo")],
+    )];
+    if let Ok(folder) = std::env::var("MIX") {
+        sets.push(("mix", photos(Path::new(&folder))));
+    }
+    println!(
+        "{:<8} {:>3}  {:<8} {:>9} {:>8} {:>8} {:>8}  codes",
+        "photos", "c", "who", "req/s", "p50 ms", "p99 ms", "ratio"
+    );
+    for (name, photos) in &sets {
+        for connections in [1, 4] {
+            let mut measured: BTreeMap<&str, Vec<Round>> = BTreeMap::new();
+            for _ in 0..rounds {
+                for target in [Some(&ours), rival.as_ref()].into_iter().flatten() {
+                    measured.entry(target.name).or_default().push(target.load(
+                        photos,
+                        connections,
+                        requests,
+                    ));
+                }
+                if connections > 1 {
+                    measured
+                        .entry("raw")
+                        .or_default()
+                        .push(raw_models(photos, requests));
+                }
+            }
+            report(name, connections, &measured);
+        }
+    }
+    if let Some(memory) = daemon.resident_mb() {
+        println!("faceood: {memory:.0} MB resident after all this");
+    }
+}
+
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+fn photos(folder: &Path) -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .expect("MIX is a folder")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jpg" || extension == "jpeg")
+        })
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).expect("a photo"))
+        .collect()
+}
+
+/// The daemon under test, ended when dropped.
+struct Daemon {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_faceoodd"))
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path())
+            .env(
+                "FACEOOD_RUNTIME__PROVIDER",
+                std::env::var("PROVIDER").unwrap_or_else(|_| "auto".to_owned()),
+            )
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the daemon starts");
+        let file = folder.path().join("address");
+        while !file.exists() {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "the daemon is not ready after 60 s"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        println!("faceood: ready in {:.2} s", started.elapsed().as_secs_f32());
+        let address = std::fs::read_to_string(&file)
+            .expect("an address")
+            .trim()
+            .to_owned();
+        Self {
+            child,
+            address,
+            _folder: folder,
+        }
+    }
+
+    fn resident_mb(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace()
+            .nth(1)?
+            .parse::<f64>()
+            .ok()
+            .map(|kilobytes| kilobytes / 1024.0)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What one round of load measured.
+struct Round {
+    per_second: f64,
+    /// Milliseconds, sorted.
+    latencies: Vec<f64>,
+    codes: BTreeMap<u16, usize>,
+}
+
+struct Target {
+    name: &'static str,
+    host: String,
+    path: String,
+}
+
+impl Target {
+    fn new(name: &'static str, url: &str) -> Self {
+        let rest = url.strip_prefix("http://").expect("an http:// address");
+        let (host, path) = rest.split_once('/').expect("an address with a path");
+        assert!(
+            host.starts_with("127.0.0.1:"),
+            "load goes to this machine only"
+        );
+        Self {
+            name,
+            host: host.to_owned(),
+            path: format!("/{path}"),
+        }
+    }
+
+    fn body(&self, photo: &[u8]) -> Vec<u8> {
+        let mut part = b"--b0\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n".to_vec();
+        part.extend_from_slice(photo);
+        part.extend_from_slice(b"\r\n--b0--\r\n");
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}\r\n\r\n",
+            self.path,
+            self.host,
+            part.len()
+        );
+        [head.into_bytes(), part].concat()
+    }
+
+    /// `requests` requests over `connections` kept-alive connections, after a few that do not count.
+    fn load(&self, photos: &[Vec<u8>], connections: usize, requests: usize) -> Round {
+        let bodies: Vec<_> = photos.iter().map(|photo| self.body(photo)).collect();
+        let mut warm = self.connect();
+        for body in bodies.iter().take(4) {
+            exchange(&mut warm, body);
+        }
+        drop(warm);
+        let next = AtomicUsize::new(0);
+        let started = Instant::now();
+        let answers: Vec<(f64, u16)> = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..connections)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut stream = self.connect();
+                        let mut answers = Vec::new();
+                        loop {
+                            let turn = next.fetch_add(1, Ordering::Relaxed);
+                            if turn >= requests {
+                                return answers;
+                            }
+                            let sent = Instant::now();
+                            let code = exchange(&mut stream, &bodies[turn % bodies.len()]);
+                            answers.push((sent.elapsed().as_secs_f64() * 1e3, code));
+                        }
+                    })
+                })
+                .collect();
+            clients
+                .into_iter()
+                .flat_map(|client| client.join().expect("a client"))
+                .collect()
+        });
+        Round::new(requests as f64 / started.elapsed().as_secs_f64(), answers)
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let stream = TcpStream::connect(&self.host).expect("the service listens");
+        stream.set_nodelay(true).expect("no delay");
+        BufReader::new(stream)
+    }
+}
+
+impl Round {
+    fn new(per_second: f64, answers: Vec<(f64, u16)>) -> Self {
+        let mut codes = BTreeMap::new();
+        for (_, code) in &answers {
+            *codes.entry(*code).or_default() += 1;
+        }
+        let mut latencies: Vec<f64> = answers.into_iter().map(|(latency, _)| latency).collect();
+        latencies.sort_by(f64::total_cmp);
+        Self {
+            per_second,
+            latencies,
+            codes,
+        }
+    }
+
+    fn quantile(&self, share: f64) -> f64 {
+        let index = (share * self.latencies.len() as f64) as usize;
+        self.latencies
+            .get(index.min(self.latencies.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(f64::NAN)
+    }
+}
+
+/// Sends one request, reads the whole answer, gives its status.
+fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> u16 {
+    stream
+        .get_mut()
+        .write_all(request)
+        .expect("the request is taken");
+    let (mut status, mut length) = (0, 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("an answer");
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(rest) = line.strip_prefix("http/1.1 ") {
+            status = rest
+                .get(..3)
+                .and_then(|code| code.parse().ok())
+                .unwrap_or(0);
+        }
+        if let Some(rest) = line.strip_prefix("content-length:") {
+            length = rest.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("a whole answer");
+    status
+}
+
+/// What the models allow: as many threads as cores that decode, detect, find landmarks and embed, and do nothing else.
+fn raw_models(photos: &[Vec<u8>], requests: usize) -> Round {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = Runtime::load(&Settings::default()).expect("a runtime");
+    let pack = Pack::open(Path::new("models/default")).expect("the pack");
+    let (detector, landmarks) = (
+        pack.detector_bytes().expect("detector"),
+        pack.landmarks_bytes().expect("landmarks"),
+    );
+    let embedder = pack.embedder_for(Form::Cpu).expect("embedder");
+    let next = AtomicUsize::new(0);
+    let ready = std::sync::Barrier::new(threads + 1);
+    let (latencies, seconds) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let open = |name, bytes: &[u8], placement| {
+                        runtime.open(name, bytes, placement).expect("a model")
+                    };
+                    let mut detector = open("detector", &detector, Placement::Host);
+                    let mut landmarks = open("landmarks", &landmarks, Placement::Host);
+                    let mut embedder = open("embedder", &embedder, Placement::Accelerated);
+                    let (wide, small, face) = (
+                        vec![128.0; 3 * 320 * 320],
+                        vec![0.5; 64 * 64],
+                        vec![128.0; 3 * 112 * 112],
+                    );
+                    embedder.run(&[1, 3, 112, 112], &face).expect("a run");
+                    ready.wait();
+                    let mut latencies = Vec::new();
+                    loop {
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
+                        if turn >= requests {
+                            return latencies;
+                        }
+                        let started = Instant::now();
+                        capture::decode(
+                            &photos[turn % photos.len()],
+                            &capture::Settings::default(),
+                        )
+                        .expect("a picture");
+                        detector.run(&[1, 3, 320, 320], &wide).expect("a run");
+                        landmarks.run(&[1, 1, 64, 64], &small).expect("a run");
+                        embedder.run(&[1, 3, 112, 112], &face).expect("a run");
+                        latencies.push((started.elapsed().as_secs_f64() * 1e3, 200));
+                    }
+                })
+            })
+            .collect();
+        ready.wait();
+        let started = Instant::now();
+        let latencies: Vec<_> = workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("a worker"))
+            .collect();
+        (latencies, started.elapsed().as_secs_f64())
+    });
+    Round::new(requests as f64 / seconds, latencies)
+}
+
+/// One row for each: medians over the rounds, and our requests a second as a multiple of theirs, round by round.
+fn report(photos: &str, connections: usize, measured: &BTreeMap<&str, Vec<Round>>) {
+    let Some(ours) = measured.get("faceood") else {
+        return;
+    };
+    for (who, rounds) in measured {
+        let ratio = median(
+            ours.iter()
+                .zip(rounds)
+                .map(|(our, their)| our.per_second / their.per_second),
+        );
+        println!(
+            "{photos:<8} {connections:>3}  {who:<8} {:>9.1} {:>8.2} {:>8.2} {:>8.2}  {:?}",
+            median(rounds.iter().map(|round| round.per_second)),
+            median(rounds.iter().map(|round| round.quantile(0.5))),
+            median(rounds.iter().map(|round| round.quantile(0.99))),
+            ratio,
+            rounds[0].codes,
+        );
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
