@@ -25,29 +25,47 @@ fn cosine(one: &[f64], other: &[f64]) -> f64 {
 fn two_captures_of_one_person_are_the_same_and_both_rows_say_so() {
     let daemon = Daemon::start();
     let client = daemon.client();
-    let answer = client.compare(&another_capture(), &photos::astronaut(), "?source=gate&embedding=true");
+    let answer = client.compare(
+        &another_capture(),
+        &photos::astronaut(),
+        "?source=gate&embedding=true",
+    );
     let body = answer.ok();
     assert_eq!(body["verdict"], "same", "{body}");
     let similarity = body["similarity"].as_f64().unwrap();
     let expected = cosine(&embedding(&body["probe"]), &embedding(&body["reference"]));
-    assert!((similarity - expected).abs() < 1e-5, "{similarity} is not {expected}");
+    assert!(
+        (similarity - expected).abs() < 1e-5,
+        "{similarity} is not {expected}"
+    );
     assert!(similarity > 0.6 && similarity <= 1.0, "{similarity}");
     let cut = |name: &str| body["thresholds"][name].as_f64().unwrap();
     assert!((cut("same") - 0.45).abs() < 1e-6 && (cut("different") - 0.35).abs() < 1e-6);
 
     let log = client.get("/v1/inferences").ok();
     let rows = log["inferences"].as_array().unwrap();
-    let mut roles: Vec<_> = rows.iter().map(|row| row["role"].as_str().unwrap()).collect();
+    let mut roles: Vec<_> = rows
+        .iter()
+        .map(|row| row["role"].as_str().unwrap())
+        .collect();
     roles.sort_unstable();
     assert_eq!(roles, ["probe", "reference"]);
     for row in rows {
         assert_eq!(row["request_id"], body["request_id"]);
-        assert_eq!((&row["verdict"], &row["source"]), (&json!("same"), &json!("gate")));
+        assert_eq!(
+            (&row["verdict"], &row["source"]),
+            (&json!("same"), &json!("gate"))
+        );
         assert!((row["similarity"].as_f64().unwrap() - similarity).abs() < 1e-6);
     }
 
-    let without = client.compare(&another_capture(), &photos::astronaut(), "").ok();
-    assert!(without["probe"].get("embedding").is_none(), "embeddings are sent unasked");
+    let without = client
+        .compare(&another_capture(), &photos::astronaut(), "")
+        .ok();
+    assert!(
+        without["probe"].get("embedding").is_none(),
+        "embeddings are sent unasked"
+    );
 }
 
 #[test]
@@ -56,7 +74,11 @@ fn a_side_that_is_rejected_is_not_believed_whatever_the_similarity() {
     let client = daemon.client();
     let good = photos::astronaut();
     // The very same picture twice: similarity 1, and still not to be believed.
-    for (probe, reference) in [(ruined(), good.clone()), (good, ruined()), (ruined(), ruined())] {
+    for (probe, reference) in [
+        (ruined(), good.clone()),
+        (good, ruined()),
+        (ruined(), ruined()),
+    ] {
         let body = client.compare(&probe, &reference, "").ok();
         assert_eq!(body["verdict"], "untrusted", "{body}");
         let actions = [&body["probe"], &body["reference"]].map(|side| &side["decision"]["action"]);
@@ -85,7 +107,10 @@ fn an_embedding_stands_for_a_picture() {
     };
 
     let body = compare(&reference).ok();
-    let (one, other) = (body["similarity"].as_f64().unwrap(), by_pictures["similarity"].as_f64().unwrap());
+    let (one, other) = (
+        body["similarity"].as_f64().unwrap(),
+        by_pictures["similarity"].as_f64().unwrap(),
+    );
     assert!((one - other).abs() < 1e-5, "{one} is not {other}");
     assert_eq!(body["verdict"], by_pictures["verdict"]);
     assert_eq!(body["reference"]["quality"], Value::Null);
@@ -103,7 +128,10 @@ fn an_embedding_stands_for_a_picture() {
     let problem = compare(&reference).problem(409, "model_mismatch");
     assert_eq!(problem["part"], "reference");
     let ours = extracted["model"]["sha256"].as_str().unwrap();
-    assert!(problem["detail"].as_str().unwrap().contains(&ours[..12]), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains(&ours[..12]),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -111,9 +139,13 @@ fn a_problem_names_its_side_and_both_sides_have_rows() {
     let daemon = Daemon::start();
     let client = daemon.client();
     let nobody = photos::jpeg(&photos::without_face(400, 400, 5), 90);
-    let problem = client.compare(&photos::astronaut(), &nobody, "").problem(422, "no_face");
+    let problem = client
+        .compare(&photos::astronaut(), &nobody, "")
+        .problem(422, "no_face");
     assert_eq!(problem["part"], "reference");
-    let problem = client.compare(b"not a picture", &photos::astronaut(), "").problem(415, "unsupported_media_type");
+    let problem = client
+        .compare(b"not a picture", &photos::astronaut(), "")
+        .problem(415, "unsupported_media_type");
     assert_eq!(problem["part"], "probe");
 
     let log = client.get("/v1/inferences").ok();

@@ -8,7 +8,17 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod compare;
 mod documents;
+mod extract;
 mod layers;
+mod openapi;
+mod overload;
+mod page;
+mod problems;
+mod quality;
+mod queries;
+mod shutdown;
 mod support;
 mod systemd_unit;
+mod uploads;

@@ -7,16 +7,27 @@ fn the_page_says_what_the_service_does_in_both_languages_and_asks_nobody_else() 
     let daemon = Daemon::start();
     let client = daemon.client();
     let page = |language: &str| {
-        let request = client.http().get(client.url("/")).header("accept-language", language);
+        let request = client
+            .http()
+            .get(client.url("/"))
+            .header("accept-language", language);
         let response = request.send().unwrap();
         assert_eq!(response.status(), 200);
-        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        let policy = response.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         assert!(policy.contains("default-src 'self'"), "{policy}");
         response.text().unwrap()
     };
     assert!(page("en").contains("<html lang=\"en\""));
     assert!(page("zh-CN").contains("<html lang=\"zh\""));
-    for file in ["/page/app.js", "/page/style.css", "/docs", "/docs/swagger-ui-bundle.js"] {
+    for file in [
+        "/page/app.js",
+        "/page/style.css",
+        "/docs",
+        "/docs/swagger-ui-bundle.js",
+    ] {
         let body = client.get(file).expect_status(200);
         assert!(!body.body.is_empty(), "{file}");
     }
@@ -34,9 +45,15 @@ fn metrics_count_what_happened() {
     use crate::support::photos;
     let daemon = Daemon::start();
     let client = daemon.client();
-    client.extract(&photos::astronaut(), "?source=never-a-label").ok();
-    client.extract(b"nonsense", "").problem(415, "unsupported_media_type");
-    client.compare(&photos::astronaut(), &photos::astronaut(), "").ok();
+    client
+        .extract(&photos::astronaut(), "?source=never-a-label")
+        .ok();
+    client
+        .extract(b"nonsense", "")
+        .problem(415, "unsupported_media_type");
+    client
+        .compare(&photos::astronaut(), &photos::astronaut(), "")
+        .ok();
     let text = client.get("/metrics").expect_status(200).text();
     for line in [
         "faceood_requests_total{endpoint=\"/v1/extract\",status=\"200\",code=\"ok\"} 1",
@@ -48,7 +65,10 @@ fn metrics_count_what_happened() {
         "faceood_stage_duration_seconds_count{stage=\"decode\"} 3",
         "faceood_log_rows_total 4",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
     }
     for name in [
         "faceood_queue_depth",
@@ -60,7 +80,10 @@ fn metrics_count_what_happened() {
         "faceood_request_duration_seconds_bucket",
         "faceood_ready",
     ] {
-        assert!(text.lines().any(|line| line.starts_with(name)), "{name} is not in\n{text}");
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name} is not in\n{text}"
+        );
     }
     assert!(!text.contains("never-a-label"), "a source is a label");
 }

@@ -11,7 +11,10 @@ fn a_frame_is_judged_without_embeddings() {
     let extracted = client.extract(&photos::astronaut(), "").ok();
     let body = client.quality(&photos::astronaut(), "").ok();
     assert!(body["faces"][0].get("embedding").is_none());
-    assert_eq!(body["faces"][0]["quality"], extracted["faces"][0]["quality"]);
+    assert_eq!(
+        body["faces"][0]["quality"],
+        extracted["faces"][0]["quality"]
+    );
     assert_eq!(body["faces"][0]["decision"]["action"], "accept");
 }
 
@@ -23,11 +26,17 @@ fn nobody_in_front_of_the_camera_is_no_error() {
     let body = client.quality(&nobody, "?source=kiosk").ok();
     assert_eq!(body["faces"], json!([]));
     assert_eq!(body["hints"][0]["code"], "no_face");
-    assert_eq!(body["image"], json!({ "width": 640, "height": 480, "format": "jpeg" }));
+    assert_eq!(
+        body["image"],
+        json!({ "width": 640, "height": 480, "format": "jpeg" })
+    );
 
     let log = client.get("/v1/inferences").ok();
     let row = &log["inferences"][0];
-    assert_eq!((&row["endpoint"], &row["error_code"]), (&json!("quality"), &Value::Null));
+    assert_eq!(
+        (&row["endpoint"], &row["error_code"]),
+        (&json!("quality"), &Value::Null)
+    );
     assert_eq!(row["face_count"], 0);
     assert_eq!(row["image_width"], 640);
 
@@ -41,7 +50,10 @@ fn worse_frames_score_less_and_the_person_is_told_what_to_do() {
     let clean = photos::pixels(&photos::astronaut());
     let score = |picture: &image::RgbImage| {
         let body = client.quality(&photos::jpeg(picture, 92), "").ok();
-        (body["faces"][0]["quality"]["score"].as_f64().unwrap_or(0.0), body)
+        (
+            body["faces"][0]["quality"]["score"].as_f64().unwrap_or(0.0),
+            body,
+        )
     };
     let (best, _) = score(&clean);
     let (noisy, body) = score(&photos::noisy(&clean, 40.0, 11));
@@ -49,6 +61,11 @@ fn worse_frames_score_less_and_the_person_is_told_what_to_do() {
     assert_ne!(body["faces"][0]["quality"]["causes"], json!([]), "{body}");
     let (dark, body) = score(&photos::lit(&clean, 0.12));
     assert!(dark < best, "{dark} against {best}");
-    let codes: Vec<_> = body["hints"].as_array().unwrap().iter().map(|hint| &hint["code"]).collect();
+    let codes: Vec<_> = body["hints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hint| &hint["code"])
+        .collect();
     assert!(codes.contains(&&json!("more_light")), "{body}");
 }

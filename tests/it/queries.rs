@@ -7,7 +7,10 @@ use crate::support::{Client, Daemon, photos};
 fn ids(client: &Client, query: &str) -> (Vec<String>, Option<String>) {
     let body = client.get(&format!("/v1/inferences{query}")).ok();
     let rows = body["inferences"].as_array().unwrap();
-    let ids = rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    let ids = rows
+        .iter()
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect();
     (ids, body["next_cursor"].as_str().map(str::to_owned))
 }
 
@@ -21,7 +24,10 @@ fn pages_give_each_row_once_newest_first() {
     }
     let (all, end) = ids(&client, "");
     assert_eq!((all.len(), end), (7, None));
-    assert!(all.is_sorted_by(|newer, older| newer > older), "UUIDv7 in the order of time: {all:?}");
+    assert!(
+        all.is_sorted_by(|newer, older| newer > older),
+        "UUIDv7 in the order of time: {all:?}"
+    );
 
     let mut paged = Vec::new();
     let mut query = "?limit=3".to_owned();
@@ -43,7 +49,9 @@ fn filters_narrow_it() {
     let clean = photos::pixels(&photos::astronaut());
     client.extract(&photos::astronaut(), "?source=door-1").ok();
     let worse = photos::noisy(&photos::blurred(&clean, 4.0), 40.0, 3);
-    client.quality(&photos::jpeg(&worse, 90), "?source=door-2").ok();
+    client
+        .quality(&photos::jpeg(&worse, 90), "?source=door-2")
+        .ok();
 
     let all: BTreeSet<_> = ids(&client, "").0.into_iter().collect();
     let first: BTreeSet<_> = ids(&client, "?source=door-1").0.into_iter().collect();
@@ -54,7 +62,15 @@ fn filters_narrow_it() {
     assert_eq!(low, second, "only the bad one scores up to 0.5");
     assert_eq!(ids(&client, "?since=1h").0.len(), 2);
     assert_eq!(ids(&client, "?until=1h").0.len(), 0);
-    assert_eq!(ids(&client, "?since=2020-01-01T00:00:00%2B08:00&until=2020-02-01T00:00:00Z").0.len(), 0);
+    assert_eq!(
+        ids(
+            &client,
+            "?since=2020-01-01T00:00:00%2B08:00&until=2020-02-01T00:00:00Z"
+        )
+        .0
+        .len(),
+        0
+    );
 }
 
 #[test]
@@ -70,7 +86,12 @@ fn what_cannot_be_asked_is_told() {
         ("?source=a%20b", "1 to 64"),
         ("?limit=1&limit=2", "twice"),
     ] {
-        let problem = client.get(&format!("/v1/inferences{query}")).problem(400, "invalid_parameter");
-        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+        let problem = client
+            .get(&format!("/v1/inferences{query}"))
+            .problem(400, "invalid_parameter");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(said),
+            "{problem}"
+        );
     }
 }

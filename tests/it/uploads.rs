@@ -19,20 +19,43 @@ fn mistakes_are_answered_with_the_way_out() {
 
     let wrong_part = client.post_parts("/v1/extract", &[("file", &photo)]);
     let said = detail(wrong_part.problem(400, "malformed_request"));
-    assert!(said.contains("`file`") && said.contains("`image`"), "{said}");
-    let said = detail(client.extract(HEIC, "").problem(415, "unsupported_media_type"));
+    assert!(
+        said.contains("`file`") && said.contains("`image`"),
+        "{said}"
+    );
+    let said = detail(
+        client
+            .extract(HEIC, "")
+            .problem(415, "unsupported_media_type"),
+    );
     assert!(said.contains("HEIC") && said.contains("JPEG"), "{said}");
-    let said = detail(client.extract(b"%PDF-1.7", "").problem(415, "unsupported_media_type"));
+    let said = detail(
+        client
+            .extract(b"%PDF-1.7", "")
+            .problem(415, "unsupported_media_type"),
+    );
     assert!(said.contains("JPEG"), "{said}");
-    let said = detail(client.extract(&photo[..photo.len() / 3], "").problem(422, "undecodable_image"));
+    let said = detail(
+        client
+            .extract(&photo[..photo.len() / 3], "")
+            .problem(422, "undecodable_image"),
+    );
     assert!(!said.is_empty());
     let said = detail(client.extract(b"", "").problem(400, "malformed_request"));
     assert!(said.contains("empty"), "{said}");
     let url = json!({ "image": "http://127.0.0.1/photo.jpg" });
-    let said = detail(client.post_json("/v1/extract", &url).problem(400, "malformed_request"));
+    let said = detail(
+        client
+            .post_json("/v1/extract", &url)
+            .problem(400, "malformed_request"),
+    );
     assert!(said.contains("URL"), "{said}");
     let path = json!({ "image": "/etc/passwd" });
-    let said = detail(client.post_json("/v1/extract", &path).problem(400, "malformed_request"));
+    let said = detail(
+        client
+            .post_json("/v1/extract", &path)
+            .problem(400, "malformed_request"),
+    );
     assert!(said.contains("path"), "{said}");
 
     // Each has its row, and the next request works.
@@ -40,7 +63,12 @@ fn mistakes_are_answered_with_the_way_out() {
     let rows = client.get("/v1/inferences").ok();
     let rows = rows["inferences"].as_array().unwrap();
     assert_eq!(rows.len(), 8);
-    assert_eq!(rows.iter().filter(|row| row["error_code"].is_string()).count(), 7);
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row["error_code"].is_string())
+            .count(),
+        7
+    );
 }
 
 #[test]
@@ -71,15 +99,24 @@ fn limits_are_told_with_what_was_seen() {
         client.extract(&large, ""),
     ] {
         let problem = answer.problem(413, "image_too_large");
-        assert!(problem["detail"].as_str().unwrap().contains("100000"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("100000"),
+            "{problem}"
+        );
     }
-    let wide = photos::encoded(&photos::without_face(1200, 1000, 4), image::ImageFormat::Bmp);
+    let wide = photos::encoded(
+        &photos::without_face(1200, 1000, 4),
+        image::ImageFormat::Bmp,
+    );
     let problem = Daemon::with_config("[capture]\nmax_pixels = 1000000\n")
         .client()
         .extract(&wide, "")
         .problem(413, "image_too_large");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("1200") && detail.contains("1000"), "{problem}");
+    assert!(
+        detail.contains("1200") && detail.contains("1000"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -125,5 +162,8 @@ fn a_client_that_falls_silent_is_let_go() {
     head.write_all(b"POST /v1/extract HT").unwrap();
     let mut answer = String::new();
     head.read_to_string(&mut answer).unwrap();
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
 }

@@ -239,7 +239,8 @@ impl Daemon {
         })
     }
 
-    fn into_home(mut self) -> Home {
+    /// The home of a daemon that has ended, for another start.
+    pub(crate) fn into_home(mut self) -> Home {
         std::mem::replace(&mut self.home, Home::new())
     }
 
