@@ -59,6 +59,12 @@ impl Context {
         Ok(path)
     }
 
+    /// The database, whether it exists or not: `--db`, or the one in the data folder of `config`.
+    #[must_use]
+    pub fn database_path(&self, config: &Config) -> PathBuf {
+        self.shared.db.clone().unwrap_or_else(|| config.database())
+    }
+
     /// Runs `work`, which may use the database, to its end.
     ///
     /// # Errors

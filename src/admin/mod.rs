@@ -17,6 +17,7 @@ pub mod completions;
 pub mod context;
 pub mod doctor;
 pub mod output;
+pub mod when;
 
 pub use context::Context;
 

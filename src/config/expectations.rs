@@ -56,6 +56,14 @@ const TABLE: &[(&str, Expectation)] = &[
         Expectation::Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
     ),
     (
+        "pipeline.workers",
+        Expectation::Range(0.0, 256.0, "threads; 0 is one for each core"),
+    ),
+    (
+        "pipeline.queue",
+        Expectation::Range(1.0, 10_000.0, "pictures"),
+    ),
+    (
         "runtime.cuda_device",
         Expectation::Range(0.0, 63.0, "number of a GPU, from 0"),
     ),
@@ -76,6 +84,18 @@ const TABLE: &[(&str, Expectation)] = &[
     (
         "policies.*.min_face_px",
         Expectation::Range(0.0, 1e4, "pixels"),
+    ),
+    (
+        "log.retention_days",
+        Expectation::Range(0.0, 36_500.0, "days; 0 keeps rows for ever"),
+    ),
+    (
+        "log.max_bytes",
+        Expectation::Range(0.0, 1e15, "bytes; 0 sets no limit"),
+    ),
+    (
+        "log.busy_timeout_ms",
+        Expectation::Range(0.0, 60_000.0, "milliseconds"),
     ),
     (
         "telemetry.keep_days",

@@ -31,9 +31,6 @@ pub const DEFAULT_FILE: &str = "/etc/faceood/config.toml";
 /// The commented default that ships; every key stands in it with its true default.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// The database's file name in the data folder.
-pub const DATABASE_FILE: &str = "faceood.db";
-
 /// Every setting, as typed by the operator and as the modules use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -90,7 +87,7 @@ impl Config {
     /// The database of the log.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.data_dir.join(DATABASE_FILE)
+        self.data_dir.join(inference_log::FILE_NAME)
     }
 
     /// The file that holds the address while the daemon is ready.

@@ -301,6 +301,8 @@ fn another(key: &[String], value: &Value) -> Value {
             "listen" => "127.0.0.1:9".into(),
             "telemetry.format" | "telemetry.files" => "human".into(),
             "telemetry.level" => "debug".into(),
+            "log.durability" => "full".into(),
+            "log.on_failure" => "continue".into(),
             "runtime.provider" => "cpu".into(),
             _ => "other".into(),
         },

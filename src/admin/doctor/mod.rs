@@ -9,6 +9,7 @@ use crate::config::{Config, DEFAULT_FILE};
 
 mod clock;
 mod daemon;
+mod database;
 mod library;
 mod storage;
 mod unit;
@@ -148,6 +149,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let mut checks = vec![settings];
     checks.extend(library::checks(&config.runtime));
     checks.extend(storage::checks(&config));
+    checks.extend(database::checks(context, &config));
     checks.push(clock::check());
     checks.push(unit::check());
     checks.push(daemon::check(&config.address_file()));

@@ -1,0 +1,110 @@
+//! The database of the log: can it be read, does it end in the past, was a damaged one set aside?
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::{Check, Context};
+use crate::config::Config;
+use crate::inference_log::{Counts, Filter, LogReader, set_aside_files};
+use crate::telemetry::host::Bytes;
+
+const NAME: &str = "database";
+
+/// Looks at the database that the daemon uses, or at `--db`, and for damaged ones beside it.
+pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
+    let path = context.database_path(config);
+    let mut checks = vec![readable(context, &path)];
+    checks.extend(set_aside(path.parent().unwrap_or(Path::new("."))));
+    checks
+}
+
+fn readable(context: &Context, path: &Path) -> Check {
+    if !path.exists() {
+        let found = format!("{} is not there yet; the daemon makes it", path.display());
+        return Check::skipped(NAME, found);
+    }
+    let counts = context.block_on(async {
+        let reader = LogReader::open(path).await?;
+        Ok(reader.count(&Filter::default()).await?)
+    });
+    match counts {
+        Ok(counts) => judge(path, &counts, Utc::now()),
+        Err(error) => Check::failed(
+            NAME,
+            error.to_string(),
+            "the daemon sets a damaged database aside at its next start and begins a fresh one; restore a backup if rows are missed",
+        ),
+    }
+}
+
+fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Check {
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut found = format!("{}: {} rows, {}", path.display(), counts.rows, Bytes(size));
+    let Some(newest) = counts.newest else {
+        return Check::ok(NAME, found);
+    };
+    found = format!(
+        "{found}, the newest of {}",
+        newest.format("%Y-%m-%d %H:%M:%S UTC")
+    );
+    // A row is written within a request; a minute is far more than two clocks on one machine can differ.
+    if newest > now + chrono::TimeDelta::minutes(1) {
+        return Check::warning(
+            NAME,
+            format!("{found}, which is in the future"),
+            "the clock was set back: correct it, or rows will seem to be out of order",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+fn set_aside(folder: &Path) -> Option<Check> {
+    let files = set_aside_files(folder);
+    if files.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Some(Check::warning(
+        "damaged database",
+        format!("set aside, with its rows: {}", names.join(", ")),
+        "look for the disk's fault (dmesg, smartctl); rescue rows with `sqlite3 FILE .recover`, then move the file away",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_row_from_the_future_shows_that_the_clock_was_set_back() {
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        let status = |newest: &str| {
+            let counts = Counts {
+                rows: 1,
+                newest: Some(newest.parse().unwrap()),
+                ..Counts::default()
+            };
+            judge(Path::new("x.db"), &counts, now).status
+        };
+        assert_eq!(status("2026-11-24T11:59:59Z"), Status::Ok);
+        assert_eq!(status("2026-11-24T13:00:00Z"), Status::Warning);
+    }
+
+    #[test]
+    fn a_damaged_database_that_was_set_aside_is_named() {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(set_aside(dir.path()), None);
+        std::fs::write(dir.path().join("faceood.db.corrupt-20261124T120000Z"), "x").unwrap();
+        let check = set_aside(dir.path()).unwrap();
+        assert!(
+            check.found.contains("corrupt-20261124T120000Z"),
+            "{check:?}"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Times, spans and sizes as an operator types them: `7d`, `2026-11-24`, `500MB`.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+/// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339 (`2026-11-24T08:00:00Z`).
+///
+/// # Errors
+/// What was given and what would do.
+pub fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(span) = span(text) {
+        let moment = Utc::now().checked_sub_signed(span);
+        return moment.ok_or_else(|| format!("{text:?} ago is before all calendars"));
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    }
+    let moment = DateTime::parse_from_rfc3339(text);
+    moment.map(|moment| moment.to_utc()).map_err(|_| {
+        format!("{text:?} is no time; give a span back from now (90m, 24h, 7d, 2w), a day (2026-11-24) or RFC 3339 (2026-11-24T08:00:00Z)")
+    })
+}
+
+/// A span of time: a whole number and `m`, `h`, `d` or `w`.
+///
+/// # Errors
+/// What was given and what would do.
+pub fn span(text: &str) -> Result<TimeDelta, String> {
+    let wrong = || {
+        format!("{text:?} is no span of time; give a whole number and a unit: 90m, 24h, 30d, 2w")
+    };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let span = match unit {
+        "m" | "min" => TimeDelta::try_minutes(number),
+        "h" => TimeDelta::try_hours(number),
+        "d" => TimeDelta::try_days(number),
+        "w" => TimeDelta::try_weeks(number),
+        _ => None,
+    };
+    span.ok_or_else(wrong)
+}
+
+/// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024) or nothing.
+///
+/// # Errors
+/// What was given and what would do.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; give a number and a unit: 800MB, 2GB, 1.5GiB");
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let digits = text.len() - text.trim_start_matches(is_number).len();
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor;
+    if bytes > 1e18 {
+        return Err(wrong());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a non-negative number below 2^60"
+    )]
+    Ok(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_days_times_or_spans_before_now() {
+        assert_eq!(
+            moment("2026-11-24").unwrap().to_rfc3339(),
+            "2026-11-24T00:00:00+00:00"
+        );
+        assert_eq!(
+            moment("2026-11-24T09:00:00+01:00").unwrap().to_rfc3339(),
+            "2026-11-24T08:00:00+00:00"
+        );
+        let week = Utc::now() - moment("7d").unwrap();
+        assert!((week - TimeDelta::days(7)).abs() < TimeDelta::minutes(1));
+        assert!(moment("yesterday").unwrap_err().contains("\"yesterday\""));
+        assert!(moment("99999999999999d").is_err());
+    }
+
+    #[test]
+    fn spans_need_a_unit() {
+        assert_eq!(span("90m").unwrap(), TimeDelta::minutes(90));
+        assert_eq!(span("2w").unwrap(), TimeDelta::days(14));
+        for wrong in ["", "d", "30", "-1d", "1.5d", "30 d", "3y"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_know_both_kinds_of_units() {
+        let sizes = ["0", "1500", "2kB", "1.5GB", "1GiB"].map(|text| size(text).unwrap());
+        assert_eq!(sizes, [0, 1500, 2000, 1_500_000_000, 1 << 30]);
+        for wrong in ["", "MB", "5 parsecs", "-3MB", "1.2.3", "9999999TB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
