@@ -13,9 +13,9 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
-use faceood::inference_log::{InferenceLog, ModelFacts};
+use faceood::inference_log::InferenceLog;
 use faceood::pipeline::{AnalysisPool, Assembly};
-use faceood::policy::{Policies, PolicyError, Thresholds};
+use faceood::policy::{Policies, PolicyError};
 use faceood::runtime::Runtime;
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::{logging, metrics, notify};
@@ -200,22 +200,11 @@ async fn serve(config: &Config, policies: Policies, sources: &Sources) -> anyhow
 
 fn info(config: &Config, pool: &AnalysisPool) -> Info {
     let assembly = pool.assembly();
-    let (pack, runtime) = (assembly.pack(), assembly.runtime());
-    let similarity = pack.manifest().similarity;
     Info {
-        model: Arc::new(ModelFacts {
-            pack: pack.id().to_owned(),
-            version: pack.version().to_owned(),
-            sha256: pack.sha256().to_owned(),
-            provider: runtime.provider().name().to_owned(),
-            calibration_id: assembly.calibration().id().to_owned(),
-        }),
-        provider_reason: runtime.reason().to_owned(),
-        licence: pack.manifest().embedder.file.licence.clone(),
-        thresholds: Thresholds {
-            same: similarity.same,
-            different: similarity.review,
-        },
+        model: Arc::new(assembly.facts()),
+        provider_reason: assembly.runtime().reason().to_owned(),
+        licence: assembly.pack().manifest().embedder.file.licence.clone(),
+        thresholds: assembly.thresholds(),
         max_pixels: config.capture.max_pixels,
         keeps_embeddings: config.log.keep_embeddings,
         keeps_thumbnails: config.log.keep_thumbnails,

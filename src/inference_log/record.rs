@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
 use crate::policy::{Action, Decision, Reason, Verdict};
 use crate::problem::ProblemCode;
@@ -34,21 +35,6 @@ pub enum Role {
     Probe,
     /// The side it is compared with.
     Reference,
-}
-
-/// What answers: the same for every request until another pack is loaded, hence shared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelFacts {
-    /// Name of the model pack.
-    pub pack: String,
-    /// Its version.
-    pub version: String,
-    /// Its SHA-256, hexadecimal.
-    pub sha256: String,
-    /// Where it runs: `cuda`, `openvino` or `cpu`.
-    pub provider: String,
-    /// Which calibration turned logits into scores.
-    pub calibration_id: String,
 }
 
 /// What a request brings to each of its rows. Make one per request, then turn its outcome into rows:

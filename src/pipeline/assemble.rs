@@ -11,6 +11,7 @@ use crate::embed::{BatchQueue, EmbedError, Embedder, EmbedderSettings, FaceEmbed
 use crate::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
 use crate::pack::manifest::{self, OutputTensor};
 use crate::pack::{Form, Pack, PackError};
+use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
 
@@ -64,6 +65,21 @@ pub enum AssembleError {
     Probe(#[from] super::probe::ProbeError),
 }
 
+/// What answers: the same for every request until another pack is loaded, hence shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Name of the model pack.
+    pub pack: String,
+    /// Its version.
+    pub version: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Where it runs: `cuda`, `openvino` or `cpu`.
+    pub provider: String,
+    /// Which calibration turned logits into scores.
+    pub calibration_id: String,
+}
+
 /// An opened pack and the runtime that its models run in: everything that pipelines have in common.
 pub struct Assembly {
     runtime: Runtime,
@@ -111,6 +127,28 @@ impl Assembly {
     #[must_use]
     pub fn calibration(&self) -> &Arc<Calibration> {
         &self.calibration
+    }
+
+    /// What answers, for each answer to say.
+    #[must_use]
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            pack: self.pack.id().to_owned(),
+            version: self.pack.version().to_owned(),
+            sha256: self.pack.sha256().to_owned(),
+            provider: self.runtime.provider().name().to_owned(),
+            calibration_id: self.calibration.id().to_owned(),
+        }
+    }
+
+    /// The pack's cuts on the similarity.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        let similarity = self.pack.manifest().similarity;
+        Thresholds {
+            same: similarity.same,
+            different: similarity.review,
+        }
     }
 
     /// Opens the sessions of one pipeline. Not warm yet: the pool runs the embedded test face through it first.

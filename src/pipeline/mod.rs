@@ -21,8 +21,9 @@ mod error;
 mod pool;
 mod probe;
 mod timings;
+pub mod view;
 
-pub use assemble::{AssembleError, Assembly, Settings};
+pub use assemble::{AssembleError, Assembly, ModelFacts, Settings};
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
 pub use timings::Timings;

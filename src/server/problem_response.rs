@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use crate::pipeline::view::Part;
 use crate::problem::ProblemCode;
 
 /// Media type of every error body.
@@ -16,30 +17,6 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// What a caller should wait before another try where nothing better is known. The queue is short (seconds of work at
 /// most), so a second is long enough to matter and short enough for a door.
 const RETRY_AFTER_SECONDS: u32 = 1;
-
-/// One side of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// The sample being questioned.
-    Probe,
-    /// The sample it is compared with.
-    Reference,
-}
-
-impl Part {
-    /// Both sides, probe first.
-    pub const ALL: [Self; 2] = [Self::Probe, Self::Reference];
-
-    /// Name of the part in a multipart form and in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Probe => "probe",
-            Self::Reference => "reference",
-        }
-    }
-}
 
 /// A failure on its way to the caller: what [`ProblemCode`] it is and what to say about this occurrence of it.
 #[derive(Clone, Debug, PartialEq)]

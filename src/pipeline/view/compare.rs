@@ -6,7 +6,30 @@ use utoipa::ToSchema;
 use super::{DecisionDto, FaceDto, HintDto, ModelDto, TimingsDto};
 use crate::policy::Thresholds;
 use crate::quality::Grade;
-use crate::server::problem_response::Part;
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The sample being questioned.
+    Probe,
+    /// The sample it is compared with.
+    Reference,
+}
+
+impl Part {
+    /// Both sides, probe first.
+    pub const ALL: [Self; 2] = [Self::Probe, Self::Reference];
+
+    /// Name of the part in a multipart form and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Reference => "reference",
+        }
+    }
+}
 
 /// The answer on a pair of faces.
 #[derive(Debug, Serialize, ToSchema)]
