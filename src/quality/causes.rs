@@ -74,7 +74,7 @@ fn deficits(components: &Components) -> Vec<(CauseName, f32)> {
         let px = eyes.unwrap_or(EYES_ON_GRID).max(1.0);
         let on_grid = level * (EYES_ON_GRID / px).min(1.0);
         let natural = 1.5 + 45.0 / px;
-        ramp(on_grid, natural, natural + 16.0)
+        ramp(on_grid, natural, natural + 12.0)
     });
     // On a small face few block edges are seen, and its own detail counts among them.
     let blocks = value(Component::CompressionArtifacts).map_or(0.0, |freedom| {

@@ -4,7 +4,7 @@
 //! prevention, luminance mean and variance, dynamic range, illumination uniformity), taken here on the recogniser's grid
 //! instead of a segmented portrait. Brightness depends on the skin as much as on the lamp, so none of these is a verdict.
 
-use super::plane::{Plane, oval};
+use super::plane::{Inside, Plane, oval};
 use super::{Component, Components};
 
 /// Luma up to this level counts as too dark to hold detail (OFIQ: 25).
@@ -16,12 +16,15 @@ const CLIPPED: f32 = 247.0;
 /// Bins of the histograms that compare the two halves: coarse, since a half has few pixels on this grid.
 const UNIFORMITY_BINS: usize = 16;
 
-pub(super) fn measure(crop: &Plane, components: &mut Components) {
+pub(super) fn measure(crop: &Plane, inside: &Inside, components: &mut Components) {
     let mut histogram = [0_u32; 256];
     let mut halves = [[0_u32; UNIFORMITY_BINS]; 2];
     let (mut count, mut sum, mut square, mut dark, mut clipped) = (0_u32, 0.0, 0.0, 0_u32, 0_u32);
     for (y, first, end) in oval().filter(|&(y, _, end)| y < crop.height && end <= crop.width) {
         for (x, &luma) in crop.row(y).iter().enumerate().take(end).skip(first) {
+            if !inside.holds(x, y) {
+                continue;
+            }
             let luma = luma.clamp(0.0, 255.0);
             count += 1;
             sum += f64::from(luma);

@@ -9,6 +9,7 @@ mod compression;
 mod exposure;
 mod motion;
 mod noise;
+mod occlusion;
 mod plane;
 mod pose;
 mod recapture;
@@ -16,7 +17,7 @@ mod resolution;
 mod sharpness;
 mod spectrum;
 
-use plane::{Plane, Window};
+use plane::{Inside, Plane, Window};
 
 /// Which way a component points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,7 +195,9 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
     let crop = Plane::luma(&aligned.crop, Window::all(&aligned.crop));
     let native = Native::of(aligned, detected);
 
-    exposure::measure(&crop, &mut components);
+    let inside = Inside::of(aligned);
+
+    exposure::measure(&crop, &inside, &mut components);
     let mut set = |component, value: Option<f32>| {
         if let Some(value) = value {
             components.set(component, value);
@@ -211,6 +214,10 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
     );
     let noise_on_grid = noise::deviation(&crop).unwrap_or_default();
     set(Component::Sharpness, sharpness::index(&crop, noise_on_grid));
+    set(
+        Component::MouthOcclusionPrevention,
+        occlusion::mouth_visible(&aligned.crop, &inside),
+    );
     if let Some((motion, direction)) = motion::measure(&crop) {
         set(Component::MotionBlur, Some(motion));
         // From the grid's axes to the picture's.

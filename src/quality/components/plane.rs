@@ -2,7 +2,8 @@
 
 use image::RgbImage;
 
-use crate::face::ALIGNED_SIDE;
+use crate::face::{ALIGNED_SIDE, AlignedFace};
+use crate::geometry::{Point, Transform};
 
 /// One number a pixel, row by row.
 #[derive(Clone, Debug)]
@@ -78,6 +79,39 @@ impl Plane {
 
     pub(super) fn row(&self, y: usize) -> &[f32] {
         &self.values[y * self.width..(y + 1) * self.width]
+    }
+}
+
+/// Which places of the aligned grid lie inside the picture; the others are black and say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inside {
+    /// Grid → patch, in pixels; none where the transform cannot be undone.
+    back: Option<Transform>,
+    width: f32,
+    height: f32,
+}
+
+impl Inside {
+    pub(super) fn of(aligned: &AlignedFace) -> Self {
+        let patch = &aligned.patch;
+        Self {
+            back: aligned.transform.inverse().map(|back| Transform {
+                a: back.a * patch.scale,
+                b: back.b * patch.scale,
+                tx: (back.tx - patch.origin.x) * patch.scale,
+                ty: (back.ty - patch.origin.y) * patch.scale,
+            }),
+            width: patch.pixels.width() as f32,
+            height: patch.pixels.height() as f32,
+        }
+    }
+
+    /// Whether the grid's pixel (`x`, `y`) was sampled a pixel or more inside the patch.
+    pub(super) fn holds(&self, x: usize, y: usize) -> bool {
+        self.back.is_some_and(|back| {
+            let at = back.apply(Point::new(x as f32, y as f32));
+            at.x >= 1.0 && at.y >= 1.0 && at.x <= self.width - 2.0 && at.y <= self.height - 2.0
+        })
     }
 }
 
