@@ -108,6 +108,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pipeline",
             "policy",
             "inference_log",
+            "runtime",
             "telemetry",
         ],
     ),

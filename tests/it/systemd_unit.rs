@@ -83,6 +83,7 @@ fn the_service_survives_what_a_machine_does_to_it() {
         "{}\n{printed}\n{said}",
         output.status
     );
+    eprintln!("{said}");
 }
 
 /// The folder of the programs under test.
@@ -93,16 +94,35 @@ fn binaries() -> &'static Path {
 }
 
 fn inside() {
+    let steps: [(&str, fn()); 9] = [
+        ("installs without starting", installs_without_starting),
+        (
+            "keeps a changed configuration",
+            keeps_a_changed_configuration,
+        ),
+        ("starts as its own user", starts_as_its_own_user),
+        (
+            "loses nothing acknowledged when killed",
+            loses_nothing_acknowledged_when_killed,
+        ),
+        ("is replaced when it hangs", is_replaced_when_it_hangs),
+        ("reloads its policies", reloads_its_policies),
+        (
+            "comes back from the memory limit",
+            comes_back_from_the_memory_limit,
+        ),
+        ("stops cleanly", stops_cleanly),
+        (
+            "leaves data unless told otherwise",
+            leaves_data_unless_told_otherwise,
+        ),
+    ];
     let story = std::panic::catch_unwind(|| {
-        installs_without_starting();
-        keeps_a_changed_configuration();
-        starts_as_its_own_user();
-        loses_nothing_acknowledged_when_killed();
-        is_replaced_when_it_hangs();
-        reloads_its_policies();
-        comes_back_from_the_memory_limit();
-        stops_cleanly();
-        leaves_data_unless_told_otherwise();
+        for (name, step) in steps {
+            let begin = std::time::Instant::now();
+            step();
+            eprintln!("{name}: {:.1} s", begin.elapsed().as_secs_f32());
+        }
     });
     if let Err(failure) = story {
         eprintln!(
@@ -157,6 +177,8 @@ fn starts_as_its_own_user() {
     // `Type=notify`: the start above ended when the daemon said that it is warm.
     client().get("/readyz").expect_status(200);
     assert!(!property("StatusText").is_empty());
+    // From a folder that is no checkout, as an operator calls it.
+    succeed(&["env", "--chdir=/", "faceood-admin", "doctor"]);
 
     let status =
         fs::read_to_string(format!("/proc/{}/status", main_pid())).expect("the daemon runs");

@@ -20,7 +20,7 @@ pub(crate) use client::{Answer, Client};
 pub(crate) use daemon::Daemon;
 
 /// How long anything may take before a test gives up. Far above what is usual: it only has to end a hang.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The checkout's top folder.
 pub(crate) fn repository() -> &'static Path {
