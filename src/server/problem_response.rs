@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::pipeline::ImageFacts;
 pub use crate::pipeline::view::Part;
 use crate::problem::ProblemCode;
 
@@ -27,6 +28,8 @@ pub struct Problem {
     pub detail: String,
     /// The side of a comparison that is at fault.
     pub part: Option<Part>,
+    /// The picture, where it was understood before the failure: for the row, not for the caller.
+    pub image: Option<ImageFacts>,
     /// Methods that the path does take, for the `Allow` header of a 405.
     allow: Option<&'static str>,
 }
@@ -39,6 +42,7 @@ impl Problem {
             code,
             detail: detail.into(),
             part: None,
+            image: None,
             allow: None,
         }
     }
@@ -72,6 +76,15 @@ impl Problem {
     pub fn on(self, part: Part) -> Self {
         Self {
             part: Some(part),
+            ..self
+        }
+    }
+
+    /// The same problem, with the picture that it is about.
+    #[must_use]
+    pub fn with_image(self, image: ImageFacts) -> Self {
+        Self {
+            image: Some(image),
             ..self
         }
     }

@@ -159,9 +159,12 @@ fn report(
     metrics::request(endpoint, status, code, elapsed);
 
     let outcome = Outcome::of(request);
-    let ms = elapsed.as_secs_f64() * 1e3;
+    let ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
     let (source, scenario) = (outcome.source.as_deref(), outcome.scenario.as_deref());
-    let (action, score) = (outcome.action, outcome.score);
+    let action = outcome.action;
+    let score = outcome
+        .score
+        .map(|score| (f64::from(score) * 1e3).round() / 1e3);
     let detail = problem.map(|problem| problem.detail.as_str());
     if status >= 500 {
         tracing::warn!(request_id = %id, endpoint, status, code, source, scenario, ms, detail, "request failed");

@@ -41,6 +41,12 @@ fn nobody_in_front_of_the_camera_is_no_error() {
     assert_eq!(row["image_width"], 640);
 
     client.extract(&nobody, "").problem(422, "no_face");
+    let log = client.get("/v1/inferences").ok();
+    let row = &log["inferences"][0];
+    assert_eq!(
+        (&row["error_code"], &row["image_width"]),
+        (&json!("no_face"), &json!(640))
+    );
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn filters_narrow_it() {
     let first: BTreeSet<_> = ids(&client, "?source=door-1").0.into_iter().collect();
     let second: BTreeSet<_> = ids(&client, "?source=door-2").0.into_iter().collect();
     assert_eq!((all.len(), first.len()), (2, 1));
-    assert!(first.is_disjoint(&second) && &(&first | &second) == &all);
+    assert!(first.is_disjoint(&second));
+    assert_eq!(&first | &second, all);
     let low: BTreeSet<_> = ids(&client, "?max_score=0.5").0.into_iter().collect();
     assert_eq!(low, second, "only the bad one scores up to 0.5");
     assert_eq!(ids(&client, "?since=1h").0.len(), 2);

@@ -64,13 +64,17 @@ function card(title, side) {
   rows.push([text("action"), node("strong", text(`action_${decision.action}`), decision.action)]);
   made.append(list(rows));
   if (side.embedding) {
+    made.append(node("p", `${text("embedding")}: ${side.embedding.length}`, "quiet"));
+  }
+  // Browsers lend the clipboard to pages from this machine and from https only.
+  if (side.embedding && navigator.clipboard) {
     const copy = node("button", text("copy"));
     copy.type = "button";
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(JSON.stringify(side.embedding));
       copy.textContent = text("copied");
     });
-    made.append(node("p", [`${text("embedding")}: ${side.embedding.length} `, copy], "quiet"));
+    made.append(copy);
   }
   return made;
 }
@@ -94,7 +98,7 @@ function showComparison(answer) {
 }
 
 function showExtraction(answer) {
-  const cards = answer.faces.map((face, index) => card(`${text("faces")} ${index + 1}`, face));
+  const cards = answer.faces.map((face, index) => card(text("face", { number: index + 1 }), face));
   return [...hints(answer), node("div", cards, "cards"), requestId(answer)];
 }
 
@@ -160,6 +164,7 @@ async function describe() {
     const { name, version } = info.pack;
     provider.textContent = text("provider", { provider: info.provider.name, pack: name, version });
     provider.title = info.provider.reason;
+    if (info.privacy.keeps_thumbnails) document.getElementById("privacy").textContent = text("privacy_kept");
     for (const known of Object.keys(info.policies)) {
       const option = node("option", known);
       option.selected = known === info.default_scenario;

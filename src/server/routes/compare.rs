@@ -161,11 +161,9 @@ async fn refuse(inference: &Inference, sides: [Result<Judged, Problem>; 2]) -> P
             Ok(judged) => rows.extend(judged.rows(inference, None)),
             Err(problem) => {
                 let role = role_of(part);
-                rows.push(
-                    inference
-                        .context()
-                        .failed(role, problem.code, &problem.detail, None),
-                );
+                let image = problem.image.as_ref();
+                let context = inference.context();
+                rows.push(context.failed(role, problem.code, &problem.detail, image));
                 first = first.or(Some(problem));
             }
         }

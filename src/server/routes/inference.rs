@@ -9,6 +9,7 @@ use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, web};
 
+use crate::face::FaceError;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
 use crate::pipeline::{Analysis, Ask};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
@@ -120,21 +121,33 @@ impl Inference {
     ///
     /// # Errors
     ///
-    /// Whatever the pipeline has to say, or overload.
+    /// Whatever the pipeline has to say, overload, or no face where one is needed.
     pub(super) async fn analyse(&self, upload: &Upload) -> Result<Analysis, Problem> {
         let ask = Ask {
             scenario: self.question.scenario.clone(),
             policy: self.question.policy.clone(),
             all_faces: self.question.all_faces,
-            needs_face: self.context.endpoint != Endpoint::Quality,
+            // Asked for below, where what is known of the picture is still at hand for its row.
+            needs_face: false,
         };
         let analysis = self
             .state
             .pool
             .submit(upload.bytes.clone(), ask)
             .await
-            .map_err(|error| Problem::new(error.problem(), error.detail()))?;
+            .map_err(|error| {
+                let problem = Problem::new(error.problem(), error.detail());
+                if problem.code == ProblemCode::Internal {
+                    tracing::error!(request_id = %self.id, %error, "the analysis failed");
+                }
+                problem
+            })?;
         count(&analysis);
+        if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
+            let (width, height) = (analysis.image.width, analysis.image.height);
+            let error = FaceError::NoFace { width, height };
+            return Err(Problem::new(error.problem(), error.to_string()).with_image(analysis.image));
+        }
         Ok(analysis)
     }
 
@@ -263,7 +276,7 @@ pub(super) async fn record_failure<B: MessageBody>(
             (Endpoint::Compare, None) => Role::Probe,
             _ => Role::Image,
         };
-        let row = context.failed(role, problem.code, &problem.detail, None);
+        let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
         if let Err(error) = state.log.append(row).await {
             tracing::error!(request_id = %context.request_id, %error, "the log did not take the row of a failure");
         }
