@@ -19,12 +19,16 @@ pub(super) fn decode(
     bytes: &[u8],
     settings: &Settings,
 ) -> Result<RgbImage, CaptureError> {
-    // The decoders are foreign code fed by strangers. An assertion that a broken file trips in one of them is that file's
-    // fault, and must cost its sender an answer, not the service a worker.
-    catch_unwind(AssertUnwindSafe(|| {
-        decode_unguarded(format, bytes, settings)
-    }))
-    .unwrap_or_else(|_| {
+    guarded(format, || decode_unguarded(format, bytes, settings))
+}
+
+/// Runs a decoder that is foreign code fed by strangers. An assertion that a broken file trips in it is that file's fault,
+/// and must cost its sender an answer, not the service a worker.
+pub(super) fn guarded<T>(
+    format: ImageFormat,
+    decoder: impl FnOnce() -> Result<T, CaptureError>,
+) -> Result<T, CaptureError> {
+    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
         Err(CaptureError::Damaged {
             format,
             what: "its content contradicts itself".to_owned(),
@@ -77,7 +81,7 @@ fn finish(
     } else {
         image.into_rgb8()
     };
-    Ok(pixels::turn_upright(upright, orientation))
+    Ok(pixels::Turn::from(orientation).apply(upright))
 }
 
 fn describe(format: ImageFormat, error: &ImageError) -> CaptureError {

@@ -6,21 +6,21 @@
 //! Samples are taken as they are stored: 16-bit ones are rounded to 8, CMYK is mixed to RGB, transparent pixels lie on middle
 //! grey. Colour profiles (ICC) are ignored: the networks learnt from pictures that were read the same way.
 
-use std::cell::OnceCell;
-
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{BoundingBox, Point};
+use crate::geometry::Point;
 use crate::problem::ProblemCode;
 
 mod decode;
 mod format;
 mod jpeg;
 mod limits;
+mod picture;
 pub mod pixels;
 
 pub use format::{ForeignFormat, sniff};
+pub use picture::Capture;
 
 /// A picture type that is accepted, recognised by its first bytes and never by a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -201,28 +201,6 @@ pub struct Patch {
     pub scale: f32,
 }
 
-/// A decoded, upright picture.
-#[derive(Debug)]
-pub struct Capture {
-    width: u32,
-    height: u32,
-    format: ImageFormat,
-    byte_len: usize,
-    overview: RgbImage,
-    overview_scale: f32,
-    /// What the full resolution can still be decoded from, where the overview is smaller.
-    source: Option<Source>,
-    /// The picture at full resolution, once a patch needed it.
-    full: OnceCell<RgbImage>,
-}
-
-/// A JPEG that was decoded at a fraction of its size.
-#[derive(Debug)]
-struct Source {
-    bytes: Vec<u8>,
-    structure: jpeg::Structure,
-}
-
 /// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright.
 ///
 /// # Errors
@@ -237,113 +215,7 @@ pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError
     let structure = jpeg::Structure::read(bytes)?;
     limits::check_pixels(format, structure.width, structure.height, settings)?;
     structure.check()?;
-    let picture = jpeg::decode(bytes, &structure, 8)?;
-    Ok(Capture::whole(
-        pixels::turn_upright(picture, structure.orientation),
-        format,
-        bytes.len(),
-    ))
-}
-
-impl Capture {
-    /// A capture whose overview is the picture at full resolution.
-    fn whole(picture: RgbImage, format: ImageFormat, byte_len: usize) -> Self {
-        Self {
-            width: picture.width(),
-            height: picture.height(),
-            format,
-            byte_len,
-            overview: picture,
-            overview_scale: 1.0,
-            source: None,
-            full: OnceCell::new(),
-        }
-    }
-
-    /// Width of the original, upright picture in pixels.
-    #[must_use]
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Height of the original, upright picture in pixels.
-    #[must_use]
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// What kind of file was sent.
-    #[must_use]
-    pub fn format(&self) -> ImageFormat {
-        self.format
-    }
-
-    /// Size of the upload in bytes.
-    #[must_use]
-    pub fn byte_len(&self) -> usize {
-        self.byte_len
-    }
-
-    /// The whole picture for finding faces in, upright; large JPEGs are reduced, see [`Self::overview_scale`].
-    #[must_use]
-    pub fn overview(&self) -> &RgbImage {
-        &self.overview
-    }
-
-    /// Overview pixels per original pixel, at most 1.
-    #[must_use]
-    pub fn overview_scale(&self) -> f32 {
-        self.overview_scale
-    }
-
-    /// The pixels of `area` (in original, upright pixels, clipped to the picture), at `min_scale` patch pixels per original
-    /// pixel or more; 1 always suffices. Taken from the overview where that is fine enough, else from the full resolution.
-    ///
-    /// # Errors
-    /// [`CaptureError::OutsidePicture`] where no part of `area` lies in the picture; a decoding error where the second
-    /// pass fails.
-    pub fn patch(&self, area: BoundingBox, min_scale: f32) -> Result<Patch, CaptureError> {
-        let Some(source) = &self.source else {
-            return self.cut(&self.overview, self.overview_scale, area);
-        };
-        if self.overview_scale >= min_scale {
-            return self.cut(&self.overview, self.overview_scale, area);
-        }
-        if let Some(full) = self.full.get() {
-            return self.cut(full, 1.0, area);
-        }
-        let picture = jpeg::decode(&source.bytes, &source.structure, 8)?;
-        let picture = pixels::turn_upright(picture, source.structure.orientation);
-        self.cut(self.full.get_or_init(|| picture), 1.0, area)
-    }
-
-    /// Cuts `area` out of `picture`, which shows the whole capture at `scale`.
-    fn cut(
-        &self,
-        picture: &RgbImage,
-        scale: f32,
-        area: BoundingBox,
-    ) -> Result<Patch, CaptureError> {
-        // Whole pixels that the area touches.
-        let span = |start: f32, extent: f32, limit: u32| {
-            let first = (start * scale).floor().clamp(0.0, limit as f32);
-            let end = ((start + extent) * scale).ceil().clamp(first, limit as f32);
-            (first as u32, (end - first) as u32)
-        };
-        let (left, width) = span(area.x, area.width, picture.width());
-        let (top, height) = span(area.y, area.height, picture.height());
-        if width == 0 || height == 0 {
-            return Err(CaptureError::OutsidePicture {
-                width: self.width,
-                height: self.height,
-            });
-        }
-        Ok(Patch {
-            pixels: pixels::crop(picture, left, top, width, height),
-            origin: Point::new(left as f32 / scale, top as f32 / scale),
-            scale,
-        })
-    }
+    Capture::from_jpeg(bytes, structure)
 }
 
 #[cfg(test)]

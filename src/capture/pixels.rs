@@ -10,7 +10,7 @@ use crate::geometry::{Point, Transform};
 
 mod orient;
 
-pub(super) use orient::turn_upright;
+pub(super) use orient::{Area, Turn};
 
 /// Resizes to `width` × `height`. Shrinking averages over the whole area that an output pixel stands for, so that fine
 /// patterns and noise do not alias; enlarging interpolates linearly.
@@ -18,11 +18,10 @@ pub(super) use orient::turn_upright;
 /// An empty input or output gives a black picture of the asked size.
 #[must_use]
 pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let mut out = RgbImage::new(width, height);
     if image.dimensions() == (width, height) {
-        out.copy_from_slice(image.as_raw());
-        return out;
+        return image.clone();
     }
+    let mut out = RgbImage::new(width, height);
     if image.is_empty() || out.is_empty() {
         return out;
     }

@@ -6,63 +6,169 @@ use image::metadata::Orientation;
 /// Side of the squares in which a picture is transposed: 32 × 32 pixels of source and target fit the first-level cache.
 const TILE: usize = 32;
 
-/// `image` as it is meant to be seen.
-#[must_use]
-pub(in crate::capture) fn turn_upright(mut image: RgbImage, orientation: Orientation) -> RgbImage {
-    // Every orientation is a transposition (rows become columns) or not, followed by mirrorings.
-    let (transposed, mirror_x, mirror_y) = match orientation {
-        Orientation::NoTransforms => return image,
-        Orientation::FlipHorizontal => (false, true, false),
-        Orientation::Rotate180 => (false, true, true),
-        Orientation::FlipVertical => (false, false, true),
-        Orientation::Rotate90FlipH => (true, false, false),
-        Orientation::Rotate90 => (true, true, false),
-        Orientation::Rotate270FlipH => (true, true, true),
-        Orientation::Rotate270 => (true, false, true),
-    };
-    if transposed {
-        return transpose(&image, mirror_x, mirror_y);
-    }
-    let stride = image.width() as usize * 3;
-    if stride == 0 {
-        return image;
-    }
-    if mirror_x {
-        for row in image.chunks_exact_mut(stride) {
-            row.as_chunks_mut::<3>().0.reverse();
-        }
-    }
-    if mirror_y {
-        let height = image.height() as usize;
-        let (upper, lower) = image.split_at_mut(height / 2 * stride);
-        for (high, low) in upper
-            .chunks_exact_mut(stride)
-            .zip(lower.chunks_exact_mut(stride).rev())
-        {
-            high.swap_with_slice(low);
-        }
-    }
-    image
+/// Whole pixels of a picture: a rectangle that lies inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture) struct Area {
+    /// First column.
+    pub(in crate::capture) x: u32,
+    /// First row.
+    pub(in crate::capture) y: u32,
+    /// Columns.
+    pub(in crate::capture) width: u32,
+    /// Rows.
+    pub(in crate::capture) height: u32,
 }
 
-/// Rows become columns; then, in the result, x and y may be mirrored.
-fn transpose(image: &RgbImage, mirror_x: bool, mirror_y: bool) -> RgbImage {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let mut out = RgbImage::new(image.height(), image.width());
-    let source = image.as_raw().as_chunks::<3>().0;
-    let target = out.as_chunks_mut::<3>().0;
-    for top in (0..height).step_by(TILE) {
-        for left in (0..width).step_by(TILE) {
-            let bottom = (top + TILE).min(height);
-            for x in left..(left + TILE).min(width) {
-                let row = if mirror_y { width - 1 - x } else { x };
-                let line = &mut target[row * height..(row + 1) * height];
-                for y in top..bottom {
-                    let column = if mirror_x { height - 1 - y } else { y };
-                    line[column] = source[y * width + x];
+impl Area {
+    /// Whether all of `other` lies in this area.
+    pub(in crate::capture) fn contains(&self, other: &Self) -> bool {
+        self.x <= other.x
+            && self.y <= other.y
+            && other.x + other.width <= self.x + self.width
+            && other.y + other.height <= self.y + self.height
+    }
+
+    /// Pixels covered.
+    pub(in crate::capture) fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+/// How stored pixels come to lie upright: rows become columns or not, then, in the result, x and y may be mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture) struct Turn {
+    transposed: bool,
+    mirror_x: bool,
+    mirror_y: bool,
+}
+
+impl From<Orientation> for Turn {
+    fn from(orientation: Orientation) -> Self {
+        let (transposed, mirror_x, mirror_y) = match orientation {
+            Orientation::NoTransforms => (false, false, false),
+            Orientation::FlipHorizontal => (false, true, false),
+            Orientation::Rotate180 => (false, true, true),
+            Orientation::FlipVertical => (false, false, true),
+            Orientation::Rotate90FlipH => (true, false, false),
+            Orientation::Rotate90 => (true, true, false),
+            Orientation::Rotate270FlipH => (true, true, true),
+            Orientation::Rotate270 => (true, false, true),
+        };
+        Self {
+            transposed,
+            mirror_x,
+            mirror_y,
+        }
+    }
+}
+
+impl Turn {
+    /// Whether the stored pixels already lie upright.
+    pub(in crate::capture) fn is_nothing(self) -> bool {
+        !self.transposed && !self.mirror_x && !self.mirror_y
+    }
+
+    /// Upright width and height of a picture that is stored as `width` × `height`.
+    pub(in crate::capture) fn upright_size(self, width: u32, height: u32) -> (u32, u32) {
+        if self.transposed {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    }
+
+    /// Where `area` of a stored picture of `width` × `height` lies once it is upright.
+    pub(in crate::capture) fn upright(self, area: Area, width: u32, height: u32) -> Area {
+        let turned = if self.transposed {
+            transposed(area)
+        } else {
+            area
+        };
+        let (width, height) = self.upright_size(width, height);
+        self.mirrored(turned, width, height)
+    }
+
+    /// Where `area` of the upright picture is stored; `width` × `height` is the stored size.
+    pub(in crate::capture) fn stored(self, area: Area, width: u32, height: u32) -> Area {
+        let (upright_width, upright_height) = self.upright_size(width, height);
+        let turned = self.mirrored(area, upright_width, upright_height);
+        if self.transposed {
+            transposed(turned)
+        } else {
+            turned
+        }
+    }
+
+    fn mirrored(self, area: Area, width: u32, height: u32) -> Area {
+        Area {
+            x: if self.mirror_x {
+                width - area.x - area.width
+            } else {
+                area.x
+            },
+            y: if self.mirror_y {
+                height - area.y - area.height
+            } else {
+                area.y
+            },
+            ..area
+        }
+    }
+
+    /// `image`, stored, as it is meant to be seen.
+    pub(in crate::capture) fn apply(self, mut image: RgbImage) -> RgbImage {
+        if self.transposed {
+            return self.transpose(&image);
+        }
+        let stride = image.width() as usize * 3;
+        if stride == 0 {
+            return image;
+        }
+        if self.mirror_x {
+            for row in image.chunks_exact_mut(stride) {
+                row.as_chunks_mut::<3>().0.reverse();
+            }
+        }
+        if self.mirror_y {
+            let height = image.height() as usize;
+            let (upper, lower) = image.split_at_mut(height / 2 * stride);
+            for (high, low) in upper
+                .chunks_exact_mut(stride)
+                .zip(lower.chunks_exact_mut(stride).rev())
+            {
+                high.swap_with_slice(low);
+            }
+        }
+        image
+    }
+
+    fn transpose(self, image: &RgbImage) -> RgbImage {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let mut out = RgbImage::new(image.height(), image.width());
+        let source = image.as_raw().as_chunks::<3>().0;
+        let target = out.as_chunks_mut::<3>().0;
+        for top in (0..height).step_by(TILE) {
+            for left in (0..width).step_by(TILE) {
+                let bottom = (top + TILE).min(height);
+                for x in left..(left + TILE).min(width) {
+                    let row = if self.mirror_y { width - 1 - x } else { x };
+                    let line = &mut target[row * height..(row + 1) * height];
+                    for y in top..bottom {
+                        let column = if self.mirror_x { height - 1 - y } else { y };
+                        line[column] = source[y * width + x];
+                    }
                 }
             }
         }
+        out
     }
-    out
+}
+
+fn transposed(area: Area) -> Area {
+    Area {
+        x: area.y,
+        y: area.x,
+        width: area.height,
+        height: area.width,
+    }
 }

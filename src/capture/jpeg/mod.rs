@@ -1,0 +1,239 @@
+//! JPEG through libjpeg-turbo: the structure first, then the whole picture at a fraction of its size, or a region at all of it.
+//!
+//! Which warnings are fatal: a file without its end marker is [`CaptureError::Truncated`], whatever libjpeg-turbo would make
+//! of it; data that breaks off or contradicts itself inside is [`CaptureError::Damaged`], since grey or smeared blocks would
+//! be judged as if they were the scene; what leaves every pixel as it was meant is accepted (see `HARMLESS`).
+
+use image::RgbImage;
+use turbojpeg::{Colorspace, DecompressHeader, Decompressor, PixelFormat, ScalingFactor};
+
+use super::pixels::{Area, resize};
+use super::{CaptureError, ImageFormat};
+
+mod region;
+mod structure;
+
+pub(super) use structure::Structure;
+
+/// Shortest longer side that an overview may be reduced to. At 1280 a face of 42 × 56 pixels in a 1920 × 1080 frame keeps
+/// its size (such frames are never reduced), and one that fills the same share of a 12-megapixel photo stays above it.
+const MIN_OVERVIEW_SIDE: u32 = 1280;
+
+/// Parts of libjpeg-turbo's warnings that say nothing against the pixels. It hands out only the first warning of a file; that
+/// a file is cut off is found by [`Structure::read`], whatever came first.
+const HARMLESS: [&str; 6] = [
+    // Padding or a writer's leftovers between two segments or before the end.
+    "extraneous bytes before marker",
+    "unknown JFIF revision",
+    "Unknown Adobe color transform code",
+    "bad ICC marker",
+    // Some cameras write these; the data decodes as meant.
+    "Invalid SOS parameters for sequential JPEG",
+    "Inconsistent progression sequence",
+];
+
+/// The size of the overview in eighths of the original's: 8, 4, 2 or 1. These have fast code in libjpeg-turbo; the
+/// fractions between them take longer than a decode at full size.
+pub(super) fn overview_eighths(structure: &Structure) -> u32 {
+    if structure.lossless {
+        return 8;
+    }
+    let longer = structure.width.max(structure.height);
+    [1, 2, 4]
+        .into_iter()
+        .find(|eighths| longer * eighths / 8 >= MIN_OVERVIEW_SIDE)
+        .unwrap_or(8)
+}
+
+/// Decodes the whole picture at `eighths`/8 of its size, as stored (not yet upright).
+///
+/// # Errors
+/// [`CaptureError::Damaged`] where libjpeg-turbo refuses the data, or complains in a way that costs pixels.
+pub(super) fn decode(
+    bytes: &[u8],
+    structure: &Structure,
+    eighths: u32,
+) -> Result<RgbImage, CaptureError> {
+    let scaling = ScalingFactor::new(eighths as usize, 8);
+    let mut decoder = Decompressor::new().map_err(|error| refused(&error))?;
+    decoder
+        .set_scaling_factor(scaling)
+        .map_err(|error| refused(&error))?;
+    let Some(header) = read_header(&mut decoder, bytes, structure)? else {
+        return decode_lenient(bytes, structure, scaling);
+    };
+    let (width, height) = (scaling.scale(header.width), scaling.scale(header.height));
+    let format = pixel_format(&header);
+    let pitch = width * format.size();
+    let mut pixels = vec![0; pitch * height];
+    let target = turbojpeg::Image {
+        pixels: pixels.as_mut_slice(),
+        width,
+        pitch,
+        height,
+        format,
+    };
+    accept(decoder.decompress(bytes, target))?;
+    picture(pixels, width, height, format, structure)
+}
+
+/// Decodes `area` at full size, and as much around it as the format's blocks ask for. Gives the pixels, as stored, and where
+/// they lie. Only the rows down to the area's end are read, and only the area's blocks become pixels.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_region(
+    bytes: &[u8],
+    structure: &Structure,
+    area: Area,
+) -> Result<(RgbImage, Area), CaptureError> {
+    let mut decoder = Decompressor::new().map_err(|error| refused(&error))?;
+    let header = read_header(&mut decoder, bytes, structure)?;
+    let header = header
+        .filter(|header| !header.is_lossless && header.subsamp != turbojpeg::Subsamp::Unknown);
+    let Some(header) = header else {
+        let whole = Area {
+            x: 0,
+            y: 0,
+            width: structure.width,
+            height: structure.height,
+        };
+        return Ok((decode(bytes, structure, 8)?, whole));
+    };
+    let block = header.subsamp.mcu_width() as u32;
+    let area = padded(area, block, structure);
+    let format = pixel_format(&header);
+    let pixels = region::decompress(bytes, area, format).map_err(|error| refused(&error))?;
+    let picture = picture(
+        pixels,
+        area.width as usize,
+        area.height as usize,
+        format,
+        structure,
+    )?;
+    Ok((picture, area))
+}
+
+/// `area` with a block's width around it: libjpeg-turbo starts at whole blocks, and smooths colour across a block's edge only
+/// where it has both sides.
+fn padded(area: Area, block: u32, structure: &Structure) -> Area {
+    let x = area.x.saturating_sub(block) / block * block;
+    let y = area.y.saturating_sub(block);
+    Area {
+        x,
+        y,
+        width: (area.x + area.width + block).min(structure.width) - x,
+        height: (area.y + area.height + block).min(structure.height) - y,
+    }
+}
+
+/// The header as libjpeg-turbo reads it, or `None` where it stops at a harmless warning.
+fn read_header(
+    decoder: &mut Decompressor,
+    bytes: &[u8],
+    structure: &Structure,
+) -> Result<Option<DecompressHeader>, CaptureError> {
+    match decoder.read_header(bytes) {
+        // The limits were checked against the structure's size: nothing else may be allocated.
+        Ok(header)
+            if (header.width, header.height)
+                == (structure.width as usize, structure.height as usize) =>
+        {
+            Ok(Some(header))
+        }
+        Ok(_) => Err(damaged("it has two frame headers of different sizes")),
+        Err(error) if is_harmless(&error) => Ok(None),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// The bindings stop at any warning in the header, even one that says nothing of the pixels (an unknown JFIF revision, a
+/// broken colour profile). Such files are rare: a second decoder reads them, always at full size.
+fn decode_lenient(
+    bytes: &[u8],
+    structure: &Structure,
+    scaling: ScalingFactor,
+) -> Result<RgbImage, CaptureError> {
+    let image = super::decode::guarded(ImageFormat::Jpeg, || {
+        image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
+            .map_err(|error| damaged(&error.to_string()))
+    })?
+    .into_rgb8();
+    if image.dimensions() != (structure.width, structure.height) {
+        return Err(damaged("its size does not match its header"));
+    }
+    let scaled = |length: u32| scaling.scale(length as usize) as u32;
+    Ok(resize(
+        &image,
+        scaled(structure.width),
+        scaled(structure.height),
+    ))
+}
+
+fn accept(outcome: turbojpeg::Result<()>) -> Result<(), CaptureError> {
+    match outcome {
+        Err(error) if !is_harmless(&error) => Err(refused(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn is_harmless(error: &turbojpeg::Error) -> bool {
+    let turbojpeg::Error::TurboJpegError(message) = error else {
+        return false;
+    };
+    HARMLESS.iter().any(|harmless| message.contains(harmless))
+}
+
+fn pixel_format(header: &DecompressHeader) -> PixelFormat {
+    match header.colorspace {
+        Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
+        _ => PixelFormat::RGB,
+    }
+}
+
+fn picture(
+    mut pixels: Vec<u8>,
+    width: usize,
+    height: usize,
+    format: PixelFormat,
+    structure: &Structure,
+) -> Result<RgbImage, CaptureError> {
+    if format == PixelFormat::CMYK {
+        pixels = ink_to_light(&pixels, structure.adobe);
+    }
+    RgbImage::from_raw(width as u32, height as u32, pixels)
+        .ok_or_else(|| damaged("its size does not match its pixels"))
+}
+
+/// CMYK to RGB, without a colour profile. Adobe's writers, and all that follow them, store light instead of ink (255 = none).
+fn ink_to_light(pixels: &[u8], stored_as_light: bool) -> Vec<u8> {
+    let invert = if stored_as_light { 0 } else { 0xFF };
+    let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
+    for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {
+        let paper = u32::from(black ^ invert);
+        for ink in [cyan, magenta, yellow] {
+            out.push(((u32::from(ink ^ invert) * paper + 127) / 255) as u8);
+        }
+    }
+    out
+}
+
+fn truncated() -> CaptureError {
+    CaptureError::Truncated {
+        format: ImageFormat::Jpeg,
+    }
+}
+
+fn damaged(what: &str) -> CaptureError {
+    CaptureError::Damaged {
+        format: ImageFormat::Jpeg,
+        what: what.to_owned(),
+    }
+}
+
+fn refused(error: &turbojpeg::Error) -> CaptureError {
+    match error {
+        turbojpeg::Error::TurboJpegError(message) => damaged(message),
+        other => damaged(&other.to_string()),
+    }
+}
