@@ -19,7 +19,19 @@ pub(super) fn decode(
     bytes: &[u8],
     settings: &Settings,
 ) -> Result<RgbImage, CaptureError> {
+    if let Some((width, height)) = limits::claimed_size(format, bytes) {
+        limits::check_pixels(format, width, height, settings)?;
+    }
+    if format == ImageFormat::Webp && is_shorter_than_riff_says(bytes) {
+        return Err(CaptureError::Truncated { format });
+    }
     guarded(format, || decode_unguarded(format, bytes, settings))
+}
+
+/// Whether the container is longer than the file. The decoder below it would take what is missing for damage.
+fn is_shorter_than_riff_says(bytes: &[u8]) -> bool {
+    let size = bytes.get(4..8).and_then(|size| size.try_into().ok());
+    size.is_some_and(|size| bytes.len() as u64 - 8 < u64::from(u32::from_le_bytes(size)))
 }
 
 /// Runs a decoder that is foreign code fed by strangers. An assertion that a broken file trips in it is that file's fault,

@@ -47,6 +47,50 @@ pub(super) fn check_pixels(
     Ok(())
 }
 
+/// Width and height as the header of `bytes` claims them, for the formats that keep them at a fixed place; `None` for the
+/// others (JPEG and TIFF, whose structure has to be followed) and where the header is too short.
+pub(super) fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
+    let at = |start: usize| bytes.get(start..start + 4)?.try_into().ok();
+    match format {
+        ImageFormat::Png => Some((u32::from_be_bytes(at(16)?), u32::from_be_bytes(at(20)?))),
+        ImageFormat::Bmp => match u32::from_le_bytes(at(14)?) {
+            // The oldest header has 16-bit sizes.
+            12 => {
+                let [width_low, width_high, height_low, height_high] = at(18)?;
+                Some((
+                    u32::from(u16::from_le_bytes([width_low, width_high])),
+                    u32::from(u16::from_le_bytes([height_low, height_high])),
+                ))
+            }
+            // A negative height says that rows run from the top.
+            _ => Some((
+                i32::from_le_bytes(at(18)?).unsigned_abs(),
+                i32::from_le_bytes(at(22)?).unsigned_abs(),
+            )),
+        },
+        ImageFormat::Webp => match at(12)? {
+            // 24 bits each, less one.
+            [b'V', b'P', b'8', b'X'] => {
+                let width = u32::from_le_bytes(at(24)?) & 0x00FF_FFFF;
+                let height = u32::from_le_bytes(at(26)?) >> 8;
+                Some((width + 1, height + 1))
+            }
+            // After a signature byte 14 bits each, less one.
+            [b'V', b'P', b'8', b'L'] => {
+                let bits = u32::from_le_bytes(at(21)?);
+                Some(((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1))
+            }
+            // After a frame tag and a start code 14 bits each.
+            [b'V', b'P', b'8', b' '] => {
+                let bits = u32::from_le_bytes(at(26)?);
+                Some((bits & 0x3FFF, bits >> 16 & 0x3FFF))
+            }
+            _ => None,
+        },
+        ImageFormat::Jpeg | ImageFormat::Tiff => None,
+    }
+}
+
 /// The bounds handed to decoders, for what they allocate by themselves: 16 bytes a pixel is the widest sample layout.
 pub(super) fn decoder_limits(settings: &Settings) -> image::Limits {
     let mut limits = image::Limits::no_limits();

@@ -103,16 +103,19 @@ pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     let Some(mut back) = onto_patch(transform, patch.origin, patch.scale) else {
         return out;
     };
-    // Patch pixels per grid pixel. From 3 on the region is first averaged by a whole factor, which is exact and cheap; what
-    // remains is below 2.25 and taken as the mean of 2 × 2 or 3 × 3 interpolated samples.
+    if out.is_empty() {
+        return out;
+    }
+    // Patch pixels per grid pixel. Where there are many, the region is first averaged by a whole factor, which is exact and
+    // cheap; what remains is taken as the mean of 2 × 2 or 3 × 3 interpolated samples.
     let mut step = back.scale();
     if !step.is_finite() {
         return out;
     }
     let reduced;
     let mut source = &patch.pixels;
-    if step >= 3.0 {
-        let factor = (step / 1.5).floor().min(64.0) as u32;
+    if step >= 2.0 * FINE_STEP {
+        let factor = (step / FINE_STEP).min(MAX_FACTOR) as u32;
         reduced = shrink_whole(source, factor);
         source = &reduced;
         back = after_shrink(&back, factor);
@@ -121,10 +124,20 @@ pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     if source.is_empty() {
         return out;
     }
-    let samples = (step - 0.05).ceil().clamp(1.0, 8.0) as u32;
+    let samples = match step {
+        ..1.02 => 1,
+        ..1.5 => 2,
+        _ => 3,
+    };
     sample_grid(source, &back, samples, &mut out);
     out
 }
+
+/// Source pixels per grid pixel that are left to sampling at the least; an octave above it, averaging first takes over.
+const FINE_STEP: f32 = 1.12;
+
+/// Beyond this a face would be 7000 pixels wide.
+const MAX_FACTOR: f32 = 64.0;
 
 /// Grid → patch pixels, both with pixel centres at whole numbers.
 fn onto_patch(transform: &Transform, origin: Point, scale: f32) -> Option<Transform> {
@@ -194,24 +207,61 @@ fn shrink_whole(image: &RgbImage, factor: u32) -> RgbImage {
 fn sample_grid(source: &RgbImage, back: &Transform, samples: u32, out: &mut RgbImage) {
     let side = out.width();
     let sampler = Sampler::new(source);
-    // Offsets of the samples inside a grid pixel, in grid pixels from its centre.
-    let offset = |index: u32| (index as f32 + 0.5) / samples as f32 - 0.5;
-    let weight = 1.0 / (samples * samples) as f32;
+    let step = 1.0 / f64::from(samples);
+    // From one sample to the next to the right. Anything beyond these bounds lies outside the picture, and must not overflow.
+    let reach = OUTSIDE / f64::from(side * samples);
+    let right = (
+        fixed((f64::from(back.a) * step).clamp(-reach, reach)),
+        fixed((f64::from(back.b) * step).clamp(-reach, reach)),
+    );
+    // Where the line of samples begins that is `down` grid pixels below the first row's centre.
+    let start = |down: f64| {
+        let first = step * 0.5 - 0.5;
+        let x = f64::from(back.a) * first - f64::from(back.b) * down + f64::from(back.tx);
+        let y = f64::from(back.b) * first + f64::from(back.a) * down + f64::from(back.ty);
+        (
+            fixed(x.clamp(-OUTSIDE, OUTSIDE)),
+            fixed(y.clamp(-OUTSIDE, OUTSIDE)),
+        )
+    };
+    let scale = 1.0 / (256 * samples * samples) as f32;
+    let mut sums = vec![0_u64; side as usize];
     for (row, line) in out.chunks_exact_mut(side as usize * 3).enumerate() {
-        for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let mut sums = [0.0_f32; 3];
-            for down in 0..samples {
-                for right in 0..samples {
-                    let at = back.apply(Point::new(
-                        column as f32 + offset(right),
-                        row as f32 + offset(down),
-                    ));
-                    sampler.add(at, &mut sums);
+        sums.fill(0);
+        for sample in 0..samples {
+            let down = row as f64 + (f64::from(sample) + 0.5) * step - 0.5;
+            let (mut x, mut y) = start(down);
+            for sum in &mut sums {
+                for _ in 0..samples {
+                    *sum += sampler.at(x, y);
+                    x += right.0;
+                    y += right.1;
                 }
             }
-            *pixel = sums.map(|sum| (sum * weight + 0.5) as u8);
+        }
+        for (pixel, &sum) in line.as_chunks_mut::<3>().0.iter_mut().zip(&sums) {
+            let lane = |shift: u32| (((sum >> shift) & LANE) as f32 * scale + 0.5) as u8;
+            *pixel = [lane(0), lane(LANE_BITS), lane(2 * LANE_BITS)];
         }
     }
+}
+
+/// Positions are counted in 1/2³² pixels, so that stepping along a row does not drift.
+const FRACTION_BITS: u32 = 32;
+
+/// No picture is this wide; positions beyond are as good as this one. Twice this still fits a position.
+const OUTSIDE: f64 = (1_u64 << 29) as f64;
+
+/// Three channels travel in one word, 21 bits each: nine samples of up to 255 × 256 fit.
+const LANE_BITS: u32 = 21;
+const LANE: u64 = (1 << LANE_BITS) - 1;
+
+fn fixed(position: f64) -> i64 {
+    (position * (1_u64 << FRACTION_BITS) as f64).round() as i64
+}
+
+fn lanes([red, green, blue]: [u8; 3]) -> u64 {
+    u64::from(red) | u64::from(green) << LANE_BITS | u64::from(blue) << (2 * LANE_BITS)
 }
 
 /// Linear interpolation with black beyond the edge.
@@ -230,18 +280,17 @@ impl<'a> Sampler<'a> {
         }
     }
 
+    /// The channels at a position, each times 256.
     #[inline]
-    fn add(&self, at: Point, sums: &mut [f32; 3]) {
-        let (left, top) = (at.x.floor(), at.y.floor());
-        let (right_part, bottom_part) = (at.x - left, at.y - top);
-        // Saturating casts: whatever lies far outside stays outside.
-        let (left, top) = (left as i64, top as i64);
-        let weights = [
-            (1.0 - right_part) * (1.0 - bottom_part),
-            right_part * (1.0 - bottom_part),
-            (1.0 - right_part) * bottom_part,
-            right_part * bottom_part,
-        ];
+    fn at(&self, x: i64, y: i64) -> u64 {
+        let (left, top) = (x >> FRACTION_BITS, y >> FRACTION_BITS);
+        let part = |position: i64| (position >> (FRACTION_BITS - 8)) as u64 & 0xFF;
+        let (right_part, bottom_part) = (part(x), part(y));
+        // The four weights add up to exactly 256, so that flat areas keep their value.
+        let lower_right = (right_part * bottom_part + 128) >> 8;
+        let upper_right = right_part - lower_right;
+        let lower_left = bottom_part - lower_right;
+        let upper_left = 256 - right_part - lower_left;
         let inside =
             left >= 0 && top >= 0 && left + 1 < self.width as i64 && top + 1 < self.height as i64;
         let corners = if inside {
@@ -252,16 +301,15 @@ impl<'a> Sampler<'a> {
         } else {
             [
                 self.at_or_black(left, top),
-                self.at_or_black(left.saturating_add(1), top),
-                self.at_or_black(left, top.saturating_add(1)),
-                self.at_or_black(left.saturating_add(1), top.saturating_add(1)),
+                self.at_or_black(left + 1, top),
+                self.at_or_black(left, top + 1),
+                self.at_or_black(left + 1, top + 1),
             ]
         };
-        for (weight, corner) in weights.into_iter().zip(corners) {
-            for (sum, value) in sums.iter_mut().zip(corner) {
-                *sum += weight * f32::from(value);
-            }
-        }
+        upper_left * lanes(corners[0])
+            + upper_right * lanes(corners[1])
+            + lower_left * lanes(corners[2])
+            + lower_right * lanes(corners[3])
     }
 
     #[cold]
