@@ -13,9 +13,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::flags::Folders;
 use crate::telemetry::logging;
 
+pub mod compare;
 pub mod completions;
 pub mod context;
 pub mod doctor;
+pub mod explain;
+pub mod extract;
+mod offline;
 pub mod output;
 pub mod when;
 
@@ -69,6 +73,12 @@ pub struct Shared {
 enum Task {
     /// Check driver, library, models, disk, permissions, clock, unit and database; say what to do
     Doctor(doctor::Args),
+    /// Show what the daemon would answer on pictures, without a daemon
+    Extract(extract::Args),
+    /// Compare two pictures, without a daemon
+    Compare(compare::Args),
+    /// Say why a decision came out as it did, from the log
+    Explain(explain::Args),
     /// Print the completions of a shell
     Completions(completions::Args),
 }
@@ -116,6 +126,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
     match task {
         Task::Doctor(args) => doctor::run(args, context),
+        Task::Extract(args) => extract::run(args, context),
+        Task::Compare(args) => compare::run(args, context),
+        Task::Explain(args) => explain::run(args, context),
         Task::Completions(args) => completions::run(args, context),
     }
 }

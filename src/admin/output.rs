@@ -29,6 +29,15 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     text(&shown)
 }
 
+/// Prints one line of JSON, for results that come one after the other.
+///
+/// # Errors
+/// As [`text`].
+pub fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let shown = serde_json::to_string(value).map_err(io::Error::other)?;
+    text(&shown)
+}
+
 /// Standard output for a result too large to build first.
 #[must_use]
 pub fn stream() -> impl Write + Send {

@@ -144,11 +144,7 @@ impl Assembly {
     /// The pack's cuts on the similarity.
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
-        let similarity = self.pack.manifest().similarity;
-        Thresholds {
-            same: similarity.same,
-            different: similarity.review,
-        }
+        thresholds_of(&self.pack)
     }
 
     /// Opens the sessions of one pipeline. Not warm yet: the pool runs the embedded test face through it first.
@@ -191,6 +187,16 @@ impl Assembly {
             }
         };
         Ok(FaceEmbedder::Shared(queue))
+    }
+}
+
+/// The cuts on the similarity that `pack` asks for.
+#[must_use]
+pub fn thresholds_of(pack: &Pack) -> Thresholds {
+    let similarity = pack.manifest().similarity;
+    Thresholds {
+        same: similarity.same,
+        different: similarity.review,
     }
 }
 

@@ -23,7 +23,7 @@ mod probe;
 mod timings;
 pub mod view;
 
-pub use assemble::{AssembleError, Assembly, ModelFacts, Settings};
+pub use assemble::{AssembleError, Assembly, ModelFacts, Settings, thresholds_of};
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
 pub use timings::Timings;

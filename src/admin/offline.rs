@@ -1,0 +1,102 @@
+//! The daemon's pipeline without the daemon: the same pack, models and policies, on this thread. Nothing is logged.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::Context;
+use crate::pipeline::view::Part;
+use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, ModelFacts, Pipeline};
+use crate::policy::{Policies, Thresholds};
+use crate::runtime::Runtime;
+
+/// Stands where a daemon's answer has its request id: no row was written.
+pub(super) const REQUEST_ID: &str = "unlogged";
+
+/// Name of a file that means standard input.
+const STDIN: &str = "-";
+
+/// Models and rules, ready for pictures.
+pub(super) struct Offline {
+    pub(super) model: ModelFacts,
+    pub(super) thresholds: Thresholds,
+    pipeline: Pipeline,
+    ask: Ask,
+}
+
+/// A picture that got no answer, in the shape of the REST interface.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    pub(super) detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
+}
+
+impl Offline {
+    /// Opens the pack of the settings, as the daemon would.
+    pub(super) fn open(context: &Context, scenario: &str, all_faces: bool) -> anyhow::Result<Self> {
+        let config = context.config()?;
+        let policies = Policies::new(&config.policies)?;
+        let Some(policy) = policies.get(scenario) else {
+            let known: Vec<&str> = policies.names().collect();
+            bail!(
+                "there is no scenario {scenario:?}; configured are {}",
+                known.join(", ")
+            );
+        };
+        let runtime = Runtime::load(&config.runtime)?;
+        let pack = config.pack_dir();
+        let assembly = Assembly::open(runtime, &pack, config.capture.clone())
+            .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+        Ok(Self {
+            model: assembly.facts(),
+            thresholds: assembly.thresholds(),
+            pipeline: assembly.pipeline()?,
+            ask: Ask {
+                scenario: scenario.to_owned(),
+                policy: policy.clone(),
+                all_faces,
+                needs_face: true,
+            },
+        })
+    }
+
+    /// Looks at one picture.
+    pub(super) fn analyze(&mut self, picture: &[u8]) -> Result<Analysis, AnalyzeError> {
+        self.pipeline.analyze(picture, &self.ask, Duration::ZERO)
+    }
+}
+
+impl Refusal {
+    /// Of a picture that is, or is not, a side of a comparison.
+    pub(super) fn new(error: &AnalyzeError, part: Option<Part>) -> Self {
+        let problem = error.problem();
+        Self {
+            r#type: format!("urn:faceood:problem:{}", problem.code()),
+            title: problem.title(),
+            status: problem.status(),
+            // The operator may know what a caller is not told.
+            detail: error.to_string(),
+            part,
+        }
+    }
+}
+
+/// The bytes of a file, or of standard input for `-`.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new(STDIN) {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
