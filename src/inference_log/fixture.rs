@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
+use tempfile::TempDir;
+
+use super::{Endpoint, InferenceLog, InferenceRecord, ModelFacts, RequestContext, Role, Settings};
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;
 use crate::quality::{Cause, CauseName, Component, Grade};
@@ -81,4 +83,20 @@ pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
         record.components.set(component, number);
     }
     record
+}
+
+/// A fresh log in a folder of its own, which goes when the first value is dropped.
+pub(crate) async fn open(settings: &Settings) -> (TempDir, InferenceLog) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = InferenceLog::open(settings, folder.path()).await.unwrap();
+    (folder, log)
+}
+
+/// Settings that keep embeddings and thumbnails, so that no column is NULL.
+pub(crate) fn keep_all() -> Settings {
+    Settings {
+        keep_embeddings: true,
+        keep_thumbnails: true,
+        ..Settings::default()
+    }
 }

@@ -19,18 +19,24 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+mod backup;
 mod error;
+mod export;
 mod place;
 mod query;
 mod record;
+mod retention;
 mod row;
 mod schema;
 mod writer;
 
+pub use backup::backup;
 pub use error::{LogError, Trouble};
+pub use export::{ExportError, Format, export};
 pub use place::{FILE_NAME, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
+pub use retention::{Limits, Pruned, prune};
 pub use row::{Column, Kind, Value, columns, to_json, to_values};
 pub use schema::newest_version;
 
@@ -144,6 +150,7 @@ impl InferenceLog {
         let shared = Arc::new(Shared::new(&path, settings));
         let (commands, queue) = mpsc::channel(QUEUE);
         writer::start(Arc::clone(&shared), queue).await?;
+        tokio::spawn(retention::keep(commands.downgrade(), settings.clone()));
         Ok(Self { commands, shared })
     }
 
@@ -230,6 +237,21 @@ impl InferenceLog {
     /// As there.
     pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
         self.reader().query(filter, cursor).await
+    }
+
+    /// Deletes what exceeds `limits` now, in small steps between commits; the settings' own limits are kept without being
+    /// asked. `None` where the log is closed.
+    pub async fn prune(&self, limits: Limits) -> Option<Pruned> {
+        retention::run(&self.commands, limits).await
+    }
+
+    /// Runs a statement on the write connection.
+    #[cfg(test)]
+    async fn execute(&self, statement: &str) {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Execute(statement.to_owned(), reply);
+        self.commands.send(command).await.unwrap();
+        done.await.unwrap();
     }
 
     /// Whether thumbnails are to be made.

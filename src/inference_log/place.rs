@@ -55,15 +55,10 @@ const NETWORK_FUSE: [&str; 12] = [
 /// [`LogError::NetworkFilesystem`], or [`LogError::Io`] where the folder cannot be looked at.
 pub(super) fn refuse_network(folder: &Path) -> Result<(), LogError> {
     let look = |error| LogError::io("look at", folder, error);
-    let magic = rustix::fs::statfs(folder)
-        .map_err(|error| look(error.into()))?
-        .f_type;
-    // Some targets have a signed 32-bit field: compare the low 32 bits, where all numbers fit.
-    let magic = u64::from_ne_bytes(
-        i128::from(magic).to_ne_bytes()[..8]
-            .try_into()
-            .unwrap_or_default(),
-    ) & 0xFFFF_FFFF;
+    let facts = rustix::fs::statfs(folder).map_err(|error| look(error.into()))?;
+    // Signed on some targets, where the highest bit would be spread: all numbers fit into the low 32.
+    #[expect(clippy::cast_sign_loss, reason = "a bit pattern, not a quantity")]
+    let magic = facts.f_type as u64 & 0xFFFF_FFFF;
     let device = fs::metadata(folder).map_err(look)?.dev();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     match network_kind(magic, device, &mounts) {

@@ -114,13 +114,8 @@ impl LogReader {
             Err(error) => return Err(error),
             Ok(_) => reader,
         };
-        let (found, known) = (reader.version().await?, schema::newest_version());
-        let path = path.to_owned();
-        match found.cmp(&known) {
-            std::cmp::Ordering::Less => Err(LogError::OlderSchema { path, found, known }),
-            std::cmp::Ordering::Greater => Err(LogError::NewerSchema { path, found, known }),
-            std::cmp::Ordering::Equal => Ok(reader),
-        }
+        schema::expect_newest(path, reader.version().await?)?;
+        Ok(reader)
     }
 
     /// A reader that connects when it is first asked, so that it may exist before its database.

@@ -332,7 +332,10 @@ impl InferenceRecord {
         self.pose_pitch = Some(face.pose.pitch);
         self.pose_roll = Some(face.pose.roll);
         self.embedding_norm = Some(face.embedding_norm);
-        self.network_norms = Some(face.network_norms.clone());
+        // JSON has no NaN, and a null in its place could not be read again.
+        let mut norms = face.network_norms.clone();
+        norms.retain(|_, norm| norm.is_finite());
+        self.network_norms = Some(norms);
         self.ood_logit = Some(face.ood_logit);
         self.embedding = Some(face.embedding.values().to_vec());
         let quality = &face.quality;
@@ -341,7 +344,9 @@ impl InferenceRecord {
         self.interval_high = Some(quality.interval[1]);
         self.pass_probability = Some(quality.pass_probability);
         self.grade = Some(quality.grade);
-        self.causes = Some(quality.causes.clone());
+        let mut causes = quality.causes.clone();
+        causes.retain(|cause| cause.weight.is_finite());
+        self.causes = Some(causes);
         self.components = quality.components.clone();
         self.set_decision(&face.decision);
     }
@@ -354,3 +359,6 @@ impl InferenceRecord {
         self.reasons = Some(decision.reasons.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

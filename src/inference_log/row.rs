@@ -1,21 +1,20 @@
 //! Record ⇄ row: the one list of columns. SQL, exports and JSON are made from it, so that a new column is added in two
 //! places only: the migration and [`InferenceRecord`].
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use uuid::Uuid;
 
-use super::record::{Endpoint, InferenceRecord, Role};
+use super::record::InferenceRecord;
 use super::{LogError, base64_text};
-use crate::policy::{Action, Reason, Verdict};
-use crate::problem::ProblemCode;
-use crate::quality::{Cause, Component, Components, Grade};
+use crate::quality::{Component, Components};
+use cell::Cell;
+
+mod cell;
+
+pub(super) use cell::word;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +59,6 @@ pub enum Value {
     Json(String),
     /// Of a [`Kind::Blob`] column.
     Blob(Vec<u8>),
-}
-
-/// A field's type that fits into a column.
-trait Cell: Sized {
-    const KIND: Kind;
-    fn to_value(&self) -> Value;
-    /// The error says what is wrong with the value; the caller adds the column's name.
-    fn from_value(value: Value) -> Result<Self, String>;
 }
 
 /// Lists the record's fields once: columns, record → values and values → record follow from it. A field that is missing
@@ -312,191 +303,6 @@ pub(super) fn decimal(value: f32) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "that is the question")]
     let returns = (shortest as f32).to_bits() == value.to_bits();
     if returns { shortest } else { f64::from(value) }
-}
-
-/// The word that stands for a unit variant on the wire and in the log.
-pub(super) fn word<T: Serialize>(variant: &T) -> Option<String> {
-    match serde_json::to_value(variant) {
-        Ok(serde_json::Value::String(word)) => Some(word),
-        _ => None,
-    }
-}
-
-impl<T: Cell> Cell for Option<T> {
-    const KIND: Kind = T::KIND;
-    fn to_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, T::to_value)
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Null => Ok(None),
-            value => T::from_value(value).map(Some),
-        }
-    }
-}
-
-fn unexpected<T>(expected: &str, value: &Value) -> Result<T, String> {
-    Err(match value {
-        Value::Null => format!("is NULL, expected {expected}"),
-        value => format!("holds {value:?}, expected {expected}"),
-    })
-}
-
-impl Cell for String {
-    const KIND: Kind = Kind::Text;
-    fn to_value(&self) -> Value {
-        Value::Text(self.clone())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Text(text) => Ok(text),
-            value => unexpected("text", &value),
-        }
-    }
-}
-
-impl Cell for Uuid {
-    const KIND: Kind = Kind::Text;
-    fn to_value(&self) -> Value {
-        Value::Text(self.to_string())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        let text = String::from_value(value)?;
-        text.parse()
-            .map_err(|error| format!("{text:?} is no UUID: {error}"))
-    }
-}
-
-impl Cell for DateTime<Utc> {
-    const KIND: Kind = Kind::Time;
-    fn to_value(&self) -> Value {
-        Value::Time(*self)
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Time(time) => Ok(time),
-            value => unexpected("a time", &value),
-        }
-    }
-}
-
-impl Cell for ProblemCode {
-    const KIND: Kind = Kind::Text;
-    fn to_value(&self) -> Value {
-        Value::Text(self.code().to_owned())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        let text = String::from_value(value)?;
-        Self::from_code(&text).ok_or_else(|| format!("{text:?} is no known problem code"))
-    }
-}
-
-impl Cell for f32 {
-    const KIND: Kind = Kind::Real;
-    fn to_value(&self) -> Value {
-        // SQLite knows no NaN, and an infinity is no measurement.
-        if self.is_finite() {
-            Value::Real(*self)
-        } else {
-            Value::Null
-        }
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Real(number) => Ok(number),
-            value => unexpected("a number", &value),
-        }
-    }
-}
-
-macro_rules! integer_cells {
-    ($($number:ty),*) => {$(
-        impl Cell for $number {
-            const KIND: Kind = Kind::Integer;
-            fn to_value(&self) -> Value {
-                Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
-            }
-            fn from_value(value: Value) -> Result<Self, String> {
-                match value {
-                    Value::Integer(number) => {
-                        Self::try_from(number).map_err(|_| format!("holds {number}, which is out of range"))
-                    }
-                    value => unexpected("a whole number", &value),
-                }
-            }
-        }
-    )*};
-}
-integer_cells!(u32, u64);
-
-macro_rules! word_cells {
-    ($($word:ty),*) => {$(
-        impl Cell for $word {
-            const KIND: Kind = Kind::Text;
-            fn to_value(&self) -> Value {
-                word(self).map_or(Value::Null, Value::Text)
-            }
-            fn from_value(value: Value) -> Result<Self, String> {
-                let text = String::from_value(value)?;
-                serde_json::from_value(serde_json::Value::String(text)).map_err(|error| error.to_string())
-            }
-        }
-    )*};
-}
-word_cells!(Endpoint, Role, Grade, Action, Verdict);
-
-macro_rules! json_cells {
-    ($($json:ty),*) => {$(
-        impl Cell for $json {
-            const KIND: Kind = Kind::Json;
-            fn to_value(&self) -> Value {
-                serde_json::to_string(self).map_or(Value::Null, Value::Json)
-            }
-            fn from_value(value: Value) -> Result<Self, String> {
-                match value {
-                    Value::Json(text) => parse_json(&text),
-                    value => unexpected("JSON", &value),
-                }
-            }
-        }
-    )*};
-}
-json_cells!(BTreeMap<String, f32>, Vec<Reason>, Vec<Cause>);
-
-fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| format!("{text:?} does not fit: {error}"))
-}
-
-impl Cell for Vec<u8> {
-    const KIND: Kind = Kind::Blob;
-    fn to_value(&self) -> Value {
-        Value::Blob(self.clone())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Blob(bytes) => Ok(bytes),
-            value => unexpected("bytes", &value),
-        }
-    }
-}
-
-impl Cell for Vec<f32> {
-    const KIND: Kind = Kind::Blob;
-    fn to_value(&self) -> Value {
-        Value::Blob(self.iter().copied().flat_map(f32::to_le_bytes).collect())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        let bytes = Vec::<u8>::from_value(value)?;
-        let (numbers, rest) = bytes.as_chunks::<4>();
-        if rest.is_empty() {
-            Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
-        } else {
-            Err(format!(
-                "holds {} bytes, expected a multiple of 4",
-                bytes.len()
-            ))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Opens the database: what is there, is it ours, is it sound; then pragmas and migrations.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,20 +68,7 @@ async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection
     if size > 0 {
         inspect(path, size).await?;
     }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match settings.durability {
-            Durability::Normal => SqliteSynchronous::Normal,
-            Durability::Full => SqliteSynchronous::Full,
-        })
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_millis(settings.busy_timeout_ms))
-        .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
-        .optimize_on_close(true, 400)
-        .disable_statement_logging();
+    let options = write_options(path, settings).create_if_missing(true);
     let mut connection = options.connect().await.map_err(fail)?;
     // SQLite answers with the mode it really uses and calls that a success.
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
@@ -97,6 +85,56 @@ async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection
     Ok(connection)
 }
 
+/// Opens an existing log of this release's schema for writing beside a daemon that may own it.
+///
+/// # Errors
+/// Where it is missing, or not of this release's schema.
+pub(super) async fn open_beside(path: &Path) -> Result<SqliteConnection, LogError> {
+    if !path.is_file() {
+        return Err(LogError::Missing {
+            path: path.to_owned(),
+        });
+    }
+    let patient = Settings {
+        busy_timeout_ms: 10_000,
+        ..Settings::default()
+    };
+    let options = write_options(path, &patient);
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| LogError::database(path, error))?;
+    let found = version(&mut connection, path).await?;
+    expect_newest(path, found)?;
+    Ok(connection)
+}
+
+/// Whether `found` is the version this release works with.
+pub(super) fn expect_newest(path: &Path, found: i64) -> Result<(), LogError> {
+    let (path, known) = (path.to_owned(), newest_version());
+    match found.cmp(&known) {
+        Ordering::Less => Err(LogError::OlderSchema { path, found, known }),
+        Ordering::Greater => Err(LogError::NewerSchema { path, found, known }),
+        Ordering::Equal => Ok(()),
+    }
+}
+
+fn write_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match settings.durability {
+            Durability::Normal => SqliteSynchronous::Normal,
+            Durability::Full => SqliteSynchronous::Full,
+        })
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_millis(settings.busy_timeout_ms))
+        .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
+        .optimize_on_close(true, 400)
+        .disable_statement_logging()
+}
+
 /// Looks at an existing database without changing it.
 async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
     let fail = |error| LogError::database(path, error);
@@ -105,11 +143,7 @@ async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
     let verdict = async {
         let found = version(&mut connection, path).await?;
         if found > newest_version() {
-            return Err(LogError::NewerSchema {
-                path: path.to_owned(),
-                found,
-                known: newest_version(),
-            });
+            expect_newest(path, found)?;
         }
         if size <= CHECK_AT_OPEN_BYTES {
             let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
@@ -190,3 +224,6 @@ pub(super) fn read_options(path: &Path, is_still: bool) -> SqliteConnectOptions 
 pub(super) fn has_no_side_files(path: &Path) -> bool {
     !with_suffix(path, "-wal").exists()
 }
+
+#[cfg(test)]
+mod tests;

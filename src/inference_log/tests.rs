@@ -1,1 +1,268 @@
+//! The log as its users see it: what is acknowledged is there, and what can go wrong with the disk.
 
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::fixture::{full_record, keep_all, open};
+use super::place::with_suffix;
+use super::*;
+use crate::problem::ProblemCode;
+
+/// A connection of another process, as it were.
+async fn outsider(path: &Path) -> SqliteConnection {
+    sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(Duration::ZERO)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn rows(path: &Path) -> i64 {
+    let mut connection = outsider(path).await;
+    sqlx::query_scalar("SELECT count(*) FROM inferences")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+fn refusing_quickly(on_failure: OnFailure) -> Settings {
+    Settings {
+        on_failure,
+        keep_thumbnails: true,
+        busy_timeout_ms: 1,
+        ..Settings::default()
+    }
+}
+
+/// A row that needs a megabyte of disk.
+fn big_record(request_id: &str) -> InferenceRecord {
+    let mut record = full_record(request_id, 1);
+    record.thumbnail = Some(vec![7; 1 << 20]);
+    record
+}
+
+#[tokio::test]
+async fn columns_are_those_of_the_table() {
+    let (folder, log) = open(&Settings::default()).await;
+    let mut connection = outsider(&folder.path().join(FILE_NAME)).await;
+    let table: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, type FROM pragma_table_info('inferences')")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let ours: Vec<(String, String)> = columns()
+        .iter()
+        .map(|column| {
+            let kind = match column.kind {
+                Kind::Text | Kind::Time | Kind::Json => "TEXT",
+                Kind::Integer => "INTEGER",
+                Kind::Real => "REAL",
+                Kind::Blob => "BLOB",
+            };
+            (column.name.to_owned(), kind.to_owned())
+        })
+        .collect();
+    assert_eq!(table, ours);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn an_acknowledged_row_is_seen_whole_by_another_connection() {
+    let (folder, log) = open(&keep_all()).await;
+    let record = full_record("r-1", 3);
+    log.append(record.clone()).await.unwrap();
+    // A reader of its own: what it sees is committed.
+    let reader = LogReader::open(&folder.path().join(FILE_NAME))
+        .await
+        .unwrap();
+    assert_eq!(reader.by_request("r-1").await.unwrap(), [record]);
+    assert_eq!(reader.by_request("r-2").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn no_embedding_and_no_picture_is_stored_unless_asked_for() {
+    let (folder, log) = open(&Settings::default()).await;
+    log.append(full_record("r", 1)).await.unwrap();
+    let mut connection = outsider(&folder.path().join(FILE_NAME)).await;
+    let stored: i64 =
+        sqlx::query_scalar("SELECT count(embedding) + count(thumbnail) FROM inferences")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(stored, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_appends_at_once_are_all_there() {
+    for durability in [Durability::Normal, Durability::Full] {
+        let settings = Settings {
+            durability,
+            ..Settings::default()
+        };
+        let (folder, log) = open(&settings).await;
+        let appends = (0..300).map(|seed| log.append(full_record(&format!("r-{seed}"), seed)));
+        for outcome in join_all(appends).await {
+            outcome.unwrap();
+        }
+        assert_eq!(rows(&folder.path().join(FILE_NAME)).await, 300);
+        assert_eq!(log.health(), Health::default());
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_breaks_a_rule_takes_only_its_own_request_with_it() {
+    let (folder, log) = open(&Settings::default()).await;
+    let taken = full_record("taken", 1);
+    log.append(taken.clone()).await.unwrap();
+    let mut twin = full_record("twin", 2);
+    twin.id = taken.id;
+    // Together, so that they share a transaction.
+    let (first, bad, last) = tokio::join!(
+        log.append(full_record("first", 3)),
+        log.append_all(vec![full_record("sibling", 4), twin]),
+        log.append(full_record("last", 5)),
+    );
+    first.unwrap();
+    last.unwrap();
+    let error = bad.unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::Row), "{error}");
+    assert_eq!(rows(&folder.path().join(FILE_NAME)).await, 3);
+    assert_eq!(log.reader().by_request("sibling").await.unwrap(), []);
+    // It says nothing about the log's health.
+    assert_eq!(log.health().failing, None);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_until_there_is_room_again() {
+    let (_folder, log) = open(&refusing_quickly(OnFailure::Refuse)).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    log.execute("PRAGMA max_page_count = 60").await;
+    let error = log.append(big_record("lost")).await.unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::Full), "{error}");
+    assert_eq!(error.problem(), ProblemCode::NotReady);
+    assert!(!error.detail().contains('/'), "{}", error.detail());
+    let failing = log.health().failing.unwrap();
+    assert!(failing.reason.contains("full"), "{}", failing.reason);
+    assert_eq!(log.lost(), 0);
+
+    log.execute("PRAGMA max_page_count = 100000").await;
+    assert_eq!(log.check().await, Health::default());
+    log.append(big_record("after")).await.unwrap();
+    assert_eq!(log.reader().by_request("lost").await.unwrap(), []);
+    assert_eq!(log.reader().by_request("before").await.unwrap().len(), 1);
+    assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_may_be_passed_over_and_is_counted() {
+    let (_folder, log) = open(&refusing_quickly(OnFailure::Continue)).await;
+    log.execute("PRAGMA max_page_count = 60").await;
+    log.append(big_record("lost")).await.unwrap();
+    log.append_all(vec![big_record("lost"), big_record("lost")])
+        .await
+        .unwrap();
+    assert_eq!(log.lost(), 3);
+    assert!(log.health().failing.is_some());
+
+    // Nobody asks: the writer finds out by itself.
+    log.execute("PRAGMA max_page_count = 100000").await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while log.health().failing.is_some() {
+        assert!(Instant::now() < deadline, "{:?}", log.health());
+        tokio::task::yield_now().await;
+    }
+    log.append(big_record("after")).await.unwrap();
+    assert_eq!(log.lost(), 3);
+    assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_only_database_refuses_and_recovers() {
+    let (_folder, log) = open(&refusing_quickly(OnFailure::Refuse)).await;
+    log.execute("PRAGMA query_only = 1").await;
+    let error = log.append(full_record("lost", 1)).await.unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::ReadOnly), "{error}");
+    assert!(log.health().failing.is_some());
+    // The writer opens the database anew, with a connection that may write.
+    assert_eq!(log.check().await, Health::default());
+    log.append(full_record("after", 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_held_by_another_process_refuses_and_recovers() {
+    let (folder, log) = open(&refusing_quickly(OnFailure::Refuse)).await;
+    let mut other = outsider(&folder.path().join(FILE_NAME)).await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let error = log.append(full_record("lost", 1)).await.unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::Busy), "{error}");
+    lock.rollback().await.unwrap();
+    assert_eq!(log.check().await, Health::default());
+    log.append(full_record("after", 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused() {
+    let (folder, log) = open(&Settings::default()).await;
+    let second = InferenceLog::open(&Settings::default(), folder.path()).await;
+    let error = second.unwrap_err();
+    assert!(matches!(error, LogError::LockedByAnother { .. }), "{error}");
+    log.close().await;
+    InferenceLog::open(&Settings::default(), folder.path())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn closing_writes_what_waits_and_leaves_one_file() {
+    let (folder, log) = open(&Settings::default()).await;
+    let appends = join_all((0..100).map(|seed| log.append(full_record("r", seed))));
+    let (outcomes, ()) = tokio::join!(appends, log.close());
+    let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Ok(()) | Err(LogError::Closed)))
+    );
+    let path = folder.path().join(FILE_NAME);
+    assert!(!with_suffix(&path, "-wal").exists());
+    assert_eq!(rows(&path).await, i64::try_from(written).unwrap());
+    let error = log.append(full_record("late", 1)).await.unwrap_err();
+    assert!(matches!(error, LogError::Closed), "{error}");
+}
+
+#[tokio::test]
+async fn damage_met_while_running_is_set_aside_and_the_row_goes_into_a_fresh_log() {
+    let (folder, log) = open(&Settings::default()).await;
+    let path = folder.path().join(FILE_NAME);
+    for seed in 0..50 {
+        log.append(full_record("old", seed)).await.unwrap();
+    }
+    log.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[4096..].fill(0x5a);
+    fs::write(&path, &damaged).unwrap();
+    // So that pages are read again and not remembered.
+    log.execute("PRAGMA shrink_memory").await;
+
+    log.append(full_record("new", 1)).await.unwrap();
+    assert_eq!(log.reader().by_request("new").await.unwrap().len(), 1);
+    assert_eq!(log.reader().by_request("old").await.unwrap(), []);
+    let aside = set_aside_files(folder.path());
+    assert_eq!(aside.len(), 1);
+    assert_eq!(fs::read(&aside[0]).unwrap(), damaged);
+}
+
+#[test]
+fn settings_refuse_what_they_do_not_know() {
+    let error = serde_json::from_str::<Settings>(r#"{"durabilty": "full"}"#).unwrap_err();
+    assert!(error.to_string().contains("durabilty"), "{error}");
+    let settings: Settings = serde_json::from_str(r#"{"durability": "full"}"#).unwrap();
+    assert_eq!(settings.durability, Durability::Full);
+    assert_eq!(settings.retention_days, Settings::default().retention_days);
+}

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::place::{self, Ownership};
 use super::query::LogReader;
 use super::record::InferenceRecord;
+use super::retention::{Limits, Pace, Step};
 use super::{Failing, Health, LogError, OnFailure, Settings, Trouble, row, schema};
 
 /// Most rows of one transaction: about 3 ms of work, so that nobody waits long behind others.
@@ -37,6 +38,11 @@ pub(super) enum Command {
     Append(Entry),
     /// Find out whether rows could be written.
     Check(oneshot::Sender<()>),
+    /// Delete a few rows that exceed the limits.
+    Prune(Limits, oneshot::Sender<Result<Step, LogError>>),
+    /// Run a statement on the write connection, to bring about what tests need.
+    #[cfg(test)]
+    Execute(String, oneshot::Sender<()>),
     /// Write what came before, then end.
     Close(oneshot::Sender<()>),
 }
@@ -138,6 +144,7 @@ pub(super) async fn start(
         last_error: LogError::Closed,
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
+        pace: Pace::default(),
     };
     if let Err(error) = writer.connect().await {
         let goes_on = writer.shared.settings.on_failure == OnFailure::Continue;
@@ -161,6 +168,7 @@ struct Writer {
     /// When the next attempt is due; only looked at while failing.
     retry_at: Instant,
     retry_after: Duration,
+    pace: Pace,
 }
 
 impl Writer {
@@ -188,6 +196,17 @@ impl Writer {
                 }
                 Command::Check(reply) => {
                     self.check().await;
+                    let _ = reply.send(());
+                }
+                Command::Prune(limits, reply) => {
+                    let _ = reply.send(self.prune(&limits).await);
+                }
+                #[cfg(test)]
+                Command::Execute(statement, reply) => {
+                    if let Some(connection) = &mut self.connection {
+                        let statement = sqlx::AssertSqlSafe(statement);
+                        sqlx::query(statement).fetch_all(connection).await.unwrap();
+                    }
                     let _ = reply.send(());
                 }
                 Command::Close(reply) => {
@@ -285,6 +304,19 @@ impl Writer {
             Ok(()) => self.note_success(),
             Err(error) => self.note_failure(&error),
         }
+    }
+
+    async fn prune(&mut self, limits: &Limits) -> Result<Step, LogError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(self.last_error.clone());
+        };
+        let step = self
+            .pace
+            .step(connection, limits)
+            .await
+            .map_err(|error| LogError::database(self.shared.path(), error))?;
+        metrics::counter!("faceood_log_pruned_rows_total").increment(step.pruned.rows);
+        Ok(step)
     }
 
     /// Opens what is not open.

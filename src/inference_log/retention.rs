@@ -1,0 +1,261 @@
+//! Keeps the log within its age and size, in steps so small that a request never waits noticeably for one: the daemon's
+//! writer takes a step between two commits, the operator's command takes the same steps on a connection of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::writer::Command;
+use super::{LogError, Settings, row, schema};
+
+/// How long one step may hold the write lock. A request waits for one step at most, and is promised less than 20 ms.
+const STEP_BUDGET: Duration = Duration::from_millis(5);
+
+/// Most rows of one step, and how many the first one tries.
+const MOST_ROWS: u32 = 500;
+const FIRST_ROWS: u32 = 50;
+
+/// Pages given back to the file system in one step.
+const VACUUM_PAGES: u32 = 64;
+
+/// Free pages are left to be used again unless they are more than this many and than a tenth of the file.
+const SLACK_PAGES: i64 = 256;
+
+/// A step of so many milliseconds is followed by this multiple of them without one, so that pruning takes a fifth of the writer.
+const REST: u32 = 4;
+
+/// How often the daemon looks, and how long it lets its start pass first.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What may stay. The default is everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows from before this time go.
+    pub oldest: Option<DateTime<Utc>>,
+    /// The oldest rows go while the database holds more bytes than this.
+    pub max_bytes: Option<u64>,
+}
+
+/// What a pruning did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows deleted.
+    pub rows: u64,
+    /// Bytes given back to the file system.
+    pub freed_bytes: u64,
+}
+
+impl Limits {
+    /// The limits that `settings` set at the time `now`.
+    #[must_use]
+    pub fn of(settings: &Settings, now: DateTime<Utc>) -> Self {
+        let days = i64::from(settings.retention_days);
+        Self {
+            oldest: (days > 0)
+                .then(|| now.checked_sub_signed(TimeDelta::days(days)))
+                .flatten(),
+            max_bytes: (settings.max_bytes > 0).then_some(settings.max_bytes),
+        }
+    }
+}
+
+/// Brings the log at `path`, which a daemon may be writing, within `limits`. `progress` hears of each step.
+///
+/// # Errors
+/// Where the log is missing, not of this release's schema, or refuses to be written.
+pub async fn prune(
+    path: &Path,
+    limits: &Limits,
+    mut progress: impl FnMut(&Pruned),
+) -> Result<Pruned, LogError> {
+    let mut connection = schema::open_beside(path).await?;
+    let mut pace = Pace::default();
+    let mut total = Pruned::default();
+    loop {
+        let step = pace
+            .step(&mut connection, limits)
+            .await
+            .map_err(|error| LogError::database(path, error))?;
+        total.rows += step.pruned.rows;
+        total.freed_bytes += step.pruned.freed_bytes;
+        progress(&total);
+        if step.is_last {
+            break;
+        }
+        tokio::time::sleep(step.rest).await;
+    }
+    connection
+        .close()
+        .await
+        .map_err(|error| LogError::database(path, error))?;
+    Ok(total)
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) pruned: Pruned,
+    /// Nothing is left to do.
+    pub(super) is_last: bool,
+    /// How long to leave the writer to others before the next step.
+    pub(super) rest: Duration,
+}
+
+/// How many rows a step takes on this machine, learnt from the steps before.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rows: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows: FIRST_ROWS }
+    }
+}
+
+impl Pace {
+    /// One short transaction towards `limits`.
+    pub(super) async fn step(
+        &mut self,
+        connection: &mut SqliteConnection,
+        limits: &Limits,
+    ) -> Result<Step, sqlx::Error> {
+        let started = Instant::now();
+        let rows = self.delete(connection, limits).await?;
+        let freed_bytes = if rows == 0 {
+            vacuum(connection).await?
+        } else {
+            0
+        };
+        let took = started.elapsed();
+        if rows > 0 {
+            self.learn(took);
+        }
+        Ok(Step {
+            pruned: Pruned { rows, freed_bytes },
+            is_last: rows == 0 && freed_bytes == 0,
+            rest: took * REST,
+        })
+    }
+
+    async fn delete(
+        &self,
+        connection: &mut SqliteConnection,
+        limits: &Limits,
+    ) -> Result<u64, sqlx::Error> {
+        if let Some(oldest) = limits.oldest {
+            let deleted = sqlx::query(
+                "DELETE FROM inferences WHERE rowid IN \
+                 (SELECT rowid FROM inferences WHERE time < ? ORDER BY time, id LIMIT ?)",
+            )
+            .bind(row::time_text(oldest))
+            .bind(self.rows)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if deleted > 0 {
+                return Ok(deleted);
+            }
+        }
+        if let Some(max_bytes) = limits.max_bytes
+            && used_bytes(connection).await? > max_bytes
+        {
+            let deleted = sqlx::query(
+                "DELETE FROM inferences WHERE rowid IN \
+                 (SELECT rowid FROM inferences ORDER BY time, id LIMIT ?)",
+            )
+            .bind(self.rows)
+            .execute(connection)
+            .await?;
+            return Ok(deleted.rows_affected());
+        }
+        Ok(0)
+    }
+
+    fn learn(&mut self, took: Duration) {
+        if took > STEP_BUDGET {
+            self.rows = (self.rows / 2).max(1);
+        } else if took < STEP_BUDGET / 3 {
+            self.rows = (self.rows * 2).min(MOST_ROWS);
+        }
+    }
+}
+
+async fn pragma(
+    connection: &mut SqliteConnection,
+    query: &'static str,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(query).fetch_one(connection).await
+}
+
+/// Bytes of the pages that hold something.
+async fn used_bytes(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let pages = pragma(connection, "PRAGMA page_count").await?;
+    let free = pragma(connection, "PRAGMA freelist_count").await?;
+    let size = pragma(connection, "PRAGMA page_size").await?;
+    Ok((pages - free).unsigned_abs() * size.unsigned_abs())
+}
+
+/// Gives some free pages back where there are many; returns the bytes.
+async fn vacuum(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let pages = pragma(connection, "PRAGMA page_count").await?;
+    let free = pragma(connection, "PRAGMA freelist_count").await?;
+    if free <= SLACK_PAGES.max(pages / 10) {
+        return Ok(0);
+    }
+    let statement = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"));
+    // It frees a page per row that is fetched.
+    sqlx::query(statement).fetch_all(&mut *connection).await?;
+    let left = pragma(connection, "PRAGMA freelist_count").await?;
+    let size = pragma(connection, "PRAGMA page_size").await?;
+    Ok((free - left).unsigned_abs() * size.unsigned_abs())
+}
+
+/// Keeps a running daemon's log within the settings until the log is closed.
+pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let limits = Limits::of(&settings, Utc::now());
+        if limits == Limits::default() {
+            return;
+        }
+        let Some(commands) = commands.upgrade() else {
+            return;
+        };
+        if run(&commands, limits).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Prunes through the writer; `None` once it is closed. A failure is the writer's to report, the next round tries again.
+pub(super) async fn run(commands: &mpsc::Sender<Command>, limits: Limits) -> Option<Pruned> {
+    let mut total = Pruned::default();
+    loop {
+        let (reply, answer) = oneshot::channel();
+        commands.send(Command::Prune(limits, reply)).await.ok()?;
+        let Ok(step) = answer.await.ok()? else {
+            return Some(total);
+        };
+        total.rows += step.pruned.rows;
+        total.freed_bytes += step.pruned.freed_bytes;
+        if step.is_last {
+            if total.rows > 0 {
+                tracing::info!(
+                    rows = total.rows,
+                    freed_bytes = total.freed_bytes,
+                    "pruned the inference log"
+                );
+            }
+            return Some(total);
+        }
+        tokio::time::sleep(step.rest).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+use super::*;
+use crate::inference_log::fixture::{full_record, open};
+use crate::inference_log::{FILE_NAME, Filter, InferenceLog, InferenceRecord};
+
+fn row_of_age(days: i64, now: DateTime<Utc>) -> InferenceRecord {
+    let mut record = full_record("r", 1);
+    record.time = now - TimeDelta::days(days);
+    record
+}
+
+/// A log with a row for each of the last 300 days.
+async fn filled(now: DateTime<Utc>) -> (tempfile::TempDir, InferenceLog) {
+    let (folder, log) = open(&Settings::default()).await;
+    let rows = (0..300).map(|days| row_of_age(days, now)).collect();
+    log.append_all(rows).await.unwrap();
+    (folder, log)
+}
+
+async fn count(log: &InferenceLog) -> u64 {
+    log.reader().count(&Filter::default()).await.unwrap().rows
+}
+
+#[test]
+fn settings_become_limits_and_zero_sets_none() {
+    let now = Utc::now();
+    let settings = Settings {
+        retention_days: 30,
+        max_bytes: 1000,
+        ..Settings::default()
+    };
+    let limits = Limits {
+        oldest: Some(now - TimeDelta::days(30)),
+        max_bytes: Some(1000),
+    };
+    assert_eq!(Limits::of(&settings, now), limits);
+    let settings = Settings {
+        retention_days: 0,
+        max_bytes: 0,
+        ..Settings::default()
+    };
+    assert_eq!(Limits::of(&settings, now), Limits::default());
+    // More days than the calendar has.
+    let settings = Settings {
+        retention_days: u32::MAX,
+        max_bytes: 0,
+        ..Settings::default()
+    };
+    assert_eq!(Limits::of(&settings, now), Limits::default());
+}
+
+#[tokio::test]
+async fn old_rows_go_and_young_ones_stay() {
+    let now = Utc::now();
+    let (_folder, log) = filled(now).await;
+    let oldest = now - TimeDelta::days(100);
+    let limits = Limits {
+        oldest: Some(oldest),
+        max_bytes: None,
+    };
+    let pruned = log.prune(limits).await.unwrap();
+    assert_eq!(pruned.rows, 199);
+    let counts = log.reader().count(&Filter::default()).await.unwrap();
+    assert_eq!(counts.rows, 101);
+    assert!(counts.oldest.unwrap() >= oldest - TimeDelta::milliseconds(1));
+    // Nothing is left to do.
+    assert_eq!(log.prune(limits).await.unwrap(), Pruned::default());
+}
+
+#[tokio::test]
+async fn no_limit_deletes_nothing() {
+    let (_folder, log) = filled(Utc::now()).await;
+    let pruned = log.prune(Limits::default()).await.unwrap();
+    assert_eq!(pruned, Pruned::default());
+    assert_eq!(count(&log).await, 300);
+}
+
+#[tokio::test]
+async fn the_oldest_rows_go_until_the_size_fits() {
+    let now = Utc::now();
+    let (folder, log) = filled(now).await;
+    let path = folder.path().join(FILE_NAME);
+    let mut connection = schema::open_beside(&path).await.unwrap();
+    let before = used_bytes(&mut connection).await.unwrap();
+    let limits = Limits {
+        oldest: None,
+        max_bytes: Some(before / 2),
+    };
+    let pruned = log.prune(limits).await.unwrap();
+    assert!(used_bytes(&mut connection).await.unwrap() <= before / 2);
+    let counts = log.reader().count(&Filter::default()).await.unwrap();
+    assert_eq!(counts.rows, 300 - pruned.rows);
+    assert!(counts.rows > 50, "{counts:?}");
+    // The youngest row is among those that stayed.
+    assert!(now - counts.newest.unwrap() < TimeDelta::seconds(1));
+    // A size that not even an empty log has ends as well.
+    let limits = Limits {
+        oldest: None,
+        max_bytes: Some(1),
+    };
+    log.prune(limits).await.unwrap();
+    assert_eq!(count(&log).await, 0);
+}
+
+#[tokio::test]
+async fn the_file_shrinks_when_much_of_it_is_free() {
+    let (folder, log) = open(&crate::inference_log::fixture::keep_all()).await;
+    let mut record = full_record("r", 1);
+    record.thumbnail = Some(vec![3; 4 << 20]);
+    log.append(record).await.unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let limits = Limits {
+        oldest: None,
+        max_bytes: Some(1),
+    };
+    let pruned = log.prune(limits).await.unwrap();
+    assert!(pruned.freed_bytes > 2 << 20, "{pruned:?}");
+    log.close().await;
+    assert!(std::fs::metadata(&path).unwrap().len() < 2 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operators_command_prunes_beside_a_writing_daemon() {
+    let now = Utc::now();
+    let (folder, log) = filled(now).await;
+    let path = folder.path().join(FILE_NAME);
+    let limits = Limits {
+        oldest: Some(now - TimeDelta::days(100)),
+        max_bytes: None,
+    };
+    let mut heard = Vec::new();
+    let pruning = prune(&path, &limits, |so_far| heard.push(so_far.rows));
+    let writing = async {
+        for seed in 0..200 {
+            log.append(full_record("new", seed)).await.unwrap();
+        }
+    };
+    let (pruned, ()) = tokio::join!(pruning, writing);
+    assert_eq!(pruned.unwrap().rows, 199);
+    assert!(heard.is_sorted() && heard.last() == Some(&199), "{heard:?}");
+    assert_eq!(count(&log).await, 101 + 200);
+    assert_eq!(log.health().failing, None);
+}
+
+#[tokio::test]
+async fn pruning_what_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let error = prune(&path, &Limits::default(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, LogError::Missing { .. }), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn steps_grow_while_they_are_quick_and_shrink_when_they_are_not() {
+    let mut pace = Pace::default();
+    for _ in 0..20 {
+        pace.learn(Duration::from_micros(10));
+    }
+    assert_eq!(pace.rows, MOST_ROWS);
+    for _ in 0..20 {
+        pace.learn(STEP_BUDGET * 2);
+    }
+    assert_eq!(pace.rows, 1);
+}
