@@ -25,7 +25,8 @@ const SIZES: [(u32, u32); 6] = [
 ];
 
 fn photo(width: u32, height: u32) -> Vec<u8> {
-    let small = image::load_from_memory(PHOTO).map_or_else(|_| RgbImage::new(8, 8), |photo| photo.into_rgb8());
+    let small = image::load_from_memory(PHOTO)
+        .map_or_else(|_| RgbImage::new(8, 8), |photo| photo.into_rgb8());
     let mut image = pixels::resize(&small, width, height);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
     for value in image.iter_mut() {
@@ -63,9 +64,12 @@ fn decoding(criterion: &mut Criterion) {
         // A face in the upper middle, a tenth of the width, at full size: for large pictures a second pass.
         let side = width as f32 / 5.0;
         let area = BoundingBox::new(width as f32 * 0.4, height as f32 * 0.2, side, side);
-        group.bench_function(BenchmarkId::new("overview_and_small_face", &name), |bencher| {
-            bencher.iter(|| capture(black_box(&bytes)).map(|capture| capture.patch(area, 1.0)));
-        });
+        group.bench_function(
+            BenchmarkId::new("overview_and_small_face", &name),
+            |bencher| {
+                bencher.iter(|| capture(black_box(&bytes)).map(|capture| capture.patch(area, 1.0)));
+            },
+        );
     }
     group.finish();
 }
@@ -94,7 +98,9 @@ fn warping(criterion: &mut Criterion) {
 }
 
 fn resizing(criterion: &mut Criterion) {
-    let image = RgbImage::from_fn(1920, 1080, |x, y| image::Rgb([x as u8, y as u8, (x ^ y) as u8]));
+    let image = RgbImage::from_fn(1920, 1080, |x, y| {
+        image::Rgb([x as u8, y as u8, (x ^ y) as u8])
+    });
     criterion.bench_function("resize/1920x1080 to 640x360", |bencher| {
         bencher.iter(|| pixels::resize(black_box(&image), 640, 360));
     });

@@ -174,7 +174,7 @@ impl RequestContext {
             let mut record = self.blank(role);
             record.set_image(&analysis.image);
             record.set_timings(&analysis.timings);
-            record.face_count = u32::try_from(analysis.faces.len()).ok();
+            record.face_count = u32::try_from(analysis.faces_found).ok();
             record
         };
         if analysis.faces.is_empty() {

@@ -39,6 +39,7 @@ fn face(x: f32) -> Face {
 
 fn analysis(faces: Vec<Face>) -> Analysis {
     Analysis {
+        faces_found: faces.len(),
         image: ImageFacts {
             width: 640,
             height: 480,
