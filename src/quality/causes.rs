@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_small_defect_explains_a_low_score_only_in_part() {
-        let found = causes(0.35, &with(&[(Component::Noise, 5.3)]));
+        let found = causes(0.35, &with(&[(Component::Noise, 6.5)]));
         assert_eq!(
             found.iter().map(|cause| cause.name).collect::<Vec<_>>(),
             [CauseName::Unknown, CauseName::Noise]

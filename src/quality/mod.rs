@@ -166,3 +166,6 @@ fn unit(value: f32) -> f32 {
         value.clamp(0.0, 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,4 +284,4 @@ impl Native {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::quality) mod tests;
