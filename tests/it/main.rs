@@ -9,6 +9,7 @@
 )]
 
 mod compare;
+mod components_on_photos;
 mod documents;
 mod extract;
 mod layers;
