@@ -64,6 +64,9 @@ pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<Cow<'a, str>>
     for row in rows {
         table.add_row(row);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())

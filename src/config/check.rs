@@ -10,6 +10,7 @@ use super::error::Problem;
 use super::expectations;
 use super::layers::{Entry, Origin, leaves, set};
 use crate::policy::{Policies, PolicyError};
+use crate::telemetry::logging;
 
 /// The table whose names are the operator's own; each holds what the [`TEMPLATE`] holds.
 const OPEN_TABLE: &str = "policies";
@@ -113,6 +114,9 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
     let config: Config = table
         .try_into()
         .map_err(|error: toml::de::Error| bad(in_words(error.message().to_owned())))?;
+    if logging::check_level(&config.telemetry.level).is_err() {
+        return Err(bad(in_words(String::new())));
+    }
     match Policies::new(&config.policies) {
         Err(PolicyError::Name { name }) => Err(bad(format!(
             "the scenario's name {name:?} to be 1 to 32 of a-z, 0-9, _ and -"

@@ -146,6 +146,10 @@ fn values_out_of_range_say_what_is_expected() {
         refusal.contains("\"xml\"") && refusal.contains("`journald`"),
         "{refusal}"
     );
+    let refusal = Desk::new()
+        .env("FACEOOD_TELEMETRY__LEVEL", "loud")
+        .refusal();
+    assert!(refusal.contains("expected error, warn, info"), "{refusal}");
     let refusal = Desk::new().file("listen = \"localhost:80\"\n").refusal();
     assert!(refusal.contains("expected ADDRESS:PORT"), "{refusal}");
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -85,13 +86,13 @@ pub enum FileFormat {
 pub enum LoggingError {
     /// The level cannot be read.
     #[error(
-        "telemetry.level is {level:?}: {source}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
+        "telemetry.level is {level:?}: {reason}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
     )]
     Level {
         /// As given.
         level: String,
         /// What is wrong with it.
-        source: tracing_subscriber::filter::ParseError,
+        reason: String,
     },
     /// The journal was asked for and does not answer.
     #[error(
@@ -201,12 +202,25 @@ impl FormatTime for Clock {
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
+/// Libraries whose information repeats ours; a directive of the operator's own wins.
+const QUIET: &str = "actix_server=warn";
+
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
-    let builder = EnvFilter::builder();
-    builder.parse(level).map_err(|source| LoggingError::Level {
+    let wrong = |reason: String| LoggingError::Level {
         level: level.to_owned(),
-        source,
-    })
+        reason,
+    };
+    // A bare word that is no level would name a module, and silence everything else.
+    let mut bare = level
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.contains(['=', '[']));
+    if let Some(word) = bare.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(format!("{word:?} is no level")));
+    }
+    let directives = format!("{QUIET},{level}");
+    let parsed = EnvFilter::builder().parse(directives);
+    parsed.map_err(|error| wrong(error.to_string()))
 }
 
 fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, LoggingError> {
@@ -346,12 +360,19 @@ mod tests {
     fn the_level_filters_and_a_wrong_one_is_named() {
         let text = written(in_memory, "info,noise=off", || {
             tracing::error!(target: "noise", "loud");
+            tracing::info!(target: "actix_server::builder", "repeated");
             tracing::info!("something else");
             tracing::debug!("detail");
         });
         assert_eq!(text.lines().count(), 1, "{text}");
+        let text = written(in_memory, "info,actix_server=info", || {
+            tracing::info!(target: "actix_server::builder", "asked for");
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
         let error = check_level("info,faceood=loud").unwrap_err().to_string();
         assert!(error.contains("info,faceood=loud"), "{error}");
+        let error = check_level("verbose").unwrap_err().to_string();
+        assert!(error.contains("\"verbose\" is no level"), "{error}");
     }
 
     #[test]

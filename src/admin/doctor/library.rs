@@ -6,12 +6,8 @@ use super::Check;
 use crate::runtime::{ProviderChoice, Runtime, Settings, has_nvidia_driver};
 use crate::telemetry::host::Bytes;
 
-/// Driver first: the library that is needed depends on it.
-pub(super) fn checks(settings: &Settings) -> [Check; 2] {
-    [driver(settings), library(settings)]
-}
-
-fn driver(settings: &Settings) -> Check {
+/// The GPU's driver, on which it depends which library is needed.
+pub(super) fn driver(settings: &Settings) -> Check {
     const NAME: &str = "driver";
     if !has_nvidia_driver() {
         return match settings.provider {
@@ -49,23 +45,23 @@ fn gpus() -> Result<String, nvml_wrapper::error::NvmlError> {
     Ok(found.join("; "))
 }
 
-fn library(settings: &Settings) -> Check {
+/// The library, loaded as the daemon loads it, and the runtime in it for further checks.
+pub(super) fn library(settings: &Settings) -> (Check, Option<Runtime>) {
     const NAME: &str = "library";
     match Runtime::load(settings) {
-        Ok(runtime) => Check::ok(
-            NAME,
-            format!(
+        Ok(runtime) => {
+            let found = format!(
                 "{} on {} ({}); {}",
                 runtime.provider(),
                 runtime.library().path.display(),
                 runtime.reason(),
                 runtime.build_info().trim(),
-            ),
-        ),
-        Err(error) => Check::failed(
-            NAME,
-            error.to_string(),
-            "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed",
-        ),
+            );
+            (Check::ok(NAME, found), Some(runtime))
+        }
+        Err(error) => {
+            let advice = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
+            (Check::failed(NAME, error.to_string(), advice), None)
+        }
     }
 }

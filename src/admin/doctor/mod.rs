@@ -11,6 +11,7 @@ mod clock;
 mod daemon;
 mod database;
 mod library;
+mod models;
 mod storage;
 mod unit;
 
@@ -147,7 +148,10 @@ impl Report {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let (settings, config) = settings(context);
     let mut checks = vec![settings];
-    checks.extend(library::checks(&config.runtime));
+    checks.push(library::driver(&config.runtime));
+    let (library, runtime) = library::library(&config.runtime);
+    checks.push(library);
+    checks.push(models::check(&config, runtime));
     checks.extend(storage::checks(&config));
     checks.extend(database::checks(context, &config));
     checks.push(clock::check());

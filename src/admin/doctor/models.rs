@@ -1,0 +1,42 @@
+//! The model pack: whole, and able to find, embed and judge the built-in test face.
+
+use super::Check;
+use crate::config::Config;
+use crate::pipeline::{AnalysisPool, Assembly, Settings};
+use crate::runtime::Runtime;
+
+const NAME: &str = "models";
+
+/// Opens the pack as the daemon does, which runs the test face through every model. `runtime` is what the models run on, if
+/// there is one.
+pub(super) fn check(config: &Config, runtime: Option<Runtime>) -> Check {
+    let Some(runtime) = runtime else {
+        return Check::skipped(NAME, "not tried without a library");
+    };
+    let directory = config.pack_dir();
+    match try_out(config, runtime) {
+        Ok(found) => Check::ok(NAME, format!("{}: {found}", directory.display())),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{}: {error:#}", directory.display()),
+            "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more",
+        ),
+    }
+}
+
+fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<String> {
+    let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())?;
+    let one = Settings {
+        workers: 1,
+        ..config.pipeline.clone()
+    };
+    let pool = AnalysisPool::start(assembly, &one)?;
+    let facts = pool.assembly().facts();
+    pool.close();
+    Ok(format!(
+        "{} {} ({}…) finds and judges the test face",
+        facts.pack,
+        facts.version,
+        &facts.sha256[..12.min(facts.sha256.len())]
+    ))
+}
