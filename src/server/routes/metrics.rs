@@ -14,6 +14,8 @@ use crate::telemetry::metrics as telemetry;
 )]
 pub(super) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
     telemetry::queue(state.pool.depth(), state.pool.capacity());
+    let is_ready = state.pool.readiness().is_ok() && state.log.health().failing.is_none();
+    telemetry::ready(is_ready);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(state.metrics.render())
