@@ -47,8 +47,8 @@ pub(super) fn check_pixels(
     Ok(())
 }
 
-/// Width and height as the header of `bytes` claims them, for the formats that keep them at a fixed place; `None` for the
-/// others (JPEG and TIFF, whose structure has to be followed) and where the header is too short.
+/// Width and height as the header of `bytes` claims them; `None` where the header is too short, and for JPEG, whose structure
+/// is read anyway.
 pub(super) fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
     let at = |start: usize| bytes.get(start..start + 4)?.try_into().ok();
     match format {
@@ -87,8 +87,45 @@ pub(super) fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u3
             }
             _ => None,
         },
-        ImageFormat::Jpeg | ImageFormat::Tiff => None,
+        ImageFormat::Tiff => claimed_by_tiff(bytes),
+        ImageFormat::Jpeg => None,
     }
+}
+
+/// From the tags of the first page.
+fn claimed_by_tiff(bytes: &[u8]) -> Option<(u32, u32)> {
+    let big_endian = bytes.starts_with(b"MM");
+    let short = |at: usize| {
+        let value = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if big_endian {
+            u16::from_be_bytes(value)
+        } else {
+            u16::from_le_bytes(value)
+        })
+    };
+    let long = |at: usize| {
+        let value = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if big_endian {
+            u32::from_be_bytes(value)
+        } else {
+            u32::from_le_bytes(value)
+        })
+    };
+    let page = long(4)? as usize;
+    let (mut width, mut height) = (None, None);
+    for entry in 0..usize::from(short(page)?) {
+        let at = page + 2 + entry * 12;
+        let value = match short(at + 2)? {
+            3 => u32::from(short(at + 8)?),
+            _ => long(at + 8)?,
+        };
+        match short(at)? {
+            256 => width = Some(value),
+            257 => height = Some(value),
+            _ => {}
+        }
+    }
+    Some((width?, height?))
 }
 
 /// The bounds handed to decoders, for what they allocate by themselves: 16 bytes a pixel is the widest sample layout.

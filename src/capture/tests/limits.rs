@@ -25,8 +25,10 @@ fn liars() -> Vec<(&'static str, Vec<u8>)> {
     let mut tiff = encoded(&scene.clone().into(), Kind::Tiff);
     for tag in [256_u16, 257] {
         let at = tiff
-            .windows(2)
-            .rposition(|window| window == tag.to_le_bytes())
+            .windows(4)
+            .rposition(|window| {
+                window[..2] == tag.to_le_bytes() && matches!(window[2..], [3 | 4, 0])
+            })
             .unwrap();
         // Both a short and a long hold 65535 so.
         tiff[at + 8..at + 12].copy_from_slice(&[0xFF, 0xFF, 0, 0]);

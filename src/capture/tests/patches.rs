@@ -105,7 +105,7 @@ fn patch_comes_from_the_overview_where_that_is_fine_enough() {
         .patch(BoundingBox::new(101.0, 100.0, 300.0, 200.0), 0.5)
         .unwrap();
     assert_eq!(patch.scale, 0.5);
-    assert_eq!((patch.origin.x, patch.origin.y), (100.0, 200.0));
+    assert_eq!((patch.origin.x, patch.origin.y), (100.0, 100.0));
     assert_eq!(
         patch.pixels,
         pixels::crop(capture.overview(), 50, 50, 151, 100)
