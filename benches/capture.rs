@@ -26,7 +26,7 @@ const SIZES: [(u32, u32); 6] = [
 
 fn photo(width: u32, height: u32) -> Vec<u8> {
     let small = image::load_from_memory(PHOTO)
-        .map_or_else(|_| RgbImage::new(8, 8), |photo| photo.into_rgb8());
+        .map_or_else(|_| RgbImage::new(8, 8), image::DynamicImage::into_rgb8);
     let mut image = pixels::resize(&small, width, height);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
     for value in image.iter_mut() {

@@ -11,15 +11,15 @@ use image::RgbImage;
 /// Names of the embedder's tensors and networks, as the pack's manifest gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbedderSettings {
-    /// Output [N, 512].
+    /// Output `[N, 512]`.
     pub embedding: String,
-    /// Output [N]: length before normalisation as the pack defines it; `None` where it is the length of `embedding` itself.
+    /// Output `[N]`: length before normalisation as the pack defines it; `None` where it is the length of `embedding` itself.
     pub embedding_norm: Option<String>,
-    /// Output [N, networks]: length of each network's own output; `None` in a pack of one network without it.
+    /// Output `[N, networks]`: length of each network's own output; `None` in a pack of one network without it.
     pub network_norms: Option<String>,
     /// The networks, in the order of `network_norms`.
     pub networks: Vec<String>,
-    /// Output [N]: raw output of the OOD head.
+    /// Output `[N]`: raw output of the OOD head.
     pub ood_logit: String,
 }
 

@@ -19,7 +19,11 @@ pub(super) fn check_graph(
     input: &PictureInput,
     outputs: &[&OutputTensor],
 ) -> Result<(), PackError> {
-    let made: Vec<&str> = graph.initializer.iter().map(|t| t.name()).collect();
+    let made: Vec<&str> = graph
+        .initializer
+        .iter()
+        .map(super::build::graph::Tensor::name)
+        .collect();
     let fed: Vec<&ValueInfo> = graph
         .input
         .iter()

@@ -1,7 +1,8 @@
 //! The product on one page: how a picture becomes faces with embedding, quality and decision. READ FIRST.
 //!
 //! [`Pipeline::analyze`] reads in the data's order. Around it: [`assemble`](Assembly) opens a pack into warm pipelines,
-//! [`AnalysisPool`] runs them on threads of their own behind a bounded queue, [`compare`] puts two faces side by side.
+//! [`AnalysisPool`] runs them on threads of their own behind a bounded queue. A comparison is two of these
+//! and the verdict of [`policy`](crate::policy).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -161,7 +161,7 @@ fn compare_fields(path: &str, shown: &Value, answer: &Value, different: &mut Vec
             for (name, value) in shown {
                 match answer.get(name) {
                     Some(other) => {
-                        compare_fields(&format!("{path}.{name}"), value, other, different)
+                        compare_fields(&format!("{path}.{name}"), value, other, different);
                     }
                     None => different.push(format!("{path}.{name} is gone")),
                 }
