@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod capture;
 pub mod config;
+pub mod degrade;
 pub mod embed;
 pub mod face;
 pub mod geometry;

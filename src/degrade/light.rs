@@ -1,0 +1,180 @@
+//! A picture as light: linear intensities, in which lenses blur and sensors count.
+
+use image::RgbImage;
+
+/// Linear intensities, three a pixel, row-major; 1 is what saturates an 8-bit picture. May exceed 1 before the sensor.
+#[derive(Clone, Debug)]
+pub(super) struct Light {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) values: Vec<f32>,
+}
+
+impl Light {
+    /// Undoes the sRGB curve.
+    pub(super) fn of(picture: &RgbImage) -> Self {
+        let table: Vec<f32> = (0..=255_u8)
+            .map(|level| to_linear(f32::from(level) / 255.0))
+            .collect();
+        Self {
+            width: picture.width() as usize,
+            height: picture.height() as usize,
+            values: picture
+                .as_raw()
+                .iter()
+                .map(|&level| table[usize::from(level)])
+                .collect(),
+        }
+    }
+
+    /// Applies the sRGB curve and cuts to 8 bits, as a camera does.
+    pub(super) fn picture(&self) -> RgbImage {
+        let levels = self
+            .values
+            .iter()
+            .map(|&value| level(255.0 * to_curve(value.clamp(0.0, 1.0))))
+            .collect();
+        // The vector has three numbers a pixel by construction; an empty picture stands for the impossible.
+        RgbImage::from_raw(side(self.width), side(self.height), levels).unwrap_or_default()
+    }
+
+    /// Each pixel becomes the weighted sum of its neighbours; the border repeats.
+    pub(super) fn convolve(&mut self, taps: &[Tap]) {
+        let mut blurred = vec![0.0_f32; self.values.len()];
+        let (width, height) = (self.width, self.height);
+        for tap in taps {
+            for row in 0..height {
+                let from_row = shifted(row, tap.dy, height) * width;
+                for column in 0..width {
+                    let from = 3 * (from_row + shifted(column, tap.dx, width));
+                    let to = 3 * (row * width + column);
+                    for channel in 0..3 {
+                        blurred[to + channel] += tap.weight * self.values[from + channel];
+                    }
+                }
+            }
+        }
+        self.values = blurred;
+    }
+
+    /// Means over an area for each pixel of a picture of another size: how a coarser sensor would have seen it.
+    pub(super) fn resample(&self, width: usize, height: usize) -> Self {
+        let columns = spans(self.width, width);
+        let rows = spans(self.height, height);
+        let mut values = Vec::with_capacity(3 * width * height);
+        for row in &rows {
+            for column in &columns {
+                let mut sum = [0.0_f32; 3];
+                for &(y, share_y) in row {
+                    for &(x, share_x) in column {
+                        let from = 3 * (y * self.width + x);
+                        for (channel, sum) in sum.iter_mut().enumerate() {
+                            *sum += share_x * share_y * self.values[from + channel];
+                        }
+                    }
+                }
+                values.extend(sum);
+            }
+        }
+        Self {
+            width,
+            height,
+            values,
+        }
+    }
+}
+
+/// One neighbour of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap {
+    pub(super) dx: i32,
+    pub(super) dy: i32,
+    pub(super) weight: f32,
+}
+
+/// `position + offset`, held inside `0..extent`.
+fn shifted(position: usize, offset: i32, extent: usize) -> usize {
+    let moved = i64::try_from(position).unwrap_or(0) + i64::from(offset);
+    usize::try_from(moved.max(0))
+        .unwrap_or(0)
+        .min(extent.saturating_sub(1))
+}
+
+/// For each of `to` cells the cells of `from` that it covers, with shares that sum to 1. When enlarging, neighbours are
+/// interpolated linearly.
+fn spans(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let ratio = from as f32 / to as f32;
+    (0..to)
+        .map(|cell| {
+            if ratio <= 1.0 {
+                let place = ((cell as f32 + 0.5) * ratio - 0.5).clamp(0.0, (from - 1) as f32);
+                let below = place.floor();
+                let part = place - below;
+                let below = below as usize;
+                return vec![
+                    (below, 1.0 - part),
+                    ((below + 1).min(from - 1), part),
+                ];
+            }
+            let (start, end) = (cell as f32 * ratio, (cell as f32 + 1.0) * ratio);
+            (start.floor() as usize..(end.ceil() as usize).min(from))
+                .map(|source| {
+                    let covered = end.min(source as f32 + 1.0) - start.max(source as f32);
+                    (source, covered.max(0.0) / ratio)
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// sRGB (IEC 61966-2-1) decoding.
+pub(super) fn to_linear(value: f32) -> f32 {
+    if value <= 0.04045 {
+        value / 12.92
+    } else {
+        ((value + 0.055) / 1.055).powf(2.4)
+    }
+}
+
+/// sRGB encoding.
+fn to_curve(value: f32) -> f32 {
+    if value <= 0.003_130_8 {
+        12.92 * value
+    } else {
+        1.055 * value.powf(1.0 / 2.4) - 0.055
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the value lies between 0 and 255"
+)]
+fn level(value: f32) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}
+
+fn side(pixels: usize) -> u32 {
+    u32::try_from(pixels).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_survives_the_way_to_light_and_back() {
+        let levels: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
+        let picture = RgbImage::from_raw(16, 16, levels).unwrap();
+        assert_eq!(Light::of(&picture).picture(), picture);
+    }
+
+    #[test]
+    fn resampling_keeps_the_mean() {
+        let picture = RgbImage::from_fn(30, 20, |x, y| image::Rgb([(x * 8) as u8, (y * 12) as u8, 7]));
+        let light = Light::of(&picture);
+        let small = light.resample(7, 9);
+        let mean = |light: &Light| light.values.iter().sum::<f32>() / light.values.len() as f32;
+        assert!((mean(&light) - mean(&small)).abs() < 1e-4);
+    }
+}
