@@ -280,7 +280,7 @@ pub struct CalibrationFile {
 }
 
 /// What the embedder makes of [`super::verify::golden_face`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
     /// The embedding's first numbers, of unit length as a whole.

@@ -143,6 +143,16 @@ pub fn prepare(model: &mut Model, split_prelu: bool) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// As [`prepare`] for CPUs, from a file's bytes to bytes. `name` stands in error messages.
+///
+/// # Errors
+/// Where the bytes are no network, or a quantised weight is damaged.
+pub fn prepare_bytes(name: &str, bytes: &[u8]) -> Result<Vec<u8>, BuildError> {
+    let mut model = Model::read(name, bytes.to_vec())?;
+    prepare(&mut model, true)?;
+    Ok(model.write())
+}
+
 /// A published network, cleaned of what is no picture input.
 fn published(name: &str, bytes: &Bytes) -> Result<(Model, Graph), BuildError> {
     let mut model = Model::read(name, bytes.clone())?;

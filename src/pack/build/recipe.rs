@@ -15,6 +15,9 @@ use crate::pack::manifest::{
 };
 use crate::pack::{MANIFEST_FILE, sha256_hex};
 
+/// Version of the pack that this recipe makes.
+pub const VERSION: &str = "1.0.0";
+
 /// A published file that the recipe uses.
 struct Published {
     /// Its name in the folder that `scripts/build-pack` fills.
@@ -57,6 +60,8 @@ const LANDMARKS: Published = Published {
 /// MobileFaceNet's share of the similarity. On held-out people .25 had the highest share of genuine pairs accepted at a
 /// false match rate of 1 in 1,000; see docs/training.md.
 const SMALL_SHARE: f32 = 0.25;
+/// Each network's share of the similarity, in the order of the norms.
+pub const SHARES: [f32; 2] = [SMALL_SHARE, 1.0 - SMALL_SHARE];
 /// How many of the embedding's numbers are MobileFaceNet's. SFace's 128 fill the rest of 512.
 const SMALL_DIRECTIONS: usize = 384;
 const SMALL_LENGTH: usize = 512;
@@ -134,7 +139,7 @@ impl Sources {
                 activations: "507",
                 channels: 512,
                 normalisation: Some((127.0, 1.0 / 128.0)),
-                weight: SMALL_SHARE,
+                weight: SHARES[0],
                 clean_norm: norm(0),
                 projection: Some(projection.rows),
             },
@@ -147,7 +152,7 @@ impl Sources {
                 activations: "conv_14_relu",
                 channels: 1024,
                 normalisation: None,
-                weight: 1.0 - SMALL_SHARE,
+                weight: SHARES[1],
                 clean_norm: norm(1),
                 projection: None,
             },

@@ -1,0 +1,532 @@
+//! How the OOD head learns: photos → degraded copies → the product's own chain → pooled activations → ridge regression on the
+//! similarity that each sample reaches to other photos of the person. Deterministic: the same photos give the same head on
+//! the same kind of CPU.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use image::RgbImage;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::capture::CaptureError;
+use crate::face::FaceError;
+use crate::geometry::BoundingBox;
+use crate::pack::build::BuildError;
+use crate::pack::build::recipe::{self, Sources};
+use crate::runtime::{Runtime, RuntimeError};
+use crate::stats::{auroc, mean};
+
+mod chain;
+mod copies;
+mod photos;
+mod ridge;
+mod targets;
+
+use chain::{Chain, Seen};
+use copies::Copy;
+pub use photos::{Group, Photo, find};
+
+/// How strongly the ridge holds weights small.
+pub const ALPHA: f64 = 3000.0;
+/// What is done, for the manifest.
+pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of both networks' last activations and on their norms; target: mean of the three best similarities to other photos of the person; degraded copies by src/degrade; covered and masked faces are taught a low similarity, things none";
+/// How the calibration comes about, for its file.
+pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
+/// Folds of people for held-out predictions.
+const FOLDS: u32 = 5;
+/// Similarity that a face which is not whole may be predicted to reach at most: it scores below .40 then.
+const COVERED_TARGET: f64 = 0.2;
+/// What a thing that is no face should be predicted to reach.
+const OBJECT_TARGET: f64 = 0.0;
+/// Squares cut from each picture of a thing.
+const SQUARES_PER_OBJECT: u32 = 8;
+/// Squares cut from the surroundings of the face in a photo of a single person.
+const SQUARES_PER_PHOTO: u32 = 2;
+/// A copy whose face is found elsewhere than in the photo shows another face, or none.
+const SAME_PLACE_IOU: f32 = 0.2;
+/// Similarity from which a capture counts as passed.
+const PASS: f64 = 0.45;
+
+/// The recipe's numbers, for the manifest.
+#[must_use]
+pub fn settings() -> BTreeMap<String, f64> {
+    BTreeMap::from([
+        ("alpha".to_owned(), ALPHA),
+        ("folds".to_owned(), f64::from(FOLDS)),
+        ("target_of_covered".to_owned(), COVERED_TARGET),
+        ("target_of_things".to_owned(), OBJECT_TARGET),
+    ])
+}
+
+/// Why a head cannot be learnt.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// A folder cannot be read.
+    #[error("{} cannot be read: {source}", .folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: walkdir::Error,
+    },
+    /// A group of photos is empty.
+    #[error("{} holds no .jpg or .png; training needs photos there", .folder.display())]
+    NoPhotos {
+        /// Where they should be.
+        folder: PathBuf,
+    },
+    /// A photo cannot be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Photo {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: image::ImageError,
+    },
+    /// A picture cannot be written for the chain.
+    #[error("a degraded copy cannot be encoded: {0}")]
+    Encode(#[from] image::ImageError),
+    /// The chain's first stage failed.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Finding or aligning failed.
+    #[error(transparent)]
+    Face(#[from] FaceError),
+    /// A network failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The networks are not those of the recipe.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The regression has no solution.
+    #[error("the regression has no solution; more photos are needed")]
+    Singular,
+    /// A thread ended early.
+    #[error("a training thread ended early")]
+    Thread,
+}
+
+/// What came of training.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Weights of the head.
+    pub weights: Vec<f32>,
+    /// What it adds.
+    pub bias: f32,
+    /// Mean output length of each network over clean photos.
+    pub clean_norms: Vec<f32>,
+    /// Held-out predictions and true similarities, for calibration.
+    pub held_out: HeldOut,
+    /// How many of what went in.
+    pub counts: BTreeMap<String, u64>,
+    /// Measured on held-out people.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// Predictions for people that the predicting fit has not seen.
+#[derive(Clone, Debug, Default)]
+pub struct HeldOut {
+    /// Of captures of whole faces.
+    pub signals: Vec<f64>,
+    /// The similarity that they reach.
+    pub similarities: Vec<f64>,
+    /// Which fold each belongs to.
+    pub folds: Vec<usize>,
+    /// Of two shots of one scene.
+    pub pairs: Vec<[f64; 2]>,
+    /// Of real masked faces.
+    pub masked: Vec<f64>,
+    /// Of things that are no faces.
+    pub objects: Vec<f64>,
+}
+
+/// One sample: a face as the chain saw it.
+struct Sample {
+    group: Group,
+    person: u32,
+    photo: usize,
+    scene: u32,
+    is_second_shot: bool,
+    is_clean: bool,
+    is_covered: bool,
+    seen: Seen,
+}
+
+/// Learns a head from `photos`, on `threads` threads. `progress` hears how many photos are done.
+///
+/// # Errors
+/// Where a photo cannot be read or a network fails.
+pub fn train(
+    photos: &[Photo],
+    sources: &Sources,
+    runtime: &Runtime,
+    threads: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Outcome, TrainingError> {
+    let samples = gather(photos, sources, runtime, threads.max(1), progress)?;
+    learn(&samples)
+}
+
+/// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
+/// the number of threads changes nothing.
+fn gather(
+    photos: &[Photo],
+    sources: &Sources,
+    runtime: &Runtime,
+    threads: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Sample>, TrainingError> {
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let work = |thread: usize| -> Result<Vec<Vec<Sample>>, TrainingError> {
+        let mut chain = Chain::open(runtime, sources)?;
+        let mut gathered = Vec::new();
+        for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
+            gathered.push(samples_of(&mut chain, number, photo)?);
+            progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
+        }
+        Ok(gathered)
+    };
+    let mut by_thread = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker
+                    .join()
+                    .map_err(|_| TrainingError::Thread)?
+                    .map(Vec::into_iter)
+            })
+            .collect::<Result<Vec<_>, TrainingError>>()
+    })?;
+    let mut samples = Vec::new();
+    for number in 0..photos.len() {
+        if let Some(of_photo) = by_thread[number % threads].next() {
+            samples.extend(of_photo);
+        }
+    }
+    Ok(samples)
+}
+
+/// Everything that one photo gives.
+fn samples_of(
+    chain: &mut Chain,
+    number: usize,
+    photo: &Photo,
+) -> Result<Vec<Sample>, TrainingError> {
+    let picture = image::open(&photo.path)
+        .map_err(|source| TrainingError::Photo {
+            path: photo.path.clone(),
+            source,
+        })?
+        .into_rgb8();
+    let sample = |seen: Seen, copy: &Copy, is_clean: bool| Sample {
+        group: photo.group,
+        person: photo.person,
+        photo: number,
+        scene: copy.scene,
+        is_second_shot: copy.shift != [0, 0],
+        is_clean,
+        is_covered: copy.is_covered,
+        seen,
+    };
+    if photo.group == Group::Object {
+        return Ok(squares(chain, number, &picture, SQUARES_PER_OBJECT, None)?
+            .into_iter()
+            .map(|seen| sample(seen, &Copy::untouched(), false))
+            .collect());
+    }
+    let Some((face, aligned)) = chain.find(&picture)? else {
+        return Ok(Vec::new());
+    };
+    let mut samples = vec![sample(chain.see(&aligned.crop)?, &Copy::untouched(), true)];
+    let face_px = face.bounding_box.width.max(face.bounding_box.height);
+    for copy in copies::plan(photo.group, number as u64, face_px, &aligned.contour) {
+        let worse = copy.of(&picture);
+        let Some((found, aligned)) = chain.find(&worse)? else {
+            continue;
+        };
+        if is_same_place(&face.bounding_box, &picture, &found.bounding_box, &worse, &copy) {
+            samples.push(sample(chain.see(&aligned.crop)?, &copy, false));
+        }
+    }
+    if photo.group == Group::Single {
+        let around = squares(chain, number, &picture, SQUARES_PER_PHOTO, Some(&face.bounding_box))?;
+        samples.extend(around.into_iter().map(|seen| Sample {
+            group: Group::Object,
+            ..sample(seen, &Copy::untouched(), false)
+        }));
+    }
+    Ok(samples)
+}
+
+/// Whether a face of a copy lies where the photo's face was, the copy's size and shift allowed for.
+fn is_same_place(
+    face: &BoundingBox,
+    photo: &RgbImage,
+    found: &BoundingBox,
+    copy_picture: &RgbImage,
+    copy: &Copy,
+) -> bool {
+    let [left, top] = copy.shift.map(|pixels| pixels as f32);
+    let scale = copy_picture.width() as f32 / (photo.width() as f32 - left).max(1.0);
+    let moved = BoundingBox::new(
+        (face.x - left) * scale,
+        (face.y - top) * scale,
+        face.width * scale,
+        face.height * scale,
+    );
+    moved.iou(found) >= SAME_PLACE_IOU
+}
+
+/// Squares of a picture without faces, as if the detector had been fooled by them.
+fn squares(
+    chain: &mut Chain,
+    number: usize,
+    picture: &RgbImage,
+    count: u32,
+    avoid: Option<&BoundingBox>,
+) -> Result<Vec<Seen>, TrainingError> {
+    let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 999);
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let mut seen = Vec::new();
+    for _ in 0..count {
+        let side = width.min(height) * (0.15 + 0.6 * copies::unit(&mut random));
+        let area = BoundingBox::new(
+            (width - side) * copies::unit(&mut random),
+            (height - side) * copies::unit(&mut random),
+            side,
+            side,
+        );
+        if avoid.is_some_and(|face| face.iou(&area) > 0.0) {
+            continue;
+        }
+        if let Some(aligned) = chain.pretend(picture, area)? {
+            seen.push(chain.see(&aligned.crop)?);
+        }
+    }
+    Ok(seen)
+}
+
+/// The target of each sample; `None` for those that nothing can be said of.
+fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
+    let clean: Vec<&Sample> = samples.iter().filter(|sample| sample.is_clean).collect();
+    let own: BTreeMap<usize, &Seen> = clean
+        .iter()
+        .map(|sample| (sample.photo, &sample.seen))
+        .collect();
+    let others = |sample: &Sample| {
+        targets::best_similarity(
+            &sample.seen,
+            clean
+                .iter()
+                .filter(|other| other.person == sample.person && other.photo != sample.photo)
+                .map(|other| &other.seen),
+        )
+    };
+    let measured: Vec<Option<f64>> = samples
+        .iter()
+        .map(|sample| match sample.group {
+            Group::Named | Group::Wild => others(sample),
+            Group::Single | Group::Masked | Group::Object => None,
+        })
+        .collect();
+    let own_similarity = |sample: &Sample| own.get(&sample.photo).map(|own| sample.seen.similarity(own));
+    let pairs: Vec<(f64, f64)> = samples
+        .iter()
+        .zip(&measured)
+        .filter(|(sample, _)| sample.group == Group::Named)
+        .filter_map(|(sample, measured)| Some((own_similarity(sample)?, (*measured)?)))
+        .collect();
+    let map = targets::own_to_other(&pairs);
+    samples
+        .iter()
+        .zip(measured)
+        .map(|(sample, measured)| match sample.group {
+            Group::Object => Some(OBJECT_TARGET),
+            Group::Masked => Some(COVERED_TARGET),
+            Group::Single => own_similarity(sample).map(|own| targets::mapped(&map, own)),
+            Group::Named | Group::Wild => measured,
+        })
+        .collect()
+}
+
+fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
+    let targets = targets_of(samples);
+    let rows: Vec<&[f32]> = samples
+        .iter()
+        .map(|sample| sample.seen.features.as_slice())
+        .collect();
+    // Second shots only tell how far shots of one scene differ; what nothing is known of teaches nothing.
+    let is_taught: Vec<bool> = samples
+        .iter()
+        .zip(&targets)
+        .map(|(sample, target)| target.is_some() && !sample.is_second_shot)
+        .collect();
+    let taught: Vec<f64> = samples
+        .iter()
+        .zip(&targets)
+        .map(|(sample, target)| {
+            let target = target.unwrap_or_default();
+            if sample.is_covered {
+                target.min(COVERED_TARGET)
+            } else {
+                target
+            }
+        })
+        .collect();
+    let folds: Vec<usize> = samples
+        .iter()
+        .map(|sample| (sample.person % FOLDS) as usize)
+        .collect();
+    let solution = ridge::solve(&ridge::Problem {
+        rows: &rows,
+        targets: &taught,
+        is_taught: &is_taught,
+        folds: &folds,
+        alpha: ALPHA,
+    })?;
+    let clean_norms = clean_norms(samples);
+    let mut outcome = Outcome {
+        weights: solution.weights.iter().map(|&w| shortened(w, 1e7)).collect(),
+        bias: shortened(solution.bias, 1e5),
+        counts: counts(samples, &is_taught),
+        figures: BTreeMap::new(),
+        held_out: HeldOut::default(),
+        clean_norms,
+    };
+    outcome.figures = figures(samples, &targets, &solution.held_out, &outcome.clean_norms);
+    outcome.held_out = held_out(samples, &targets, &folds, &solution.held_out);
+    Ok(outcome)
+}
+
+/// Cut to a few decimals: finer than the photos can tell, smaller in the file, and less at the mercy of rounding.
+#[expect(clippy::cast_possible_truncation, reason = "weights are small numbers")]
+fn shortened(value: f64, places: f64) -> f32 {
+    ((value * places).round() / places) as f32
+}
+
+fn clean_norms(samples: &[Sample]) -> Vec<f32> {
+    let clean: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| sample.is_clean && matches!(sample.group, Group::Named | Group::Single))
+        .collect();
+    let networks = clean.first().map_or(0, |sample| sample.seen.norms.len());
+    (0..networks)
+        .map(|network| {
+            let norms: Vec<f64> = clean
+                .iter()
+                .map(|sample| f64::from(sample.seen.norms[network]))
+                .collect();
+            shortened(mean(&norms), 1e3)
+        })
+        .collect()
+}
+
+fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
+        let name = match (sample.group, sample.is_clean, sample.is_covered) {
+            (Group::Object, ..) => "things",
+            (Group::Masked, ..) => "masked_faces",
+            (Group::Wild, ..) => "wild_photos",
+            (_, true, _) => "clean_photos",
+            (_, _, true) => "covered_copies",
+            _ => "degraded_copies",
+        };
+        *counts.entry(name.to_owned()).or_default() += 1;
+    }
+    let people: BTreeSet<u32> = samples
+        .iter()
+        .filter(|sample| matches!(sample.group, Group::Named | Group::Wild | Group::Single))
+        .map(|sample| sample.person)
+        .collect();
+    counts.insert("people".to_owned(), people.len() as u64);
+    counts
+}
+
+/// Whether a sample tells how well the head foresees a whole face's similarity.
+fn is_whole_face(sample: &Sample) -> bool {
+    matches!(sample.group, Group::Named | Group::Wild | Group::Single)
+        && !sample.is_covered
+        && !sample.is_second_shot
+}
+
+fn figures(
+    samples: &[Sample],
+    targets: &[Option<f64>],
+    predicted: &[f64],
+    clean_norms: &[f32],
+) -> BTreeMap<String, f64> {
+    let joint_norm = |sample: &Sample| -> f64 {
+        sample
+            .seen
+            .norms
+            .iter()
+            .zip(clean_norms)
+            .zip(recipe::SHARES)
+            .map(|((&norm, &clean), share)| f64::from(share) * f64::from(norm / clean).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let mut figures = BTreeMap::new();
+    let groups: [(&str, &dyn Fn(&Sample) -> bool); 3] = [
+        ("all", &|_| true),
+        ("named", &|sample| sample.group == Group::Named),
+        ("wild", &|sample| sample.group == Group::Wild),
+    ];
+    for (name, belongs) in groups {
+        let chosen: Vec<usize> = (0..samples.len())
+            .filter(|&index| {
+                let sample = &samples[index];
+                is_whole_face(sample) && belongs(sample) && targets[index].is_some()
+            })
+            .collect();
+        let passes: Vec<bool> = chosen
+            .iter()
+            .map(|&index| targets[index].is_some_and(|target| target >= PASS))
+            .collect();
+        let by_head: Vec<f64> = chosen.iter().map(|&index| predicted[index]).collect();
+        let by_norm: Vec<f64> = chosen.iter().map(|&index| joint_norm(&samples[index])).collect();
+        for (signal, values) in [("head", by_head), ("norm", by_norm)] {
+            if let Some(area) = auroc(&values, &passes) {
+                figures.insert(format!("auroc_{signal}_{name}"), (area * 1e4).round() / 1e4);
+            }
+        }
+    }
+    figures
+}
+
+fn held_out(
+    samples: &[Sample],
+    targets: &[Option<f64>],
+    folds: &[usize],
+    predicted: &[f64],
+) -> HeldOut {
+    let mut held_out = HeldOut::default();
+    let mut first_shots: BTreeMap<(usize, u32), f64> = BTreeMap::new();
+    for (index, sample) in samples.iter().enumerate() {
+        let signal = predicted[index];
+        match (sample.group, targets[index]) {
+            (Group::Object, _) => held_out.objects.push(signal),
+            (Group::Masked, _) => held_out.masked.push(signal),
+            (_, Some(target)) if is_whole_face(sample) => {
+                held_out.signals.push(signal);
+                held_out.similarities.push(target);
+                held_out.folds.push(folds[index]);
+            }
+            _ => {}
+        }
+        if !sample.is_second_shot && sample.group != Group::Object {
+            first_shots.insert((sample.photo, sample.scene), signal);
+        }
+    }
+    for (index, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.is_second_shot) {
+        if let Some(&first) = first_shots.get(&(sample.photo, sample.scene)) {
+            held_out.pairs.push([first, predicted[index]]);
+        }
+    }
+    held_out
+}
