@@ -19,6 +19,7 @@ pub mod context;
 pub mod doctor;
 pub mod explain;
 pub mod extract;
+pub mod models;
 mod offline;
 pub mod output;
 pub mod when;
@@ -79,6 +80,8 @@ enum Task {
     Compare(compare::Args),
     /// Say why a decision came out as it did, from the log
     Explain(explain::Args),
+    /// Show, check, build and train model packs
+    Models(models::Args),
     /// Print the completions of a shell
     Completions(completions::Args),
 }
@@ -129,6 +132,7 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Extract(args) => extract::run(args, context),
         Task::Compare(args) => compare::run(args, context),
         Task::Explain(args) => explain::run(args, context),
+        Task::Models(args) => models::run(args, context),
         Task::Completions(args) => completions::run(args, context),
     }
 }

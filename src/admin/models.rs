@@ -205,7 +205,10 @@ fn as_text(inspection: &Inspection<'_>) -> String {
     let manifest = inspection.manifest;
     let embedder = &manifest.embedder;
     let mut facts: Vec<(String, String)> = vec![
-        ("pack".into(), format!("{} {}", manifest.id, manifest.version)),
+        (
+            "pack".into(),
+            format!("{} {}", manifest.id, manifest.version),
+        ),
         ("what".into(), manifest.description.clone()),
         ("SHA-256".into(), inspection.sha256.into()),
         (
@@ -235,20 +238,39 @@ fn as_text(inspection: &Inspection<'_>) -> String {
     let calibration = &inspection.calibration;
     facts.push((
         "calibration".into(),
-        format!("{} of {}: {}", calibration.id, calibration.date, calibration.method),
+        format!(
+            "{} of {}: {}",
+            calibration.id, calibration.date, calibration.method
+        ),
     ));
     if let Some(training) = &manifest.training {
         facts.push(("training".into(), training.recipe.clone()));
-        let figures = training.figures.iter().map(|(name, value)| (name.clone(), value.to_string()));
-        let counts = training.counts.iter().map(|(name, value)| (name.clone(), value.to_string()));
-        facts.extend(counts.chain(figures).map(|(name, value)| (format!("  {name}"), value)));
+        let figures = training
+            .figures
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()));
+        let counts = training
+            .counts
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()));
+        facts.extend(
+            counts
+                .chain(figures)
+                .map(|(name, value)| (format!("  {name}"), value)),
+        );
     }
     for file in manifest.files() {
-        facts.push((file.path.clone(), format!("{} bytes, {}", file.bytes, file.licence)));
+        facts.push((
+            file.path.clone(),
+            format!("{} bytes, {}", file.bytes, file.licence),
+        ));
         for source in &file.sources {
             facts.push((
                 String::new(),
-                format!("from {}, {} ({})", source.package, source.path, source.licence),
+                format!(
+                    "from {}, {} ({})",
+                    source.package, source.path, source.licence
+                ),
             ));
         }
     }
@@ -267,13 +289,17 @@ fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
     let calibration = read(&head.join(CALIBRATION_FILE))?;
     Calibration::load(&calibration)?;
     let files = Sources::read(&args.sources)?.build(&learnt, &calibration)?;
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     for (name, bytes) in &files {
         write(&args.out.join(name), bytes)?;
     }
     let pack = Pack::open(&args.out)?;
-    output::text(&format!("{} {} {}", pack.id(), pack.version(), pack.sha256()))?;
+    output::text(&format!(
+        "{} {} {}",
+        pack.id(),
+        pack.version(),
+        pack.sha256()
+    ))?;
     Ok(Outcome::Done)
 }
 
@@ -311,8 +337,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     };
     let calibration = calibration.to_json()?;
     learnt.golden = golden(&sources, &learnt, &calibration, &runtime)?;
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let mut head = serde_json::to_string(&learnt)?;
     head.push('\n');
     write(&args.out.join(HEAD_FILE), head.as_bytes())?;
@@ -348,7 +373,12 @@ fn calibrate(
     let mut pass = similarity.clone();
     for fold in 0..folds {
         let unseen = Calibration::fit(&observations(held_out, |of| of != fold), provenance())?;
-        for (index, _) in held_out.folds.iter().enumerate().filter(|(_, of)| **of == fold) {
+        for (index, _) in held_out
+            .folds
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| **of == fold)
+        {
             let signal = narrow(held_out.signals[index]);
             similarity[index] = f64::from(unseen.expected_similarity(signal));
             pass[index] = f64::from(unseen.pass_probability(signal));
@@ -367,7 +397,12 @@ fn calibrate(
         low as f64 / signals.len().max(1) as f64
     };
     let scores = |signals: &[f64]| -> f64 {
-        mean(&signals.iter().map(|&signal| f64::from(calibration.score(narrow(signal)))).collect::<Vec<_>>())
+        mean(
+            &signals
+                .iter()
+                .map(|&signal| f64::from(calibration.score(narrow(signal))))
+                .collect::<Vec<_>>(),
+        )
     };
     let gaps: Vec<f64> = similarity
         .iter()
@@ -375,7 +410,10 @@ fn calibrate(
         .map(|(expected, reached)| (expected - reached).abs())
         .collect();
     let figures = [
-        ("ece_pass", calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default()),
+        (
+            "ece_pass",
+            calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default(),
+        ),
         (
             "ece_similarity",
             calibration_error(&similarity, &held_out.similarities, ERROR_BINS).unwrap_or_default(),
@@ -405,8 +443,14 @@ fn observations(held_out: &HeldOut, takes: impl Fn(usize) -> bool) -> Observatio
         .filter(|&index| takes(held_out.folds[index]))
         .collect();
     Observations {
-        signals: chosen.iter().map(|&index| held_out.signals[index]).collect(),
-        similarities: chosen.iter().map(|&index| held_out.similarities[index]).collect(),
+        signals: chosen
+            .iter()
+            .map(|&index| held_out.signals[index])
+            .collect(),
+        similarities: chosen
+            .iter()
+            .map(|&index| held_out.similarities[index])
+            .collect(),
         pairs: held_out.pairs.clone(),
     }
 }
@@ -418,7 +462,8 @@ fn golden(
     calibration: &str,
     runtime: &Runtime,
 ) -> anyhow::Result<Golden> {
-    let files: BTreeMap<String, Vec<u8>> = sources.build(learnt, calibration)?.into_iter().collect();
+    let files: BTreeMap<String, Vec<u8>> =
+        sources.build(learnt, calibration)?.into_iter().collect();
     let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
     let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
     let embedder = &manifest.embedder;

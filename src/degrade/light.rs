@@ -40,21 +40,37 @@ impl Light {
 
     /// Each pixel becomes the weighted sum of its neighbours; the border repeats.
     pub(super) fn convolve(&mut self, taps: &[Tap]) {
-        let mut blurred = vec![0.0_f32; self.values.len()];
-        let (width, height) = (self.width, self.height);
-        for tap in taps {
-            for row in 0..height {
-                let from_row = shifted(row, tap.dy, height) * width;
-                for column in 0..width {
-                    let from = 3 * (from_row + shifted(column, tap.dx, width));
-                    let to = 3 * (row * width + column);
-                    for channel in 0..3 {
-                        blurred[to + channel] += tap.weight * self.values[from + channel];
-                    }
+        let reach = taps
+            .iter()
+            .map(|tap| tap.dx.unsigned_abs().max(tap.dy.unsigned_abs()) as usize)
+            .max()
+            .unwrap_or(0);
+        let bordered = self.bordered(reach);
+        let (row_len, bordered_len) = (3 * self.width, 3 * (self.width + 2 * reach));
+        self.values.fill(0.0);
+        for (row, sums) in self.values.chunks_exact_mut(row_len).enumerate() {
+            for tap in taps {
+                let from = moved(row + reach, tap.dy) * bordered_len + 3 * moved(reach, tap.dx);
+                for (sum, value) in sums.iter_mut().zip(&bordered[from..from + row_len]) {
+                    *sum += tap.weight * value;
                 }
             }
         }
-        self.values = blurred;
+    }
+
+    /// The values with `reach` pixels around them that repeat the border.
+    fn bordered(&self, reach: usize) -> Vec<f32> {
+        let width = self.width + 2 * reach;
+        let mut bordered = Vec::with_capacity(3 * width * (self.height + 2 * reach));
+        for row in 0..self.height + 2 * reach {
+            let row = row.saturating_sub(reach).min(self.height - 1);
+            let values = &self.values[3 * row * self.width..3 * (row + 1) * self.width];
+            for column in 0..width {
+                let column = column.saturating_sub(reach).min(self.width - 1);
+                bordered.extend_from_slice(&values[3 * column..3 * column + 3]);
+            }
+        }
+        bordered
     }
 
     /// Means over an area for each pixel of a picture of another size: how a coarser sensor would have seen it.
@@ -92,12 +108,9 @@ pub(super) struct Tap {
     pub(super) weight: f32,
 }
 
-/// `position + offset`, held inside `0..extent`.
-fn shifted(position: usize, offset: i32, extent: usize) -> usize {
-    let moved = i64::try_from(position).unwrap_or(0) + i64::from(offset);
-    usize::try_from(moved.max(0))
-        .unwrap_or(0)
-        .min(extent.saturating_sub(1))
+/// `position + offset`, which is not below 0.
+fn moved(position: usize, offset: i32) -> usize {
+    position.saturating_add_signed(offset as isize)
 }
 
 /// For each of `to` cells the cells of `from` that it covers, with shares that sum to 1. When enlarging, neighbours are
@@ -111,10 +124,7 @@ fn spans(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
                 let below = place.floor();
                 let part = place - below;
                 let below = below as usize;
-                return vec![
-                    (below, 1.0 - part),
-                    ((below + 1).min(from - 1), part),
-                ];
+                return vec![(below, 1.0 - part), ((below + 1).min(from - 1), part)];
             }
             let (start, end) = (cell as f32 * ratio, (cell as f32 + 1.0) * ratio);
             (start.floor() as usize..(end.ceil() as usize).min(from))
@@ -171,7 +181,9 @@ mod tests {
 
     #[test]
     fn resampling_keeps_the_mean() {
-        let picture = RgbImage::from_fn(30, 20, |x, y| image::Rgb([(x * 8) as u8, (y * 12) as u8, 7]));
+        let picture = RgbImage::from_fn(30, 20, |x, y| {
+            image::Rgb([(x * 8) as u8, (y * 12) as u8, 7])
+        });
         let light = Light::of(&picture);
         let small = light.resample(7, 9);
         let mean = |light: &Light| light.values.iter().sum::<f32>() / light.values.len() as f32;

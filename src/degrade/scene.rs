@@ -42,7 +42,12 @@ pub fn eye_bar_outline(contour: &[Point]) -> Option<Vec<Point>> {
             left.y + along * along_y + across * across_y,
         )
     };
-    Some(vec![at(-0.2, -1.0), at(1.2, -1.0), at(1.2, 1.0), at(-0.2, 1.0)])
+    Some(vec![
+        at(-0.2, -1.0),
+        at(1.2, -1.0),
+        at(1.2, 1.0),
+        at(-0.2, 1.0),
+    ])
 }
 
 fn between(from: Point, to: Point, part: f32) -> Point {

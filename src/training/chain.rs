@@ -6,7 +6,9 @@ use image::{ImageFormat, RgbImage};
 
 use super::TrainingError;
 use crate::capture::{self, Capture};
-use crate::face::{AlignedFace, Aligner, AlignerSettings, DetectedFace, Detector, DetectorSettings, Search};
+use crate::face::{
+    AlignedFace, Aligner, AlignerSettings, DetectedFace, Detector, DetectorSettings, Search,
+};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::build::prepare_bytes;
 use crate::pack::build::recipe::Sources;
@@ -92,7 +94,13 @@ impl Chain {
         let face = DetectedFace {
             bounding_box: area,
             detection_score: 0.6,
-            points: [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)],
+            points: [
+                at(0.3, 0.4),
+                at(0.7, 0.4),
+                at(0.5, 0.6),
+                at(0.35, 0.8),
+                at(0.65, 0.8),
+            ],
         };
         match self.aligner.align(&capture, &face) {
             Ok(aligned) => Ok(Some(aligned)),
@@ -106,7 +114,13 @@ impl Chain {
         let pixels = crop.as_raw();
         let mut planes = Vec::with_capacity(pixels.len());
         for channel in 0..3 {
-            planes.extend(pixels.iter().skip(channel).step_by(3).map(|&level| f32::from(level)));
+            planes.extend(
+                pixels
+                    .iter()
+                    .skip(channel)
+                    .step_by(3)
+                    .map(|&level| f32::from(level)),
+            );
         }
         let shape = [1, 3, crop.height() as usize, crop.width() as usize];
         let outputs = self.features.run(&shape, &planes)?;

@@ -248,12 +248,24 @@ fn samples_of(
         let Some((found, aligned)) = chain.find(&worse)? else {
             continue;
         };
-        if is_same_place(&face.bounding_box, &picture, &found.bounding_box, &worse, &copy) {
+        if is_same_place(
+            &face.bounding_box,
+            &picture,
+            &found.bounding_box,
+            &worse,
+            &copy,
+        ) {
             samples.push(sample(chain.see(&aligned.crop)?, &copy, false));
         }
     }
     if photo.group == Group::Single {
-        let around = squares(chain, number, &picture, SQUARES_PER_PHOTO, Some(&face.bounding_box))?;
+        let around = squares(
+            chain,
+            number,
+            &picture,
+            SQUARES_PER_PHOTO,
+            Some(&face.bounding_box),
+        )?;
         samples.extend(around.into_iter().map(|seen| Sample {
             group: Group::Object,
             ..sample(seen, &Copy::untouched(), false)
@@ -333,7 +345,10 @@ fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
             Group::Single | Group::Masked | Group::Object => None,
         })
         .collect();
-    let own_similarity = |sample: &Sample| own.get(&sample.photo).map(|own| sample.seen.similarity(own));
+    let own_similarity = |sample: &Sample| {
+        own.get(&sample.photo)
+            .map(|own| sample.seen.similarity(own))
+    };
     let pairs: Vec<(f64, f64)> = samples
         .iter()
         .zip(&measured)
@@ -390,7 +405,11 @@ fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
     })?;
     let clean_norms = clean_norms(samples);
     let mut outcome = Outcome {
-        weights: solution.weights.iter().map(|&w| shortened(w, 1e7)).collect(),
+        weights: solution
+            .weights
+            .iter()
+            .map(|&w| shortened(w, 1e7))
+            .collect(),
         bias: shortened(solution.bias, 1e5),
         counts: counts(samples, &is_taught),
         figures: BTreeMap::new(),
@@ -489,7 +508,10 @@ fn figures(
             .map(|&index| targets[index].is_some_and(|target| target >= PASS))
             .collect();
         let by_head: Vec<f64> = chosen.iter().map(|&index| predicted[index]).collect();
-        let by_norm: Vec<f64> = chosen.iter().map(|&index| joint_norm(&samples[index])).collect();
+        let by_norm: Vec<f64> = chosen
+            .iter()
+            .map(|&index| joint_norm(&samples[index]))
+            .collect();
         for (signal, values) in [("head", by_head), ("norm", by_norm)] {
             if let Some(area) = auroc(&values, &passes) {
                 figures.insert(format!("auroc_{signal}_{name}"), (area * 1e4).round() / 1e4);
@@ -523,7 +545,11 @@ fn held_out(
             first_shots.insert((sample.photo, sample.scene), signal);
         }
     }
-    for (index, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.is_second_shot) {
+    for (index, sample) in samples
+        .iter()
+        .enumerate()
+        .filter(|(_, sample)| sample.is_second_shot)
+    {
         if let Some(&first) = first_shots.get(&(sample.photo, sample.scene)) {
             held_out.pairs.push([first, predicted[index]]);
         }

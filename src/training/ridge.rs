@@ -117,7 +117,13 @@ fn scale(rows: &[&[f32]], features: usize) -> Scale {
     let inverse = variance
         .into_iter()
         // A feature that never changes says nothing: its weight comes out as 0.
-        .map(|variance| if variance > 1e-12 { 1.0 / variance.sqrt() } else { 0.0 })
+        .map(|variance| {
+            if variance > 1e-12 {
+                1.0 / variance.sqrt()
+            } else {
+                0.0
+            }
+        })
         .collect();
     Scale { mean, inverse }
 }
@@ -138,7 +144,8 @@ fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> S
         let block = DMatrix::from_fn(features, chunk.len(), |index, column| {
             scale.apply(index, problem.rows[chunk[column]][index])
         });
-        let targets = DVector::from_iterator(chunk.len(), chunk.iter().map(|&row| problem.targets[row]));
+        let targets =
+            DVector::from_iterator(chunk.len(), chunk.iter().map(|&row| problem.targets[row]));
         sums.gram.gemm(1.0, &block, &block.transpose(), 1.0);
         sums.moment.gemv(1.0, &block, &targets, 1.0);
         sums.features += block.column_sum();
@@ -172,9 +179,53 @@ fn fit<'a>(
     for index in 0..features {
         gram[(index, index)] += alpha;
     }
-    let solved = Cholesky::new(gram).ok_or(TrainingError::Singular)?.solve(&moment);
+    let solved = solve_positive(gram, moment)?;
     let bias = middle - solved.dot(&mean);
     Ok((solved.iter().copied().collect(), bias))
+}
+
+/// Columns that are eliminated at once.
+const BLOCK: usize = 96;
+
+/// Solves `matrix · x = right` for a symmetric positive definite matrix by Cholesky's method in blocks: nearly all of the work
+/// is then multiplication of matrices, which is fast in debug builds too.
+fn solve_positive(
+    mut matrix: DMatrix<f64>,
+    mut right: DVector<f64>,
+) -> Result<DVector<f64>, TrainingError> {
+    let size = matrix.nrows();
+    for start in (0..size).step_by(BLOCK) {
+        let block = BLOCK.min(size - start);
+        let rest = size - start - block;
+        let corner = matrix.view((start, start), (block, block)).into_owned();
+        let factor = Cholesky::new(corner)
+            .ok_or(TrainingError::Singular)?
+            .unpack();
+        matrix
+            .view_mut((start, start), (block, block))
+            .copy_from(&factor);
+        if rest == 0 {
+            break;
+        }
+        // Lower part of these columns: A₂₁ · L₁₁⁻ᵀ.
+        let inverse = factor
+            .solve_lower_triangular(&DMatrix::identity(block, block))
+            .ok_or(TrainingError::Singular)?;
+        let below = matrix.view((start + block, start), (rest, block)) * inverse.transpose();
+        matrix
+            .view_mut((start + block, start), (rest, block))
+            .copy_from(&below);
+        matrix
+            .view_mut((start + block, start + block), (rest, rest))
+            .gemm(-1.0, &below, &below.transpose(), 1.0);
+    }
+    let is_solved = matrix.solve_lower_triangular_mut(&mut right)
+        && matrix.tr_solve_lower_triangular_mut(&mut right);
+    if is_solved {
+        Ok(right)
+    } else {
+        Err(TrainingError::Singular)
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +261,18 @@ mod tests {
         for (predicted, target) in solution.held_out.iter().zip(&targets) {
             assert!((predicted - target).abs() < 1e-3);
         }
+    }
+
+    #[test]
+    fn blocks_solve_what_they_are_given() {
+        let size = 2 * BLOCK + 17;
+        let root = DMatrix::from_fn(size, size, |row, column| {
+            ((row * 31 + column * 17) % 23) as f64 / 23.0 - 0.5
+        });
+        let matrix = &root * root.transpose() + DMatrix::identity(size, size);
+        let wanted = DVector::from_fn(size, |row, _| (row % 7) as f64 - 3.0);
+        let found = solve_positive(matrix.clone(), &matrix * &wanted).unwrap();
+        assert!((found - wanted).amax() < 1e-8);
     }
 
     #[test]
