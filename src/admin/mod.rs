@@ -13,15 +13,18 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::flags::Folders;
 use crate::telemetry::logging;
 
+pub mod backup;
 pub mod compare;
 pub mod completions;
 pub mod context;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod extract;
 pub mod models;
 mod offline;
 pub mod output;
+pub mod prune;
 pub mod when;
 
 pub use context::Context;
@@ -82,6 +85,12 @@ enum Task {
     Explain(explain::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
+    /// Write the log as CSV, JSON lines or Parquet
+    Export(export::Args),
+    /// Delete old rows of the log
+    Prune(prune::Args),
+    /// Copy the log while the daemon goes on
+    Backup(backup::Args),
     /// Print the completions of a shell
     Completions(completions::Args),
 }
@@ -91,9 +100,10 @@ Settings are found as the daemon finds them (config file, FACEOOD_* variables, f
 option is needed. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 Examples:
-  faceood-admin doctor                        is this machine fit, and what is to be done?
-  faceood-admin --data-dir ./data doctor --json
-  faceood-admin completions bash > /etc/bash_completion.d/faceood-admin";
+  faceood-admin doctor                             is this machine fit, and what is to be done?
+  faceood-admin extract photo.jpg                  what would the daemon say of this picture?
+  faceood-admin explain REQUEST_ID                 why was it decided like that?
+  faceood-admin --data-dir ./data export --format csv --since 7d > week.csv";
 
 /// Runs the command line `arguments` and says with which code to exit.
 #[must_use]
@@ -133,6 +143,9 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Compare(args) => compare::run(args, context),
         Task::Explain(args) => explain::run(args, context),
         Task::Models(args) => models::run(args, context),
+        Task::Export(args) => export::run(args, context),
+        Task::Prune(args) => prune::run(args, context),
+        Task::Backup(args) => backup::run(args, context),
         Task::Completions(args) => completions::run(args, context),
     }
 }
