@@ -84,7 +84,7 @@ pub struct InferenceRecord {
     pub image_bytes: Option<u64>,
     /// Place among the picture's faces, 0 for the largest.
     pub face_index: Option<u32>,
-    /// How many faces of this picture were analysed.
+    /// How many faces were found in this picture; more than have a row where only the largest was asked for.
     pub face_count: Option<u32>,
     /// Left edge of the face, original pixels.
     pub box_x: Option<f32>,

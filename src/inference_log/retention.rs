@@ -161,19 +161,31 @@ impl Pace {
                 return Ok(deleted);
             }
         }
-        if let Some(max_bytes) = limits.max_bytes
-            && used_bytes(connection).await? > max_bytes
-        {
-            let deleted = sqlx::query(
-                "DELETE FROM inferences WHERE rowid IN \
-                 (SELECT rowid FROM inferences ORDER BY time, id LIMIT ?)",
-            )
-            .bind(self.rows)
-            .execute(connection)
-            .await?;
-            return Ok(deleted.rows_affected());
+        let Some(max_bytes) = limits.max_bytes else {
+            return Ok(0);
+        };
+        let used = used_bytes(connection).await?;
+        if used <= max_bytes {
+            return Ok(0);
         }
-        Ok(0)
+        // Not more than the excess's share of all rows, so that a small log is not emptied by one large step. Rows go
+        // from the beginning only, so the numbers in between are nearly all taken.
+        let all = number(
+            connection,
+            "SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM inferences",
+        )
+        .await?
+        .unsigned_abs();
+        let share = u128::from(all) * u128::from(used - max_bytes) / u128::from(used) + 1;
+        let rows = u32::try_from(share).unwrap_or(u32::MAX).min(self.rows);
+        let deleted = sqlx::query(
+            "DELETE FROM inferences WHERE rowid IN \
+             (SELECT rowid FROM inferences ORDER BY time, id LIMIT ?)",
+        )
+        .bind(rows)
+        .execute(connection)
+        .await?;
+        Ok(deleted.rows_affected())
     }
 
     fn learn(&mut self, took: Duration) {
@@ -185,7 +197,8 @@ impl Pace {
     }
 }
 
-async fn pragma(
+/// A query that answers with one number.
+async fn number(
     connection: &mut SqliteConnection,
     query: &'static str,
 ) -> Result<i64, sqlx::Error> {
@@ -194,24 +207,24 @@ async fn pragma(
 
 /// Bytes of the pages that hold something.
 async fn used_bytes(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    let pages = pragma(connection, "PRAGMA page_count").await?;
-    let free = pragma(connection, "PRAGMA freelist_count").await?;
-    let size = pragma(connection, "PRAGMA page_size").await?;
+    let pages = number(connection, "PRAGMA page_count").await?;
+    let free = number(connection, "PRAGMA freelist_count").await?;
+    let size = number(connection, "PRAGMA page_size").await?;
     Ok((pages - free).unsigned_abs() * size.unsigned_abs())
 }
 
 /// Gives some free pages back where there are many; returns the bytes.
 async fn vacuum(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    let pages = pragma(connection, "PRAGMA page_count").await?;
-    let free = pragma(connection, "PRAGMA freelist_count").await?;
+    let pages = number(connection, "PRAGMA page_count").await?;
+    let free = number(connection, "PRAGMA freelist_count").await?;
     if free <= SLACK_PAGES.max(pages / 10) {
         return Ok(0);
     }
     let statement = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"));
     // It frees a page per row that is fetched.
     sqlx::query(statement).fetch_all(&mut *connection).await?;
-    let left = pragma(connection, "PRAGMA freelist_count").await?;
-    let size = pragma(connection, "PRAGMA page_size").await?;
+    let left = number(connection, "PRAGMA freelist_count").await?;
+    let size = number(connection, "PRAGMA page_size").await?;
     Ok((free - left).unsigned_abs() * size.unsigned_abs())
 }
 

@@ -12,7 +12,8 @@ use crate::inference_log::{Endpoint, InferenceLog, Role};
 /// A log with a row in which everything is set and, after it, one in which nothing more than must be.
 async fn two_rows() -> (tempfile::TempDir, InferenceLog, [InferenceRecord; 2]) {
     let (folder, log) = open(&keep_all()).await;
-    let full = full_record("full", 5);
+    let mut full = full_record("full", 5);
+    full.quality_score = Some(0.83);
     let bare = InferenceRecord::new("bare, \"quoted\"\nline", Endpoint::Quality, Role::Image);
     log.append_all(vec![full.clone(), bare.clone()])
         .await
@@ -51,7 +52,7 @@ async fn csv_has_every_column_of_every_row() {
         assert!(!rows[0][index].is_empty(), "{}", column.name);
     }
     assert_eq!(&rows[1][2], records[1].request_id);
-    assert!(String::from_utf8(out).unwrap().contains(",0.105,"));
+    assert!(String::from_utf8(out).unwrap().contains(",0.83,"));
 }
 
 #[tokio::test]
