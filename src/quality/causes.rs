@@ -8,7 +8,8 @@
 //! towards the bad end), the other ends from the same photos made worse until the face is hardly recognised. The ignored
 //! test `tests/it/components_on_photos.rs` prints the percentiles for a folder of photos.
 
-use super::{Cause, CauseName, Component, Components, Grade};
+use super::components::{Component, Evidence};
+use super::{Cause, CauseName, Grade};
 
 /// A deficit under this is within what clean faces show now and then.
 const LEAST_DEFICIT: f32 = 0.1;
@@ -28,10 +29,10 @@ const EYES_ON_GRID: f32 = 35.24;
 /// leave open. A face that scores good has no causes, unless a component stands out: then that one is named, with its
 /// deficit as weight.
 #[must_use]
-pub fn causes(score: f32, components: &Components) -> Vec<Cause> {
+pub fn causes(score: f32, evidence: &Evidence) -> Vec<Cause> {
     let is_good = Grade::of(score) >= Grade::Good;
     let least = if is_good { OUTSTANDING } else { LEAST_DEFICIT };
-    let outstanding: Vec<(CauseName, f32)> = deficits(components)
+    let outstanding: Vec<(CauseName, f32)> = deficits(evidence)
         .into_iter()
         .filter(|&(_, deficit)| deficit >= least)
         .collect();
@@ -59,15 +60,21 @@ pub fn causes(score: f32, components: &Components) -> Vec<Cause> {
 }
 
 /// The deficit of each cause, 0…1. A component that could not be assessed has none.
-fn deficits(components: &Components) -> Vec<(CauseName, f32)> {
-    let value = |component| components.get(component);
+fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
+    let value = |component| evidence.components.get(component);
     let ramp_of = |component, clean, bad| value(component).map_or(0.0, |v| ramp(v, clean, bad));
 
     let yaw = value(Component::HeadPoseYaw).unwrap_or_default().abs();
     let pitch = value(Component::HeadPosePitch).unwrap_or_default().abs();
     // A turned head has its eyes nearer to each other without having fewer pixels.
     let eyes = value(Component::InterEyeDistance).map(|px| px / yaw.to_radians().cos().max(0.5));
-    let few_pixels = eyes.map_or(0.0, |px| ramp(px, 30.0, 10.0));
+    // An enlarged picture has the pixels it was taken with. What is sharp all the same was not enlarged.
+    let enlargement = if value(Component::Sharpness).is_some_and(|sharpness| sharpness < 1.3) {
+        evidence.enlargement.max(1.0)
+    } else {
+        1.0
+    };
+    let few_pixels = eyes.map_or(0.0, |px| ramp(px / enlargement, 30.0, 10.0));
 
     // A large picture's noise is averaged away on the grid; a small face's own detail looks like noise.
     let noise = value(Component::Noise).map_or(0.0, |level| {
@@ -109,6 +116,10 @@ fn deficits(components: &Components) -> Vec<(CauseName, f32)> {
             CauseName::ScreenRecapture,
             ramp_of(Component::RecapturePattern, 0.4, 2.0),
         ),
+        (
+            CauseName::Occlusion,
+            1.0 - evidence.eyes_visible.clamp(0.0, 1.0),
+        ),
         (CauseName::Mask, covered),
         (CauseName::Pose, turned),
     ]
@@ -124,9 +135,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::quality::Components;
 
     /// A clean face: the medians of clean photos.
-    fn clean() -> Components {
+    fn clean() -> Evidence {
         let mut components = Components::default();
         for (component, value) in [
             (Component::Sharpness, 1.75),
@@ -145,24 +157,32 @@ mod tests {
         ] {
             components.set(component, value);
         }
-        components
+        seen(components)
     }
 
-    fn with(changes: &[(Component, f32)]) -> Components {
-        let mut components = clean();
-        for &(component, value) in changes {
-            components.set(component, value);
+    fn seen(components: Components) -> Evidence {
+        Evidence {
+            components,
+            enlargement: 1.0,
+            eyes_visible: 1.0,
         }
-        components
+    }
+
+    fn with(changes: &[(Component, f32)]) -> Evidence {
+        let mut evidence = clean();
+        for &(component, value) in changes {
+            evidence.components.set(component, value);
+        }
+        evidence
     }
 
     #[test]
     fn a_good_picture_has_no_causes_and_a_bad_one_without_defects_is_unknown() {
         assert_eq!(causes(0.85, &clean()), []);
         assert_eq!(causes(0.60, &clean()), []);
-        for components in [clean(), Components::default()] {
+        for evidence in [clean(), seen(Components::default())] {
             assert_eq!(
-                causes(0.3, &components),
+                causes(0.3, &evidence),
                 [Cause {
                     name: CauseName::Unknown,
                     weight: 1.0
@@ -224,6 +244,17 @@ mod tests {
     }
 
     #[test]
+    fn findings_without_a_column_name_their_causes() {
+        let mut enlarged = with(&[(Component::Sharpness, 0.6)]);
+        assert_ne!(causes(0.3, &enlarged)[0].name, CauseName::LowResolution);
+        enlarged.enlargement = 5.0;
+        assert_eq!(causes(0.3, &enlarged)[0].name, CauseName::LowResolution);
+        let mut in_dark_glasses = clean();
+        in_dark_glasses.eyes_visible = 0.0;
+        assert_eq!(causes(0.3, &in_dark_glasses)[0].name, CauseName::Occlusion);
+    }
+
+    #[test]
     fn a_small_defect_explains_a_low_score_only_in_part() {
         let found = causes(0.35, &with(&[(Component::Noise, 6.5)]));
         assert_eq!(
@@ -247,12 +278,15 @@ mod tests {
             values in prop::collection::vec(prop::num::f32::ANY, Component::ALL.len()),
             scaled in prop::collection::vec(0.0_f32..50.0, Component::ALL.len()),
             wild: bool,
+            enlargement in prop_oneof![prop::num::f32::ANY, 1.0_f32..10.0],
+            eyes_visible in prop_oneof![0.0_f32..=1.0],
         ) {
             let mut components = Components::default();
             for (component, value) in Component::ALL.into_iter().zip(if wild { values } else { scaled }) {
                 components.set(component, value);
             }
-            let found = causes(score, &components);
+            let evidence = Evidence { components, enlargement, eyes_visible };
+            let found = causes(score, &evidence);
             let sum: f32 = found.iter().map(|cause| cause.weight).sum();
             prop_assert!(sum <= 1.0 + 1e-5, "{found:?}");
             prop_assert!(found.iter().all(|cause| cause.weight > 0.0 && cause.weight <= 1.0));

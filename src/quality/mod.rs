@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::face::{AlignedFace, DetectedFace};
+use components::Evidence;
 
 pub mod calibration;
 mod causes;
@@ -112,7 +113,7 @@ pub struct Quality {
     pub causes: Vec<Cause>,
 }
 
-/// Below this share of the lower face to be seen, a face counts as not whole: 9 of 1,000 bare faces fall below it, and 92 of
+/// Below this share of the lower face or of the eyes to be seen, a face counts as not whole: 9 of 1,000 bare faces fall below it, and 92 of
 /// 100 masked ones (see `components::occlusion`).
 const WHOLE_FROM: f32 = 0.5;
 
@@ -132,10 +133,10 @@ pub fn judge(
     signal: f32,
     calibration: &Calibration,
 ) -> Quality {
-    let components = components::measure(aligned, detected);
+    let evidence = components::measure(aligned, detected);
     let score = unit(calibration.score(signal));
     let [low, high] = calibration.interval(score);
-    let (score, interval) = if is_whole(&components) {
+    let (score, interval) = if is_whole(&evidence) {
         (score, [low, high])
     } else {
         let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
@@ -146,16 +147,15 @@ pub fn judge(
         interval: [unit(interval[0]).min(score), unit(interval[1]).max(score)],
         pass_probability: unit(calibration.pass_probability(signal)),
         grade: Grade::of(score),
-        causes: causes(score, &components),
-        components,
+        causes: causes(score, &evidence),
+        components: evidence.components,
     }
 }
 
-/// Whether nothing is known to cover the face. What could not be assessed is not held against it.
-fn is_whole(components: &Components) -> bool {
-    components
-        .get(Component::MouthOcclusionPrevention)
-        .is_none_or(|visible| visible >= WHOLE_FROM)
+/// Whether nothing is known to cover mouth or eyes. What could not be assessed is not held against the face.
+fn is_whole(evidence: &Evidence) -> bool {
+    let mouth_visible = evidence.components.get(Component::MouthOcclusionPrevention);
+    mouth_visible.is_none_or(|visible| visible >= WHOLE_FROM) && evidence.eyes_visible >= WHOLE_FROM
 }
 
 /// A number between 0 and 1; 0 for what is no number.

@@ -54,16 +54,18 @@ fn a_face_that_scores_lower_than_the_cap_keeps_its_score() {
 #[test]
 fn planted_defects_come_first_among_the_causes() {
     type Defect = (CauseName, fn(Scene) -> Scene);
-    let defects: [Defect; 9] = [
+    let defects: [Defect; 11] = [
         (CauseName::Noise, |s| s.noisy(45.0)),
         (CauseName::Blur, Scene::blurred),
         (CauseName::MotionBlur, |s| s.moved(1, 0)),
         (CauseName::LowResolution, |s| s.reduced(4)),
+        (CauseName::LowResolution, |s| s.enlarged(4)),
         (CauseName::Compression, |s| s.compressed(4)),
         (CauseName::Underexposure, |s| s.exposed(0.01)),
         (CauseName::Overexposure, |s| s.exposed(15.0)),
         (CauseName::ScreenRecapture, Scene::recaptured),
         (CauseName::Mask, Scene::masked),
+        (CauseName::Occlusion, Scene::in_dark_glasses),
     ];
     for (name, degrade) in defects {
         let quality = judge_scene(&degrade(Scene::astronaut()), 0.3);

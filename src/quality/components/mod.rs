@@ -6,6 +6,7 @@
 use crate::face::{AlignedFace, DetectedFace};
 
 mod compression;
+mod enlargement;
 mod exposure;
 mod motion;
 mod noise;
@@ -187,15 +188,27 @@ impl Components {
 /// Side of the largest window that is measured at native resolution; of a larger face the middle counts.
 const NATIVE_SIDE: usize = 192;
 
+/// What was measured on a face: the components, and two findings that have no column of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The components.
+    pub components: Components,
+    /// Picture pixels per pixel that was taken, at least 1: more where the picture was enlarged afterwards.
+    pub enlargement: f32,
+    /// How much of the eyes' surroundings is to be seen, 0 (dark glasses) … 1.
+    pub eyes_visible: f32,
+}
+
 /// Measures every component of a face. What cannot be assessed (no pixels, no landmarks) is left out; nothing panics,
 /// whatever the picture.
 #[must_use]
-pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
+pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     let mut components = Components::default();
     let crop = Plane::luma(&aligned.crop, Window::all(&aligned.crop));
     let native = Native::of(aligned, detected);
 
     let inside = Inside::of(aligned);
+    let colours = occlusion::Channels::of(&aligned.crop, &inside);
 
     exposure::measure(&crop, &inside, &mut components);
     let mut set = |component, value: Option<f32>| {
@@ -204,10 +217,8 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
         }
     };
     set(Component::Noise, noise::deviation(&native.luma));
-    set(
-        Component::CompressionArtifacts,
-        compression::freedom(&native.luma, aligned.patch.scale),
-    );
+    let freedom = compression::freedom(&native.luma, aligned.patch.scale);
+    set(Component::CompressionArtifacts, freedom);
     set(
         Component::RecapturePattern,
         recapture::pattern(&native.middle, &native.colour),
@@ -216,7 +227,7 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
     set(Component::Sharpness, sharpness::index(&crop, noise_on_grid));
     set(
         Component::MouthOcclusionPrevention,
-        occlusion::mouth_visible(&aligned.crop, &inside),
+        colours.as_ref().and_then(occlusion::mouth_visible),
     );
     if let Some((motion, direction)) = motion::measure(&crop) {
         set(Component::MotionBlur, Some(motion));
@@ -226,7 +237,14 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Components {
     }
     resolution::measure(aligned, &mut components);
     pose::measure(aligned, &mut components);
-    components
+    Evidence {
+        components,
+        enlargement: enlargement::factor(&native.luma, freedom.unwrap_or_default()),
+        eyes_visible: colours
+            .as_ref()
+            .and_then(occlusion::eyes_visible)
+            .unwrap_or(1.0),
+    }
 }
 
 /// The face as the sensor and the codec left it.

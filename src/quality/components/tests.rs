@@ -153,6 +153,7 @@ fn blocks_are_found_at_any_phase() {
     let scene = Scene::astronaut().compressed(8);
     let (aligned, detected) = scene.aligned();
     let reference = measure(&aligned, &detected)
+        .components
         .get(Component::CompressionArtifacts)
         .unwrap();
     for (left, top) in [(1, 0), (3, 5), (7, 7)] {
@@ -163,6 +164,7 @@ fn blocks_are_found_at_any_phase() {
             image::imageops::crop_imm(&patch.pixels, left, top, width, height).to_image();
         patch.origin = Point::new(left as f32, top as f32);
         let freedom = measure(&shifted, &detected)
+            .components
             .get(Component::CompressionArtifacts)
             .unwrap();
         assert!(
@@ -170,6 +172,29 @@ fn blocks_are_found_at_any_phase() {
             "{freedom} for {reference}"
         );
     }
+}
+
+#[test]
+fn enlarging_is_seen_and_blur_is_not_taken_for_it() {
+    for factor in [3, 4] {
+        let found = Scene::astronaut().enlarged(factor).evidence().enlargement;
+        assert!((found - factor as f32).abs() < 0.2, "{found} for {factor}");
+    }
+    assert_eq!(Scene::astronaut().evidence().enlargement, 1.0);
+    assert_eq!(Scene::astronaut().blurred().evidence().enlargement, 1.0);
+}
+
+#[test]
+fn dark_glasses_hide_the_eyes() {
+    assert_eq!(Scene::astronaut().evidence().eyes_visible, 1.0);
+    assert_eq!(
+        Scene::astronaut().exposed(0.05).evidence().eyes_visible,
+        1.0
+    );
+    assert_eq!(
+        Scene::astronaut().in_dark_glasses().evidence().eyes_visible,
+        0.0
+    );
 }
 
 #[test]
@@ -237,7 +262,7 @@ fn measure_anything(
         detection_score: scale,
         points,
     };
-    measure(&aligned, &detected)
+    measure(&aligned, &detected).components
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 
-use super::super::{Components, measure};
+use super::super::{Components, Evidence, measure};
 use crate::capture::{Patch, pixels};
 use crate::face::{ALIGNED_SIDE, AlignedFace, DetectedFace, Pose};
 use crate::geometry::{BoundingBox, Point, Transform};
@@ -78,9 +78,13 @@ impl Scene {
         (aligned, detected)
     }
 
-    pub(in crate::quality) fn measure(&self) -> Components {
+    pub(in crate::quality) fn evidence(&self) -> Evidence {
         let (aligned, detected) = self.aligned();
         measure(&aligned, &detected)
+    }
+
+    pub(in crate::quality) fn measure(&self) -> Components {
+        self.evidence().components
     }
 
     /// Changes each channel's value, given the pixel's place.
@@ -196,6 +200,29 @@ impl Scene {
                 value
             }
         })
+    }
+
+    /// Black glasses.
+    pub(in crate::quality) fn in_dark_glasses(self) -> Self {
+        self.map(|x, y, _, value| {
+            let on_grid = ONTO_GRID.apply(Point::new(x, y));
+            let is_glass =
+                |centre: f32| ((on_grid.x - centre) / 14.0).hypot((on_grid.y - 52.0) / 9.0) < 1.0;
+            if is_glass(38.3) || is_glass(73.5) {
+                25.0
+            } else {
+                value
+            }
+        })
+    }
+
+    /// Reduced, and enlarged to the former size.
+    pub(in crate::quality) fn enlarged(mut self, factor: u32) -> Self {
+        let (width, height) = self.picture.dimensions();
+        let small = image::imageops::thumbnail(&self.picture, width / factor, height / factor);
+        let filter = image::imageops::FilterType::CatmullRom;
+        self.picture = image::imageops::resize(&small, width, height, filter);
+        self
     }
 
     pub(in crate::quality) fn turned(mut self) -> Self {
