@@ -9,7 +9,7 @@ use crate::telemetry::host::Bytes;
 /// Arguments of `backup`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The copy is a whole database: to restore it, stop the daemon and put it in place of faceood.db (remove faceood.db-wal and
+The copy is a whole database: to restore it, stop the daemon and put it in place of faceood.db (remove faceood.db-wal and \
 faceood.db-shm), or read it as it is with --db FILE. An existing file is not overwritten.
 
 Examples:

@@ -13,7 +13,7 @@ use crate::quality::Language;
 /// Arguments of `compare`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-With --json the answer is shaped like that of POST /v1/compare. The largest face of each picture counts. Exit code 1 where
+With --json the answer is shaped like that of POST /v1/compare. The largest face of each picture counts. Exit code 1 where \
 either picture has no face or cannot be read, whatever the verdict 0.
 
 Examples:

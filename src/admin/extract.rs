@@ -16,7 +16,7 @@ use crate::quality::Language;
 /// Arguments of `extract`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-With --json each picture is one line, shaped like the answer of POST /v1/extract with the file's name. A picture that gets no
+With --json each picture is one line, shaped like the answer of POST /v1/extract with the file's name. A picture that gets no \
 answer is a line with the problem, and the exit code is 1.
 
 Examples:

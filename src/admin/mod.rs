@@ -96,7 +96,7 @@ enum Task {
 }
 
 const HELP: &str = "\
-Settings are found as the daemon finds them (config file, FACEOOD_* variables, flags), so that on the daemon's machine no
+Settings are found as the daemon finds them (config file, FACEOOD_* variables, flags), so that on the daemon's machine no \
 option is needed. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 Examples:

@@ -18,6 +18,7 @@ use faceood::pipeline::{AnalysisPool, Assembly};
 use faceood::policy::{Policies, PolicyError};
 use faceood::runtime::Runtime;
 use faceood::server::{self, AppState, Info};
+use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
         Err(error) => {
             complain(&error);
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
-            if error.is::<ConfigError>() || error.is::<PolicyError>() {
+            let is_mistyped = error.is::<ConfigError>() || error.is::<PolicyError>();
+            if is_mistyped && !flags.check {
                 ExitCode::from(2)
             } else {
                 ExitCode::FAILURE
@@ -70,7 +72,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let outcome = tokio.block_on(serve(config, policies, &sources));
+    let outcome = tokio.block_on(serve(&loaded, policies, &sources));
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the daemon ends");
     }
@@ -116,11 +118,17 @@ fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     Ok(AnalysisPool::start(assembly, &config.pipeline)?)
 }
 
-async fn serve(config: &Config, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
+async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
+    let config = &loaded.config;
     let started = Instant::now();
     let metrics = metrics::Exporter::install()?;
     let listener = bind(config)?;
+    for concern in Host::look(&config.data_dir).concerns() {
+        tracing::warn!("{concern}");
+    }
     let log = InferenceLog::open(&config.log, &config.data_dir).await?;
+    // The folder is ours now: an address in it is that of a daemon that was killed.
+    let _ = std::fs::remove_file(config.address_file());
     let pool = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || open_pool(&config)).await??
@@ -145,6 +153,7 @@ async fn serve(config: &Config, policies: Policies, sources: &Sources) -> anyhow
     server::warn_if_exposed(address, false);
     let reloading = tokio::spawn(reload_on_hangup(
         sources.clone(),
+        loaded.clone(),
         sender,
         signal(SignalKind::hangup())?,
     ));
@@ -259,12 +268,13 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 /// Reads the settings again at each SIGHUP and replaces the policies; a file with a mistake changes nothing.
 async fn reload_on_hangup(
     sources: Sources,
+    in_force: Loaded,
     policies: watch::Sender<Arc<Policies>>,
     mut hangup: Signal,
 ) {
     while hangup.recv().await.is_some() {
         notify::reloading();
-        match read_policies(&sources) {
+        match read_policies(&sources, &in_force) {
             Ok(read) => {
                 let names: Vec<_> = read.names().map(ToOwned::to_owned).collect();
                 policies.send_replace(Arc::new(read));
@@ -279,9 +289,15 @@ async fn reload_on_hangup(
     }
 }
 
-fn read_policies(sources: &Sources) -> anyhow::Result<Policies> {
-    let Loaded { config, .. } = config::load(sources)?;
-    Ok(Policies::new(&config.policies)?)
+fn read_policies(sources: &Sources, in_force: &Loaded) -> anyhow::Result<Policies> {
+    let read = config::load(sources)?;
+    let mut waiting = read.changed_keys(in_force);
+    waiting.retain(|key| !key.starts_with("policies."));
+    if !waiting.is_empty() {
+        let keys = waiting.join(" ");
+        tracing::warn!(keys, "changed settings that only a restart puts in force");
+    }
+    Ok(Policies::new(&read.config.policies)?)
 }
 
 /// Requests a second since the last question, for the status line.

@@ -50,7 +50,7 @@ pub struct DaemonFlags {
 }
 
 const DAEMON_HELP: &str = "\
-Settings come from, lowest first: built-in defaults, the config file, FACEOOD_* variables (FACEOOD_LISTEN,
+Settings come from, lowest first: built-in defaults, the config file, FACEOOD_* variables (FACEOOD_LISTEN, \
 FACEOOD_DATA_DIR, nested keys with two underscores: FACEOOD_LOG__DURABILITY=full), flags.
 Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies.
 

@@ -8,8 +8,12 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod admin_doctor;
+mod admin_log;
+mod admin_pictures;
 mod compare;
 mod components_on_photos;
+mod config;
 mod documents;
 mod extract;
 mod layers;

@@ -78,7 +78,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// A program of ours in the checkout's folder, without the `FACEOOD_*` variables that the developer may have set.
-pub(super) fn clean(program: &str) -> Command {
+pub(crate) fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(repository());
     for (name, _) in std::env::vars_os() {
