@@ -9,11 +9,13 @@
 
 pub mod align;
 pub mod detect;
+mod evidence;
 pub mod landmarks;
 mod network;
 pub mod nms;
 pub mod pose;
 pub mod tiles;
+mod view;
 
 use image::RgbImage;
 

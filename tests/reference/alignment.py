@@ -114,6 +114,7 @@ def main():
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 "box": [round(float(value), 2) for value in box],
                 "detection_score": round(score, 4),
+                "points": [[round(float(value), 2) for value in point] for point in points],
                 "landmarks": [[round(float(value), 2) for value in point] for point in five],
                 "sface": [round(float(value), 5) for value in vector / np.linalg.norm(vector)],
             }

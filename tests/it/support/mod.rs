@@ -11,6 +11,7 @@ pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod photos;
+pub(crate) mod stages;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

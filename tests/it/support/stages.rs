@@ -1,0 +1,44 @@
+//! The pipeline's stages one by one, on the pack that ships: for tests that look between them.
+
+use faceood::capture::{self, Capture};
+use faceood::embed::{Embedder, EmbedderSettings};
+use faceood::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
+use faceood::pack::Pack;
+use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
+
+/// Decoded with the default limits.
+pub(crate) fn capture(encoded: &[u8]) -> Capture {
+    capture::decode(encoded, &capture::Settings::default()).expect("the picture decodes")
+}
+
+/// Stages with open sessions on the CPU.
+pub(crate) struct Stages {
+    pub(crate) detector: Detector,
+    pub(crate) aligner: Aligner,
+    pub(crate) embedder: Embedder,
+}
+
+impl Stages {
+    /// Opens the default pack.
+    pub(crate) fn open() -> Self {
+        let runtime = Runtime::load(&Settings {
+            provider: ProviderChoice::Cpu,
+            ..Settings::default()
+        })
+        .expect("ONNX Runtime is there (./scripts/setup)");
+        let pack = Pack::open(&super::models().join("default")).expect("the default pack is sound");
+        let open = |name: &str, bytes: &[u8]| {
+            runtime
+                .open(name, bytes, Placement::Host)
+                .expect("the model opens")
+        };
+        let detector = open("detector", &pack.detector_bytes().expect("detector"));
+        let landmarks = open("landmarks", &pack.landmarks_bytes().expect("landmarks"));
+        let embedder = open("embedder", &pack.embedder_bytes().expect("embedder"));
+        Self {
+            detector: Detector::new(detector, DetectorSettings::default()),
+            aligner: Aligner::new(landmarks, AlignerSettings::default()),
+            embedder: Embedder::new(embedder, EmbedderSettings::default()),
+        }
+    }
+}
