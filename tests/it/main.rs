@@ -11,12 +11,10 @@
 mod admin_doctor;
 mod admin_log;
 mod admin_pictures;
-mod compare;
-mod components_on_photos;
-mod config;
 mod alignment;
 mod compare;
 mod components_on_photos;
+mod config;
 mod detection_rates;
 mod documents;
 mod extract;
