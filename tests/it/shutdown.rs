@@ -53,3 +53,19 @@ fn idle_connections_do_not_hold_it_up() {
     assert!(status.success(), "{status}");
     assert!(!daemon.data_dir().join("address").exists());
 }
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_anybody() {
+    let mut daemon = Daemon::with_config("[server]\nbody_idle_timeout_ms = 600000\n");
+    let mut socket = TcpStream::connect(daemon.address()).unwrap();
+    let head = "POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    daemon.client().get("/healthz").ok();
+
+    daemon.signal(Signal::INT);
+    wait_for("new connections to be refused", || {
+        TcpStream::connect(daemon.address()).is_err().then_some(())
+    });
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait_exit().code(), Some(130));
+}
