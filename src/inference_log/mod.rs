@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 mod backup;
+mod checkpoint;
 mod error;
 mod export;
 mod place;
@@ -150,6 +151,7 @@ impl InferenceLog {
         let shared = Arc::new(Shared::new(&path, settings));
         let (commands, queue) = mpsc::channel(QUEUE);
         writer::start(Arc::clone(&shared), queue).await?;
+        tokio::spawn(checkpoint::keep(commands.downgrade(), Arc::clone(&shared)));
         tokio::spawn(retention::keep(commands.downgrade(), settings.clone()));
         Ok(Self { commands, shared })
     }

@@ -9,6 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::checkpoint::AUTOMATIC_PAGES;
 use super::place::{self, with_suffix};
 use super::{Durability, LogError, Settings, Trouble};
 
@@ -68,7 +69,14 @@ async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection
     if size > 0 {
         inspect(path, size).await?;
     }
-    let options = write_options(path, settings).create_if_missing(true);
+    let mut options = write_options(path, settings)
+        .create_if_missing(true)
+        .pragma("wal_autocheckpoint", AUTOMATIC_PAGES.to_string())
+        .optimize_on_close(true, 400);
+    if size == 0 {
+        // Only then, since setting it writes to the file although nothing changes.
+        options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+    }
     let mut connection = options.connect().await.map_err(fail)?;
     // SQLite answers with the mode it really uses and calls that a success.
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
@@ -119,10 +127,9 @@ pub(super) fn expect_newest(path: &Path, found: i64) -> Result<(), LogError> {
     }
 }
 
-fn write_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
+pub(super) fn write_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match settings.durability {
             Durability::Normal => SqliteSynchronous::Normal,
@@ -131,7 +138,6 @@ fn write_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(Duration::from_millis(settings.busy_timeout_ms))
         .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
-        .optimize_on_close(true, 400)
         .disable_statement_logging()
 }
 

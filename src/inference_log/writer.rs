@@ -59,6 +59,8 @@ pub(super) struct Entry {
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) reader: LogReader,
+    /// Held by who opens, renames or closes the database's files beside or instead of the writer.
+    pub(super) files: tokio::sync::Mutex<()>,
     lost: AtomicU64,
     queued: AtomicU64,
     // A std mutex: held for a copy only, never across an await.
@@ -76,6 +78,7 @@ impl Shared {
         Self {
             settings: settings.clone(),
             reader: LogReader::lazy(path, false),
+            files: tokio::sync::Mutex::default(),
             lost: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             status: Mutex::default(),
@@ -325,10 +328,11 @@ impl Writer {
             self.ownership = Some(Ownership::take(self.shared.path())?);
         }
         if self.connection.is_none() {
-            let opened =
-                schema::open_for_writing(self.shared.path(), &self.shared.settings).await?;
+            let shared = &self.shared;
+            let _files = shared.files.lock().await;
+            let opened = schema::open_for_writing(shared.path(), &shared.settings).await?;
             if opened.set_aside.is_some() {
-                self.shared.reader.reconnect();
+                shared.reader.reconnect();
             }
             self.connection = Some(opened.connection);
         }
@@ -337,6 +341,7 @@ impl Writer {
 
     async fn set_aside(&mut self, error: &LogError) -> Result<(), LogError> {
         self.disconnect().await;
+        let _files = self.shared.files.lock().await;
         let aside = place::set_aside(self.shared.path(), Utc::now())?;
         tracing::error!(
             set_aside = %aside.display(), %error,
@@ -411,6 +416,9 @@ impl Writer {
                 .await;
         }
         self.shared.reader.pool().close().await;
+        let shared = Arc::clone(&self.shared);
+        // The last connection to close removes the write-ahead log: that has to be this one.
+        let _files = shared.files.lock().await;
         self.disconnect().await;
     }
 }
