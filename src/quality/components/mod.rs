@@ -50,7 +50,7 @@ pub enum Component {
     IlluminationUniformity,
     /// Freedom from block and ringing artefacts, higher is better.
     CompressionArtifacts,
-    /// Standard deviation of sensor noise, 8-bit levels; higher is worse.
+    /// Standard deviation of sensor noise in the picture's own pixels, 8-bit levels; higher is worse.
     Noise,
     /// How one-sided the loss of detail is, 0 (none) …1; higher is worse.
     MotionBlur,
@@ -66,7 +66,7 @@ pub enum Component {
     HeadPosePitch,
     /// Tilt of the head, degrees.
     HeadPoseRoll,
-    /// How much of the lower face is to be seen, 0…1.
+    /// How much of the lower face is to be seen, 0…1; not assessed where the eyes are covered.
     MouthOcclusionPrevention,
 }
 
@@ -209,6 +209,10 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
 
     let inside = Inside::of(aligned);
     let colours = occlusion::Channels::of(&aligned.crop, &inside);
+    let eyes_visible = colours
+        .as_ref()
+        .and_then(occlusion::eyes_visible)
+        .unwrap_or(1.0);
 
     exposure::measure(&crop, &inside, &mut components);
     let mut set = |component, value: Option<f32>| {
@@ -216,7 +220,10 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
             components.set(component, value);
         }
     };
-    set(Component::Noise, noise::deviation(&native.luma));
+    // Reducing a picture averages its noise away in proportion.
+    let reduced = aligned.patch.scale.clamp(0.1, 1.0);
+    let noise_taken = noise::deviation(&native.luma).map(|level| level / reduced);
+    set(Component::Noise, noise_taken);
     let freedom = compression::freedom(&native.luma, aligned.patch.scale);
     set(Component::CompressionArtifacts, freedom);
     set(
@@ -225,10 +232,13 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     );
     let noise_on_grid = noise::deviation(&crop).unwrap_or_default();
     set(Component::Sharpness, sharpness::index(&crop, noise_on_grid));
-    set(
-        Component::MouthOcclusionPrevention,
-        colours.as_ref().and_then(occlusion::mouth_visible),
-    );
+    // What hides the eyes hides the skin that the mouth is compared with.
+    if eyes_visible >= 0.5 {
+        set(
+            Component::MouthOcclusionPrevention,
+            colours.as_ref().and_then(occlusion::mouth_visible),
+        );
+    }
     if let Some((motion, direction)) = motion::measure(&crop) {
         set(Component::MotionBlur, Some(motion));
         // From the grid's axes to the picture's.
@@ -240,10 +250,7 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     Evidence {
         components,
         enlargement: enlargement::factor(&native.luma, freedom.unwrap_or_default()),
-        eyes_visible: colours
-            .as_ref()
-            .and_then(occlusion::eyes_visible)
-            .unwrap_or(1.0),
+        eyes_visible,
     }
 }
 
