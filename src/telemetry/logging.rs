@@ -10,13 +10,15 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::log_files::Housekeeper;
@@ -59,13 +61,13 @@ impl Default for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// The journal where systemd connected standard error to it, otherwise human.
+    /// Lines for the journal where systemd connected standard error to it, otherwise human.
     Auto,
     /// For eyes; coloured on a terminal.
     Human,
     /// One JSON object a line.
     Json,
-    /// The journal, with fields.
+    /// The journal's own protocol: fields to search by, which `journalctl` shows only with `-o verbose`.
     Journald,
 }
 
@@ -224,24 +226,15 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
 }
 
 fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, LoggingError> {
-    let wants_journal = match format {
-        Format::Journald => true,
-        Format::Auto => is_journal(),
-        Format::Human | Format::Json => false,
-    };
-    if wants_journal {
-        match tracing_journald::layer() {
-            Ok(layer) => return Ok(layer.with_field_prefix(None).boxed()),
-            Err(source) if format == Format::Journald => {
-                return Err(LoggingError::Journal { source });
-            }
-            Err(_) => {}
-        }
+    if format == Format::Journald {
+        let layer = tracing_journald::layer().map_err(|source| LoggingError::Journal { source })?;
+        return Ok(layer.with_field_prefix(None).boxed());
     }
     let (writer, worker) = worker(io::stderr());
     guard.workers.push(worker);
     Ok(match format {
         Format::Json => json(writer),
+        Format::Auto if is_journal() => journal_lines(writer),
         _ => human(writer, io::stderr().is_terminal()),
     })
 }
@@ -282,6 +275,45 @@ where
         .with_ansi(ansi)
         .with_writer(writer)
         .boxed()
+}
+
+fn journal_lines<W>(writer: W) -> BoxedLayer
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .event_format(JournalLine)
+        .with_writer(writer)
+        .boxed()
+}
+
+/// A line with all its fields and with the severity in front as systemd reads it (`<4>`). No time: the journal has its own.
+struct JournalLine;
+
+impl<S, N> FormatEvent<S, N> for JournalLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let severity = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{severity}>")?;
+        let line = tracing_subscriber::fmt::format()
+            .without_time()
+            .with_level(false);
+        line.format_event(context, writer, event)
+    }
 }
 
 fn json<W>(writer: W) -> BoxedLayer
@@ -354,6 +386,15 @@ mod tests {
             chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_line_for_the_journal_has_its_severity_and_all_fields() {
+        let lines = |memory: Memory| journal_lines(move || memory.clone());
+        let text = written(lines, "info", || {
+            tracing::warn!(target: "here", request_id = "r-1", "request");
+        });
+        assert_eq!(text, "<4>here: request request_id=\"r-1\"\n");
     }
 
     #[test]
