@@ -2,7 +2,7 @@
 //! similarity that each sample reaches to other photos of the person. Deterministic: the same photos give the same head on
 //! the same kind of CPU.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use image::RgbImage;
@@ -13,13 +13,13 @@ use crate::capture::CaptureError;
 use crate::face::FaceError;
 use crate::geometry::BoundingBox;
 use crate::pack::build::BuildError;
-use crate::pack::build::recipe::{self, Sources};
+use crate::pack::build::recipe::Sources;
 use crate::runtime::{Runtime, RuntimeError};
-use crate::stats::{auroc, mean};
 
 mod chain;
 mod copies;
 mod photos;
+mod report;
 mod ridge;
 mod targets;
 
@@ -403,7 +403,7 @@ fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
         folds: &folds,
         alpha: ALPHA,
     })?;
-    let clean_norms = clean_norms(samples);
+    let clean_norms = report::clean_norms(samples);
     let mut outcome = Outcome {
         weights: solution
             .weights
@@ -411,13 +411,13 @@ fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
             .map(|&w| shortened(w, 1e7))
             .collect(),
         bias: shortened(solution.bias, 1e5),
-        counts: counts(samples, &is_taught),
+        counts: report::counts(samples, &is_taught),
         figures: BTreeMap::new(),
         held_out: HeldOut::default(),
         clean_norms,
     };
-    outcome.figures = figures(samples, &targets, &solution.held_out, &outcome.clean_norms);
-    outcome.held_out = held_out(samples, &targets, &folds, &solution.held_out);
+    outcome.figures = report::figures(samples, &targets, &solution.held_out, &outcome.clean_norms);
+    outcome.held_out = report::held_out(samples, &targets, &folds, &solution.held_out);
     Ok(outcome)
 }
 
@@ -425,134 +425,4 @@ fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
 #[expect(clippy::cast_possible_truncation, reason = "weights are small numbers")]
 fn shortened(value: f64, places: f64) -> f32 {
     ((value * places).round() / places) as f32
-}
-
-fn clean_norms(samples: &[Sample]) -> Vec<f32> {
-    let clean: Vec<&Sample> = samples
-        .iter()
-        .filter(|sample| sample.is_clean && matches!(sample.group, Group::Named | Group::Single))
-        .collect();
-    let networks = clean.first().map_or(0, |sample| sample.seen.norms.len());
-    (0..networks)
-        .map(|network| {
-            let norms: Vec<f64> = clean
-                .iter()
-                .map(|sample| f64::from(sample.seen.norms[network]))
-                .collect();
-            shortened(mean(&norms), 1e3)
-        })
-        .collect()
-}
-
-fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
-        let name = match (sample.group, sample.is_clean, sample.is_covered) {
-            (Group::Object, ..) => "things",
-            (Group::Masked, ..) => "masked_faces",
-            (Group::Wild, ..) => "wild_photos",
-            (_, true, _) => "clean_photos",
-            (_, _, true) => "covered_copies",
-            _ => "degraded_copies",
-        };
-        *counts.entry(name.to_owned()).or_default() += 1;
-    }
-    let people: BTreeSet<u32> = samples
-        .iter()
-        .filter(|sample| matches!(sample.group, Group::Named | Group::Wild | Group::Single))
-        .map(|sample| sample.person)
-        .collect();
-    counts.insert("people".to_owned(), people.len() as u64);
-    counts
-}
-
-/// Whether a sample tells how well the head foresees a whole face's similarity.
-fn is_whole_face(sample: &Sample) -> bool {
-    matches!(sample.group, Group::Named | Group::Wild | Group::Single)
-        && !sample.is_covered
-        && !sample.is_second_shot
-}
-
-fn figures(
-    samples: &[Sample],
-    targets: &[Option<f64>],
-    predicted: &[f64],
-    clean_norms: &[f32],
-) -> BTreeMap<String, f64> {
-    let joint_norm = |sample: &Sample| -> f64 {
-        sample
-            .seen
-            .norms
-            .iter()
-            .zip(clean_norms)
-            .zip(recipe::SHARES)
-            .map(|((&norm, &clean), share)| f64::from(share) * f64::from(norm / clean).powi(2))
-            .sum::<f64>()
-            .sqrt()
-    };
-    let mut figures = BTreeMap::new();
-    let groups: [(&str, &dyn Fn(&Sample) -> bool); 3] = [
-        ("all", &|_| true),
-        ("named", &|sample| sample.group == Group::Named),
-        ("wild", &|sample| sample.group == Group::Wild),
-    ];
-    for (name, belongs) in groups {
-        let chosen: Vec<usize> = (0..samples.len())
-            .filter(|&index| {
-                let sample = &samples[index];
-                is_whole_face(sample) && belongs(sample) && targets[index].is_some()
-            })
-            .collect();
-        let passes: Vec<bool> = chosen
-            .iter()
-            .map(|&index| targets[index].is_some_and(|target| target >= PASS))
-            .collect();
-        let by_head: Vec<f64> = chosen.iter().map(|&index| predicted[index]).collect();
-        let by_norm: Vec<f64> = chosen
-            .iter()
-            .map(|&index| joint_norm(&samples[index]))
-            .collect();
-        for (signal, values) in [("head", by_head), ("norm", by_norm)] {
-            if let Some(area) = auroc(&values, &passes) {
-                figures.insert(format!("auroc_{signal}_{name}"), (area * 1e4).round() / 1e4);
-            }
-        }
-    }
-    figures
-}
-
-fn held_out(
-    samples: &[Sample],
-    targets: &[Option<f64>],
-    folds: &[usize],
-    predicted: &[f64],
-) -> HeldOut {
-    let mut held_out = HeldOut::default();
-    let mut first_shots: BTreeMap<(usize, u32), f64> = BTreeMap::new();
-    for (index, sample) in samples.iter().enumerate() {
-        let signal = predicted[index];
-        match (sample.group, targets[index]) {
-            (Group::Object, _) => held_out.objects.push(signal),
-            (Group::Masked, _) => held_out.masked.push(signal),
-            (_, Some(target)) if is_whole_face(sample) => {
-                held_out.signals.push(signal);
-                held_out.similarities.push(target);
-                held_out.folds.push(folds[index]);
-            }
-            _ => {}
-        }
-        if !sample.is_second_shot && sample.group != Group::Object {
-            first_shots.insert((sample.photo, sample.scene), signal);
-        }
-    }
-    for (index, sample) in samples
-        .iter()
-        .enumerate()
-        .filter(|(_, sample)| sample.is_second_shot)
-    {
-        if let Some(&first) = first_shots.get(&(sample.photo, sample.scene)) {
-            held_out.pairs.push([first, predicted[index]]);
-        }
-    }
-    held_out
 }

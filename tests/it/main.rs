@@ -21,6 +21,7 @@ mod extract;
 mod layers;
 mod openapi;
 mod overload;
+mod packs;
 mod page;
 mod problems;
 mod quality;
