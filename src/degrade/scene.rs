@@ -75,8 +75,8 @@ pub(super) fn cover(light: &mut Light, outline: &[Point], colour: [u8; 3]) {
                 let fold = 1.0 + 0.08 * (down * 19.0).sin();
                 let fall = 1.0 - 0.45 * (2.0 * across - 1.0).powi(2);
                 let at = 3 * (row * light.width + column);
-                for channel in 0..3 {
-                    light.values[at + channel] = base[channel] * fold * fall;
+                for (value, base) in light.values[at..at + 3].iter_mut().zip(base) {
+                    *value = base * fold * fall;
                 }
             }
         }

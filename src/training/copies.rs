@@ -151,7 +151,7 @@ fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> Option<Degradation> {
         [60, 75, 95],
         [200, 130, 140],
     ];
-    let outline = if random.next_u32() % 4 == 0 {
+    let outline = if random.next_u32().is_multiple_of(4) {
         eye_bar_outline(contour)
     } else {
         mask_outline(contour)

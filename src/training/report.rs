@@ -7,6 +7,9 @@ use super::{HeldOut, PASS, Sample, shortened};
 use crate::pack::build::recipe;
 use crate::stats::{auroc, mean};
 
+/// Whether a sample belongs to a group that has figures of its own.
+type Belongs<'a> = &'a dyn Fn(&Sample) -> bool;
+
 /// Mean output length of each network over the good photos as they are.
 pub(super) fn clean_norms(samples: &[Sample]) -> Vec<f32> {
     let clean: Vec<&Sample> = samples
@@ -74,7 +77,7 @@ pub(super) fn figures(
             .sqrt()
     };
     let mut figures = BTreeMap::new();
-    let groups: [(&str, &dyn Fn(&Sample) -> bool); 3] = [
+    let groups: [(&str, Belongs<'_>); 3] = [
         ("all", &|_| true),
         ("named", &|sample| sample.group == Group::Named),
         ("wild", &|sample| sample.group == Group::Wild),
