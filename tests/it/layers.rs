@@ -44,8 +44,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "training",
         &[
-            "pipeline", "face", "embed", "quality", "capture", "runtime", "pack", "degrade",
-            "stats",
+            "geometry", "pipeline", "face", "embed", "quality", "capture", "runtime", "pack",
+            "degrade", "stats",
         ],
     ),
     (
