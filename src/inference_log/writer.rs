@@ -28,8 +28,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Longest wait between attempts, and so the longest that a cured disk goes unnoticed.
 const SLOWEST_RETRY: Duration = Duration::from_secs(2);
 
-/// Bytes that a trial write needs: several pages, as rows do, so that it fails on the same disk that they fail on.
-const BALLAST_BYTES: i64 = 64 << 10;
+/// Bytes that a trial write needs: several pages, as rows do, so that it fails on the same disk that they fail on; few,
+/// since a probe that asks every few seconds must not wear out a memory card.
+const BALLAST_BYTES: i64 = 16 << 10;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
