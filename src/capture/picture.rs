@@ -1,6 +1,6 @@
 //! The decoded picture, and how a part of it is had at the resolution it is needed in.
 //!
-//! Large JPEGs are decoded at 1/2, 1/4 or 1/8 for the overview, which libjpeg-turbo does while it inverts the DCT. A face that
+//! Large baseline JPEGs are decoded at 1/2, 1/4 or 1/8 for the overview, which libjpeg-turbo does while it inverts the DCT. A face that
 //! is large enough there is cut out of the overview; else a second pass decodes just its region at full size, and a third face
 //! elsewhere brings the whole picture. Undoing the entropy coding is half of a decode's cost, so that a second pass must be
 //! the exception: it is asked for lazily, and kept.

@@ -34,8 +34,11 @@ const HARMLESS: [&str; 6] = [
 
 /// The size of the overview in eighths of the original's: 8, 4, 2 or 1. These have fast code in libjpeg-turbo; the
 /// fractions between them take longer than a decode at full size.
+///
+/// Files of several scans (progressive ones) are decoded whole: all of their scans have to be undone before the first pixel
+/// is known, so that a second pass would cost as much again, and one is needed for every third picture or more.
 pub(super) fn overview_eighths(structure: &Structure) -> u32 {
-    if structure.lossless {
+    if structure.lossless || structure.scans > 1 {
         return 8;
     }
     let longer = structure.width.max(structure.height);
