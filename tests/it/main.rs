@@ -19,6 +19,7 @@ mod detection_rates;
 mod documents;
 mod extract;
 mod layers;
+mod log_durability;
 mod openapi;
 mod overload;
 mod packs;
