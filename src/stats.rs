@@ -29,17 +29,6 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / count(values.len())
 }
 
-/// Standard deviation of the population; 0 where there is nothing.
-#[must_use]
-pub fn standard_deviation(values: &[f64]) -> f64 {
-    let middle = mean(values);
-    let squares: Vec<f64> = values
-        .iter()
-        .map(|value| (value - middle).powi(2))
-        .collect();
-    mean(&squares).sqrt()
-}
-
 /// Probability that a random positive outranks a random negative, ties counting half; `None` without both kinds.
 #[must_use]
 pub fn auroc(values: &[f64], is_positive: &[bool]) -> Option<f64> {

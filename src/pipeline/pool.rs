@@ -69,7 +69,6 @@ pub struct AnalysisPool {
     stop: Arc<Mutex<Option<Sender<()>>>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     shared: Arc<Shared>,
-    workers: usize,
 }
 
 impl AnalysisPool {
@@ -133,7 +132,6 @@ impl AnalysisPool {
             stop: Arc::new(Mutex::new(Some(stop))),
             threads: Arc::new(Mutex::new(threads)),
             shared,
-            workers,
         };
         for outcome in outcomes {
             if let Err(error) = outcome {
@@ -234,7 +232,7 @@ impl AnalysisPool {
     /// Number of worker threads.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.workers
+        self.shared.busy_since.len()
     }
 
     /// Pictures waiting.

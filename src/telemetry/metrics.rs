@@ -83,15 +83,6 @@ impl Exporter {
         Ok(Self::around(handle))
     }
 
-    /// An exporter that nothing records to: for a process that has no use for metrics.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricsError::Build`].
-    pub fn detached() -> Result<Self, MetricsError> {
-        Ok(Self::around(builder()?.build_recorder().handle()))
-    }
-
     fn around(handle: PrometheusHandle) -> Self {
         Self {
             handle,

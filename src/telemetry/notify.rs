@@ -44,12 +44,6 @@ pub fn status(text: &str) {
     send(&[NotifyState::Status(text)]);
 }
 
-/// Asks for more time to start or stop than the unit allows.
-pub fn extend_timeout(by: Duration) {
-    let usec = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
-    send(&[NotifyState::ExtendTimeoutUsec(usec)]);
-}
-
 /// The daemon failed its own check too often in a row and had better be replaced.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{failures} checks in a row failed, the last one because {reason}")]

@@ -16,7 +16,6 @@ pub const INT8: i32 = 3;
 pub const INT64: i32 = 7;
 
 /// `AttributeProto.AttributeType` of one float.
-const ATTRIBUTE_FLOAT: i32 = 1;
 /// `AttributeProto.AttributeType` of one integer.
 const ATTRIBUTE_INT: i32 = 2;
 /// `AttributeProto.AttributeType` of a list of integers.
@@ -293,18 +292,6 @@ impl Node {
             name: Some(name.to_owned()),
             ints: values.to_vec(),
             kind: Some(ATTRIBUTE_INTS),
-            ..Attribute::default()
-        });
-        self
-    }
-
-    /// The same node with a float setting.
-    #[must_use]
-    pub fn with_float(mut self, name: &str, value: f32) -> Self {
-        self.attribute.push(Attribute {
-            name: Some(name.to_owned()),
-            f: Some(value),
-            kind: Some(ATTRIBUTE_FLOAT),
             ..Attribute::default()
         });
         self

@@ -7,7 +7,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpRequest, web};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 
 use crate::face::FaceError;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
@@ -15,6 +15,7 @@ use crate::pipeline::{Analysis, Ask};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
 use crate::problem::ProblemCode;
 use crate::quality::Language;
+use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{Parameters, unknown};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::request_id::{Outcome, RequestId};
@@ -151,6 +152,30 @@ impl Inference {
         Ok(analysis)
     }
 
+    /// The faces in `upload`: asked about, their rows committed, and only then answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::analyse`] and [`Self::record`].
+    pub(super) async fn answer(
+        &self,
+        upload: &Upload,
+        with_embeddings: bool,
+    ) -> Result<HttpResponse, Problem> {
+        let analysis = self.analyse(upload).await?;
+        self.record(self.rows(Role::Image, &analysis)).await?;
+        if let Some(face) = analysis.faces.first() {
+            self.note(face.decision.action.name(), Some(face.quality.score));
+        }
+        Ok(HttpResponse::Ok().json(ExtractAnswer::new(
+            self.id.as_str(),
+            &self.state.info.model,
+            analysis,
+            with_embeddings,
+            self.language,
+        )))
+    }
+
     /// Rows of a picture that was analysed.
     #[must_use]
     pub(super) fn rows(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
@@ -184,13 +209,6 @@ impl Inference {
             outcome.action = Some(action);
             outcome.score = score;
         });
-    }
-
-    /// Notes the decision on the first face of `analysis`, and counts those on all.
-    pub(super) fn note_faces(&self, analysis: &Analysis) {
-        if let Some(face) = analysis.faces.first() {
-            self.note(face.decision.action.name(), Some(face.quality.score));
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 use actix_web::HttpResponse;
 
 use super::inference::Inference;
-use crate::inference_log::Role;
 use crate::server::dto::ExtractAnswer;
 use crate::server::problem_response::Problem;
 use crate::server::upload::Upload;
@@ -36,16 +35,5 @@ use crate::server::upload::Upload;
     )
 )]
 pub(super) async fn quality(inference: Inference, upload: Upload) -> Result<HttpResponse, Problem> {
-    let analysis = inference.analyse(&upload).await?;
-    inference
-        .record(inference.rows(Role::Image, &analysis))
-        .await?;
-    inference.note_faces(&analysis);
-    Ok(HttpResponse::Ok().json(ExtractAnswer::new(
-        inference.id.as_str(),
-        &inference.state.info.model,
-        analysis,
-        false,
-        inference.language,
-    )))
+    inference.answer(&upload, false).await
 }
