@@ -299,7 +299,9 @@ fn raw_models(photos: &[Vec<u8>], requests: usize) -> Round {
         pack.detector_bytes().expect("detector"),
         pack.landmarks_bytes().expect("landmarks"),
     );
-    let embedder = pack.embedder_for(Form::Cpu).expect("embedder");
+    let embedder = pack
+        .embedder_for(Form::of(runtime.provider()))
+        .expect("embedder");
     let next = AtomicUsize::new(0);
     let ready = std::sync::Barrier::new(threads + 1);
     let (latencies, seconds) = std::thread::scope(|scope| {

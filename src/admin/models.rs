@@ -13,7 +13,7 @@ use crate::pack::build::head::LinearHead;
 use crate::pack::build::recipe::{self, Sources};
 use crate::pack::build::{Learnt, prepare_bytes};
 use crate::pack::manifest::{Golden, Manifest, Training};
-use crate::pack::{MANIFEST_FILE, Pack, verify};
+use crate::pack::{Form, MANIFEST_FILE, Pack, verify};
 use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::{Placement, ProviderChoice, Runtime, Settings};
@@ -139,7 +139,11 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
     Calibration::load(pack.calibration_json())
         .with_context(|| pack.manifest().calibration.file.path.clone())?;
     let runtime = Runtime::load(&context.config()?.runtime)?;
-    let mut session = runtime.open("embedder", &pack.embedder_bytes()?, Placement::Accelerated)?;
+    let mut session = runtime.open(
+        "embedder",
+        &pack.embedder_for(Form::of(runtime.provider()))?,
+        Placement::Accelerated,
+    )?;
     verify::check_embedder(&pack, &mut session)?;
     let mut rows: Vec<Vec<Cow<'_, str>>> = vec![vec![
         MANIFEST_FILE.into(),

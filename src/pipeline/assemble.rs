@@ -171,7 +171,6 @@ impl Assembly {
             return Ok(FaceEmbedder::Own(Box::new(embedder(
                 &self.runtime,
                 &self.pack,
-                Form::Cpu,
             )?)));
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,9 +179,7 @@ impl Assembly {
             None => {
                 let (runtime, pack) = (self.runtime.clone(), Arc::clone(&self.pack));
                 shared
-                    .insert(BatchQueue::start(move || {
-                        embedder(&runtime, &pack, Form::Gpu)
-                    })?)
+                    .insert(BatchQueue::start(move || embedder(&runtime, &pack))?)
                     .clone()
             }
         };
@@ -200,10 +197,10 @@ pub fn thresholds_of(pack: &Pack) -> Thresholds {
     }
 }
 
-fn embedder(runtime: &Runtime, pack: &Pack, form: Form) -> Result<Embedder, AssembleError> {
+fn embedder(runtime: &Runtime, pack: &Pack) -> Result<Embedder, AssembleError> {
     let session = runtime.open(
         "embedder",
-        &pack.embedder_for(form)?,
+        &pack.embedder_for(Form::of(runtime.provider()))?,
         Placement::Accelerated,
     )?;
     Ok(Embedder::new(

@@ -158,13 +158,16 @@ fn its_small_part_keeps_every_similarity_of_the_published_network() {
 #[test]
 fn splitting_prelu_changes_nothing_but_rounding() {
     let pack = Pack::open(&default_pack()).unwrap();
-    let (mut split, mut whole) = (open(&pack, Form::Cpu), open(&pack, Form::Gpu));
-    for (name, crop) in crops() {
-        let one = run(&mut split, std::slice::from_ref(&crop));
-        let other = run(&mut whole, &[crop]);
-        for tensor in ["embedding", "embedding_norm", "network_norms", "ood_logit"] {
-            let off = difference(output(&one, tensor), output(&other, tensor));
-            assert!(off <= 1e-4, "{name}, {tensor}: {off}");
+    let mut whole = open(&pack, Form::Gpu);
+    for form in [Form::Cpu, Form::Openvino] {
+        let mut split = open(&pack, form);
+        for (name, crop) in crops() {
+            let one = run(&mut split, std::slice::from_ref(&crop));
+            let other = run(&mut whole, &[crop]);
+            for tensor in ["embedding", "embedding_norm", "network_norms", "ood_logit"] {
+                let off = difference(output(&one, tensor), output(&other, tensor));
+                assert!(off <= 1e-4, "{form:?}, {name}, {tensor}: {off}");
+            }
         }
     }
 }

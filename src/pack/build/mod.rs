@@ -18,6 +18,7 @@ use graph::{Graph, Model};
 use head::LinearHead;
 use prost::bytes::Bytes;
 
+use super::Form;
 use super::manifest::{Golden, Training};
 
 /// Why a pack cannot be built or a network not be rewritten.
@@ -127,17 +128,21 @@ pub struct Learnt {
     pub training: Training,
 }
 
-/// Makes a network ready for the runtime: weights as floats, only pictures as inputs and, where `split_prelu` says so,
-/// PReLU in the form that suits CPUs.
+/// Makes a network ready for the runtime: weights as floats, only pictures as inputs, and what suits `form`.
 ///
 /// # Errors
 /// Where a quantised weight is damaged.
-pub fn prepare(model: &mut Model, split_prelu: bool) -> Result<(), BuildError> {
+pub fn prepare(model: &mut Model, form: Form) -> Result<(), BuildError> {
     if let Some(graph) = &mut model.graph {
         rewrite::expand_weights(graph)?;
         rewrite::strip_constant_inputs(graph);
-        if split_prelu {
-            rewrite::split_prelu(graph)?;
+        match form {
+            Form::Cpu => rewrite::prelu_to_convolutions(graph)?,
+            Form::Openvino => {
+                rewrite::prelu_to_minimum(graph)?;
+                rewrite::fix_batch_to_one(graph);
+            }
+            Form::Gpu => {}
         }
     }
     Ok(())
@@ -149,7 +154,7 @@ pub fn prepare(model: &mut Model, split_prelu: bool) -> Result<(), BuildError> {
 /// Where the bytes are no network, or a quantised weight is damaged.
 pub fn prepare_bytes(name: &str, bytes: &[u8]) -> Result<Vec<u8>, BuildError> {
     let mut model = Model::read(name, bytes.to_vec())?;
-    prepare(&mut model, true)?;
+    prepare(&mut model, Form::Cpu)?;
     Ok(model.write())
 }
 

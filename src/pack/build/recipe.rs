@@ -13,7 +13,7 @@ use crate::pack::manifest::{
     Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput, Polarity,
     SimilarityThresholds, Source,
 };
-use crate::pack::{MANIFEST_FILE, sha256_hex};
+use crate::pack::{Form, MANIFEST_FILE, sha256_hex};
 
 /// Version of the pack that this recipe makes.
 pub const VERSION: &str = "1.0.0";
@@ -176,7 +176,7 @@ impl Sources {
     /// Where a file is not what the recipe expects.
     pub fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
         let mut model = head::fuse(&self.towers(&[1.0, 1.0])?, Purpose::Train)?;
-        super::prepare(&mut model, true)?;
+        super::prepare(&mut model, Form::Cpu)?;
         Ok(model.write())
     }
 

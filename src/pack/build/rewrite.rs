@@ -281,7 +281,71 @@ pub fn rename(graph: &mut Graph, prefix: &str, renamed: &HashMap<&str, &str>) {
 ///
 /// # Errors
 /// Where a slope is no tensor of floats.
-pub fn split_prelu(graph: &mut Graph) -> Result<(), BuildError> {
+pub fn prelu_to_convolutions(graph: &mut Graph) -> Result<(), BuildError> {
+    replace_prelu(graph, |input, slopes, output| {
+        let channels = slopes.len();
+        let negated: Vec<f32> = slopes.iter().map(|value| -value).collect();
+        let name = |part: &str| format!("{output}.{part}");
+        let depthwise = |from: &str, weight: &str, to: &str| {
+            Node::new("Conv", &[from, weight], to)
+                .with_int("group", i64::try_from(channels).unwrap_or(1))
+                .with_ints("kernel_shape", &[1, 1])
+        };
+        let shape = [channels, 1, 1, 1];
+        Replacement {
+            constants: vec![
+                Tensor::floats(&name("minus_one"), &shape, &vec![-1.0; channels]),
+                Tensor::floats(&name("minus_slope"), &shape, &negated),
+            ],
+            nodes: vec![
+                Node::new("Relu", &[input], &name("positive")),
+                depthwise(input, &name("minus_one"), &name("flipped")),
+                Node::new("Relu", &[&name("flipped")], &name("negative")),
+                depthwise(&name("negative"), &name("minus_slope"), &name("sloped")),
+                Node::new("Add", &[&name("positive"), &name("sloped")], output),
+            ],
+        }
+    })
+}
+
+/// Replaces every channel-wise `PRelu` by `x + (a − 1) · min(x, 0)`, which is equal to rounding. OpenVINO fuses these
+/// element-wise steps into the convolution before them (SFace 8.7 → 7.5 ms, MobileFaceNet 3.5 → 3.0 ms on one thread).
+///
+/// # Errors
+/// Where a slope is no tensor of floats.
+pub fn prelu_to_minimum(graph: &mut Graph) -> Result<(), BuildError> {
+    replace_prelu(graph, |input, slopes, output| {
+        let less_one: Vec<f32> = slopes.iter().map(|value| value - 1.0).collect();
+        let name = |part: &str| format!("{output}.{part}");
+        Replacement {
+            constants: vec![
+                Tensor::floats(&name("zero"), &[1], &[0.0]),
+                Tensor::floats(&name("slope_less_one"), &[1, slopes.len(), 1, 1], &less_one),
+            ],
+            nodes: vec![
+                Node::new("Min", &[input, &name("zero")], &name("negative")),
+                Node::new(
+                    "Mul",
+                    &[&name("negative"), &name("slope_less_one")],
+                    &name("bend"),
+                ),
+                Node::new("Add", &[input, &name("bend")], output),
+            ],
+        }
+    })
+}
+
+/// What stands in a node's place.
+struct Replacement {
+    constants: Vec<Tensor>,
+    nodes: Vec<Node>,
+}
+
+/// Puts what `replacement` makes of input, slopes and output in the place of every channel-wise `PRelu`.
+fn replace_prelu(
+    graph: &mut Graph,
+    replacement: impl Fn(&str, &[f32], &str) -> Replacement,
+) -> Result<(), BuildError> {
     let constants = graph.constants();
     let mut nodes = Vec::with_capacity(graph.node.len());
     let mut added = Vec::new();
@@ -301,43 +365,26 @@ pub fn split_prelu(graph: &mut Graph) -> Result<(), BuildError> {
             nodes.push(node.clone());
             continue;
         };
-        let slopes = slope.to_floats()?;
-        let channels = slopes.len();
-        let negated: Vec<f32> = slopes.iter().map(|value| -value).collect();
-        let name = |part: &str| format!("{output}.{part}");
-        added.push(Tensor::floats(
-            &name("minus_one"),
-            &[channels, 1, 1, 1],
-            &vec![-1.0; channels],
-        ));
-        added.push(Tensor::floats(
-            &name("minus_slope"),
-            &[channels, 1, 1, 1],
-            &negated,
-        ));
-        let depthwise = |from: &str, weight: &str, to: &str| {
-            Node::new("Conv", &[from, weight], to)
-                .with_int("group", i64::try_from(channels).unwrap_or(1))
-                .with_ints("kernel_shape", &[1, 1])
-        };
-        nodes.push(Node::new("Relu", &[input], &name("positive")));
-        nodes.push(depthwise(input, &name("minus_one"), &name("flipped")));
-        nodes.push(Node::new("Relu", &[&name("flipped")], &name("negative")));
-        nodes.push(depthwise(
-            &name("negative"),
-            &name("minus_slope"),
-            &name("sloped"),
-        ));
-        nodes.push(Node::new(
-            "Add",
-            &[&name("positive"), &name("sloped")],
-            output,
-        ));
+        let replacement = replacement(input, &slope.to_floats()?, output);
+        nodes.extend(replacement.nodes);
+        added.extend(replacement.constants);
     }
     graph.node = nodes;
     graph.initializer.extend(added);
     graph.drop_unused_constants();
     Ok(())
+}
+
+/// Declares the batch, the first extent of every input and output, to be one.
+pub fn fix_batch_to_one(graph: &mut Graph) {
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        let mut shape = value.shape();
+        if let Some(batch) = shape.first_mut() {
+            *batch = Some(1);
+        }
+        *value = ValueInfo::floats(&value.name().to_owned(), &shape);
+    }
+    graph.value_info.clear();
 }
 
 /// Whether a slope has one number a channel of a picture-shaped tensor.
@@ -441,11 +488,31 @@ mod tests {
             output: vec![ValueInfo::floats("y", &[None, Some(3)])],
             ..Graph::default()
         };
-        split_prelu(&mut graph).unwrap();
+        prelu_to_convolutions(&mut graph).unwrap();
+        prelu_to_minimum(&mut graph).unwrap();
         assert!(graph.node[0].is("PRelu"));
         graph.initializer[0] = Tensor::floats("a", &[2, 1, 1], &[0.25, 0.5]);
-        split_prelu(&mut graph).unwrap();
-        assert!(graph.node.iter().all(|node| !node.is("PRelu")));
-        assert_eq!(graph.node.len(), 5);
+        for (replace, count) in [
+            (prelu_to_convolutions as fn(&mut Graph) -> _, 5),
+            (prelu_to_minimum, 3),
+        ] {
+            let mut graph = graph.clone();
+            replace(&mut graph).unwrap();
+            assert!(graph.node.iter().all(|node| !node.is("PRelu")));
+            assert_eq!(graph.node.len(), count);
+            assert_eq!(graph.node[count - 1].output, ["y"]);
+        }
+    }
+
+    #[test]
+    fn a_fixed_batch_leaves_the_other_extents() {
+        let mut graph = Graph {
+            input: vec![ValueInfo::floats("x", &[None, Some(3), None])],
+            output: vec![ValueInfo::floats("y", &[None])],
+            ..Graph::default()
+        };
+        fix_batch_to_one(&mut graph);
+        assert_eq!(graph.input[0].shape(), [Some(1), Some(3), None]);
+        assert_eq!(graph.output[0].shape(), [Some(1)]);
     }
 }

@@ -3,7 +3,7 @@
 use faceood::capture::{self, Capture};
 use faceood::embed::{Embedder, EmbedderSettings};
 use faceood::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
-use faceood::pack::Pack;
+use faceood::pack::{Form, Pack};
 use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
 
 /// Decoded with the default limits.
@@ -34,7 +34,7 @@ impl Stages {
         };
         let detector = open("detector", &pack.detector_bytes().expect("detector"));
         let landmarks = open("landmarks", &pack.landmarks_bytes().expect("landmarks"));
-        let embedder = open("embedder", &pack.embedder_bytes().expect("embedder"));
+        let embedder = open("embedder", &pack.embedder_for(Form::Cpu).expect("embedder"));
         Self {
             detector: Detector::new(detector, DetectorSettings::default()),
             aligner: Aligner::new(landmarks, AlignerSettings::default()),
