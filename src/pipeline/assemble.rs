@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
+use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
-use crate::embed::{BatchQueue, EmbedError, Embedder, EmbedderSettings, FaceEmbedder};
-use crate::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
-use crate::pack::manifest::{self, OutputTensor};
+use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
+use crate::face::{Aligner, Detector};
 use crate::pack::{Form, Pack, PackError};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError};
@@ -155,12 +155,16 @@ impl Assembly {
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
+        let manifest = self.pack.manifest();
         Ok(Pipeline {
             capture: self.capture.clone(),
-            detector: Detector::new(detector, DetectorSettings::default()),
-            aligner: Aligner::new(landmarks, AlignerSettings::default()),
+            detector: Detector::new(detector, detector_settings(&manifest.detector)),
+            aligner: Aligner::new(
+                landmarks,
+                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
+            ),
             embedder: self.face_embedder()?,
-            ood: self.pack.manifest().embedder.ood.clone(),
+            ood: manifest.embedder.ood.clone(),
             calibration: Arc::clone(&self.calibration),
         })
     }
@@ -210,20 +214,4 @@ fn embedder(runtime: &Runtime, pack: &Pack, form: Form) -> Result<Embedder, Asse
         session,
         embedder_settings(&pack.manifest().embedder),
     ))
-}
-
-/// The embedder's tensors as the manifest names them.
-fn embedder_settings(embedder: &manifest::Embedder) -> EmbedderSettings {
-    let name = |tensor: &OutputTensor| tensor.name.clone();
-    EmbedderSettings {
-        embedding: name(&embedder.embedding),
-        embedding_norm: embedder.embedding_norm.as_ref().map(name),
-        network_norms: embedder.network_norms.as_ref().map(name),
-        networks: embedder
-            .networks
-            .iter()
-            .map(|network| network.name.clone())
-            .collect(),
-        ood_logit: name(&embedder.ood.output),
-    }
 }
