@@ -1,5 +1,5 @@
-//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with a running
-//! session, since only that shows what a provider computes.
+//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with each session
+//! that is to serve, since only that shows what a provider computes.
 
 use super::build::graph::{Graph, ValueInfo};
 use super::build::head::EMBEDDING_LENGTH;

@@ -10,7 +10,7 @@ use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
 use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
 use crate::face::{Aligner, Detector};
-use crate::pack::{Form, Pack, PackError};
+use crate::pack::{Form, Pack, PackError, verify};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
@@ -147,10 +147,10 @@ impl Assembly {
         thresholds_of(&self.pack)
     }
 
-    /// Opens the sessions of one pipeline. Not warm yet: the pool runs the embedded test face through it first.
+    /// Opens the sessions of one pipeline and checks the embedder on the golden input. Not warm yet: the pool runs the embedded test face through it first.
     ///
     /// # Errors
-    /// [`AssembleError`] where a model cannot be opened.
+    /// [`AssembleError`] where a model cannot be opened, or the embedder computes something else than the manifest says.
     pub fn pipeline(&self) -> Result<Pipeline, AssembleError> {
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
@@ -204,12 +204,14 @@ pub fn thresholds_of(pack: &Pack) -> Thresholds {
     }
 }
 
+/// Opens the embedder and lets it prove, where it will serve, that it computes what the pack's maker saw. Costs one run.
 fn embedder(runtime: &Runtime, pack: &Pack, form: Form) -> Result<Embedder, AssembleError> {
-    let session = runtime.open(
+    let mut session = runtime.open(
         "embedder",
         &pack.embedder_for(form)?,
         Placement::Accelerated,
     )?;
+    verify::check_embedder(pack, &mut session)?;
     Ok(Embedder::new(
         session,
         embedder_settings(&pack.manifest().embedder),

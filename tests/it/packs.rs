@@ -17,6 +17,7 @@ use faceood::quality::Calibration;
 use faceood::runtime::{self, Placement, ProviderChoice, Runtime, Session, Tensor};
 use image::RgbImage;
 
+use super::support::daemon::Home;
 use super::support::{Admin, PackCopy, models, repository};
 
 const SIDE: usize = 112;
@@ -322,6 +323,89 @@ fn numbers_that_are_none_and_numbers_that_differ_are_found_by_a_run() {
     let pack = with_head_bias(&broken, 5.0);
     let error = verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap_err();
     assert!(matches!(error, PackError::Golden { .. }), "{error}");
+}
+
+/// Both ways to start the daemon on it end with exit code 1, the message on standard error, and without having listened.
+#[track_caller]
+fn refused_by_the_daemon(broken: &PackCopy, words: &[&str]) {
+    let home = Home::new().models_dir(broken.models_dir());
+    for arguments in [&["--check"][..], &[]] {
+        let ended = home.command().args(arguments).output().unwrap();
+        let message = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {message}");
+        let folder = broken.folder().display().to_string();
+        for word in words.iter().copied().chain(["faceoodd:", &folder]) {
+            assert!(message.contains(word), "{word:?} is not in:\n{message}");
+        }
+        assert!(ended.stdout.is_empty(), "{arguments:?}");
+        assert!(!home.data_dir().join("address").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_daemon_refuses_a_missing_file() {
+    let broken = PackCopy::new();
+    fs::remove_file(broken.path("landmarks.onnx")).unwrap();
+    refused_by_the_daemon(&broken, &["landmarks.onnx", "restore the file"]);
+}
+
+#[test]
+fn the_daemon_refuses_another_hash() {
+    let broken = PackCopy::new();
+    let mut bytes = fs::read(broken.path("detector.onnx")).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(broken.path("detector.onnx"), bytes).unwrap();
+    refused_by_the_daemon(&broken, &["detector.onnx", "SHA-256", "restore it"]);
+}
+
+#[test]
+fn the_daemon_refuses_another_shape() {
+    let broken = PackCopy::new();
+    broken.edit_manifest(|table| {
+        let norms = &mut table["embedder"]["network_norms"];
+        norms["shape"] = vec![toml::Value::from("batch"), toml::Value::from(3)].into();
+    });
+    refused_by_the_daemon(&broken, &["embedder.onnx", "network_norms", "restore both"]);
+}
+
+#[test]
+fn the_daemon_refuses_a_newer_manifest() {
+    let broken = PackCopy::new();
+    broken.edit_manifest(|table| table["manifest_version"] = 2.into());
+    refused_by_the_daemon(
+        &broken,
+        &["manifest.toml", "manifest version 2", "upgrade faceood"],
+    );
+}
+
+#[test]
+fn the_daemon_refuses_a_network_that_gives_no_numbers() {
+    let broken = PackCopy::new();
+    with_head_bias(&broken, f32::NAN);
+    refused_by_the_daemon(
+        &broken,
+        &[
+            "embedder.onnx",
+            "ood_logit",
+            "not finite",
+            "restore the file",
+        ],
+    );
+}
+
+#[test]
+fn the_daemon_refuses_other_numbers_than_the_golden_ones() {
+    let broken = PackCopy::new();
+    with_head_bias(&broken, 5.0);
+    refused_by_the_daemon(
+        &broken,
+        &[
+            "embedder.onnx",
+            "golden input",
+            "ood_logit",
+            "rebuild the pack",
+        ],
+    );
 }
 
 fn sources() -> PathBuf {
