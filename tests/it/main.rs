@@ -18,6 +18,7 @@ mod config;
 mod detection_rates;
 mod documents;
 mod extract;
+mod faults;
 mod layers;
 mod log_durability;
 mod openapi;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faceood::capture;
 use faceood::degrade::{Degradation, degrade};
-use faceood::pack::build::graph::{Model, Tensor as Constant};
+use faceood::pack::build::graph::Tensor as Constant;
 use faceood::pack::build::recipe::Sources;
 use faceood::pack::{Form, Pack, PackError, sha256_hex, verify};
 use faceood::pipeline::{Ask, Assembly};
@@ -16,8 +16,8 @@ use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::Calibration;
 use faceood::runtime::{self, Placement, ProviderChoice, Runtime, Session, Tensor};
 use image::RgbImage;
-use tempfile::TempDir;
 
+use super::support::packs::PackCopy;
 use super::support::{Admin, models, repository};
 
 const SIDE: usize = 112;
@@ -195,33 +195,25 @@ fn the_golden_output_is_reproduced_on_this_machine() {
 }
 
 /// A copy of the default pack to break.
-struct Broken(TempDir);
+struct Broken(PackCopy);
 
 impl Broken {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        for entry in fs::read_dir(default_pack()).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-        Self(folder)
+        Self(PackCopy::new())
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
+        self.0.path(file)
     }
 
     fn edit_manifest(&self, edit: impl FnOnce(&mut toml::Table)) {
-        let path = self.path("manifest.toml");
-        let mut table: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
-        edit(&mut table);
-        fs::write(path, toml::to_string(&table).unwrap()).unwrap();
+        self.0.edit_manifest(edit);
     }
 
     /// The refusal's message; it names `file` and says what to do.
     #[track_caller]
     fn refused(&self, file: &str) -> PackError {
-        let error = Pack::open(self.0.path()).unwrap_err();
+        let error = Pack::open(&self.0.folder()).unwrap_err();
         let message = error.to_string();
         assert!(message.contains(file), "{message}");
         let ways_out = ["restore", "upgrade", "rebuild", "--models-dir"];
@@ -262,7 +254,7 @@ fn a_changed_byte_is_found() {
     let shown = Admin::run([
         "models".as_ref(),
         "verify".as_ref(),
-        broken.0.path().as_os_str(),
+        broken.0.folder().as_os_str(),
     ]);
     assert_eq!(shown.code, 1);
     assert!(shown.stderr.contains("embedder.onnx"), "{}", shown.stderr);
@@ -316,26 +308,18 @@ fn a_file_outside_the_pack_is_refused() {
     broken.edit_manifest(|table| {
         table["detector"]["file"]["path"] = "../detector.onnx".into();
     });
-    let error = Pack::open(broken.0.path()).unwrap_err();
+    let error = Pack::open(&broken.0.folder()).unwrap_err();
     assert!(matches!(error, PackError::Path { .. }), "{error}");
 }
 
 /// Replaces one constant of the embedder and makes the manifest agree, so that only a run can tell.
 fn with_constant(broken: &Broken, name: &str, values: &[f32]) -> Pack {
-    let path = broken.path("embedder.onnx");
-    let mut model = Model::read("embedder.onnx", fs::read(&path).unwrap()).unwrap();
-    let constants = &mut model.graph.as_mut().unwrap().initializer;
-    let constant = constants
-        .iter_mut()
-        .find(|tensor| tensor.name() == name)
-        .unwrap();
-    *constant = Constant::floats(name, &constant.shape(), values);
-    let bytes = model.write();
-    broken.edit_manifest(|table| {
-        table["embedder"]["file"]["sha256"] = sha256_hex(&bytes).into();
+    broken.0.edit_embedder(|graph| {
+        let mut constants = graph.initializer.iter_mut();
+        let constant = constants.find(|tensor| tensor.name() == name).unwrap();
+        *constant = Constant::floats(name, &constant.shape(), values);
     });
-    fs::write(path, bytes).unwrap();
-    Pack::open(broken.0.path()).unwrap()
+    Pack::open(&broken.0.folder()).unwrap()
 }
 
 #[test]

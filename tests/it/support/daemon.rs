@@ -21,6 +21,7 @@ pub(crate) struct Daemon {
 /// one in it.
 pub(crate) struct Home {
     folder: TempDir,
+    models: PathBuf,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -32,6 +33,7 @@ impl Home {
         fs::write(folder.path().join("config.toml"), "").expect("the configuration is written");
         Self {
             folder,
+            models: models(),
             environment: Vec::new(),
             arguments: Vec::new(),
         }
@@ -46,6 +48,12 @@ impl Home {
     /// Writes the configuration file anew, for a reload.
     pub(crate) fn write_config(&self, toml: &str) {
         fs::write(self.config_file(), toml).expect("the configuration is written");
+    }
+
+    /// Another `MODELS_DIR` than the checkout's.
+    pub(crate) fn models(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.models);
+        self
     }
 
     /// A variable of the daemon's environment.
@@ -94,7 +102,7 @@ impl Home {
             .arg("--data-dir")
             .arg(self.data_dir())
             .arg("--models-dir")
-            .arg(models())
+            .arg(&self.models)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());

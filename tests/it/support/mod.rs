@@ -10,6 +10,8 @@
 pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod database;
+pub(crate) mod packs;
 pub(crate) mod photos;
 pub(crate) mod stages;
 

@@ -1,0 +1,53 @@
+//! The log's database as another process sees and handles it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::runtime::Runtime;
+
+/// A connection of its own to a database that a daemon may have open.
+pub(crate) struct Outsider {
+    runtime: Runtime,
+    connection: SqliteConnection,
+}
+
+impl Outsider {
+    /// Opens the database as it is.
+    pub(crate) fn open(database: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let options = SqliteConnectOptions::new()
+            .filename(database)
+            .busy_timeout(Duration::from_secs(60));
+        let connection = runtime
+            .block_on(options.connect())
+            .expect("the database opens");
+        Self {
+            runtime,
+            connection,
+        }
+    }
+
+    /// Holds the write lock while `work` is done, as a backup tool or a forgotten shell does.
+    pub(crate) fn while_locked<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let lock = self.connection.begin_with("BEGIN IMMEDIATE");
+        let lock = self.runtime.block_on(lock).expect("the lock is free");
+        let outcome = work();
+        self.runtime
+            .block_on(lock.rollback())
+            .expect("the lock is given back");
+        outcome
+    }
+
+    /// Every row's request id and error code, oldest first.
+    pub(crate) fn rows(&mut self) -> Vec<(String, Option<String>)> {
+        let rows =
+            sqlx::query_as("SELECT request_id, error_code FROM inferences ORDER BY time, id")
+                .fetch_all(&mut self.connection);
+        self.runtime.block_on(rows).expect("the rows are read")
+    }
+}
