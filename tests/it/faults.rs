@@ -1,5 +1,7 @@
-//! What breaks under a daemon that runs: a network that computes nonsense, a database that is locked. It says so, gives no
+//! What breaks under a daemon that runs: a network that computes nonsense, a locked database, a full disk. It says so, gives no
 //! answer that it cannot stand by, and goes on when the fault is gone.
+
+use std::fs;
 
 use faceood::pack::build::graph::{Node, Tensor};
 
@@ -153,4 +155,73 @@ fn a_log_that_may_be_passed_over_is_and_what_is_lost_is_counted() {
     assert_eq!(lost(), 5.0);
     let rows: Vec<String> = outsider.rows().into_iter().map(|(id, _)| id).collect();
     assert_eq!(rows, kept);
+}
+
+/// Small, yet the write-ahead log never grows so far that it is folded in.
+const DISK_BYTES: u64 = 3 << 20;
+
+/// What other files leave to the log: a few requests' worth.
+const ROOM_BYTES: u64 = 256 << 10;
+
+#[test]
+fn a_full_disk_refuses_until_space_is_freed_and_keeps_what_was_acknowledged() {
+    let Some(home) = Home::new().disk(DISK_BYTES) else {
+        eprintln!(
+            "skipped: nothing can be mounted here (unshare --map-root-user --mount), so no disk can be filled"
+        );
+        return;
+    };
+    let daemon = home.start();
+    let client = daemon.client();
+    let folder = daemon.seen_data_dir();
+    let facts = rustix::fs::statvfs(&folder).unwrap();
+    let free = facts.f_bavail * facts.f_frsize;
+    assert!(
+        (ROOM_BYTES..DISK_BYTES).contains(&free),
+        "{free} bytes are free"
+    );
+    let ballast = folder.join("ballast");
+    fs::write(&ballast, vec![0; (free - ROOM_BYTES) as usize]).unwrap();
+
+    let photo = photos::astronaut();
+    let mut ids = Vec::new();
+    let problem = loop {
+        let answer = client.quality(&photo, "");
+        if answer.status != 200 {
+            break answer.problem(503, "not_ready");
+        }
+        ids.push(answer.json()["request_id"].as_str().unwrap().to_owned());
+        assert!(ids.len() < 1000, "the disk does not get full");
+    };
+    assert!(!ids.is_empty(), "not one row found room");
+    for problem in [problem, client.get("/readyz").problem(503, "not_ready")] {
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("full") && detail.contains("free some space"),
+            "{detail}"
+        );
+    }
+    client.extract(&photo, "").problem(503, "not_ready");
+    assert_eq!(client.get("/healthz").status, 200);
+    // What is there can be read all the while.
+    let newest = &client.get("/v1/inferences?limit=1").ok()["inferences"][0];
+    assert_eq!(
+        newest["request_id"].as_str(),
+        ids.last().map(String::as_str)
+    );
+
+    fs::remove_file(&ballast).unwrap();
+    wait_for("readiness after space was freed", || {
+        (client.get("/readyz").status == 200).then_some(())
+    });
+    ids.extend(acknowledged(&client, 3));
+
+    // The disk ends with the daemon, so what a crash would leave behind is looked at.
+    let left = tempfile::TempDir::new().unwrap();
+    for file in ["faceood.db", "faceood.db-wal"] {
+        fs::copy(folder.join(file), left.path().join(file)).unwrap();
+    }
+    let rows = Outsider::open(&left.path().join("faceood.db")).rows();
+    let rows: Vec<String> = rows.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(rows, ids);
 }
