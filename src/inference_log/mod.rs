@@ -278,6 +278,6 @@ fn base64_text(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
