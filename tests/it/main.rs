@@ -26,6 +26,7 @@ mod overload;
 mod packs;
 mod page;
 mod problems;
+mod providers;
 mod quality;
 mod queries;
 mod shutdown;
