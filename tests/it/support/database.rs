@@ -43,6 +43,18 @@ impl Outsider {
         outcome
     }
 
+    /// Where in the file the root page of this table or index begins, and how long a page is.
+    pub(crate) fn root_page(&mut self, name: &str) -> (u64, u64) {
+        let place = sqlx::query_as::<_, (i64, i64)>(
+            "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = ?",
+        )
+        .bind(name)
+        .fetch_one(&mut self.connection);
+        let (page, bytes) = self.runtime.block_on(place).expect("it is there");
+        let (page, bytes) = (page.unsigned_abs(), bytes.unsigned_abs());
+        ((page - 1) * bytes, bytes)
+    }
+
     /// Every row's request id and error code, oldest first.
     pub(crate) fn rows(&mut self) -> Vec<(String, Option<String>)> {
         let rows =
