@@ -115,6 +115,7 @@ fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
                 config.pack_dir().display()
             )
         })?;
+    let assembly = assembly.with_thumbnails(config.log.keep_thumbnails);
     Ok(AnalysisPool::start(assembly, &config.pipeline)?)
 }
 

@@ -23,6 +23,7 @@ mod error;
 pub(crate) mod fixture;
 mod pool;
 mod probe;
+mod thumbnail;
 mod timings;
 pub mod view;
 
@@ -82,6 +83,8 @@ pub struct Face {
     pub quality: Quality,
     /// What the asked scenario makes of it.
     pub decision: Decision,
+    /// JPEG of the aligned face, where the pipeline makes them.
+    pub thumbnail: Option<Vec<u8>>,
 }
 
 /// The pipeline's answer on one picture.
@@ -108,6 +111,7 @@ pub struct Pipeline {
     /// What the OOD logit means in this pack.
     ood: Ood,
     calibration: Arc<Calibration>,
+    makes_thumbnails: bool,
 }
 
 impl Pipeline {
@@ -179,6 +183,11 @@ impl Pipeline {
                         ood_logit: embedded.ood_logit,
                         quality,
                         decision,
+                        thumbnail: if self.makes_thumbnails {
+                            thumbnail::thumbnail(&aligned.crop)
+                        } else {
+                            None
+                        },
                     }
                 })
                 .collect()

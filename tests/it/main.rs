@@ -32,4 +32,5 @@ mod queries;
 mod shutdown;
 mod support;
 mod systemd_unit;
+mod thumbnails;
 mod uploads;

@@ -43,6 +43,13 @@ impl Outsider {
         outcome
     }
 
+    /// Every row's request id and thumbnail, oldest first.
+    pub(crate) fn thumbnails(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
+        let rows = sqlx::query_as("SELECT request_id, thumbnail FROM inferences ORDER BY time, id")
+            .fetch_all(&mut self.connection);
+        self.runtime.block_on(rows).expect("the rows are read")
+    }
+
     /// Where in the file the root page of this table or index begins, and how long a page is.
     pub(crate) fn root_page(&mut self, name: &str) -> (u64, u64) {
         let place = sqlx::query_as::<_, (i64, i64)>(
