@@ -21,6 +21,7 @@ mod extract;
 mod faults;
 mod layers;
 mod log_durability;
+mod mistakes;
 mod openapi;
 mod overload;
 mod packs;
