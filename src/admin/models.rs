@@ -473,7 +473,7 @@ fn golden(
     let embedder = &manifest.embedder;
     let bytes = prepare_bytes(&embedder.file.path, file(&embedder.file.path))?;
     let mut session = runtime.open("embedder", &bytes, Placement::Host)?;
-    let face = verify::golden_face(1);
+    let face = verify::golden_input(&embedder.input);
     let outputs = session.run(&face.shape, &face.values)?;
     Ok(verify::golden(embedder, &outputs)?)
 }

@@ -108,14 +108,15 @@ fn check(config: &Config) -> anyhow::Result<()> {
 
 fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load(&config.runtime)?;
-    let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())
+    // A pack may be whole on disk and still not compute here what it should: that shows when the workers open it.
+    Assembly::open(runtime, &config.pack_dir(), config.capture.clone())
+        .and_then(|assembly| AnalysisPool::start(assembly, &config.pipeline))
         .with_context(|| {
             format!(
                 "the model pack in {} cannot be used",
                 config.pack_dir().display()
             )
-        })?;
-    Ok(AnalysisPool::start(assembly, &config.pipeline)?)
+        })
 }
 
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {

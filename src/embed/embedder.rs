@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use super::{EMBEDDING_LENGTH, Embedded, Embedding};
 use crate::face::ALIGNED_SIDE;
 use crate::problem::ProblemCode;
-use crate::runtime::{RuntimeError, Session, Tensor};
+use crate::runtime::{InputTransform, RuntimeError, Session, Tensor};
 use image::RgbImage;
 
-/// Names of the embedder's tensors and networks, as the pack's manifest gives them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How the embedder is fed, and the names of its tensors and networks, as the pack's manifest gives them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct EmbedderSettings {
+    /// How pixels become its numbers.
+    pub input: InputTransform,
     /// Output `[N, 512]`.
     pub embedding: String,
     /// Output `[N]`: length before normalisation as the pack defines it; `None` where it is the length of `embedding` itself.
@@ -21,18 +23,6 @@ pub struct EmbedderSettings {
     pub networks: Vec<String>,
     /// Output `[N]`: raw output of the OOD head.
     pub ood_logit: String,
-}
-
-impl Default for EmbedderSettings {
-    fn default() -> Self {
-        Self {
-            embedding: "embedding".to_owned(),
-            embedding_norm: Some("embedding_norm".to_owned()),
-            network_norms: Some("network_norms".to_owned()),
-            networks: vec!["mobilefacenet".to_owned(), "sface".to_owned()],
-            ood_logit: "ood_logit".to_owned(),
-        }
-    }
 }
 
 /// Why aligned faces could not be turned into numbers.
@@ -98,7 +88,7 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// `session` takes `face` [N, 3, 112, 112], RGB, 0–255; the pack's normalisation is inside the graph.
+    /// `session` takes [N, planes, 112, 112].
     #[must_use]
     pub fn new(session: Session, settings: EmbedderSettings) -> Self {
         Self {
@@ -120,30 +110,31 @@ impl Embedder {
         let side = ALIGNED_SIDE as usize;
         let outputs: BTreeMap<String, Tensor> = self
             .session
-            .run(&[crops.len(), 3, side, side], &self.input)?
+            .run(
+                &[
+                    crops.len(),
+                    self.settings.input.channels.planes(),
+                    side,
+                    side,
+                ],
+                &self.input,
+            )?
             .into_iter()
             .collect();
         read(&self.settings, &outputs, crops.len())
     }
 
-    /// Interleaved RGB bytes → planar floats of 0–255.
+    /// Interleaved RGB bytes → the network's planes.
     fn fill_input(&mut self, crops: &[&RgbImage]) -> Result<(), EmbedError> {
-        let side = ALIGNED_SIDE as usize;
-        let plane = side * side;
-        self.input.resize(crops.len() * 3 * plane, 0.0);
-        for (crop, values) in crops.iter().zip(self.input.chunks_exact_mut(3 * plane)) {
+        let plane = (ALIGNED_SIDE * ALIGNED_SIDE) as usize;
+        let numbers = self.settings.input.channels.planes() * plane;
+        self.input.resize(crops.len() * numbers, 0.0);
+        for (crop, values) in crops.iter().zip(self.input.chunks_exact_mut(numbers)) {
             let (width, height) = crop.dimensions();
             if (width, height) != (ALIGNED_SIDE, ALIGNED_SIDE) {
                 return Err(EmbedError::CropSize { width, height });
             }
-            let (red, rest) = values.split_at_mut(plane);
-            let (green, blue) = rest.split_at_mut(plane);
-            let planes = red.iter_mut().zip(green).zip(blue);
-            for (pixel, ((r, g), b)) in crop.as_raw().chunks_exact(3).zip(planes) {
-                *r = f32::from(pixel[0]);
-                *g = f32::from(pixel[1]);
-                *b = f32::from(pixel[2]);
-            }
+            self.settings.input.write(crop.as_raw(), values, plane, 0);
         }
         Ok(())
     }
@@ -225,6 +216,22 @@ fn rows<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Channels;
+
+    fn settings() -> EmbedderSettings {
+        EmbedderSettings {
+            input: InputTransform {
+                channels: Channels::Rgb,
+                mean: 0.0,
+                scale: 1.0,
+            },
+            embedding: "embedding".to_owned(),
+            embedding_norm: Some("embedding_norm".to_owned()),
+            network_norms: Some("network_norms".to_owned()),
+            networks: vec!["mobilefacenet".to_owned(), "sface".to_owned()],
+            ood_logit: "ood_logit".to_owned(),
+        }
+    }
 
     fn outputs(count: usize) -> BTreeMap<String, Tensor> {
         let tensor = |width: usize| Tensor {
@@ -241,7 +248,7 @@ mod tests {
 
     #[test]
     fn each_face_gets_its_own_row() {
-        let embedded = read(&EmbedderSettings::default(), &outputs(3), 3).unwrap();
+        let embedded = read(&settings(), &outputs(3), 3).unwrap();
         assert_eq!(embedded.len(), 3);
         assert_eq!(embedded[2].embedding_norm, 3.0);
         assert_eq!(embedded[2].ood_logit, 3.0);
@@ -265,7 +272,7 @@ mod tests {
                 let values = &mut outputs.get_mut(name).unwrap().values;
                 let last = values.len() - 1;
                 values[last] = bad;
-                let error = read(&EmbedderSettings::default(), &outputs, 2).unwrap_err();
+                let error = read(&settings(), &outputs, 2).unwrap_err();
                 assert!(
                     matches!(&error, EmbedError::NotFinite { name: culprit, index: 1, .. } if culprit == name),
                     "{name} {bad}: {error}"
@@ -279,17 +286,17 @@ mod tests {
     fn an_embedding_of_zeros_is_an_error() {
         let mut outputs = outputs(1);
         outputs.get_mut("embedding").unwrap().values.fill(0.0);
-        let error = read(&EmbedderSettings::default(), &outputs, 1).unwrap_err();
+        let error = read(&settings(), &outputs, 1).unwrap_err();
         assert!(matches!(error, EmbedError::NotFinite { .. }), "{error}");
     }
 
     #[test]
     fn a_wrong_shape_says_what_came() {
-        let error = read(&EmbedderSettings::default(), &outputs(2), 3).unwrap_err();
+        let error = read(&settings(), &outputs(2), 3).unwrap_err();
         assert!(error.to_string().contains("[2, 512]"), "{error}");
         let mut outputs = outputs(1);
         outputs.remove("ood_logit");
-        let error = read(&EmbedderSettings::default(), &outputs, 1).unwrap_err();
+        let error = read(&settings(), &outputs, 1).unwrap_err();
         assert!(error.to_string().contains("missing"), "{error}");
     }
 }

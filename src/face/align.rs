@@ -1,44 +1,32 @@
 //! From a detected face to the recogniser's 112×112 grid: landmarks, the similarity transform they ask for, the warp.
 
-use super::landmarks::{Contour, LandmarkNetwork};
+use super::landmarks::{Contour, LandmarkNetwork, LandmarkSettings};
 use super::{ALIGNED_SIDE, AlignedFace, DetectedFace, FaceError, pose};
 use crate::capture::{Capture, Patch, pixels};
 use crate::geometry::{BoundingBox, Point, Transform};
 use crate::runtime::Session;
 
-/// ArcFace template for 112×112: eyes, nose tip, mouth corners, image left to right (SFace uses the same).
-pub const TEMPLATE: [Point; 5] = [
-    Point::new(38.2946, 51.6963),
-    Point::new(73.5318, 51.5014),
-    Point::new(56.0252, 71.7366),
-    Point::new(41.5493, 92.3655),
-    Point::new(70.7299, 92.2041),
-];
+/// Side of the square around the face that is read, as a multiple of the box's longer side. The warp of a rolled head
+/// reaches 1.5 × that far, and recapture patterns want some background.
+const PATCH_SIDE: f32 = 2.0;
 
-/// How much of a face's surroundings is read.
+/// The longer side of a face's box is read with at least this many pixels, where the picture has them. Below, noise and
+/// blur would be averaged away before they are measured.
+const JUDGED_PX: f32 = 256.0;
+
+/// What belongs to the networks: landmarks in, recogniser out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlignerSettings {
-    /// Side of the square around the face that is read, as a multiple of the box's longer side. The warp of a rolled
-    /// head reaches 1.5 × that far, and recapture patterns want some background.
-    pub patch_side: f32,
-    /// The longer side of a face's box is read with at least this many pixels, where the picture has them. Below, noise
-    /// and blur would be averaged away before they are measured.
-    pub judged_px: f32,
-}
-
-impl Default for AlignerSettings {
-    fn default() -> Self {
-        Self {
-            patch_side: 2.0,
-            judged_px: 256.0,
-        }
-    }
+    /// How the landmarks are found.
+    pub landmarks: LandmarkSettings,
+    /// Where eyes, nose tip, mouth corners, image left to right, lie on the recogniser's grid.
+    pub template: [Point; 5],
 }
 
 /// Brings faces onto the recogniser's grid.
 pub struct Aligner {
     network: LandmarkNetwork,
-    settings: AlignerSettings,
+    template: [Point; 5],
 }
 
 impl Aligner {
@@ -46,8 +34,8 @@ impl Aligner {
     #[must_use]
     pub fn new(session: Session, settings: AlignerSettings) -> Self {
         Self {
-            network: LandmarkNetwork::new(session),
-            settings,
+            network: LandmarkNetwork::new(session, settings.landmarks),
+            template: settings.template,
         }
     }
 
@@ -62,8 +50,8 @@ impl Aligner {
     ) -> Result<AlignedFace, FaceError> {
         let longer = face.bounding_box.width.max(face.bounding_box.height);
         let centre = face.bounding_box.centre();
-        let area = BoundingBox::square(centre, self.settings.patch_side * longer);
-        let patch = capture.patch(area, (self.settings.judged_px / longer).min(1.0))?;
+        let area = BoundingBox::square(centre, PATCH_SIDE * longer);
+        let patch = capture.patch(area, (JUDGED_PX / longer).min(1.0))?;
         self.align_patch(patch, face)
     }
 
@@ -78,7 +66,7 @@ impl Aligner {
     ) -> Result<AlignedFace, FaceError> {
         let Contour { points, five } = self.network.find(&patch, face)?;
         let centre = face.bounding_box.centre();
-        let transform = umeyama(&five, &TEMPLATE).ok_or(FaceError::Degenerate {
+        let transform = umeyama(&five, &self.template).ok_or(FaceError::Degenerate {
             x: centre.x,
             y: centre.y,
         })?;
@@ -136,6 +124,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// That of ArcFace for 112×112.
+    const TEMPLATE: [Point; 5] = [
+        Point::new(38.2946, 51.6963),
+        Point::new(73.5318, 51.5014),
+        Point::new(56.0252, 71.7366),
+        Point::new(41.5493, 92.3655),
+        Point::new(70.7299, 92.2041),
+    ];
 
     fn any_transform() -> impl Strategy<Value = Transform> {
         (

@@ -9,14 +9,13 @@
 //! A score of [`DetectorSettings::sure_score`] settles the matter and ends the search for the largest face. What is left over
 //! from [`DetectorSettings::floor_score`] gets a second opinion (`evidence`) at the end of each stage.
 
-use serde::{Deserialize, Serialize};
-
-use super::evidence;
+use super::evidence::{self, SecondOpinion};
 use super::network::Network;
+use super::nms::Overlap;
 use super::view::View;
 use super::{DetectedFace, FaceError, nms, tiles};
 use crate::capture::Capture;
-use crate::runtime::Session;
+use crate::runtime::{InputTransform, Session};
 
 /// What a search is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,26 +28,27 @@ pub enum Search {
     All,
 }
 
-/// Sizes and scores of the search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// What belongs to the network: how it is fed, and what its scores are worth. The plan of the search stands in code.
+#[derive(Clone, Debug, PartialEq)]
 pub struct DetectorSettings {
+    /// How pixels become its numbers.
+    pub input: InputTransform,
+    /// Cell sizes of its output grids in pixels, each a part of the largest.
+    pub strides: Vec<usize>,
     /// Longer side of the first pass over the whole picture, in pixels.
     pub first_side: u32,
-    /// A candidate of this score is a face. Of 1509 pictures without any, 2 had one (a motorcycle's headlight, a cat).
+    /// A candidate of this score is a face.
     pub sure_score: f32,
+    /// Candidates of this score are worth a second opinion before the next stage.
+    pub middling_score: f32,
+    /// The score from which a closer look at a face with a coarse box is believed.
+    pub refined_score: f32,
     /// A candidate of less is forgotten at once.
     pub floor_score: f32,
-}
-
-impl Default for DetectorSettings {
-    fn default() -> Self {
-        Self {
-            first_side: 320,
-            sure_score: 0.8,
-            floor_score: 0.2,
-        }
-    }
+    /// When two boxes are one face.
+    pub overlap: Overlap,
+    /// How candidates below `sure_score` are judged.
+    pub second_opinion: SecondOpinion,
 }
 
 /// One view of the whole picture.
@@ -101,12 +101,6 @@ const MOST_WEIGHED_OF_ALL: usize = 8;
 const COARSE_SIDE: f32 = 32.0;
 const REFINED_SIDE: f32 = 64.0;
 
-/// The score from which that look is believed.
-const REFINED_SCORE: f32 = 0.5;
-
-/// Candidates of this score are worth a second opinion before the next stage.
-const MIDDLING_SCORE: f32 = 0.45;
-
 /// Finds faces.
 pub struct Detector {
     network: Network,
@@ -127,7 +121,7 @@ impl Detector {
     #[must_use]
     pub fn new(session: Session, settings: DetectorSettings) -> Self {
         Self {
-            network: Network::new(session),
+            network: Network::new(session, settings.input, settings.strides.clone()),
             settings,
         }
     }
@@ -155,12 +149,12 @@ impl Detector {
             // Beside clear faces, weak candidates are hardly ever faces, and there may be many.
             findings
                 .candidates
-                .retain(|candidate| candidate.detection_score >= MIDDLING_SCORE);
+                .retain(|candidate| candidate.detection_score >= self.settings.middling_score);
             self.judge(capture, MOST_WEIGHED_OF_ALL, &mut findings)?;
         } else {
             self.judge_larger(capture, &mut findings)?;
         }
-        let mut faces = nms::suppress(findings.faces);
+        let mut faces = self.settings.overlap.suppress(findings.faces);
         // A box whose middle lies outside is a border's ghost, and there is no picture to judge it by.
         let picture = (capture.width() as f32, capture.height() as f32);
         faces.retain(|face| is_inside(face, picture));
@@ -181,7 +175,7 @@ impl Detector {
         self.look(capture, look(side, false, false), findings)?;
         self.settle(findings);
         // A second opinion on a middling score costs less than the next stage.
-        if findings.faces.is_empty() && findings.best_score() > MIDDLING_SCORE {
+        if findings.faces.is_empty() && findings.best_score() > self.settings.middling_score {
             self.judge(capture, 1, findings)?;
         }
         Ok(())
@@ -278,7 +272,10 @@ impl Detector {
         findings
             .candidates
             .extend(found.iter().map(|face| view.to_original(face)));
-        findings.candidates = nms::suppress(std::mem::take(&mut findings.candidates));
+        findings.candidates = self
+            .settings
+            .overlap
+            .suppress(std::mem::take(&mut findings.candidates));
         Ok(())
     }
 
@@ -289,7 +286,7 @@ impl Detector {
             .into_iter()
             .partition(|face| face.detection_score >= sure);
         findings.candidates = candidates;
-        findings.add(faces);
+        findings.add(faces, &self.settings.overlap);
     }
 
     /// Gives a second opinion on the `most` best candidates, which are done with then.
@@ -305,9 +302,14 @@ impl Detector {
         findings.candidates = candidates.split_off(most.min(candidates.len()));
         let mut believed = Vec::new();
         for candidate in &candidates {
-            believed.extend(evidence::weigh(&mut self.network, capture, candidate)?);
+            believed.extend(evidence::weigh(
+                &mut self.network,
+                &self.settings.second_opinion,
+                capture,
+                candidate,
+            )?);
         }
-        findings.add(believed);
+        findings.add(believed, &self.settings.overlap);
         Ok(())
     }
 
@@ -324,7 +326,8 @@ impl Detector {
             .map(|face| face.bounding_box.area())
             .fold(0.0, f32::max);
         findings.candidates.retain(|candidate| {
-            candidate.detection_score >= MIDDLING_SCORE && candidate.bounding_box.area() > largest
+            candidate.detection_score >= self.settings.middling_score
+                && candidate.bounding_box.area() > largest
         });
         self.judge(capture, MOST_WEIGHED, findings)
     }
@@ -340,8 +343,12 @@ impl Detector {
                 continue;
             }
             let view = View::around(capture, &face.bounding_box, REFINED_SIDE)?;
-            if let Some(again) = evidence::look(&mut self.network, &view, face)?
-                && again.detection_score >= REFINED_SCORE
+            if let Some(again) = evidence::look(
+                &mut self.network,
+                &self.settings.second_opinion,
+                &view,
+                face,
+            )? && again.detection_score >= self.settings.refined_score
                 && is_inside(&again, picture)
             {
                 *face = DetectedFace {
@@ -362,14 +369,14 @@ impl Findings {
     }
 
     /// Adds faces, and forgets the candidates that are the same ones.
-    fn add(&mut self, faces: Vec<DetectedFace>) {
+    fn add(&mut self, faces: Vec<DetectedFace>, overlap: &Overlap) {
         self.faces.extend(faces);
-        self.faces = nms::suppress(std::mem::take(&mut self.faces));
+        self.faces = overlap.suppress(std::mem::take(&mut self.faces));
         self.candidates.retain(|candidate| {
             !self
                 .faces
                 .iter()
-                .any(|face| nms::same_face(&face.bounding_box, &candidate.bounding_box))
+                .any(|face| overlap.same_face(&face.bounding_box, &candidate.bounding_box))
         });
     }
 }

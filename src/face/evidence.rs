@@ -17,27 +17,26 @@ const EVENED_SIDES: [f32; 2] = [28.0, 48.0];
 const CLOSE_UP_SIDE: f32 = 176.0;
 const CLOSE_UP_SHARE: f32 = 0.5;
 
-/// A look counts when it finds the box again: least intersection over union.
-const LEAST_IOU: f32 = 0.35;
-
-/// Scores below this say nothing.
-const LOOK_THRESHOLD: f32 = 0.05;
-
-/// A candidate below this share of the frame's longer side is as unlikely as one of this share.
-const SMALLEST_SHARE: f32 = 0.135;
-
-/// Weights of a logistic regression: the candidate's own score, the three best looks, the logarithm of its share of the
-/// frame. Fitted on 600 bad photos of faces and 350 candidates in pictures without any.
-const WEIGHTS: [f32; 5] = [2.03, 7.09, 3.16, 1.25, 2.98];
-
-/// The regression's line is cut here: of 1509 pictures without a face (textures, objects, a cat, letters, noise,
-/// backgrounds; half of them made worse) 6 had one then, 5 of those a motorcycle's headlight.
-const BIAS: f32 = -4.46;
+/// What looks count, and the logistic regression on them: above zero the candidate is taken for a face.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecondOpinion {
+    /// Scores below this say nothing.
+    pub least_score: f32,
+    /// A look counts when it finds the box again: least intersection over union.
+    pub least_iou: f32,
+    /// A candidate below this share of the frame's longer side is as unlikely as one of this share.
+    pub smallest_share: f32,
+    /// Weights of the candidate's own score, the three best looks, the logarithm of its share of the frame.
+    pub weights: [f32; 5],
+    /// Added to their sum.
+    pub bias: f32,
+}
 
 /// Looks again at `candidate`; the face with the box of the best look and the best score, or `None` where too little speaks
 /// for it.
 pub(super) fn weigh(
     network: &mut Network,
+    settings: &SecondOpinion,
     capture: &Capture,
     candidate: &DetectedFace,
 ) -> Result<Option<DetectedFace>, FaceError> {
@@ -56,7 +55,7 @@ pub(super) fn weigh(
         if is_evened {
             view = view.evened(Some(&candidate.bounding_box));
         }
-        let again = look(network, &view, candidate)?;
+        let again = look(network, settings, &view, candidate)?;
         looks.push(again.as_ref().map_or(0.0, |face| face.detection_score));
         if let Some(again) = again
             && again.detection_score > best.detection_score
@@ -64,41 +63,55 @@ pub(super) fn weigh(
             best = again;
         }
     }
-    Ok((evidence(candidate.detection_score, looks, share) > 0.0).then_some(best))
+    Ok((settings.evidence(candidate.detection_score, looks, share) > 0.0).then_some(best))
 }
 
 /// The best face of the view that is the candidate again.
 pub(super) fn look(
     network: &mut Network,
+    settings: &SecondOpinion,
     view: &View<'_>,
     candidate: &DetectedFace,
 ) -> Result<Option<DetectedFace>, FaceError> {
-    let found = network.pass(view.picture(), 0, LOOK_THRESHOLD)?;
+    let found = network.pass(view.picture(), 0, settings.least_score)?;
     Ok(found
         .iter()
         .map(|face| view.to_original(face))
-        .filter(|face| face.bounding_box.iou(&candidate.bounding_box) > LEAST_IOU)
+        .filter(|face| face.bounding_box.iou(&candidate.bounding_box) > settings.least_iou)
         .max_by(|one, other| one.detection_score.total_cmp(&other.detection_score)))
 }
 
-/// Above zero where the candidate is taken for a face.
-fn evidence(score: f32, mut looks: Vec<f32>, share: f32) -> f32 {
-    looks.sort_by(|one, other| other.total_cmp(one));
-    looks.resize(3, 0.0);
-    let features = [
-        score,
-        looks[0],
-        looks[1],
-        looks[2],
-        share.max(SMALLEST_SHARE).ln(),
-    ];
-    let sum: f32 = WEIGHTS.iter().zip(features).map(|(a, b)| a * b).sum();
-    sum + BIAS
+impl SecondOpinion {
+    /// Above zero where the candidate is taken for a face.
+    fn evidence(&self, score: f32, mut looks: Vec<f32>, share: f32) -> f32 {
+        looks.sort_by(|one, other| other.total_cmp(one));
+        looks.resize(3, 0.0);
+        let features = [
+            score,
+            looks[0],
+            looks[1],
+            looks[2],
+            share.max(self.smallest_share).ln(),
+        ];
+        let sum: f32 = self.weights.iter().zip(features).map(|(a, b)| a * b).sum();
+        sum + self.bias
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn evidence(score: f32, looks: Vec<f32>, share: f32) -> f32 {
+        let settings = SecondOpinion {
+            least_score: 0.05,
+            least_iou: 0.35,
+            smallest_share: 0.135,
+            weights: [2.03, 7.09, 3.16, 1.25, 2.98],
+            bias: -4.46,
+        };
+        settings.evidence(score, looks, share)
+    }
 
     #[test]
     fn more_looks_and_a_larger_box_speak_for_a_face() {

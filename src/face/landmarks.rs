@@ -3,14 +3,7 @@
 use super::{DetectedFace, FaceError};
 use crate::capture::{Patch, pixels};
 use crate::geometry::{Point, Transform};
-use crate::runtime::Session;
-
-/// Side of the network's grey input in pixels.
-const INPUT_SIDE: u32 = 64;
-
-/// Side of the square that the network sees, as a multiple of the detector's longer box side (1.0 to 1.3 are nearly as
-/// good).
-const CROP_SIDE: f32 = 1.15;
+use crate::runtime::{InputTransform, Session};
 
 /// Number of landmarks, in iBUG order: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, mouth 48–67.
 pub const LANDMARK_COUNT: usize = 68;
@@ -26,19 +19,36 @@ pub struct Contour {
     pub five: [Point; 5],
 }
 
+/// How the network is fed and read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LandmarkSettings {
+    /// How pixels become its numbers.
+    pub input: InputTransform,
+    /// Side of its square input in pixels.
+    pub input_side: u32,
+    /// The output that holds the landmarks.
+    pub output: String,
+    /// Side of the square that the network sees, as a multiple of the detector's longer box side.
+    pub crop_scale: f32,
+    /// For eyes, nose tip, mouth corners, image left to right: the landmarks that each is the mean of.
+    pub five_points: [Vec<usize>; 5],
+}
+
 /// The 68-point network with its input buffer.
 pub struct LandmarkNetwork {
     session: Session,
+    settings: LandmarkSettings,
     input: Vec<f32>,
 }
 
 impl LandmarkNetwork {
-    /// `session` takes [1, 1, 64, 64] grey of 0–1 and gives 136 numbers: x and y as shares of the crop's side.
+    /// `session` takes one square picture and gives 136 numbers: x and y as shares of its side.
     #[must_use]
-    pub fn new(session: Session) -> Self {
+    pub fn new(session: Session, settings: LandmarkSettings) -> Self {
         Self {
             session,
-            input: Vec::with_capacity((INPUT_SIDE * INPUT_SIDE) as usize),
+            settings,
+            input: Vec::new(),
         }
     }
 
@@ -48,34 +58,40 @@ impl LandmarkNetwork {
     /// # Errors
     /// If the network cannot be run or answers with anything but 136 finite numbers.
     pub fn find(&mut self, patch: &Patch, face: &DetectedFace) -> Result<Contour, FaceError> {
-        let side = CROP_SIDE * face.bounding_box.width.max(face.bounding_box.height);
-        let crop = upright_square(face.bounding_box.centre(), side, eye_line(&face.points));
+        let longer = face.bounding_box.width.max(face.bounding_box.height);
+        let crop = upright_square(
+            face.bounding_box.centre(),
+            self.settings.crop_scale * longer,
+            eye_line(&face.points),
+            self.settings.input_side as f32,
+        );
         let points = self.run(patch, crop)?;
-        let five = five_points(&points);
+        let five = five_points(&points, &self.settings.five_points);
         Ok(Contour { points, five })
     }
 
-    /// Runs the network on the 64×64 picture that `crop` takes from the original, and maps its answer back.
+    /// Runs the network on the picture that `crop` takes from the original, and maps its answer back.
     fn run(&mut self, patch: &Patch, crop: Transform) -> Result<Vec<Point>, FaceError> {
-        let picture = pixels::warp(patch, &crop, INPUT_SIDE);
-        self.input.clear();
-        self.input
-            .extend(picture.as_raw().chunks_exact(3).map(|pixel| {
-                let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
-                // ITU-R BT.601 luma.
-                (0.299 * red + 0.587 * green + 0.114 * blue) / 256.0
-            }));
-        let side = INPUT_SIDE as usize;
-        let outputs = self.session.run(&[1, 1, side, side], &self.input)?;
-        let (name, values) = outputs
+        let LandmarkSettings {
+            input,
+            input_side,
+            output: name,
+            ..
+        } = &self.settings;
+        let picture = pixels::warp(patch, &crop, *input_side);
+        let (side, planes) = (*input_side as usize, input.channels.planes());
+        self.input.resize(planes * side * side, 0.0);
+        input.write(picture.as_raw(), &mut self.input, side * side, 0);
+        let outputs = self.session.run(&[1, planes, side, side], &self.input)?;
+        let values = outputs
             .into_iter()
-            .next()
-            .map(|(name, tensor)| (name, tensor.values))
+            .find(|(found, _)| found == name)
+            .map(|(_, tensor)| tensor.values)
             .unwrap_or_default();
         if values.len() != 2 * LANDMARK_COUNT {
             return Err(FaceError::Output {
                 network: NAME,
-                name,
+                name: name.clone(),
                 got: format!("{} numbers", values.len()),
                 expected: format!("{} numbers", 2 * LANDMARK_COUNT),
             });
@@ -83,10 +99,10 @@ impl LandmarkNetwork {
         if values.iter().any(|value| !value.is_finite()) {
             return Err(FaceError::NotFinite {
                 network: NAME,
-                name,
+                name: name.clone(),
             });
         }
-        let side = INPUT_SIDE as f32;
+        let side = *input_side as f32;
         // The crop's transform comes from a box of some pixels: it squeezes nothing into one point.
         let back = crop.inverse().unwrap_or(Transform {
             a: 1.0,
@@ -101,13 +117,13 @@ impl LandmarkNetwork {
     }
 }
 
-/// Original → network input: the square of side `side` around `centre`, turned so that `angle` (radians, clockwise on
-/// the screen) becomes horizontal.
-fn upright_square(centre: Point, side: f32, angle: f32) -> Transform {
-    let scale = INPUT_SIDE as f32 / side.max(1.0);
+/// Original → network input of `input_side` pixels: the square of side `side` around `centre`, turned so that `angle`
+/// (radians, clockwise on the screen) becomes horizontal.
+fn upright_square(centre: Point, side: f32, angle: f32, input_side: f32) -> Transform {
+    let scale = input_side / side.max(1.0);
     let (sin, cos) = (-angle).sin_cos();
     let (a, b) = (scale * cos, scale * sin);
-    let middle = INPUT_SIDE as f32 / 2.0;
+    let middle = input_side / 2.0;
     Transform {
         a,
         b,
@@ -122,9 +138,9 @@ fn eye_line(points: &[Point; 5]) -> f32 {
     (right.y - left.y).atan2(right.x - left.x)
 }
 
-/// Eyes, nose tip, mouth corners out of 68 points in iBUG order. Fewer points give none.
-fn five_points(points: &[Point]) -> [Point; 5] {
-    let mean = |indices: &[usize]| {
+/// The means of the named landmarks. One that is not there counts for nothing.
+fn five_points(points: &[Point], sets: &[Vec<usize>; 5]) -> [Point; 5] {
+    sets.each_ref().map(|indices| {
         let count = indices.len() as f32;
         indices
             .iter()
@@ -132,14 +148,7 @@ fn five_points(points: &[Point]) -> [Point; 5] {
             .fold(Point::default(), |sum, point| {
                 Point::new(sum.x + point.x / count, sum.y + point.y / count)
             })
-    };
-    [
-        mean(&[37, 38, 40, 41]),
-        mean(&[43, 44, 46, 47]),
-        mean(&[30]),
-        mean(&[48, 60]),
-        mean(&[54, 64]),
-    ]
+    })
 }
 
 #[cfg(test)]
@@ -154,7 +163,7 @@ mod tests {
             let left = Point::new(centre.x - 20.0 * cos, centre.y - 20.0 * sin);
             let right = Point::new(centre.x + 20.0 * cos, centre.y + 20.0 * sin);
             let angle = eye_line(&[left, right, centre, centre, centre]);
-            let crop = upright_square(centre, 100.0, angle);
+            let crop = upright_square(centre, 100.0, angle, 64.0);
             assert!(crop.apply(centre).distance(Point::new(32.0, 32.0)) < 1e-3);
             let (left, right) = (crop.apply(left), crop.apply(right));
             assert!(
@@ -170,7 +179,14 @@ mod tests {
         let points: Vec<Point> = (0..LANDMARK_COUNT)
             .map(|index| Point::new(index as f32, 0.0))
             .collect();
-        let xs = five_points(&points).map(|point| point.x);
+        let sets = [
+            vec![37, 38, 40, 41],
+            vec![43, 44, 46, 47],
+            vec![30],
+            vec![48, 60],
+            vec![54, 64],
+        ];
+        let xs = five_points(&points, &sets).map(|point| point.x);
         assert_eq!(xs, [39.0, 45.0, 30.0, 54.0, 59.0]);
     }
 }

@@ -26,6 +26,9 @@ use crate::runtime::RuntimeError;
 
 pub use align::{Aligner, AlignerSettings};
 pub use detect::{Detector, DetectorSettings, Search};
+pub use evidence::SecondOpinion;
+pub use landmarks::LandmarkSettings;
+pub use nms::Overlap;
 
 /// Side of an aligned face in pixels.
 pub const ALIGNED_SIDE: u32 = 112;

@@ -6,13 +6,7 @@ use image::RgbImage;
 
 use super::{DetectedFace, FaceError};
 use crate::geometry::{BoundingBox, Point};
-use crate::runtime::{Session, Tensor};
-
-/// Cell sizes of the three output grids, in pixels of the network's input.
-const STRIDES: [usize; 3] = [8, 16, 32];
-
-/// The network is fully convolutional; its sides must be multiples of the coarsest grid's cells.
-const SIDE_MULTIPLE: usize = 32;
+use crate::runtime::{InputTransform, Session, Tensor};
 
 /// Largest exponent of a box's size that is believed: e⁶ cells are more than any picture holds.
 const MAX_SIZE_EXPONENT: f32 = 6.0;
@@ -22,14 +16,19 @@ const NAME: &str = "detector";
 /// YuNet with its input buffer.
 pub(super) struct Network {
     session: Session,
+    transform: InputTransform,
+    /// Cell sizes of the output grids, in pixels of the network's input.
+    strides: Vec<usize>,
     /// Reused between passes: at 960×544 it is 6 MB.
     input: Vec<f32>,
 }
 
 impl Network {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session, transform: InputTransform, strides: Vec<usize>) -> Self {
         Self {
             session,
+            transform,
+            strides,
             input: Vec::new(),
         }
     }
@@ -43,16 +42,21 @@ impl Network {
         threshold: f32,
     ) -> Result<Vec<DetectedFace>, FaceError> {
         let border = border as usize;
-        let width = (picture.width() as usize + 2 * border).next_multiple_of(SIDE_MULTIPLE);
-        let height = (picture.height() as usize + 2 * border).next_multiple_of(SIDE_MULTIPLE);
+        // The network is fully convolutional; its sides must be multiples of the coarsest grid's cells.
+        let multiple = self.strides.iter().copied().max().unwrap_or(1);
+        let width = (picture.width() as usize + 2 * border).next_multiple_of(multiple);
+        let height = (picture.height() as usize + 2 * border).next_multiple_of(multiple);
         self.fill_input(picture, border, width, height);
         let outputs: BTreeMap<String, Tensor> = self
             .session
-            .run(&[1, 3, height, width], &self.input)?
+            .run(
+                &[1, self.transform.channels.planes(), height, width],
+                &self.input,
+            )?
             .into_iter()
             .collect();
         let mut candidates = Vec::new();
-        for stride in STRIDES {
+        for &stride in &self.strides {
             let grid = Grid::of(&outputs, stride, width / stride, height / stride)?;
             grid.collect_into(&mut candidates, threshold)?;
         }
@@ -68,27 +72,19 @@ impl Network {
         Ok(candidates)
     }
 
-    /// Interleaved RGB bytes → planar BGR floats of 0–255 at (`border`, `border`), black around.
+    /// The picture in the network's planes at (`border`, `border`), black around.
     fn fill_input(&mut self, picture: &RgbImage, border: usize, width: usize, height: usize) {
         let plane = width * height;
         self.input.clear();
-        self.input.resize(3 * plane, 0.0);
-        let (blue, rest) = self.input.split_at_mut(plane);
-        let (green, red) = rest.split_at_mut(plane);
+        self.input.resize(
+            self.transform.channels.planes() * plane,
+            self.transform.number(0.0),
+        );
         let columns = picture.width() as usize;
         let rows = picture.as_raw().chunks_exact(3 * columns.max(1));
         for (y, row) in rows.enumerate() {
             let start = (y + border) * width + border;
-            let target = start..start + columns;
-            let planes = blue[target.clone()]
-                .iter_mut()
-                .zip(&mut green[target.clone()])
-                .zip(&mut red[target]);
-            for (pixel, ((b, g), r)) in row.chunks_exact(3).zip(planes) {
-                *b = f32::from(pixel[2]);
-                *g = f32::from(pixel[1]);
-                *r = f32::from(pixel[0]);
-            }
+            self.transform.write(row, &mut self.input, plane, start);
         }
     }
 }

@@ -5,41 +5,46 @@ use std::cmp::Ordering;
 use super::DetectedFace;
 use crate::geometry::BoundingBox;
 
-/// Largest intersection over union that two faces may have and still be two; the value YuNet is published with.
-pub const MAX_IOU: f32 = 0.3;
-
-/// Largest share of the smaller box that may lie inside the larger. Passes at different sizes see one face as boxes of
-/// different extent, one inside the other, whose IoU can be low; true faces hardly ever stand inside another's box.
-pub const MAX_CONTAINMENT: f32 = 0.7;
-
-/// Whether the two boxes are taken for the same face.
-#[must_use]
-pub fn same_face(one: &BoundingBox, other: &BoundingBox) -> bool {
-    let smaller = one.area().min(other.area());
-    one.iou(other) > MAX_IOU
-        || (smaller > 0.0 && one.intersection(other) / smaller > MAX_CONTAINMENT)
+/// How far two boxes may overlap and still be two faces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overlap {
+    /// Largest intersection over union.
+    pub iou: f32,
+    /// Largest share of the smaller box that may lie inside the larger. Passes at different sizes see one face as boxes of
+    /// different extent, one inside the other, whose IoU can be low; true faces hardly ever stand inside another's box.
+    pub containment: f32,
 }
 
-/// The candidates that are left when each keeps out those of lower score that are the same face, best first.
-/// Equal scores are ordered by position, so that the result depends on the set of candidates only.
-#[must_use]
-pub fn suppress(mut candidates: Vec<DetectedFace>) -> Vec<DetectedFace> {
-    candidates.sort_by(|one, other| {
-        other
-            .detection_score
-            .total_cmp(&one.detection_score)
-            .then_with(|| by_position(&one.bounding_box, &other.bounding_box))
-    });
-    let mut kept: Vec<DetectedFace> = Vec::new();
-    for candidate in candidates {
-        if !kept
-            .iter()
-            .any(|better| same_face(&better.bounding_box, &candidate.bounding_box))
-        {
-            kept.push(candidate);
-        }
+impl Overlap {
+    /// Whether the two boxes are taken for the same face.
+    #[must_use]
+    pub fn same_face(&self, one: &BoundingBox, other: &BoundingBox) -> bool {
+        let smaller = one.area().min(other.area());
+        one.iou(other) > self.iou
+            || (smaller > 0.0 && one.intersection(other) / smaller > self.containment)
     }
-    kept
+
+    /// The candidates that are left when each keeps out those of lower score that are the same face, best first.
+    /// Equal scores are ordered by position, so that the result depends on the set of candidates only.
+    #[must_use]
+    pub fn suppress(&self, mut candidates: Vec<DetectedFace>) -> Vec<DetectedFace> {
+        candidates.sort_by(|one, other| {
+            other
+                .detection_score
+                .total_cmp(&one.detection_score)
+                .then_with(|| by_position(&one.bounding_box, &other.bounding_box))
+        });
+        let mut kept: Vec<DetectedFace> = Vec::new();
+        for candidate in candidates {
+            if !kept
+                .iter()
+                .any(|better| self.same_face(&better.bounding_box, &candidate.bounding_box))
+            {
+                kept.push(candidate);
+            }
+        }
+        kept
+    }
 }
 
 /// Sorts faces the way they are reported: largest first, equal ones by nearness to the picture's centre.
@@ -69,6 +74,11 @@ mod tests {
     use super::*;
     use crate::geometry::Point;
 
+    const OVERLAP: Overlap = Overlap {
+        iou: 0.3,
+        containment: 0.7,
+    };
+
     fn face(x: f32, y: f32, width: f32, height: f32, detection_score: f32) -> DetectedFace {
         DetectedFace {
             bounding_box: BoundingBox::new(x, y, width, height),
@@ -91,23 +101,23 @@ mod tests {
     proptest! {
         #[test]
         fn no_two_kept_faces_are_the_same(candidates in prop::collection::vec(any_face(), 0..40)) {
-            let kept = suppress(candidates);
+            let kept = OVERLAP.suppress(candidates);
             for (index, one) in kept.iter().enumerate() {
                 for other in &kept[index + 1..] {
-                    prop_assert!(one.bounding_box.iou(&other.bounding_box) <= MAX_IOU);
-                    prop_assert!(!same_face(&one.bounding_box, &other.bounding_box));
+                    prop_assert!(one.bounding_box.iou(&other.bounding_box) <= OVERLAP.iou);
+                    prop_assert!(!OVERLAP.same_face(&one.bounding_box, &other.bounding_box));
                 }
             }
         }
 
         #[test]
         fn every_dropped_face_has_a_better_one_in_its_place(candidates in prop::collection::vec(any_face(), 0..40)) {
-            let kept = suppress(candidates.clone());
+            let kept = OVERLAP.suppress(candidates.clone());
             for candidate in candidates {
                 let is_represented = kept.iter().any(|better| {
                     *better == candidate
                         || (better.detection_score >= candidate.detection_score
-                            && same_face(&better.bounding_box, &candidate.bounding_box))
+                            && OVERLAP.same_face(&better.bounding_box, &candidate.bounding_box))
                 });
                 prop_assert!(is_represented);
             }
@@ -115,15 +125,15 @@ mod tests {
 
         #[test]
         fn suppressing_twice_changes_nothing(candidates in prop::collection::vec(any_face(), 0..40)) {
-            let once = suppress(candidates);
-            prop_assert_eq!(suppress(once.clone()), once);
+            let once = OVERLAP.suppress(candidates);
+            prop_assert_eq!(OVERLAP.suppress(once.clone()), once);
         }
 
         #[test]
         fn order_of_candidates_does_not_matter(candidates in prop::collection::vec(any_face(), 0..40)) {
             let mut reversed = candidates.clone();
             reversed.reverse();
-            prop_assert_eq!(suppress(candidates), suppress(reversed));
+            prop_assert_eq!(OVERLAP.suppress(candidates), OVERLAP.suppress(reversed));
         }
 
         #[test]
@@ -136,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_box_inside_a_better_one_is_dropped() {
-        let kept = suppress(vec![
+        let kept = OVERLAP.suppress(vec![
             face(0.0, 0.0, 100.0, 100.0, 0.9),
             face(20.0, 20.0, 40.0, 40.0, 0.8),
         ]);
@@ -145,7 +155,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_two_faces() {
-        let kept = suppress(vec![
+        let kept = OVERLAP.suppress(vec![
             face(0.0, 0.0, 100.0, 100.0, 0.9),
             face(80.0, 0.0, 100.0, 100.0, 0.8),
         ]);

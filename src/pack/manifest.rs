@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::runtime::Channels;
+use crate::runtime::InputTransform;
+
 /// The newest manifest this program reads. A pack written for a newer program is refused.
 pub const MANIFEST_VERSION: u32 = 1;
 
@@ -108,18 +111,6 @@ pub struct OutputTensor {
     pub shape: Vec<Extent>,
 }
 
-/// Order of the colour planes a network wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-    /// One plane of luma.
-    Grey,
-}
-
 /// The tensor a network is fed, in NCHW, and how pixels become its numbers: `(pixel − mean) · scale`, pixels 0–255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +125,25 @@ pub struct PictureInput {
     pub mean: f32,
     /// What the difference is multiplied with.
     pub scale: f32,
+}
+
+impl PictureInput {
+    /// How pixels become its numbers.
+    #[must_use]
+    pub const fn transform(&self) -> InputTransform {
+        InputTransform {
+            channels: self.channels,
+            mean: self.mean,
+            scale: self.scale,
+        }
+    }
+
+    /// Width of the picture in pixels; 0 where it is free.
+    #[must_use]
+    pub fn side(&self) -> u32 {
+        let side = self.shape.last().and_then(Extent::fixed).unwrap_or(0);
+        u32::try_from(side).unwrap_or(0)
+    }
 }
 
 /// How a detector's outputs are read.
@@ -156,14 +166,40 @@ pub struct Detector {
     pub outputs: Vec<OutputTensor>,
     /// How that is read.
     pub decoding: Decoding,
-    /// Cell sizes in pixels.
+    /// Cell sizes in pixels, each a part of the largest.
     pub strides: Vec<u32>,
-    /// Least confidence of a face on the first look.
-    pub score_threshold: f32,
-    /// Least confidence on the second look, taken where the first found nothing.
-    pub retry_score_threshold: f32,
-    /// Overlap (IoU) from which two boxes are one face.
+    /// Longer side of the first pass over the whole picture, in pixels.
+    pub first_side: u32,
+    /// A candidate of this score is a face, and ends the search for the largest one.
+    pub sure_score: f32,
+    /// From here on a second opinion is asked before the next stage of the search.
+    pub middling_score: f32,
+    /// From here on a closer look at a face whose box is coarse is believed.
+    pub refined_score: f32,
+    /// A candidate of less is forgotten at once.
+    pub floor_score: f32,
+    /// Overlap (IoU) above which two boxes are one face.
     pub overlap_threshold: f32,
+    /// Share of the smaller box inside the larger above which they are one face.
+    pub containment_threshold: f32,
+    /// How candidates below `sure_score` are judged.
+    pub second_opinion: SecondOpinion,
+}
+
+/// A logistic regression on how a candidate is seen again at other sizes and in other light: above zero it is a face.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondOpinion {
+    /// A look of less says nothing.
+    pub least_score: f32,
+    /// A look counts where it finds the box again: least overlap (IoU).
+    pub least_overlap: f32,
+    /// A box below this share of the picture's longer side is as unlikely as one of this share.
+    pub smallest_share: f32,
+    /// Of the candidate's own score, the three best looks in falling order, and the logarithm of the box's share.
+    pub weights: [f32; 5],
+    /// Added to their sum.
+    pub bias: f32,
 }
 
 /// Finds the points of a face that it is aligned by.
@@ -279,7 +315,7 @@ pub struct CalibrationFile {
     pub id: String,
 }
 
-/// What the embedder makes of [`super::verify::golden_face`].
+/// What the embedder makes of [`super::verify::golden_picture`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {

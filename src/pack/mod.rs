@@ -64,6 +64,18 @@ pub enum PackError {
         /// The manifest's.
         expected: String,
     },
+    /// The manifest asks for what this program does not do.
+    #[error(
+        "{MANIFEST_FILE}: {field} is {got}, this program needs {expected}; use a pack that was made for it, or upgrade faceood"
+    )]
+    Unsupported {
+        /// Which field.
+        field: &'static str,
+        /// What it says.
+        got: String,
+        /// What would do.
+        expected: &'static str,
+    },
     /// A file's name leads out of the pack's folder.
     #[error(
         "the manifest names the file {file}; files of a pack lie in its own folder: give a plain file name"
@@ -191,6 +203,7 @@ impl Pack {
     /// Whatever does not fit; see [`PackError`].
     pub fn open(directory: &Path) -> Result<Self, PackError> {
         let (manifest, sha256) = read_manifest(&directory.join(MANIFEST_FILE))?;
+        verify::check_manifest(&manifest)?;
         let detector = read_file(directory, &manifest.detector.file)?;
         let landmarks = read_file(directory, &manifest.landmarks.file)?;
         let embedder = read_file(directory, &manifest.embedder.file)?;

@@ -1,13 +1,128 @@
-//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with a running
-//! session, since only that shows what a provider computes.
+//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with each session
+//! that is to serve, since only that shows what a provider computes.
 
 use super::build::graph::{Graph, ValueInfo};
-use super::manifest::{Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
+use super::build::head::EMBEDDING_LENGTH;
+use super::manifest::{Detector, Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
 use super::{Pack, PackError};
 use crate::runtime::{Session, Tensor};
 
 /// Side of the golden input in pixels.
 const SIDE: usize = 112;
+
+/// Numbers of 68 landmarks.
+const LANDMARK_NUMBERS: usize = 136;
+
+/// Checks that the manifest asks for nothing that this program does not do.
+///
+/// # Errors
+/// Names the field, what it says and what would do.
+pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
+    let Manifest {
+        detector,
+        landmarks,
+        embedder,
+        ..
+    } = manifest;
+    let planes = |input: &PictureInput| Some(input.channels.planes());
+    let demand = |is_met: bool, field, got: String, expected| {
+        if is_met {
+            return Ok(());
+        }
+        Err(PackError::Unsupported {
+            field,
+            got,
+            expected,
+        })
+    };
+    let shape = |field, shape: &[Extent], wanted: &[Option<usize>], expected| {
+        let got: Vec<_> = shape.iter().map(Extent::fixed).collect();
+        // Any batch will do: a network that takes one face at a time is fed one.
+        let fits = got.len() == wanted.len() && got.iter().zip(wanted).skip(1).all(|(a, b)| a == b);
+        demand(fits, field, describe(&got), expected)
+    };
+    shape(
+        "detector.input.shape",
+        &detector.input.shape,
+        &[None, planes(&detector.input), None, None],
+        "[?, as many planes as `channels` names, ?, ?]",
+    )?;
+    demand(
+        are_cells(&detector.strides),
+        "detector.strides",
+        format!("{:?}", detector.strides),
+        "numbers above 0, each a part of the largest",
+    )?;
+    demand(
+        has_outputs(detector),
+        "detector.outputs",
+        format!("{} tensors", detector.outputs.len()),
+        "cls_s, obj_s, bbox_s and kps_s for each stride s",
+    )?;
+    demand(
+        detector.first_side > 0,
+        "detector.first_side",
+        detector.first_side.to_string(),
+        "a number above 0",
+    )?;
+    let side = landmarks.input.side() as usize;
+    shape(
+        "landmarks.input.shape",
+        &landmarks.input.shape,
+        &[None, planes(&landmarks.input), Some(side), Some(side)],
+        "[?, as many planes as `channels` names, side, side]",
+    )?;
+    demand(
+        side > 0,
+        "landmarks.input.shape",
+        "without a side".to_owned(),
+        "a fixed side",
+    )?;
+    shape(
+        "landmarks.output.shape",
+        &landmarks.output.shape,
+        &[None, Some(LANDMARK_NUMBERS)],
+        "[?, 136]: x and y of 68 points in iBUG order",
+    )?;
+    demand(
+        landmarks
+            .five_points
+            .iter()
+            .all(|set| !set.is_empty() && set.iter().all(|&point| point < LANDMARK_NUMBERS / 2)),
+        "landmarks.five_points",
+        format!("{:?}", landmarks.five_points),
+        "five sets of points 0–67, none empty",
+    )?;
+    shape(
+        "embedder.input.shape",
+        &embedder.input.shape,
+        &[None, planes(&embedder.input), Some(SIDE), Some(SIDE)],
+        "[?, as many planes as `channels` names, 112, 112]",
+    )?;
+    shape(
+        "embedder.embedding.shape",
+        &embedder.embedding.shape,
+        &[None, Some(EMBEDDING_LENGTH)],
+        "[?, 512]",
+    )
+}
+
+fn are_cells(strides: &[u32]) -> bool {
+    let largest = strides.iter().copied().max().unwrap_or(0);
+    largest > 0
+        && strides
+            .iter()
+            .all(|&stride| stride > 0 && largest % stride == 0)
+}
+
+fn has_outputs(detector: &Detector) -> bool {
+    let has = |name: String| detector.outputs.iter().any(|output| output.name == name);
+    detector.strides.iter().all(|stride| {
+        ["cls", "obj", "bbox", "kps"]
+            .iter()
+            .all(|kind| has(format!("{kind}_{stride}")))
+    })
+}
 
 /// Checks that a graph takes and gives what the manifest says: names, ranks and extents.
 ///
@@ -81,24 +196,33 @@ fn describe(shape: &[Option<usize>]) -> String {
     format!("[{}]", extents.join(", "))
 }
 
-/// The golden input: `batch` pictures of 112×112 that every platform computes alike, RGB planes, 0–255. No face is in them.
+/// A picture of 112×112 that every platform computes alike, interleaved RGB. No face is in it.
 #[must_use]
-pub fn golden_face(batch: usize) -> Tensor {
-    let mut values = Vec::with_capacity(batch * 3 * SIDE * SIDE);
-    for _ in 0..batch {
-        for channel in 0..3_u16 {
-            for row in 0..112_u16 {
-                for column in 0..112_u16 {
-                    // Slopes and a fine pattern: every filter has something to see, and integers are exact everywhere.
-                    let slope = row * (channel + 1) + column * (3 - channel);
-                    let pattern = ((row / 7) ^ (column / 5)) * 13;
-                    values.push(f32::from((slope / 3 + pattern) % 256));
-                }
+pub fn golden_picture() -> Vec<u8> {
+    let mut levels = Vec::with_capacity(3 * SIDE * SIDE);
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            for channel in 0..3 {
+                // Slopes and a fine pattern: every filter has something to see, and integers are exact everywhere.
+                let slope = row * (channel + 1) + column * (3 - channel);
+                let pattern = ((row / 7) ^ (column / 5)) * 13;
+                levels.push(((slope / 3 + pattern) % 256) as u8);
             }
         }
     }
+    levels
+}
+
+/// The golden input: that picture as the network wants it.
+#[must_use]
+pub fn golden_input(input: &PictureInput) -> Tensor {
+    let planes = input.channels.planes();
+    let mut values = vec![0.0; planes * SIDE * SIDE];
+    input
+        .transform()
+        .write(&golden_picture(), &mut values, SIDE * SIDE, 0);
     Tensor {
-        shape: vec![batch, 3, SIDE, SIDE],
+        shape: vec![1, planes, SIDE, SIDE],
         values,
     }
 }
@@ -128,7 +252,7 @@ pub(super) fn embedder_outputs(embedder: &Embedder) -> Vec<&OutputTensor> {
 }
 
 fn run(embedder: &Embedder, session: &mut Session) -> Result<Vec<(String, Tensor)>, PackError> {
-    let face = golden_face(1);
+    let face = golden_input(&embedder.input);
     session
         .run(&face.shape, &face.values)
         .map_err(|source| PackError::Run {

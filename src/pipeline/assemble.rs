@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
+use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
-use crate::embed::{BatchQueue, EmbedError, Embedder, EmbedderSettings, FaceEmbedder};
-use crate::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
-use crate::pack::manifest::{self, OutputTensor};
-use crate::pack::{Form, Pack, PackError};
+use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
+use crate::face::{Aligner, Detector};
+use crate::pack::{Form, Pack, PackError, verify};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
@@ -147,20 +147,24 @@ impl Assembly {
         thresholds_of(&self.pack)
     }
 
-    /// Opens the sessions of one pipeline. Not warm yet: the pool runs the embedded test face through it first.
+    /// Opens the sessions of one pipeline and checks the embedder on the golden input. Not warm yet: the pool runs the embedded test face through it first.
     ///
     /// # Errors
-    /// [`AssembleError`] where a model cannot be opened.
+    /// [`AssembleError`] where a model cannot be opened, or the embedder computes something else than the manifest says.
     pub fn pipeline(&self) -> Result<Pipeline, AssembleError> {
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
+        let manifest = self.pack.manifest();
         Ok(Pipeline {
             capture: self.capture.clone(),
-            detector: Detector::new(detector, DetectorSettings::default()),
-            aligner: Aligner::new(landmarks, AlignerSettings::default()),
+            detector: Detector::new(detector, detector_settings(&manifest.detector)),
+            aligner: Aligner::new(
+                landmarks,
+                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
+            ),
             embedder: self.face_embedder()?,
-            ood: self.pack.manifest().embedder.ood.clone(),
+            ood: manifest.embedder.ood.clone(),
             calibration: Arc::clone(&self.calibration),
         })
     }
@@ -197,30 +201,16 @@ pub fn thresholds_of(pack: &Pack) -> Thresholds {
     }
 }
 
+/// Opens the embedder and lets it prove, where it will serve, that it computes what the pack's maker saw. Costs one run.
 fn embedder(runtime: &Runtime, pack: &Pack) -> Result<Embedder, AssembleError> {
-    let session = runtime.open(
+    let mut session = runtime.open(
         "embedder",
         &pack.embedder_for(Form::of(runtime.provider()))?,
         Placement::Accelerated,
     )?;
+    verify::check_embedder(pack, &mut session)?;
     Ok(Embedder::new(
         session,
         embedder_settings(&pack.manifest().embedder),
     ))
-}
-
-/// The embedder's tensors as the manifest names them.
-fn embedder_settings(embedder: &manifest::Embedder) -> EmbedderSettings {
-    let name = |tensor: &OutputTensor| tensor.name.clone();
-    EmbedderSettings {
-        embedding: name(&embedder.embedding),
-        embedding_norm: embedder.embedding_norm.as_ref().map(name),
-        network_norms: embedder.network_norms.as_ref().map(name),
-        networks: embedder
-            .networks
-            .iter()
-            .map(|network| network.name.clone())
-            .collect(),
-        ood_logit: name(&embedder.ood.output),
-    }
 }

@@ -21,12 +21,14 @@ mod assemble;
 mod error;
 mod pool;
 mod probe;
+mod stages;
 mod timings;
 pub mod view;
 
 pub use assemble::{AssembleError, Assembly, ModelFacts, Settings, thresholds_of};
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
+pub use stages::{aligner_settings, detector_settings, embedder_settings};
 pub use timings::Timings;
 
 use timings::{Stage, StageClock};

@@ -11,10 +11,12 @@ use ort::environment::Environment;
 use serde::{Deserialize, Serialize};
 
 mod hardware;
+mod input;
 mod library;
 mod session;
 
 pub use hardware::{cpu_has_bf16, has_nvidia_driver};
+pub use input::{Channels, InputTransform};
 pub use library::{Library, LibraryKind};
 pub use session::{Placement, Session, Tensor, TensorShape};
 

@@ -6,12 +6,11 @@ use image::{ImageFormat, RgbImage};
 
 use super::TrainingError;
 use crate::capture::{self, Capture};
-use crate::face::{
-    AlignedFace, Aligner, AlignerSettings, DetectedFace, Detector, DetectorSettings, Search,
-};
+use crate::face::{AlignedFace, Aligner, DetectedFace, Detector, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::build::prepare_bytes;
-use crate::pack::build::recipe::Sources;
+use crate::pack::build::recipe::{self, Sources};
+use crate::pipeline::{aligner_settings, detector_settings};
 use crate::runtime::{Placement, Runtime, Session};
 
 /// Sessions of one thread.
@@ -49,16 +48,17 @@ impl Seen {
 impl Chain {
     /// Opens the sessions, all on the CPU and in full precision: other providers round differently.
     pub(super) fn open(runtime: &Runtime, sources: &Sources) -> Result<Self, TrainingError> {
-        let (detector, landmarks) = sources.finders()?;
+        let (detector, detector_bytes) = sources.detector()?;
+        let (landmarks, landmarks_bytes) = sources.landmarks()?;
         let open = |name: &str, bytes: &[u8]| runtime.open(name, bytes, Placement::Host);
         Ok(Self {
             detector: Detector::new(
-                open("detector", &prepare_bytes("detector", &detector)?)?,
-                DetectorSettings::default(),
+                open("detector", &prepare_bytes("detector", &detector_bytes)?)?,
+                detector_settings(&detector),
             ),
             aligner: Aligner::new(
-                open("landmarks", &prepare_bytes("landmarks", &landmarks)?)?,
-                AlignerSettings::default(),
+                open("landmarks", &prepare_bytes("landmarks", &landmarks_bytes)?)?,
+                aligner_settings(&landmarks, &recipe::TEMPLATE),
             ),
             features: open("features", &sources.feature_graph()?)?,
         })
@@ -111,18 +111,11 @@ impl Chain {
 
     /// Runs the networks on an aligned face.
     pub(super) fn see(&mut self, crop: &RgbImage) -> Result<Seen, TrainingError> {
-        let pixels = crop.as_raw();
-        let mut planes = Vec::with_capacity(pixels.len());
-        for channel in 0..3 {
-            planes.extend(
-                pixels
-                    .iter()
-                    .skip(channel)
-                    .step_by(3)
-                    .map(|&level| f32::from(level)),
-            );
-        }
-        let shape = [1, 3, crop.height() as usize, crop.width() as usize];
+        let input = recipe::embedder_input().transform();
+        let (width, height) = (crop.width() as usize, crop.height() as usize);
+        let shape = [1, input.channels.planes(), height, width];
+        let mut planes = vec![0.0; shape.iter().product()];
+        input.write(crop.as_raw(), &mut planes, width * height, 0);
         let outputs = self.features.run(&shape, &planes)?;
         let take = |name: &str| {
             outputs

@@ -16,8 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("capture", &["geometry"]),
     ("pack", &["runtime"]),
-    ("face", &["geometry", "capture", "runtime", "pack"]),
-    ("embed", &["face", "runtime", "pack"]),
+    // What a manifest states reaches face and embed as settings: they know no pack.
+    ("face", &["geometry", "capture", "runtime"]),
+    ("embed", &["face", "runtime"]),
     (
         "quality",
         &["geometry", "stats", "capture", "face", "embed"],

@@ -20,6 +20,7 @@ mod documents;
 mod extract;
 mod layers;
 mod log_durability;
+mod manifest_in_force;
 mod openapi;
 mod overload;
 mod packs;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faceood::capture;
 use faceood::degrade::{Degradation, degrade};
-use faceood::pack::build::graph::{Model, Tensor as Constant};
+use faceood::pack::build::graph::Tensor as Constant;
 use faceood::pack::build::recipe::Sources;
 use faceood::pack::{Form, Pack, PackError, sha256_hex, verify};
 use faceood::pipeline::{Ask, Assembly};
@@ -16,9 +16,9 @@ use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::Calibration;
 use faceood::runtime::{self, Placement, ProviderChoice, Runtime, Session, Tensor};
 use image::RgbImage;
-use tempfile::TempDir;
 
-use super::support::{Admin, models, repository};
+use super::support::daemon::Home;
+use super::support::{Admin, PackCopy, models, repository};
 
 const SIDE: usize = 112;
 
@@ -64,6 +64,10 @@ fn astronaut_crop() -> Vec<f32> {
     planes(&image::open(path).unwrap().into_rgb8())
 }
 
+fn golden_crop() -> Vec<f32> {
+    planes(&RgbImage::from_raw(112, 112, verify::golden_picture()).unwrap())
+}
+
 /// Noise of the generator that tests/reference/sface.py uses as well.
 fn noise_crop(mut state: u64) -> Vec<f32> {
     let mut levels = Vec::new();
@@ -77,7 +81,7 @@ fn noise_crop(mut state: u64) -> Vec<f32> {
 fn crops() -> [(&'static str, Vec<f32>); 3] {
     [
         ("astronaut", astronaut_crop()),
-        ("pattern", verify::golden_face(1).values),
+        ("pattern", golden_crop()),
         ("noise", noise_crop(1)),
     ]
 }
@@ -178,7 +182,7 @@ fn a_batch_equals_single_runs() {
     let mut session = open(&pack, Form::Cpu);
     let faces: Vec<Vec<f32>> = (1..=3)
         .map(noise_crop)
-        .chain([astronaut_crop(), verify::golden_face(1).values])
+        .chain([astronaut_crop(), golden_crop()])
         .collect();
     let batch = run(&mut session, &faces);
     for (index, face) in faces.iter().enumerate() {
@@ -197,43 +201,18 @@ fn the_golden_output_is_reproduced_on_this_machine() {
     verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap();
 }
 
-/// A copy of the default pack to break.
-struct Broken(TempDir);
-
-impl Broken {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        for entry in fs::read_dir(default_pack()).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
-    }
-
-    fn edit_manifest(&self, edit: impl FnOnce(&mut toml::Table)) {
-        let path = self.path("manifest.toml");
-        let mut table: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
-        edit(&mut table);
-        fs::write(path, toml::to_string(&table).unwrap()).unwrap();
-    }
-
-    /// The refusal's message; it names `file` and says what to do.
-    #[track_caller]
-    fn refused(&self, file: &str) -> PackError {
-        let error = Pack::open(self.0.path()).unwrap_err();
-        let message = error.to_string();
-        assert!(message.contains(file), "{message}");
-        let ways_out = ["restore", "upgrade", "rebuild", "--models-dir"];
-        assert!(
-            ways_out.iter().any(|way| message.contains(way)),
-            "{message}"
-        );
-        error
-    }
+/// The refusal's message; it names `file` and says what to do.
+#[track_caller]
+fn refused(broken: &PackCopy, file: &str) -> PackError {
+    let error = Pack::open(&broken.folder()).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains(file), "{message}");
+    let ways_out = ["restore", "upgrade", "rebuild", "--models-dir"];
+    assert!(
+        ways_out.iter().any(|way| message.contains(way)),
+        "{message}"
+    );
+    error
 }
 
 #[test]
@@ -245,27 +224,27 @@ fn a_missing_file_is_named() {
         "embedder.onnx",
         "calibration.json",
     ] {
-        let broken = Broken::new();
+        let broken = PackCopy::new();
         fs::remove_file(broken.path(file)).unwrap();
-        assert!(matches!(broken.refused(file), PackError::Read { .. }));
+        assert!(matches!(refused(&broken, file), PackError::Read { .. }));
     }
 }
 
 #[test]
 fn a_changed_byte_is_found() {
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     let mut bytes = fs::read(broken.path("embedder.onnx")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(broken.path("embedder.onnx"), bytes).unwrap();
     assert!(matches!(
-        broken.refused("embedder.onnx"),
+        refused(&broken, "embedder.onnx"),
         PackError::Hash { .. }
     ));
     let shown = Admin::run([
         "models".as_ref(),
         "verify".as_ref(),
-        broken.0.path().as_os_str(),
+        broken.folder().as_os_str(),
     ]);
     assert_eq!(shown.code, 1);
     assert!(shown.stderr.contains("embedder.onnx"), "{}", shown.stderr);
@@ -273,86 +252,163 @@ fn a_changed_byte_is_found() {
 
 #[test]
 fn another_shape_and_another_name_are_found() {
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     broken.edit_manifest(|table| {
-        let embedding = &mut table["embedder"]["embedding"];
-        embedding["shape"] = vec![toml::Value::from("batch"), toml::Value::from(256)].into();
+        let norms = &mut table["embedder"]["network_norms"];
+        norms["shape"] = vec![toml::Value::from("batch"), toml::Value::from(3)].into();
     });
     assert!(matches!(
-        broken.refused("embedder.onnx"),
+        refused(&broken, "embedder.onnx"),
         PackError::Shape { .. }
     ));
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     broken.edit_manifest(|table| {
         table["landmarks"]["output"]["name"] = "points".into();
     });
     assert!(matches!(
-        broken.refused("landmarks.onnx"),
+        refused(&broken, "landmarks.onnx"),
         PackError::MissingTensor { .. }
     ));
 }
 
 #[test]
 fn a_newer_or_unreadable_manifest_is_refused() {
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     broken.edit_manifest(|table| {
         table["manifest_version"] = 99.into();
         table.insert("something_new".to_owned(), true.into());
     });
     assert!(matches!(
-        broken.refused("manifest.toml"),
+        refused(&broken, "manifest.toml"),
         PackError::NewerManifest { got: 99, .. }
     ));
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     broken.edit_manifest(|table| {
         table.insert("misspelt".to_owned(), true.into());
     });
     assert!(matches!(
-        broken.refused("manifest.toml"),
+        refused(&broken, "manifest.toml"),
         PackError::Manifest { .. }
     ));
 }
 
 #[test]
 fn a_file_outside_the_pack_is_refused() {
-    let broken = Broken::new();
+    let broken = PackCopy::new();
     broken.edit_manifest(|table| {
         table["detector"]["file"]["path"] = "../detector.onnx".into();
     });
-    let error = Pack::open(broken.0.path()).unwrap_err();
+    let error = Pack::open(&broken.folder()).unwrap_err();
     assert!(matches!(error, PackError::Path { .. }), "{error}");
 }
 
-/// Replaces one constant of the embedder and makes the manifest agree, so that only a run can tell.
-fn with_constant(broken: &Broken, name: &str, values: &[f32]) -> Pack {
-    let path = broken.path("embedder.onnx");
-    let mut model = Model::read("embedder.onnx", fs::read(&path).unwrap()).unwrap();
-    let constants = &mut model.graph.as_mut().unwrap().initializer;
-    let constant = constants
-        .iter_mut()
-        .find(|tensor| tensor.name() == name)
-        .unwrap();
-    *constant = Constant::floats(name, &constant.shape(), values);
-    let bytes = model.write();
-    broken.edit_manifest(|table| {
-        table["embedder"]["file"]["sha256"] = sha256_hex(&bytes).into();
+/// The pack whose OOD head adds another number.
+fn with_head_bias(broken: &PackCopy, bias: f32) -> Pack {
+    broken.edit_graph("embedder", |graph| {
+        let name = "fused.head_bias";
+        let constants = &mut graph.initializer;
+        let constant = constants.iter_mut().find(|tensor| tensor.name() == name);
+        let constant = constant.unwrap();
+        *constant = Constant::floats(name, &constant.shape(), &[bias]);
     });
-    fs::write(path, bytes).unwrap();
-    Pack::open(broken.0.path()).unwrap()
+    Pack::open(&broken.folder()).unwrap()
 }
 
 #[test]
 fn numbers_that_are_none_and_numbers_that_differ_are_found_by_a_run() {
-    let broken = Broken::new();
-    let pack = with_constant(&broken, "fused.head_bias", &[f32::NAN]);
+    let broken = PackCopy::new();
+    let pack = with_head_bias(&broken, f32::NAN);
     let error = verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap_err();
     assert!(matches!(error, PackError::NotFinite { .. }), "{error}");
     assert!(error.to_string().contains("embedder.onnx"), "{error}");
 
-    let broken = Broken::new();
-    let pack = with_constant(&broken, "fused.head_bias", &[5.0]);
+    let broken = PackCopy::new();
+    let pack = with_head_bias(&broken, 5.0);
     let error = verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap_err();
     assert!(matches!(error, PackError::Golden { .. }), "{error}");
+}
+
+/// Both ways to start the daemon on it end with exit code 1, the message on standard error, and without having listened.
+#[track_caller]
+fn refused_by_the_daemon(broken: &PackCopy, words: &[&str]) {
+    let home = Home::new().models_dir(broken.models_dir());
+    for arguments in [&["--check"][..], &[]] {
+        let ended = home.command().args(arguments).output().unwrap();
+        let message = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {message}");
+        let folder = broken.folder().display().to_string();
+        for word in words.iter().copied().chain(["faceoodd:", &folder]) {
+            assert!(message.contains(word), "{word:?} is not in:\n{message}");
+        }
+        assert!(ended.stdout.is_empty(), "{arguments:?}");
+        assert!(!home.data_dir().join("address").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_daemon_refuses_a_missing_file() {
+    let broken = PackCopy::new();
+    fs::remove_file(broken.path("landmarks.onnx")).unwrap();
+    refused_by_the_daemon(&broken, &["landmarks.onnx", "restore the file"]);
+}
+
+#[test]
+fn the_daemon_refuses_another_hash() {
+    let broken = PackCopy::new();
+    let mut bytes = fs::read(broken.path("detector.onnx")).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(broken.path("detector.onnx"), bytes).unwrap();
+    refused_by_the_daemon(&broken, &["detector.onnx", "SHA-256", "restore it"]);
+}
+
+#[test]
+fn the_daemon_refuses_another_shape() {
+    let broken = PackCopy::new();
+    broken.edit_manifest(|table| {
+        let norms = &mut table["embedder"]["network_norms"];
+        norms["shape"] = vec![toml::Value::from("batch"), toml::Value::from(3)].into();
+    });
+    refused_by_the_daemon(&broken, &["embedder.onnx", "network_norms", "restore both"]);
+}
+
+#[test]
+fn the_daemon_refuses_a_newer_manifest() {
+    let broken = PackCopy::new();
+    broken.edit_manifest(|table| table["manifest_version"] = 2.into());
+    refused_by_the_daemon(
+        &broken,
+        &["manifest.toml", "manifest version 2", "upgrade faceood"],
+    );
+}
+
+#[test]
+fn the_daemon_refuses_a_network_that_gives_no_numbers() {
+    let broken = PackCopy::new();
+    with_head_bias(&broken, f32::NAN);
+    refused_by_the_daemon(
+        &broken,
+        &[
+            "embedder.onnx",
+            "ood_logit",
+            "not finite",
+            "restore the file",
+        ],
+    );
+}
+
+#[test]
+fn the_daemon_refuses_other_numbers_than_the_golden_ones() {
+    let broken = PackCopy::new();
+    with_head_bias(&broken, 5.0);
+    refused_by_the_daemon(
+        &broken,
+        &[
+            "embedder.onnx",
+            "golden input",
+            "ood_logit",
+            "rebuild the pack",
+        ],
+    );
 }
 
 fn sources() -> PathBuf {
@@ -413,7 +469,7 @@ fn clean_noisy_and_no_face_come_out_in_this_order_over_seeds() {
     let calibration = Calibration::load(pack.calibration_json()).unwrap();
     let mut session = open(&pack, Form::Cpu);
     let mut things = Vec::new();
-    for crop in [verify::golden_face(1).values, noise_crop(1), noise_crop(7)] {
+    for crop in [golden_crop(), noise_crop(1), noise_crop(7)] {
         let outputs = run(&mut session, &[crop]);
         let raw = output(&outputs, "ood_logit")[0];
         things.push(calibration.score(pack.manifest().embedder.ood.signal(raw)));

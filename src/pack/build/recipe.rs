@@ -11,7 +11,7 @@ use super::{BuildError, Learnt};
 use crate::pack::manifest::{
     CalibrationFile, Channels, Decoding, Detector, Embedder, Extent, Landmarks, MANIFEST_VERSION,
     Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput, Polarity,
-    SimilarityThresholds, Source,
+    SecondOpinion, SimilarityThresholds, Source,
 };
 use crate::pack::{Form, MANIFEST_FILE, sha256_hex};
 
@@ -68,7 +68,7 @@ const SMALL_LENGTH: usize = 512;
 const LARGE_LENGTH: usize = 128;
 
 /// Where the five points lie in an aligned face: the ArcFace template for 112×112, which SFace uses as well.
-const TEMPLATE: [[f32; 2]; 5] = [
+pub const TEMPLATE: [[f32; 2]; 5] = [
     [38.2946, 51.6963],
     [73.5318, 51.5014],
     [56.0252, 71.7366],
@@ -159,15 +159,77 @@ impl Sources {
         ])
     }
 
-    /// The detector and landmark files of the pack.
+    /// The detector: how the manifest describes it, and its file.
     ///
     /// # Errors
-    /// Where a file is not what the recipe expects.
-    pub fn finders(&self) -> Result<(Vec<u8>, Vec<u8>), BuildError> {
-        Ok((
-            super::detector(&self.yunet)?,
-            super::landmarks(&self.landmarks)?,
-        ))
+    /// Where the published file is not what the recipe expects.
+    pub fn detector(&self) -> Result<(Detector, Vec<u8>), BuildError> {
+        let bytes = super::detector(&self.yunet)?;
+        let described = Detector {
+            file: file("detector.onnx", &bytes, "MIT", &[&YUNET]),
+            input: picture(
+                "input",
+                &[None, Some(3), None, None],
+                Channels::Bgr,
+                0.0,
+                1.0,
+            ),
+            outputs: detector_outputs()
+                .into_iter()
+                .map(|(name, shape)| output(&name, &shape))
+                .collect(),
+            decoding: Decoding::Yunet,
+            strides: STRIDES.to_vec(),
+            first_side: 320,
+            // Of 1509 pictures without any face, 2 had a candidate of this score (a motorcycle's headlight, a cat).
+            sure_score: 0.8,
+            middling_score: 0.45,
+            refined_score: 0.5,
+            floor_score: 0.2,
+            // The value that YuNet is published with.
+            overlap_threshold: 0.3,
+            containment_threshold: 0.7,
+            second_opinion: SecondOpinion {
+                least_score: 0.05,
+                least_overlap: 0.35,
+                smallest_share: 0.135,
+                // Fitted on 600 bad photos of faces and 350 candidates in pictures without any.
+                weights: [2.03, 7.09, 3.16, 1.25, 2.98],
+                // Cut here, 6 of the 1509 pictures without a face (textures, objects, a cat, letters, noise, backgrounds;
+                // half of them made worse) had one, 5 of those a motorcycle's headlight.
+                bias: -4.46,
+            },
+        };
+        Ok((described, bytes))
+    }
+
+    /// The landmark network: how the manifest describes it, and its file.
+    ///
+    /// # Errors
+    /// Where the published file is not what the recipe expects.
+    pub fn landmarks(&self) -> Result<(Landmarks, Vec<u8>), BuildError> {
+        let bytes = super::landmarks(&self.landmarks)?;
+        let described = Landmarks {
+            file: file("landmarks.onnx", &bytes, "MIT", &[&LANDMARKS]),
+            input: picture(
+                "input",
+                &[None, Some(1), Some(64), Some(64)],
+                Channels::Grey,
+                0.0,
+                1.0 / 256.0,
+            ),
+            output: output("output", &[None, Some(136)]),
+            // 1.0 to 1.3 are nearly as good.
+            crop_scale: 1.15,
+            five_points: [
+                vec![37, 38, 40, 41],
+                vec![43, 44, 46, 47],
+                vec![30],
+                vec![48, 60],
+                vec![54, 64],
+            ],
+        };
+        Ok((described, bytes))
     }
 
     /// The graph that training reads features from, ready for the runtime.
@@ -187,133 +249,109 @@ impl Sources {
     pub fn build(
         &self,
         learnt: &Learnt,
-        calibration: &str,
+        calibration_text: &str,
     ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+        #[derive(serde::Deserialize)]
+        struct Identified {
+            id: String,
+        }
+        let Identified { id } =
+            serde_json::from_str(calibration_text).map_err(BuildError::Calibration)?;
         let towers = self.towers(&learnt.clean_norms)?;
-        let embedder = head::fuse(&towers, Purpose::Serve(&learnt.head))?.write();
-        let (detector, landmarks) = self.finders()?;
-        let mut files = vec![
-            ("detector.onnx".to_owned(), detector),
-            ("landmarks.onnx".to_owned(), landmarks),
-            ("embedder.onnx".to_owned(), embedder),
+        let embedder_bytes = head::fuse(&towers, Purpose::Serve(&learnt.head))?.write();
+        let (detector, detector_bytes) = self.detector()?;
+        let (landmarks, landmarks_bytes) = self.landmarks()?;
+        let embedder = embedder(&embedder_bytes, &towers);
+        let calibration = CalibrationFile {
+            file: file("calibration.json", calibration_text.as_bytes(), "MIT", &[]),
+            id,
+        };
+        let manifest = Manifest {
+            manifest_version: MANIFEST_VERSION,
+            id: "faceood-default".to_owned(),
+            version: learnt.version.clone(),
+            description: "YuNet, 68 landmarks, and MobileFaceNet and SFace fused into 512 numbers with an OOD head".to_owned(),
+            similarity: SimilarityThresholds {
+                same: 0.45,
+                review: 0.35,
+            },
+            detector,
+            landmarks,
+            embedder,
+            calibration,
+            golden: learnt.golden.clone(),
+            training: Some(learnt.training.clone()),
+        };
+        Ok(vec![
+            (manifest.detector.file.path.clone(), detector_bytes),
+            (manifest.landmarks.file.path.clone(), landmarks_bytes),
+            (manifest.embedder.file.path.clone(), embedder_bytes),
             (
-                "calibration.json".to_owned(),
-                calibration.as_bytes().to_vec(),
+                manifest.calibration.file.path.clone(),
+                calibration_text.as_bytes().to_vec(),
             ),
-        ];
-        let manifest = manifest(&files, &towers, learnt, calibration)?;
-        files.push((
-            MANIFEST_FILE.to_owned(),
-            toml::to_string(&manifest)?.into_bytes(),
-        ));
-        Ok(files)
+            (
+                MANIFEST_FILE.to_owned(),
+                toml::to_string(&manifest)?.into_bytes(),
+            ),
+        ])
     }
 }
 
-fn manifest(
-    files: &[(String, Vec<u8>)],
-    towers: &[Tower],
-    learnt: &Learnt,
-    calibration: &str,
-) -> Result<Manifest, BuildError> {
-    #[derive(serde::Deserialize)]
-    struct Identified {
-        id: String,
+/// What the embedder is fed: aligned faces as they are, since each network's own normalisation is inside the graph.
+#[must_use]
+pub fn embedder_input() -> PictureInput {
+    picture(
+        "face",
+        &[None, Some(3), Some(112), Some(112)],
+        Channels::Rgb,
+        0.0,
+        1.0,
+    )
+}
+
+fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
+    Embedder {
+        file: file(
+            "embedder.onnx",
+            bytes,
+            "MIT AND Apache-2.0",
+            &[&MOBILEFACENET, &SFACE],
+        ),
+        input: embedder_input(),
+        template: TEMPLATE,
+        embedding: output("embedding", &[None, Some(head::EMBEDDING_LENGTH)]),
+        embedding_norm: Some(output("embedding_norm", &[None])),
+        network_norms: Some(output("network_norms", &[None, Some(towers.len())])),
+        networks: towers
+            .iter()
+            .map(|tower| Network {
+                name: tower.name.to_owned(),
+                weight: tower.weight,
+                clean_norm: tower.clean_norm,
+                length: tower.length,
+                directions: tower
+                    .projection
+                    .as_ref()
+                    .map_or(tower.length, |rows| rows.len() / tower.length),
+            })
+            .collect(),
+        ood: Ood {
+            output: output("ood_logit", &[None]),
+            transform: OodTransform::Identity,
+            polarity: Polarity::HigherIsBetter,
+        },
     }
-    let calibration: Identified =
-        serde_json::from_str(calibration).map_err(BuildError::Calibration)?;
-    let file = |index: usize, licence: &str, sources: &[&Published]| {
-        let (path, bytes): (&str, &[u8]) = files
-            .get(index)
-            .map_or(("", &[]), |(path, bytes)| (path.as_str(), bytes.as_slice()));
-        PackFile {
-            path: path.to_owned(),
-            sha256: sha256_hex(bytes),
-            bytes: bytes.len() as u64,
-            licence: licence.to_owned(),
-            sources: sources.iter().map(|published| published.source()).collect(),
-        }
-    };
-    Ok(Manifest {
-        manifest_version: MANIFEST_VERSION,
-        id: "faceood-default".to_owned(),
-        version: learnt.version.clone(),
-        description: "YuNet, 68 landmarks, and MobileFaceNet and SFace fused into 512 numbers with an OOD head".to_owned(),
-        similarity: SimilarityThresholds {
-            same: 0.45,
-            review: 0.35,
-        },
-        detector: Detector {
-            file: file(0, "MIT", &[&YUNET]),
-            input: picture("input", &[None, Some(3), None, None], Channels::Bgr, 0.0, 1.0),
-            outputs: detector_outputs()
-                .into_iter()
-                .map(|(name, shape)| output(&name, &shape))
-                .collect(),
-            decoding: Decoding::Yunet,
-            strides: STRIDES.to_vec(),
-            score_threshold: 0.6,
-            retry_score_threshold: 0.3,
-            overlap_threshold: 0.3,
-        },
-        landmarks: Landmarks {
-            file: file(1, "MIT", &[&LANDMARKS]),
-            input: picture(
-                "input",
-                &[None, Some(1), Some(64), Some(64)],
-                Channels::Grey,
-                0.0,
-                1.0 / 256.0,
-            ),
-            output: output("output", &[None, Some(136)]),
-            crop_scale: 1.15,
-            five_points: [
-                vec![37, 38, 40, 41],
-                vec![43, 44, 46, 47],
-                vec![30],
-                vec![48, 60],
-                vec![54, 64],
-            ],
-        },
-        embedder: Embedder {
-            file: file(2, "MIT AND Apache-2.0", &[&MOBILEFACENET, &SFACE]),
-            input: picture(
-                "face",
-                &[None, Some(3), Some(112), Some(112)],
-                Channels::Rgb,
-                0.0,
-                1.0,
-            ),
-            template: TEMPLATE,
-            embedding: output("embedding", &[None, Some(head::EMBEDDING_LENGTH)]),
-            embedding_norm: Some(output("embedding_norm", &[None])),
-            network_norms: Some(output("network_norms", &[None, Some(towers.len())])),
-            networks: towers
-                .iter()
-                .map(|tower| Network {
-                    name: tower.name.to_owned(),
-                    weight: tower.weight,
-                    clean_norm: tower.clean_norm,
-                    length: tower.length,
-                    directions: tower
-                        .projection
-                        .as_ref()
-                        .map_or(tower.length, |rows| rows.len() / tower.length),
-                })
-                .collect(),
-            ood: Ood {
-                output: output("ood_logit", &[None]),
-                transform: OodTransform::Identity,
-                polarity: Polarity::HigherIsBetter,
-            },
-        },
-        calibration: CalibrationFile {
-            file: file(3, "MIT", &[]),
-            id: calibration.id,
-        },
-        golden: learnt.golden.clone(),
-        training: Some(learnt.training.clone()),
-    })
+}
+
+fn file(path: &str, bytes: &[u8], licence: &str, sources: &[&Published]) -> PackFile {
+    PackFile {
+        path: path.to_owned(),
+        sha256: sha256_hex(bytes),
+        bytes: bytes.len() as u64,
+        licence: licence.to_owned(),
+        sources: sources.iter().map(|published| published.source()).collect(),
+    }
 }
 
 impl Published {

@@ -21,6 +21,7 @@ pub(crate) struct Daemon {
 /// one in it.
 pub(crate) struct Home {
     folder: TempDir,
+    models_dir: PathBuf,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -32,6 +33,7 @@ impl Home {
         fs::write(folder.path().join("config.toml"), "").expect("the configuration is written");
         Self {
             folder,
+            models_dir: models(),
             environment: Vec::new(),
             arguments: Vec::new(),
         }
@@ -46,6 +48,12 @@ impl Home {
     /// Writes the configuration file anew, for a reload.
     pub(crate) fn write_config(&self, toml: &str) {
         fs::write(self.config_file(), toml).expect("the configuration is written");
+    }
+
+    /// Other models than those that ship.
+    pub(crate) fn models_dir(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.models_dir);
+        self
     }
 
     /// A variable of the daemon's environment.
@@ -94,7 +102,7 @@ impl Home {
             .arg("--data-dir")
             .arg(self.data_dir())
             .arg("--models-dir")
-            .arg(models())
+            .arg(&self.models_dir)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());

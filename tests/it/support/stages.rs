@@ -1,9 +1,10 @@
 //! The pipeline's stages one by one, on the pack that ships: for tests that look between them.
 
 use faceood::capture::{self, Capture};
-use faceood::embed::{Embedder, EmbedderSettings};
-use faceood::face::{Aligner, AlignerSettings, Detector, DetectorSettings};
+use faceood::embed::Embedder;
+use faceood::face::{Aligner, Detector};
 use faceood::pack::{Form, Pack};
+use faceood::pipeline::{aligner_settings, detector_settings, embedder_settings};
 use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
 
 /// Decoded with the default limits.
@@ -35,10 +36,14 @@ impl Stages {
         let detector = open("detector", &pack.detector_bytes().expect("detector"));
         let landmarks = open("landmarks", &pack.landmarks_bytes().expect("landmarks"));
         let embedder = open("embedder", &pack.embedder_for(Form::Cpu).expect("embedder"));
+        let manifest = pack.manifest();
         Self {
-            detector: Detector::new(detector, DetectorSettings::default()),
-            aligner: Aligner::new(landmarks, AlignerSettings::default()),
-            embedder: Embedder::new(embedder, EmbedderSettings::default()),
+            detector: Detector::new(detector, detector_settings(&manifest.detector)),
+            aligner: Aligner::new(
+                landmarks,
+                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
+            ),
+            embedder: Embedder::new(embedder, embedder_settings(&manifest.embedder)),
         }
     }
 }
