@@ -1,4 +1,4 @@
-//! `models`: shows, checks, builds and trains model packs.
+//! `models`: shows, checks, builds, trains and imports model packs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,19 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
 
 use super::{Context, Outcome, output};
 use crate::pack::build::head::LinearHead;
 use crate::pack::build::recipe::{self, Sources};
 use crate::pack::build::{Learnt, prepare_bytes};
-use crate::pack::manifest::{Golden, Manifest, Training};
+use crate::pack::manifest::{Embedder, Golden, Manifest, Training};
 use crate::pack::{Form, MANIFEST_FILE, Pack, verify};
 use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::{Placement, ProviderChoice, Runtime, Settings};
 use crate::stats::{calibration_error, mean};
 use crate::training::{self, HeldOut};
+
+mod import;
+mod inspect;
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
@@ -43,11 +45,15 @@ enum Task {
     /// Check a pack: hashes, names and shapes, and a run on the golden input
     Verify(VerifyArgs),
     /// Show what a pack consists of, where it comes from and how well it does
-    Inspect(InspectArgs),
+    Inspect(inspect::Args),
     /// Write the default pack from published networks and a learnt head
     Build(BuildArgs),
     /// Learn the default pack's head and calibration from photos
     Train(TrainArgs),
+    /// Make a pack of a PyTorch checkpoint of Random Temperature Scaling
+    ImportRts(import::RtsArgs),
+    /// Put a calibration into a pack
+    SetCalibration(import::CalibrationArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -58,19 +64,6 @@ Examples:
 struct VerifyArgs {
     /// Folder of the pack, in place of the configured one
     pack: Option<PathBuf>,
-}
-
-#[derive(clap::Args, Debug)]
-#[command(after_help = "\
-Examples:
-  faceood-admin models inspect
-  faceood-admin models inspect models/default --json")]
-struct InspectArgs {
-    /// Folder of the pack, in place of the configured one
-    pack: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -120,9 +113,11 @@ struct TrainArgs {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     match &args.task {
         Task::Verify(args) => verify(args, context),
-        Task::Inspect(args) => inspect(args, context),
+        Task::Inspect(args) => inspect::run(args, context),
         Task::Build(args) => build(args),
         Task::Train(args) => train(args),
+        Task::ImportRts(args) => import::rts(args, context),
+        Task::SetCalibration(args) => import::set_calibration(args, context),
     }
 }
 
@@ -136,7 +131,7 @@ fn pack_folder(given: Option<&PathBuf>, context: &Context) -> anyhow::Result<Pat
 fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
-    Calibration::load(pack.calibration_json())
+    let calibration = Calibration::load(pack.calibration_json())
         .with_context(|| pack.manifest().calibration.file.path.clone())?;
     let runtime = Runtime::load(&context.config()?.runtime)?;
     let mut session = runtime.open(
@@ -164,126 +159,10 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
         pack.version(),
         runtime.provider()
     ))?;
-    Ok(Outcome::Done)
-}
-
-/// What `inspect` shows.
-#[derive(Serialize)]
-struct Inspection<'a> {
-    sha256: &'a str,
-    manifest: &'a Manifest,
-    calibration: CalibrationFacts<'a>,
-}
-
-#[derive(Serialize)]
-struct CalibrationFacts<'a> {
-    id: &'a str,
-    method: &'a str,
-    date: &'a str,
-    counts: &'a BTreeMap<String, u64>,
-}
-
-fn inspect(args: &InspectArgs, context: &Context) -> anyhow::Result<Outcome> {
-    let folder = pack_folder(args.pack.as_ref(), context)?;
-    let pack = Pack::open(&folder)?;
-    let calibration = Calibration::load(pack.calibration_json())?;
-    let inspection = Inspection {
-        sha256: pack.sha256(),
-        manifest: pack.manifest(),
-        calibration: CalibrationFacts {
-            id: calibration.id(),
-            method: calibration.method(),
-            date: calibration.date(),
-            counts: calibration.counts(),
-        },
-    };
-    if args.json {
-        output::json(&inspection)?;
-    } else {
-        output::text(&as_text(&inspection))?;
+    if !calibration.is_calibrated() {
+        output::text(import::NOT_CALIBRATED)?;
     }
     Ok(Outcome::Done)
-}
-
-fn as_text(inspection: &Inspection<'_>) -> String {
-    let manifest = inspection.manifest;
-    let embedder = &manifest.embedder;
-    let mut facts: Vec<(String, String)> = vec![
-        (
-            "pack".into(),
-            format!("{} {}", manifest.id, manifest.version),
-        ),
-        ("what".into(), manifest.description.clone()),
-        ("SHA-256".into(), inspection.sha256.into()),
-        (
-            "similarity".into(),
-            format!(
-                "same from {}, a person looks from {}",
-                manifest.similarity.same, manifest.similarity.review
-            ),
-        ),
-    ];
-    for network in &embedder.networks {
-        facts.push((
-            format!("network {}", network.name),
-            format!(
-                "share {}, {} of the embedding's numbers, clean norm {}",
-                network.weight, network.directions, network.clean_norm
-            ),
-        ));
-    }
-    facts.push((
-        "OOD".into(),
-        format!(
-            "{}, {:?}, {:?}",
-            embedder.ood.output.name, embedder.ood.transform, embedder.ood.polarity
-        ),
-    ));
-    let calibration = &inspection.calibration;
-    facts.push((
-        "calibration".into(),
-        format!(
-            "{} of {}: {}",
-            calibration.id, calibration.date, calibration.method
-        ),
-    ));
-    if let Some(training) = &manifest.training {
-        facts.push(("training".into(), training.recipe.clone()));
-        let figures = training
-            .figures
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()));
-        let counts = training
-            .counts
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()));
-        facts.extend(
-            counts
-                .chain(figures)
-                .map(|(name, value)| (format!("  {name}"), value)),
-        );
-    }
-    for file in manifest.files() {
-        facts.push((
-            file.path.clone(),
-            format!("{} bytes, {}", file.bytes, file.licence),
-        ));
-        for source in &file.sources {
-            facts.push((
-                String::new(),
-                format!(
-                    "from {}, {} ({})",
-                    source.package, source.path, source.licence
-                ),
-            ));
-        }
-    }
-    output::table(
-        &[],
-        facts
-            .into_iter()
-            .map(|(name, value)| vec![Cow::from(name), Cow::from(value)]),
-    )
 }
 
 fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
@@ -470,8 +349,16 @@ fn golden(
         sources.build(learnt, calibration)?.into_iter().collect();
     let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
     let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
-    let embedder = &manifest.embedder;
-    let bytes = prepare_bytes(&embedder.file.path, file(&embedder.file.path))?;
+    golden_of(
+        &manifest.embedder,
+        file(&manifest.embedder.file.path),
+        runtime,
+    )
+}
+
+/// What the embedder in `bytes` makes of the golden input.
+fn golden_of(embedder: &Embedder, bytes: &[u8], runtime: &Runtime) -> anyhow::Result<Golden> {
+    let bytes = prepare_bytes(&embedder.file.path, bytes)?;
     let mut session = runtime.open("embedder", &bytes, Placement::Host)?;
     let face = verify::golden_input(&embedder.input);
     let outputs = session.run(&face.shape, &face.values)?;

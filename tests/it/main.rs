@@ -18,6 +18,7 @@ mod config;
 mod detection_rates;
 mod documents;
 mod extract;
+mod import_rts;
 mod layers;
 mod log_durability;
 mod manifest_in_force;

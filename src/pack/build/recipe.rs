@@ -166,7 +166,7 @@ impl Sources {
     pub fn detector(&self) -> Result<(Detector, Vec<u8>), BuildError> {
         let bytes = super::detector(&self.yunet)?;
         let described = Detector {
-            file: file("detector.onnx", &bytes, "MIT", &[&YUNET]),
+            file: file("detector.onnx", &bytes, "MIT", vec![YUNET.source()]),
             input: picture(
                 "input",
                 &[None, Some(3), None, None],
@@ -210,7 +210,7 @@ impl Sources {
     pub fn landmarks(&self) -> Result<(Landmarks, Vec<u8>), BuildError> {
         let bytes = super::landmarks(&self.landmarks)?;
         let described = Landmarks {
-            file: file("landmarks.onnx", &bytes, "MIT", &[&LANDMARKS]),
+            file: file("landmarks.onnx", &bytes, "MIT", vec![LANDMARKS.source()]),
             input: picture(
                 "input",
                 &[None, Some(1), Some(64), Some(64)],
@@ -263,7 +263,12 @@ impl Sources {
         let (landmarks, landmarks_bytes) = self.landmarks()?;
         let embedder = embedder(&embedder_bytes, &towers);
         let calibration = CalibrationFile {
-            file: file("calibration.json", calibration_text.as_bytes(), "MIT", &[]),
+            file: file(
+                "calibration.json",
+                calibration_text.as_bytes(),
+                "MIT",
+                Vec::new(),
+            ),
             id,
         };
         let manifest = Manifest {
@@ -316,7 +321,7 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
             "embedder.onnx",
             bytes,
             "MIT AND Apache-2.0",
-            &[&MOBILEFACENET, &SFACE],
+            vec![MOBILEFACENET.source(), SFACE.source()],
         ),
         input: embedder_input(),
         template: TEMPLATE,
@@ -344,13 +349,19 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
     }
 }
 
-fn file(path: &str, bytes: &[u8], licence: &str, sources: &[&Published]) -> PackFile {
+/// A pack's file as the manifest describes it.
+pub(in crate::pack) fn file(
+    path: &str,
+    bytes: &[u8],
+    licence: &str,
+    sources: Vec<Source>,
+) -> PackFile {
     PackFile {
         path: path.to_owned(),
         sha256: sha256_hex(bytes),
         bytes: bytes.len() as u64,
         licence: licence.to_owned(),
-        sources: sources.iter().map(|published| published.source()).collect(),
+        sources,
     }
 }
 
@@ -387,7 +398,8 @@ fn extents(shape: &[Option<usize>]) -> Vec<Extent> {
         .collect()
 }
 
-fn picture(
+/// A network's input as the manifest describes it; `None` is a free extent.
+pub(in crate::pack) fn picture(
     name: &str,
     shape: &[Option<usize>],
     channels: Channels,
@@ -403,7 +415,8 @@ fn picture(
     }
 }
 
-fn output(name: &str, shape: &[Option<usize>]) -> OutputTensor {
+/// A network's output as the manifest describes it; `None` is a free extent.
+pub(in crate::pack) fn output(name: &str, shape: &[Option<usize>]) -> OutputTensor {
     OutputTensor {
         name: name.to_owned(),
         shape: extents(shape),
