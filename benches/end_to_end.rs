@@ -1,4 +1,5 @@
-//! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival where one runs, in turns.
+//! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival where one runs, in turns;
+//! then how long a refusal takes while the queue is full.
 //!
 //! `scripts/bench` calls this; it prints a table and one JSON line. Settings by environment:
 //! `RIVAL_URL` (its extract endpoint, multipart part `image`), `MIX` (a folder of photos, beside the committed one),
@@ -65,6 +66,7 @@ fn main() {
             report(name, connections, &measured);
         }
     }
+    refusals(&ours, &sets[0].1);
     if let Some(memory) = daemon.resident_mb() {
         println!("faceood: {memory:.0} MB resident after all this");
     }
@@ -259,6 +261,55 @@ impl Round {
             .copied()
             .unwrap_or(f64::NAN)
     }
+}
+
+/// Far more than the default queue and this machine's workers take in together.
+const CROWD: usize = 64;
+
+/// How long `CROWD` callers, who ask again and again for some seconds, wait to be told that there is no room.
+fn refusals(target: &Target, photos: &[Vec<u8>]) {
+    /// What `Retry-After` asks for.
+    const PAUSE: Duration = Duration::from_secs(1);
+    const FOR: Duration = Duration::from_secs(10);
+    let body = target.body(&photos[0]);
+    let started = Instant::now();
+    let answers: Vec<(f64, u16)> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CROWD)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut stream = target.connect();
+                    let mut answers = Vec::new();
+                    while started.elapsed() < FOR {
+                        let sent = Instant::now();
+                        let code = exchange(&mut stream, &body);
+                        answers.push((sent.elapsed().as_secs_f64() * 1e3, code));
+                        if code == 503 {
+                            std::thread::sleep(PAUSE);
+                        }
+                    }
+                    answers
+                })
+            })
+            .collect();
+        callers
+            .into_iter()
+            .flat_map(|caller| caller.join().expect("a caller"))
+            .collect()
+    });
+    let all = answers.len();
+    let refused = answers
+        .into_iter()
+        .filter(|(_, code)| *code == 503)
+        .collect();
+    let refused = Round::new(0.0, refused);
+    println!(
+        "{}: {CROWD} callers, {} of {all} refused as overloaded; p50 {:.2}, p99 {:.2}, worst {:.2} ms to be told so",
+        target.name,
+        refused.latencies.len(),
+        refused.quantile(0.5),
+        refused.quantile(0.99),
+        refused.quantile(1.0),
+    );
 }
 
 /// Sends one request, reads the whole answer, gives its status.

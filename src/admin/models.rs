@@ -92,7 +92,7 @@ struct TrainArgs {
     /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
     #[arg(long, value_name = "DIR")]
     photos: PathBuf,
-    /// Folder with the published networks and pictures of things, as scripts/build-pack fills it
+    /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills it
     #[arg(long, value_name = "DIR", default_value = "vendor/pack-sources")]
     sources: PathBuf,
     /// Folder to write head.json and calibration.json to
@@ -188,7 +188,7 @@ fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
 
 fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let sources = Sources::read(&args.sources)?;
-    let photos = training::find(&args.photos, &args.sources.join("objects"), args.every)?;
+    let photos = training::find(&args.photos, &args.sources, args.every)?;
     // Full precision on the CPU: the same photos shall give the same head.
     let runtime = Runtime::load(&Settings {
         provider: ProviderChoice::Cpu,

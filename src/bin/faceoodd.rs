@@ -110,6 +110,7 @@ fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load(&config.runtime)?;
     // A pack may be whole on disk and still not compute here what it should: that shows when the workers open it.
     Assembly::open(runtime, &config.pack_dir(), config.capture.clone())
+        .map(|assembly| assembly.with_thumbnails(config.log.keep_thumbnails))
         .and_then(|assembly| AnalysisPool::start(assembly, &config.pipeline))
         .with_context(|| {
             format!(

@@ -350,16 +350,27 @@ fn what_is_printed_is_a_config_with_the_same_values() {
 
 proptest! {
     #[test]
-    fn the_last_layer_that_speaks_wins(days in prop::collection::vec(prop::option::of(1_i64..3650), 2)) {
+    fn the_last_layer_that_speaks_wins(ports in prop::array::uniform3(prop::option::of(1_u16..))) {
+        let [file, environment, flag] = ports;
+        let address = |port: u16| format!("127.0.0.1:{port}");
         let mut desk = Desk::new();
-        if let Some(days) = days[0] {
-            desk = desk.file(&format!("telemetry.keep_days = {days}"));
+        if let Some(port) = file {
+            desk = desk.file(&format!("listen = \"{}\"", address(port)));
         }
-        if let Some(days) = days[1] {
-            desk = desk.env("FACEOOD_TELEMETRY__KEEP_DAYS", &days.to_string());
+        if let Some(port) = environment {
+            desk = desk.env("FACEOOD_LISTEN", &address(port));
         }
-        let expected = days[1].or(days[0]).unwrap_or(14);
-        prop_assert_eq!(i64::from(desk.load().config.telemetry.keep_days), expected);
+        desk.sources.flags.listen = flag.map(address);
+        let loaded = desk.load();
+        let expected = flag.or(environment).or(file);
+        prop_assert_eq!(loaded.config.listen.port(), expected.unwrap_or(7860));
+        let speaks = match loaded.origin("listen") {
+            Some(Origin::Flag(_)) => flag,
+            Some(Origin::Environment(_)) => environment,
+            Some(Origin::File { .. }) => file,
+            _ => None,
+        };
+        prop_assert_eq!(speaks, expected);
     }
 
     #[test]

@@ -95,7 +95,7 @@ const BORDER_SHARE: f32 = 0.3;
 
 /// Candidates that get a second opinion, the best first.
 const MOST_WEIGHED: usize = 3;
-const MOST_WEIGHED_OF_ALL: usize = 8;
+const MOST_WEIGHED_OF_ALL: usize = 32;
 
 /// A face below this side in a view is looked at once more at [`REFINED_SIDE`]: its box is coarse.
 const COARSE_SIDE: f32 = 32.0;

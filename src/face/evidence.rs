@@ -1,5 +1,6 @@
 //! The second opinion on a candidate that one pass alone does not settle: is it seen again, larger and smaller, and in even
-//! light? Real faces are, even bad ones; headlights, letters and flowers are seen at one size only.
+//! light, as high as a head is, and with eyes, nose and mouth in the same places each time? Real faces are, even bad ones;
+//! headlights, letters and cups are seen at one size only, or each time differently.
 
 use super::network::Network;
 use super::view::View;
@@ -26,8 +27,9 @@ pub struct SecondOpinion {
     pub least_iou: f32,
     /// A candidate below this share of the frame's longer side is as unlikely as one of this share.
     pub smallest_share: f32,
-    /// Weights of the candidate's own score, the three best looks, the logarithm of its share of the frame.
-    pub weights: [f32; 5],
+    /// Weights of the candidate's own score, the three best looks, and the logarithms of its share of the frame, its height to
+    /// width, and of how far its points move between looks: see [`Seen`].
+    pub weights: [f32; 7],
     /// Added to their sum.
     pub bias: f32,
 }
@@ -43,8 +45,11 @@ pub(super) fn weigh(
     let longer = capture.width().max(capture.height()) as f32;
     let share = candidate.bounding_box.area().sqrt() / longer;
     let close_up = (share > CLOSE_UP_SHARE).then_some((CLOSE_UP_SIDE, false));
-    let mut best = candidate.clone();
-    let mut looks = Vec::with_capacity(SIDES.len() + EVENED_SIDES.len() + 1);
+    let mut seen = Seen {
+        share,
+        candidate: candidate.clone(),
+        looks: Vec::with_capacity(SIDES.len() + EVENED_SIDES.len() + 1),
+    };
     for (side, is_evened) in SIDES
         .map(|side| (side, false))
         .into_iter()
@@ -55,15 +60,10 @@ pub(super) fn weigh(
         if is_evened {
             view = view.evened(Some(&candidate.bounding_box));
         }
-        let again = look(network, settings, &view, candidate)?;
-        looks.push(again.as_ref().map_or(0.0, |face| face.detection_score));
-        if let Some(again) = again
-            && again.detection_score > best.detection_score
-        {
-            best = again;
-        }
+        seen.looks
+            .extend(look(network, settings, &view, candidate)?);
     }
-    Ok((settings.evidence(candidate.detection_score, looks, share) > 0.0).then_some(best))
+    Ok((settings.evidence(&seen) > 0.0).then(|| seen.best()))
 }
 
 /// The best face of the view that is the candidate again.
@@ -81,17 +81,92 @@ pub(super) fn look(
         .max_by(|one, other| one.detection_score.total_cmp(&other.detection_score)))
 }
 
+/// A candidate and the looks that found it again.
+struct Seen {
+    /// Side of the candidate's box as a share of the frame's longer side.
+    share: f32,
+    candidate: DetectedFace,
+    looks: Vec<DetectedFace>,
+}
+
+impl Seen {
+    fn faces(&self) -> impl Iterator<Item = &DetectedFace> {
+        std::iter::once(&self.candidate).chain(&self.looks)
+    }
+
+    /// The face of the highest score, the candidate itself where none is higher.
+    fn best(&self) -> DetectedFace {
+        self.faces()
+            .fold(&self.candidate, |best, face| {
+                if face.detection_score > best.detection_score {
+                    face
+                } else {
+                    best
+                }
+            })
+            .clone()
+    }
+
+    /// The scores of the three best looks; 0 where there were fewer.
+    fn best_scores(&self) -> [f32; 3] {
+        let mut scores: Vec<f32> = self.looks.iter().map(|face| face.detection_score).collect();
+        scores.sort_by(|one, other| other.total_cmp(one));
+        scores.resize(3, 0.0);
+        [scores[0], scores[1], scores[2]]
+    }
+
+    /// Mean over all looks, the surer the more, of `value`; and the deviation from it.
+    fn mean(&self, value: impl Fn(&DetectedFace) -> f32) -> (f32, f32) {
+        let weighted = |of: &dyn Fn(f32) -> f32| {
+            let (sum, weights) = self.faces().fold((0.0, 0.0), |(sum, weights), face| {
+                let weight = face.detection_score.powi(2).max(1e-6);
+                (sum + weight * of(value(face)), weights + weight)
+            });
+            sum / weights
+        };
+        let mean = weighted(&|value| value);
+        (mean, weighted(&|value| (value - mean).powi(2)).sqrt())
+    }
+
+    /// Logarithm of the box's height to its width: about .2 for faces, about 0 for round and square things.
+    fn elongation(&self) -> f32 {
+        self.mean(|face| {
+            let bounds = face.bounding_box;
+            (bounds.height.max(1e-3) / bounds.width.max(1e-3)).ln()
+        })
+        .0
+    }
+
+    /// How far eyes, nose and mouth corners move between looks, as a share of the box's sides: mean deviation over the ten
+    /// coordinates.
+    fn unrest(&self) -> f32 {
+        let deviations = (0..5).flat_map(|point| {
+            let across = self.mean(|face| {
+                let bounds = face.bounding_box;
+                (face.points[point].x - bounds.x) / bounds.width.max(1e-3)
+            });
+            let down = self.mean(|face| {
+                let bounds = face.bounding_box;
+                (face.points[point].y - bounds.y) / bounds.height.max(1e-3)
+            });
+            [across.1, down.1]
+        });
+        deviations.sum::<f32>() / 10.0
+    }
+}
+
 impl SecondOpinion {
     /// Above zero where the candidate is taken for a face.
-    fn evidence(&self, score: f32, mut looks: Vec<f32>, share: f32) -> f32 {
-        looks.sort_by(|one, other| other.total_cmp(one));
-        looks.resize(3, 0.0);
+    fn evidence(&self, seen: &Seen) -> f32 {
+        let [first, second, third] = seen.best_scores();
         let features = [
-            score,
-            looks[0],
-            looks[1],
-            looks[2],
-            share.max(self.smallest_share).ln(),
+            seen.candidate.detection_score,
+            first,
+            second,
+            third,
+            seen.share.max(self.smallest_share).ln(),
+            seen.elongation(),
+            seen.unrest(),
         ];
         let sum: f32 = self.weights.iter().zip(features).map(|(a, b)| a * b).sum();
         sum + self.bias
@@ -101,31 +176,73 @@ impl SecondOpinion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::{BoundingBox, Point};
 
-    fn evidence(score: f32, looks: Vec<f32>, share: f32) -> f32 {
+    /// A face of this score and of 100 px width, its points moved by `move_by` of the box's sides.
+    fn face(detection_score: f32, height: f32, move_by: f32) -> DetectedFace {
+        DetectedFace {
+            bounding_box: BoundingBox::new(50.0, 50.0, 100.0, height),
+            detection_score,
+            points: [
+                (0.3, 0.4),
+                (0.7, 0.4),
+                (0.5, 0.6),
+                (0.35, 0.75),
+                (0.65, 0.75),
+            ]
+            .map(|(x, y)| Point::new(50.0 + 100.0 * (x + move_by), 50.0 + height * (y + move_by))),
+        }
+    }
+
+    fn evidence(seen: &Seen) -> f32 {
         let settings = SecondOpinion {
             least_score: 0.05,
             least_iou: 0.35,
-            smallest_share: 0.135,
-            weights: [2.03, 7.09, 3.16, 1.25, 2.98],
-            bias: -4.46,
+            smallest_share: 0.06,
+            weights: [2.88, 3.28, 3.01, 2.59, 1.81, 6.36, -25.26],
+            bias: -4.73,
         };
-        settings.evidence(score, looks, share)
+        settings.evidence(seen)
+    }
+
+    fn seen(looks: &[f32], share: f32) -> Seen {
+        Seen {
+            share,
+            candidate: face(0.4, 122.0, 0.0),
+            looks: looks.iter().map(|&score| face(score, 122.0, 0.0)).collect(),
+        }
     }
 
     #[test]
     fn more_looks_and_a_larger_box_speak_for_a_face() {
-        assert!(evidence(0.5, vec![0.8, 0.8, 0.7], 0.3) > 0.0);
-        assert!(evidence(0.5, vec![0.1, 0.0, 0.0], 0.3) < 0.0);
-        let base = evidence(0.4, vec![0.5, 0.4, 0.3], 0.3);
-        assert!(evidence(0.4, vec![0.6, 0.4, 0.3], 0.3) > base);
-        assert!(evidence(0.4, vec![0.5, 0.4, 0.3], 0.5) > base);
-        assert!(evidence(0.5, vec![0.5, 0.4, 0.3], 0.3) > base);
+        assert!(evidence(&seen(&[0.8, 0.8, 0.7], 0.3)) > 0.0);
+        assert!(evidence(&seen(&[0.1], 0.3)) < 0.0);
+        let base = evidence(&seen(&[0.5, 0.4, 0.3], 0.3));
+        assert!(evidence(&seen(&[0.6, 0.4, 0.3], 0.3)) > base);
+        assert!(evidence(&seen(&[0.5, 0.4, 0.3], 0.5)) > base);
     }
 
     #[test]
     fn very_small_boxes_are_alike() {
-        let one = evidence(0.7, vec![0.8, 0.7, 0.7], 0.02);
-        assert_eq!(one, evidence(0.7, vec![0.8, 0.7, 0.7], 0.05));
+        let looks = [0.8, 0.7, 0.7];
+        assert_eq!(evidence(&seen(&looks, 0.02)), evidence(&seen(&looks, 0.05)));
+    }
+
+    #[test]
+    fn square_boxes_and_wandering_points_speak_against_a_face() {
+        let looks = [0.6, 0.5, 0.5];
+        let base = evidence(&seen(&looks, 0.3));
+        let mut square = seen(&looks, 0.3);
+        square.looks = looks.map(|score| face(score, 100.0, 0.0)).to_vec();
+        assert!(evidence(&square) < base);
+        let mut restless = seen(&looks, 0.3);
+        restless.looks[1] = face(0.5, 122.0, 0.2);
+        assert!(restless.unrest() > 0.05 && evidence(&restless) < base);
+    }
+
+    #[test]
+    fn the_best_face_is_the_candidate_unless_a_look_is_surer() {
+        assert_eq!(seen(&[0.3, 0.2], 0.3).best().detection_score, 0.4);
+        assert_eq!(seen(&[0.3, 0.9], 0.3).best().detection_score, 0.9);
     }
 }

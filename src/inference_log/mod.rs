@@ -256,12 +256,6 @@ impl InferenceLog {
         done.await.unwrap();
     }
 
-    /// Whether thumbnails are to be made.
-    #[must_use]
-    pub fn keeps_thumbnails(&self) -> bool {
-        self.shared.settings.keep_thumbnails
-    }
-
     /// Writes what waits, folds the write-ahead log into the database and closes it. Later appends fail.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
@@ -278,6 +272,6 @@ fn base64_text(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,15 @@ impl LogReader {
         schema::version(&mut connection, &self.path).await
     }
 
+    /// Reads the whole database and looks for damage, also where no query has led yet. Takes as long as the disk needs.
+    ///
+    /// # Errors
+    /// [`Trouble::Corrupt`] where it is damaged, or what the database says.
+    pub async fn check_pages(&self) -> Result<(), LogError> {
+        let mut connection = self.pool().acquire().await.map_err(|e| self.failed(e))?;
+        schema::check_pages(&mut connection, &self.path).await
+    }
+
     pub(super) fn failed(&self, error: sqlx::Error) -> LogError {
         LogError::database(&self.path, error)
     }

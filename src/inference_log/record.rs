@@ -160,7 +160,7 @@ pub struct InferenceRecord {
     pub error_detail: Option<String>,
     /// The embedding; stored only where `log.keep_embeddings` says so.
     pub embedding: Option<Vec<f32>>,
-    /// An encoded picture of the face; stored only where `log.keep_thumbnails` says so.
+    /// JPEG of the aligned face, 112×112; stored only where `log.keep_thumbnails` says so.
     pub thumbnail: Option<Vec<u8>>,
     /// The quality components, a column each.
     pub components: Components,
@@ -338,6 +338,7 @@ impl InferenceRecord {
         self.network_norms = Some(norms);
         self.ood_logit = Some(face.ood_logit);
         self.embedding = Some(face.embedding.values().to_vec());
+        self.thumbnail.clone_from(&face.thumbnail);
         let quality = &face.quality;
         self.quality_score = Some(quality.score);
         self.interval_low = Some(quality.interval[0]);

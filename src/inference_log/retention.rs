@@ -125,7 +125,10 @@ impl Pace {
         limits: &Limits,
     ) -> Result<Step, sqlx::Error> {
         let started = Instant::now();
-        let rows = self.delete(connection, limits).await?;
+        overwrite(connection, true).await?;
+        let deleted = self.delete(connection, limits).await;
+        overwrite(connection, false).await?;
+        let rows = deleted?;
         let freed_bytes = if rows == 0 {
             vacuum(connection).await?
         } else {
@@ -195,6 +198,17 @@ impl Pace {
             self.rows = (self.rows * 2).min(MOST_ROWS);
         }
     }
+}
+
+/// Whether what is deleted from now on is overwritten and not only forgotten: a row may hold somebody's face. The writer's
+/// trial writes need no such care.
+async fn overwrite(connection: &mut SqliteConnection, is_on: bool) -> Result<(), sqlx::Error> {
+    let statement = if is_on {
+        "PRAGMA secure_delete = ON"
+    } else {
+        "PRAGMA secure_delete = OFF"
+    };
+    sqlx::query(statement).execute(connection).await.map(drop)
 }
 
 /// A query that answers with one number.

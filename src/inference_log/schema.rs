@@ -152,23 +152,35 @@ async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
             expect_newest(path, found)?;
         }
         if size <= CHECK_AT_OPEN_BYTES {
-            let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-                .fetch_one(&mut connection)
-                .await
-                .map_err(fail)?;
-            if report != "ok" {
-                return Err(LogError::Database {
-                    path: path.to_owned(),
-                    trouble: Trouble::Corrupt,
-                    source: std::sync::Arc::new(sqlx::Error::Protocol(report)),
-                });
-            }
+            check_pages(&mut connection, path).await?;
         }
         Ok(())
     }
     .await;
     let _ = connection.close().await;
     verdict
+}
+
+/// Reads every page and looks whether they fit together, down to the first that does not.
+///
+/// # Errors
+/// [`Trouble::Corrupt`] with SQLite's words on the damage.
+pub(super) async fn check_pages(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), LogError> {
+    let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| LogError::database(path, error))?;
+    if report == "ok" {
+        return Ok(());
+    }
+    Err(LogError::Database {
+        path: path.to_owned(),
+        trouble: Trouble::Corrupt,
+        source: std::sync::Arc::new(sqlx::Error::Protocol(report)),
+    })
 }
 
 /// The schema version of an open database, 0 for an empty one.

@@ -196,8 +196,9 @@ pub struct SecondOpinion {
     pub least_overlap: f32,
     /// A box below this share of the picture's longer side is as unlikely as one of this share.
     pub smallest_share: f32,
-    /// Of the candidate's own score, the three best looks in falling order, and the logarithm of the box's share.
-    pub weights: [f32; 5],
+    /// Of the candidate's own score, the three best looks in falling order, the logarithms of the box's share and of its height to
+    /// width, and how far the points move between looks, as a share of the box.
+    pub weights: [f32; 7],
     /// Added to their sum.
     pub bias: f32,
 }

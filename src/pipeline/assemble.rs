@@ -88,6 +88,7 @@ pub struct Assembly {
     shared: Mutex<Option<BatchQueue>>,
     calibration: Arc<Calibration>,
     capture: capture::Settings,
+    makes_thumbnails: bool,
 }
 
 impl Assembly {
@@ -115,7 +116,17 @@ impl Assembly {
             shared: Mutex::new(None),
             calibration,
             capture,
+            makes_thumbnails: false,
         })
+    }
+
+    /// The same, whose pipelines make a small picture of each face or, as by default, make none.
+    #[must_use]
+    pub fn with_thumbnails(self, makes_thumbnails: bool) -> Self {
+        Self {
+            makes_thumbnails,
+            ..self
+        }
     }
 
     /// The runtime.
@@ -173,6 +184,7 @@ impl Assembly {
             embedder: self.face_embedder()?,
             ood: manifest.embedder.ood.clone(),
             calibration: Arc::clone(&self.calibration),
+            makes_thumbnails: self.makes_thumbnails,
         })
     }
 

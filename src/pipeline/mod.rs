@@ -19,9 +19,12 @@ use crate::quality::{self, Calibration, Quality};
 
 mod assemble;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod pool;
 mod probe;
 mod stages;
+mod thumbnail;
 mod timings;
 pub mod view;
 
@@ -82,6 +85,8 @@ pub struct Face {
     pub quality: Quality,
     /// What the asked scenario makes of it.
     pub decision: Decision,
+    /// JPEG of the aligned face, where the pipeline makes them.
+    pub thumbnail: Option<Vec<u8>>,
 }
 
 /// The pipeline's answer on one picture.
@@ -108,6 +113,7 @@ pub struct Pipeline {
     /// What the OOD logit means in this pack.
     ood: Ood,
     calibration: Arc<Calibration>,
+    makes_thumbnails: bool,
 }
 
 impl Pipeline {
@@ -151,6 +157,8 @@ impl Pipeline {
         })?;
         let embedded = clock.time(Stage::Embed, || self.embedder.embed(&aligned))?;
         let faces: Vec<Face> = clock.time(Stage::Judge, || {
+            #[cfg(test)]
+            fixture::panic_where_asked(&ask.scenario);
             wanted
                 .iter()
                 .zip(aligned)
@@ -177,6 +185,11 @@ impl Pipeline {
                         ood_logit: embedded.ood_logit,
                         quality,
                         decision,
+                        thumbnail: if self.makes_thumbnails {
+                            thumbnail::thumbnail(&aligned.crop)
+                        } else {
+                            None
+                        },
                     }
                 })
                 .collect()

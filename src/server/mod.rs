@@ -160,30 +160,4 @@ pub fn warn_if_exposed(address: SocketAddr, is_authenticated: bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_is_not_exposed() {
-        for (address, is_exposed) in [
-            ("127.0.0.1:7860", false),
-            ("[::1]:7860", false),
-            ("0.0.0.0:7860", true),
-            ("[::]:7860", true),
-            ("192.168.1.5:7860", true),
-        ] {
-            assert_eq!(
-                warn_if_exposed(address.parse().unwrap(), false),
-                is_exposed,
-                "{address}"
-            );
-            assert!(!warn_if_exposed(address.parse().unwrap(), true));
-        }
-    }
-
-    #[test]
-    fn settings_refuse_what_they_do_not_know() {
-        let error = toml::from_str::<Settings>("workrs = 2").unwrap_err();
-        assert!(error.to_string().contains("workrs"), "{error}");
-    }
-}
+mod tests;

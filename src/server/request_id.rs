@@ -159,12 +159,10 @@ fn report(
     metrics::request(endpoint, status, code, elapsed);
 
     let outcome = Outcome::of(request);
-    let ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
+    let ms = rounded(elapsed.as_secs_f64() * 1e3, 1);
     let (source, scenario) = (outcome.source.as_deref(), outcome.scenario.as_deref());
     let action = outcome.action;
-    let score = outcome
-        .score
-        .map(|score| (f64::from(score) * 1e3).round() / 1e3);
+    let score = outcome.score.map(|score| rounded(f64::from(score), 4));
     let detail = problem.map(|problem| problem.detail.as_str());
     if status >= 500 {
         tracing::warn!(request_id = %id, endpoint, status, code, source, scenario, ms, detail, "request failed");
@@ -173,6 +171,12 @@ fn report(
     } else {
         tracing::debug!(request_id = %id, endpoint, status, code, ms, "request");
     }
+}
+
+/// A number for the eye: the text log shows the shortest decimal that means it.
+fn rounded(number: f64, decimals: i32) -> f64 {
+    let scale = 10.0_f64.powi(decimals);
+    (number * scale).round() / scale
 }
 
 #[cfg(test)]

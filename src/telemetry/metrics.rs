@@ -83,6 +83,12 @@ impl Exporter {
         Ok(Self::around(handle))
     }
 
+    /// An exporter that nothing is recorded for, since a process has but one recorder and many tests.
+    #[cfg(test)]
+    pub(crate) fn apart() -> Self {
+        Self::around(PrometheusBuilder::new().build_recorder().handle())
+    }
+
     fn around(handle: PrometheusHandle) -> Self {
         Self {
             handle,

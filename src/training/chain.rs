@@ -5,13 +5,22 @@ use std::io::Cursor;
 use image::{ImageFormat, RgbImage};
 
 use super::TrainingError;
-use crate::capture::{self, Capture};
+use crate::capture::{self, Capture, pixels};
 use crate::face::{AlignedFace, Aligner, DetectedFace, Detector, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::build::prepare_bytes;
 use crate::pack::build::recipe::{self, Sources};
 use crate::pipeline::{aligner_settings, detector_settings};
 use crate::runtime::{Placement, Runtime, Session};
+
+/// A face is cut out of a picture of several with a square of this many times its longer side: as much as is read for the warp.
+const SURROUNDINGS: f32 = 2.0;
+/// Overlap from which a face that is found in the part is the one that was cut out.
+const SAME_FACE_IOU: f32 = 0.5;
+/// Shorter side in pixels of the smallest face that is a good photo of its person.
+const LEAST_PX: f32 = 40.0;
+/// A head turned further, in degrees, is no good photo of its person either: copies of it would be taught too high a similarity.
+const MOST_YAW: f32 = 25.0;
 
 /// Sessions of one thread.
 pub(super) struct Chain {
@@ -82,6 +91,41 @@ impl Chain {
         Ok(Some((face, aligned)))
     }
 
+    /// Each person of a picture in a picture of their own: the whole one where there is one face, else the surroundings of each.
+    /// Left out is a face too small or turned too far for a good photo, and one whose surroundings show another face as the largest.
+    pub(super) fn people(&mut self, picture: &RgbImage) -> Result<Vec<RgbImage>, TrainingError> {
+        let faces = match self.detector.detect(&as_capture(picture)?, Search::All) {
+            Ok(faces) => faces,
+            Err(crate::face::FaceError::NoFace { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let is_alone = faces.len() == 1;
+        let mut people = Vec::new();
+        for face in faces {
+            let bounds = face.bounding_box;
+            if bounds.shorter_side() < LEAST_PX {
+                continue;
+            }
+            let (part, left, top) = if is_alone {
+                (picture.clone(), 0, 0)
+            } else {
+                surroundings(picture, &bounds)
+            };
+            let place = BoundingBox {
+                x: bounds.x - left as f32,
+                y: bounds.y - top as f32,
+                ..bounds
+            };
+            let is_good = self.find(&part)?.is_some_and(|(found, aligned)| {
+                found.bounding_box.iou(&place) > SAME_FACE_IOU && aligned.pose.yaw.abs() <= MOST_YAW
+            });
+            if is_good {
+                people.push(part);
+            }
+        }
+        Ok(people)
+    }
+
     /// What would be aligned if the detector took the square `area` for a face; `None` where no face's points can be put on it.
     pub(super) fn pretend(
         &mut self,
@@ -132,9 +176,64 @@ impl Chain {
     }
 }
 
+/// The part of a picture around a face, and where its top left corner lies.
+fn surroundings(picture: &RgbImage, face: &BoundingBox) -> (RgbImage, u32, u32) {
+    let side = SURROUNDINGS * face.width.max(face.height);
+    let area = BoundingBox::square(face.centre(), side);
+    let (left, top) = (area.x.max(0.0) as u32, area.y.max(0.0) as u32);
+    let (right, bottom) = ((area.x + side) as u32, (area.y + side) as u32);
+    let part = pixels::crop(picture, left, top, right - left, bottom - top);
+    (part, left, top)
+}
+
 /// The picture as an upload that loses nothing.
 fn as_capture(picture: &RgbImage) -> Result<Capture, TrainingError> {
     let mut bytes = Vec::new();
     picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Bmp)?;
     Ok(capture::decode(&bytes, &capture::Settings::default())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::runtime::{ProviderChoice, Settings};
+
+    #[test]
+    fn each_person_of_a_picture_gets_a_picture() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let Ok(sources) = Sources::read(&root.join("vendor/pack-sources")) else {
+            eprintln!(
+                "skipped: vendor/pack-sources is not there, run scripts/build-pack --fetch-only"
+            );
+            return;
+        };
+        let runtime = Runtime::load(&Settings {
+            provider: ProviderChoice::Cpu,
+            ..Settings::default()
+        })
+        .unwrap();
+        let mut chain = Chain::open(&runtime, &sources).unwrap();
+        let one = image::open(root.join("tests/photos/astronaut.jpg"))
+            .unwrap()
+            .into_rgb8();
+        assert_eq!(chain.people(&one).unwrap(), [one.clone()]);
+
+        let half = pixels::resize(&one, 256, 256);
+        // A face of 22 px is nobody's good photo.
+        let small = pixels::resize(&one, 128, 128);
+        let mut crowd = RgbImage::new(700, 400);
+        for (person, x) in [(&half, 0), (&half, 256), (&small, 540)] {
+            image::imageops::replace(&mut crowd, person, x, 60);
+        }
+        let people = chain.people(&crowd).unwrap();
+        assert_eq!(people.len(), 2);
+        for part in &people {
+            let (face, _) = chain.find(part).unwrap().unwrap();
+            let middle = face.bounding_box.centre();
+            let (width, height) = (part.width() as f32, part.height() as f32);
+            assert!((middle.x / width - 0.5).abs() < 0.1 && (middle.y / height - 0.5).abs() < 0.1);
+        }
+    }
 }

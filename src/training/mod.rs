@@ -141,11 +141,15 @@ pub struct HeldOut {
     pub objects: Vec<f64>,
 }
 
+/// A photo's number, and which of the faces in it.
+type PhotoId = (usize, usize);
+
 /// One sample: a face as the chain saw it.
 struct Sample {
     group: Group,
+    /// The person, or the package: no two folds share one.
     person: u32,
-    photo: usize,
+    photo: PhotoId,
     scene: u32,
     is_second_shot: bool,
     is_clean: bool,
@@ -222,54 +226,86 @@ fn samples_of(
             source,
         })?
         .into_rgb8();
-    let sample = |seen: Seen, copy: &Copy, is_clean: bool| Sample {
+    match photo.group {
+        Group::Object => {
+            let seen = squares(chain, number, &picture, SQUARES_PER_OBJECT, None)?;
+            Ok(seen
+                .into_iter()
+                .map(|seen| sample(photo, (number, 0), seen, &Copy::untouched(), false))
+                .collect())
+        }
+        Group::Package => {
+            let single = Photo {
+                group: Group::Single,
+                ..photo.clone()
+            };
+            let mut samples = Vec::new();
+            for (face, part) in chain.people(&picture)?.iter().enumerate() {
+                samples.extend(samples_of_face(chain, (number, face), &single, part)?);
+            }
+            Ok(samples)
+        }
+        Group::Named | Group::Wild | Group::Masked => {
+            samples_of_face(chain, (number, 0), photo, &picture)
+        }
+        Group::Single => {
+            let mut samples = samples_of_face(chain, (number, 0), photo, &picture)?;
+            if let Some((face, _)) = chain.find(&picture)? {
+                let bounds = Some(&face.bounding_box);
+                let around = squares(chain, number, &picture, SQUARES_PER_PHOTO, bounds)?;
+                samples.extend(around.into_iter().map(|seen| Sample {
+                    group: Group::Object,
+                    ..sample(photo, (number, 0), seen, &Copy::untouched(), false)
+                }));
+            }
+            Ok(samples)
+        }
+    }
+}
+
+fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -> Sample {
+    Sample {
         group: photo.group,
         person: photo.person,
-        photo: number,
+        photo: id,
         scene: copy.scene,
         is_second_shot: copy.shift != [0, 0],
         is_clean,
         is_covered: copy.is_covered,
         seen,
-    };
-    if photo.group == Group::Object {
-        return Ok(squares(chain, number, &picture, SQUARES_PER_OBJECT, None)?
-            .into_iter()
-            .map(|seen| sample(seen, &Copy::untouched(), false))
-            .collect());
     }
-    let Some((face, aligned)) = chain.find(&picture)? else {
+}
+
+/// The largest face of a picture, as it is and in copies.
+fn samples_of_face(
+    chain: &mut Chain,
+    id: PhotoId,
+    photo: &Photo,
+    picture: &RgbImage,
+) -> Result<Vec<Sample>, TrainingError> {
+    let Some((face, aligned)) = chain.find(picture)? else {
         return Ok(Vec::new());
     };
-    let mut samples = vec![sample(chain.see(&aligned.crop)?, &Copy::untouched(), true)];
+    let seen = chain.see(&aligned.crop)?;
+    let mut samples = vec![sample(photo, id, seen, &Copy::untouched(), true)];
     let face_px = face.bounding_box.width.max(face.bounding_box.height);
-    for copy in copies::plan(photo.group, number as u64, face_px, &aligned.contour) {
-        let worse = copy.of(&picture);
+    // Far beyond the number of photos: no two faces share a seed.
+    let seed = id.0 as u64 + 1_000_000 * id.1 as u64;
+    for copy in copies::plan(photo.group, seed, face_px, &aligned.contour) {
+        let worse = copy.of(picture);
         let Some((found, aligned)) = chain.find(&worse)? else {
             continue;
         };
         if is_same_place(
             &face.bounding_box,
-            &picture,
+            picture,
             &found.bounding_box,
             &worse,
             &copy,
         ) {
-            samples.push(sample(chain.see(&aligned.crop)?, &copy, false));
+            let seen = chain.see(&aligned.crop)?;
+            samples.push(sample(photo, id, seen, &copy, false));
         }
-    }
-    if photo.group == Group::Single {
-        let around = squares(
-            chain,
-            number,
-            &picture,
-            SQUARES_PER_PHOTO,
-            Some(&face.bounding_box),
-        )?;
-        samples.extend(around.into_iter().map(|seen| Sample {
-            group: Group::Object,
-            ..sample(seen, &Copy::untouched(), false)
-        }));
     }
     Ok(samples)
 }
@@ -325,7 +361,7 @@ fn squares(
 /// The target of each sample; `None` for those that nothing can be said of.
 fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
     let clean: Vec<&Sample> = samples.iter().filter(|sample| sample.is_clean).collect();
-    let own: BTreeMap<usize, &Seen> = clean
+    let own: BTreeMap<PhotoId, &Seen> = clean
         .iter()
         .map(|sample| (sample.photo, &sample.seen))
         .collect();
@@ -342,7 +378,7 @@ fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
         .iter()
         .map(|sample| match sample.group {
             Group::Named | Group::Wild => others(sample),
-            Group::Single | Group::Masked | Group::Object => None,
+            Group::Single | Group::Masked | Group::Object | Group::Package => None,
         })
         .collect();
     let own_similarity = |sample: &Sample| {
@@ -362,7 +398,9 @@ fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
         .map(|(sample, measured)| match sample.group {
             Group::Object => Some(OBJECT_TARGET),
             Group::Masked => Some(COVERED_TARGET),
-            Group::Single => own_similarity(sample).map(|own| targets::mapped(&map, own)),
+            Group::Single | Group::Package => {
+                own_similarity(sample).map(|own| targets::mapped(&map, own))
+            }
             Group::Named | Group::Wild => measured,
         })
         .collect()

@@ -1,4 +1,5 @@
-//! Which photos there are: a folder with `named`, `wild`, `single` and `masked`, and one with pictures of things.
+//! Which photos there are: a folder with `named`, `wild`, `single` and `masked`, and what packages ship: pictures of things and
+//! of people.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub enum Group {
     Masked,
     /// Things, textures, letters: no face.
     Object,
+    /// A picture that a package ships, of one person or several: each face is taken as that person's single photo.
+    Package,
 }
 
 /// One photo of the collection.
@@ -28,16 +31,17 @@ pub struct Photo {
     pub path: PathBuf,
     /// What is known of it.
     pub group: Group,
-    /// The person's number within the collection; a photo of nobody has a number of its own.
+    /// The person's number within the collection; a photo of nobody has a number of its own. Pictures of one package share
+    /// theirs, since some of them show the same people.
     pub person: u32,
 }
 
-/// Finds the photos below `photos` and the pictures of things below `objects`, in an order that does not depend on the file
+/// Finds the photos below `photos` and the packages' pictures below `sources`, in an order that does not depend on the file
 /// system. `every` takes only each n-th person (or photo of nobody), for a quick try.
 ///
 /// # Errors
 /// Where a folder cannot be read, or holds no photo of one of the groups that training cannot do without.
-pub fn find(photos: &Path, objects: &Path, every: u32) -> Result<Vec<Photo>, TrainingError> {
+pub fn find(photos: &Path, sources: &Path, every: u32) -> Result<Vec<Photo>, TrainingError> {
     let mut found = Vec::new();
     let mut person = 0;
     for (group, folder) in [
@@ -45,14 +49,19 @@ pub fn find(photos: &Path, objects: &Path, every: u32) -> Result<Vec<Photo>, Tra
         (Group::Wild, photos.join("wild")),
         (Group::Single, photos.join("single")),
         (Group::Masked, photos.join("masked")),
-        (Group::Object, objects.to_owned()),
+        (Group::Object, sources.join("objects")),
+        // Last, so that they change no other photo's number and copies.
+        (Group::Package, sources.join("people")),
     ] {
-        let before = found.len();
+        let paths = pictures(&folder)?;
+        if paths.is_empty() {
+            return Err(TrainingError::NoPhotos { folder });
+        }
         let mut last_parent = None;
-        for (index, path) in pictures(&folder)?.into_iter().enumerate() {
-            let is_person = matches!(group, Group::Named | Group::Wild);
+        for (index, path) in paths.into_iter().enumerate() {
+            let has_folder = matches!(group, Group::Named | Group::Wild | Group::Package);
             let parent = path.parent().map(Path::to_owned);
-            if !is_person || parent != last_parent || index == 0 {
+            if !has_folder || parent != last_parent || index == 0 {
                 person += 1;
             }
             last_parent = parent;
@@ -63,9 +72,6 @@ pub fn find(photos: &Path, objects: &Path, every: u32) -> Result<Vec<Photo>, Tra
                     person,
                 });
             }
-        }
-        if found.len() == before {
-            return Err(TrainingError::NoPhotos { folder });
         }
     }
     Ok(found)
@@ -89,4 +95,81 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Empty files at these places.
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, []).unwrap();
+        }
+        folder
+    }
+
+    fn collection() -> tempfile::TempDir {
+        folder(&[
+            "photos/named/a/1.jpg",
+            "photos/named/a/2.jpg",
+            "photos/named/b/1.jpg",
+            "photos/wild/c/1.jpg",
+            "photos/single/1.jpg",
+            "photos/single/2.png",
+            "photos/single/notes.txt",
+            "photos/masked/1.jpg",
+            "sources/objects/stone.png",
+            "sources/people/one/x.jpg",
+            "sources/people/one/y.jpg",
+            "sources/people/two/z.jpg",
+        ])
+    }
+
+    fn found(folder: &Path, every: u32) -> Vec<(Group, u32)> {
+        find(&folder.join("photos"), &folder.join("sources"), every)
+            .unwrap()
+            .into_iter()
+            .map(|photo| (photo.group, photo.person))
+            .collect()
+    }
+
+    #[test]
+    fn people_have_a_number_each_and_packages_one_together() {
+        let folder = collection();
+        let expected = [
+            (Group::Named, 1),
+            (Group::Named, 1),
+            (Group::Named, 2),
+            (Group::Wild, 3),
+            (Group::Single, 4),
+            (Group::Single, 5),
+            (Group::Masked, 6),
+            (Group::Object, 7),
+            (Group::Package, 8),
+            (Group::Package, 8),
+            (Group::Package, 9),
+        ];
+        assert_eq!(found(folder.path(), 1), expected);
+        let third: Vec<_> = expected
+            .into_iter()
+            .filter(|(_, person)| person % 3 == 0)
+            .collect();
+        assert_eq!(found(folder.path(), 3), third);
+    }
+
+    #[test]
+    fn a_group_without_photos_is_named() {
+        let folder = collection();
+        fs::remove_file(folder.path().join("photos/masked/1.jpg")).unwrap();
+        let (photos, sources) = (folder.path().join("photos"), folder.path().join("sources"));
+        let error = find(&photos, &sources, 1).unwrap_err();
+        assert!(matches!(error, TrainingError::NoPhotos { .. }), "{error}");
+        assert!(error.to_string().contains("masked"), "{error}");
+    }
 }

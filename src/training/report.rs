@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::photos::Group;
-use super::{HeldOut, PASS, Sample, shortened};
+use super::{HeldOut, PASS, PhotoId, Sample, shortened};
 use crate::pack::build::recipe;
 use crate::stats::{auroc, mean};
 
@@ -42,10 +42,13 @@ pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String,
         };
         *counts.entry(name.to_owned()).or_default() += 1;
     }
-    let people: BTreeSet<u32> = samples
+    let people: BTreeSet<(u32, Option<PhotoId>)> = samples
         .iter()
         .filter(|sample| matches!(sample.group, Group::Named | Group::Wild | Group::Single))
-        .map(|sample| sample.person)
+        .map(|sample| {
+            let is_single = sample.group == Group::Single;
+            (sample.person, is_single.then_some(sample.photo))
+        })
         .collect();
     counts.insert("people".to_owned(), people.len() as u64);
     counts
@@ -115,7 +118,7 @@ pub(super) fn held_out(
     predicted: &[f64],
 ) -> HeldOut {
     let mut held_out = HeldOut::default();
-    let mut first_shots: BTreeMap<(usize, u32), f64> = BTreeMap::new();
+    let mut first_shots: BTreeMap<(PhotoId, u32), f64> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
         let signal = predicted[index];
         match (sample.group, targets[index]) {

@@ -1,9 +1,11 @@
 //! `doctor`, `completions` and the command line itself.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use serde_json::Value;
 
+use crate::support::database::Outsider;
 use crate::support::{Admin, Daemon, models};
 
 /// The check of this name.
@@ -110,6 +112,46 @@ fn what_is_wrong_is_named_with_what_to_do() {
     .expect_code(1)
     .stdout;
     assert!(text.contains("What to do:\n"), "{text}");
+}
+
+#[test]
+fn damage_that_no_query_has_met_is_found() {
+    let daemon = Daemon::start();
+    daemon.client().extract(b"", "").expect_status(400);
+    let (status, home) = daemon.stop();
+    assert!(status.success());
+    let look = || {
+        let folder = home.data_dir();
+        Admin::run(["--data-dir", folder.to_str().unwrap(), "doctor", "--json"])
+    };
+    let sound = look().success().json();
+    let pages = check(&sound, "database pages");
+    assert_eq!(pages["status"], "ok", "{pages:#}");
+    assert!(
+        pages["found"].as_str().unwrap().contains(" s,"),
+        "{pages:#}"
+    );
+
+    // An index that only look-ups by request use.
+    let (begin, length) = Outsider::open(&home.database()).root_page("inferences_request");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(home.database())
+        .unwrap();
+    file.write_all_at(&vec![0x5a; length as usize], begin)
+        .unwrap();
+    let damaged = look().expect_code(1).json();
+    assert_eq!(check(&damaged, "database")["status"], "ok", "{damaged:#}");
+    let pages = check(&damaged, "database pages");
+    assert_eq!(pages["status"], "failed", "{pages:#}");
+    assert!(
+        pages["found"].as_str().unwrap().contains("damaged"),
+        "{pages:#}"
+    );
+    assert!(
+        pages["advice"].as_str().unwrap().contains("backup"),
+        "{pages:#}"
+    );
 }
 
 #[test]

@@ -207,5 +207,11 @@ fn text_logs_are_json_lines_without_pixels_or_embeddings() {
     let line = &requests[0];
     assert_eq!(line["source"], "gate-3");
     assert_eq!(line["action"], answer["faces"][0]["decision"]["action"]);
-    assert!(line["score"].is_number(), "{line}");
+    let decimals = |name: &str| {
+        assert!(line[name].is_number(), "{line}");
+        let text = line[name].to_string();
+        text.split_once('.')
+            .map_or(0, |(_, decimals)| decimals.len())
+    };
+    assert!(decimals("score") <= 4 && decimals("ms") <= 1, "{line}");
 }

@@ -1,11 +1,13 @@
 //! Every failure that a caller can see has one shape, and each code is really raised.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use faceood::problem::ProblemCode;
 use serde_json::json;
 
-use crate::support::{Daemon, photos};
+use crate::support::{DEADLINE, Daemon, photos};
 
 /// Raised by tests of their own (overload, a failing log, a panic), or by what is not built yet (authentication, rates).
 const ELSEWHERE: [ProblemCode; 6] = [
@@ -108,6 +110,67 @@ fn every_code_is_raised_with_its_status_and_words_that_help() {
         .count();
     // The comparison with a foreign embedding has a second side, which is sound.
     assert_eq!((rows.len(), failed), (12, 11), "{rows:#?}");
+}
+
+/// As much of the answer to `head`, sent as it is, as comes before the connection is closed.
+fn raw(daemon: &Daemon, head: &str) -> String {
+    let mut socket = TcpStream::connect(daemon.address()).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // What was sent beyond the refusal makes the kernel reset the connection.
+    let _ = socket.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn whatever_is_a_request_gets_a_problem_and_what_is_none_an_empty_refusal() {
+    let daemon = Daemon::start();
+    let host = "Host: a\r\nConnection: close\r\n";
+    for (line, status) in [
+        ("OPTIONS * HTTP/1.1", 404),
+        ("CONNECT a:1 HTTP/1.1", 404),
+        ("GET /%zz/%00 HTTP/1.1", 404),
+        ("GET /docs/nothing HTTP/1.1", 404),
+        ("GET /page/..%2f..%2fx HTTP/1.1", 404),
+        ("OPTIONS /v1/extract HTTP/1.1", 405),
+        ("BREW /healthz HTTP/1.1", 405),
+        ("POST /v1/extract?scenario=%ff HTTP/1.1", 400),
+        ("POST /v1/extract HTTP/1.1", 400),
+    ] {
+        let answer = raw(&daemon, &format!("{line}\r\n{host}\r\n"));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{line}: {head}"
+        );
+        assert!(head.contains("application/problem+json"), "{line}: {head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["status"], status, "{line}: {body}");
+    }
+    // The table in docs/api.md.
+    let lines = "X-A: 1\r\n".repeat(97);
+    for (head, status) in [
+        ("\u{16}\u{3}\u{1}\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            format!("POST /v1/extract HTTP/1.1\r\n{host}Content-Length: abc\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(1 << 16)),
+            400,
+        ),
+        (format!("GET /healthz HTTP/1.1\r\n{host}{lines}\r\n"), 431),
+    ] {
+        let answer = raw(&daemon, &head);
+        let begin: String = head.chars().take(60).collect();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{begin}: {answer}"
+        );
+        assert!(answer.ends_with("\r\n\r\n"), "{begin}: {answer}");
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn face(x: f32) -> Face {
             threshold: 0.6,
             reasons: vec![Reason::Quality],
         },
+        thumbnail: Some(vec![0xff, 0xd8]),
     }
 }
 
@@ -75,6 +76,7 @@ fn each_face_is_a_row_of_its_own() {
     assert_eq!(row.reasons, Some(vec![Reason::Quality]));
     assert_eq!(row.components.get(Component::Noise), Some(4.5));
     assert_eq!(row.embedding.as_ref().map(Vec::len), Some(EMBEDDING_LENGTH));
+    assert_eq!(row.thumbnail, Some(vec![0xff, 0xd8]));
     assert_eq!(row.source.as_deref(), Some("gate"));
     assert_eq!(row.calibration_id.as_deref(), Some("c1"));
     assert_eq!(row.error_code, None);

@@ -118,6 +118,35 @@ async fn the_file_shrinks_when_much_of_it_is_free() {
     assert!(std::fs::metadata(&path).unwrap().len() < 2 << 20);
 }
 
+#[tokio::test]
+async fn a_deleted_face_is_overwritten() {
+    let (folder, log) = open(&crate::inference_log::fixture::keep_all()).await;
+    let now = Utc::now();
+    let face: Vec<u8> = (0..6000_u32)
+        .flat_map(|number| (number * 7 + 1).to_le_bytes())
+        .collect();
+    let mut record = row_of_age(200, now);
+    record.thumbnail = Some(face.clone());
+    log.append_all(vec![record, row_of_age(1, now)])
+        .await
+        .unwrap();
+    log.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let is_stored = || {
+        let file = std::fs::read(folder.path().join(FILE_NAME)).unwrap();
+        let piece = &face[9000..9064];
+        file.windows(piece.len()).any(|window| window == piece)
+    };
+    assert!(is_stored());
+    let limits = Limits {
+        oldest: Some(now - TimeDelta::days(100)),
+        max_bytes: None,
+    };
+    assert_eq!(log.prune(limits).await.unwrap().rows, 1);
+    // Not by closing, which may use the free pages for something else.
+    log.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    assert!(!is_stored());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_operators_command_prunes_beside_a_writing_daemon() {
     let now = Utc::now();

@@ -197,8 +197,8 @@ impl Inference {
         Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
             tracing::error!(request_id = %self.id, %error, "the log did not take a row");
-            let detail =
-                "the log cannot be written, so no answer may be given; see the daemon's text log";
+            let reason = error.detail();
+            let detail = format!("without its row in the log no answer may be given, and {reason}");
             Problem::new(ProblemCode::NotReady, detail)
         })
     }

@@ -22,6 +22,7 @@ pub(crate) struct Daemon {
 pub(crate) struct Home {
     folder: TempDir,
     models_dir: PathBuf,
+    disk_bytes: Option<u64>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -34,6 +35,7 @@ impl Home {
         Self {
             folder,
             models_dir: models(),
+            disk_bytes: None,
             environment: Vec::new(),
             arguments: Vec::new(),
         }
@@ -54,6 +56,16 @@ impl Home {
     pub(crate) fn models_dir(mut self, folder: &Path) -> Self {
         folder.clone_into(&mut self.models_dir);
         self
+    }
+
+    /// Gives `DATA_DIR` a disk of its own of this size, in memory and seen by the daemon alone; or nothing where this machine
+    /// lets no one mount.
+    pub(crate) fn disk(mut self, bytes: u64) -> Option<Self> {
+        fs::create_dir_all(self.data_dir()).expect("the data folder is made");
+        let mut mount = on_a_disk(bytes, &self.data_dir());
+        let outcome = mount.arg("true").stderr(Stdio::null()).status();
+        self.disk_bytes = Some(bytes);
+        outcome.is_ok_and(|status| status.success()).then_some(self)
     }
 
     /// A variable of the daemon's environment.
@@ -94,7 +106,15 @@ impl Home {
 
     /// The daemon's command line in this home, not yet started: for tests of `--check`, `--print-config` and of starts that fail.
     pub(crate) fn command(&self) -> Command {
-        let mut command = admin::clean(env!("CARGO_BIN_EXE_faceoodd"));
+        let program = env!("CARGO_BIN_EXE_faceoodd");
+        let mut command = match self.disk_bytes {
+            None => admin::clean(program),
+            Some(bytes) => {
+                let mut command = on_a_disk(bytes, &self.data_dir());
+                command.arg(program);
+                command
+            }
+        };
         command
             .args(["--listen", "127.0.0.1:0"])
             .arg("--config")
@@ -142,12 +162,25 @@ impl Home {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             home: self,
         };
+        let address_file = daemon.seen_data_dir().join("address");
         daemon.address = wait_for("the daemon's address file", || {
             daemon.expect_alive();
             fs::read_to_string(&address_file).ok()?.trim().parse().ok()
         });
         daemon
     }
+}
+
+/// A command that runs the program named by its next arguments where `folder` is a disk of this size. The namespaces belong to
+/// that program and end with it: nothing is left to unmount.
+fn on_a_disk(bytes: u64, folder: &Path) -> Command {
+    const MOUNT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
+    let mut command = admin::clean("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"])
+        .arg(bytes.to_string())
+        .arg(folder);
+    command
 }
 
 impl Daemon {
@@ -181,6 +214,14 @@ impl Daemon {
     /// `DATA_DIR`.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.home.data_dir()
+    }
+
+    /// `DATA_DIR` as the daemon sees it, which differs from [`Self::data_dir`] where that is a disk of its own. Gone with the
+    /// daemon.
+    pub(crate) fn seen_data_dir(&self) -> PathBuf {
+        let root = Path::new("/proc").join(self.pid().to_string()).join("root");
+        let folder = self.data_dir();
+        root.join(folder.strip_prefix("/").expect("an absolute path"))
     }
 
     /// The log's database.

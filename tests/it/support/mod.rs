@@ -10,6 +10,7 @@
 pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod database;
 pub(crate) mod pack_copy;
 pub(crate) mod photos;
 pub(crate) mod stages;

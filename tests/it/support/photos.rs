@@ -31,6 +31,16 @@ pub(crate) fn jpeg(picture: &RgbImage, quality: u8) -> Vec<u8> {
     bytes
 }
 
+/// A JPEG with the EXIF orientation that a phone writes instead of turning the pixels.
+pub(crate) fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    // One directory with one entry: tag 0x112, one 16-bit number.
+    let exif = [
+        b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(),
+        &[orientation, 0, 0, 0, 0, 0, 0],
+    ];
+    [&jpeg[..2], &exif.concat(), &jpeg[2..]].concat()
+}
+
 /// The picture in a lossless or other format.
 pub(crate) fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
