@@ -200,7 +200,7 @@ mod tests {
             least_iou: 0.35,
             smallest_share: 0.06,
             weights: [2.88, 3.28, 3.01, 2.59, 1.81, 6.36, -25.26],
-            bias: -4.73,
+            bias: -4.8,
         };
         settings.evidence(seen)
     }

@@ -1,4 +1,4 @@
-//! `models inspect`: what a pack consists of, where it comes from and how well it does.
+//! `models inspect`: what a pack consists of, how it is fed and read, where it comes from and how well it does.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::admin::{Context, Outcome, output};
-use crate::pack::{Manifest, Pack};
+use super::super::{Context, Outcome, output};
+use crate::pack::Pack;
+use crate::pack::manifest::{Manifest, PictureInput};
 use crate::quality::Calibration;
 
 #[derive(clap::Args, Debug)]
@@ -39,7 +40,7 @@ struct CalibrationFacts<'a> {
     counts: &'a BTreeMap<String, u64>,
 }
 
-/// Shows the pack.
+/// Prints it.
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let folder = super::pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
@@ -80,6 +81,7 @@ fn as_text(inspection: &Inspection<'_>) -> String {
             ),
         ),
     ];
+    facts.extend(feeding(manifest));
     for network in &embedder.networks {
         facts.push((
             format!("network {}", network.name),
@@ -141,4 +143,78 @@ fn as_text(inspection: &Inspection<'_>) -> String {
             .into_iter()
             .map(|(name, value)| vec![Cow::from(name), Cow::from(value)]),
     )
+}
+
+/// How each network is fed, and what the detector's scores are worth.
+fn feeding(manifest: &Manifest) -> Vec<(String, String)> {
+    let Manifest {
+        detector,
+        landmarks,
+        embedder,
+        ..
+    } = manifest;
+    let input = |input: &PictureInput| {
+        format!(
+            "{:?}, (pixel − {}) · {}",
+            input.channels, input.mean, input.scale
+        )
+    };
+    let opinion = &detector.second_opinion;
+    vec![
+        (
+            "detector".into(),
+            format!(
+                "{}; {:?}, strides {:?}, first at {} px",
+                input(&detector.input),
+                detector.decoding,
+                detector.strides,
+                detector.first_side
+            ),
+        ),
+        (
+            "  scores".into(),
+            format!(
+                "sure {}, middling {}, refined {}, floor {}",
+                detector.sure_score,
+                detector.middling_score,
+                detector.refined_score,
+                detector.floor_score
+            ),
+        ),
+        (
+            "  one face".into(),
+            format!(
+                "overlap above {}, or {} of the smaller box inside",
+                detector.overlap_threshold, detector.containment_threshold
+            ),
+        ),
+        (
+            "  second opinion".into(),
+            format!(
+                "weights {:?}, bias {}; looks from {} that overlap by {}, shares from {}",
+                opinion.weights,
+                opinion.bias,
+                opinion.least_score,
+                opinion.least_overlap,
+                opinion.smallest_share
+            ),
+        ),
+        (
+            "landmarks".into(),
+            format!(
+                "{}; crop {}, five points {:?}",
+                input(&landmarks.input),
+                landmarks.crop_scale,
+                landmarks.five_points
+            ),
+        ),
+        (
+            "embedder".into(),
+            format!(
+                "{}; template {:?}",
+                input(&embedder.input),
+                embedder.template
+            ),
+        ),
+    ]
 }
