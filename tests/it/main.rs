@@ -19,6 +19,7 @@ mod detection_rates;
 mod documents;
 mod extract;
 mod faults;
+mod import_onnx;
 mod import_rts;
 mod layers;
 mod log_durability;

@@ -1,4 +1,5 @@
-//! `models import-rts` and `models set-calibration`: a pack around a recogniser of one's own, and its calibration.
+//! `models import-rts`, `models import-onnx` and `models set-calibration`: a pack around a recogniser of one's own, its head and
+//! its calibration.
 
 use std::fs;
 use std::io::Read as _;
@@ -6,15 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{golden_of, pack_folder, read, write};
+use super::{
+    TrainArgs, calibrate, exact_runtime, golden_of, learn, pack_folder, read, show_figures, write,
+};
 use crate::admin::{Context, Outcome, output};
 use crate::pack::Pack;
+use crate::pack::build::head::LinearHead;
 use crate::pack::import::checkpoint::Checkpoint;
+use crate::pack::import::onnx::{self, Feeding};
 use crate::pack::import::rts::{self, Architecture, Head};
-use crate::pack::import::{self, CalibrationText, Naming};
-use crate::pack::manifest::{Embedder, Golden, Polarity, Source};
+use crate::pack::import::{self, CalibrationText, Naming, retrain};
+use crate::pack::manifest::{Channels, Embedder, Manifest, Polarity, Source, Training};
+use crate::pack::sha256_hex;
 use crate::quality::Calibration;
-use crate::runtime::{ProviderChoice, Runtime, Settings};
+use crate::training::{self, Networks};
 
 /// What is said of a pack whose calibration is a stand-in.
 pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing yet, and no built-in policy accepts anybody. Next, with your own photos:
@@ -79,6 +85,41 @@ enum PolarityChoice {
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
+Most recognisers of InsightFace take --input rgb --mean 127.5 --scale 0.00784314, the defaults; one that
+normalises by itself takes --mean 0 --scale 1. `models train --embedder` then learns a head for it.
+
+Examples:
+  faceood-admin models import-onnx w600k_r50.onnx --out models/r50
+  faceood-admin models train --embedder models/r50 --photos photos --out models/r50-trained")]
+pub(super) struct OnnxArgs {
+    /// The recogniser: takes [N, 3, 112, 112], gives [N, length] with a length of 512 at most
+    recogniser: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    /// Order of the colours that it takes
+    #[arg(long, value_enum, default_value = "rgb")]
+    input: Colours,
+    /// Subtracted from each pixel, 0–255
+    #[arg(long, value_name = "NUMBER", default_value_t = 127.5)]
+    mean: f32,
+    /// What the difference is multiplied with
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0 / 127.5)]
+    scale: f32,
+    /// The output that is the embedding, where there are several
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Colours {
+    /// Red first
+    Rgb,
+    /// Blue first, as OpenCV reads pictures
+    Bgr,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
 The daemon takes it up on SIGHUP or at its next start.
 
 Example:
@@ -134,7 +175,87 @@ pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> 
     finish(common, &base, embedder, &bytes, description, ends)
 }
 
-/// Writes the pack and opens it as the daemon would.
+/// Makes a pack of a recogniser in ONNX.
+pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let common = &args.common;
+    expect_empty(&common.out)?;
+    let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
+    let feeding = Feeding {
+        channels: match args.input {
+            Colours::Rgb => Channels::Rgb,
+            Colours::Bgr => Channels::Bgr,
+        },
+        mean: args.mean,
+        scale: args.scale,
+    };
+    let name = args.recogniser.display().to_string();
+    let file = fs::read(&args.recogniser).with_context(|| format!("cannot read {name}"))?;
+    let source = Source {
+        package: "a recogniser of one's own".to_owned(),
+        path: file_name(&args.recogniser),
+        sha256: sha256_hex(&file),
+        licence: common.licence.clone(),
+    };
+    let runtime = exact_runtime()?;
+    let imported = onnx::import(&name, file, args.output.as_deref(), feeding, &runtime)
+        .with_context(|| name.clone())?;
+    output::note(&format!(
+        "the head reads {} {:?}; until it is trained the OOD signal is the length of the {} numbers that come out",
+        imported.feature_map, imported.feature_shape, imported.length
+    ));
+    let bytes = imported.model.write();
+    let embedder = onnx::described(&bytes, imported.length, feeding, &common.licence, source);
+    let description = format!("{}, imported", file_name(&args.recogniser));
+    let golden = golden_of(&embedder, &bytes, &runtime)?;
+    // A face's output is some times longer than that of a pattern.
+    let signals = [0.0, 4.0 * golden.ood_logit.max(f32::EPSILON)];
+    finish(common, &base, embedder, &bytes, description, signals)
+}
+
+/// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
+pub(super) fn train(args: &TrainArgs, pack: &Pack) -> anyhow::Result<Outcome> {
+    expect_empty(&args.out)?;
+    let runtime = exact_runtime()?;
+    let trained = learn(args, &Networks::of_pack(pack)?, &runtime)?;
+    let today = chrono::Utc::now().date_naive().to_string();
+    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts, &today)?;
+    let mut figures = trained.figures;
+    figures.extend(calibrated);
+    let head = LinearHead {
+        weights: trained.weights,
+        bias: trained.bias,
+    };
+    let bytes = retrain::with_head(pack, &head, &trained.clean_norms)?;
+    let embedder = retrain::described(pack, &bytes, &trained.clean_norms);
+    let naming = Naming {
+        id: file_name(&args.out),
+        version: pack.version().to_owned(),
+        description: format!(
+            "{}; with a head learnt on {today}",
+            pack.manifest().description
+        ),
+    };
+    let json = calibration.to_json()?;
+    let calibration = CalibrationText {
+        json: &json,
+        id: calibration.id(),
+    };
+    let mut manifest = import::manifest(pack, naming, embedder, calibration);
+    manifest.training = Some(Training {
+        recipe: training::RECIPE_OF_ONE.to_owned(),
+        settings: training::settings(),
+        counts: trained.counts,
+        figures,
+    });
+    manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
+    write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
+    if let Some(training) = &manifest.training {
+        show_figures(training)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the pack with a stand-in for its calibration, and says so.
 fn finish(
     common: &Common,
     base: &Pack,
@@ -156,31 +277,33 @@ fn finish(
         description,
     };
     let mut manifest = import::manifest(base, naming, embedder, calibration);
-    manifest.golden = golden(&manifest.embedder, bytes)?;
-    fs::create_dir_all(&common.out)
-        .with_context(|| format!("cannot make {}", common.out.display()))?;
-    write(&common.out.join(&manifest.embedder.file.path), bytes)?;
-    for (name, bytes) in import::files(base, &manifest, calibration)? {
-        write(&common.out.join(name), &bytes)?;
+    manifest.golden = golden_of(&manifest.embedder, bytes, &exact_runtime()?)?;
+    write_pack(&common.out, base, &manifest, bytes, calibration)?;
+    output::text(NOT_CALIBRATED)?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the pack, opens it as the daemon would, and shows what it is.
+fn write_pack(
+    out: &Path,
+    base: &Pack,
+    manifest: &Manifest,
+    embedder: &[u8],
+    calibration: CalibrationText<'_>,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    write(&out.join(&manifest.embedder.file.path), embedder)?;
+    for (name, bytes) in import::files(base, manifest, calibration)? {
+        write(&out.join(name), &bytes)?;
     }
-    let pack = Pack::open(&common.out)?;
+    let pack = Pack::open(out)?;
     output::text(&format!(
         "{} {} {}",
         pack.id(),
         pack.version(),
         pack.sha256()
     ))?;
-    output::text(NOT_CALIBRATED)?;
-    Ok(Outcome::Done)
-}
-
-/// What the embedder makes of the golden input, on the CPU in full precision.
-fn golden(embedder: &Embedder, bytes: &[u8]) -> anyhow::Result<Golden> {
-    let runtime = Runtime::load(&Settings {
-        provider: ProviderChoice::Cpu,
-        ..Settings::default()
-    })?;
-    golden_of(embedder, bytes, &runtime)
+    Ok(())
 }
 
 /// Puts a calibration into a pack.

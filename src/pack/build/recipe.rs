@@ -131,12 +131,12 @@ impl Sources {
         let norm = |index: usize| clean_norms.get(index).copied().unwrap_or(1.0);
         Ok(vec![
             Tower {
-                name: "mobilefacenet",
+                name: "mobilefacenet".to_owned(),
                 graph: small,
-                input: "input",
-                output: "output",
+                input: "input".to_owned(),
+                output: "output".to_owned(),
                 length: SMALL_LENGTH,
-                activations: "507",
+                activations: "507".to_owned(),
                 channels: 512,
                 normalisation: Some((127.0, 1.0 / 128.0)),
                 weight: SHARES[0],
@@ -144,12 +144,12 @@ impl Sources {
                 projection: Some(projection.rows),
             },
             Tower {
-                name: "sface",
+                name: "sface".to_owned(),
                 graph: Model::read(SFACE.file, self.sface.clone())?.into_graph(),
-                input: "data",
-                output: "fc1",
+                input: "data".to_owned(),
+                output: "fc1".to_owned(),
                 length: LARGE_LENGTH,
-                activations: "conv_14_relu",
+                activations: "conv_14_relu".to_owned(),
                 channels: 1024,
                 normalisation: None,
                 weight: SHARES[1],
@@ -238,7 +238,11 @@ impl Sources {
     /// # Errors
     /// Where a file is not what the recipe expects.
     pub fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
-        let mut model = head::fuse(&self.towers(&[1.0, 1.0])?, Purpose::Train)?;
+        let mut model = head::fuse(
+            &self.towers(&[1.0, 1.0])?,
+            Purpose::Train,
+            head::operators(),
+        )?;
         super::prepare(&mut model, Form::Cpu)?;
         Ok(model.write())
     }
@@ -259,7 +263,8 @@ impl Sources {
         let Identified { id } =
             serde_json::from_str(calibration_text).map_err(BuildError::Calibration)?;
         let towers = self.towers(&learnt.clean_norms)?;
-        let embedder_bytes = head::fuse(&towers, Purpose::Serve(&learnt.head))?.write();
+        let embedder_bytes =
+            head::fuse(&towers, Purpose::Serve(&learnt.head), head::operators())?.write();
         let (detector, detector_bytes) = self.detector()?;
         let (landmarks, landmarks_bytes) = self.landmarks()?;
         let embedder = embedder(&embedder_bytes, &towers);
@@ -332,7 +337,7 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
         networks: towers
             .iter()
             .map(|tower| Network {
-                name: tower.name.to_owned(),
+                name: tower.name.clone(),
                 weight: tower.weight,
                 clean_norm: tower.clean_norm,
                 length: tower.length,

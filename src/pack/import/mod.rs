@@ -4,6 +4,7 @@
 //! What is imported has no calibration yet, since only pictures of the site can give one. `quality::Calibration::uncalibrated`
 //! stands in for it; this module only carries its text.
 
+use crate::pack::build::graph::{FLOAT, TensorType, ValueInfo, ValueType};
 use crate::pack::build::{BuildError, recipe};
 use crate::pack::manifest::{
     CalibrationFile, Embedder, Golden, MANIFEST_VERSION, Manifest, SimilarityThresholds,
@@ -11,7 +12,9 @@ use crate::pack::manifest::{
 use crate::pack::{MANIFEST_FILE, Pack};
 
 pub mod checkpoint;
+pub mod onnx;
 mod pickle;
+pub mod retrain;
 pub mod rts;
 
 /// Name of the embedder's file in an imported pack.
@@ -121,4 +124,17 @@ pub fn recalibrated(
             toml::to_string(&manifest)?.into_bytes(),
         ),
     ])
+}
+
+/// A float tensor of which no shape is said.
+fn of_any_shape(name: &str) -> ValueInfo {
+    ValueInfo {
+        name: Some(name.to_owned()),
+        value_type: Some(ValueType {
+            tensor_type: Some(TensorType {
+                elem_type: Some(FLOAT),
+                shape: None,
+            }),
+        }),
+    }
 }
