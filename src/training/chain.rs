@@ -195,6 +195,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::pack::build::recipe::Sources;
     use crate::runtime::{ProviderChoice, Settings};
 
     #[test]
@@ -211,7 +212,8 @@ mod tests {
             ..Settings::default()
         })
         .unwrap();
-        let mut chain = Chain::open(&runtime, &sources).unwrap();
+        let networks = Networks::of_recipe(&sources).unwrap();
+        let mut chain = Chain::open(&runtime, &networks).unwrap();
         let one = image::open(root.join("tests/photos/astronaut.jpg"))
             .unwrap()
             .into_rgb8();

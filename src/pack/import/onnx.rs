@@ -147,7 +147,7 @@ pub fn import(
     })?;
     let length = alone.values.len();
     let is_row = matches!(alone.shape.as_slice(), [1, _] | [1, _, 1, 1]);
-    if !is_row || length > EMBEDDING_LENGTH || length < 2 {
+    if !is_row || !(2..=EMBEDDING_LENGTH).contains(&length) {
         return Err(OnnxError::Length {
             name: output,
             got: alone.shape.clone(),

@@ -34,7 +34,7 @@ pub(super) fn supported(model: &Model) -> Result<Vec<OperatorSet>, OnnxError> {
         }
     }
     for tensor in graph.flat_map(|graph| &graph.initializer) {
-        let is_empty = tensor.raw_data.as_ref().is_none_or(|raw| raw.is_empty())
+        let is_empty = tensor.raw_data.as_deref().unwrap_or_default().is_empty()
             && tensor.float_data.is_empty()
             && tensor.int32_data.is_empty()
             && tensor.int64_data.is_empty();
