@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::runtime::{Provider, RuntimeError};
 
 pub mod build;
+pub mod import;
 pub mod manifest;
 pub mod verify;
 

@@ -188,7 +188,7 @@ fn check_value(
 }
 
 /// `[?, 3, 112, 112]`.
-fn describe(shape: &[Option<usize>]) -> String {
+pub(super) fn describe(shape: &[Option<usize>]) -> String {
     let extents: Vec<String> = shape
         .iter()
         .map(|extent| extent.map_or_else(|| "?".to_owned(), |extent| extent.to_string()))

@@ -103,6 +103,13 @@ impl Assembly {
     ) -> Result<Self, AssembleError> {
         let pack = Arc::new(Pack::open(directory)?);
         let calibration = Arc::new(Calibration::load(pack.calibration_json())?);
+        if !calibration.is_calibrated() {
+            tracing::warn!(
+                pack = pack.id(),
+                calibration = calibration.id(),
+                "the pack is not calibrated: its scores mean nothing yet and no built-in policy accepts anybody; make a calibration of your own photos with faceood-admin calibrate"
+            );
+        }
         Ok(Self {
             runtime,
             pack,

@@ -20,6 +20,12 @@ const MOST_KNOTS: usize = 40;
 /// Fewest observations behind a knot.
 const PER_KNOT: usize = 40;
 
+/// Similarity that a pack without calibration promises at most. Its score of .37 is below every built-in policy's `accept`,
+/// and below a door's `review`: nobody is let in on a number that means nothing yet.
+const UNCALIBRATED_SIMILARITY: f64 = 0.35;
+/// What the id of a stand-in begins with, so that every answer and every row of the log says it.
+const UNCALIBRATED_PREFIX: &str = "uncalibrated-";
+
 /// Why a calibration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
@@ -83,6 +89,9 @@ struct Content {
     method: String,
     date: String,
     counts: BTreeMap<String, u64>,
+    /// Whether this only stands in for a calibration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_stand_in: bool,
     similarity: Vec<[f64; 2]>,
     pass: Vec<[f64; 2]>,
     spread: Vec<Spread>,
@@ -145,6 +154,7 @@ impl Calibration {
             method: provenance.method,
             date: provenance.date,
             counts: provenance.counts,
+            is_stand_in: false,
             pass: monotone(&observations.signals, &passes),
             spread: interval::fit(&pairs)
                 .into_iter()
@@ -152,6 +162,27 @@ impl Calibration {
                 .collect(),
             similarity,
         }))
+    }
+
+    /// What stands in until a calibration has been made of pictures: better signals get better scores between `worst` and `best`,
+    /// but none that any built-in policy accepts; the interval is all there is, the pass probability nothing.
+    #[must_use]
+    pub fn uncalibrated(worst: f64, best: f64) -> Self {
+        Self::from_content(Content {
+            schema: SCHEMA,
+            method: "None: a stand-in that accepts nobody, until `faceood-admin calibrate` has made one of pictures"
+                .to_owned(),
+            date: "none".to_owned(),
+            counts: BTreeMap::new(),
+            is_stand_in: true,
+            similarity: vec![[worst, 0.0], [best, UNCALIBRATED_SIMILARITY]],
+            pass: vec![[worst, 0.0], [best, 0.0]],
+            spread: vec![Spread {
+                score: 0.0,
+                below: -1.0,
+                above: 1.0,
+            }],
+        })
     }
 
     /// Reads a calibration file.
@@ -197,8 +228,19 @@ impl Calibration {
     fn from_content(content: Content) -> Self {
         // Twelve hex digits of the hash: short enough to read, long enough never to meet by chance.
         let text = serde_json::to_string(&content).unwrap_or_default();
-        let id = hex::encode(&Sha256::digest(text.as_bytes())[..6]);
+        let hash = hex::encode(&Sha256::digest(text.as_bytes())[..6]);
+        let id = if content.is_stand_in {
+            format!("{UNCALIBRATED_PREFIX}{hash}")
+        } else {
+            hash
+        };
         Self { id, content }
+    }
+
+    /// Whether this was learnt from pictures. Where it was not, scores put captures in order and mean nothing more.
+    #[must_use]
+    pub fn is_calibrated(&self) -> bool {
+        !self.content.is_stand_in
     }
 
     /// Stands for the content: the log stores it with every score.
@@ -386,6 +428,19 @@ mod tests {
             Calibration::load(&newer),
             Err(CalibrationError::Schema { got: 2 })
         ));
+    }
+
+    #[test]
+    fn a_stand_in_says_so_in_its_id_and_accepts_nobody() {
+        let stand_in = Calibration::uncalibrated(-4.0, 0.0);
+        assert!(!stand_in.is_calibrated() && fitted().is_calibrated());
+        assert!(stand_in.id().starts_with("uncalibrated-"));
+        let again = Calibration::load(&stand_in.to_json().unwrap()).unwrap();
+        assert_eq!(again, stand_in);
+        assert!(stand_in.score(-3.0) < stand_in.score(-1.0));
+        assert!(stand_in.score(100.0) < 0.40);
+        assert_eq!(stand_in.pass_probability(100.0), 0.0);
+        assert_eq!(stand_in.interval(0.2), [0.0, 1.0]);
     }
 
     #[test]

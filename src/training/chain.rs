@@ -4,14 +4,11 @@ use std::io::Cursor;
 
 use image::{ImageFormat, RgbImage};
 
-use super::TrainingError;
+use super::{Networks, TrainingError};
 use crate::capture::{self, Capture, pixels};
 use crate::face::{AlignedFace, Aligner, DetectedFace, Detector, Search};
 use crate::geometry::{BoundingBox, Point};
-use crate::pack::build::prepare_bytes;
-use crate::pack::build::recipe::{self, Sources};
-use crate::pipeline::{aligner_settings, detector_settings};
-use crate::runtime::{Placement, Runtime, Session};
+use crate::runtime::{InputTransform, Placement, Runtime, Session};
 
 /// A face is cut out of a picture of several with a square of this many times its longer side: as much as is read for the warp.
 const SURROUNDINGS: f32 = 2.0;
@@ -27,6 +24,7 @@ pub(super) struct Chain {
     detector: Detector,
     aligner: Aligner,
     features: Session,
+    input: InputTransform,
 }
 
 /// What the networks say of one face.
@@ -56,20 +54,19 @@ impl Seen {
 
 impl Chain {
     /// Opens the sessions, all on the CPU and in full precision: other providers round differently.
-    pub(super) fn open(runtime: &Runtime, sources: &Sources) -> Result<Self, TrainingError> {
-        let (detector, detector_bytes) = sources.detector()?;
-        let (landmarks, landmarks_bytes) = sources.landmarks()?;
+    pub(super) fn open(runtime: &Runtime, networks: &Networks) -> Result<Self, TrainingError> {
         let open = |name: &str, bytes: &[u8]| runtime.open(name, bytes, Placement::Host);
         Ok(Self {
             detector: Detector::new(
-                open("detector", &prepare_bytes("detector", &detector_bytes)?)?,
-                detector_settings(&detector),
+                open("detector", &networks.detector)?,
+                networks.detector_settings.clone(),
             ),
             aligner: Aligner::new(
-                open("landmarks", &prepare_bytes("landmarks", &landmarks_bytes)?)?,
-                aligner_settings(&landmarks, &recipe::TEMPLATE),
+                open("landmarks", &networks.landmarks)?,
+                networks.aligner_settings.clone(),
             ),
-            features: open("features", &sources.feature_graph()?)?,
+            features: open("features", &networks.features)?,
+            input: networks.features_input,
         })
     }
 
@@ -155,7 +152,7 @@ impl Chain {
 
     /// Runs the networks on an aligned face.
     pub(super) fn see(&mut self, crop: &RgbImage) -> Result<Seen, TrainingError> {
-        let input = recipe::embedder_input().transform();
+        let input = self.input;
         let (width, height) = (crop.width() as usize, crop.height() as usize);
         let shape = [1, input.channels.planes(), height, width];
         let mut planes = vec![0.0; shape.iter().product()];
@@ -198,6 +195,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::pack::build::recipe::Sources;
     use crate::runtime::{ProviderChoice, Settings};
 
     #[test]
@@ -214,7 +212,8 @@ mod tests {
             ..Settings::default()
         })
         .unwrap();
-        let mut chain = Chain::open(&runtime, &sources).unwrap();
+        let networks = Networks::of_recipe(&sources).unwrap();
+        let mut chain = Chain::open(&runtime, &networks).unwrap();
         let one = image::open(root.join("tests/photos/astronaut.jpg"))
             .unwrap()
             .into_rgb8();

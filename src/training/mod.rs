@@ -12,12 +12,14 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::capture::CaptureError;
 use crate::face::FaceError;
 use crate::geometry::BoundingBox;
+use crate::pack::PackError;
 use crate::pack::build::BuildError;
-use crate::pack::build::recipe::Sources;
+use crate::pack::import::retrain::RetrainError;
 use crate::runtime::{Runtime, RuntimeError};
 
 mod chain;
 mod copies;
+mod networks;
 mod photos;
 mod report;
 mod ridge;
@@ -25,12 +27,15 @@ mod targets;
 
 use chain::{Chain, Seen};
 use copies::Copy;
+pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 
 /// How strongly the ridge holds weights small.
 pub const ALPHA: f64 = 3000.0;
 /// What is done, for the manifest.
 pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of both networks' last activations and on their norms; target: mean of the three best similarities to other photos of the person; degraded copies by src/degrade; covered and masked faces are taught a low similarity, things none";
+/// What is done for a pack of one recogniser, for its manifest.
+pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm; target: mean of the three best similarities to other photos of the person; degraded copies by src/degrade; covered and masked faces are taught a low similarity, things none";
 /// How the calibration comes about, for its file.
 pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.
@@ -99,6 +104,12 @@ pub enum TrainingError {
     /// The networks are not those of the recipe.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The pack is not usable.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack's embedder cannot be given another head.
+    #[error(transparent)]
+    Retrain(#[from] RetrainError),
     /// The regression has no solution.
     #[error("the regression has no solution; more photos are needed")]
     Singular,
@@ -163,27 +174,27 @@ struct Sample {
 /// Where a photo cannot be read or a network fails.
 pub fn train(
     photos: &[Photo],
-    sources: &Sources,
+    networks: &Networks,
     runtime: &Runtime,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, TrainingError> {
-    let samples = gather(photos, sources, runtime, threads.max(1), progress)?;
-    learn(&samples)
+    let samples = gather(photos, networks, runtime, threads.max(1), progress)?;
+    learn(&samples, &networks.shares)
 }
 
 /// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
 /// the number of threads changes nothing.
 fn gather(
     photos: &[Photo],
-    sources: &Sources,
+    networks: &Networks,
     runtime: &Runtime,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Sample>, TrainingError> {
     let done = std::sync::atomic::AtomicUsize::new(0);
     let work = |thread: usize| -> Result<Vec<Vec<Sample>>, TrainingError> {
-        let mut chain = Chain::open(runtime, sources)?;
+        let mut chain = Chain::open(runtime, networks)?;
         let mut gathered = Vec::new();
         for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
             gathered.push(samples_of(&mut chain, number, photo)?);
@@ -406,7 +417,7 @@ fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
         .collect()
 }
 
-fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
+fn learn(samples: &[Sample], shares: &[f32]) -> Result<Outcome, TrainingError> {
     let targets = targets_of(samples);
     let rows: Vec<&[f32]> = samples
         .iter()
@@ -454,7 +465,13 @@ fn learn(samples: &[Sample]) -> Result<Outcome, TrainingError> {
         held_out: HeldOut::default(),
         clean_norms,
     };
-    outcome.figures = report::figures(samples, &targets, &solution.held_out, &outcome.clean_norms);
+    outcome.figures = report::figures(
+        samples,
+        &targets,
+        &solution.held_out,
+        &outcome.clean_norms,
+        shares,
+    );
     outcome.held_out = report::held_out(samples, &targets, &folds, &solution.held_out);
     Ok(outcome)
 }

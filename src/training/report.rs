@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::photos::Group;
 use super::{HeldOut, PASS, PhotoId, Sample, shortened};
-use crate::pack::build::recipe;
 use crate::stats::{auroc, mean};
 
 /// Whether a sample belongs to a group that has figures of its own.
@@ -67,6 +66,7 @@ pub(super) fn figures(
     targets: &[Option<f64>],
     predicted: &[f64],
     clean_norms: &[f32],
+    shares: &[f32],
 ) -> BTreeMap<String, f64> {
     let joint_norm = |sample: &Sample| -> f64 {
         sample
@@ -74,8 +74,8 @@ pub(super) fn figures(
             .norms
             .iter()
             .zip(clean_norms)
-            .zip(recipe::SHARES)
-            .map(|((&norm, &clean), share)| f64::from(share) * f64::from(norm / clean).powi(2))
+            .zip(shares)
+            .map(|((&norm, &clean), &share)| f64::from(share) * f64::from(norm / clean).powi(2))
             .sum::<f64>()
             .sqrt()
     };

@@ -19,6 +19,8 @@ mod detection_rates;
 mod documents;
 mod extract;
 mod faults;
+mod import_onnx;
+mod import_rts;
 mod layers;
 mod log_durability;
 mod manifest_in_force;

@@ -15,7 +15,19 @@ pub(super) fn check(config: &Config, runtime: Option<Runtime>) -> Check {
     };
     let directory = config.pack_dir();
     match try_out(config, runtime) {
-        Ok(found) => Check::ok(NAME, format!("{}: {found}", directory.display())),
+        Ok(Tried { found, calibration }) => {
+            let found = format!("{}: {found}", directory.display());
+            match calibration {
+                None => Check::ok(NAME, found),
+                Some(id) => Check::warning(
+                    NAME,
+                    format!(
+                        "{found}; NOT CALIBRATED ({id}): its scores mean nothing yet and accept nobody"
+                    ),
+                    "make a calibration of your own photos: faceood-admin calibrate DIR --out FILE, then faceood-admin models set-calibration FILE",
+                ),
+            }
+        }
         Err(error) => Check::failed(
             NAME,
             format!("{}: {error:#}", directory.display()),
@@ -24,7 +36,14 @@ pub(super) fn check(config: &Config, runtime: Option<Runtime>) -> Check {
     }
 }
 
-fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<String> {
+/// What came of it.
+struct Tried {
+    found: String,
+    /// The id of what stands in for a calibration, where the pack has none.
+    calibration: Option<String>,
+}
+
+fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<Tried> {
     let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())?;
     let one = Settings {
         workers: 1,
@@ -32,11 +51,15 @@ fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<String> {
     };
     let pool = AnalysisPool::start(assembly, &one)?;
     let facts = pool.assembly().facts();
+    let is_calibrated = pool.assembly().calibration().is_calibrated();
     pool.close();
-    Ok(format!(
-        "{} {} ({}…) finds and judges the test face",
-        facts.pack,
-        facts.version,
-        &facts.sha256[..12.min(facts.sha256.len())]
-    ))
+    Ok(Tried {
+        found: format!(
+            "{} {} ({}…) finds and judges the test face",
+            facts.pack,
+            facts.version,
+            &facts.sha256[..12.min(facts.sha256.len())]
+        ),
+        calibration: (!is_calibrated).then_some(facts.calibration_id),
+    })
 }

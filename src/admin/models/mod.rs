@@ -1,23 +1,25 @@
-//! `models`: shows, checks, builds and trains model packs.
+//! `models`: shows, checks, builds, trains and imports model packs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 use super::{Context, Outcome, output};
 use crate::pack::build::head::LinearHead;
 use crate::pack::build::recipe::{self, Sources};
 use crate::pack::build::{Learnt, prepare_bytes};
-use crate::pack::manifest::{Golden, Manifest, Training};
+use crate::pack::manifest::{Embedder, Golden, Manifest, Training};
 use crate::pack::{Form, MANIFEST_FILE, Pack, verify};
 use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::{Placement, ProviderChoice, Runtime, Settings};
 use crate::stats::{calibration_error, mean};
-use crate::training::{self, HeldOut};
-use anyhow::Context as _;
+use crate::training::{self, HeldOut, Networks};
 
+mod import;
 mod inspect;
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
@@ -46,8 +48,14 @@ enum Task {
     Inspect(inspect::Args),
     /// Write the default pack from published networks and a learnt head
     Build(BuildArgs),
-    /// Learn the default pack's head and calibration from photos
+    /// Learn a head and its calibration from photos, for the default pack or for an imported recogniser
     Train(TrainArgs),
+    /// Make a pack of a PyTorch checkpoint of Random Temperature Scaling
+    ImportRts(import::RtsArgs),
+    /// Make a pack of any ArcFace-style recogniser in ONNX
+    ImportOnnx(import::OnnxArgs),
+    /// Put a calibration into a pack
+    SetCalibration(import::CalibrationArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -81,7 +89,8 @@ struct BuildArgs {
 #[command(after_help = "\
 Example:
   scripts/build-pack --fetch-only
-  faceood-admin models train --photos ../shared/photos --out models/default")]
+  faceood-admin models train --photos ../shared/photos --out models/default
+  faceood-admin models train --embedder models/imported --photos photos --out models/ours")]
 struct TrainArgs {
     /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
     #[arg(long, value_name = "DIR")]
@@ -89,7 +98,10 @@ struct TrainArgs {
     /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills it
     #[arg(long, value_name = "DIR", default_value = "vendor/pack-sources")]
     sources: PathBuf,
-    /// Folder to write head.json and calibration.json to
+    /// Pack of import-onnx whose recogniser gets the head, in place of the default pack's networks
+    #[arg(long, value_name = "PACK")]
+    embedder: Option<PathBuf>,
+    /// Folder to write head.json and calibration.json to; with --embedder, the new pack
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Threads; the result is the same with any number
@@ -110,6 +122,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Task::Inspect(args) => inspect::run(args, context),
         Task::Build(args) => build(args),
         Task::Train(args) => train(args),
+        Task::ImportRts(args) => import::rts(args, context),
+        Task::ImportOnnx(args) => import::onnx(args, context),
+        Task::SetCalibration(args) => import::set_calibration(args, context),
     }
 }
 
@@ -123,7 +138,7 @@ fn pack_folder(given: Option<&PathBuf>, context: &Context) -> anyhow::Result<Pat
 fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
-    Calibration::load(pack.calibration_json())
+    let calibration = Calibration::load(pack.calibration_json())
         .with_context(|| pack.manifest().calibration.file.path.clone())?;
     let runtime = Runtime::load(&context.config()?.runtime)?;
     let mut session = runtime.open(
@@ -151,6 +166,9 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
         pack.version(),
         runtime.provider()
     ))?;
+    if !calibration.is_calibrated() {
+        output::text(import::NOT_CALIBRATED)?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -176,20 +194,13 @@ fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
 }
 
 fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
+    if let Some(folder) = &args.embedder {
+        return import::train(args, &Pack::open(folder)?);
+    }
     let sources = Sources::read(&args.sources)?;
-    let photos = training::find(&args.photos, &args.sources, args.every)?;
-    // Full precision on the CPU: the same photos shall give the same head.
-    let runtime = Runtime::load(&Settings {
-        provider: ProviderChoice::Cpu,
-        ..Settings::default()
-    })?;
-    let bar = output::progress(photos.len() as u64, "photos");
-    let trained = training::train(&photos, &sources, &runtime, args.threads, &|done| {
-        bar.set_position(done as u64);
-    })?;
-    bar.finish();
-
-    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts)?;
+    let runtime = exact_runtime()?;
+    let trained = learn(args, &Networks::of_recipe(&sources)?, &runtime)?;
+    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
     let mut figures = trained.figures;
     figures.extend(calibrated);
     let mut learnt = Learnt {
@@ -214,22 +225,51 @@ fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     head.push('\n');
     write(&args.out.join(HEAD_FILE), head.as_bytes())?;
     write(&args.out.join(CALIBRATION_FILE), calibration.as_bytes())?;
-    let figures = learnt.training.figures.iter();
+    show_figures(&learnt.training)?;
+    Ok(Outcome::Done)
+}
+
+/// The CPU in full precision: the same photos shall give the same head.
+fn exact_runtime() -> anyhow::Result<Runtime> {
+    Ok(Runtime::load(&Settings {
+        provider: ProviderChoice::Cpu,
+        ..Settings::default()
+    })?)
+}
+
+/// Learns a head for these networks.
+fn learn(
+    args: &TrainArgs,
+    networks: &Networks,
+    runtime: &Runtime,
+) -> anyhow::Result<training::Outcome> {
+    let photos = training::find(&args.photos, &args.sources, args.every)?;
+    let bar = output::progress(photos.len() as u64, "photos");
+    let trained = training::train(&photos, networks, runtime, args.threads, &|done| {
+        bar.set_position(done as u64);
+    })?;
+    bar.finish();
+    Ok(trained)
+}
+
+fn show_figures(training: &Training) -> anyhow::Result<()> {
+    let figures = training.figures.iter();
     output::text(&output::table(
         &["figure", "value"],
         figures.map(|(name, value)| vec![name.as_str().into(), value.to_string().into()]),
     ))?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// The calibration of all held-out predictions, and how well calibrations do that have not seen a fold of people.
 fn calibrate(
     held_out: &HeldOut,
     counts: &BTreeMap<String, u64>,
+    date: &str,
 ) -> anyhow::Result<(Calibration, BTreeMap<String, f64>)> {
     let provenance = || Provenance {
         method: training::CALIBRATION.to_owned(),
-        date: PHOTOS_DATE.to_owned(),
+        date: date.to_owned(),
         counts: BTreeMap::from([
             ("captures".to_owned(), held_out.signals.len() as u64),
             ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
@@ -338,8 +378,16 @@ fn golden(
         sources.build(learnt, calibration)?.into_iter().collect();
     let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
     let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
-    let embedder = &manifest.embedder;
-    let bytes = prepare_bytes(&embedder.file.path, file(&embedder.file.path))?;
+    golden_of(
+        &manifest.embedder,
+        file(&manifest.embedder.file.path),
+        runtime,
+    )
+}
+
+/// What the embedder in `bytes` makes of the golden input.
+fn golden_of(embedder: &Embedder, bytes: &[u8], runtime: &Runtime) -> anyhow::Result<Golden> {
+    let bytes = prepare_bytes(&embedder.file.path, bytes)?;
     let mut session = runtime.open("embedder", &bytes, Placement::Host)?;
     let face = verify::golden_input(&embedder.input);
     let outputs = session.run(&face.shape, &face.values)?;

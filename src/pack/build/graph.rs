@@ -16,6 +16,7 @@ pub const INT8: i32 = 3;
 pub const INT64: i32 = 7;
 
 /// `AttributeProto.AttributeType` of one float.
+const ATTRIBUTE_FLOAT: i32 = 1;
 /// `AttributeProto.AttributeType` of one integer.
 const ATTRIBUTE_INT: i32 = 2;
 /// `AttributeProto.AttributeType` of a list of integers.
@@ -273,6 +274,18 @@ impl Node {
         }
     }
 
+    /// The same node with a setting that is a float.
+    #[must_use]
+    pub fn with_float(mut self, name: &str, value: f32) -> Self {
+        self.attribute.push(Attribute {
+            name: Some(name.to_owned()),
+            f: Some(value),
+            kind: Some(ATTRIBUTE_FLOAT),
+            ..Attribute::default()
+        });
+        self
+    }
+
     /// The same node with an integer setting.
     #[must_use]
     pub fn with_int(mut self, name: &str, value: i64) -> Self {
@@ -322,6 +335,12 @@ impl Tensor {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         Self::raw(name, dims, FLOAT, raw)
+    }
+
+    /// A constant of floats that are little-endian bytes already.
+    #[must_use]
+    pub fn float_bytes(name: &str, dims: &[usize], bytes: Vec<u8>) -> Self {
+        Self::raw(name, dims, FLOAT, bytes)
     }
 
     /// A constant of 64-bit integers, in one dimension.

@@ -7,31 +7,44 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
+use super::graph::{Graph, INT64, Model, Node, OperatorSet, Tensor, ValueInfo};
 use super::{BuildError, rewrite};
 
 /// Length of the fused embedding.
 pub const EMBEDDING_LENGTH: usize = 512;
+/// What the names of all begin with that is added to the networks.
+const ADDED: &str = "fused.";
 /// Version of the standard operators the fused graph is written in: the first with blocks in `DequantizeLinear`.
 const OPSET: i64 = 21;
 /// Version of the file format that came with it.
 const IR_VERSION: i64 = 10;
 
+/// Constant `[features, 1]`: the head's weights.
+pub const HEAD_WEIGHTS: &str = "fused.head_weights";
+/// Constant `[1]`: what the head adds.
+pub const HEAD_BIAS: &str = "fused.head_bias";
+/// Constant `[1, networks]`: what each network's norm is multiplied with for the joint one.
+pub const NORM_SCALES: &str = "fused.norm_scales";
+/// Tensor `[N, features]`: what the head reads.
+pub const FEATURES: &str = "features";
+/// Node output `[N]`: what the head gives.
+pub const OOD_LOGIT: &str = "ood_logit";
+
 /// One recogniser on its way into the fused graph.
 #[derive(Clone, Debug)]
 pub struct Tower {
     /// Its name in the manifest and in the log.
-    pub name: &'static str,
+    pub name: String,
     /// Its graph, as published.
     pub graph: Graph,
     /// Name of the input tensor.
-    pub input: &'static str,
+    pub input: String,
     /// Name of the output tensor: `[N, length]`, not normalised.
-    pub output: &'static str,
+    pub output: String,
     /// Length of the output.
     pub length: usize,
     /// The last activations that still have positions, `[N, channels, h, w]`: the OOD head reads them.
-    pub activations: &'static str,
+    pub activations: String,
     /// How many channels those have.
     pub channels: usize,
     /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` where its graph normalises by itself.
@@ -75,11 +88,25 @@ pub enum Purpose<'a> {
     Train,
 }
 
-/// Joins the towers into one graph with input `face` `[N, 3, 112, 112]` (RGB, 0–255).
+/// The operators that the default pack's graph is written in.
+#[must_use]
+pub fn operators() -> Vec<OperatorSet> {
+    vec![OperatorSet {
+        domain: Some(String::new()),
+        version: Some(OPSET),
+    }]
+}
+
+/// Joins the towers into one graph with input `face` `[N, 3, 112, 112]`, written in `operators`, which are those that the
+/// towers' own nodes mean.
 ///
 /// # Errors
 /// Where a tower lacks a tensor that it is said to have, or the head does not fit the towers.
-pub fn fuse(towers: &[Tower], purpose: Purpose<'_>) -> Result<Model, BuildError> {
+pub fn fuse(
+    towers: &[Tower],
+    purpose: Purpose<'_>,
+    operators: Vec<OperatorSet>,
+) -> Result<Model, BuildError> {
     let mut joined = Graph {
         name: Some("faceood embedder".to_owned()),
         input: vec![ValueInfo::floats(
@@ -120,21 +147,49 @@ pub fn fuse(towers: &[Tower], purpose: Purpose<'_>) -> Result<Model, BuildError>
             &[None, Some(feature_count(towers))],
         )),
     }
+    let version = operators
+        .iter()
+        .find(|set| set.domain().is_empty())
+        .map_or(OPSET, OperatorSet::version);
+    axes_as_settings(&mut joined, version)?;
     joined.drop_unused_constants();
     Ok(Model {
         ir_version: Some(IR_VERSION),
         producer_name: Some("faceood".to_owned()),
         producer_version: None,
         graph: Some(joined),
-        opset_import: vec![OperatorSet {
-            domain: Some(String::new()),
-            version: Some(OPSET),
-        }],
+        opset_import: operators,
     })
 }
 
+/// In older operator sets axes are a setting and no input: brings what was added here into that form.
+fn axes_as_settings(graph: &mut Graph, version: i64) -> Result<(), BuildError> {
+    let mut axes: HashMap<String, Vec<i64>> = HashMap::new();
+    for tensor in &graph.initializer {
+        if tensor.name().starts_with(ADDED) && tensor.data_type() == INT64 {
+            axes.insert(tensor.name().to_owned(), tensor.to_integers()?);
+        }
+    }
+    for node in &mut graph.node {
+        let inputs_since = match node.op_type() {
+            "ReduceMean" | "ReduceL2" => 18,
+            "Squeeze" => 13,
+            _ => continue,
+        };
+        if version < inputs_since
+            && let [input, along] = node.input.as_slice()
+            && let Some(axes) = axes.get(along)
+        {
+            let input = input.clone();
+            *node = node.clone().with_ints("axes", axes);
+            node.input = vec![input];
+        }
+    }
+    Ok(())
+}
+
 fn fused(tower: &Tower, part: &str) -> String {
-    format!("fused.{}.{part}", tower.name)
+    format!("{ADDED}{}.{part}", tower.name)
 }
 
 fn concatenate(graph: &mut Graph, inputs: &[String], output: &str) {
@@ -150,22 +205,18 @@ fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
     rewrite::drop_dropout(&mut graph);
     rewrite::free_final_reshape(&mut graph);
     rewrite::strip_constant_inputs(&mut graph);
-    for wanted in [tower.output, tower.activations] {
-        if !graph
-            .node
-            .iter()
-            .any(|node| node.output.iter().any(|output| output == wanted))
-        {
+    for wanted in [&tower.output, &tower.activations] {
+        if !graph.node.iter().any(|node| node.output.contains(wanted)) {
             return Err(BuildError::MissingTensor {
-                network: tower.name.to_owned(),
-                tensor: wanted.to_owned(),
+                network: tower.name.clone(),
+                tensor: wanted.clone(),
             });
         }
     }
     if graph.input.len() != 1 || graph.input[0].name() != tower.input {
         return Err(BuildError::MissingTensor {
-            network: tower.name.to_owned(),
-            tensor: tower.input.to_owned(),
+            network: tower.name.clone(),
+            tensor: tower.input.clone(),
         });
     }
     let input = match tower.normalisation {
@@ -194,9 +245,9 @@ fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
     let output = fused(tower, "output");
     let activations = fused(tower, "activations");
     let renamed = HashMap::from([
-        (tower.input, input.as_str()),
-        (tower.output, output.as_str()),
-        (tower.activations, activations.as_str()),
+        (tower.input.as_str(), input.as_str()),
+        (tower.output.as_str(), output.as_str()),
+        (tower.activations.as_str(), activations.as_str()),
     ]);
     rewrite::rename(&mut graph, &format!("{}.", tower.name), &renamed);
     joined.node.extend(graph.node);
@@ -266,17 +317,15 @@ fn append_joint_norm(graph: &mut Graph, towers: &[Tower]) {
         .iter()
         .map(|tower| tower.weight.sqrt() / tower.clean_norm)
         .collect();
-    graph.initializer.push(Tensor::floats(
-        "fused.norm_scales",
-        &[1, scales.len()],
-        &scales,
-    ));
+    graph
+        .initializer
+        .push(Tensor::floats(NORM_SCALES, &[1, scales.len()], &scales));
     graph
         .initializer
         .push(Tensor::integers("fused.norm_axes", &[1]));
     graph.node.push(Node::new(
         "Mul",
-        &["network_norms", "fused.norm_scales"],
+        &["network_norms", NORM_SCALES],
         "fused.relative_norms",
     ));
     graph.node.push(
@@ -330,20 +379,18 @@ fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<
             expected: features,
         });
     }
-    graph.initializer.push(Tensor::floats(
-        "fused.head_weights",
-        &[features, 1],
-        &head.weights,
-    ));
     graph
         .initializer
-        .push(Tensor::floats("fused.head_bias", &[1], &[head.bias]));
+        .push(Tensor::floats(HEAD_WEIGHTS, &[features, 1], &head.weights));
+    graph
+        .initializer
+        .push(Tensor::floats(HEAD_BIAS, &[1], &[head.bias]));
     graph
         .initializer
         .push(Tensor::integers("fused.head_axes", &[1]));
     graph.node.push(Node::new(
         "Gemm",
-        &["features", "fused.head_weights", "fused.head_bias"],
+        &["features", HEAD_WEIGHTS, HEAD_BIAS],
         "fused.head_column",
     ));
     graph.node.push(Node::new(

@@ -131,12 +131,12 @@ impl Sources {
         let norm = |index: usize| clean_norms.get(index).copied().unwrap_or(1.0);
         Ok(vec![
             Tower {
-                name: "mobilefacenet",
+                name: "mobilefacenet".to_owned(),
                 graph: small,
-                input: "input",
-                output: "output",
+                input: "input".to_owned(),
+                output: "output".to_owned(),
                 length: SMALL_LENGTH,
-                activations: "507",
+                activations: "507".to_owned(),
                 channels: 512,
                 normalisation: Some((127.0, 1.0 / 128.0)),
                 weight: SHARES[0],
@@ -144,12 +144,12 @@ impl Sources {
                 projection: Some(projection.rows),
             },
             Tower {
-                name: "sface",
+                name: "sface".to_owned(),
                 graph: Model::read(SFACE.file, self.sface.clone())?.into_graph(),
-                input: "data",
-                output: "fc1",
+                input: "data".to_owned(),
+                output: "fc1".to_owned(),
                 length: LARGE_LENGTH,
-                activations: "conv_14_relu",
+                activations: "conv_14_relu".to_owned(),
                 channels: 1024,
                 normalisation: None,
                 weight: SHARES[1],
@@ -166,7 +166,7 @@ impl Sources {
     pub fn detector(&self) -> Result<(Detector, Vec<u8>), BuildError> {
         let bytes = super::detector(&self.yunet)?;
         let described = Detector {
-            file: file("detector.onnx", &bytes, "MIT", &[&YUNET]),
+            file: file("detector.onnx", &bytes, "MIT", vec![YUNET.source()]),
             input: picture(
                 "input",
                 &[None, Some(3), None, None],
@@ -210,7 +210,7 @@ impl Sources {
     pub fn landmarks(&self) -> Result<(Landmarks, Vec<u8>), BuildError> {
         let bytes = super::landmarks(&self.landmarks)?;
         let described = Landmarks {
-            file: file("landmarks.onnx", &bytes, "MIT", &[&LANDMARKS]),
+            file: file("landmarks.onnx", &bytes, "MIT", vec![LANDMARKS.source()]),
             input: picture(
                 "input",
                 &[None, Some(1), Some(64), Some(64)],
@@ -237,7 +237,11 @@ impl Sources {
     /// # Errors
     /// Where a file is not what the recipe expects.
     pub fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
-        let mut model = head::fuse(&self.towers(&[1.0, 1.0])?, Purpose::Train)?;
+        let mut model = head::fuse(
+            &self.towers(&[1.0, 1.0])?,
+            Purpose::Train,
+            head::operators(),
+        )?;
         super::prepare(&mut model, Form::Cpu)?;
         Ok(model.write())
     }
@@ -258,12 +262,18 @@ impl Sources {
         let Identified { id } =
             serde_json::from_str(calibration_text).map_err(BuildError::Calibration)?;
         let towers = self.towers(&learnt.clean_norms)?;
-        let embedder_bytes = head::fuse(&towers, Purpose::Serve(&learnt.head))?.write();
+        let embedder_bytes =
+            head::fuse(&towers, Purpose::Serve(&learnt.head), head::operators())?.write();
         let (detector, detector_bytes) = self.detector()?;
         let (landmarks, landmarks_bytes) = self.landmarks()?;
         let embedder = embedder(&embedder_bytes, &towers);
         let calibration = CalibrationFile {
-            file: file("calibration.json", calibration_text.as_bytes(), "MIT", &[]),
+            file: file(
+                "calibration.json",
+                calibration_text.as_bytes(),
+                "MIT",
+                Vec::new(),
+            ),
             id,
         };
         let manifest = Manifest {
@@ -316,7 +326,7 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
             "embedder.onnx",
             bytes,
             "MIT AND Apache-2.0",
-            &[&MOBILEFACENET, &SFACE],
+            vec![MOBILEFACENET.source(), SFACE.source()],
         ),
         input: embedder_input(),
         template: TEMPLATE,
@@ -326,7 +336,7 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
         networks: towers
             .iter()
             .map(|tower| Network {
-                name: tower.name.to_owned(),
+                name: tower.name.clone(),
                 weight: tower.weight,
                 clean_norm: tower.clean_norm,
                 length: tower.length,
@@ -344,13 +354,19 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
     }
 }
 
-fn file(path: &str, bytes: &[u8], licence: &str, sources: &[&Published]) -> PackFile {
+/// A pack's file as the manifest describes it.
+pub(in crate::pack) fn file(
+    path: &str,
+    bytes: &[u8],
+    licence: &str,
+    sources: Vec<Source>,
+) -> PackFile {
     PackFile {
         path: path.to_owned(),
         sha256: sha256_hex(bytes),
         bytes: bytes.len() as u64,
         licence: licence.to_owned(),
-        sources: sources.iter().map(|published| published.source()).collect(),
+        sources,
     }
 }
 
@@ -387,7 +403,8 @@ fn extents(shape: &[Option<usize>]) -> Vec<Extent> {
         .collect()
 }
 
-fn picture(
+/// A network's input as the manifest describes it; `None` is a free extent.
+pub(in crate::pack) fn picture(
     name: &str,
     shape: &[Option<usize>],
     channels: Channels,
@@ -403,7 +420,8 @@ fn picture(
     }
 }
 
-fn output(name: &str, shape: &[Option<usize>]) -> OutputTensor {
+/// A network's output as the manifest describes it; `None` is a free extent.
+pub(in crate::pack) fn output(name: &str, shape: &[Option<usize>]) -> OutputTensor {
     OutputTensor {
         name: name.to_owned(),
         shape: extents(shape),

@@ -14,6 +14,7 @@ pub(crate) mod database;
 pub(crate) mod pack_copy;
 pub(crate) mod photos;
 pub(crate) mod stages;
+pub(crate) mod torch;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,0 +1,435 @@
+//! A checkpoint of PyTorch: the archive that `torch.save` writes, with names and shapes of its tensors at hand and their
+//! numbers read one tensor at a time, so that memory holds one of them and not the file.
+//!
+//! Own code in place of a library: the readers there are bring a whole tensor framework along for the two hundred lines
+//! that a dictionary of tensors takes, and what a pickle may do has to be read in one place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+
+use super::pickle::{self, Element, Value, View};
+
+/// Bytes that every zip archive begins with.
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+/// Largest pickle that is read: the names of a thousand tensors take a tenth of a megabyte.
+const PICKLE_LIMIT: u64 = 16 << 20;
+/// Keys under which a training script keeps the dictionary of tensors among other things.
+const NESTED_UNDER: [&str; 3] = ["state_dict", "model", "model_state_dict"];
+/// What `DataParallel` puts before every name.
+const PARALLEL_PREFIX: &str = "module.";
+
+/// Why a checkpoint cannot be read. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is of the form that PyTorch wrote before version 1.6.
+    #[error(
+        "this is a checkpoint of the old form, or none at all: it is no zip archive; with any PyTorch from 1.6 on, save it again: torch.save(torch.load(OLD, map_location=\"cpu\"), NEW)"
+    )]
+    NoArchive,
+    /// The archive is damaged.
+    #[error("the archive is damaged: {0}; get the checkpoint again")]
+    Archive(#[from] zip::result::ZipError),
+    /// The archive has no such entry.
+    #[error("the archive has no entry {entry}; it is no checkpoint, or a damaged one")]
+    NoEntry {
+        /// Its name.
+        entry: String,
+    },
+    /// The archive was written on a machine of the other byte order.
+    #[error(
+        "the checkpoint has byte order {order:?}, only little is read; save it again on a usual machine"
+    )]
+    ByteOrder {
+        /// What it says.
+        order: String,
+    },
+    /// The pickle names what no dictionary of tensors holds.
+    #[error(
+        "the checkpoint holds a `{name}`, and only tensors are read: nothing in the file is executed; save the tensors alone: torch.save(model.state_dict(), NEW)"
+    )]
+    Foreign {
+        /// Module and name.
+        name: String,
+    },
+    /// The pickle is not understood.
+    #[error(
+        "the checkpoint's pickle is not understood at byte {at}: {found}; save the tensors alone: torch.save(model.state_dict(), NEW)"
+    )]
+    Pickle {
+        /// Where.
+        at: usize,
+        /// What is there.
+        found: String,
+    },
+    /// There is no dictionary of tensors.
+    #[error(
+        "the checkpoint holds no dictionary of tensors, neither at the top nor under state_dict or model (it holds: {found}); save the tensors alone: torch.save(model.state_dict(), NEW)"
+    )]
+    NoTensors {
+        /// The keys at the top.
+        found: String,
+    },
+    /// There is no such tensor.
+    #[error("the checkpoint has no tensor {name}")]
+    NoTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor's file is shorter than its shape asks for, or its shape overlaps itself.
+    #[error("the tensor {name} does not fit its file in the archive; get the checkpoint again")]
+    Damaged {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// An open checkpoint.
+pub struct Checkpoint {
+    path: PathBuf,
+    archive: ZipArchive<BufReader<File>>,
+    /// What stands before `data.pkl` in the names of the archive's entries.
+    root: String,
+    tensors: BTreeMap<String, View>,
+    others: Vec<String>,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Checkpoint")
+            .field("path", &self.path)
+            .field("tensors", &self.tensors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// Opens the file and reads names and shapes; no tensor's numbers yet.
+    ///
+    /// # Errors
+    /// Where it is no archive of `torch.save`, or holds more than a dictionary of tensors, alone or under `state_dict` or
+    /// `model`.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let unreadable = |source| CheckpointError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mut magic = Vec::new();
+        (&mut file)
+            .take(ZIP_MAGIC.len() as u64)
+            .read_to_end(&mut magic)
+            .map_err(unreadable)?;
+        if magic != ZIP_MAGIC {
+            return Err(CheckpointError::NoArchive);
+        }
+        let archive = ZipArchive::new(BufReader::new(file))?;
+        let pickle = archive
+            .file_names()
+            .filter_map(Result::ok)
+            .find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"))
+            .map(std::borrow::Cow::into_owned)
+            .ok_or_else(|| CheckpointError::NoEntry {
+                entry: "data.pkl".to_owned(),
+            })?;
+        let root = pickle.trim_end_matches("data.pkl").to_owned();
+        let mut checkpoint = Self {
+            path: path.to_owned(),
+            tensors: BTreeMap::new(),
+            others: Vec::new(),
+            archive,
+            root,
+        };
+        if let Ok(order) = checkpoint.entry("byteorder", 16)
+            && order != b"little"
+        {
+            return Err(CheckpointError::ByteOrder {
+                order: String::from_utf8_lossy(&order).into_owned(),
+            });
+        }
+        let bytes = checkpoint.entry("data.pkl", PICKLE_LIMIT)?;
+        checkpoint.take_tensors(&pickle::read(&bytes)?)?;
+        Ok(checkpoint)
+    }
+
+    /// Names and shapes, in the order of the names.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors
+            .iter()
+            .map(|(name, view)| (name.as_str(), view.shape.as_slice()))
+    }
+
+    /// What stands among the tensors and is none.
+    #[must_use]
+    pub fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    /// A tensor's numbers as little-endian 32-bit floats, row-major.
+    ///
+    /// # Errors
+    /// Where there is no such tensor, or its file does not hold what its shape says.
+    pub fn floats(&mut self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        let view = self
+            .tensors
+            .get(name)
+            .cloned()
+            .ok_or_else(|| CheckpointError::NoTensor {
+                name: name.to_owned(),
+            })?;
+        let damaged = || CheckpointError::Damaged {
+            name: name.to_owned(),
+        };
+        let size = view.storage.element.size();
+        let stored = view
+            .storage
+            .elements
+            .checked_mul(size)
+            .ok_or_else(damaged)?;
+        let count = extent_of(&view).ok_or_else(damaged)?;
+        let entry = format!("data/{}", view.storage.key);
+        let mut bytes = self.entry(&entry, stored as u64)?;
+        if bytes.len() != stored {
+            return Err(damaged());
+        }
+        if is_row_major(&view) {
+            bytes.drain(..view.offset * size);
+            bytes.truncate(count * size);
+        } else {
+            bytes = gathered(&bytes, &view, count);
+        }
+        Ok(as_floats(bytes, view.storage.element))
+    }
+
+    /// An entry's bytes, `limit` at most.
+    fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, CheckpointError> {
+        let name = format!("{}{name}", self.root);
+        let entry = match self.archive.by_name(&name) {
+            Ok(entry) => entry,
+            Err(zip::result::ZipError::FileNotFound) => {
+                return Err(CheckpointError::NoEntry { entry: name });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = Vec::new();
+        entry
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|source| CheckpointError::Read {
+                path: self.path.join(name),
+                source,
+            })?;
+        Ok(bytes)
+    }
+
+    /// Finds the dictionary of tensors, at the top or one level below.
+    fn take_tensors(&mut self, values: &pickle::Values) -> Result<(), CheckpointError> {
+        let top = match values.root() {
+            Value::Dictionary(entries) => values.entries(entries),
+            _ => Vec::new(),
+        };
+        let holds_tensors =
+            |entries: &[(&str, &Value)]| entries.iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
+        let nested = NESTED_UNDER.iter().filter_map(|key| {
+            let (_, value) = top.iter().find(|(name, _)| name == key)?;
+            match value {
+                Value::Dictionary(entries) => Some(values.entries(entries)),
+                _ => None,
+            }
+        });
+        let found = std::iter::once(top.clone())
+            .chain(nested)
+            .find(|entries| holds_tensors(entries));
+        let Some(entries) = found else {
+            let keys: Vec<&str> = top.iter().map(|(key, _)| *key).take(10).collect();
+            return Err(CheckpointError::NoTensors {
+                found: keys.join(", "),
+            });
+        };
+        let is_parallel = entries
+            .iter()
+            .all(|(name, _)| name.starts_with(PARALLEL_PREFIX));
+        for (name, value) in entries {
+            let name = match name.strip_prefix(PARALLEL_PREFIX) {
+                Some(rest) if is_parallel => rest,
+                _ => name,
+            };
+            match value {
+                Value::Tensor(view) => {
+                    self.tensors.insert(name.to_owned(), view.clone());
+                }
+                _ => self.others.push(name.to_owned()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many numbers a view has; `None` where it reaches beyond its storage or has more numbers than that.
+fn extent_of(view: &View) -> Option<usize> {
+    let count = view
+        .shape
+        .iter()
+        .try_fold(1_usize, |product, &extent| product.checked_mul(extent))?;
+    let last = view
+        .shape
+        .iter()
+        .zip(&view.strides)
+        .try_fold(view.offset, |at, (&extent, &stride)| {
+            at.checked_add(extent.saturating_sub(1).checked_mul(stride)?)
+        })?;
+    let fits = view.shape.len() == view.strides.len()
+        && count <= view.storage.elements
+        && (count == 0 || last < view.storage.elements);
+    fits.then_some(count)
+}
+
+/// Whether the view's numbers lie one after the other.
+fn is_row_major(view: &View) -> bool {
+    let mut expected = 1;
+    view.shape
+        .iter()
+        .zip(&view.strides)
+        .rev()
+        .all(|(&extent, &stride)| {
+            let fits = extent == 1 || stride == expected;
+            expected *= extent;
+            fits
+        })
+}
+
+/// The view's elements in row-major order, of bytes that hold its whole storage.
+fn gathered(bytes: &[u8], view: &View, count: usize) -> Vec<u8> {
+    let size = view.storage.element.size();
+    let mut ordered = Vec::with_capacity(count * size);
+    let mut index = vec![0; view.shape.len()];
+    for _ in 0..count {
+        let steps = index.iter().zip(&view.strides);
+        let at = view.offset + steps.map(|(&i, &stride)| i * stride).sum::<usize>();
+        ordered.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        for (place, &extent) in index.iter_mut().zip(&view.shape).rev() {
+            *place += 1;
+            if *place < extent {
+                break;
+            }
+            *place = 0;
+        }
+    }
+    ordered
+}
+
+/// Elements of any type → 32-bit floats.
+fn as_floats(bytes: Vec<u8>, element: Element) -> Vec<u8> {
+    let halves = |convert: fn(u16) -> f32| -> Vec<u8> {
+        let (pairs, _) = bytes.as_chunks::<2>();
+        pairs
+            .iter()
+            .flat_map(|&pair| convert(u16::from_le_bytes(pair)).to_le_bytes())
+            .collect()
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "the network computes in 32-bit floats"
+    )]
+    match element {
+        Element::Float => bytes,
+        Element::Half => halves(half_to_float),
+        Element::Bfloat16 => halves(|bits| f32::from_bits(u32::from(bits) << 16)),
+        Element::Double => {
+            let (eights, _) = bytes.as_chunks::<8>();
+            let narrow = |&eight: &[u8; 8]| (f64::from_le_bytes(eight) as f32).to_le_bytes();
+            eights.iter().flat_map(narrow).collect()
+        }
+        Element::Long => {
+            let (eights, _) = bytes.as_chunks::<8>();
+            let narrow = |&eight: &[u8; 8]| (i64::from_le_bytes(eight) as f32).to_le_bytes();
+            eights.iter().flat_map(narrow).collect()
+        }
+    }
+}
+
+/// IEEE 754 binary16 → binary32; exact for every number.
+fn half_to_float(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from((bits >> 10) & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
+    match exponent {
+        0 => sign * fraction * 2.0_f32.powi(-24),
+        0x1f if fraction == 0.0 => sign * f32::INFINITY,
+        0x1f => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2.0_f32.powi(exponent - 25),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_exact() {
+        for (bits, expected) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65_504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x0400, 6.103_515_6e-5),
+            (0x3555, 0.333_251_95),
+            (0x7c00, f32::INFINITY),
+        ] {
+            assert_eq!(half_to_float(bits), expected, "{bits:04x}");
+        }
+        assert!(half_to_float(0x7e00).is_nan());
+        assert!(half_to_float(0x8000).is_sign_negative());
+    }
+
+    fn view(offset: usize, shape: &[usize], strides: &[usize], elements: usize) -> View {
+        View {
+            storage: pickle::Storage {
+                element: Element::Half,
+                key: "0".to_owned(),
+                elements,
+            },
+            offset,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_transposed_view_is_put_in_order() {
+        let bytes: Vec<u8> = (0_u16..8).flat_map(u16::to_le_bytes).collect();
+        let transposed = view(1, &[3, 2], &[1, 3], 8);
+        assert!(!is_row_major(&transposed));
+        assert_eq!(extent_of(&transposed), Some(6));
+        let expected: Vec<u8> = [1_u16, 4, 2, 5, 3, 6]
+            .into_iter()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(gathered(&bytes, &transposed, 6), expected);
+    }
+
+    #[test]
+    fn a_view_beyond_its_storage_has_no_extent() {
+        assert_eq!(extent_of(&view(0, &[2, 2], &[2, 1], 4)), Some(4));
+        assert_eq!(extent_of(&view(1, &[2, 2], &[2, 1], 4)), None);
+        assert_eq!(extent_of(&view(0, &[1 << 40, 2], &[0, 0], 4)), None);
+        assert_eq!(extent_of(&view(0, &[usize::MAX, 3], &[1, 1], 4)), None);
+        assert_eq!(extent_of(&view(0, &[2, 2], &[usize::MAX, 1], 4)), None);
+        assert_eq!(extent_of(&view(usize::MAX, &[], &[], 4)), None);
+        assert_eq!(extent_of(&view(3, &[], &[], 4)), Some(1));
+        assert_eq!(extent_of(&view(0, &[4], &[1, 1], 4)), None);
+    }
+}
