@@ -18,6 +18,7 @@ pub mod compare;
 pub mod completions;
 pub mod context;
 pub mod doctor;
+pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod extract;
@@ -83,6 +84,8 @@ enum Task {
     Compare(compare::Args),
     /// Say why a decision came out as it did, from the log
     Explain(explain::Args),
+    /// Measure recognition and score on photos of your own
+    Evaluate(evaluate::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
     /// Write the log as CSV, JSON lines or Parquet
@@ -142,6 +145,7 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Extract(args) => extract::run(args, context),
         Task::Compare(args) => compare::run(args, context),
         Task::Explain(args) => explain::run(args, context),
+        Task::Evaluate(args) => evaluate::run(args, context),
         Task::Models(args) => models::run(args, context),
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),
