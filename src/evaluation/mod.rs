@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The statistics are pure functions on plain numbers: they know no files and no HTTP. [`sweep`] and [`scenarios`] make photos worse and
-//! look what the product says of them.
+//! look what the product says of them; [`projection`] lays embeddings out in the plane.
 
 pub mod bootstrap;
 pub mod calibration_error;
@@ -16,6 +16,7 @@ pub mod edc;
 pub mod error_rates;
 pub mod folder;
 pub mod measure;
+pub mod projection;
 pub mod render;
 pub mod report;
 pub mod rival;

@@ -1,4 +1,4 @@
-//! `evaluate` over a folder of photos, as an operator runs them.
+//! `evaluate` and `map` over a folder of photos, as an operator runs them.
 
 use std::fs;
 use std::path::Path;
@@ -281,5 +281,44 @@ fn no_field_case_is_accepted_at_a_door() {
         assert_ne!(case["action"], "accept", "{case}");
         assert!(case["score"]["mean"].as_f64().unwrap() < 0.6, "{case}");
         assert!(case["similarity"]["mean"].is_number());
+    }
+}
+
+#[test]
+fn a_map_has_a_dot_for_each_picture_of_a_face() {
+    let folder = folder();
+    let page = folder.path().join("map.html");
+    for method in ["pca", "tsne"] {
+        let run = Admin::run([
+            "map",
+            folder.path().to_str().unwrap(),
+            "--iso",
+            "1600",
+            "--method",
+            method,
+            "--json",
+            "--out",
+            page.to_str().unwrap(),
+        ])
+        .success();
+        assert!(run.stderr.contains("torn.jpg"), "{}", run.stderr);
+        let answer = run.json();
+        let points = answer["points"].as_array().unwrap();
+        assert_eq!((&answer["photos"], points.len()), (&5.into(), 10));
+        assert!(
+            points
+                .iter()
+                .all(|point| point["at"][0].is_number() && point["score"].is_number())
+        );
+        let names: Vec<&str> = answer["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|step| step["name"].as_str())
+            .collect();
+        assert_eq!(names, ["clean", "ISO 1600"]);
+        let page = is_self_contained(&page);
+        assert_eq!(page.matches("<circle").count(), 10);
+        assert!(page.contains("anna") && page.contains("ISO 1600"));
     }
 }

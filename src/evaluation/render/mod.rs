@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub mod folder;
+pub mod map;
 mod plot;
 pub mod sweep;
 
