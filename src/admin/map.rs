@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::evaluate::Shared;
+use super::evaluate::{ISO_RANGE, Shared, rising};
 use super::offline;
 use super::{Context, Outcome, output};
 use crate::degrade::{Degradation, degrade};
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
     /// ISO numbers at which each photo is shown besides clean
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
     iso: Vec<u32>,
     /// How 512 numbers become two
     #[arg(long, value_enum, default_value_t = How::Tsne)]
@@ -101,7 +101,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         jobs: args.jobs,
     };
     let dataset = dataset::find(&args.dir, SourceFrom::Folder)?;
-    let copies = args.iso.len() + 1;
+    let isos = rising(&args.iso);
+    let copies = isos.len() + 1;
     let photos = dataset.pictures.len().min(MOST_POINTS / copies);
     if photos < dataset.pictures.len() {
         output::note(&format!(
@@ -144,9 +145,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     if scenes.is_empty() {
         bail!("no photo in {} shows a face", args.dir.display());
     }
-    let shown = noisy(&instrument, &scenes, &args.iso)?;
+    let shown = noisy(&instrument, &scenes, &isos)?;
     bar.finish_and_clear();
-    let together = together(&shown, &persons, &args.iso);
+    let together = together(&shown, &persons, &isos);
     let values: Vec<&[f32]> = shown.iter().map(|shown| shown.embedding.values()).collect();
     let method = match args.method {
         How::Tsne => Method::Tsne,
@@ -180,8 +181,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         "{} persons, {} photos, each clean and at ISO {}; {}. Point at a dot to see whose it is.",
         answer.persons,
         answer.photos,
-        args.iso
-            .iter()
+        isos.iter()
             .map(u32::to_string)
             .collect::<Vec<_>>()
             .join(", "),

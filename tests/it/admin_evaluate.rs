@@ -207,7 +207,10 @@ fn what_cannot_be_evaluated_is_said() {
         "{}",
         run.stderr
     );
+    let run = evaluate(&folder, &["--threshold", "45"]).expect_code(1);
+    assert!(run.stderr.contains("-1 to 1"), "{}", run.stderr);
     Admin::run(["evaluate"]).expect_code(2);
+    Admin::run(["evaluate", "iso-sweep", "x.jpg", "--iso", "7"]).expect_code(2);
     Admin::run(["evaluate", "iso-sweep"]).expect_code(2);
     let run = Admin::run(["evaluate", "iso-sweep", "no/such.jpg"]).expect_code(1);
     assert!(run.stderr.contains("no/such.jpg"), "{}", run.stderr);

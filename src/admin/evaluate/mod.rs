@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -121,6 +121,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
 
 fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<Outcome> {
     let dir = args.dir.as_deref().context("no DIR is given")?;
+    if let Some(threshold) = args.threshold.filter(|cut| !(-1.0..=1.0).contains(cut)) {
+        bail!("--threshold is {threshold}; expected a similarity, -1 to 1");
+    }
     let source_from = match args.source_from {
         Source::Folder => SourceFrom::Folder,
         Source::Prefix => SourceFrom::Prefix,
@@ -202,6 +205,17 @@ fn model(parts: &Parts) -> Model {
         provider: facts.provider,
         calibration_id: facts.calibration_id,
     }
+}
+
+/// ISO numbers that somebody might mean.
+pub(super) const ISO_RANGE: std::ops::RangeInclusive<i64> = 50..=409_600;
+
+/// ISO numbers as they are drawn: rising, each once.
+pub(super) fn rising(isos: &[u32]) -> Vec<u32> {
+    let mut isos = isos.to_vec();
+    isos.sort_unstable();
+    isos.dedup();
+    isos
 }
 
 impl Shared {

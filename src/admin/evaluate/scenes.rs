@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{Shared, model, text};
+use super::{ISO_RANGE, Shared, model, rising, text};
 use crate::admin::offline::{self, Parts};
 use crate::admin::{Context, Outcome, output};
 use crate::embed::Embedding;
@@ -49,7 +49,7 @@ pub(super) struct SweepArgs {
     #[command(flatten)]
     scenes: SceneArgs,
     /// ISO numbers
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = ISO_STEPS, value_parser = clap::value_parser!(u32).range(50..=409_600))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = ISO_STEPS, value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
     iso: Vec<u32>,
 }
 
@@ -106,14 +106,15 @@ pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<Outco
     let page = args.scenes.shared.page()?;
     let parts = offline::parts(context)?;
     let loaded = args.scenes.load(&parts)?;
-    let shots = loaded.scenes.len() * args.scenes.shots as usize * args.iso.len();
+    let isos = rising(&args.iso);
+    let shots = loaded.scenes.len() * args.scenes.shots as usize * isos.len();
     let bar = output::progress(shots as u64, "shots");
     let progress = || bar.inc(1);
     let steps = sweep::run(
         &args.scenes.shared.instrument(&parts, &progress),
         &loaded.scenes,
         loaded.reference.as_ref(),
-        &args.iso,
+        &isos,
         args.scenes.shots,
         parts.assembly.thresholds().different,
     )?;

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use crate::admin::output;
-use crate::evaluation::error_rates::Rate;
+use crate::evaluation::error_rates::{Histogram, Rate};
 use crate::evaluation::render::{counted, number, percent, with_interval};
 use crate::evaluation::report::{Group, Report, ThresholdFrom};
 use crate::evaluation::scenarios::CaseFigures;
 use crate::evaluation::sweep::{Spread, Step};
 
+/// From few to many.
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Columns of a bar that stands for 1.
 const BAR: f64 = 40.0;
 
@@ -36,6 +38,7 @@ pub(super) fn report(report: &Report) -> String {
     if data.impostor < data.impostor_possible {
         text += &format!(" (evenly drawn from {})", data.impostor_possible);
     }
+    text += &histogram(&report.histogram);
     text += &section(
         "errors",
         &["threshold", "similarity", "FNMR", "95 %", "FMR"],
@@ -142,6 +145,30 @@ pub(super) fn report(report: &Report) -> String {
         text += &groups("sources", "source", &report.sources);
     }
     text
+}
+
+/// Both kinds of comparison by similarity, each as a row of blocks whose highest is full.
+fn histogram(histogram: &Histogram) -> String {
+    let shown = histogram.genuine.iter().zip(&histogram.impostor);
+    let first = shown
+        .clone()
+        .position(|(one, other)| one + other > 0)
+        .unwrap_or(0);
+    let row = |counts: &[usize]| -> String {
+        let most = counts.iter().copied().max().unwrap_or(0).max(1);
+        let blocks = counts[first..].iter().map(|&count| match count {
+            0 => ' ',
+            // Rounded up: what occurred once is seen.
+            some => BLOCKS[(some * BLOCKS.len()).div_ceil(most) - 1],
+        });
+        blocks.collect()
+    };
+    let from = histogram.from + first as f32 * histogram.width;
+    format!(
+        "\n\nsimilarities from {from:.2} to 1\ngenuine   {}\nimpostor  {}",
+        row(&histogram.genuine).trim_end(),
+        row(&histogram.impostor).trim_end()
+    )
 }
 
 fn groups(title: &str, what: &str, groups: &[Group]) -> String {
@@ -255,4 +282,23 @@ fn share(rate: &Rate) -> String {
 
 fn bar(value: f64) -> String {
     "▇".repeat((value.clamp(0.0, 1.0) * BAR).round() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histogram_begins_where_something_is_and_its_highest_block_is_full() {
+        let shown = histogram(&Histogram {
+            from: -1.0,
+            width: 0.5,
+            genuine: vec![0, 0, 1, 16],
+            impostor: vec![0, 8, 4, 0],
+        });
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[2], "similarities from -0.50 to 1");
+        assert_eq!(lines[3], "genuine    ▁█");
+        assert_eq!(lines[4], "impostor  █▄");
+    }
 }
