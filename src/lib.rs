@@ -5,6 +5,7 @@ pub mod capture;
 pub mod config;
 pub mod degrade;
 pub mod embed;
+pub mod evaluation;
 pub mod face;
 pub mod geometry;
 pub mod inference_log;

@@ -18,9 +18,11 @@ pub mod compare;
 pub mod completions;
 pub mod context;
 pub mod doctor;
+pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod extract;
+pub mod map;
 pub mod models;
 mod offline;
 pub mod output;
@@ -83,6 +85,10 @@ enum Task {
     Compare(compare::Args),
     /// Say why a decision came out as it did, from the log
     Explain(explain::Args),
+    /// Measure recognition and score on photos of your own
+    Evaluate(evaluate::Args),
+    /// Draw embeddings of clean and noisy photos as a map
+    Map(map::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
     /// Write the log as CSV, JSON lines or Parquet
@@ -142,6 +148,8 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Extract(args) => extract::run(args, context),
         Task::Compare(args) => compare::run(args, context),
         Task::Explain(args) => explain::run(args, context),
+        Task::Evaluate(args) => evaluate::run(args, context),
+        Task::Map(args) => map::run(args, context),
         Task::Models(args) => models::run(args, context),
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),

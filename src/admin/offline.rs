@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Context;
+use crate::capture;
 use crate::pipeline::view::Part;
 use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, ModelFacts, Pipeline};
-use crate::policy::{Policies, Thresholds};
+use crate::policy::{Policies, Policy, Thresholds};
 use crate::runtime::Runtime;
 
 /// Stands where a daemon's answer has its request id: no row was written.
@@ -27,6 +28,13 @@ pub(super) struct Offline {
     ask: Ask,
 }
 
+/// What pipelines are made of, for a subcommand that runs several.
+pub(super) struct Parts {
+    pub(super) assembly: Assembly,
+    pub(super) policies: Policies,
+    pub(super) capture: capture::Settings,
+}
+
 /// A picture that got no answer, in the shape of the REST interface.
 #[derive(Debug, Serialize)]
 pub(super) struct Refusal {
@@ -38,22 +46,40 @@ pub(super) struct Refusal {
     part: Option<Part>,
 }
 
+/// Opens the pack of the settings, as the daemon would.
+pub(super) fn parts(context: &Context) -> anyhow::Result<Parts> {
+    let config = context.config()?;
+    let policies = Policies::new(&config.policies)?;
+    let runtime = Runtime::load(&config.runtime)?;
+    let pack = config.pack_dir();
+    let assembly = Assembly::open(runtime, &pack, config.capture.clone())
+        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+    Ok(Parts {
+        assembly,
+        policies,
+        capture: config.capture,
+    })
+}
+
+impl Parts {
+    /// The rules of `scenario`.
+    pub(super) fn policy(&self, scenario: &str) -> anyhow::Result<&Policy> {
+        self.policies.get(scenario).with_context(|| {
+            let known: Vec<&str> = self.policies.names().collect();
+            format!(
+                "there is no scenario {scenario:?}; configured are {}",
+                known.join(", ")
+            )
+        })
+    }
+}
+
 impl Offline {
     /// Opens the pack of the settings, as the daemon would.
     pub(super) fn open(context: &Context, scenario: &str, all_faces: bool) -> anyhow::Result<Self> {
-        let config = context.config()?;
-        let policies = Policies::new(&config.policies)?;
-        let Some(policy) = policies.get(scenario) else {
-            let known: Vec<&str> = policies.names().collect();
-            bail!(
-                "there is no scenario {scenario:?}; configured are {}",
-                known.join(", ")
-            );
-        };
-        let runtime = Runtime::load(&config.runtime)?;
-        let pack = config.pack_dir();
-        let assembly = Assembly::open(runtime, &pack, config.capture.clone())
-            .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+        let parts = parts(context)?;
+        let policy = parts.policy(scenario)?;
+        let assembly = &parts.assembly;
         Ok(Self {
             model: assembly.facts(),
             thresholds: assembly.thresholds(),

@@ -9,6 +9,7 @@
 )]
 
 mod admin_doctor;
+mod admin_evaluate;
 mod admin_log;
 mod admin_pictures;
 mod alignment;

@@ -1,0 +1,168 @@
+//! Which photos are of whom: a folder for each person, pictures anywhere inside.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+/// Files by these names are taken for pictures; what they really are is read from their bytes. HEIC is among them so that it
+/// is named as skipped.
+const EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif",
+];
+
+/// Where a picture's source (its terminal or camera) stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceFrom {
+    /// The folder inside the person's: `DIR/anna/gate-3/1.jpg`. None for pictures that lie in the person's folder itself.
+    #[default]
+    Folder,
+    /// The file's name up to its first underscore: `DIR/anna/gate-3_1.jpg`.
+    Prefix,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Index into [`Dataset::persons`].
+    pub person: usize,
+    /// The terminal or camera it comes from, where that is known.
+    pub source: Option<String>,
+}
+
+/// What a folder holds, in the order of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dataset {
+    /// Names of the folders.
+    pub persons: Vec<String>,
+    /// All pictures.
+    pub pictures: Vec<Picture>,
+    /// Pictures that lie in no person's folder.
+    pub homeless: Vec<PathBuf>,
+}
+
+/// Why there is nothing to evaluate.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A folder cannot be read.
+    #[error("{} cannot be read: {source}", .folder.display())]
+    Folder {
+        /// Which one was asked for.
+        folder: PathBuf,
+        /// What the system said.
+        source: walkdir::Error,
+    },
+    /// No pictures in the expected places.
+    #[error("{} holds no pictures in folders of persons; expected is {}/PERSON/PICTURE.jpg", .folder.display(), .folder.display())]
+    NoPictures {
+        /// Which one was asked for.
+        folder: PathBuf,
+    },
+}
+
+/// Lists the pictures under `folder`. Hidden files and folders are left out, links are followed.
+///
+/// # Errors
+/// Where it cannot be read, or holds no picture in a person's folder.
+pub fn find(folder: &Path, source_from: SourceFrom) -> Result<Dataset, DatasetError> {
+    let mut found = Dataset::default();
+    let entries = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+    for entry in entries {
+        let entry = entry.map_err(|source| DatasetError::Folder {
+            folder: folder.to_owned(),
+            source,
+        })?;
+        if !entry.file_type().is_file() || !is_picture(entry.path()) {
+            continue;
+        }
+        let inside = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let parts: Vec<String> = inside
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        let [person, between @ .., name] = &parts[..] else {
+            found.homeless.push(entry.into_path());
+            continue;
+        };
+        if found.persons.last() != Some(person) {
+            found.persons.push(person.clone());
+        }
+        found.pictures.push(Picture {
+            person: found.persons.len() - 1,
+            source: match source_from {
+                SourceFrom::Folder => between.first().cloned(),
+                SourceFrom::Prefix => name.split_once('_').map(|(prefix, _)| prefix.to_owned()),
+            },
+            path: entry.into_path(),
+        });
+    }
+    if found.pictures.is_empty() {
+        return Err(DatasetError::NoPictures {
+            folder: folder.to_owned(),
+        });
+    }
+    Ok(found)
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        EXTENSIONS
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn persons_sources_and_what_is_no_one_s_are_told_apart() {
+        let folder = tempfile::TempDir::new().unwrap();
+        for name in [
+            "anna/gate-3/1.JPG",
+            "anna/2.png",
+            "ben/door_7.webp",
+            "ben/notes.txt",
+            ".cache/x/3.jpg",
+            "stray.jpg",
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let by_folder = find(folder.path(), SourceFrom::Folder).unwrap();
+        assert_eq!(by_folder.persons, ["anna", "ben"]);
+        let seen = |dataset: &Dataset| -> Vec<(usize, Option<String>)> {
+            let pictures = dataset.pictures.iter();
+            pictures
+                .map(|picture| (picture.person, picture.source.clone()))
+                .collect()
+        };
+        let gate = || Some("gate-3".to_owned());
+        assert_eq!(seen(&by_folder), [(0, None), (0, gate()), (1, None)]);
+        assert_eq!(by_folder.homeless, [folder.path().join("stray.jpg")]);
+        let by_prefix = find(folder.path(), SourceFrom::Prefix).unwrap();
+        assert_eq!(seen(&by_prefix)[2], (1, Some("door".to_owned())));
+    }
+
+    #[test]
+    fn a_folder_without_persons_says_what_is_expected() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs::write(folder.path().join("1.jpg"), b"").unwrap();
+        let error = find(folder.path(), SourceFrom::Folder).unwrap_err();
+        assert!(error.to_string().contains("PERSON/PICTURE.jpg"), "{error}");
+        let error = find(&folder.path().join("gone"), SourceFrom::Folder).unwrap_err();
+        assert!(matches!(error, DatasetError::Folder { .. }), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! The picture of embeddings: a dot for each capture, coloured by person, larger with a better score, fainter with more noise.
+
+use maud::html;
+
+use super::plot::round;
+use super::{page, percent, table};
+use crate::evaluation::error_rates::Rate;
+
+/// Side of the square that is drawn.
+const SIDE: f32 = 900.0;
+/// Room around the outermost dots.
+const MARGIN: f32 = 24.0;
+/// Radius of a dot with score 0, and of one with score 1.
+const RADIUS: [f32; 2] = [2.0, 8.0];
+/// Turn of the colour circle from one person to the next: the golden angle keeps neighbours in the list apart.
+const TURN: f32 = 137.508;
+
+/// One capture.
+#[derive(Clone, Debug)]
+pub struct Dot {
+    /// Where it lies, in any unit.
+    pub at: [f32; 2],
+    /// Index of its person.
+    pub person: usize,
+    /// What the pointer tells: person, file, noise.
+    pub label: String,
+    /// Quality score.
+    pub score: f32,
+    /// 0 for a clean photo, 1 for the noisiest.
+    pub fade: f32,
+}
+
+/// How many captures at one noise still lie nearest to their own person's clean photos.
+#[derive(Clone, Debug)]
+pub struct Together {
+    /// The noise.
+    pub name: String,
+    /// Captures that do not, out of all.
+    pub astray: Rate,
+}
+
+/// The page. `words` say what was drawn and how.
+#[must_use]
+pub fn html(dots: &[Dot], together: &[Together], words: &str) -> String {
+    let axis = |axis: usize| dots.iter().map(move |dot| dot.at[axis]);
+    let low = [0, 1].map(|side| axis(side).fold(f32::INFINITY, f32::min));
+    let high = [0, 1].map(|side| axis(side).fold(f32::NEG_INFINITY, f32::max));
+    let extent = (high[0] - low[0])
+        .max(high[1] - low[1])
+        .max(f32::MIN_POSITIVE);
+    let place = |dot: &Dot, side: usize| {
+        let middle = f32::midpoint(low[side], high[side]);
+        let place = SIDE / 2.0 + (dot.at[side] - middle) / extent * (SIDE - 2.0 * MARGIN);
+        round(f64::from(place))
+    };
+    let rows = together.iter().map(|step| {
+        let kept = Rate::new(step.astray.of - step.astray.errors, step.astray.of);
+        vec![
+            step.name.clone(),
+            percent(kept.rate),
+            step.astray.errors.to_string(),
+            step.astray.of.to_string(),
+        ]
+    });
+    let body = html! {
+        p { "Each dot is one picture of a face, each colour one person. Dots of one colour that lie together are pictures that the \
+             recogniser takes for one person; the noisier a picture, the fainter its dot, and the lower its score, the smaller." }
+        p class="quiet" { (words) }
+        figure {
+            svg viewBox={ "0 0 " (SIDE) " " (SIDE) } role="img" aria-label="Embeddings in the plane" {
+                @for dot in dots {
+                    @let hue = (dot.person as f32 * TURN) % 360.0;
+                    @let radius = RADIUS[0] + dot.score.clamp(0.0, 1.0) * (RADIUS[1] - RADIUS[0]);
+                    circle class="person" cx=(place(dot, 0)) cy=(place(dot, 1)) r=(round(f64::from(radius)))
+                        fill={ "hsl(" (round(f64::from(hue))) " 65% 50%)" } fill-opacity=(round(f64::from(0.9 - 0.6 * dot.fade))) {
+                        title { (dot.label) }
+                    }
+                }
+            }
+        }
+        h2 { "Do they stay together as noise rises?" }
+        p { "Counted with all 512 numbers, not in the picture: whether a picture's nearest clean photo, its own original apart, is of \
+             the same person." }
+        (table(&["noise", "stay with their person", "astray", "of"], rows))
+    };
+    page("A map of faces", &body)
+}
