@@ -21,8 +21,8 @@ pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
             version: "1.0.0".to_owned(),
             sha256: "ab".repeat(32),
             provider: "cpu".to_owned(),
-            calibration_id: "c1".to_owned(),
         }),
+        calibration_id: "c1".to_owned(),
     }
 }
 

@@ -51,6 +51,9 @@ pub struct RequestContext {
     pub source: Option<String>,
     /// What answers.
     pub model: Arc<ModelFacts>,
+    /// The calibration in force when the request came: for rows without a score. A row with one names the calibration that
+    /// made it.
+    pub calibration_id: String,
 }
 
 /// One row of table `inferences`. A column that does not apply is `None`, which is NULL in the database.
@@ -172,6 +175,7 @@ impl RequestContext {
     pub fn analysed(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
         let about_image = || {
             let mut record = self.blank(role);
+            record.calibration_id = Some(analysis.calibration_id.clone());
             record.set_image(&analysis.image);
             record.set_timings(&analysis.timings);
             record.face_count = u32::try_from(analysis.faces_found).ok();
@@ -233,7 +237,7 @@ impl RequestContext {
         record.pack_version = Some(self.model.version.clone());
         record.pack_sha256 = Some(self.model.sha256.clone());
         record.provider = Some(self.model.provider.clone());
-        record.calibration_id = Some(self.model.calibration_id.clone());
+        record.calibration_id = Some(self.calibration_id.clone());
         record
     }
 }

@@ -83,6 +83,9 @@ struct Content {
     method: String,
     date: String,
     counts: BTreeMap<String, u64>,
+    /// Left out where it is not known, as in a pack, whose manifest says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedder: Option<String>,
     similarity: Vec<[f64; 2]>,
     pass: Vec<[f64; 2]>,
     spread: Vec<Spread>,
@@ -145,6 +148,7 @@ impl Calibration {
             method: provenance.method,
             date: provenance.date,
             counts: provenance.counts,
+            embedder: None,
             pass: monotone(&observations.signals, &passes),
             spread: interval::fit(&pairs)
                 .into_iter()
@@ -152,6 +156,15 @@ impl Calibration {
                 .collect(),
             similarity,
         }))
+    }
+
+    /// The same, said to be for the signals of this network alone: with another one the daemon refuses it.
+    #[must_use]
+    pub fn for_embedder(self, sha256: &str) -> Self {
+        Self::from_content(Content {
+            embedder: Some(sha256.to_owned()),
+            ..self.content
+        })
     }
 
     /// Reads a calibration file.
@@ -223,6 +236,12 @@ impl Calibration {
     #[must_use]
     pub fn counts(&self) -> &BTreeMap<String, u64> {
         &self.content.counts
+    }
+
+    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack, which says itself what belongs together.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&str> {
+        self.content.embedder.as_deref()
     }
 
     /// The similarity that a capture with this signal is expected to reach against a good reference, 0–1.

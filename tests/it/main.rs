@@ -12,6 +12,7 @@ mod admin_doctor;
 mod admin_log;
 mod admin_pictures;
 mod alignment;
+mod calibration;
 mod compare;
 mod components_on_photos;
 mod config;
