@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::feedback::Outcome;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
 use crate::policy::{Action, Decision, Reason, Verdict};
@@ -161,6 +162,12 @@ pub struct InferenceRecord {
     pub error_code: Option<ProblemCode>,
     /// The sentence the caller got with it.
     pub error_detail: Option<String>,
+    /// How it turned out, where a caller told so later.
+    pub outcome: Option<Outcome>,
+    /// The caller's words about that.
+    pub outcome_note: Option<String>,
+    /// When it was told.
+    pub outcome_time: Option<DateTime<Utc>>,
     /// The embedding; stored only where `log.keep_embeddings` says so.
     pub embedding: Option<Vec<f32>>,
     /// JPEG of the aligned face, 112×112; stored only where `log.keep_thumbnails` says so.
@@ -296,6 +303,9 @@ impl InferenceRecord {
             calibration_id: None,
             error_code: None,
             error_detail: None,
+            outcome: None,
+            outcome_note: None,
+            outcome_time: None,
             embedding: None,
             thumbnail: None,
             components: Components::default(),

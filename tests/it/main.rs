@@ -20,6 +20,7 @@ mod detection_rates;
 mod documents;
 mod extract;
 mod faults;
+mod feedback;
 mod layers;
 mod log_durability;
 mod manifest_in_force;
