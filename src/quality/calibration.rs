@@ -11,6 +11,8 @@ use super::interval::{self, Spread};
 use super::score;
 use crate::stats::{even_bins, interpolate, isotonic, mean};
 
+pub mod site;
+
 /// Similarity at which a capture counts as passed; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
 /// The form of file that is read and written here.
@@ -92,7 +94,7 @@ struct Content {
 }
 
 /// Where a calibration comes from, for the record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Provenance {
     /// How it was fitted, in a sentence.
     pub method: String,
@@ -273,9 +275,20 @@ impl Calibration {
     }
 }
 
-/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations. Below the lowest knot
-/// the map goes on to fall, one for one, until it reaches 0: what is worse than all that was seen must not look equal.
+/// [`binned`], and below the lowest knot the map goes on to fall, one for one, until it reaches 0: what is worse than all that
+/// was seen must not look equal.
 fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
+    let mut knots = binned(signals, values);
+    if let Some(&[signal, value]) = knots.first()
+        && value > 0.0
+    {
+        knots.insert(0, [rounded(signal - value), 0.0]);
+    }
+    knots
+}
+
+/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations.
+fn binned(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let mut points: Vec<(f64, f64)> = signals
         .iter()
         .copied()
@@ -291,17 +304,12 @@ fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     #[expect(clippy::cast_precision_loss, reason = "bins are small")]
     let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
     let fitted = isotonic(&middle(|point| point.1), &weights);
-    let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len() + 1);
+    let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len());
     for (signal, value) in middle(|point| point.0).into_iter().zip(fitted) {
         let knot = [rounded(signal), rounded(value.clamp(0.0, 1.0))];
         if knots.last().is_none_or(|last| last[0] < knot[0]) {
             knots.push(knot);
         }
-    }
-    if let Some(&[signal, value]) = knots.first()
-        && value > 0.0
-    {
-        knots.insert(0, [rounded(signal - value), 0.0]);
     }
     knots
 }

@@ -26,6 +26,7 @@ mod targets;
 use chain::{Chain, Seen};
 use copies::Copy;
 pub use photos::{Group, Photo, find};
+pub use targets::mean_of_best;
 
 /// How strongly the ridge holds weights small.
 pub const ALPHA: f64 = 3000.0;
