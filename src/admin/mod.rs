@@ -14,6 +14,7 @@ use crate::config::flags::Folders;
 use crate::telemetry::logging;
 
 pub mod backup;
+pub mod calibrate;
 pub mod compare;
 pub mod completions;
 pub mod context;
@@ -83,6 +84,8 @@ enum Task {
     Compare(compare::Args),
     /// Say why a decision came out as it did, from the log
     Explain(explain::Args),
+    /// Learn on site how the OOD signal becomes score and pass probability
+    Calibrate(calibrate::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
     /// Write the log as CSV, JSON lines or Parquet
@@ -142,6 +145,7 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Extract(args) => extract::run(args, context),
         Task::Compare(args) => compare::run(args, context),
         Task::Explain(args) => explain::run(args, context),
+        Task::Calibrate(args) => calibrate::run(args, context),
         Task::Models(args) => models::run(args, context),
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),

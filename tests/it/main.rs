@@ -8,6 +8,7 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod admin_calibrate;
 mod admin_doctor;
 mod admin_log;
 mod admin_pictures;
