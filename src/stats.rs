@@ -1,5 +1,8 @@
 //! Small statistics over plain numbers: quantiles, ranking, monotone regression, calibration error. No domain words.
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
 /// The `share` quantile (0…1) of `sorted`, linear between neighbours; `None` where there is nothing.
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
@@ -133,6 +136,39 @@ pub fn calibration_error(predicted: &[f64], observed: &[f64], bins: usize) -> Op
     Some(gap / count(len))
 }
 
+/// Where each of several statistics lies 95 times in 100 when `groups` are drawn with replacement, as many as there are
+/// (bootstrap over clusters; Efron and Tibshirani 1993). Items of one group resemble each other: drawing them one by one
+/// would promise too much. The statistics are given the items of the groups drawn, with repeats; the same seed gives the same
+/// intervals. Groups without items do not count.
+#[must_use]
+pub fn resampled<T: Copy, const N: usize>(
+    groups: &[Vec<T>],
+    draws: usize,
+    seed: u64,
+    statistics: impl Fn(&[T]) -> [f64; N],
+) -> [[f64; 2]; N] {
+    const TAIL: f64 = 0.025;
+    let groups: Vec<&Vec<T>> = groups.iter().filter(|group| !group.is_empty()).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut found = vec![Vec::with_capacity(draws); N];
+    let mut items = Vec::new();
+    for _ in 0..draws {
+        items.clear();
+        for _ in 0..groups.len() {
+            // 2^32 draws of a few thousand groups: what the remainder prefers is far below what chance does.
+            let drawn = random.next_u32() as usize % groups.len();
+            items.extend_from_slice(groups[drawn]);
+        }
+        for (values, value) in found.iter_mut().zip(statistics(&items)) {
+            values.push(value);
+        }
+    }
+    std::array::from_fn(|index| {
+        found[index].sort_by(f64::total_cmp);
+        [TAIL, 1.0 - TAIL].map(|q| quantile(&found[index], q).unwrap_or_default())
+    })
+}
+
 /// A count as a number to reckon with.
 #[expect(
     clippy::cast_precision_loss,
@@ -146,6 +182,24 @@ fn count(items: usize) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_interval_of_a_mean_is_as_wide_as_theory_says_and_repeats_promise_nothing() {
+        let one: Vec<Vec<f64>> = (0..100).map(|value| vec![f64::from(value)]).collect();
+        let interval = |groups: &[Vec<f64>]| resampled(groups, 1000, 7, |items| [mean(items)]);
+        let [[low, high]] = interval(&one);
+        // The standard error of the mean of 0 to 99 is 28.87 / √100.
+        let expected = 2.0 * 1.96 * 2.887;
+        assert!(
+            (high - low - expected).abs() < 0.15 * expected,
+            "{low} {high}"
+        );
+        assert!(low < 49.5 && 49.5 < high);
+        let many: Vec<Vec<f64>> = one.iter().map(|group| group.repeat(20)).collect();
+        let [[again_low, again_high]] = interval(&many);
+        assert!((again_low - low).abs() < 1e-9 && (again_high - high).abs() < 1e-9);
+        assert_eq!(interval(&[]), [[0.0, 0.0]]);
+    }
 
     #[test]
     fn quantiles_of_a_ramp_are_where_they_should_be() {

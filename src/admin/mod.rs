@@ -14,6 +14,7 @@ use crate::config::flags::Folders;
 use crate::telemetry::logging;
 
 pub mod backup;
+pub mod calibrate;
 pub mod compare;
 pub mod completions;
 pub mod context;
@@ -89,6 +90,8 @@ enum Task {
     Evaluate(evaluate::Args),
     /// Draw embeddings of clean and noisy photos as a map
     Map(map::Args),
+    /// Learn on site how the OOD signal becomes score and pass probability
+    Calibrate(calibrate::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
     /// Write the log as CSV, JSON lines or Parquet
@@ -150,6 +153,7 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Explain(args) => explain::run(args, context),
         Task::Evaluate(args) => evaluate::run(args, context),
         Task::Map(args) => map::run(args, context),
+        Task::Calibrate(args) => calibrate::run(args, context),
         Task::Models(args) => models::run(args, context),
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::capture;
+use crate::config::Config;
 use crate::pipeline::view::Part;
 use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, ModelFacts, Pipeline};
 use crate::policy::{Policies, Policy, Thresholds};
@@ -50,10 +51,7 @@ pub(super) struct Refusal {
 pub(super) fn parts(context: &Context) -> anyhow::Result<Parts> {
     let config = context.config()?;
     let policies = Policies::new(&config.policies)?;
-    let runtime = Runtime::load(&config.runtime)?;
-    let pack = config.pack_dir();
-    let assembly = Assembly::open(runtime, &pack, config.capture.clone())
-        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+    let assembly = assembly(&config)?;
     Ok(Parts {
         assembly,
         policies,
@@ -97,6 +95,18 @@ impl Offline {
     pub(super) fn analyze(&mut self, picture: &[u8]) -> Result<Analysis, AnalyzeError> {
         self.pipeline.analyze(picture, &self.ask, Duration::ZERO)
     }
+}
+
+/// The pack of `config` with the calibration that is in force there.
+pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
+    let runtime = Runtime::load(&config.runtime)?;
+    let pack = config.pack_dir();
+    let assembly = Assembly::open(runtime, &pack, config.capture.clone())
+        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+    if let Some(file) = config.site_calibration() {
+        assembly.recalibrate(Some(&file))?;
+    }
+    Ok(assembly)
 }
 
 impl Refusal {

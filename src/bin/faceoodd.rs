@@ -95,12 +95,13 @@ fn check(config: &Config) -> anyhow::Result<()> {
     let pool = open_pool(config)?;
     let assembly = pool.assembly();
     let text = format!(
-        "settings are valid; pack {} {} ({}) runs on {} ({})",
+        "settings are valid; pack {} {} ({}) runs on {} ({}), calibration {}",
         assembly.pack().id(),
         assembly.pack().version(),
         assembly.pack().sha256(),
         assembly.runtime().provider(),
         assembly.runtime().reason(),
+        assembly.calibration().id(),
     );
     pool.close();
     print(&text)
@@ -108,16 +109,16 @@ fn check(config: &Config) -> anyhow::Result<()> {
 
 fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load(&config.runtime)?;
+    let pack = config.pack_dir();
+    let unusable = || format!("the model pack in {} cannot be used", pack.display());
+    let assembly = Assembly::open(runtime, &pack, config.capture.clone())
+        .with_context(unusable)?
+        .with_thumbnails(config.log.keep_thumbnails);
+    if let Some(file) = config.site_calibration() {
+        assembly.recalibrate(Some(&file))?;
+    }
     // A pack may be whole on disk and still not compute here what it should: that shows when the workers open it.
-    Assembly::open(runtime, &config.pack_dir(), config.capture.clone())
-        .map(|assembly| assembly.with_thumbnails(config.log.keep_thumbnails))
-        .and_then(|assembly| AnalysisPool::start(assembly, &config.pipeline))
-        .with_context(|| {
-            format!(
-                "the model pack in {} cannot be used",
-                config.pack_dir().display()
-            )
-        })
+    AnalysisPool::start(assembly, &config.pipeline).with_context(unusable)
 }
 
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
@@ -157,6 +158,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         sources.clone(),
         loaded.clone(),
         sender,
+        pool.clone(),
         signal(SignalKind::hangup())?,
     ));
     let (stop, stopped) = watch::channel(false);
@@ -267,39 +269,61 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the settings again at each SIGHUP and replaces the policies; a file with a mistake changes nothing.
+/// Reads the settings again at each SIGHUP and replaces policies and calibration; a file with a mistake changes nothing of what
+/// it stands for.
 async fn reload_on_hangup(
     sources: Sources,
     in_force: Loaded,
     policies: watch::Sender<Arc<Policies>>,
+    pool: AnalysisPool,
     mut hangup: Signal,
 ) {
     while hangup.recv().await.is_some() {
         notify::reloading();
-        match read_policies(&sources, &in_force) {
-            Ok(read) => {
+        match read_again(&sources, &in_force) {
+            Ok((read, config)) => {
                 let names: Vec<_> = read.names().map(ToOwned::to_owned).collect();
                 policies.send_replace(Arc::new(read));
                 tracing::info!(scenarios = names.join(" "), "policies were read again");
+                recalibrate(&pool, &config);
             }
             Err(error) => tracing::error!(
                 error = format!("{error:#}"),
-                "the settings have a mistake: the old policies stay in force"
+                "the settings have a mistake: the old policies stay in force, and so does the calibration"
             ),
         }
-        notify::ready("ready; policies were read again");
+        notify::ready("ready; policies and calibration were read again");
     }
 }
 
-fn read_policies(sources: &Sources, in_force: &Loaded) -> anyhow::Result<Policies> {
+fn recalibrate(pool: &AnalysisPool, config: &Config) {
+    let before = pool.assembly().calibration();
+    match pool
+        .assembly()
+        .recalibrate(config.site_calibration().as_deref())
+    {
+        Ok(now) => tracing::info!(
+            before = before.id(),
+            now = now.id(),
+            "the calibration was read again"
+        ),
+        Err(error) => tracing::error!(
+            %error,
+            in_force = before.id(),
+            "the calibration cannot be used: the old one stays in force"
+        ),
+    }
+}
+
+fn read_again(sources: &Sources, in_force: &Loaded) -> anyhow::Result<(Policies, Config)> {
     let read = config::load(sources)?;
     let mut waiting = read.changed_keys(in_force);
-    waiting.retain(|key| !key.starts_with("policies."));
+    waiting.retain(|key| !key.starts_with("policies.") && key != "calibration_file");
     if !waiting.is_empty() {
         let keys = waiting.join(" ");
         tracing::warn!(keys, "changed settings that only a restart puts in force");
     }
-    Ok(Policies::new(&read.config.policies)?)
+    Ok((Policies::new(&read.config.policies)?, read.config))
 }
 
 /// Requests a second since the last question, for the status line.

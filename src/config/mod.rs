@@ -43,6 +43,8 @@ pub struct Config {
     pub models_dir: PathBuf,
     /// Which pack in `models_dir` is used.
     pub pack: String,
+    /// The calibration made on site, in the data folder unless absolute; empty: the pack's own.
+    pub calibration_file: PathBuf,
     /// How HTTP is served.
     pub server: server::Settings,
     /// Limits of a single upload.
@@ -66,6 +68,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             models_dir: PathBuf::from("./models"),
             pack: "default".to_owned(),
+            calibration_file: PathBuf::new(),
             server: server::Settings::default(),
             capture: capture::Settings::default(),
             runtime: runtime::Settings::default(),
@@ -82,6 +85,13 @@ impl Config {
     #[must_use]
     pub fn pack_dir(&self) -> PathBuf {
         self.models_dir.join(&self.pack)
+    }
+
+    /// The calibration made on site, or `None` where the pack's own is used.
+    #[must_use]
+    pub fn site_calibration(&self) -> Option<PathBuf> {
+        let is_given = !self.calibration_file.as_os_str().is_empty();
+        is_given.then(|| self.data_dir.join(&self.calibration_file))
     }
 
     /// The database of the log.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{Endpoint, InferenceLog, InferenceRecord, ModelFacts, RequestContext, Role, Settings};
+use super::{
+    Endpoint, InferenceLog, InferenceRecord, ModelFacts, Outcome, RequestContext, Role, Settings,
+};
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;
 use crate::quality::{Cause, CauseName, Component, Grade};
@@ -21,8 +23,8 @@ pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
             version: "1.0.0".to_owned(),
             sha256: "ab".repeat(32),
             provider: "cpu".to_owned(),
-            calibration_id: "c1".to_owned(),
         }),
+        calibration_id: "c1".to_owned(),
     }
 }
 
@@ -77,6 +79,9 @@ pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
         weight: 0.7,
     }]);
     record.verdict = Some(Verdict::Review);
+    record.outcome = Some(Outcome::Genuine);
+    record.outcome_note = Some("looked at".to_owned());
+    record.outcome_time = Some(record.time);
     record.embedding = Some(vec![0.25, -0.5, f32::MIN_POSITIVE]);
     record.thumbnail = Some(vec![0, 255, 7]);
     for component in Component::ALL {

@@ -46,6 +46,8 @@ pub struct Filter {
     pub source: Option<String>,
     /// With a quality score of at most this; leaves out rows without a score.
     pub max_score: Option<f32>,
+    /// With an outcome that a caller told.
+    pub has_outcome: bool,
     /// Rows per page, [`DEFAULT_PAGE`] if not given, at most [`LARGEST_PAGE`].
     pub limit: Option<u32>,
     /// Which way.
@@ -280,6 +282,9 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
         query
             .push(" AND quality_score <= ")
             .push_bind(row::decimal(max_score));
+    }
+    if filter.has_outcome {
+        query.push(" AND outcome IS NOT NULL");
     }
 }
 

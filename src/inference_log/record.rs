@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::feedback::Outcome;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
 use crate::policy::{Action, Decision, Reason, Verdict};
@@ -51,6 +52,9 @@ pub struct RequestContext {
     pub source: Option<String>,
     /// What answers.
     pub model: Arc<ModelFacts>,
+    /// The calibration in force when the request came: for rows without a score. A row with one names the calibration that
+    /// made it.
+    pub calibration_id: String,
 }
 
 /// One row of table `inferences`. A column that does not apply is `None`, which is NULL in the database.
@@ -158,6 +162,12 @@ pub struct InferenceRecord {
     pub error_code: Option<ProblemCode>,
     /// The sentence the caller got with it.
     pub error_detail: Option<String>,
+    /// How it turned out, where a caller told so later.
+    pub outcome: Option<Outcome>,
+    /// The caller's words about that.
+    pub outcome_note: Option<String>,
+    /// When it was told.
+    pub outcome_time: Option<DateTime<Utc>>,
     /// The embedding; stored only where `log.keep_embeddings` says so.
     pub embedding: Option<Vec<f32>>,
     /// JPEG of the aligned face, 112×112; stored only where `log.keep_thumbnails` says so.
@@ -172,6 +182,7 @@ impl RequestContext {
     pub fn analysed(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
         let about_image = || {
             let mut record = self.blank(role);
+            record.calibration_id = Some(analysis.calibration_id.clone());
             record.set_image(&analysis.image);
             record.set_timings(&analysis.timings);
             record.face_count = u32::try_from(analysis.faces_found).ok();
@@ -233,7 +244,7 @@ impl RequestContext {
         record.pack_version = Some(self.model.version.clone());
         record.pack_sha256 = Some(self.model.sha256.clone());
         record.provider = Some(self.model.provider.clone());
-        record.calibration_id = Some(self.model.calibration_id.clone());
+        record.calibration_id = Some(self.calibration_id.clone());
         record
     }
 }
@@ -292,6 +303,9 @@ impl InferenceRecord {
             calibration_id: None,
             error_code: None,
             error_detail: None,
+            outcome: None,
+            outcome_note: None,
+            outcome_time: None,
             embedding: None,
             thumbnail: None,
             components: Components::default(),

@@ -145,6 +145,9 @@ fields!(
     calibration_id,
     error_code,
     error_detail,
+    outcome,
+    outcome_note,
+    outcome_time,
     embedding,
     thumbnail,
 );

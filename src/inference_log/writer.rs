@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::feedback::{self, Feedback};
 use super::place::{self, Ownership};
 use super::query::LogReader;
 use super::record::InferenceRecord;
@@ -37,6 +38,8 @@ const BALLAST_BYTES: i64 = 16 << 10;
 pub(super) enum Command {
     /// Write rows.
     Append(Entry),
+    /// Note how a request turned out; the answer says since when that stands there.
+    Feedback(Feedback, FeedbackReply),
     /// Find out whether rows could be written.
     Check(oneshot::Sender<()>),
     /// Delete a few rows that exceed the limits.
@@ -47,6 +50,9 @@ pub(super) enum Command {
     /// Write what came before, then end.
     Close(oneshot::Sender<()>),
 }
+
+/// Who waits for feedback to be written.
+type FeedbackReply = oneshot::Sender<Result<Option<DateTime<Utc>>, LogError>>;
 
 /// Rows that are written together, and who waits for them.
 #[derive(Debug)]
@@ -198,6 +204,9 @@ impl Writer {
                     next = gather(&mut queue, &mut batch);
                     self.append(batch).await;
                 }
+                Command::Feedback(feedback, reply) => {
+                    let _ = reply.send(self.tell(&feedback).await);
+                }
                 Command::Check(reply) => {
                     self.check().await;
                     let _ = reply.send(());
@@ -308,6 +317,16 @@ impl Writer {
             Ok(()) => self.note_success(),
             Err(error) => self.note_failure(&error),
         }
+    }
+
+    /// Whether the log can be written is judged by rows and trial writes: feedback comes too seldom to tell.
+    async fn tell(&mut self, feedback: &Feedback) -> Result<Option<DateTime<Utc>>, LogError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(self.last_error.clone());
+        };
+        feedback::write(connection, feedback)
+            .await
+            .map_err(|error| LogError::database(self.shared.path(), error))
     }
 
     async fn prune(&mut self, limits: &Limits) -> Result<Step, LogError> {

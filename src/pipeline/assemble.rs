@@ -1,9 +1,10 @@
 //! From a pack and settings to pipelines that are ready to run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::Pipeline;
 use super::stages::{aligner_settings, detector_settings, embedder_settings};
@@ -57,12 +58,52 @@ pub enum AssembleError {
     /// The pack's calibration is not usable.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
+    /// The calibration made on site is not usable.
+    #[error(transparent)]
+    SiteCalibration(#[from] SiteCalibrationError),
     /// The session that all workers share cannot be started.
     #[error(transparent)]
     Embed(#[from] EmbedError),
     /// The models open and then fail on the embedded test face.
     #[error(transparent)]
     Probe(#[from] super::probe::ProbeError),
+}
+
+/// Why a calibration made on site is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteCalibrationError {
+    /// The file cannot be read.
+    #[error(
+        "the calibration {} cannot be read: {source}; make it with `faceood-admin calibrate`, or empty `calibration_file` to use the pack's own",
+        .path.display()
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no calibration.
+    #[error("{}: {source}", .path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CalibrationError,
+    },
+    /// It was made with another network: its signals mean something else.
+    #[error(
+        "the calibration {} was made for the embedder {got}, this pack's is {expected}; make a new one with `faceood-admin calibrate`",
+        .path.display()
+    )]
+    OtherEmbedder {
+        /// The file.
+        path: PathBuf,
+        /// SHA-256 of the embedder it was made for.
+        got: String,
+        /// SHA-256 of the embedder that runs.
+        expected: String,
+    },
 }
 
 /// What answers: the same for every request until another pack is loaded, hence shared.
@@ -76,8 +117,6 @@ pub struct ModelFacts {
     pub sha256: String,
     /// Where it runs: `cuda`, `openvino` or `cpu`.
     pub provider: String,
-    /// Which calibration turned logits into scores.
-    pub calibration_id: String,
 }
 
 /// An opened pack and the runtime that its models run in: everything that pipelines have in common.
@@ -86,7 +125,8 @@ pub struct Assembly {
     pack: Arc<Pack>,
     /// The session that all workers share on a GPU, once it is open.
     shared: Mutex<Option<BatchQueue>>,
-    calibration: Arc<Calibration>,
+    /// The one in force; every pipeline watches it, so that another can take its place while they work.
+    calibration: watch::Sender<Arc<Calibration>>,
     capture: capture::Settings,
     makes_thumbnails: bool,
 }
@@ -102,14 +142,15 @@ impl Assembly {
         capture: capture::Settings,
     ) -> Result<Self, AssembleError> {
         let pack = Arc::new(Pack::open(directory)?);
-        let calibration = Arc::new(Calibration::load(pack.calibration_json())?);
+        let calibration = Calibration::load(pack.calibration_json())?;
         if !calibration.is_calibrated() {
             tracing::warn!(
                 pack = pack.id(),
                 calibration = calibration.id(),
-                "the pack is not calibrated: its scores mean nothing yet and no built-in policy accepts anybody; make a calibration of your own photos with faceood-admin calibrate"
+                "the pack brings no calibration: without one of your own photos (faceood-admin calibrate) its scores mean nothing and no built-in policy accepts anybody"
             );
         }
+        let (calibration, _) = watch::channel(Arc::new(calibration));
         Ok(Self {
             runtime,
             pack,
@@ -129,6 +170,20 @@ impl Assembly {
         }
     }
 
+    /// Puts the calibration in `file` in force for every picture that is judged from now on, or the pack's own where there is
+    /// none. Pipelines need no restart; one that is judging a picture finishes it with the calibration it began with.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is broken, or was made for another embedder. The calibration stays what it was.
+    pub fn recalibrate(&self, file: Option<&Path>) -> Result<Arc<Calibration>, AssembleError> {
+        let calibration = Arc::new(match file {
+            Some(path) => site_calibration(path, &self.pack)?,
+            None => Calibration::load(self.pack.calibration_json())?,
+        });
+        self.calibration.send_replace(Arc::clone(&calibration));
+        Ok(calibration)
+    }
+
     /// The runtime.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -141,10 +196,10 @@ impl Assembly {
         &self.pack
     }
 
-    /// The maps from OOD logit to score and pass probability.
+    /// The maps from OOD logit to score and pass probability that are in force now.
     #[must_use]
-    pub fn calibration(&self) -> &Arc<Calibration> {
-        &self.calibration
+    pub fn calibration(&self) -> Arc<Calibration> {
+        Arc::clone(&self.calibration.borrow())
     }
 
     /// What answers, for each answer to say.
@@ -155,7 +210,6 @@ impl Assembly {
             version: self.pack.version().to_owned(),
             sha256: self.pack.sha256().to_owned(),
             provider: self.runtime.provider().name().to_owned(),
-            calibration_id: self.calibration.id().to_owned(),
         }
     }
 
@@ -183,7 +237,7 @@ impl Assembly {
             ),
             embedder: self.face_embedder()?,
             ood: manifest.embedder.ood.clone(),
-            calibration: Arc::clone(&self.calibration),
+            calibration: self.calibration.subscribe(),
             makes_thumbnails: self.makes_thumbnails,
         })
     }
@@ -207,6 +261,27 @@ impl Assembly {
             }
         };
         Ok(FaceEmbedder::Shared(queue))
+    }
+}
+
+/// The calibration in the file at `path`, if it is one for `pack`.
+fn site_calibration(path: &Path, pack: &Pack) -> Result<Calibration, SiteCalibrationError> {
+    let json = std::fs::read_to_string(path).map_err(|source| SiteCalibrationError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let calibration = Calibration::load(&json).map_err(|source| SiteCalibrationError::Broken {
+        path: path.to_owned(),
+        source,
+    })?;
+    let expected = &pack.manifest().embedder.file.sha256;
+    match calibration.embedder() {
+        Some(got) if got != expected => Err(SiteCalibrationError::OtherEmbedder {
+            path: path.to_owned(),
+            got: got.to_owned(),
+            expected: expected.clone(),
+        }),
+        _ => Ok(calibration),
     }
 }
 

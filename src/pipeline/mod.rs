@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::capture::{self, ImageFormat};
 use crate::embed::{Embedding, FaceEmbedder};
 use crate::face::{Aligner, Detector, FaceError, Pose, Search};
@@ -28,7 +30,9 @@ mod thumbnail;
 mod timings;
 pub mod view;
 
-pub use assemble::{AssembleError, Assembly, ModelFacts, Settings, thresholds_of};
+pub use assemble::{
+    AssembleError, Assembly, ModelFacts, Settings, SiteCalibrationError, thresholds_of,
+};
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
 pub use stages::{aligner_settings, detector_settings, embedder_settings};
@@ -100,6 +104,8 @@ pub struct Analysis {
     pub faces: Vec<Face>,
     /// Advice for the person in front of the camera.
     pub hints: Vec<HintCode>,
+    /// Which calibration made all scores of this picture.
+    pub calibration_id: String,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -112,7 +118,8 @@ pub struct Pipeline {
     embedder: FaceEmbedder,
     /// What the OOD logit means in this pack.
     ood: Ood,
-    calibration: Arc<Calibration>,
+    /// The calibration in force, which another may replace between two pictures.
+    calibration: watch::Receiver<Arc<Calibration>>,
     makes_thumbnails: bool,
 }
 
@@ -156,6 +163,8 @@ impl Pipeline {
                 .collect::<Result<Vec<_>, _>>()
         })?;
         let embedded = clock.time(Stage::Embed, || self.embedder.embed(&aligned))?;
+        // Read once: whatever is put in force meanwhile, one answer has one calibration.
+        let calibration = Arc::clone(&self.calibration.borrow());
         let faces: Vec<Face> = clock.time(Stage::Judge, || {
             #[cfg(test)]
             fixture::panic_where_asked(&ask.scenario);
@@ -168,7 +177,7 @@ impl Pipeline {
                         &aligned,
                         detected,
                         self.ood.signal(embedded.ood_logit),
-                        &self.calibration,
+                        &calibration,
                     );
                     let side = detected.bounding_box.shorter_side();
                     let decision =
@@ -207,6 +216,7 @@ impl Pipeline {
             faces_found: found.len(),
             faces,
             hints,
+            calibration_id: calibration.id().to_owned(),
             timings: clock.stop(),
         })
     }

@@ -11,6 +11,8 @@ use super::interval::{self, Spread};
 use super::score;
 use crate::stats::{even_bins, interpolate, isotonic, mean};
 
+pub mod site;
+
 /// Similarity at which a capture counts as passed; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
 /// The form of file that is read and written here.
@@ -92,13 +94,16 @@ struct Content {
     /// Whether this only stands in for a calibration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_stand_in: bool,
+    /// Left out where it is not known, as in a pack, whose manifest says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedder: Option<String>,
     similarity: Vec<[f64; 2]>,
     pass: Vec<[f64; 2]>,
     spread: Vec<Spread>,
 }
 
 /// Where a calibration comes from, for the record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Provenance {
     /// How it was fitted, in a sentence.
     pub method: String,
@@ -155,6 +160,7 @@ impl Calibration {
             date: provenance.date,
             counts: provenance.counts,
             is_stand_in: false,
+            embedder: None,
             pass: monotone(&observations.signals, &passes),
             spread: interval::fit(&pairs)
                 .into_iter()
@@ -175,6 +181,7 @@ impl Calibration {
             date: "none".to_owned(),
             counts: BTreeMap::new(),
             is_stand_in: true,
+            embedder: None,
             similarity: vec![[worst, 0.0], [best, UNCALIBRATED_SIMILARITY]],
             pass: vec![[worst, 0.0], [best, 0.0]],
             spread: vec![Spread {
@@ -182,6 +189,15 @@ impl Calibration {
                 below: -1.0,
                 above: 1.0,
             }],
+        })
+    }
+
+    /// The same, said to be for the signals of this network alone: with another one the daemon refuses it.
+    #[must_use]
+    pub fn for_embedder(self, sha256: &str) -> Self {
+        Self::from_content(Content {
+            embedder: Some(sha256.to_owned()),
+            ..self.content
         })
     }
 
@@ -267,6 +283,12 @@ impl Calibration {
         &self.content.counts
     }
 
+    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack, which says itself what belongs together.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&str> {
+        self.content.embedder.as_deref()
+    }
+
     /// The similarity that a capture with this signal is expected to reach against a good reference, 0–1.
     #[must_use]
     pub fn expected_similarity(&self, signal: f32) -> f32 {
@@ -296,9 +318,20 @@ impl Calibration {
     }
 }
 
-/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations. Below the lowest knot
-/// the map goes on to fall, one for one, until it reaches 0: what is worse than all that was seen must not look equal.
+/// [`binned`], and below the lowest knot the map goes on to fall, one for one, until it reaches 0: what is worse than all that
+/// was seen must not look equal.
 fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
+    let mut knots = binned(signals, values);
+    if let Some(&[signal, value]) = knots.first()
+        && value > 0.0
+    {
+        knots.insert(0, [rounded(signal - value), 0.0]);
+    }
+    knots
+}
+
+/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations.
+fn binned(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let mut points: Vec<(f64, f64)> = signals
         .iter()
         .copied()
@@ -314,17 +347,12 @@ fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     #[expect(clippy::cast_precision_loss, reason = "bins are small")]
     let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
     let fitted = isotonic(&middle(|point| point.1), &weights);
-    let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len() + 1);
+    let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len());
     for (signal, value) in middle(|point| point.0).into_iter().zip(fitted) {
         let knot = [rounded(signal), rounded(value.clamp(0.0, 1.0))];
         if knots.last().is_none_or(|last| last[0] < knot[0]) {
             knots.push(knot);
         }
-    }
-    if let Some(&[signal, value]) = knots.first()
-        && value > 0.0
-    {
-        knots.insert(0, [rounded(signal - value), 0.0]);
     }
     knots
 }

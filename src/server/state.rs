@@ -38,7 +38,7 @@ impl AppState {
 /// What runs here: settled when the models are loaded.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// Pack, provider and calibration, as they stand in every row.
+    /// Pack and provider, as they stand in every row.
     pub model: Arc<ModelFacts>,
     /// Why this provider and not another, in a sentence.
     pub provider_reason: String,

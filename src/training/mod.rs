@@ -29,6 +29,7 @@ use chain::{Chain, Seen};
 use copies::Copy;
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
+pub use targets::mean_of_best;
 
 /// How strongly the ridge holds weights small.
 pub const ALPHA: f64 = 3000.0;

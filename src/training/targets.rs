@@ -14,7 +14,14 @@ pub(super) fn best_similarity<'a>(
     sample: &Seen,
     references: impl Iterator<Item = &'a Seen>,
 ) -> Option<f64> {
-    let mut similarities: Vec<f64> = references.map(|other| sample.similarity(other)).collect();
+    mean_of_best(references.map(|other| sample.similarity(other)))
+}
+
+/// What a sample with these similarities to other photos of the person is taken to reach against a good reference: the mean of
+/// the best of them; `None` without any.
+#[must_use]
+pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut similarities: Vec<f64> = similarities.collect();
     similarities.sort_by(|a, b| b.total_cmp(a));
     similarities.truncate(BEST);
     (!similarities.is_empty()).then(|| mean(&similarities))

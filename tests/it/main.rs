@@ -8,11 +8,13 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod admin_calibrate;
 mod admin_doctor;
 mod admin_evaluate;
 mod admin_log;
 mod admin_pictures;
 mod alignment;
+mod calibration;
 mod compare;
 mod components_on_photos;
 mod config;
@@ -20,6 +22,7 @@ mod detection_rates;
 mod documents;
 mod extract;
 mod faults;
+mod feedback;
 mod import_onnx;
 mod import_rts;
 mod layers;

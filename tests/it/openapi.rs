@@ -152,6 +152,9 @@ fn real_answers_are_as_described() {
     for path in ["/v1/info", "/v1/inferences", "/healthz", "/readyz"] {
         holds(&api, path, "get", "200", &client.get(path).ok());
     }
+    let told = json!({ "request_id": extracted["request_id"], "outcome": "genuine" });
+    let told = client.post_json("/v1/feedback", &told).ok();
+    holds(&api, "/v1/feedback", "post", "200", &told);
     let problem = client.compare(&photo, &nobody, "").problem(422, "no_face");
     holds(&api, "/v1/compare", "post", "422", &problem);
     let problem = client

@@ -45,13 +45,16 @@ struct Tried {
 
 fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<Tried> {
     let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())?;
+    if let Some(file) = config.site_calibration() {
+        assembly.recalibrate(Some(&file))?;
+    }
     let one = Settings {
         workers: 1,
         ..config.pipeline.clone()
     };
     let pool = AnalysisPool::start(assembly, &one)?;
     let facts = pool.assembly().facts();
-    let is_calibrated = pool.assembly().calibration().is_calibrated();
+    let calibration = pool.assembly().calibration();
     pool.close();
     Ok(Tried {
         found: format!(
@@ -60,6 +63,6 @@ fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<Tried> {
             facts.version,
             &facts.sha256[..12.min(facts.sha256.len())]
         ),
-        calibration: (!is_calibrated).then_some(facts.calibration_id),
+        calibration: (!calibration.is_calibrated()).then(|| calibration.id().to_owned()),
     })
 }

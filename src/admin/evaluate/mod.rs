@@ -203,7 +203,7 @@ fn model(parts: &Parts) -> Model {
         version: facts.version,
         sha256: facts.sha256,
         provider: facts.provider,
-        calibration_id: facts.calibration_id,
+        calibration_id: parts.assembly.calibration().id().to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{Context, Outcome, output};
-use crate::inference_log::{Endpoint, InferenceRecord, LogReader, Role};
+use crate::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role};
 use crate::pack::Pack;
 use crate::pipeline::thresholds_of;
 use crate::policy::{Action, Policies, Reason, Thresholds, Verdict};
@@ -47,6 +47,10 @@ struct Explanation {
     pack_version: Option<String>,
     provider: Option<String>,
     calibration_id: Option<String>,
+    /// How it turned out, where a caller told so later.
+    outcome: Option<inference_log::Outcome>,
+    /// The caller's words about that.
+    outcome_note: Option<String>,
     /// Of a comparison that came to a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
@@ -168,6 +172,8 @@ fn explain(
         pack_version: first.pack_version.clone(),
         provider: first.provider.clone(),
         calibration_id: first.calibration_id.clone(),
+        outcome: first.outcome,
+        outcome_note: first.outcome_note.clone(),
         comparison,
         samples: rows.iter().map(|row| sample(row, policies)).collect(),
     })

@@ -32,6 +32,11 @@ impl Explanation {
             push_indented(&mut block, &comparison.why);
             blocks.push(block);
         }
+        if let Some(outcome) = self.outcome {
+            let mut block = format!("feedback: {}", outcome.name());
+            push_indented(&mut block, self.outcome_note.as_slice());
+            blocks.push(block);
+        }
         blocks.extend(self.samples.iter().map(Sample::text));
         blocks.join("\n\n")
     }

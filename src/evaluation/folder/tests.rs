@@ -68,6 +68,7 @@ fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> O
                 threshold: 0.6,
                 reasons: Vec::new(),
             },
+            thumbnail: None,
         },
         faces_found: 1,
         laplacian: (person > 0).then_some(f64::from(good)),

@@ -49,6 +49,7 @@ fn analysis(faces: Vec<Face>) -> Analysis {
         },
         faces,
         hints: Vec::new(),
+        calibration_id: "c2".to_owned(),
         timings: Timings {
             total_ms: 12.5,
             ..Timings::default()
@@ -78,7 +79,8 @@ fn each_face_is_a_row_of_its_own() {
     assert_eq!(row.embedding.as_ref().map(Vec::len), Some(EMBEDDING_LENGTH));
     assert_eq!(row.thumbnail, Some(vec![0xff, 0xd8]));
     assert_eq!(row.source.as_deref(), Some("gate"));
-    assert_eq!(row.calibration_id.as_deref(), Some("c1"));
+    // The one that made the score, which may be newer than the request.
+    assert_eq!(row.calibration_id.as_deref(), Some("c2"));
     assert_eq!(row.error_code, None);
     // What is no number cannot be stored in JSON.
     let norms = row.network_norms.as_ref().unwrap();

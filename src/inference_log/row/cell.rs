@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::super::feedback::Outcome;
 use super::super::record::{Endpoint, Role};
 use super::{Kind, Value};
 use crate::policy::{Action, Reason, Verdict};
@@ -150,7 +151,7 @@ macro_rules! word_cells {
         }
     )*};
 }
-word_cells!(Endpoint, Role, Grade, Action, Verdict);
+word_cells!(Endpoint, Role, Grade, Action, Verdict, Outcome);
 
 macro_rules! json_cells {
     ($($json:ty),*) => {$(

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::*;
 use crate::inference_log::fixture::full_record;
 use crate::inference_log::place::{FILE_NAME, set_aside_files};
-use crate::inference_log::{InferenceLog, LogReader, OnFailure};
+use crate::inference_log::{Feedback, InferenceLog, LogReader, OnFailure, Outcome};
 
 async fn execute(path: &Path, statements: &[&'static str]) {
     let mut connection = SqliteConnectOptions::new()
@@ -213,4 +213,35 @@ async fn a_folder_that_cannot_be_written_refuses_or_begins_failing() {
     assert_eq!(log.check().await.failing, None);
     log.append(full_record("after", 1)).await.unwrap();
     assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_log(folder.path()).await;
+    // What the second migration added, taken away again.
+    let before = [
+        "DROP INDEX inferences_outcome",
+        "ALTER TABLE inferences DROP COLUMN outcome",
+        "ALTER TABLE inferences DROP COLUMN outcome_note",
+        "ALTER TABLE inferences DROP COLUMN outcome_time",
+        "DELETE FROM _sqlx_migrations WHERE version >= 2",
+    ];
+    execute(&folder.path().join(FILE_NAME), &before).await;
+
+    let log = InferenceLog::open(&Settings::default(), folder.path())
+        .await
+        .unwrap();
+    let rows = log.reader().by_request("old").await.unwrap();
+    assert_eq!((rows.len(), rows[0].outcome), (200, None));
+    let told = Feedback {
+        request_id: "old".to_owned(),
+        outcome: Outcome::Genuine,
+        note: None,
+    };
+    assert!(log.tell(told).await.unwrap().is_some());
+    assert_eq!(
+        log.reader().by_request("old").await.unwrap()[199].outcome,
+        Some(Outcome::Genuine)
+    );
 }

@@ -40,6 +40,7 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         super::compare::compare,
         super::info::info,
         super::inferences::inferences,
+        super::feedback::feedback,
         super::health::healthz,
         super::health::readyz,
         super::metrics::metrics
@@ -108,6 +109,9 @@ pub(super) struct Problems;
 /// What can go wrong where the service is asked about itself.
 pub(super) struct ReadProblems;
 
+/// What can go wrong where something is told of an earlier request.
+pub(super) struct FeedbackProblems;
+
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         responses_of(|_| true)
@@ -116,19 +120,33 @@ impl IntoResponses for Problems {
 
 impl IntoResponses for ReadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses_of(is_of_reading)
+    }
+}
+
+impl IntoResponses for FeedbackProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
         responses_of(|code| {
-            matches!(
-                code,
-                ProblemCode::InvalidParameter
-                    | ProblemCode::Unauthenticated
-                    | ProblemCode::Forbidden
-                    | ProblemCode::MethodNotAllowed
-                    | ProblemCode::RateLimited
-                    | ProblemCode::Internal
-                    | ProblemCode::NotReady
-            )
+            is_of_reading(code)
+                || matches!(
+                    code,
+                    ProblemCode::MalformedRequest | ProblemCode::NotFound | ProblemCode::Overloaded
+                )
         })
     }
+}
+
+fn is_of_reading(code: ProblemCode) -> bool {
+    matches!(
+        code,
+        ProblemCode::InvalidParameter
+            | ProblemCode::Unauthenticated
+            | ProblemCode::Forbidden
+            | ProblemCode::MethodNotAllowed
+            | ProblemCode::RateLimited
+            | ProblemCode::Internal
+            | ProblemCode::NotReady
+    )
 }
 
 /// One response per status, naming the codes that it stands for.

@@ -263,6 +263,7 @@ fn context(
         scenario: outcome.scenario.clone(),
         source: outcome.source.clone(),
         model: Arc::clone(&state.info.model),
+        calibration_id: state.pool.assembly().calibration().id().to_owned(),
     }
 }
 

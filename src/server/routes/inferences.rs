@@ -58,6 +58,7 @@ pub(super) async fn inferences(
         max_score: parameters.number("max_score", 0.0, 1.0)?,
         limit: parameters.number("limit", 1, LARGEST_PAGE)?,
         order: Order::NewestFirst,
+        ..Filter::default()
     };
     let cursor = match parameters.text("cursor") {
         None => None,

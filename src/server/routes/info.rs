@@ -25,6 +25,7 @@ pub(super) async fn info(
     Parameters::read(&request, &[])?;
     let info = &state.info;
     let policies = state.policies();
+    let calibration = state.pool.assembly().calibration();
     Ok(HttpResponse::Ok().json(InfoAnswer {
         name: "faceood",
         version: env!("CARGO_PKG_VERSION"),
@@ -38,7 +39,7 @@ pub(super) async fn info(
             name: &info.model.provider,
             reason: &info.provider_reason,
         },
-        calibration_id: &info.model.calibration_id,
+        calibration_id: calibration.id(),
         default_scenario: DEFAULT_SCENARIO,
         policies: policies
             .iter()

@@ -3,6 +3,7 @@
 mod compare;
 mod docs;
 mod extract;
+mod feedback;
 mod health;
 mod inference;
 mod inferences;
@@ -28,6 +29,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(inference("/v1/extract").route(web::post().to(extract::extract)))
         .service(inference("/v1/quality").route(web::post().to(quality::quality)))
         .service(inference("/v1/compare").route(web::post().to(compare::compare)))
+        .service(takes("/v1/feedback", "POST").route(web::post().to(feedback::feedback)))
         .service(reads("/v1/info").route(read().to(info::info)))
         .service(reads("/v1/inferences").route(read().to(inferences::inferences)))
         .service(reads("/healthz").route(read().to(health::healthz)))
@@ -62,10 +64,11 @@ fn takes(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
-    const PLACES: [&str; 11] = [
+    const PLACES: [&str; 12] = [
         "/v1/extract",
         "/v1/quality",
         "/v1/compare",
+        "/v1/feedback",
         "/v1/info",
         "/v1/inferences",
         "/healthz",

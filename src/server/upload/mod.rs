@@ -4,6 +4,7 @@
 //! they are. A path or an address is never opened.
 
 mod base64_text;
+mod json_text;
 mod multipart;
 mod sides;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 pub use self::base64_text::Text;
+pub use self::json_text::JsonText;
 use self::multipart::read_parts;
 pub use self::sides::{GivenEmbedding, Pair, PairBody, Side, SideBody};
 use super::body::{BodyLimits, GuardedBody, Lease, UploadMemory};

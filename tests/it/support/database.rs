@@ -43,6 +43,38 @@ impl Outsider {
         outcome
     }
 
+    /// Writes the row of this request that is no reference `count` times over, an hour before the other each: as `copy-0`,
+    /// `copy-1` and so on, without its outcome. `columns` are set to expressions of `i`, the copy's number.
+    pub(crate) fn copy_row(&mut self, request_id: &str, count: u32, columns: &[(&str, &str)]) {
+        let names = sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
+            .fetch_all(&mut self.connection);
+        let names: Vec<String> = self.runtime.block_on(names).expect("the columns are read");
+        let values: Vec<&str> = names
+            .iter()
+            .map(|name| match name.as_str() {
+                "id" => "printf('00000000-0000-7000-8000-%012x', i)",
+                "request_id" => "'copy-' || i",
+                "time" => "strftime('%Y-%m-%dT%H:%M:%S.000000Z', time, '-' || i || ' hours')",
+                "outcome" | "outcome_note" | "outcome_time" => "NULL",
+                name => columns
+                    .iter()
+                    .find(|(set, _)| *set == name)
+                    .map_or(name, |(_, to)| to),
+            })
+            .collect();
+        let statement = format!(
+            "WITH RECURSIVE copies(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM copies WHERE i + 1 < {count}) \
+             INSERT INTO inferences ({}) SELECT {} FROM inferences, copies WHERE request_id = ? AND role <> 'reference'",
+            names.join(", "),
+            values.join(", ")
+        );
+        let copied = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(request_id)
+            .execute(&mut self.connection);
+        let copied = self.runtime.block_on(copied).expect("the row is copied");
+        assert_eq!(copied.rows_affected(), u64::from(count));
+    }
+
     /// Every row's request id and thumbnail, oldest first.
     pub(crate) fn thumbnails(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
         let rows = sqlx::query_as("SELECT request_id, thumbnail FROM inferences ORDER BY time, id")

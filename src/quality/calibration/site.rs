@@ -1,0 +1,237 @@
+//! A calibration learnt on site, on top of the pack's own; and whether it would have done better on captures it has not seen.
+//!
+//! A site shows what its cameras deliver, which is seldom all there is: hardly a mask, hardly a thing taken for a face. So the
+//! maps are learnt anew where the site has captures, and outside of them go on as the pack's own do.
+
+use serde::Serialize;
+
+use super::{
+    Calibration, CalibrationError, Content, PASS_SIMILARITY, PER_KNOT, Provenance, SCHEMA, Spread,
+    binned, rounded, rounded_spread, score,
+};
+use crate::stats::{calibration_error, interpolate, resampled};
+
+/// Folds of groups for predictions on captures that the map has not seen.
+const FOLDS: usize = 5;
+/// Captures in a bin of the calibration error: fewer, and chance alone makes a gap of several hundredths in each.
+const PER_BIN: usize = 50;
+/// Most of these bins, as many as the pack's own figures have.
+const MOST_BINS: usize = 15;
+/// Draws behind an interval.
+const DRAWS: usize = 1000;
+/// Fixed, so that the same captures give the same interval.
+const SEED: u64 = 29_794;
+
+/// One capture of the site whose truth is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// The pack's signal.
+    pub signal: f64,
+    /// The similarity that it reached against a good reference; `None` where the picture was good for nothing.
+    pub similarity: Option<f64>,
+    /// What it belongs to: captures of one person, or of one door and hour, resemble each other. They are held out, and drawn
+    /// for an interval, together.
+    pub group: usize,
+}
+
+impl Sample {
+    /// Whether it cleared the accept threshold.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.similarity
+            .is_some_and(|similarity| similarity >= PASS_SIMILARITY)
+    }
+}
+
+/// A number and where it lies 95 times in 100 when groups are drawn again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Figure {
+    /// The number.
+    pub value: f64,
+    /// Its interval.
+    pub interval: [f64; 2],
+}
+
+/// A calibration error before, after, and the difference on the same draws.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Of the calibration in force.
+    pub before: Figure,
+    /// Of one learnt on other groups.
+    pub after: Figure,
+    /// After less before: below 0 is better.
+    pub change: Figure,
+}
+
+/// Whether learning on site pays, measured on captures that the learner has not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Trial {
+    /// Bins of equal count of both errors.
+    pub bins: usize,
+    /// Expected calibration error of the pass probability.
+    pub pass: Change,
+    /// Expected calibration error of the expected similarity.
+    pub similarity: Change,
+}
+
+impl Calibration {
+    /// The maps learnt from `samples` where these are, and this calibration's elsewhere. Where another shot would score
+    /// is taken over: how far the signal of another shot lies off is the network's matter, not the site's.
+    ///
+    /// # Errors
+    /// With too few samples that have a similarity.
+    pub fn refit(
+        &self,
+        samples: &[Sample],
+        provenance: Provenance,
+    ) -> Result<Self, CalibrationError> {
+        let compared: Vec<(f64, f64)> = samples
+            .iter()
+            .filter_map(|sample| Some((sample.signal, sample.similarity?)))
+            .collect();
+        let expected = 2 * PER_KNOT;
+        if compared.len() < expected {
+            let got = compared.len();
+            return Err(CalibrationError::TooFew { got, expected });
+        }
+        let passes: Vec<(f64, f64)> = samples
+            .iter()
+            .map(|sample| (sample.signal, f64::from(u8::from(sample.passes()))))
+            .collect();
+        let learnt = |points: &[(f64, f64)], own: &[[f64; 2]]| {
+            let (signals, values): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+            continued(binned(&signals, &values), own)
+        };
+        let similarity = learnt(&compared, &self.content.similarity);
+        Ok(Self::from_content(Content {
+            schema: SCHEMA,
+            method: provenance.method,
+            date: provenance.date,
+            counts: provenance.counts,
+            is_stand_in: false,
+            embedder: None,
+            pass: learnt(&passes, &self.content.pass),
+            spread: self.spread_along(&similarity),
+            similarity,
+        }))
+    }
+
+    /// The spreads as they are where `similarity` takes the place of this calibration's map: the same shifts of the signal.
+    fn spread_along(&self, similarity: &[[f64; 2]]) -> Vec<Spread> {
+        let backwards: Vec<[f64; 2]> = self
+            .content
+            .similarity
+            .iter()
+            .map(|&[signal, similarity]| [score::from_similarity(similarity), signal])
+            .collect();
+        let moved = |score: f64| {
+            let signal = interpolate(&backwards, score);
+            score::from_similarity(interpolate(similarity, signal))
+        };
+        let spread = |own: &Spread| {
+            let at = moved(own.score);
+            rounded_spread(Spread {
+                score: at,
+                below: (moved(own.score + own.below) - at).min(0.0),
+                above: (moved(own.score + own.above) - at).max(0.0),
+            })
+        };
+        self.content.spread.iter().map(spread).collect()
+    }
+
+    /// How well `self` does, and how well a calibration does that is learnt on top of `own` from other groups of `samples`.
+    ///
+    /// # Errors
+    /// With too few samples.
+    pub fn trial(&self, own: &Self, samples: &[Sample]) -> Result<Trial, CalibrationError> {
+        let mut unseen = Vec::with_capacity(FOLDS);
+        for fold in 0..FOLDS {
+            let others: Vec<Sample> = samples
+                .iter()
+                .filter(|sample| sample.group % FOLDS != fold)
+                .copied()
+                .collect();
+            unseen.push(own.refit(&others, Provenance::default())?);
+        }
+        let learnt = |sample: &Sample| &unseen[sample.group % FOLDS];
+        let bins = (samples.len() / PER_BIN).clamp(1, MOST_BINS);
+        Ok(Trial {
+            bins,
+            pass: change(samples, bins, |sample| {
+                let pass = |by: &Self| f64::from(by.pass_probability(narrow_signal(sample.signal)));
+                let passed = f64::from(u8::from(sample.passes()));
+                Some([pass(self), pass(learnt(sample)), passed])
+            }),
+            similarity: change(samples, bins, |sample| {
+                let expected =
+                    |by: &Self| f64::from(by.expected_similarity(narrow_signal(sample.signal)));
+                // The maps give 0–1: a similarity below 0 is met as well as can be by 0.
+                let reached = sample.similarity?.clamp(0.0, 1.0);
+                Some([expected(self), expected(learnt(sample)), reached])
+            }),
+        })
+    }
+}
+
+/// The calibration errors of two predictions, where `row` gives both and what came true.
+fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64; 3]>) -> Change {
+    let mut groups: Vec<Vec<[f64; 3]>> = Vec::new();
+    for sample in samples {
+        if let Some(row) = row(sample) {
+            if groups.len() <= sample.group {
+                groups.resize_with(sample.group + 1, Vec::new);
+            }
+            groups[sample.group].push(row);
+        }
+    }
+    let errors = |rows: &[[f64; 3]]| {
+        let column = |index: usize| rows.iter().map(|row| row[index]).collect::<Vec<f64>>();
+        let came_true = column(2);
+        let error =
+            |predicted: &[f64]| calibration_error(predicted, &came_true, bins).unwrap_or_default();
+        let (before, after) = (error(&column(0)), error(&column(1)));
+        [before, after, after - before]
+    };
+    let values = errors(&groups.concat());
+    let intervals = resampled(&groups, DRAWS, SEED, errors);
+    let figure = |index: usize| Figure {
+        value: rounded(values[index]),
+        interval: intervals[index].map(rounded),
+    };
+    Change {
+        before: figure(0),
+        after: figure(1),
+        change: figure(2),
+    }
+}
+
+/// `site` between its first and last knot, `own` outside: lowered where that is needed to meet it, never raised, since what the
+/// pack distrusts and the site has not shown is not to be trusted more.
+fn continued(site: Vec<[f64; 2]>, own: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let (Some(&first), Some(&last)) = (site.first(), site.last()) else {
+        return own.to_vec();
+    };
+    let lowered = |edge: [f64; 2], knot: &[f64; 2]| {
+        let shift = (edge[1] - interpolate(own, edge[0])).min(0.0);
+        rounded(knot[1] + shift)
+    };
+    let below = own.iter().filter(|knot| knot[0] < first[0]);
+    let below = below.map(|knot| [knot[0], lowered(first, knot).clamp(0.0, first[1])]);
+    let above = own.iter().filter(|knot| knot[0] > last[0]);
+    let above = above.map(|knot| [knot[0], lowered(last, knot).clamp(last[1], 1.0)]);
+    let mut knots: Vec<[f64; 2]> = below.collect();
+    let above: Vec<[f64; 2]> = above.collect();
+    knots.extend(site);
+    knots.extend(above);
+    knots
+}
+
+/// A signal as the pipeline has it.
+fn narrow_signal(signal: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
+    let narrow = signal as f32;
+    narrow
+}
+
+#[cfg(test)]
+mod tests;

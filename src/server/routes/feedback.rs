@@ -1,0 +1,121 @@
+//! `POST /v1/feedback`: how an earlier answer turned out, so that calibration can learn from it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::SecondsFormat;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::inference_log::{Feedback, Outcome};
+use crate::problem::ProblemCode;
+use crate::server::parameters::{Parameters, quoted};
+use crate::server::problem_response::Problem;
+use crate::server::request_id::is_plain_name;
+use crate::server::state::AppState;
+use crate::server::upload::JsonText;
+
+/// Most characters of a note: a sentence or two for whoever looks at the row.
+const LONGEST_NOTE: usize = 500;
+
+/// What a caller tells of an earlier request.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FeedbackRequest, title = "FeedbackRequest")]
+pub(super) struct FeedbackBody {
+    /// The `request_id` of the answer that it is about.
+    request_id: String,
+    /// How it turned out.
+    #[schema(value_type = OutcomeWord)]
+    outcome: Outcome,
+    /// A few words for whoever looks at the row, at most 500 characters.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    note: Option<String>,
+}
+
+/// How a capture turned out.
+#[derive(ToSchema)]
+#[schema(as = Outcome, rename_all = "snake_case")]
+#[expect(dead_code, reason = "documents a word that the log's own type reads")]
+pub(super) enum OutcomeWord {
+    /// The person was who they were taken for.
+    Genuine,
+    /// It was somebody else.
+    Impostor,
+    /// The picture was good for nothing.
+    Unusable,
+}
+
+/// What stands in the log now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Feedback)]
+pub(super) struct FeedbackAnswer<'a> {
+    /// The request that it is about.
+    request_id: &'a str,
+    /// How it turned out.
+    #[schema(value_type = OutcomeWord)]
+    outcome: Outcome,
+    /// The words that came with it.
+    #[schema(required = true)]
+    note: Option<&'a str>,
+    /// Since when this stands in the log, RFC 3339.
+    time: String,
+}
+
+/// How an earlier answer turned out.
+///
+/// Stored in the rows of that request, and read by `faceood-admin calibrate --from-log`. Sent again it changes nothing; sent
+/// otherwise the later word counts.
+#[utoipa::path(
+    post,
+    path = "/v1/feedback",
+    tag = "log",
+    request_body(content = FeedbackBody),
+    responses(
+        (status = 200, description = "It stands in the log.", body = FeedbackAnswer<'static>),
+        super::docs::FeedbackProblems,
+    )
+)]
+pub(super) async fn feedback(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: JsonText,
+) -> Result<HttpResponse, Problem> {
+    Parameters::read(&request, &[])?;
+    let body: FeedbackBody = body.parse()?;
+    if !is_plain_name(&body.request_id) {
+        return Err(Problem::parameter(format!(
+            "`request_id` is {}; the `request_id` of an earlier answer is expected",
+            quoted(&body.request_id)
+        )));
+    }
+    let length = body.note.as_ref().map_or(0, |note| note.chars().count());
+    if length > LONGEST_NOTE {
+        return Err(Problem::parameter(format!(
+            "`note` has {length} characters; at most {LONGEST_NOTE} are kept"
+        )));
+    }
+    let told = Feedback {
+        request_id: body.request_id,
+        outcome: body.outcome,
+        note: body.note,
+    };
+    let time = state.log.tell(told.clone()).await.map_err(|error| {
+        tracing::error!(%error, "the log did not take feedback");
+        Problem::new(ProblemCode::NotReady, error.detail())
+    })?;
+    let Some(time) = time else {
+        return Err(Problem::new(
+            ProblemCode::NotFound,
+            format!(
+                "no row of the log has the request id {}; it may have been mistyped, or its rows are older than the log is kept",
+                quoted(&told.request_id)
+            ),
+        ));
+    };
+    Ok(HttpResponse::Ok().json(FeedbackAnswer {
+        request_id: &told.request_id,
+        outcome: told.outcome,
+        note: told.note.as_deref(),
+        time: time.to_rfc3339_opts(SecondsFormat::Micros, true),
+    }))
+}
