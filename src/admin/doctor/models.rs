@@ -2,10 +2,17 @@
 
 use super::Check;
 use crate::config::Config;
-use crate::pipeline::{AnalysisPool, Assembly, Settings};
+use crate::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use crate::runtime::Runtime;
 
 const NAME: &str = "models";
+
+/// What helps where the pack is not usable.
+const PACK_REMEDY: &str = "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more";
+
+/// What helps where only the calibration made on site is not.
+const CALIBRATION_REMEDY: &str =
+    "make it again with `faceood-admin calibrate`, or empty calibration_file to use the pack's own";
 
 /// Opens the pack as the daemon does, which runs the test face through every model. `runtime` is what the models run on, if
 /// there is one.
@@ -19,24 +26,32 @@ pub(super) fn check(config: &Config, runtime: Option<Runtime>) -> Check {
         Err(error) => Check::failed(
             NAME,
             format!("{}: {error:#}", directory.display()),
-            "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more",
+            match error.downcast_ref() {
+                Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
+                _ => PACK_REMEDY,
+            },
         ),
     }
 }
 
 fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<String> {
     let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())?;
+    if let Some(file) = config.site_calibration() {
+        assembly.recalibrate(Some(&file))?;
+    }
     let one = Settings {
         workers: 1,
         ..config.pipeline.clone()
     };
     let pool = AnalysisPool::start(assembly, &one)?;
     let facts = pool.assembly().facts();
+    let calibration = pool.assembly().calibration();
     pool.close();
     Ok(format!(
-        "{} {} ({}…) finds and judges the test face",
+        "{} {} ({}…) finds and judges the test face, calibration {}",
         facts.pack,
         facts.version,
-        &facts.sha256[..12.min(facts.sha256.len())]
+        &facts.sha256[..12.min(facts.sha256.len())],
+        calibration.id()
     ))
 }
