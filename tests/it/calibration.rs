@@ -8,7 +8,7 @@ use faceood::quality::calibration::{Observations, Provenance};
 use rustix::process::Signal;
 
 use crate::support::daemon::Home;
-use crate::support::{Daemon, photos, wait_for};
+use crate::support::{Admin, Daemon, photos, wait_for};
 
 /// The line that asks for a calibration in the data folder.
 const SETTING: &str = "calibration_file = \"site.json\"\n";
@@ -117,11 +117,27 @@ fn a_daemon_does_not_start_with_a_calibration_it_cannot_use() {
         "{stderr}"
     );
 
+    let doctor = || {
+        let (config, data) = (home.config_file(), home.data_dir());
+        let folders = [
+            "--config",
+            config.to_str().unwrap(),
+            "--data-dir",
+            data.to_str().unwrap(),
+        ];
+        let report = Admin::run([&folders[..], &["doctor", "--json"]].concat()).json();
+        let checks = report["checks"].as_array().unwrap();
+        let models = checks.iter().find(|check| check["name"] == "models");
+        models.unwrap().to_string()
+    };
+    assert!(doctor().contains("empty calibration_file"), "{}", doctor());
+
     fs::create_dir_all(home.data_dir()).unwrap();
     let new = calibration(0.8);
     fs::write(home.data_dir().join("site.json"), new.to_json().unwrap()).unwrap();
     let output = home.command().arg("--check").output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains(new.id()), "{stdout}");
+    assert!(doctor().contains(new.id()), "{}", doctor());
     assert_eq!(active(&home.start()), new.id());
 }

@@ -2,10 +2,17 @@
 
 use super::Check;
 use crate::config::Config;
-use crate::pipeline::{AnalysisPool, Assembly, Settings};
+use crate::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use crate::runtime::Runtime;
 
 const NAME: &str = "models";
+
+/// What helps where the pack is not usable.
+const PACK_REMEDY: &str = "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more";
+
+/// What helps where only the calibration made on site is not.
+const CALIBRATION_REMEDY: &str =
+    "make it again with `faceood-admin calibrate`, or empty calibration_file to use the pack's own";
 
 /// Opens the pack as the daemon does, which runs the test face through every model. `runtime` is what the models run on, if
 /// there is one.
@@ -31,7 +38,10 @@ pub(super) fn check(config: &Config, runtime: Option<Runtime>) -> Check {
         Err(error) => Check::failed(
             NAME,
             format!("{}: {error:#}", directory.display()),
-            "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more",
+            match error.downcast_ref() {
+                Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
+                _ => PACK_REMEDY,
+            },
         ),
     }
 }
@@ -58,10 +68,11 @@ fn try_out(config: &Config, runtime: Runtime) -> anyhow::Result<Tried> {
     pool.close();
     Ok(Tried {
         found: format!(
-            "{} {} ({}…) finds and judges the test face",
+            "{} {} ({}…) finds and judges the test face, calibration {}",
             facts.pack,
             facts.version,
-            &facts.sha256[..12.min(facts.sha256.len())]
+            &facts.sha256[..12.min(facts.sha256.len())],
+            calibration.id()
         ),
         calibration: (!calibration.is_calibrated()).then(|| calibration.id().to_owned()),
     })
