@@ -12,6 +12,7 @@ use faceood::pack::import::onnx::{self, Feeding, OnnxError};
 use faceood::pack::import::retrain;
 use faceood::pack::manifest::Channels;
 use faceood::pack::{Form, Pack, verify};
+use faceood::quality::Calibration;
 use faceood::runtime::{Placement, ProviderChoice, Runtime, Session, Settings, Tensor};
 use tempfile::TempDir;
 
@@ -314,6 +315,45 @@ fn an_imported_pack_is_sound_and_says_how_it_is_fed() {
         verify::check_embedder(&pack, &mut opened).unwrap();
     }
     Admin::run(["models".as_ref(), "verify".as_ref(), path.as_os_str()]).success();
+}
+
+#[test]
+fn a_calibration_of_another_network_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = imported_pack(&folder);
+    let before = fs::read(path.join("manifest.toml")).unwrap();
+    let json = fs::read_to_string(models().join("default/calibration.json")).unwrap();
+    let calibration = Calibration::load(&json).unwrap();
+    let file = folder.path().join("calibration.json");
+    let set = |sha256: &str| {
+        let bound = calibration.clone().for_embedder(sha256);
+        fs::write(&file, bound.to_json().unwrap()).unwrap();
+        Admin::run([
+            "models".as_ref(),
+            "set-calibration".as_ref(),
+            file.as_os_str(),
+            path.as_os_str(),
+        ])
+    };
+    let refused = set("0123").expect_code(1);
+    assert!(
+        refused.stderr.contains("made for the embedder 0123"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(fs::read(path.join("manifest.toml")).unwrap(), before);
+    let own = Pack::open(&path)
+        .unwrap()
+        .manifest()
+        .embedder
+        .file
+        .sha256
+        .clone();
+    set(&own).success();
+    let pack = Pack::open(&path).unwrap();
+    let calibration = Calibration::load(pack.calibration_json()).unwrap();
+    assert!(calibration.is_calibrated());
+    assert_eq!(calibration.embedder(), Some(own.as_str()));
 }
 
 #[test]

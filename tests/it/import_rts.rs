@@ -325,7 +325,7 @@ fn the_full_network_equals_pytorch_and_the_daemon_serves_it() {
     assert!(face["quality"]["score"].as_f64().unwrap() < 0.40);
     assert_eq!(face["decision"]["action"], "reject");
     assert!(
-        daemon.output().contains("not calibrated"),
+        daemon.output().contains("brings no calibration"),
         "{}",
         daemon.output()
     );

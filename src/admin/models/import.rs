@@ -120,7 +120,8 @@ enum Colours {
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The daemon takes it up on SIGHUP or at its next start.
+The daemon takes it up at its next start. To keep the pack as it is, name the file as calibration_file in the
+configuration instead, which SIGHUP takes up.
 
 Example:
   faceood-admin models set-calibration calibration.json models/rts")]
@@ -316,6 +317,15 @@ pub(super) fn set_calibration(
     let json = read(&args.calibration)?;
     let calibration =
         Calibration::load(&json).with_context(|| args.calibration.display().to_string())?;
+    let expected = &pack.manifest().embedder.file.sha256;
+    if let Some(got) = calibration.embedder()
+        && got != expected
+    {
+        bail!(
+            "{} was made for the embedder {got}, this pack's is {expected}; make one with this pack: `faceood-admin calibrate`",
+            args.calibration.display()
+        );
+    }
     let text = CalibrationText {
         json: &json,
         id: calibration.id(),
