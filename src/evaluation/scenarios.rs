@@ -63,7 +63,7 @@ impl Case {
     }
 
     /// The photo in this case. `face_px` is the width of its face. How strong the moiré and the compression are is chosen so that
-    /// ten people's photos come near the design's scores.
+    /// four photos come near the design's scores; the half profile is a squeeze of the picture, not a turned head.
     #[must_use]
     pub fn of(self, picture: &RgbImage, face_px: f32, seed: u64) -> RgbImage {
         match self {
