@@ -3,23 +3,13 @@
 use image::{GrayImage, RgbImage};
 
 use crate::capture::{self, pixels};
-use crate::face::align::umeyama;
-use crate::geometry::{BoundingBox, Point};
+use crate::face::align::{ARCFACE_TEMPLATE, umeyama};
+use crate::geometry::BoundingBox;
 use crate::pipeline::Face;
 use crate::runtime::{Placement, Runtime, RuntimeError, Session};
 
 /// Side of the aligned face that quality networks take.
 const SIDE: u32 = 112;
-
-/// Where published quality networks expect eyes, nose tip and mouth corners on 112×112 (ArcFace's template), whatever the
-/// pack's own recogniser expects.
-const TEMPLATE: [Point; 5] = [
-    Point::new(38.2946, 51.6963),
-    Point::new(73.5318, 51.5014),
-    Point::new(56.0252, 71.7366),
-    Point::new(41.5493, 92.3655),
-    Point::new(70.7299, 92.2041),
-];
 
 /// How much of the surroundings is read: the warp of a rolled head reaches that far.
 const PATCH_SIDE: f32 = 2.0;
@@ -153,7 +143,7 @@ pub(super) fn aligned(
         bounds.centre(),
         PATCH_SIDE * bounds.width.max(bounds.height),
     );
-    let transform = umeyama(&face.landmarks, &TEMPLATE)?;
+    let transform = umeyama(&face.landmarks, &ARCFACE_TEMPLATE)?;
     let patch = capture.patch(area, transform.scale().min(1.0)).ok()?;
     Some(pixels::warp(&patch, &transform, SIDE))
 }

@@ -82,6 +82,16 @@ impl Aligner {
     }
 }
 
+/// ArcFace's template for 112×112, which most published networks for aligned faces share: eyes, nose tip, mouth corners, image left
+/// to right. What the pack's own recogniser expects stands in its manifest.
+pub const ARCFACE_TEMPLATE: [Point; 5] = [
+    Point::new(38.2946, 51.6963),
+    Point::new(73.5318, 51.5014),
+    Point::new(56.0252, 71.7366),
+    Point::new(41.5493, 92.3655),
+    Point::new(70.7299, 92.2041),
+];
+
 /// The similarity transform that brings `from` closest to `to` in the least-squares sense (Umeyama 1991, for the plane
 /// and without mirroring). `None` where `from` is a single point or the best scale is zero.
 #[must_use]
@@ -123,16 +133,8 @@ pub fn umeyama<const N: usize>(from: &[Point; N], to: &[Point; N]) -> Option<Tra
 mod tests {
     use proptest::prelude::*;
 
+    use super::ARCFACE_TEMPLATE as TEMPLATE;
     use super::*;
-
-    /// That of ArcFace for 112×112.
-    const TEMPLATE: [Point; 5] = [
-        Point::new(38.2946, 51.6963),
-        Point::new(73.5318, 51.5014),
-        Point::new(56.0252, 71.7366),
-        Point::new(41.5493, 92.3655),
-        Point::new(70.7299, 92.2041),
-    ];
 
     fn any_transform() -> impl Strategy<Value = Transform> {
         (

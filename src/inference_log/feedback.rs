@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::writer::Command;
-use super::{InferenceLog, LogError, PATIENCE, row};
+use super::{InferenceLog, LogError, row};
 
 /// How a capture turned out, where somebody looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,17 +54,7 @@ impl InferenceLog {
     /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
     pub async fn tell(&self, feedback: Feedback) -> Result<Option<DateTime<Utc>>, LogError> {
         let (reply, answer) = oneshot::channel();
-        tokio::time::timeout(PATIENCE, async {
-            self.commands
-                .send(Command::Feedback(feedback, reply))
-                .await
-                .map_err(|_| LogError::Closed)?;
-            answer.await.map_err(|_| LogError::Closed)?
-        })
-        .await
-        .unwrap_or(Err(LogError::TooSlow {
-            seconds: PATIENCE.as_secs(),
-        }))
+        self.asked(Command::Feedback(feedback, reply), answer).await
     }
 }
 

@@ -188,9 +188,22 @@ impl InferenceLog {
         let (committed, answer) = oneshot::channel();
         self.shared.queued(records.len());
         let entry = Command::Append(Entry { records, committed });
-        let outcome = tokio::time::timeout(PATIENCE, async {
+        match (self.asked(entry, answer).await, settings.on_failure) {
+            // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
+            (Err(LogError::TooSlow { .. }), OnFailure::Continue) => Ok(()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Hands `command` to the writer and waits for its `answer`, for as long as patience lasts.
+    async fn asked<T>(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<T, LogError>>,
+    ) -> Result<T, LogError> {
+        tokio::time::timeout(PATIENCE, async {
             self.commands
-                .send(entry)
+                .send(command)
                 .await
                 .map_err(|_| LogError::Closed)?;
             answer.await.map_err(|_| LogError::Closed)?
@@ -198,12 +211,7 @@ impl InferenceLog {
         .await
         .unwrap_or(Err(LogError::TooSlow {
             seconds: PATIENCE.as_secs(),
-        }));
-        match (outcome, settings.on_failure) {
-            // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
-            (Err(LogError::TooSlow { .. }), OnFailure::Continue) => Ok(()),
-            (outcome, _) => outcome,
-        }
+        }))
     }
 
     /// How the log is, from what was last seen: nothing is tried, nothing waits.

@@ -154,20 +154,35 @@ impl Calibration {
             .iter()
             .map(|pair| pair.map(|signal| score::from_similarity(interpolate(&similarity, signal))))
             .collect();
-        Ok(Self::from_content(Content {
+        Ok(Self::learnt(
+            provenance,
+            similarity,
+            monotone(&observations.signals, &passes),
+            interval::fit(&pairs)
+                .into_iter()
+                .map(rounded_spread)
+                .collect(),
+        ))
+    }
+
+    /// Of tables that were learnt, for any embedder.
+    fn learnt(
+        provenance: Provenance,
+        similarity: Vec<[f64; 2]>,
+        pass: Vec<[f64; 2]>,
+        spread: Vec<Spread>,
+    ) -> Self {
+        Self::from_content(Content {
             schema: SCHEMA,
             method: provenance.method,
             date: provenance.date,
             counts: provenance.counts,
             is_stand_in: false,
             embedder: None,
-            pass: monotone(&observations.signals, &passes),
-            spread: interval::fit(&pairs)
-                .into_iter()
-                .map(rounded_spread)
-                .collect(),
             similarity,
-        }))
+            pass,
+            spread,
+        })
     }
 
     /// What stands in until a calibration has been made of pictures: better signals get better scores between `worst` and `best`,

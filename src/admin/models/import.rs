@@ -297,14 +297,7 @@ fn write_pack(
     for (name, bytes) in import::files(base, manifest, calibration)? {
         write(&out.join(name), &bytes)?;
     }
-    let pack = Pack::open(out)?;
-    output::text(&format!(
-        "{} {} {}",
-        pack.id(),
-        pack.version(),
-        pack.sha256()
-    ))?;
-    Ok(())
+    super::show_written(out)
 }
 
 /// Puts a calibration into a pack.

@@ -183,14 +183,20 @@ fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
     for (name, bytes) in &files {
         write(&args.out.join(name), bytes)?;
     }
-    let pack = Pack::open(&args.out)?;
+    show_written(&args.out)?;
+    Ok(Outcome::Done)
+}
+
+/// Opens the pack that was just written, as the daemon would, and says what it is.
+fn show_written(folder: &Path) -> anyhow::Result<()> {
+    let pack = Pack::open(folder)?;
     output::text(&format!(
         "{} {} {}",
         pack.id(),
         pack.version(),
         pack.sha256()
     ))?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {

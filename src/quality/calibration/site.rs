@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use super::{
-    Calibration, CalibrationError, Content, PASS_SIMILARITY, PER_KNOT, Provenance, SCHEMA, Spread,
-    binned, rounded, rounded_spread, score,
+    Calibration, CalibrationError, PASS_SIMILARITY, PER_KNOT, Provenance, Spread, binned, rounded,
+    rounded_spread, score,
 };
 use crate::stats::{calibration_error, interpolate, resampled};
 
@@ -103,17 +103,9 @@ impl Calibration {
             continued(binned(&signals, &values), own)
         };
         let similarity = learnt(&compared, &self.content.similarity);
-        Ok(Self::from_content(Content {
-            schema: SCHEMA,
-            method: provenance.method,
-            date: provenance.date,
-            counts: provenance.counts,
-            is_stand_in: false,
-            embedder: None,
-            pass: learnt(&passes, &self.content.pass),
-            spread: self.spread_along(&similarity),
-            similarity,
-        }))
+        let pass = learnt(&passes, &self.content.pass);
+        let spread = self.spread_along(&similarity);
+        Ok(Self::learnt(provenance, similarity, pass, spread))
     }
 
     /// The spreads as they are where `similarity` takes the place of this calibration's map: the same shifts of the signal.
