@@ -228,7 +228,10 @@ fn noisy(
         .collect();
     let found = instrument.each(scenes.len() * isos.len(), |worker, index| {
         let (scene, iso) = (index / isos.len(), isos[index % isos.len()]);
-        let noise = Degradation::Noise { iso: iso as f32 };
+        let noise = Degradation::Noise {
+            iso: iso as f32,
+            smoothing: 0.0,
+        };
         let picture = degrade(&scenes[scene].picture, &[noise], index as u64);
         let (face, _) = worker.face(&upload_of(&picture)).ok()?;
         Some(Shown {

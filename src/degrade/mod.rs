@@ -3,22 +3,29 @@
 //!
 //! Training, evaluation and tests use it; the daemon never does.
 
-use std::io::Cursor;
-
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::geometry::Point;
 
 mod blur;
+mod codec;
+mod cover;
+mod kind;
 mod light;
 mod noise;
-mod scene;
+mod outlines;
+mod resample;
+mod screen;
 
+pub use codec::Codec;
+pub use cover::{Material, Pattern};
+pub use kind::Kind;
 use light::Light;
-pub use scene::{eye_bar_outline, mask_outline};
+pub use outlines::Shape;
+pub use resample::Kernel;
+pub use screen::Screen;
 
 /// One way in which a picture gets worse, with its physical strength.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,16 +34,20 @@ pub enum Degradation {
     Cover {
         /// Its outline in pixels.
         outline: Vec<Point>,
-        /// Its colour, sRGB.
-        colour: [u8; 3],
+        /// What it is made of.
+        material: Material,
+    },
+    /// Shade on a part of the face.
+    Shade {
+        /// Its outline in pixels.
+        outline: Vec<Point>,
+        /// How much of the light is missing there, 0–1.
+        depth: f32,
+        /// Width of its edge in pixels.
+        softness_px: f32,
     },
     /// The scene is a picture on a screen.
-    Recapture {
-        /// Depth of the stripes, 0–1.
-        contrast: f32,
-        /// Distance of the stripes in pixels.
-        pitch_px: f32,
-    },
+    Recapture(Screen),
     /// More or less light; 0 is as it was, −1 is half, +1 is twice.
     Exposure {
         /// Powers of two.
@@ -48,28 +59,45 @@ pub enum Degradation {
         length_px: f32,
         /// Where to, clockwise from the picture's right.
         angle_deg: f32,
+        /// How far the path has turned at its end, in degrees: 0 is a straight one.
+        bend_deg: f32,
+    },
+    /// Bright parts spread over all others: a dirty or a cheap lens against the light.
+    Scatter {
+        /// Part of the light that goes astray, 0–1.
+        share: f32,
+        /// How far.
+        radius_px: f32,
     },
     /// Out of focus.
     DefocusBlur {
         /// Radius of the disc that a point becomes.
         radius_px: f32,
     },
-    /// A coarser sensor.
+    /// A coarser sensor, or a scaler behind it.
     LowResolution {
         /// Pixels of the picture that become one, along each side.
         factor: f32,
-        /// Whether the picture is brought back to its size afterwards.
-        is_enlarged: bool,
+        /// How they become one.
+        shrunk_by: Kernel,
+        /// How the picture is brought back to its size afterwards, where it is.
+        enlarged_by: Option<Kernel>,
     },
-    /// Photon and read noise of a small sensor.
+    /// Photon and read noise of a small sensor, and what the camera does about it.
     Noise {
         /// The ISO number.
         iso: f32,
+        /// How much of it the camera's software takes away, with detail and colour: 0–1.
+        smoothing: f32,
     },
-    /// JPEG.
+    /// Written as a file and read again.
     Compression {
+        /// As what.
+        codec: Codec,
         /// 1 (worst) to 100.
         quality: u8,
+        /// Size in which it is written, as a share of the picture's sides; it is brought back afterwards.
+        scale: f32,
     },
 }
 
@@ -91,83 +119,15 @@ impl Degradation {
     #[must_use]
     pub const fn stage(&self) -> Stage {
         match self {
-            Self::Cover { .. } | Self::Recapture { .. } | Self::Exposure { .. } => Stage::Scene,
-            Self::MotionBlur { .. } | Self::DefocusBlur { .. } => Stage::Lens,
+            Self::Cover { .. }
+            | Self::Shade { .. }
+            | Self::Recapture(_)
+            | Self::Exposure { .. } => Stage::Scene,
+            Self::MotionBlur { .. } | Self::DefocusBlur { .. } | Self::Scatter { .. } => {
+                Stage::Lens
+            }
             Self::LowResolution { .. } | Self::Noise { .. } => Stage::Sensor,
             Self::Compression { .. } => Stage::Codec,
-        }
-    }
-}
-
-/// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Sensor noise.
-    Noise,
-    /// Out of focus.
-    DefocusBlur,
-    /// Movement.
-    MotionBlur,
-    /// Few pixels on the face.
-    LowResolution,
-    /// JPEG artefacts.
-    Compression,
-    /// Too dark.
-    Underexposure,
-    /// Too bright.
-    Overexposure,
-    /// A picture of a screen.
-    Recapture,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Noise,
-        Self::DefocusBlur,
-        Self::MotionBlur,
-        Self::LowResolution,
-        Self::Compression,
-        Self::Underexposure,
-        Self::Overexposure,
-        Self::Recapture,
-    ];
-
-    /// The degradation of this kind at `strength` (0–1) on a face that is `face_px` wide. `turn` (0–1) chooses what strength
-    /// leaves open: a direction, a pitch.
-    #[must_use]
-    pub fn at(self, strength: f32, face_px: f32, turn: f32) -> Degradation {
-        let strength = strength.clamp(0.0, 1.0);
-        match self {
-            // ISO 100 … 51,200, a stop every ninth of the scale.
-            Self::Noise => Degradation::Noise {
-                iso: 100.0 * (9.0 * strength).exp2(),
-            },
-            Self::DefocusBlur => Degradation::DefocusBlur {
-                radius_px: 0.11 * strength * face_px,
-            },
-            Self::MotionBlur => Degradation::MotionBlur {
-                length_px: 0.3 * strength * face_px,
-                angle_deg: 180.0 * turn,
-            },
-            // Down to a face of 10 pixels.
-            Self::LowResolution => Degradation::LowResolution {
-                factor: (face_px / 10.0).max(1.0).powf(strength),
-                is_enlarged: turn < 0.5,
-            },
-            Self::Compression => Degradation::Compression {
-                quality: (100.0 * (0.02_f32).powf(strength)).round() as u8,
-            },
-            Self::Underexposure => Degradation::Exposure {
-                stops: -8.0 * strength,
-            },
-            Self::Overexposure => Degradation::Exposure {
-                stops: 5.0 * strength,
-            },
-            Self::Recapture => Degradation::Recapture {
-                contrast: 0.9 * strength,
-                pitch_px: 2.2 + 3.0 * turn,
-            },
         }
     }
 }
@@ -194,8 +154,13 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
         light.picture()
     };
     for step in codec {
-        if let Degradation::Compression { quality } = step {
-            worse = compressed(&worse, *quality);
+        if let Degradation::Compression {
+            codec,
+            quality,
+            scale,
+        } = step
+        {
+            worse = codec::written(&worse, *codec, *quality, *scale);
         }
     }
     worse
@@ -203,10 +168,13 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
 
 fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
     match step {
-        Degradation::Cover { outline, colour } => scene::cover(light, outline, *colour),
-        Degradation::Recapture { contrast, pitch_px } => {
-            scene::show_on_screen(light, *contrast, *pitch_px);
-        }
+        Degradation::Cover { outline, material } => cover::cover(light, outline, material),
+        Degradation::Shade {
+            outline,
+            depth,
+            softness_px,
+        } => cover::shade(light, outline, *depth, *softness_px),
+        Degradation::Recapture(screen) => screen::show(light, screen),
         Degradation::Exposure { stops } => {
             let factor = stops.exp2();
             for value in &mut light.values {
@@ -216,36 +184,28 @@ fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
         Degradation::MotionBlur {
             length_px,
             angle_deg,
-        } => blur::motion(light, *length_px, *angle_deg),
+            bend_deg,
+        } => blur::motion(light, *length_px, *angle_deg, *bend_deg),
+        Degradation::Scatter { share, radius_px } => blur::scatter(light, *share, *radius_px),
         Degradation::DefocusBlur { radius_px } => blur::defocus(light, *radius_px),
         Degradation::LowResolution {
             factor,
-            is_enlarged,
+            shrunk_by,
+            enlarged_by,
         } => {
             let (width, height) = (light.width, light.height);
             let shrunk = |side: usize| ((side as f32 / factor.max(1.0)).round() as usize).max(1);
-            let small = light.resample(shrunk(width), shrunk(height));
-            *light = if *is_enlarged {
-                small.resample(width, height)
-            } else {
-                small
-            };
+            *light = resample::resample(light, shrunk(width), shrunk(height), *shrunk_by);
+            if let Some(kernel) = enlarged_by {
+                *light = resample::resample(light, width, height, *kernel);
+            }
         }
-        Degradation::Noise { iso } => noise::expose(light, *iso, random),
+        Degradation::Noise { iso, smoothing } => {
+            noise::expose(light, *iso, random);
+            noise::smooth(light, *iso, *smoothing);
+        }
         // A file's step, not one of light; `degrade` keeps them apart.
         Degradation::Compression { .. } => {}
-    }
-}
-
-/// Written as JPEG and read again.
-fn compressed(picture: &RgbImage, quality: u8) -> RgbImage {
-    let mut file = Vec::new();
-    let written = JpegEncoder::new_with_quality(Cursor::new(&mut file), quality.clamp(1, 100))
-        .encode_image(picture);
-    match written.and_then(|()| image::load_from_memory(&file)) {
-        Ok(read) => read.into_rgb8(),
-        // Encoding into memory fails for no picture that fits there; the picture as it is keeps a sweep going.
-        Err(_) => picture.clone(),
     }
 }
 
@@ -271,7 +231,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_pixels_and_another_seed_others() {
-        let steps = [Degradation::Noise { iso: 6400.0 }];
+        let steps = [Degradation::Noise {
+            iso: 6400.0,
+            smoothing: 0.0,
+        }];
         let one = degrade(&picture(), &steps, 7);
         assert_eq!(one, degrade(&picture(), &steps, 7));
         assert_ne!(one, degrade(&picture(), &steps, 8));
@@ -287,8 +250,8 @@ mod tests {
                 )
             };
             let (none, some, most) = (change(0.0), change(0.4), change(1.0));
-            // ISO 100 and JPEG 100 leave a trace, as they do in cameras.
-            assert!(none < 6.0, "{kind:?} at 0 changes by {none}");
+            // ISO 100, JPEG 100 and a screen before a colour filter leave a trace, as they do in cameras.
+            assert!(none < 8.0, "{kind:?} at 0 changes by {none}");
             assert!(none < some && some < most, "{kind:?}: {none} {some} {most}");
         }
     }
@@ -297,7 +260,14 @@ mod tests {
     fn noise_grows_with_the_iso_number_and_keeps_the_mean() {
         let grey = RgbImage::from_pixel(64, 64, image::Rgb([118, 118, 118]));
         let deviation = |iso: f32| {
-            let noisy = degrade(&grey, &[Degradation::Noise { iso }], 5);
+            let noisy = degrade(
+                &grey,
+                &[Degradation::Noise {
+                    iso,
+                    smoothing: 0.0,
+                }],
+                5,
+            );
             let levels: Vec<f32> = noisy
                 .as_raw()
                 .iter()
@@ -321,9 +291,16 @@ mod tests {
 
     #[test]
     fn steps_follow_the_camera_whatever_order_they_are_given_in() {
-        let noise = Degradation::Noise { iso: 3200.0 };
+        let noise = Degradation::Noise {
+            iso: 3200.0,
+            smoothing: 0.5,
+        };
         let blur = Degradation::DefocusBlur { radius_px: 2.0 };
-        let file = Degradation::Compression { quality: 20 };
+        let file = Degradation::Compression {
+            codec: Codec::JpegHalfColour,
+            quality: 20,
+            scale: 1.0,
+        };
         assert_eq!(
             degrade(&picture(), &[file.clone(), noise.clone(), blur.clone()], 2),
             degrade(&picture(), &[blur, noise, file], 2)
@@ -332,30 +309,26 @@ mod tests {
 
     #[test]
     fn a_mask_covers_the_mouth_and_leaves_the_eyes() {
-        // A rough face: jaw on a half circle, eyes above, nose and mouth on the axis.
-        let mut contour = vec![Point::new(48.0, 40.0); 68];
-        for (index, point) in contour.iter_mut().take(17).enumerate() {
-            let angle = std::f32::consts::PI * (1.0 - index as f32 / 16.0);
-            *point = Point::new(48.0 + 30.0 * angle.cos(), 35.0 + 35.0 * angle.sin());
-        }
-        contour[28] = Point::new(48.0, 34.0);
-        contour[30] = Point::new(48.0, 44.0);
-        let outline = mask_outline(&contour).unwrap();
-        let masked = degrade(
-            &picture(),
-            &[Degradation::Cover {
-                outline,
-                colour: [10, 200, 10],
-            }],
-            0,
-        );
+        let material = Material {
+            colour: [10, 200, 10],
+            second_colour: [10, 200, 10],
+            pattern: Pattern::Plain,
+            repeats: 1.0,
+            opacity: 1.0,
+        };
+        let contour = outlines::tests::contour();
+        let steps: Vec<Degradation> = Shape::SurgicalMask
+            .outlines(&contour, 0.5)
+            .into_iter()
+            .map(|outline| Degradation::Cover { outline, material })
+            .collect();
+        let masked = degrade(&picture(), &steps, 0);
         let green = |x: u32, y: u32| {
             let pixel = masked.get_pixel(x, y);
             pixel[1] > 2 * pixel[0]
         };
         assert!(green(48, 56), "mouth");
         assert!(!green(36, 25), "eye");
-        assert!(mask_outline(&contour[..5]).is_none());
     }
 
     #[test]
@@ -365,6 +338,7 @@ mod tests {
             &[Degradation::MotionBlur {
                 length_px: 12.0,
                 angle_deg: 90.0,
+                bend_deg: 0.0,
             }],
             0,
         );
@@ -373,9 +347,44 @@ mod tests {
             &[Degradation::MotionBlur {
                 length_px: 12.0,
                 angle_deg: 0.0,
+                bend_deg: 0.0,
             }],
             0,
         );
         assert!(difference(&picture(), &across) > 3.0 * difference(&picture(), &along));
+    }
+
+    #[test]
+    fn what_is_drawn_depends_on_the_seed_alone_and_changes_the_picture() {
+        for kind in Kind::ALL {
+            let drawn = |seed: u64| kind.draw(0.8, 80.0, &mut ChaCha8Rng::seed_from_u64(seed));
+            assert_eq!(drawn(3), drawn(3));
+            assert!((0..20).any(|seed| drawn(seed) != drawn(3)), "{kind:?}");
+            for seed in 0..6 {
+                let change = difference(&picture(), &degrade(&picture(), &drawn(seed), 1));
+                assert!(change > 0.5, "{kind:?} {seed}: {change}");
+            }
+        }
+    }
+
+    #[test]
+    fn shade_darkens_and_scatter_lightens_the_dark() {
+        let contour = outlines::tests::contour();
+        let shaded = Shape::CapShade.outlines(&contour, 0.5).remove(0);
+        let shade = Degradation::Shade {
+            outline: shaded,
+            depth: 0.7,
+            softness_px: 4.0,
+        };
+        let level = |picture: &RgbImage, x: u32, y: u32| u32::from(picture.get_pixel(x, y)[1]);
+        let dark = degrade(&picture(), &[shade], 0);
+        assert!(level(&dark, 48, 30) + 40 < level(&picture(), 48, 30));
+        assert_eq!(level(&dark, 48, 75), level(&picture(), 48, 75));
+        let scatter = Degradation::Scatter {
+            share: 0.4,
+            radius_px: 40.0,
+        };
+        let veiled = degrade(&picture(), &[scatter], 0);
+        assert!(level(&veiled, 10, 5) > level(&picture(), 10, 5) + 10);
     }
 }

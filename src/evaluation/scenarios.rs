@@ -9,7 +9,7 @@ use super::measure::{Instrument, MeasureError};
 use super::scene::{Scene, upload_of};
 use super::sweep::{Shot, Spread, spread};
 use crate::capture::pixels;
-use crate::degrade::{Degradation, degrade};
+use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};
 use crate::embed::Embedding;
 use crate::policy::{Action, Policy};
 use crate::quality::Grade;
@@ -71,10 +71,14 @@ impl Case {
                 let width = (picture.width() as f32 * HALF_PROFILE).round() as u32;
                 let turned = pixels::resize(picture, width.max(1), picture.height());
                 let steps = [
-                    Degradation::Noise { iso: 6400.0 },
+                    Degradation::Noise {
+                        iso: 6400.0,
+                        smoothing: 0.0,
+                    },
                     Degradation::MotionBlur {
                         length_px: 0.03 * face_px,
                         angle_deg: 20.0,
+                        bend_deg: 0.0,
                     },
                 ];
                 degrade(&turned, &steps, seed)
@@ -83,15 +87,28 @@ impl Case {
                 // First the card, whose portrait has few pixels; then the screen that shows it, and the phone.
                 let card = Degradation::LowResolution {
                     factor: face_px / CARD_FACE_PX,
-                    is_enlarged: true,
+                    shrunk_by: Kernel::Area,
+                    enlarged_by: Some(Kernel::Linear),
                 };
                 let steps = [
-                    Degradation::Recapture {
+                    Degradation::Recapture(Screen {
+                        pitch_px: 2.4,
+                        turn_deg: 7.0,
                         contrast: 0.8,
-                        pitch_px: 3.1,
+                        glare: 0.3,
+                        glare_at: [0.7, 0.25],
+                        warmth: 0.0,
+                        keystone: 0.0,
+                    }),
+                    Degradation::Noise {
+                        iso: 800.0,
+                        smoothing: 0.0,
                     },
-                    Degradation::Noise { iso: 800.0 },
-                    Degradation::Compression { quality: 60 },
+                    Degradation::Compression {
+                        codec: Codec::JpegHalfColour,
+                        quality: 60,
+                        scale: 1.0,
+                    },
                 ];
                 degrade(&degrade(picture, &[card], seed), &steps, seed)
             }
@@ -108,8 +125,15 @@ impl Case {
                     at(FULL_HD.1, small.height()),
                 );
                 let steps = [
-                    Degradation::Noise { iso: 800.0 },
-                    Degradation::Compression { quality: 5 },
+                    Degradation::Noise {
+                        iso: 800.0,
+                        smoothing: 0.0,
+                    },
+                    Degradation::Compression {
+                        codec: Codec::JpegHalfColour,
+                        quality: 5,
+                        scale: 1.0,
+                    },
                 ];
                 degrade(&hall, &steps, seed)
             }

@@ -101,6 +101,7 @@ pub fn run(
         let scene = &scenes[shot / shots as usize];
         let noise = Degradation::Noise {
             iso: isos[step] as f32,
+            smoothing: 0.0,
         };
         let picture = degrade(&scene.picture, &[noise], index as u64);
         let (face, _) = worker.face(&upload_of(&picture)).ok()?;

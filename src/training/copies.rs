@@ -7,32 +7,58 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
 use crate::capture::pixels;
-use crate::degrade::{Degradation, Kind, degrade, eye_bar_outline, mask_outline};
+use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Shape, degrade};
 use crate::geometry::Point;
 
 /// Degraded copies of a photo of a named person, and of a person with one photo.
-const COPIES: [(Group, u32); 2] = [(Group::Named, 14), (Group::Single, 7)];
+const COPIES: [(Group, u32); 2] = [(Group::Named, 24), (Group::Single, 10)];
 /// Every so many copies the same scene is shot twice.
 const SECOND_SHOT_EVERY: u32 = 3;
 /// Every so many copies the face is covered.
-const COVERED_EVERY: u32 = 7;
+const COVERED_EVERY: u32 = 5;
+/// Width of a face as gate cameras take it, in pixels: copies lie between these, evenly on a logarithmic scale.
+const GATE_PX: [f32; 2] = [44.0, 220.0];
 
-/// How often each kind is drawn, out of the sum.
-const SHARES: [(Kind, u32); 8] = [
-    (Kind::Noise, 6),
-    (Kind::DefocusBlur, 3),
-    (Kind::MotionBlur, 3),
-    (Kind::LowResolution, 4),
-    (Kind::Compression, 3),
-    (Kind::Underexposure, 3),
-    (Kind::Overexposure, 2),
-    (Kind::Recapture, 2),
+/// How often each kind is drawn, out of the sum; none is the shade of a cap.
+const SHARES: [(Option<Kind>, u32); 9] = [
+    (Some(Kind::Noise), 6),
+    (Some(Kind::DefocusBlur), 4),
+    (Some(Kind::MotionBlur), 4),
+    (Some(Kind::LowResolution), 4),
+    (Some(Kind::Compression), 4),
+    (Some(Kind::Underexposure), 3),
+    (Some(Kind::Overexposure), 3),
+    (Some(Kind::Recapture), 4),
+    (None, 1),
+];
+
+/// How often each thing covers a face, out of the sum.
+const COVERS: [(Shape, u32); 8] = [
+    (Shape::SurgicalMask, 4),
+    (Shape::ClothMask, 4),
+    (Shape::Respirator, 3),
+    (Shape::Scarf, 2),
+    (Shape::HandOverMouth, 2),
+    (Shape::HandOverEyes, 2),
+    (Shape::Sunglasses, 4),
+    (Shape::EyeBar, 1),
+];
+
+/// Colours of skin, for hands.
+const SKIN: [[u8; 3]; 5] = [
+    [238, 205, 182],
+    [220, 178, 148],
+    [190, 140, 105],
+    [140, 95, 68],
+    [85, 58, 45],
 ];
 
 /// A copy to be made of a photo.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Copy {
-    /// What is done to it.
+    /// Size in which the camera takes it, as a share of the photo's.
+    pub(super) scale: f32,
+    /// What is done to it, in pixels of that size.
     pub(super) steps: Vec<Degradation>,
     /// Whether a part of the face is covered.
     pub(super) is_covered: bool,
@@ -47,6 +73,7 @@ impl Copy {
     /// The photo as it is.
     pub(super) fn untouched() -> Self {
         Self {
+            scale: 1.0,
             steps: Vec::new(),
             is_covered: false,
             scene: 0,
@@ -57,16 +84,15 @@ impl Copy {
 
     /// Makes the copy.
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
+        let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
+        let taken = pixels::resize(picture, side(picture.width()), side(picture.height()));
         let [left, top] = self.shift;
-        if self.shift == [0, 0] {
-            return degrade(picture, &self.steps, self.seed);
-        }
         let cut = pixels::crop(
-            picture,
+            &taken,
             left,
             top,
-            picture.width().saturating_sub(left),
-            picture.height().saturating_sub(top),
+            taken.width().saturating_sub(left),
+            taken.height().saturating_sub(top),
         );
         degrade(&cut, &self.steps, self.seed)
     }
@@ -85,37 +111,60 @@ pub(super) fn plan(group: Group, photo: u64, face_px: f32, contour: &[Point]) ->
     }
     for scene in 1..=count {
         let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + u64::from(scene));
-        let is_covered = scene % COVERED_EVERY == 0;
-        let mut steps = Vec::new();
-        if is_covered {
-            steps.extend(cover(contour, &mut random));
-        }
-        // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
-        let kinds = match (is_covered, random.next_u32() % 10) {
-            (true, 0..5) => 0,
-            (true, _) | (false, 0..6) => 1,
-            (false, 6..9) => 2,
-            (false, _) => 3,
-        };
-        for _ in 0..kinds {
-            let kind = draw_kind(&mut random);
-            // Several at once are each milder, as pictures are that somebody still sends in.
-            let most = if kinds > 1 { 0.7 } else { 1.0 };
-            steps.push(kind.at(most * unit(&mut random), face_px, unit(&mut random)));
-        }
-        let copy = Copy {
-            steps,
-            is_covered,
-            scene,
-            shift: [0, 0],
-            seed: random.next_u64(),
-        };
+        let copy = draw(scene, face_px, contour, &mut random);
         if scene % SECOND_SHOT_EVERY == 1 {
             copies.push(another_shot(&copy, photo, scene));
         }
         copies.push(copy);
     }
     copies
+}
+
+fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) -> Copy {
+    let gate_px = GATE_PX[0] * (GATE_PX[1] / GATE_PX[0]).powf(unit(random));
+    let scale = (gate_px / face_px).min(1.0);
+    let face_px = face_px * scale;
+    let contour: Vec<Point> = contour
+        .iter()
+        .map(|point| Point::new(point.x * scale, point.y * scale))
+        .collect();
+    let is_covered = scene.is_multiple_of(COVERED_EVERY);
+    let mut steps = Vec::new();
+    if is_covered {
+        steps.extend(cover(&contour, random));
+    }
+    // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
+    let kinds = match (is_covered, random.next_u32() % 10) {
+        (true, 0..5) => 0,
+        (true, _) | (false, 0..7) => 1,
+        (false, 7..9) => 2,
+        (false, _) => 3,
+    };
+    for _ in 0..kinds {
+        // Several at once are each milder, as pictures are that somebody still sends in.
+        let most = if kinds > 1 { 0.7 } else { 1.0 };
+        let strength = most * unit(random);
+        match pick(&SHARES, random) {
+            Some(kind) => steps.extend(kind.draw(strength, face_px, random)),
+            None => steps.extend(cap(&contour, strength, face_px, random)),
+        }
+    }
+    // Hardly a camera sends its pixels as they are.
+    if unit(random) < 0.7 {
+        steps.push(Degradation::Compression {
+            codec: Codec::JpegHalfColour,
+            quality: 75 + (random.next_u32() % 22) as u8,
+            scale: 1.0,
+        });
+    }
+    Copy {
+        scale,
+        steps,
+        is_covered,
+        scene,
+        shift: [0, 0],
+        seed: random.next_u64(),
+    }
 }
 
 /// The same scene a moment later: other noise, another place on the pixel grid, slightly other light, a hand's slight move.
@@ -129,11 +178,12 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again.steps.push(Degradation::MotionBlur {
         length_px: 1.5 * unit(&mut random),
         angle_deg: 180.0 * unit(&mut random),
+        bend_deg: 0.0,
     });
     again.seed = random.next_u64();
     // Outlines are in the photo's pixels: they move with the grid.
     for step in &mut again.steps {
-        if let Degradation::Cover { outline, .. } = step {
+        if let Degradation::Cover { outline, .. } | Degradation::Shade { outline, .. } = step {
             for point in outline {
                 point.x -= again.shift[0] as f32;
                 point.y -= again.shift[1] as f32;
@@ -143,35 +193,95 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again
 }
 
-fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> Option<Degradation> {
-    const CLOTH: [[u8; 3]; 5] = [
-        [225, 232, 238],
-        [140, 180, 215],
-        [25, 25, 28],
-        [60, 75, 95],
-        [200, 130, 140],
-    ];
-    let outline = if random.next_u32().is_multiple_of(4) {
-        eye_bar_outline(contour)
-    } else {
-        mask_outline(contour)
-    }?;
-    Some(Degradation::Cover {
-        outline,
-        colour: CLOTH[random.next_u32() as usize % CLOTH.len()],
-    })
+/// Something over mouth or eyes.
+fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> Vec<Degradation> {
+    let shape = pick(&COVERS, random);
+    let mut material = cloth(random);
+    match shape {
+        Shape::HandOverMouth | Shape::HandOverEyes => {
+            material.pattern = Pattern::Plain;
+            material.colour = SKIN[random.next_u32() as usize % SKIN.len()];
+        }
+        Shape::Sunglasses | Shape::EyeBar => {
+            let dark = 5 + (random.next_u32() % 40) as u8;
+            material.pattern = Pattern::Plain;
+            material.colour = [dark, dark, dark + (random.next_u32() % 12) as u8];
+            material.opacity = 0.8 + 0.2 * unit(random);
+        }
+        // Pleats are of the mask's own colour, a little darker.
+        Shape::SurgicalMask if material.pattern == Pattern::Stripes => {
+            material.second_colour = material.colour.map(|level| level - level / 6);
+        }
+        _ => {}
+    }
+    shape
+        .outlines(contour, unit(random))
+        .into_iter()
+        .map(|outline| Degradation::Cover { outline, material })
+        .collect()
 }
 
-fn draw_kind(random: &mut ChaCha8Rng) -> Kind {
-    let sum: u32 = SHARES.iter().map(|(_, share)| share).sum();
+/// A cap that hides the forehead and shades the eyes the more, the greater `strength` is.
+fn cap(
+    contour: &[Point],
+    strength: f32,
+    face_px: f32,
+    random: &mut ChaCha8Rng,
+) -> Vec<Degradation> {
+    let turn = unit(random);
+    let material = cloth(random);
+    let brim = Shape::Cap.outlines(contour, turn).into_iter();
+    let shade = Shape::CapShade.outlines(contour, turn).into_iter();
+    brim.map(|outline| Degradation::Cover { outline, material })
+        .chain(shade.map(|outline| Degradation::Shade {
+            outline,
+            depth: 0.4 + 0.58 * strength,
+            softness_px: 0.15 * face_px,
+        }))
+        .collect()
+}
+
+/// Cloth in common colours of masks (white, light blue, black, grey, pink), or in any.
+fn cloth(random: &mut ChaCha8Rng) -> Material {
+    const COMMON: [[u8; 3]; 6] = [
+        [236, 239, 242],
+        [150, 190, 220],
+        [24, 24, 27],
+        [70, 80, 95],
+        [205, 140, 150],
+        [120, 150, 120],
+    ];
+    let mut any = || [0; 3].map(|_: u8| (random.next_u32() % 256) as u8);
+    let (one, other) = (any(), any());
+    let is_common = random.next_u32() % 10 < 7;
+    Material {
+        colour: if is_common {
+            COMMON[random.next_u32() as usize % COMMON.len()]
+        } else {
+            one
+        },
+        second_colour: other,
+        pattern: if is_common && random.next_u32() % 10 < 6 {
+            Pattern::Plain
+        } else {
+            Pattern::ALL[random.next_u32() as usize % Pattern::ALL.len()]
+        },
+        repeats: 3.0 + 12.0 * unit(random),
+        opacity: 1.0,
+    }
+}
+
+/// One of `choices`, as often as its share says.
+fn pick<T: std::marker::Copy>(choices: &[(T, u32)], random: &mut ChaCha8Rng) -> T {
+    let sum: u32 = choices.iter().map(|(_, share)| share).sum();
     let mut left = random.next_u32() % sum;
-    for (kind, share) in SHARES {
+    for &(choice, share) in choices {
         if left < share {
-            return kind;
+            return choice;
         }
         left -= share;
     }
-    Kind::Noise
+    choices[0].0
 }
 
 /// A number between 0 and 1, in steps that every machine draws alike.

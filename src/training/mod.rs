@@ -331,10 +331,12 @@ fn is_same_place(
     copy: &Copy,
 ) -> bool {
     let [left, top] = copy.shift.map(|pixels| pixels as f32);
-    let scale = copy_picture.width() as f32 / (photo.width() as f32 - left).max(1.0);
+    // What was taken, and what a coarser sensor or scaler made of it.
+    let coarser = copy_picture.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
+    let scale = copy.scale * coarser;
     let moved = BoundingBox::new(
-        (face.x - left) * scale,
-        (face.y - top) * scale,
+        face.x * scale - left * coarser,
+        face.y * scale - top * coarser,
         face.width * scale,
         face.height * scale,
     );
