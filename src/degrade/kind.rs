@@ -79,6 +79,7 @@ impl Kind {
                 pitch_px: 1.4 + 2.6 * turn,
                 turn_deg: 2.0 + 8.0 * turn,
                 contrast: strength,
+                beats: None,
                 glare: 0.4 * strength,
                 glare_at: [0.7, 0.25],
                 warmth: 0.0,
@@ -178,6 +179,7 @@ impl Kind {
                         0.16 * (unit() - 0.5)
                     },
                     contrast: screen.contrast * (0.3 + 0.7 * unit()),
+                    beats: (unit() < 0.5).then(|| [0.8 + 0.4 * unit(), 20.0 * (unit() - 0.5)]),
                     ..screen
                 }),
                 Degradation::DefocusBlur {

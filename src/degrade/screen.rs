@@ -20,6 +20,9 @@ pub struct Screen {
     pub turn_deg: f32,
     /// How much of the cells the lens still resolves, 0–1.
     pub contrast: f32,
+    /// Pitch of the camera's own grid against the screen's, and degrees between them, where the lens resolves no cell and only the beats of
+    /// the two grids are to be seen; `None` where single cells are.
+    pub beats: Option<[f32; 2]>,
     /// Light that the glass mirrors at its brightest spot; 1 is what saturates.
     pub glare: f32,
     /// Where that spot is, as shares of width and height.
@@ -33,8 +36,13 @@ pub struct Screen {
 /// Shows the scene on `screen`.
 pub(super) fn show(light: &mut Light, screen: &Screen) {
     keystone(light, screen.keystone);
-    let mosaic = cells(light, screen);
-    demosaic(light, &mosaic);
+    match screen.beats {
+        None => {
+            let mosaic = cells(light, screen);
+            demosaic(light, &mosaic);
+        }
+        Some([ratio, apart_deg]) => beats(light, screen, ratio, apart_deg),
+    }
     let (width, height) = (light.width as f32, light.height as f32);
     let [red, blue] = [1.0 + 0.3 * screen.warmth, 1.0 - 0.3 * screen.warmth];
     let spot = Point::new(screen.glare_at[0] * width, screen.glare_at[1] * height);
@@ -82,6 +90,30 @@ fn cells(light: &Light, screen: &Screen) -> Vec<f32> {
         }
     }
     mosaic
+}
+
+/// Two grids of waves over each other: fine where they fall together, and broad bands where they differ. The bands of red, green and blue lie
+/// apart, as their cells do.
+fn beats(light: &mut Light, screen: &Screen, ratio: f32, apart_deg: f32) {
+    let wave = |turn_deg: f32, pitch_px: f32| {
+        let (sin, cos) = turn_deg.to_radians().sin_cos();
+        let frequency = std::f32::consts::TAU / pitch_px.max(0.5);
+        (frequency * cos, frequency * sin)
+    };
+    let one = wave(screen.turn_deg, screen.pitch_px);
+    let other = wave(
+        screen.turn_deg + apart_deg,
+        screen.pitch_px * ratio.max(0.1),
+    );
+    let contrast = 0.6 * screen.contrast.clamp(0.0, 1.0);
+    let width = light.width;
+    for (index, pixel) in light.values.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        let (x, y) = ((index % width) as f32, (index / width) as f32);
+        for (value, shift) in pixel.iter_mut().zip([0.0, 0.7, 1.4]) {
+            let both = (one.0 * x + one.1 * y + shift).sin() * (other.0 * x + other.1 * y).sin();
+            *value *= 1.0 + contrast * both;
+        }
+    }
 }
 
 /// Which colour the filter of a pixel lets through (Bayer's order).
@@ -151,6 +183,7 @@ mod tests {
         pitch_px: 2.3,
         turn_deg: 4.0,
         contrast: 0.8,
+        beats: None,
         glare: 0.0,
         glare_at: [0.5, 0.5],
         warmth: 0.0,
@@ -179,6 +212,34 @@ mod tests {
                 .sum::<f32>()
         };
         assert!(spread(0.0) < 0.01 * spread(0.8) && spread(0.3) < spread(0.8));
+    }
+
+    #[test]
+    fn beats_of_two_grids_are_broader_than_either() {
+        let mut light = grey();
+        let screen = Screen {
+            beats: Some([1.1, 0.0]),
+            turn_deg: 0.0,
+            pitch_px: 4.0,
+            ..SCREEN
+        };
+        show(&mut light, &screen);
+        // Means over the grids' pitch leave what is broader.
+        let row: Vec<f32> = light.values[..270]
+            .iter()
+            .skip(1)
+            .step_by(3)
+            .copied()
+            .collect();
+        let means: Vec<f32> = row
+            .windows(4)
+            .map(|four| four.iter().sum::<f32>() / 4.0)
+            .collect();
+        let (least, most) = (
+            means.iter().copied().fold(f32::MAX, f32::min),
+            means.iter().copied().fold(f32::MIN, f32::max),
+        );
+        assert!(most > 1.2 * least, "{least} {most}");
     }
 
     #[test]

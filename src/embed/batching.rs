@@ -168,6 +168,7 @@ mod tests {
             embedding_norm,
             network_norms: BTreeMap::new(),
             ood_logit: mark,
+            cause_logits: Vec::new(),
         }
     }
 

@@ -23,6 +23,8 @@ pub struct EmbedderSettings {
     pub networks: Vec<String>,
     /// Output `[N]`: raw output of the OOD head.
     pub ood_logit: String,
+    /// Output `[N, causes]` and how many causes there are; `None` in a pack that names none.
+    pub cause_logits: Option<(String, usize)>,
 }
 
 /// Why aligned faces could not be turned into numbers.
@@ -157,6 +159,10 @@ fn read(
         Some(name) => Some(rows(name, settings.networks.len())?),
         None => None,
     };
+    let causes = match &settings.cause_logits {
+        Some((name, causes)) => Some((rows(name, *causes)?, *causes)),
+        None => None,
+    };
     let mut embedded = Vec::with_capacity(count);
     for index in 0..count {
         let values = &embeddings[index * EMBEDDING_LENGTH..(index + 1) * EMBEDDING_LENGTH];
@@ -180,6 +186,9 @@ fn read(
                     .collect()
             }),
             ood_logit: logits[index],
+            cause_logits: causes.map_or_else(Vec::new, |(logits, causes)| {
+                logits[index * causes..(index + 1) * causes].to_vec()
+            }),
         });
     }
     Ok(embedded)
@@ -230,6 +239,7 @@ mod tests {
             network_norms: Some("network_norms".to_owned()),
             networks: vec!["mobilefacenet".to_owned(), "sface".to_owned()],
             ood_logit: "ood_logit".to_owned(),
+            cause_logits: Some(("cause_logits".to_owned(), 3)),
         }
     }
 
@@ -243,6 +253,7 @@ mod tests {
             ("embedding_norm".to_owned(), tensor(1)),
             ("network_norms".to_owned(), tensor(2)),
             ("ood_logit".to_owned(), tensor(1)),
+            ("cause_logits".to_owned(), tensor(3)),
         ])
     }
 
@@ -252,6 +263,7 @@ mod tests {
         assert_eq!(embedded.len(), 3);
         assert_eq!(embedded[2].embedding_norm, 3.0);
         assert_eq!(embedded[2].ood_logit, 3.0);
+        assert_eq!(embedded[1].cause_logits, [4.0, 5.0, 6.0]);
         assert_eq!(embedded[1].network_norms["mobilefacenet"], 3.0);
         assert_eq!(embedded[1].network_norms["sface"], 4.0);
         let length: f32 = embedded[0]
@@ -266,7 +278,13 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_errors_in_every_output() {
-        for name in ["embedding", "embedding_norm", "network_norms", "ood_logit"] {
+        for name in [
+            "embedding",
+            "embedding_norm",
+            "network_norms",
+            "ood_logit",
+            "cause_logits",
+        ] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut outputs = outputs(2);
                 let values = &mut outputs.get_mut(name).unwrap().values;

@@ -73,4 +73,6 @@ pub struct Embedded {
     pub network_norms: BTreeMap<String, f32>,
     /// Raw output of the OOD head, unbounded; transform and polarity stand in the manifest.
     pub ood_logit: f32,
+    /// How much of each cause the head sees, in the order of the manifest's names: 0 is nothing, 1 plainly. Empty in a pack without.
+    pub cause_logits: Vec<f32>,
 }

@@ -95,6 +95,7 @@ impl Case {
                         pitch_px: 2.4,
                         turn_deg: 7.0,
                         contrast: 0.8,
+                        beats: None,
                         glare: 0.3,
                         glare_at: [0.7, 0.25],
                         warmth: 0.0,

@@ -241,6 +241,21 @@ pub struct Embedder {
     pub networks: Vec<Network>,
     /// The OOD signal.
     pub ood: Ood,
+    /// What the network itself says of what is wrong with a picture; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causes: Option<Causes>,
+}
+
+/// What the network says of causes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Causes {
+    /// The tensor, `[N, causes]`: 0 is not to be seen, 1 plainly.
+    pub output: OutputTensor,
+    /// Their names, in its order.
+    pub names: Vec<String>,
+    /// Sum of the numbers of `occlusion` and `mask` from which a face counts as not whole.
+    pub covered_from: f32,
 }
 
 /// One network inside the embedder.

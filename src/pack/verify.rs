@@ -248,6 +248,7 @@ pub(super) fn embedder_outputs(embedder: &Embedder) -> Vec<&OutputTensor> {
         .into_iter()
         .chain(&embedder.embedding_norm)
         .chain(&embedder.network_norms)
+        .chain(embedder.causes.as_ref().map(|causes| &causes.output))
         .collect()
 }
 

@@ -11,9 +11,9 @@ use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
 use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
 use crate::face::{Aligner, Detector};
-use crate::pack::{Form, Pack, PackError, verify};
+use crate::pack::{Form, Pack, PackError, manifest, verify};
 use crate::policy::Thresholds;
-use crate::quality::{Calibration, CalibrationError};
+use crate::quality::{Calibration, CalibrationError, SymptomNames};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
 
 /// How many pictures are analysed, and wait, at once.
@@ -61,6 +61,11 @@ pub enum AssembleError {
     /// The calibration made on site is not usable.
     #[error(transparent)]
     SiteCalibration(#[from] SiteCalibrationError),
+    /// The pack names a cause that is none.
+    #[error(
+        "the pack's manifest names the cause {0:?}, which this program does not know; upgrade faceood, or take another pack"
+    )]
+    UnknownCause(String),
     /// The session that all workers share cannot be started.
     #[error(transparent)]
     Embed(#[from] EmbedError),
@@ -237,6 +242,7 @@ impl Assembly {
             ),
             embedder: self.face_embedder()?,
             ood: manifest.embedder.ood.clone(),
+            symptoms: symptom_names(&manifest.embedder)?,
             calibration: self.calibration.subscribe(),
             makes_thumbnails: self.makes_thumbnails,
         })
@@ -307,4 +313,14 @@ fn embedder(runtime: &Runtime, pack: &Pack) -> Result<Embedder, AssembleError> {
         session,
         embedder_settings(&pack.manifest().embedder),
     ))
+}
+
+/// What the pack's network says of causes, where it says anything.
+fn symptom_names(embedder: &manifest::Embedder) -> Result<Option<SymptomNames>, AssembleError> {
+    let Some(causes) = &embedder.causes else {
+        return Ok(None);
+    };
+    SymptomNames::new(&causes.names, causes.covered_from)
+        .map(Some)
+        .map_err(AssembleError::UnknownCause)
 }

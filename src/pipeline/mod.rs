@@ -17,7 +17,7 @@ use crate::geometry::{BoundingBox, Point};
 use crate::pack::manifest::Ood;
 use crate::policy::{Decision, Policy};
 use crate::quality::hints::{HintCode, Scene, hints};
-use crate::quality::{self, Calibration, Quality};
+use crate::quality::{self, Calibration, Quality, SymptomNames};
 
 mod assemble;
 mod error;
@@ -118,6 +118,7 @@ pub struct Pipeline {
     embedder: FaceEmbedder,
     /// What the OOD logit means in this pack.
     ood: Ood,
+    symptoms: Option<SymptomNames>,
     /// The calibration in force, which another may replace between two pictures.
     calibration: watch::Receiver<Arc<Calibration>>,
     makes_thumbnails: bool,
@@ -173,10 +174,15 @@ impl Pipeline {
                 .zip(aligned)
                 .zip(embedded)
                 .map(|((detected, aligned), embedded)| {
+                    let symptoms = self
+                        .symptoms
+                        .as_ref()
+                        .map(|names| names.read(&embedded.cause_logits));
                     let quality = quality::judge(
                         &aligned,
                         detected,
                         self.ood.signal(embedded.ood_logit),
+                        symptoms.as_ref(),
                         &calibration,
                     );
                     let side = detected.bounding_box.shorter_side();

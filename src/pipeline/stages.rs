@@ -68,5 +68,9 @@ pub fn embedder_settings(embedder: &manifest::Embedder) -> EmbedderSettings {
             .map(|network| network.name.clone())
             .collect(),
         ood_logit: name(&embedder.ood.output),
+        cause_logits: embedder
+            .causes
+            .as_ref()
+            .map(|causes| (name(&causes.output), causes.names.len())),
     }
 }

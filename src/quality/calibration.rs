@@ -22,6 +22,9 @@ const MOST_KNOTS: usize = 40;
 /// Fewest observations behind a knot.
 const PER_KNOT: usize = 40;
 
+/// How far the ends of a level lie below and above it: less than such a calibration is known to, more than four decimals.
+const TILT: f64 = 0.004;
+
 /// Similarity that a pack without calibration promises at most. Its score of .37 is below every built-in policy's `accept`,
 /// and below a door's `review`: nobody is let in on a number that means nothing yet.
 const UNCALIBRATED_SIMILARITY: f64 = 0.35;
@@ -148,7 +151,7 @@ impl Calibration {
             .iter()
             .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
             .collect();
-        let similarity = monotone(&observations.signals, &observations.similarities);
+        let similarity = open_above(monotone(&observations.signals, &observations.similarities));
         let pairs: Vec<[f64; 2]> = observations
             .pairs
             .iter()
@@ -333,10 +336,10 @@ impl Calibration {
     }
 }
 
-/// [`binned`], and below the lowest knot the map goes on to fall, one for one, until it reaches 0: what is worse than all that
+/// [`rising`], and below the lowest knot the map goes on to fall, one for one, until it reaches 0: what is worse than all that
 /// was seen must not look equal.
 fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
-    let mut knots = binned(signals, values);
+    let mut knots = rising(signals, values);
     if let Some(&[signal, value]) = knots.first()
         && value > 0.0
     {
@@ -345,8 +348,19 @@ fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     knots
 }
 
-/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations.
-fn binned(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
+/// The same above the highest knot, up to 1: very good pictures differ too. For a map from a signal that foresees the value itself.
+fn open_above(mut knots: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    if let Some(&[signal, value]) = knots.last()
+        && value < 1.0
+    {
+        knots.push([rounded(signal + 1.0 - value), 1.0]);
+    }
+    knots
+}
+
+/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations. Where isotonic regression makes a
+/// level of several bins, it is tilted by [`TILT`]: what the signal tells apart must not look equal.
+fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let mut points: Vec<(f64, f64)> = signals
         .iter()
         .copied()
@@ -362,12 +376,34 @@ fn binned(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     #[expect(clippy::cast_precision_loss, reason = "bins are small")]
     let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
     let fitted = isotonic(&middle(|point| point.1), &weights);
+    let signals = middle(|point| point.0);
     let mut knots: Vec<[f64; 2]> = Vec::with_capacity(bins.len());
-    for (signal, value) in middle(|point| point.0).into_iter().zip(fitted) {
+    let mut push = |signal: f64, value: f64| {
         let knot = [rounded(signal), rounded(value.clamp(0.0, 1.0))];
         if knots.last().is_none_or(|last| last[0] < knot[0]) {
             knots.push(knot);
         }
+    };
+    let mut start = 0;
+    for level in fitted.chunk_by(|one, next| one == next) {
+        let end = start + level.len();
+        // Half of the way to the neighbours at the most, so that no level reaches over the next.
+        let below = start
+            .checked_sub(1)
+            .map_or(level[0], |before| level[0] - fitted[before]);
+        let above = fitted
+            .get(end)
+            .map_or(1.0 - level[0], |next| next - level[0]);
+        let tilt = TILT.min(0.5 * below).min(0.5 * above);
+        for (place, signal) in signals[start..end].iter().enumerate() {
+            let part = if level.len() < 2 {
+                0.0
+            } else {
+                2.0 * place as f64 / (level.len() - 1) as f64 - 1.0
+            };
+            push(*signal, level[0] + tilt * part);
+        }
+        start = end;
     }
     knots
 }

@@ -12,7 +12,7 @@
 //! test `tests/it/components_on_photos.rs` prints the percentiles for a folder of photos.
 
 use super::components::{Component, Evidence};
-use super::{Cause, CauseName, Grade};
+use super::{Cause, CauseName, Grade, Symptoms};
 
 /// A deficit under this is within what clean faces show now and then.
 const LEAST_DEFICIT: f32 = 0.1;
@@ -32,11 +32,12 @@ const EYES_ON_GRID: f32 = 35.24;
 /// leave open. A face that scores good has no causes, unless a component stands out: then that one is named, with its
 /// deficit as weight.
 #[must_use]
-pub fn causes(score: f32, evidence: &Evidence) -> Vec<Cause> {
+pub fn causes(score: f32, evidence: &Evidence, symptoms: Option<&Symptoms>) -> Vec<Cause> {
     let is_good = Grade::of(score) >= Grade::Good;
     let least = if is_good { OUTSTANDING } else { LEAST_DEFICIT };
     let outstanding: Vec<(CauseName, f32)> = deficits(evidence)
         .into_iter()
+        .map(|(name, measured)| (name, deficit(name, measured, symptoms)))
         .filter(|&(_, deficit)| deficit >= least)
         .collect();
     let sum: f32 = outstanding.iter().map(|&(_, deficit)| deficit).sum();
@@ -62,7 +63,17 @@ pub fn causes(score: f32, evidence: &Evidence) -> Vec<Cause> {
     causes
 }
 
-/// The deficit of each cause, 0…1. A component that could not be assessed has none.
+/// What is believed of a cause that components put at `measured`: the network's word where it has one, since it has learnt from faults of
+/// many cameras. Only that the face itself has few pixels it cannot know, since it sees every face at one size.
+fn deficit(name: CauseName, measured: f32, symptoms: Option<&Symptoms>) -> f32 {
+    match symptoms.and_then(|symptoms| symptoms.of(name)) {
+        Some(seen) if name == CauseName::LowResolution => seen.max(measured),
+        Some(seen) => seen,
+        None => measured,
+    }
+}
+
+/// The deficit of each cause by components alone, 0…1. A component that could not be assessed has none.
 fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let value = |component| evidence.components.get(component);
     let ramp_of = |component, clean, bad| value(component).map_or(0.0, |v| ramp(v, clean, bad));
@@ -139,6 +150,7 @@ mod tests {
 
     use super::*;
     use crate::quality::Components;
+    use crate::quality::symptoms::tests::symptoms;
 
     /// A clean face: the medians of clean photos.
     fn clean() -> Evidence {
@@ -181,11 +193,11 @@ mod tests {
 
     #[test]
     fn a_good_picture_has_no_causes_and_a_bad_one_without_defects_is_unknown() {
-        assert_eq!(causes(0.85, &clean()), []);
-        assert_eq!(causes(0.60, &clean()), []);
+        assert_eq!(causes(0.85, &clean(), None), []);
+        assert_eq!(causes(0.60, &clean(), None), []);
         for evidence in [clean(), seen(Components::default())] {
             assert_eq!(
-                causes(0.3, &evidence),
+                causes(0.3, &evidence, None),
                 [Cause {
                     name: CauseName::Unknown,
                     weight: 1.0
@@ -236,7 +248,7 @@ mod tests {
             ),
             (CauseName::Pose, vec![(Component::HeadPoseYaw, -48.0)]),
         ] {
-            let found = causes(0.35, &with(&changes));
+            let found = causes(0.35, &with(&changes), None);
             assert_eq!(
                 found.first().map(|cause| cause.name),
                 Some(name),
@@ -247,19 +259,45 @@ mod tests {
     }
 
     #[test]
+    fn what_the_network_sees_is_believed_before_what_was_measured() {
+        let noisy = with(&[(Component::Noise, 20.0)]);
+        let seen = symptoms(&[(CauseName::Noise, 0.05), (CauseName::Compression, 0.8)]);
+        let found = causes(0.35, &noisy, Some(&seen));
+        assert_eq!(found[0].name, CauseName::Compression);
+        assert_eq!(found.len(), 1, "{found:?}");
+        // It sees every face at one size: few pixels are counted.
+        let few = with(&[(Component::InterEyeDistance, 11.0)]);
+        let seen = symptoms(&[(CauseName::LowResolution, 0.0)]);
+        assert_eq!(
+            causes(0.35, &few, Some(&seen))[0].name,
+            CauseName::LowResolution
+        );
+        assert_eq!(causes(0.85, &clean(), Some(&seen)), []);
+    }
+
+    #[test]
     fn findings_without_a_column_name_their_causes() {
         let mut enlarged = with(&[(Component::Sharpness, 0.6)]);
-        assert_ne!(causes(0.3, &enlarged)[0].name, CauseName::LowResolution);
+        assert_ne!(
+            causes(0.3, &enlarged, None)[0].name,
+            CauseName::LowResolution
+        );
         enlarged.enlargement = 5.0;
-        assert_eq!(causes(0.3, &enlarged)[0].name, CauseName::LowResolution);
+        assert_eq!(
+            causes(0.3, &enlarged, None)[0].name,
+            CauseName::LowResolution
+        );
         let mut in_dark_glasses = clean();
         in_dark_glasses.eyes_visible = 0.0;
-        assert_eq!(causes(0.3, &in_dark_glasses)[0].name, CauseName::Occlusion);
+        assert_eq!(
+            causes(0.3, &in_dark_glasses, None)[0].name,
+            CauseName::Occlusion
+        );
     }
 
     #[test]
     fn a_small_defect_explains_a_low_score_only_in_part() {
-        let found = causes(0.35, &with(&[(Component::Noise, 6.5)]));
+        let found = causes(0.35, &with(&[(Component::Noise, 6.5)]), None);
         assert_eq!(
             found.iter().map(|cause| cause.name).collect::<Vec<_>>(),
             [CauseName::Unknown, CauseName::Noise]
@@ -268,7 +306,7 @@ mod tests {
 
     #[test]
     fn an_outstanding_defect_is_named_in_a_good_picture_too() {
-        let found = causes(0.7, &with(&[(Component::HeadPoseYaw, 40.0)]));
+        let found = causes(0.7, &with(&[(Component::HeadPoseYaw, 40.0)]), None);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].name, CauseName::Pose);
         assert!(found[0].weight < 1.0);
@@ -289,7 +327,7 @@ mod tests {
                 components.set(component, value);
             }
             let evidence = Evidence { components, enlargement, eyes_visible };
-            let found = causes(score, &evidence);
+            let found = causes(score, &evidence, None);
             let sum: f32 = found.iter().map(|cause| cause.weight).sum();
             prop_assert!(sum <= 1.0 + 1e-5, "{found:?}");
             prop_assert!(found.iter().all(|cause| cause.weight > 0.0 && cause.weight <= 1.0));

@@ -13,12 +13,14 @@ pub mod hints;
 pub mod interval;
 mod language;
 pub mod score;
+mod symptoms;
 
 pub use calibration::{Calibration, CalibrationError};
 pub use causes::causes;
 pub use components::{Component, Components};
 pub use grade::Grade;
 pub use language::Language;
+pub use symptoms::{SymptomNames, Symptoms};
 
 /// What can pull a score down, as the contract names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,7 +123,8 @@ const WHOLE_FROM: f32 = 0.5;
 /// it.
 const NOT_WHOLE_AT_MOST: f32 = 0.39;
 
-/// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so that more is better.
+/// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so that more is better; `symptoms` is what
+/// its network sees of causes, where it does. Without them the components alone say whether a face is whole and what is wrong with it.
 ///
 /// A face that is not whole has its score *and* its interval capped below fair, since another shot of the same scene
 /// would be capped as well. The pass probability is left alone: it is a statement about similarity, which a mask does
@@ -131,23 +134,25 @@ pub fn judge(
     aligned: &AlignedFace,
     detected: &DetectedFace,
     signal: f32,
+    symptoms: Option<&Symptoms>,
     calibration: &Calibration,
 ) -> Quality {
     let evidence = components::measure(aligned, detected);
     let score = unit(calibration.score(signal));
     let [low, high] = calibration.interval(score);
-    let (score, interval) = if is_whole(&evidence) {
-        (score, [low, high])
-    } else {
-        let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
-        (cap(score), [cap(low), cap(high)])
-    };
+    let (score, interval) =
+        if symptoms.map_or_else(|| is_whole(&evidence), |symptoms| !symptoms.is_covered()) {
+            (score, [low, high])
+        } else {
+            let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
+            (cap(score), [cap(low), cap(high)])
+        };
     Quality {
         score,
         interval: [unit(interval[0]).min(score), unit(interval[1]).max(score)],
         pass_probability: unit(calibration.pass_probability(signal)),
         grade: Grade::of(score),
-        causes: causes(score, &evidence),
+        causes: causes(score, &evidence, symptoms),
         components: evidence.components,
     }
 }

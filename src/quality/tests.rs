@@ -20,7 +20,7 @@ fn calibration() -> Calibration {
 
 fn judge_scene(scene: &Scene, signal: f32) -> Quality {
     let (aligned, detected) = scene.aligned();
-    judge(&aligned, &detected, signal, &calibration())
+    judge(&aligned, &detected, signal, None, &calibration())
 }
 
 #[test]
@@ -41,6 +41,20 @@ fn a_face_that_is_not_whole_is_capped_but_keeps_its_pass_probability() {
     assert!(masked.interval[1] < 0.4);
     assert_eq!(masked.grade, Grade::Poor);
     assert_eq!(masked.pass_probability, whole.pass_probability);
+    assert_eq!(masked.causes[0].name, CauseName::Mask);
+}
+
+#[test]
+fn a_pack_s_network_says_itself_whether_a_face_is_covered() {
+    let (aligned, detected) = Scene::astronaut().aligned();
+    let judged = |mask: f32| {
+        let names = SymptomNames::new(&["mask".to_owned()], 0.5).unwrap();
+        let symptoms = names.read(&[mask]);
+        judge(&aligned, &detected, 0.74, Some(&symptoms), &calibration())
+    };
+    let (bare, masked) = (judged(0.1), judged(0.9));
+    assert!(bare.score > 0.8 && bare.causes.is_empty());
+    assert!(masked.score < 0.4 && masked.interval[1] < 0.4);
     assert_eq!(masked.causes[0].name, CauseName::Mask);
 }
 

@@ -9,9 +9,10 @@ use super::photos::Group;
 use crate::capture::pixels;
 use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Shape, degrade};
 use crate::geometry::Point;
+use crate::pack::build::head::CAUSES;
 
-/// Degraded copies of a photo of a named person, and of a person with one photo.
-const COPIES: [(Group, u32); 2] = [(Group::Named, 24), (Group::Single, 10)];
+/// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
+const COPIES: [(Group, u32); 3] = [(Group::Named, 24), (Group::Single, 10), (Group::Wild, 3)];
 /// Every so many copies the same scene is shot twice.
 const SECOND_SHOT_EVERY: u32 = 3;
 /// Every so many copies the face is covered.
@@ -24,7 +25,7 @@ const SHARES: [(Option<Kind>, u32); 9] = [
     (Some(Kind::Noise), 6),
     (Some(Kind::DefocusBlur), 4),
     (Some(Kind::MotionBlur), 4),
-    (Some(Kind::LowResolution), 4),
+    (Some(Kind::LowResolution), 6),
     (Some(Kind::Compression), 4),
     (Some(Kind::Underexposure), 3),
     (Some(Kind::Overexposure), 3),
@@ -53,6 +54,12 @@ const SKIN: [[u8; 3]; 5] = [
     [85, 58, 45],
 ];
 
+/// How plainly each of the head's causes is to be seen, 0–1, in its order.
+pub(super) type Symptoms = [f64; CAUSES.len()];
+
+/// Strength from which a fault on its own is plainly to be seen.
+const PLAIN: f64 = 0.3;
+
 /// A copy to be made of a photo.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Copy {
@@ -62,6 +69,8 @@ pub(super) struct Copy {
     pub(super) steps: Vec<Degradation>,
     /// Whether a part of the face is covered.
     pub(super) is_covered: bool,
+    /// How plainly each of the head's causes is to be seen, 0–1, in its order.
+    pub(super) symptoms: Symptoms,
     /// The scene's number within the photo: shots of one scene share it.
     pub(super) scene: u32,
     /// Pixels cut off at the left and the top: another shot never meets the same pixel grid.
@@ -76,6 +85,7 @@ impl Copy {
             scale: 1.0,
             steps: Vec::new(),
             is_covered: false,
+            symptoms: [0.0; CAUSES.len()],
             scene: 0,
             shift: [0, 0],
             seed: 0,
@@ -130,8 +140,12 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         .collect();
     let is_covered = scene.is_multiple_of(COVERED_EVERY);
     let mut steps = Vec::new();
+    let mut symptoms: Symptoms = [0.0; CAUSES.len()];
+    let mut faults: Vec<(&str, f64)> = Vec::new();
     if is_covered {
-        steps.extend(cover(&contour, random));
+        let (cause, covers) = cover(&contour, random);
+        steps.extend(covers);
+        symptoms[place_of(cause)] = 1.0;
     }
     // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
     let kinds = match (is_covered, random.next_u32() % 10) {
@@ -144,10 +158,22 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         // Several at once are each milder, as pictures are that somebody still sends in.
         let most = if kinds > 1 { 0.7 } else { 1.0 };
         let strength = most * unit(random);
-        match pick(&SHARES, random) {
+        let kind = pick(&SHARES, random);
+        match kind {
             Some(kind) => steps.extend(kind.draw(strength, face_px, random)),
             None => steps.extend(cap(&contour, strength, face_px, random)),
         }
+        faults.push((cause_of(kind), f64::from(strength)));
+    }
+    // Of several the strongest is plain, the others as much as they are strong beside it.
+    let strongest = faults
+        .iter()
+        .map(|(_, strength)| *strength)
+        .fold(1e-6, f64::max);
+    for (cause, strength) in faults {
+        let seen = (strength / PLAIN).min(1.0) * strength / strongest;
+        let symptom = &mut symptoms[place_of(cause)];
+        *symptom = symptom.max(seen);
     }
     // Hardly a camera sends its pixels as they are.
     if unit(random) < 0.7 {
@@ -161,6 +187,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         scale,
         steps,
         is_covered,
+        symptoms,
         scene,
         shift: [0, 0],
         seed: random.next_u64(),
@@ -193,8 +220,27 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again
 }
 
-/// Something over mouth or eyes.
-fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> Vec<Degradation> {
+/// The cause that a kind is called by; a cap's shade is a lack of light.
+const fn cause_of(kind: Option<Kind>) -> &'static str {
+    match kind {
+        Some(Kind::Noise) => "noise",
+        Some(Kind::DefocusBlur) => "blur",
+        Some(Kind::MotionBlur) => "motion_blur",
+        Some(Kind::LowResolution) => "low_resolution",
+        Some(Kind::Compression) => "compression",
+        Some(Kind::Underexposure) | None => "underexposure",
+        Some(Kind::Overexposure) => "overexposure",
+        Some(Kind::Recapture) => "screen_recapture",
+    }
+}
+
+/// Where a cause stands among the head's.
+pub(super) fn place_of(cause: &str) -> usize {
+    CAUSES.iter().position(|name| *name == cause).unwrap_or(0)
+}
+
+/// Something over mouth or eyes, and what it is called.
+fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (&'static str, Vec<Degradation>) {
     let shape = pick(&COVERS, random);
     let mut material = cloth(random);
     match shape {
@@ -214,11 +260,16 @@ fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> Vec<Degradation> {
         }
         _ => {}
     }
-    shape
+    let cause = match shape {
+        Shape::SurgicalMask | Shape::ClothMask | Shape::Respirator | Shape::Scarf => "mask",
+        _ => "occlusion",
+    };
+    let covers = shape
         .outlines(contour, unit(random))
         .into_iter()
         .map(|outline| Degradation::Cover { outline, material })
-        .collect()
+        .collect();
+    (cause, covers)
 }
 
 /// A cap that hides the forehead and shades the eyes the more, the greater `strength` is.

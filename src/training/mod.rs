@@ -14,11 +14,13 @@ use crate::face::FaceError;
 use crate::geometry::BoundingBox;
 use crate::pack::PackError;
 use crate::pack::build::BuildError;
+use crate::pack::build::head::LinearHead;
 use crate::pack::import::retrain::RetrainError;
 use crate::runtime::{Runtime, RuntimeError};
 
 mod chain;
 mod copies;
+mod learn;
 mod networks;
 mod photos;
 mod report;
@@ -26,7 +28,7 @@ mod ridge;
 mod targets;
 
 use chain::{Chain, Seen};
-use copies::Copy;
+use copies::{Copy, Symptoms};
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
@@ -34,15 +36,13 @@ pub use targets::mean_of_best;
 /// How strongly the ridge holds weights small.
 pub const ALPHA: f64 = 3000.0;
 /// What is done, for the manifest.
-pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of both networks' last activations and on their norms; target: mean of the three best similarities to other photos of the person; degraded copies by src/degrade; covered and masked faces are taught a low similarity, things none";
+pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// What is done for a pack of one recogniser, for its manifest.
-pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm; target: mean of the three best similarities to other photos of the person; degraded copies by src/degrade; covered and masked faces are taught a low similarity, things none";
+pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// How the calibration comes about, for its file.
 pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.
 const FOLDS: u32 = 5;
-/// Similarity that a face which is not whole may be predicted to reach at most: it scores below .40 then.
-const COVERED_TARGET: f64 = 0.2;
 /// What a thing that is no face should be predicted to reach.
 const OBJECT_TARGET: f64 = 0.0;
 /// Squares cut from each picture of a thing.
@@ -60,7 +60,7 @@ pub fn settings() -> BTreeMap<String, f64> {
     BTreeMap::from([
         ("alpha".to_owned(), ALPHA),
         ("folds".to_owned(), f64::from(FOLDS)),
-        ("target_of_covered".to_owned(), COVERED_TARGET),
+        ("whole_taken_for_covered".to_owned(), learn::FALSELY_COVERED),
         ("target_of_things".to_owned(), OBJECT_TARGET),
     ])
 }
@@ -122,10 +122,12 @@ pub enum TrainingError {
 /// What came of training.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Weights of the head.
-    pub weights: Vec<f32>,
-    /// What it adds.
-    pub bias: f32,
+    /// The head.
+    pub head: LinearHead,
+    /// For each fold the head that has not seen its people.
+    pub without_fold: Vec<LinearHead>,
+    /// Sum of the logits of occlusion and mask from which a face counts as not whole.
+    pub covered_from: f32,
     /// Mean output length of each network over clean photos.
     pub clean_norms: Vec<f32>,
     /// Held-out predictions and true similarities, for calibration.
@@ -145,10 +147,10 @@ pub struct HeldOut {
     pub similarities: Vec<f64>,
     /// Which fold each belongs to.
     pub folds: Vec<usize>,
-    /// Of two shots of one scene.
-    pub pairs: Vec<[f64; 2]>,
-    /// Of real masked faces.
-    pub masked: Vec<f64>,
+    /// Of two shots of one scene, with their fold.
+    pub pairs: Vec<(usize, [f64; 2])>,
+    /// Of real masked faces, and whether the head sees that they are covered.
+    pub masked: Vec<(f64, bool)>,
     /// Of things that are no faces.
     pub objects: Vec<f64>,
 }
@@ -166,7 +168,14 @@ struct Sample {
     is_second_shot: bool,
     is_clean: bool,
     is_covered: bool,
+    symptoms: Symptoms,
     seen: Seen,
+}
+
+/// The fold of a person: that person is held out with all of the same fold.
+#[must_use]
+pub const fn fold_of(person: u32) -> usize {
+    (person % FOLDS) as usize
 }
 
 /// Learns a head from `photos`, on `threads` threads. `progress` hears how many photos are done.
@@ -181,7 +190,7 @@ pub fn train(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, TrainingError> {
     let samples = gather(photos, networks, runtime, threads.max(1), progress)?;
-    learn(&samples, &networks.shares)
+    learn::learn(&samples, &networks.shares, threads)
 }
 
 /// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
@@ -284,6 +293,7 @@ fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -
         is_second_shot: copy.shift != [0, 0],
         is_clean,
         is_covered: copy.is_covered,
+        symptoms: copy.symptoms,
         seen,
     }
 }
@@ -370,113 +380,6 @@ fn squares(
         }
     }
     Ok(seen)
-}
-
-/// The target of each sample; `None` for those that nothing can be said of.
-fn targets_of(samples: &[Sample]) -> Vec<Option<f64>> {
-    let clean: Vec<&Sample> = samples.iter().filter(|sample| sample.is_clean).collect();
-    let own: BTreeMap<PhotoId, &Seen> = clean
-        .iter()
-        .map(|sample| (sample.photo, &sample.seen))
-        .collect();
-    let others = |sample: &Sample| {
-        targets::best_similarity(
-            &sample.seen,
-            clean
-                .iter()
-                .filter(|other| other.person == sample.person && other.photo != sample.photo)
-                .map(|other| &other.seen),
-        )
-    };
-    let measured: Vec<Option<f64>> = samples
-        .iter()
-        .map(|sample| match sample.group {
-            Group::Named | Group::Wild => others(sample),
-            Group::Single | Group::Masked | Group::Object | Group::Package => None,
-        })
-        .collect();
-    let own_similarity = |sample: &Sample| {
-        own.get(&sample.photo)
-            .map(|own| sample.seen.similarity(own))
-    };
-    let pairs: Vec<(f64, f64)> = samples
-        .iter()
-        .zip(&measured)
-        .filter(|(sample, _)| sample.group == Group::Named)
-        .filter_map(|(sample, measured)| Some((own_similarity(sample)?, (*measured)?)))
-        .collect();
-    let map = targets::own_to_other(&pairs);
-    samples
-        .iter()
-        .zip(measured)
-        .map(|(sample, measured)| match sample.group {
-            Group::Object => Some(OBJECT_TARGET),
-            Group::Masked => Some(COVERED_TARGET),
-            Group::Single | Group::Package => {
-                own_similarity(sample).map(|own| targets::mapped(&map, own))
-            }
-            Group::Named | Group::Wild => measured,
-        })
-        .collect()
-}
-
-fn learn(samples: &[Sample], shares: &[f32]) -> Result<Outcome, TrainingError> {
-    let targets = targets_of(samples);
-    let rows: Vec<&[f32]> = samples
-        .iter()
-        .map(|sample| sample.seen.features.as_slice())
-        .collect();
-    // Second shots only tell how far shots of one scene differ; what nothing is known of teaches nothing.
-    let is_taught: Vec<bool> = samples
-        .iter()
-        .zip(&targets)
-        .map(|(sample, target)| target.is_some() && !sample.is_second_shot)
-        .collect();
-    let taught: Vec<f64> = samples
-        .iter()
-        .zip(&targets)
-        .map(|(sample, target)| {
-            let target = target.unwrap_or_default();
-            if sample.is_covered {
-                target.min(COVERED_TARGET)
-            } else {
-                target
-            }
-        })
-        .collect();
-    let folds: Vec<usize> = samples
-        .iter()
-        .map(|sample| (sample.person % FOLDS) as usize)
-        .collect();
-    let solution = ridge::solve(&ridge::Problem {
-        rows: &rows,
-        targets: &taught,
-        is_taught: &is_taught,
-        folds: &folds,
-        alpha: ALPHA,
-    })?;
-    let clean_norms = report::clean_norms(samples);
-    let mut outcome = Outcome {
-        weights: solution
-            .weights
-            .iter()
-            .map(|&w| shortened(w, 1e7))
-            .collect(),
-        bias: shortened(solution.bias, 1e5),
-        counts: report::counts(samples, &is_taught),
-        figures: BTreeMap::new(),
-        held_out: HeldOut::default(),
-        clean_norms,
-    };
-    outcome.figures = report::figures(
-        samples,
-        &targets,
-        &solution.held_out,
-        &outcome.clean_norms,
-        shares,
-    );
-    outcome.held_out = report::held_out(samples, &targets, &folds, &solution.held_out);
-    Ok(outcome)
 }
 
 /// Cut to a few decimals: finer than the photos can tell, smaller in the file, and less at the mercy of rounding.

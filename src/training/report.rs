@@ -34,7 +34,7 @@ pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String,
         let name = match (sample.group, sample.is_clean, sample.is_covered) {
             (Group::Object, ..) => "things",
             (Group::Masked, ..) => "masked_faces",
-            (Group::Wild, ..) => "wild_photos",
+            (Group::Wild, true, _) => "wild_photos",
             (_, true, _) => "clean_photos",
             (_, _, true) => "covered_copies",
             _ => "degraded_copies",
@@ -54,10 +54,12 @@ pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String,
 }
 
 /// Whether a sample tells how well the head foresees a whole face's similarity.
-fn is_whole_face(sample: &Sample) -> bool {
+pub(super) fn is_whole_face(sample: &Sample) -> bool {
     matches!(sample.group, Group::Named | Group::Wild | Group::Single)
         && !sample.is_covered
         && !sample.is_second_shot
+        // Copies of web crops teach; as pictures for figures they would count a bad label four times.
+        && (sample.group != Group::Wild || sample.is_clean)
 }
 
 /// How well head and norm rank whole faces by whether they pass, over all and by group.
@@ -110,12 +112,71 @@ pub(super) fn figures(
     figures
 }
 
+/// How often the strongest cause is the one that was planted (where there is one alone and the face is whole), and who is taken for covered.
+pub(super) fn cause_figures(
+    samples: &[Sample],
+    causes: &[Vec<f64>],
+    covered: &[bool],
+) -> BTreeMap<String, f64> {
+    let share = |is_hit: &dyn Fn(usize) -> bool, belongs: &dyn Fn(&Sample) -> bool| {
+        let chosen: Vec<usize> = (0..samples.len())
+            .filter(|&index| !samples[index].is_second_shot && belongs(&samples[index]))
+            .collect();
+        let hits = chosen.iter().filter(|&&index| is_hit(index)).count();
+        (hits as f64 / chosen.len().max(1) as f64 * 1e4).round() / 1e4
+    };
+    let planted = |sample: &Sample| {
+        let mut seen = sample
+            .symptoms
+            .iter()
+            .enumerate()
+            .filter(|(_, seen)| **seen > 0.0);
+        match (seen.next(), seen.next()) {
+            (Some((cause, strength)), None) if *strength >= 1.0 => Some(cause),
+            _ => None,
+        }
+    };
+    let first = |index: usize| {
+        (0..causes.len()).max_by(|&a, &b| causes[a][index].total_cmp(&causes[b][index]))
+    };
+    let is_of_good_photo =
+        |sample: &Sample| matches!(sample.group, Group::Named | Group::Single | Group::Package);
+    let is_right = |index: usize| first(index) == planted(&samples[index]);
+    let is_covered = |index: usize| covered[index];
+    let figures = [
+        (
+            "first_cause_right",
+            share(&is_right, &|sample| {
+                is_of_good_photo(sample) && !sample.is_covered && planted(sample).is_some()
+            }),
+        ),
+        (
+            "covered_copies_found",
+            share(&is_covered, &|sample| {
+                is_of_good_photo(sample) && sample.is_covered
+            }),
+        ),
+        (
+            "masked_faces_found",
+            share(&is_covered, &|sample| sample.group == Group::Masked),
+        ),
+        (
+            "clean_taken_for_covered",
+            share(&is_covered, &|sample| {
+                is_of_good_photo(sample) && sample.is_clean
+            }),
+        ),
+    ];
+    figures.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// The predictions that calibration and its figures are made of.
 pub(super) fn held_out(
     samples: &[Sample],
     targets: &[Option<f64>],
     folds: &[usize],
     predicted: &[f64],
+    covered: &[bool],
 ) -> HeldOut {
     let mut held_out = HeldOut::default();
     let mut first_shots: BTreeMap<(PhotoId, u32), f64> = BTreeMap::new();
@@ -123,7 +184,7 @@ pub(super) fn held_out(
         let signal = predicted[index];
         match (sample.group, targets[index]) {
             (Group::Object, _) => held_out.objects.push(signal),
-            (Group::Masked, _) => held_out.masked.push(signal),
+            (Group::Masked, _) => held_out.masked.push((signal, covered[index])),
             (_, Some(target)) if is_whole_face(sample) => {
                 held_out.signals.push(signal);
                 held_out.similarities.push(target);
@@ -141,7 +202,9 @@ pub(super) fn held_out(
         .filter(|(_, sample)| sample.is_second_shot)
     {
         if let Some(&first) = first_shots.get(&(sample.photo, sample.scene)) {
-            held_out.pairs.push([first, predicted[index]]);
+            held_out
+                .pairs
+                .push((folds[index], [first, predicted[index]]));
         }
     }
     held_out

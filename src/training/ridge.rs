@@ -11,8 +11,8 @@ const CHUNK: usize = 512;
 pub(super) struct Problem<'a> {
     /// One row of features a sample.
     pub(super) rows: &'a [&'a [f32]],
-    /// What each should give.
-    pub(super) targets: &'a [f64],
+    /// For each output what each row should give.
+    pub(super) targets: &'a [Vec<f64>],
     /// Which rows teach; the others are only predicted.
     pub(super) is_taught: &'a [bool],
     /// Which fold each belongs to; all samples of a person are in one.
@@ -21,12 +21,22 @@ pub(super) struct Problem<'a> {
     pub(super) alpha: f64,
 }
 
-/// What was learnt.
-pub(super) struct Solution {
-    /// Weights on the features as they come, standardisation folded in.
+/// A linear function of the features as they come, standardisation folded in.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    /// A weight for each feature.
     pub(super) weights: Vec<f64>,
     /// What is added.
     pub(super) bias: f64,
+}
+
+/// What was learnt of one output.
+#[derive(Clone, Debug)]
+pub(super) struct Solution {
+    /// Of all rows.
+    pub(super) of_all: Linear,
+    /// For each fold of the others' rows.
+    pub(super) without_fold: Vec<Linear>,
     /// For each row what a fit without its fold predicts.
     pub(super) held_out: Vec<f64>,
 }
@@ -37,17 +47,17 @@ struct Scale {
     inverse: Vec<f64>,
 }
 
-/// Sums over the rows of one fold: XᵀX, Xᵀy, Σx, Σy and the number of rows, X standardised.
+/// Sums over the rows of one fold: XᵀX, XᵀY, Σx, Σy and the number of rows, X standardised.
 struct Sums {
     gram: DMatrix<f64>,
-    moment: DVector<f64>,
+    moment: DMatrix<f64>,
     features: DVector<f64>,
-    targets: f64,
+    targets: DVector<f64>,
     count: f64,
 }
 
-/// Fits all rows, and all but each fold.
-pub(super) fn solve(problem: &Problem<'_>) -> Result<Solution, TrainingError> {
+/// Fits all rows, and all but each fold; gives a solution for each output.
+pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
         .filter(|&row| problem.is_taught[row])
@@ -58,43 +68,66 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Solution, TrainingError> {
     let sums: Vec<Sums> = (0..folds)
         .map(|fold| sums(problem, &scale, features, fold))
         .collect();
-    let mut held_out = vec![0.0; problem.rows.len()];
+    let outputs = problem.targets.len();
+    let mut held_out = vec![vec![0.0; problem.rows.len()]; outputs];
+    let mut without_fold = vec![Vec::new(); outputs];
     for fold in 0..folds {
         let others = sums
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != fold)
             .map(|(_, sums)| sums);
-        let (weights, bias) = fit(others, features, problem.alpha)?;
+        let (weights, bias) = fit(others, features, outputs, problem.alpha)?;
+        for (output, linear) in without_fold.iter_mut().enumerate() {
+            linear.push(scale.unfold(weights.column(output).as_slice(), bias[output]));
+        }
         for (row, _) in problem
             .folds
             .iter()
             .enumerate()
             .filter(|(_, of)| **of == fold)
         {
-            held_out[row] = bias
-                + problem.rows[row]
+            let standard: DVector<f64> = DVector::from_iterator(
+                features,
+                problem.rows[row]
                     .iter()
                     .enumerate()
-                    .map(|(index, &value)| weights[index] * scale.apply(index, value))
-                    .sum::<f64>();
+                    .map(|(index, &value)| scale.apply(index, value)),
+            );
+            let predicted = weights.tr_mul(&standard) + &bias;
+            for (held_out, value) in held_out.iter_mut().zip(predicted.iter()) {
+                held_out[row] = *value;
+            }
         }
     }
-    let (standardised, constant) = fit(sums.iter(), features, problem.alpha)?;
-    let weights: Vec<f64> = standardised
-        .iter()
-        .zip(&scale.inverse)
-        .map(|(weight, inverse)| weight * inverse)
-        .collect();
-    let shift: f64 = weights.iter().zip(&scale.mean).map(|(w, m)| w * m).sum();
-    Ok(Solution {
-        weights,
-        bias: constant - shift,
-        held_out,
-    })
+    let (weights, bias) = fit(sums.iter(), features, outputs, problem.alpha)?;
+    Ok(held_out
+        .into_iter()
+        .zip(without_fold)
+        .enumerate()
+        .map(|(output, (held_out, without_fold))| Solution {
+            of_all: scale.unfold(weights.column(output).as_slice(), bias[output]),
+            without_fold,
+            held_out,
+        })
+        .collect())
 }
 
 impl Scale {
+    /// A function of standardised features as one of the features as they come.
+    fn unfold(&self, standardised: &[f64], constant: f64) -> Linear {
+        let weights: Vec<f64> = standardised
+            .iter()
+            .zip(&self.inverse)
+            .map(|(weight, inverse)| weight * inverse)
+            .collect();
+        let shift: f64 = weights.iter().zip(&self.mean).map(|(w, m)| w * m).sum();
+        Linear {
+            bias: constant - shift,
+            weights,
+        }
+    }
+
     fn apply(&self, index: usize, value: f32) -> f64 {
         (f64::from(value) - self.mean[index]) * self.inverse[index]
     }
@@ -134,9 +167,9 @@ fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> S
         .collect();
     let mut sums = Sums {
         gram: DMatrix::zeros(features, features),
-        moment: DVector::zeros(features),
+        moment: DMatrix::zeros(features, problem.targets.len()),
         features: DVector::zeros(features),
-        targets: 0.0,
+        targets: DVector::zeros(problem.targets.len()),
         count: members.len() as f64,
     };
     for chunk in members.chunks(CHUNK) {
@@ -144,44 +177,48 @@ fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> S
         let block = DMatrix::from_fn(features, chunk.len(), |index, column| {
             scale.apply(index, problem.rows[chunk[column]][index])
         });
-        let targets =
-            DVector::from_iterator(chunk.len(), chunk.iter().map(|&row| problem.targets[row]));
+        let targets = DMatrix::from_fn(chunk.len(), problem.targets.len(), |column, output| {
+            problem.targets[output][chunk[column]]
+        });
         sums.gram.gemm(1.0, &block, &block.transpose(), 1.0);
-        sums.moment.gemv(1.0, &block, &targets, 1.0);
+        sums.moment.gemm(1.0, &block, &targets, 1.0);
         sums.features += block.column_sum();
-        sums.targets += targets.sum();
+        sums.targets += targets.row_sum().transpose();
     }
     sums
 }
 
-/// Weights on standardised features, and the constant.
+/// Weights on standardised features, one column an output, and the constants.
 fn fit<'a>(
     parts: impl Iterator<Item = &'a Sums>,
     features: usize,
+    outputs: usize,
     alpha: f64,
-) -> Result<(Vec<f64>, f64), TrainingError> {
+) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
     let mut gram = DMatrix::zeros(features, features);
-    let mut moment = DVector::zeros(features);
+    let mut moment = DMatrix::zeros(features, outputs);
     let mut sum = DVector::zeros(features);
-    let (mut targets, mut count) = (0.0, 0.0);
+    let mut targets = DVector::zeros(outputs);
+    let mut count = 0.0_f64;
     for part in parts {
         gram += &part.gram;
         moment += &part.moment;
         sum += &part.features;
-        targets += part.targets;
+        targets += &part.targets;
         count += part.count;
     }
-    // Centre on the means of these rows, so that the constant is not held small.
+    // Centre on the means of these rows, so that the constant is not held small. Without rows everything is 0.
+    let count = count.max(1.0);
     let mean = &sum / count;
     let middle = targets / count;
     gram.ger(-count, &mean, &mean, 1.0);
-    moment -= &mean * (count * middle);
+    moment.ger(-count, &mean, &middle, 1.0);
     for index in 0..features {
         gram[(index, index)] += alpha;
     }
     let solved = solve_positive(gram, moment)?;
-    let bias = middle - solved.dot(&mean);
-    Ok((solved.iter().copied().collect(), bias))
+    let bias = middle - solved.tr_mul(&mean);
+    Ok((solved, bias))
 }
 
 /// Columns that are eliminated at once.
@@ -191,8 +228,8 @@ const BLOCK: usize = 96;
 /// is then multiplication of matrices, which is fast in debug builds too.
 fn solve_positive(
     mut matrix: DMatrix<f64>,
-    mut right: DVector<f64>,
-) -> Result<DVector<f64>, TrainingError> {
+    mut right: DMatrix<f64>,
+) -> Result<DMatrix<f64>, TrainingError> {
     let size = matrix.nrows();
     for start in (0..size).step_by(BLOCK) {
         let block = BLOCK.min(size - start);
@@ -249,15 +286,22 @@ mod tests {
         let solution = solve(&Problem {
             is_taught: &vec![true; rows.len()],
             rows: &rows,
-            targets: &targets,
+            targets: &[
+                targets.clone(),
+                targets.iter().map(|target| -target).collect(),
+            ],
             folds: &folds,
             alpha: 1e-6,
         })
         .unwrap();
-        assert!((solution.weights[0] - 2.0).abs() < 1e-4);
-        assert!((solution.weights[1] + 0.5).abs() < 1e-4);
-        assert_eq!(solution.weights[2], 0.0);
-        assert!((solution.bias - 0.3).abs() < 1e-3);
+        let [solution, mirrored] = &solution[..] else {
+            panic!("two outputs");
+        };
+        assert!((mirrored.of_all.weights[0] + 2.0).abs() < 1e-4);
+        assert!((solution.of_all.weights[0] - 2.0).abs() < 1e-4);
+        assert!((solution.of_all.weights[1] + 0.5).abs() < 1e-4);
+        assert_eq!(solution.of_all.weights[2], 0.0);
+        assert!((solution.of_all.bias - 0.3).abs() < 1e-3);
         for (predicted, target) in solution.held_out.iter().zip(&targets) {
             assert!((predicted - target).abs() < 1e-3);
         }
@@ -270,7 +314,9 @@ mod tests {
             ((row * 31 + column * 17) % 23) as f64 / 23.0 - 0.5
         });
         let matrix = &root * root.transpose() + DMatrix::identity(size, size);
-        let wanted = DVector::from_fn(size, |row, _| (row % 7) as f64 - 3.0);
+        let wanted = DMatrix::from_fn(size, 2, |row, column| {
+            (row % 7) as f64 - 3.0 + column as f64
+        });
         let found = solve_positive(matrix.clone(), &matrix * &wanted).unwrap();
         assert!((found - wanted).amax() < 1e-8);
     }
@@ -283,11 +329,13 @@ mod tests {
         let solution = solve(&Problem {
             is_taught: &vec![true; rows.len()],
             rows: &rows,
-            targets: &targets,
+            targets: &[targets],
             folds: &vec![0; 50],
             alpha: 1e12,
         });
+        let solution = &solution.unwrap()[0];
+        assert!(solution.of_all.weights[0].abs() < 1e-3);
         // One fold only: nothing is left to fit without it.
-        assert!(solution.is_err() || solution.is_ok_and(|s| s.weights[0].abs() < 1e-3));
+        assert_eq!(solution.held_out, vec![0.0; 50]);
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use faceood::pack::build::graph::{
     Attribute, Graph, Model, Node, OperatorSet, Tensor as Constant, ValueInfo,
 };
-use faceood::pack::build::head::LinearHead;
+use faceood::pack::build::head::{HEAD_OUTPUTS, LinearHead};
 use faceood::pack::import::onnx::{self, Feeding, OnnxError};
 use faceood::pack::import::retrain;
 use faceood::pack::manifest::Channels;
@@ -390,21 +390,40 @@ fn features_are_mean_and_deviation_of_the_map_and_a_head_is_their_linear_functio
     assert_close(output(&outputs, "features"), &expected);
 
     let head = LinearHead {
-        weights: hashed("head", expected.len()).collect(),
-        bias: 0.75,
+        weights: (0..HEAD_OUTPUTS)
+            .map(|output| hashed(&format!("head {output}"), expected.len()).collect())
+            .collect(),
+        bias: (0..HEAD_OUTPUTS)
+            .map(|output| 0.1 * output as f32)
+            .collect(),
     };
     let trained = retrain::with_head(&pack, &head, &[raw * 2.0]).unwrap();
     let outputs = session(&trained).run(&shape, &face).unwrap();
-    let dot: f32 = head.weights.iter().zip(&expected).map(|(w, x)| w * x).sum();
-    assert_close(output(&outputs, "ood_logit"), &[dot + 0.75]);
+    let said: Vec<f32> = head
+        .weights
+        .iter()
+        .zip(&head.bias)
+        .map(|(weights, bias)| {
+            bias + weights
+                .iter()
+                .zip(&expected)
+                .map(|(w, x)| w * x)
+                .sum::<f32>()
+        })
+        .collect();
+    // Two experts, the second with a share that the gate says; then the causes.
+    let share = 1.0 / (1.0 + (-said[2]).exp());
+    let mixed = said[0] + share * (said[1] - said[0]);
+    assert_close(output(&outputs, "ood_logit"), &[mixed]);
+    assert_close(output(&outputs, "cause_logits"), &said[3..]);
     assert_close(output(&outputs, "embedding_norm"), &[0.5]);
 
     let short = LinearHead {
-        weights: vec![0.0; 3],
-        bias: 0.0,
+        weights: vec![vec![0.0; 3]; HEAD_OUTPUTS],
+        bias: vec![0.0; HEAD_OUTPUTS],
     };
     let message = retrain::with_head(&pack, &short, &[1.0])
         .unwrap_err()
         .to_string();
-    assert!(message.contains("3 weights"), "{message}");
+    assert!(message.contains("39 weights"), "{message}");
 }

@@ -7,12 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{
-    TrainArgs, calibrate, exact_runtime, golden_of, learn, pack_folder, read, show_figures, write,
-};
+use super::{exact_runtime, golden_of, pack_folder, read, train, write};
 use crate::admin::{Context, Outcome, output};
 use crate::pack::Pack;
-use crate::pack::build::head::LinearHead;
 use crate::pack::import::checkpoint::Checkpoint;
 use crate::pack::import::onnx::{self, Feeding};
 use crate::pack::import::rts::{self, Architecture, Head};
@@ -214,20 +211,16 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome
 }
 
 /// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
-pub(super) fn train(args: &TrainArgs, pack: &Pack) -> anyhow::Result<Outcome> {
+pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
     expect_empty(&args.out)?;
     let runtime = exact_runtime()?;
-    let trained = learn(args, &Networks::of_pack(pack)?, &runtime)?;
+    let trained = train::learn(args, &Networks::of_pack(pack)?, &runtime)?;
     let today = chrono::Utc::now().date_naive().to_string();
-    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts, &today)?;
+    let (calibration, calibrated) = train::calibrate(&trained.held_out, &trained.counts, &today)?;
     let mut figures = trained.figures;
     figures.extend(calibrated);
-    let head = LinearHead {
-        weights: trained.weights,
-        bias: trained.bias,
-    };
-    let bytes = retrain::with_head(pack, &head, &trained.clean_norms)?;
-    let embedder = retrain::described(pack, &bytes, &trained.clean_norms);
+    let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;
+    let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
     let naming = Naming {
         id: file_name(&args.out),
         version: pack.version().to_owned(),
@@ -251,7 +244,7 @@ pub(super) fn train(args: &TrainArgs, pack: &Pack) -> anyhow::Result<Outcome> {
     manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
     write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
     if let Some(training) = &manifest.training {
-        show_figures(training)?;
+        train::show_figures(training)?;
     }
     Ok(Outcome::Done)
 }

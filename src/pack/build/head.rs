@@ -19,16 +19,35 @@ const OPSET: i64 = 21;
 /// Version of the file format that came with it.
 const IR_VERSION: i64 = 10;
 
-/// Constant `[features, 1]`: the head's weights.
+/// Constant `[features, outputs]`: the head's weights.
 pub const HEAD_WEIGHTS: &str = "fused.head_weights";
-/// Constant `[1]`: what the head adds.
+/// Constant `[outputs]`: what the head adds.
 pub const HEAD_BIAS: &str = "fused.head_bias";
 /// Constant `[1, networks]`: what each network's norm is multiplied with for the joint one.
 pub const NORM_SCALES: &str = "fused.norm_scales";
 /// Tensor `[N, features]`: what the head reads.
 pub const FEATURES: &str = "features";
-/// Node output `[N]`: what the head gives.
+/// Tensor `[N]`: the similarity that the head expects.
 pub const OOD_LOGIT: &str = "ood_logit";
+/// Tensor `[N, causes]`: how much each of [`CAUSES`] is to be seen; 0 is not at all, 1 is plainly.
+pub const CAUSE_LOGITS: &str = "cause_logits";
+/// What the head names of what pulls a score down, in the order of [`CAUSE_LOGITS`].
+pub const CAUSES: [&str; 10] = [
+    "noise",
+    "blur",
+    "motion_blur",
+    "low_resolution",
+    "compression",
+    "underexposure",
+    "overexposure",
+    "screen_recapture",
+    "occlusion",
+    "mask",
+];
+/// Outputs of the head before the causes: two experts on similarity, and the gate between them.
+pub const EXPERT_OUTPUTS: usize = 3;
+/// All outputs of the head.
+pub const HEAD_OUTPUTS: usize = EXPERT_OUTPUTS + CAUSES.len();
 
 /// One recogniser on its way into the fused graph.
 #[derive(Clone, Debug)]
@@ -43,10 +62,8 @@ pub struct Tower {
     pub output: String,
     /// Length of the output.
     pub length: usize,
-    /// The last activations that still have positions, `[N, channels, h, w]`: the OOD head reads them.
-    pub activations: String,
-    /// How many channels those have.
-    pub channels: usize,
+    /// Activations that still have positions, `[N, channels, h, w]`, the last ones among them: the OOD head reads them.
+    pub taps: Vec<Tap>,
     /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` where its graph normalises by itself.
     pub normalisation: Option<(f32, f32)>,
     /// Its share of the fused similarity, 0…1.
@@ -57,17 +74,48 @@ pub struct Tower {
     pub projection: Option<Vec<f32>>,
 }
 
+/// Activations within a tower.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// How many channels it has.
+    pub channels: usize,
+}
+
 /// Linear functions of the pooled activations: what ridge regression learnt, with the standardisation folded in.
 ///
-/// The features, in order: for each tower the mean, then the standard deviation over positions of its last activations;
-/// then the towers' norms.
+/// The features, in order: for each tower and each of its taps the mean, then the standard deviation over positions; then the
+/// towers' norms. The outputs, in order: the similarity that an expert on camera pictures expects, and one on pictures that have been
+/// passed around; the gate, whose logistic function is the second expert's share (a mixture of experts: Jacobs et al. 1991); and
+/// [`CAUSES`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearHead {
-    /// One weight a feature, in units of the similarity it predicts.
-    pub weights: Vec<f32>,
-    /// What is added.
-    pub bias: f32,
+    /// For each output one weight a feature.
+    pub weights: Vec<Vec<f32>>,
+    /// What is added to each output.
+    pub bias: Vec<f32>,
+}
+
+impl LinearHead {
+    /// The weights as the graph has them: `[features, outputs]`, row-major.
+    ///
+    /// # Errors
+    /// Where they are not [`HEAD_OUTPUTS`] times `features`.
+    pub fn by_feature(&self, features: usize) -> Result<Vec<f32>, BuildError> {
+        let misfit = self.weights.iter().find(|row| row.len() != features);
+        if misfit.is_some() || self.weights.len() != HEAD_OUTPUTS || self.bias.len() != HEAD_OUTPUTS
+        {
+            return Err(BuildError::HeadLength {
+                got: self.weights.iter().map(Vec::len).sum(),
+                expected: features * HEAD_OUTPUTS,
+            });
+        }
+        Ok((0..features)
+            .flat_map(|feature| self.weights.iter().map(move |row| row[feature]))
+            .collect())
+    }
 }
 
 /// How many numbers the head reads of these towers.
@@ -75,14 +123,14 @@ pub struct LinearHead {
 pub fn feature_count(towers: &[Tower]) -> usize {
     towers
         .iter()
-        .map(|tower| 2 * tower.channels + 1)
+        .map(|tower| 2 * tower.taps.iter().map(|tap| tap.channels).sum::<usize>() + 1)
         .sum::<usize>()
 }
 
 /// What the fused graph gives besides embedding and norms.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
-    /// `ood_logit`, as the product needs it.
+    /// `ood_logit` and `cause_logits`, as the product needs them.
     Serve(&'a LinearHead),
     /// `features`, as training needs them.
     Train,
@@ -122,9 +170,9 @@ pub fn fuse(
         append_tower(&mut joined, tower)?;
         parts.push(append_part(&mut joined, tower));
         norms.push(fused(tower, "norm"));
-        append_pooling(&mut joined, tower);
-        features.push(fused(tower, "mean"));
-        features.push(fused(tower, "deviation"));
+        for number in 0..tower.taps.len() {
+            features.extend(append_pooling(&mut joined, tower, number));
+        }
     }
     concatenate(&mut joined, &parts, "embedding");
     concatenate(&mut joined, &norms, "network_norms");
@@ -140,7 +188,10 @@ pub fn fuse(
     match purpose {
         Purpose::Serve(head) => {
             append_head(&mut joined, head, feature_count(towers))?;
-            joined.output.push(ValueInfo::floats("ood_logit", &[None]));
+            joined.output.push(ValueInfo::floats(OOD_LOGIT, &[None]));
+            joined
+                .output
+                .push(ValueInfo::floats(CAUSE_LOGITS, &[None, Some(CAUSES.len())]));
         }
         Purpose::Train => joined.output.push(ValueInfo::floats(
             "features",
@@ -205,7 +256,12 @@ fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
     rewrite::drop_dropout(&mut graph);
     rewrite::free_final_reshape(&mut graph);
     rewrite::strip_constant_inputs(&mut graph);
-    for wanted in [&tower.output, &tower.activations] {
+    for wanted in tower
+        .taps
+        .iter()
+        .map(|tap| &tap.tensor)
+        .chain([&tower.output])
+    {
         if !graph.node.iter().any(|node| node.output.contains(wanted)) {
             return Err(BuildError::MissingTensor {
                 network: tower.name.clone(),
@@ -243,12 +299,20 @@ fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
         }
     };
     let output = fused(tower, "output");
-    let activations = fused(tower, "activations");
-    let renamed = HashMap::from([
+    let taps: Vec<String> = (0..tower.taps.len())
+        .map(|number| tap(tower, number, "activations"))
+        .collect();
+    let mut renamed = HashMap::from([
         (tower.input.as_str(), input.as_str()),
         (tower.output.as_str(), output.as_str()),
-        (tower.activations.as_str(), activations.as_str()),
     ]);
+    renamed.extend(
+        tower
+            .taps
+            .iter()
+            .zip(&taps)
+            .map(|(tap, name)| (tap.tensor.as_str(), name.as_str())),
+    );
     rewrite::rename(&mut graph, &format!("{}.", tower.name), &renamed);
     joined.node.extend(graph.node);
     joined
@@ -338,10 +402,14 @@ fn append_joint_norm(graph: &mut Graph, towers: &[Tower]) {
     );
 }
 
-/// Mean and standard deviation over positions, each `[N, channels]`. Deviations are taken around the mean, not as a
-/// difference of squares, so that rounding cannot make them negative.
-fn append_pooling(graph: &mut Graph, tower: &Tower) {
-    let name = |part: &str| fused(tower, part);
+fn tap(tower: &Tower, number: usize, part: &str) -> String {
+    fused(tower, &format!("tap{number}.{part}"))
+}
+
+/// Mean and standard deviation over the positions of a tap, each `[N, channels]`; gives their names. Deviations are taken around
+/// the mean, not as a difference of squares, so that rounding cannot make them negative.
+fn append_pooling(graph: &mut Graph, tower: &Tower, number: usize) -> [String; 2] {
+    let name = |part: &str| tap(tower, number, part);
     let activations = name("activations");
     graph
         .initializer
@@ -369,34 +437,66 @@ fn append_pooling(graph: &mut Graph, tower: &Tower) {
     graph
         .node
         .push(Node::new("Sqrt", &[&name("variance")], &name("deviation")));
+    [name("mean"), name("deviation")]
 }
 
-/// `ood_logit` = features · weights + bias.
+/// The head's outputs are features · weights + bias; `ood_logit` = first expert + σ(gate) · (second − first), `cause_logits` are the rest.
 fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<(), BuildError> {
-    if head.weights.len() != features {
-        return Err(BuildError::HeadLength {
-            got: head.weights.len(),
-            expected: features,
-        });
-    }
+    let weights = head.by_feature(features)?;
+    graph.initializer.push(Tensor::floats(
+        HEAD_WEIGHTS,
+        &[features, HEAD_OUTPUTS],
+        &weights,
+    ));
     graph
         .initializer
-        .push(Tensor::floats(HEAD_WEIGHTS, &[features, 1], &head.weights));
-    graph
-        .initializer
-        .push(Tensor::floats(HEAD_BIAS, &[1], &[head.bias]));
-    graph
-        .initializer
-        .push(Tensor::integers("fused.head_axes", &[1]));
+        .push(Tensor::floats(HEAD_BIAS, &[HEAD_OUTPUTS], &head.bias));
     graph.node.push(Node::new(
         "Gemm",
-        &["features", HEAD_WEIGHTS, HEAD_BIAS],
-        "fused.head_column",
+        &[FEATURES, HEAD_WEIGHTS, HEAD_BIAS],
+        "fused.head",
+    ));
+    // Experts and gate, one number a face each.
+    for (index, part) in (0_i64..).zip(["camera", "passed_on", "gate"]) {
+        let place = format!("fused.{part}_place");
+        let mut place_constant = Tensor::integers(&place, &[index]);
+        // Without an extent of its own: `Gather` then drops the axis.
+        place_constant.dims.clear();
+        graph.initializer.push(place_constant);
+        graph.node.push(
+            Node::new("Gather", &["fused.head", &place], &format!("fused.{part}"))
+                .with_int("axis", 1),
+        );
+    }
+    graph
+        .node
+        .push(Node::new("Sigmoid", &["fused.gate"], "fused.share"));
+    graph.node.push(Node::new(
+        "Sub",
+        &["fused.passed_on", "fused.camera"],
+        "fused.between_experts",
     ));
     graph.node.push(Node::new(
-        "Squeeze",
-        &["fused.head_column", "fused.head_axes"],
-        "ood_logit",
+        "Mul",
+        &["fused.share", "fused.between_experts"],
+        "fused.shift",
     ));
+    graph.node.push(Node::new(
+        "Add",
+        &["fused.camera", "fused.shift"],
+        OOD_LOGIT,
+    ));
+    let causes: Vec<i64> = (0_i64..).skip(EXPERT_OUTPUTS).take(CAUSES.len()).collect();
+    graph
+        .initializer
+        .push(Tensor::integers("fused.cause_places", &causes));
+    graph.node.push(
+        Node::new(
+            "Gather",
+            &["fused.head", "fused.cause_places"],
+            CAUSE_LOGITS,
+        )
+        .with_int("axis", 1),
+    );
     Ok(())
 }

@@ -120,8 +120,10 @@ pub struct Learnt {
     pub version: String,
     /// Mean length of each network's output over clean faces, in the recipe's order.
     pub clean_norms: Vec<f32>,
-    /// The linear head.
+    /// The head.
     pub head: LinearHead,
+    /// Sum of the logits of occlusion and mask from which a face counts as not whole.
+    pub covered_from: f32,
     /// What the fused graph makes of the golden input.
     pub golden: Golden,
     /// How it was learnt, and how well it does.

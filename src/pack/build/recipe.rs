@@ -5,13 +5,13 @@ use std::path::Path;
 use prost::bytes::Bytes;
 
 use super::graph::Model;
-use super::head::{self, Purpose, Tower};
+use super::head::{self, CAUSE_LOGITS, CAUSES, Purpose, Tap, Tower};
 use super::projection::principal_directions;
 use super::{BuildError, Learnt};
 use crate::pack::manifest::{
-    CalibrationFile, Channels, Decoding, Detector, Embedder, Extent, Landmarks, MANIFEST_VERSION,
-    Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput, Polarity,
-    SecondOpinion, SimilarityThresholds, Source,
+    CalibrationFile, Causes, Channels, Decoding, Detector, Embedder, Extent, Landmarks,
+    MANIFEST_VERSION, Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput,
+    Polarity, SecondOpinion, SimilarityThresholds, Source,
 };
 use crate::pack::{Form, MANIFEST_FILE, sha256_hex};
 
@@ -136,8 +136,7 @@ impl Sources {
                 input: "input".to_owned(),
                 output: "output".to_owned(),
                 length: SMALL_LENGTH,
-                activations: "507".to_owned(),
-                channels: 512,
+                taps: taps(&[("355", 128), ("395", 64), ("471", 128), ("507", 512)]),
                 normalisation: Some((127.0, 1.0 / 128.0)),
                 weight: SHARES[0],
                 clean_norm: norm(0),
@@ -149,8 +148,12 @@ impl Sources {
                 input: "data".to_owned(),
                 output: "fc1".to_owned(),
                 length: LARGE_LENGTH,
-                activations: "conv_14_relu".to_owned(),
-                channels: 1024,
+                taps: taps(&[
+                    ("conv_3_relu", 128),
+                    ("conv_5_relu", 256),
+                    ("conv_12_relu", 512),
+                    ("conv_14_relu", 1024),
+                ]),
                 normalisation: None,
                 weight: SHARES[1],
                 clean_norm: norm(1),
@@ -266,7 +269,7 @@ impl Sources {
             head::fuse(&towers, Purpose::Serve(&learnt.head), head::operators())?.write();
         let (detector, detector_bytes) = self.detector()?;
         let (landmarks, landmarks_bytes) = self.landmarks()?;
-        let embedder = embedder(&embedder_bytes, &towers);
+        let embedder = embedder(&embedder_bytes, &towers, learnt.covered_from);
         let calibration = CalibrationFile {
             file: file(
                 "calibration.json",
@@ -308,6 +311,17 @@ impl Sources {
     }
 }
 
+/// Early layers tell faults of the picture apart, the last one how well the face in it is known; chosen on held-out people and faults,
+/// see docs/training.md.
+fn taps(of: &[(&str, usize)]) -> Vec<Tap> {
+    of.iter()
+        .map(|&(tensor, channels)| Tap {
+            tensor: tensor.to_owned(),
+            channels,
+        })
+        .collect()
+}
+
 /// What the embedder is fed: aligned faces as they are, since each network's own normalisation is inside the graph.
 #[must_use]
 pub fn embedder_input() -> PictureInput {
@@ -320,7 +334,7 @@ pub fn embedder_input() -> PictureInput {
     )
 }
 
-fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
+fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
     Embedder {
         file: file(
             "embedder.onnx",
@@ -351,6 +365,16 @@ fn embedder(bytes: &[u8], towers: &[Tower]) -> Embedder {
             transform: OodTransform::Identity,
             polarity: Polarity::HigherIsBetter,
         },
+        causes: Some(causes(covered_from)),
+    }
+}
+
+/// How the manifest describes what the head says of causes.
+pub(in crate::pack) fn causes(covered_from: f32) -> Causes {
+    Causes {
+        output: output(CAUSE_LOGITS, &[None, Some(CAUSES.len())]),
+        names: CAUSES.map(str::to_owned).to_vec(),
+        covered_from,
     }
 }
 

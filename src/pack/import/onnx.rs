@@ -4,7 +4,9 @@
 //! Until `models train` has learnt a head for it, the signal is the length of its output, which falls as pictures get worse.
 
 use crate::pack::build::graph::{Graph, Model, Node};
-use crate::pack::build::head::{self, EMBEDDING_LENGTH, LinearHead, OOD_LOGIT, Purpose, Tower};
+use crate::pack::build::head::{
+    self, EMBEDDING_LENGTH, LinearHead, OOD_LOGIT, Purpose, Tap, Tower,
+};
 use crate::pack::build::recipe::{self, TEMPLATE};
 use crate::pack::build::{BuildError, prepare, rewrite};
 use crate::pack::manifest::{
@@ -173,19 +175,27 @@ pub fn import(
         input,
         output: flat,
         length,
-        activations: feature_map.clone(),
-        channels: feature_shape[1],
+        taps: vec![Tap {
+            tensor: feature_map.clone(),
+            channels: feature_shape[1],
+        }],
         normalisation: None,
         weight: 1.0,
         clean_norm: 1.0,
         projection: (length < EMBEDDING_LENGTH).then(|| filled_up(length)),
     };
     let towers = [tower];
-    let mut weights = vec![0.0; head::feature_count(&towers)];
-    if let Some(norm) = weights.last_mut() {
-        *norm = 1.0;
+    let mut weights = vec![vec![0.0; head::feature_count(&towers)]; head::HEAD_OUTPUTS];
+    // Both experts say the norm; no cause is ever seen.
+    for expert in &mut weights[..2] {
+        if let Some(norm) = expert.last_mut() {
+            *norm = 1.0;
+        }
     }
-    let norm_alone = LinearHead { weights, bias: 0.0 };
+    let norm_alone = LinearHead {
+        weights,
+        bias: vec![0.0; head::HEAD_OUTPUTS],
+    };
     let fused = head::fuse(&towers, Purpose::Serve(&norm_alone), operators)?;
     let expected = alone.values.clone();
     for faces in [1, 2] {
@@ -227,6 +237,8 @@ pub fn described(
             transform: OodTransform::Identity,
             polarity: Polarity::HigherIsBetter,
         },
+        // Until its head has learnt to see any.
+        causes: None,
     }
 }
 

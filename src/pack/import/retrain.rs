@@ -60,9 +60,11 @@ pub fn with_head(
         .zip(clean_norms)
         .map(|(network, clean)| network.weight.sqrt() / clean)
         .collect();
+    let features = head.weights.first().map_or(0, Vec::len);
+    let weights = head.by_feature(features)?;
     let replacements: [(&str, &[f32]); 3] = [
-        (HEAD_WEIGHTS, &head.weights),
-        (HEAD_BIAS, &[head.bias]),
+        (HEAD_WEIGHTS, &weights),
+        (HEAD_BIAS, &head.bias),
         (NORM_SCALES, &scales),
     ];
     let graph = model.graph.get_or_insert_default();
@@ -90,10 +92,11 @@ pub fn with_head(
     Ok(model.write())
 }
 
-/// How the manifest describes that embedder.
+/// How the manifest describes that embedder, whose head takes faces for covered from `covered_from` on.
 #[must_use]
-pub fn described(pack: &Pack, bytes: &[u8], clean_norms: &[f32]) -> Embedder {
+pub fn described(pack: &Pack, bytes: &[u8], clean_norms: &[f32], covered_from: f32) -> Embedder {
     let mut embedder = pack.manifest.embedder.clone();
+    embedder.causes = Some(recipe::causes(covered_from));
     embedder.file = recipe::file(
         super::EMBEDDER_FILE,
         bytes,

@@ -236,6 +236,7 @@ pub fn described(bytes: &[u8], polarity: Polarity, licence: &str, source: Source
             transform: OodTransform::Exp,
             polarity,
         },
+        causes: None,
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{
-    Calibration, CalibrationError, PASS_SIMILARITY, PER_KNOT, Provenance, Spread, binned, rounded,
+    Calibration, CalibrationError, PASS_SIMILARITY, PER_KNOT, Provenance, Spread, rising, rounded,
     rounded_spread, score,
 };
 use crate::stats::{calibration_error, interpolate, resampled};
@@ -100,7 +100,7 @@ impl Calibration {
             .collect();
         let learnt = |points: &[(f64, f64)], own: &[[f64; 2]]| {
             let (signals, values): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
-            continued(binned(&signals, &values), own)
+            continued(rising(&signals, &values), own)
         };
         let similarity = learnt(&compared, &self.content.similarity);
         let pass = learnt(&passes, &self.content.pass);

@@ -1,0 +1,284 @@
+//! `models train`: a head and a calibration of photos.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{
+    CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, import, output, write,
+};
+use crate::pack::build::Learnt;
+use crate::pack::build::head::LinearHead;
+use crate::pack::build::recipe::{self, Sources};
+use crate::pack::manifest::{Golden, Manifest, Training};
+use crate::pack::{MANIFEST_FILE, Pack};
+use crate::quality::Calibration;
+use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
+use crate::runtime::Runtime;
+use crate::stats::{calibration_error, mean};
+use crate::training::{self, HeldOut, Networks};
+
+/// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
+const PHOTOS_DATE: &str = "2026-11-24";
+/// Bins of equal count for the calibration error.
+const ERROR_BINS: usize = 15;
+/// Score below which a face that is not whole has to stay.
+const COVERED_SCORE: f32 = 0.40;
+
+/// Arguments of `train`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  scripts/build-pack --fetch-only
+  faceood-admin models train --photos ../shared/photos --out models/default
+  faceood-admin models train --embedder models/imported --photos photos --out models/ours")]
+pub(super) struct Args {
+    /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
+    #[arg(long, value_name = "DIR")]
+    pub(super) photos: PathBuf,
+    /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills it
+    #[arg(long, value_name = "DIR", default_value = "vendor/pack-sources")]
+    pub(super) sources: PathBuf,
+    /// Pack of import-onnx whose recogniser gets the head, in place of the default pack's networks
+    #[arg(long, value_name = "PACK")]
+    pub(super) embedder: Option<PathBuf>,
+    /// Folder to write head.json and calibration.json to; with --embedder, the new pack
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Folder for what is learnt without each fold of people, to measure the score on people that it has not seen: DIR/0 … DIR/4 with
+    /// head.json and calibration.json, and DIR/folds.csv
+    #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
+    pub(super) folds: Option<PathBuf>,
+    /// Threads; the result is the same with any number
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) threads: usize,
+    /// Take only each N-th person, for a quick try
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) every: u32,
+}
+
+/// Learns, and writes what was learnt.
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    if let Some(folder) = &args.embedder {
+        return import::retrained(args, &Pack::open(folder)?);
+    }
+    let sources = Sources::read(&args.sources)?;
+    let runtime = exact_runtime()?;
+    let trained = learn(args, &Networks::of_recipe(&sources)?, &runtime)?;
+    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let mut figures = trained.figures.clone();
+    figures.extend(calibrated);
+    let training = Training {
+        recipe: training::RECIPE.to_owned(),
+        settings: training::settings(),
+        counts: trained.counts.clone(),
+        figures,
+    };
+    let write_learnt =
+        |folder: &Path, head: &LinearHead, calibration: &Calibration| -> anyhow::Result<()> {
+            let mut learnt = Learnt {
+                version: recipe::VERSION.to_owned(),
+                clean_norms: trained.clean_norms.clone(),
+                head: head.clone(),
+                covered_from: trained.covered_from,
+                golden: Golden::default(),
+                training: training.clone(),
+            };
+            let calibration = calibration.to_json()?;
+            learnt.golden = golden(&sources, &learnt, &calibration, &runtime)?;
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+            let mut head = serde_json::to_string(&learnt)?;
+            head.push('\n');
+            write(&folder.join(HEAD_FILE), head.as_bytes())?;
+            write(&folder.join(CALIBRATION_FILE), calibration.as_bytes())
+        };
+    write_learnt(&args.out, &trained.head, &calibration)?;
+    if let Some(folder) = &args.folds {
+        for (fold, head) in trained.without_fold.iter().enumerate() {
+            let unseen = Calibration::fit(
+                &observations(&trained.held_out, |of| of != fold),
+                provenance(&trained.held_out, &trained.counts, PHOTOS_DATE),
+            )?;
+            write_learnt(&folder.join(fold.to_string()), head, &unseen)?;
+        }
+        write(&folder.join("folds.csv"), folds_of(args)?.as_bytes())?;
+    }
+    show_figures(&training)?;
+    Ok(Outcome::Done)
+}
+
+/// Which fold each photo of the collection is in, as CSV with paths relative to it.
+fn folds_of(args: &Args) -> anyhow::Result<String> {
+    let mut table = "photo,fold\n".to_owned();
+    for photo in training::find(&args.photos, &args.sources, args.every)? {
+        if let Ok(path) = photo.path.strip_prefix(&args.photos) {
+            table.push_str(&format!(
+                "{},{}\n",
+                path.display(),
+                training::fold_of(photo.person)
+            ));
+        }
+    }
+    Ok(table)
+}
+
+/// Learns a head for these networks.
+pub(super) fn learn(
+    args: &Args,
+    networks: &Networks,
+    runtime: &Runtime,
+) -> anyhow::Result<training::Outcome> {
+    let photos = training::find(&args.photos, &args.sources, args.every)?;
+    let bar = output::progress(photos.len() as u64, "photos");
+    let trained = training::train(&photos, networks, runtime, args.threads, &|done| {
+        bar.set_position(done as u64);
+    })?;
+    bar.finish();
+    Ok(trained)
+}
+
+pub(super) fn show_figures(training: &Training) -> anyhow::Result<()> {
+    let figures = training.figures.iter();
+    output::text(&output::table(
+        &["figure", "value"],
+        figures.map(|(name, value)| vec![name.as_str().into(), value.to_string().into()]),
+    ))?;
+    Ok(())
+}
+
+/// The calibration of all held-out predictions, and how well calibrations do that have not seen a fold of people.
+pub(super) fn calibrate(
+    held_out: &HeldOut,
+    counts: &BTreeMap<String, u64>,
+    date: &str,
+) -> anyhow::Result<(Calibration, BTreeMap<String, f64>)> {
+    let calibration = Calibration::fit(
+        &observations(held_out, |_| true),
+        provenance(held_out, counts, date),
+    )?;
+    let folds = held_out.folds.iter().max().map_or(0, |last| last + 1);
+    let mut similarity = vec![0.0; held_out.signals.len()];
+    let mut pass = similarity.clone();
+    for fold in 0..folds {
+        let unseen = Calibration::fit(
+            &observations(held_out, |of| of != fold),
+            provenance(held_out, counts, date),
+        )?;
+        for (index, _) in held_out
+            .folds
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| **of == fold)
+        {
+            let signal = narrow(held_out.signals[index]);
+            similarity[index] = f64::from(unseen.expected_similarity(signal));
+            pass[index] = f64::from(unseen.pass_probability(signal));
+        }
+    }
+    let passed: Vec<f64> = held_out
+        .similarities
+        .iter()
+        .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
+        .collect();
+    let score = |signal: f64| calibration.score(narrow(signal));
+    let gaps: Vec<f64> = similarity
+        .iter()
+        .zip(&held_out.similarities)
+        .map(|(expected, reached)| (expected - reached).abs())
+        .collect();
+    let figures = [
+        (
+            "ece_pass",
+            calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default(),
+        ),
+        (
+            "ece_similarity",
+            calibration_error(&similarity, &held_out.similarities, ERROR_BINS).unwrap_or_default(),
+        ),
+        ("mean_gap_similarity", mean(&gaps)),
+        ("masked_below_40", {
+            let low = held_out
+                .masked
+                .iter()
+                .filter(|(signal, covered)| *covered || score(*signal) < COVERED_SCORE)
+                .count();
+            low as f64 / held_out.masked.len().max(1) as f64
+        }),
+        ("things_below_30", {
+            let low = held_out
+                .objects
+                .iter()
+                .filter(|&&signal| score(signal) < 0.30)
+                .count();
+            low as f64 / held_out.objects.len().max(1) as f64
+        }),
+    ];
+    let figures = figures
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4))
+        .collect();
+    Ok((calibration, figures))
+}
+
+fn provenance(held_out: &HeldOut, counts: &BTreeMap<String, u64>, date: &str) -> Provenance {
+    Provenance {
+        method: training::CALIBRATION.to_owned(),
+        date: date.to_owned(),
+        counts: BTreeMap::from([
+            ("captures".to_owned(), held_out.signals.len() as u64),
+            ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
+            (
+                "people".to_owned(),
+                counts.get("people").copied().unwrap_or_default(),
+            ),
+        ]),
+    }
+}
+
+fn observations(held_out: &HeldOut, takes: impl Fn(usize) -> bool) -> Observations {
+    let chosen: Vec<usize> = (0..held_out.signals.len())
+        .filter(|&index| takes(held_out.folds[index]))
+        .collect();
+    Observations {
+        signals: chosen
+            .iter()
+            .map(|&index| held_out.signals[index])
+            .collect(),
+        similarities: chosen
+            .iter()
+            .map(|&index| held_out.similarities[index])
+            .collect(),
+        pairs: held_out
+            .pairs
+            .iter()
+            .filter(|(fold, _)| takes(*fold))
+            .map(|(_, pair)| *pair)
+            .collect(),
+    }
+}
+
+/// What the fused graph makes of the golden input, cut to four decimals.
+fn golden(
+    sources: &Sources,
+    learnt: &Learnt,
+    calibration: &str,
+    runtime: &Runtime,
+) -> anyhow::Result<Golden> {
+    let files: BTreeMap<String, Vec<u8>> =
+        sources.build(learnt, calibration)?.into_iter().collect();
+    let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
+    let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
+    golden_of(
+        &manifest.embedder,
+        file(&manifest.embedder.file.path),
+        runtime,
+    )
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}

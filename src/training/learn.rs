@@ -1,0 +1,233 @@
+//! From samples to a head: two experts on similarity with a gate between them, and a detector for each cause; all of them linear, all
+//! of them by ridge regression, each with predictions for people that its fit has not seen.
+
+use super::copies::place_of;
+use super::photos::Group;
+use super::ridge::Linear;
+use super::{
+    ALPHA, FOLDS, Outcome, Sample, TrainingError, fold_of, report, ridge, shortened, targets,
+};
+use crate::pack::build::head::{CAUSES, LinearHead};
+use crate::stats::quantile;
+
+/// Steepness of the gate: its regression says 0 for camera pictures and 1 for web crops, and it opens in between.
+const GATE_SLOPE: f64 = 12.5;
+/// The gate's place among the head's outputs.
+const GATE: usize = 2;
+/// Where the gate is half open.
+const GATE_MIDDLE: f64 = 0.5;
+/// Share of whole faces that may be taken for covered ones.
+pub(super) const FALSELY_COVERED: f64 = 0.01;
+
+/// What the parts of the head say of every sample, by fits that have not seen its person.
+struct Predicted {
+    /// Expected similarity.
+    signals: Vec<f64>,
+    /// For each cause.
+    causes: Vec<Vec<f64>>,
+}
+
+impl Predicted {
+    /// Sum of the logits of what covers a face.
+    fn covered(&self, sample: usize) -> f64 {
+        self.causes[place_of("occlusion")][sample] + self.causes[place_of("mask")][sample]
+    }
+}
+
+pub(super) fn learn(
+    samples: &[Sample],
+    shares: &[f32],
+    threads: usize,
+) -> Result<Outcome, TrainingError> {
+    let reached = targets::reached(samples);
+    let rows: Vec<&[f32]> = samples
+        .iter()
+        .map(|sample| sample.seen.features.as_slice())
+        .collect();
+    let folds: Vec<usize> = samples
+        .iter()
+        .map(|sample| fold_of(sample.person))
+        .collect();
+    let solve = |targets: &[Vec<f64>], is_taught: &[bool]| {
+        ridge::solve(&ridge::Problem {
+            rows: &rows,
+            targets,
+            is_taught,
+            folds: &folds,
+            alpha: ALPHA,
+        })
+    };
+    let [camera_task, web_task, cause_task] = [
+        camera_task(samples, &reached),
+        web_task(samples),
+        cause_task(samples),
+    ];
+    // Each needs gigabytes for its sums: as many at once as threads were asked for, three at most.
+    let (camera, web, causes) = if threads > 1 {
+        std::thread::scope(|scope| {
+            let causes = scope.spawn(|| solve(&cause_task.targets, &cause_task.is_taught));
+            let camera = solve(&camera_task.targets, &camera_task.is_taught);
+            let web = solve(&web_task.targets, &web_task.is_taught);
+            (
+                camera,
+                web,
+                causes.join().unwrap_or(Err(TrainingError::Thread)),
+            )
+        })
+    } else {
+        (
+            solve(&camera_task.targets, &camera_task.is_taught),
+            solve(&web_task.targets, &web_task.is_taught),
+            solve(&cause_task.targets, &cause_task.is_taught),
+        )
+    };
+    // Camera and web expert, gate, causes: the head's order.
+    let mut parts = camera?;
+    let gate = parts.pop().ok_or(TrainingError::Singular)?;
+    parts.extend(web?);
+    parts.push(gate);
+    parts.extend(causes?);
+    let [camera, web, gate, causes @ ..] = &parts[..] else {
+        return Err(TrainingError::Singular);
+    };
+    let signals = (0..samples.len())
+        .map(|row| {
+            let open = 1.0 / (1.0 + (-GATE_SLOPE * (gate.held_out[row] - GATE_MIDDLE)).exp());
+            camera.held_out[row] + open * (web.held_out[row] - camera.held_out[row])
+        })
+        .collect();
+    let predicted = Predicted {
+        signals,
+        causes: causes.iter().map(|part| part.held_out.clone()).collect(),
+    };
+    let covered_from = covered_from(samples, &predicted);
+    let covered: Vec<bool> = (0..samples.len())
+        .map(|sample| predicted.covered(sample) >= covered_from)
+        .collect();
+    let clean_norms = report::clean_norms(samples);
+    let is_taught: Vec<bool> = (0..samples.len())
+        .map(|row| {
+            camera_task.is_taught[row] || web_task.is_taught[row] || cause_task.is_taught[row]
+        })
+        .collect();
+    let mut figures = report::figures(samples, &reached, &predicted.signals, &clean_norms, shares);
+    figures.extend(report::cause_figures(samples, &predicted.causes, &covered));
+    Ok(Outcome {
+        head: head(parts.iter().map(|part| &part.of_all)),
+        without_fold: (0..FOLDS as usize)
+            .map(|fold| head(parts.iter().filter_map(|part| part.without_fold.get(fold))))
+            .collect(),
+        covered_from: shortened(covered_from, 1e4),
+        counts: report::counts(samples, &is_taught),
+        figures,
+        held_out: report::held_out(samples, &reached, &folds, &predicted.signals, &covered),
+        clean_norms,
+    })
+}
+
+/// The head with these outputs, the gate made steep.
+fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
+    let (weights, bias) = parts
+        .enumerate()
+        .map(|(output, part)| {
+            let (slope, middle) = if output == GATE {
+                (GATE_SLOPE, GATE_MIDDLE)
+            } else {
+                (1.0, 0.0)
+            };
+            let weights: Vec<f32> = part
+                .weights
+                .iter()
+                .map(|weight| shortened(slope * weight, 1e6))
+                .collect();
+            (weights, shortened(slope * (part.bias - middle), 1e5))
+        })
+        .unzip();
+    LinearHead { weights, bias }
+}
+
+/// What one regression learns from.
+struct Task {
+    targets: Vec<Vec<f64>>,
+    is_taught: Vec<bool>,
+}
+
+/// The expert on everything, and the gate, which tells web crops from the rest. Covered faces teach nothing here: what they would reach says
+/// nothing of whole ones. Nor do second shots, which only tell how far shots of one scene differ.
+fn camera_task(samples: &[Sample], reached: &[Option<f64>]) -> Task {
+    let fair = targets::without_the_person(samples);
+    let aims: Vec<Option<f64>> = samples
+        .iter()
+        .zip(reached)
+        .zip(&fair)
+        .map(|((sample, reached), fair)| match sample.group {
+            Group::Wild => *fair,
+            Group::Masked => None,
+            _ => *reached,
+        })
+        .collect();
+    let is_taught = samples
+        .iter()
+        .zip(&aims)
+        .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered)
+        .collect();
+    Task {
+        targets: vec![
+            aims.iter().map(|aim| aim.unwrap_or_default()).collect(),
+            samples
+                .iter()
+                .map(|sample| f64::from(u8::from(sample.group == Group::Wild)))
+                .collect(),
+        ],
+        is_taught,
+    }
+}
+
+/// The expert on web crops: what tells the better from the worse among pictures that others have cut, scaled, retouched and sent on.
+fn web_task(samples: &[Sample]) -> Task {
+    let fair = targets::without_the_person(samples);
+    Task {
+        is_taught: samples
+            .iter()
+            .zip(&fair)
+            .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered)
+            .collect(),
+        targets: vec![fair.into_iter().map(Option::unwrap_or_default).collect()],
+    }
+}
+
+/// A detector for each cause. Of web crops nobody knows what is wrong with them; things have no causes.
+fn cause_task(samples: &[Sample]) -> Task {
+    let mask = place_of("mask");
+    Task {
+        targets: (0..CAUSES.len())
+            .map(|cause| {
+                samples
+                    .iter()
+                    .map(|sample| match sample.group {
+                        Group::Masked => f64::from(u8::from(cause == mask)),
+                        _ => sample.symptoms[cause],
+                    })
+                    .collect()
+            })
+            .collect(),
+        is_taught: samples
+            .iter()
+            .map(|sample| {
+                !sample.is_second_shot && !matches!(sample.group, Group::Wild | Group::Object)
+            })
+            .collect(),
+    }
+}
+
+/// The sum of logits that so many whole faces exceed as may be taken for covered ones.
+fn covered_from(samples: &[Sample], predicted: &Predicted) -> f64 {
+    let mut whole: Vec<f64> = samples
+        .iter()
+        .enumerate()
+        .filter(|(_, sample)| report::is_whole_face(sample))
+        .map(|(index, _)| predicted.covered(index))
+        .collect();
+    whole.sort_by(f64::total_cmp);
+    quantile(&whole, 1.0 - FALSELY_COVERED).unwrap_or(1.0)
+}
