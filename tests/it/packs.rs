@@ -309,7 +309,9 @@ fn with_head_bias(broken: &PackCopy, bias: f32) -> Pack {
         let constants = &mut graph.initializer;
         let constant = constants.iter_mut().find(|tensor| tensor.name() == name);
         let constant = constant.unwrap();
-        *constant = Constant::floats(name, &constant.shape(), &[bias]);
+        // Of both experts and of every cause.
+        let numbers = constant.shape().iter().product();
+        *constant = Constant::floats(name, &constant.shape(), &vec![bias; numbers]);
     });
     Pack::open(&broken.folder()).unwrap()
 }

@@ -74,9 +74,11 @@ def webp(picture, quality):
 
 
 def exposed(light, electrons, read_noise, chance):
-    """Light as a sensor counts it: photons arrive by chance, so their noise grows with the root of the light; reading adds its own."""
+    """Light as a sensor counts it: photons arrive by chance, so their noise grows with the root of the light; reading adds its own. No two
+    shots have the same photons, though all else that was drawn for their scene be the same: they follow from the light, too."""
+    photons = np.random.default_rng([chance.integers(2**32), zlib.crc32(np.ascontiguousarray(light))])
     deviation = np.sqrt(np.maximum(light, 0) / electrons + (read_noise / electrons) ** 2)
-    return light + chance.normal(0, 1, light.shape).astype(np.float32) * deviation
+    return light + photons.normal(0, 1, light.shape).astype(np.float32) * deviation
 
 
 def noise(picture, strength, chance, size):
@@ -274,10 +276,10 @@ def far(picture, face, chance):
 
 
 def another_shot(picture, chance):
-    """The moment after: the head has moved by up to four pixels, the light or the exposure is up to 15 % another."""
-    shift = np.float32([[1, 0, chance.uniform(-4, 4)], [0, 1, chance.uniform(-4, 4)]])
+    """The moment after: the head has moved by up to three pixels, the light or the exposure is up to 10 % another."""
+    shift = np.float32([[1, 0, chance.uniform(-3, 3)], [0, 1, chance.uniform(-3, 3)]])
     moved = cv2.warpAffine(picture, shift, (picture.shape[1], picture.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    return picture_of(light_of(moved) * chance.uniform(0.85, 1.15))
+    return picture_of(light_of(moved) * chance.uniform(0.9, 1.1))
 
 
 def brought_to(picture, face, size):
@@ -306,12 +308,12 @@ def pictures_of(photo, picture, face, scenes, ladder):
     for number in range(scenes):
         size, strength, kind, steps = scene_of(photo, number)
         seen, there = brought_to(picture, face, size)
-        # Half of the scenes have a second shot, in which all that the scene leaves open falls anew.
+        # Half of the scenes have a second shot: the same camera, file and screen, so all that is drawn for them is drawn again.
         for shot in range(2 - number % 2):
-            chance = chance_of(photo, number, "shot", shot)
-            worse = another_shot(seen, chance) if shot else seen
+            chance = chance_of(photo, number, "scene")
+            worse = another_shot(seen, chance_of(photo, number, "moment")) if shot else seen
             for name, amount in steps:
-                worse = FAULTS[name](worse, amount * (chance.uniform(0.93, 1.07) if shot else 1), chance, there.size)
+                worse = FAULTS[name](worse, amount, chance, there.size)
             about = {"kind": kind, "strength": strength, "steps": steps, "scene": number, "shot": shot}
             yield about, worse, chance.integers(80, 96), there
     chance = chance_of(photo, "covers")

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::{Graph, INT64, Model, Node, OperatorSet, Tensor, ValueInfo};
+use super::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
 use super::{BuildError, rewrite};
 
 /// Length of the fused embedding.
@@ -202,7 +202,7 @@ pub fn fuse(
         .iter()
         .find(|set| set.domain().is_empty())
         .map_or(OPSET, OperatorSet::version);
-    axes_as_settings(&mut joined, version)?;
+    rewrite::axes_as_settings(&mut joined, version, ADDED)?;
     joined.drop_unused_constants();
     Ok(Model {
         ir_version: Some(IR_VERSION),
@@ -211,32 +211,6 @@ pub fn fuse(
         graph: Some(joined),
         opset_import: operators,
     })
-}
-
-/// In older operator sets axes are a setting and no input: brings what was added here into that form.
-fn axes_as_settings(graph: &mut Graph, version: i64) -> Result<(), BuildError> {
-    let mut axes: HashMap<String, Vec<i64>> = HashMap::new();
-    for tensor in &graph.initializer {
-        if tensor.name().starts_with(ADDED) && tensor.data_type() == INT64 {
-            axes.insert(tensor.name().to_owned(), tensor.to_integers()?);
-        }
-    }
-    for node in &mut graph.node {
-        let inputs_since = match node.op_type() {
-            "ReduceMean" | "ReduceL2" => 18,
-            "Squeeze" => 13,
-            _ => continue,
-        };
-        if version < inputs_since
-            && let [input, along] = node.input.as_slice()
-            && let Some(axes) = axes.get(along)
-        {
-            let input = input.clone();
-            *node = node.clone().with_ints("axes", axes);
-            node.input = vec![input];
-        }
-    }
-    Ok(())
 }
 
 fn fused(tower: &Tower, part: &str) -> String {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::BuildError;
-use super::graph::{Graph, Node, Tensor, ValueInfo};
+use super::graph::{Graph, INT64, Node, Tensor, ValueInfo};
 
 /// Turns weights stored as block-quantised integers into floats: folds each `DequantizeLinear` of constants, and the
 /// `Reshape` behind it, into one constant.
@@ -393,6 +393,35 @@ fn is_channel_wise(slope: &Tensor) -> bool {
         [channels, 1, 1] | [1, channels, 1, 1] => *channels > 1,
         _ => false,
     }
+}
+
+/// In older operator sets axes are a setting and no input: brings nodes whose axes are a constant with this `prefix` into that form.
+///
+/// # Errors
+/// Where such a constant is damaged.
+pub fn axes_as_settings(graph: &mut Graph, version: i64, prefix: &str) -> Result<(), BuildError> {
+    let mut axes: HashMap<String, Vec<i64>> = HashMap::new();
+    for tensor in &graph.initializer {
+        if tensor.name().starts_with(prefix) && tensor.data_type() == INT64 {
+            axes.insert(tensor.name().to_owned(), tensor.to_integers()?);
+        }
+    }
+    for node in &mut graph.node {
+        let inputs_since = match node.op_type() {
+            "ReduceMean" | "ReduceL2" => 18,
+            "Squeeze" => 13,
+            _ => continue,
+        };
+        if version < inputs_since
+            && let [input, along] = node.input.as_slice()
+            && let Some(axes) = axes.get(along)
+        {
+            let input = input.clone();
+            *node = node.clone().with_ints("axes", axes);
+            node.input = vec![input];
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
