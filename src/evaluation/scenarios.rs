@@ -94,9 +94,9 @@ impl Case {
                     Degradation::Recapture(Screen {
                         pitch_px: 2.4,
                         turn_deg: 7.0,
-                        contrast: 0.8,
+                        contrast: 0.45,
                         beats: None,
-                        glare: 0.3,
+                        glare: 0.25,
                         glare_at: [0.7, 0.25],
                         warmth: 0.0,
                         keystone: 0.0,
