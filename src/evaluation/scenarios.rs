@@ -94,7 +94,7 @@ impl Case {
                     Degradation::Recapture(Screen {
                         pitch_px: 2.4,
                         turn_deg: 7.0,
-                        contrast: 0.2,
+                        contrast: 0.35,
                         beats: None,
                         glare: 0.25,
                         glare_at: [0.7, 0.25],
