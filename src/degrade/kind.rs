@@ -1,9 +1,8 @@
 //! Kinds of degradation, each on a scale from 0 (nothing) to 1 (hardly a face any more).
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 
-use super::{Codec, Degradation, Kernel, Screen};
+use super::{Codec, Degradation, Kernel, Screen, unit};
 
 /// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Kind {
     /// screens, and what goes along with it.
     #[must_use]
     pub fn draw(self, strength: f32, face_px: f32, random: &mut ChaCha8Rng) -> Vec<Degradation> {
-        let mut unit = || (random.next_u32() >> 8) as f32 / 16_777_216.0;
+        let mut unit = || unit(random);
         let plain = self.at(strength, face_px, unit());
         let chance = unit();
         match plain {

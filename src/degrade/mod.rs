@@ -5,7 +5,7 @@
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::geometry::Point;
 
@@ -164,6 +164,11 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
         }
     }
     worse
+}
+
+/// A number between 0 and 1, in steps that every machine draws alike.
+pub fn unit(random: &mut ChaCha8Rng) -> f32 {
+    (random.next_u32() >> 8) as f32 / 16_777_216.0
 }
 
 fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
 use crate::capture::pixels;
-use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Shape, degrade};
+use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Shape, degrade, unit};
 use crate::geometry::Point;
 use crate::pack::build::head::CAUSES;
 
@@ -67,8 +67,6 @@ pub(super) struct Copy {
     pub(super) scale: f32,
     /// What is done to it, in pixels of that size.
     pub(super) steps: Vec<Degradation>,
-    /// Whether a part of the face is covered.
-    pub(super) is_covered: bool,
     /// How plainly each of the head's causes is to be seen, 0–1, in its order.
     pub(super) symptoms: Symptoms,
     /// The scene's number within the photo: shots of one scene share it.
@@ -84,7 +82,6 @@ impl Copy {
         Self {
             scale: 1.0,
             steps: Vec::new(),
-            is_covered: false,
             symptoms: [0.0; CAUSES.len()],
             scene: 0,
             shift: [0, 0],
@@ -186,7 +183,6 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
     Copy {
         scale,
         steps,
-        is_covered,
         symptoms,
         scene,
         shift: [0, 0],
@@ -333,9 +329,4 @@ fn pick<T: std::marker::Copy>(choices: &[(T, u32)], random: &mut ChaCha8Rng) -> 
         left -= share;
     }
     choices[0].0
-}
-
-/// A number between 0 and 1, in steps that every machine draws alike.
-pub(super) fn unit(random: &mut ChaCha8Rng) -> f32 {
-    (random.next_u32() >> 8) as f32 / 16_777_216.0
 }

@@ -48,38 +48,31 @@ pub(super) fn learn(
         .iter()
         .map(|sample| fold_of(sample.person))
         .collect();
-    let solve = |targets: &[Vec<f64>], is_taught: &[bool]| {
+    let solve = |task: &Task| {
         ridge::solve(&ridge::Problem {
             rows: &rows,
-            targets,
-            is_taught,
+            targets: &task.targets,
+            is_taught: &task.is_taught,
             folds: &folds,
             alpha: ALPHA,
         })
     };
-    let [camera_task, web_task, cause_task] = [
-        camera_task(samples, &reached),
-        web_task(samples),
-        cause_task(samples),
-    ];
-    // Each needs gigabytes for its sums: as many at once as threads were asked for, three at most.
-    let (camera, web, causes) = if threads > 1 {
+    let beside_others = targets::without_the_person(samples);
+    let camera_task = camera_task(samples, &reached, &beside_others);
+    let web_task = expert_task(samples, &beside_others);
+    let cause_task = cause_task(samples);
+    let experts = || (solve(&camera_task), solve(&web_task));
+    // Each solution needs gigabytes for its sums: no more than two at once.
+    let ((camera, web), causes) = if threads > 1 {
         std::thread::scope(|scope| {
-            let causes = scope.spawn(|| solve(&cause_task.targets, &cause_task.is_taught));
-            let camera = solve(&camera_task.targets, &camera_task.is_taught);
-            let web = solve(&web_task.targets, &web_task.is_taught);
+            let causes = scope.spawn(|| solve(&cause_task));
             (
-                camera,
-                web,
+                experts(),
                 causes.join().unwrap_or(Err(TrainingError::Thread)),
             )
         })
     } else {
-        (
-            solve(&camera_task.targets, &camera_task.is_taught),
-            solve(&web_task.targets, &web_task.is_taught),
-            solve(&cause_task.targets, &cause_task.is_taught),
-        )
+        (experts(), solve(&cause_task))
     };
     // Camera and web expert, gate, causes: the head's order.
     let mut parts = camera?;
@@ -152,48 +145,39 @@ struct Task {
     is_taught: Vec<bool>,
 }
 
-/// The expert on everything, and the gate, which tells web crops from the rest. Covered faces teach nothing here: what they would reach says
-/// nothing of whole ones. Nor do second shots, which only tell how far shots of one scene differ.
-fn camera_task(samples: &[Sample], reached: &[Option<f64>]) -> Task {
-    let fair = targets::without_the_person(samples);
-    let aims: Vec<Option<f64>> = samples
-        .iter()
-        .zip(reached)
-        .zip(&fair)
-        .map(|((sample, reached), fair)| match sample.group {
-            Group::Wild => *fair,
-            Group::Masked => None,
-            _ => *reached,
-        })
-        .collect();
-    let is_taught = samples
-        .iter()
-        .zip(&aims)
-        .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered)
-        .collect();
+/// An expert that foresees `aims`. Covered faces teach it nothing: what they would reach says nothing of whole ones. Nor do second shots,
+/// which only tell how far shots of one scene differ.
+///
+/// With the similarities of web crops beside the person's others this is the expert on what others have cut, scaled, retouched and sent on.
+fn expert_task(samples: &[Sample], aims: &[Option<f64>]) -> Task {
     Task {
-        targets: vec![
-            aims.iter().map(|aim| aim.unwrap_or_default()).collect(),
-            samples
-                .iter()
-                .map(|sample| f64::from(u8::from(sample.group == Group::Wild)))
-                .collect(),
-        ],
-        is_taught,
+        targets: vec![aims.iter().map(|aim| aim.unwrap_or_default()).collect()],
+        is_taught: samples
+            .iter()
+            .zip(aims)
+            .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered())
+            .collect(),
     }
 }
 
-/// The expert on web crops: what tells the better from the worse among pictures that others have cut, scaled, retouched and sent on.
-fn web_task(samples: &[Sample]) -> Task {
-    let fair = targets::without_the_person(samples);
-    Task {
-        is_taught: samples
+/// The expert on everything, and the gate, which tells web crops from the rest.
+fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Option<f64>]) -> Task {
+    let aims: Vec<Option<f64>> = samples
+        .iter()
+        .zip(reached.iter().zip(beside_others))
+        .map(|(sample, (reached, beside_others))| match sample.group {
+            Group::Wild => *beside_others,
+            _ => *reached,
+        })
+        .collect();
+    let mut task = expert_task(samples, &aims);
+    task.targets.push(
+        samples
             .iter()
-            .zip(&fair)
-            .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered)
+            .map(|sample| f64::from(u8::from(sample.group == Group::Wild)))
             .collect(),
-        targets: vec![fair.into_iter().map(Option::unwrap_or_default).collect()],
-    }
+    );
+    task
 }
 
 /// A detector for each cause. Of web crops nobody knows what is wrong with them; things have no causes.

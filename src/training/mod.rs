@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::capture::CaptureError;
+use crate::degrade::unit;
 use crate::face::FaceError;
 use crate::geometry::BoundingBox;
 use crate::pack::PackError;
@@ -28,7 +29,7 @@ mod ridge;
 mod targets;
 
 use chain::{Chain, Seen};
-use copies::{Copy, Symptoms};
+use copies::{Copy, Symptoms, place_of};
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
@@ -42,7 +43,7 @@ pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over pos
 /// How the calibration comes about, for its file.
 pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.
-const FOLDS: u32 = 5;
+pub const FOLDS: u32 = 5;
 /// What a thing that is no face should be predicted to reach.
 const OBJECT_TARGET: f64 = 0.0;
 /// Squares cut from each picture of a thing.
@@ -167,7 +168,6 @@ struct Sample {
     scene: u32,
     is_second_shot: bool,
     is_clean: bool,
-    is_covered: bool,
     symptoms: Symptoms,
     seen: Seen,
 }
@@ -176,6 +176,15 @@ struct Sample {
 #[must_use]
 pub const fn fold_of(person: u32) -> usize {
     (person % FOLDS) as usize
+}
+
+impl Sample {
+    /// Whether something was laid over mouth or eyes of a bare face.
+    fn is_covered(&self) -> bool {
+        ["occlusion", "mask"]
+            .into_iter()
+            .any(|cause| self.symptoms[place_of(cause)] > 0.0)
+    }
 }
 
 /// Learns a head from `photos`, on `threads` threads. `progress` hears how many photos are done.
@@ -292,7 +301,6 @@ fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -
         scene: copy.scene,
         is_second_shot: copy.shift != [0, 0],
         is_clean,
-        is_covered: copy.is_covered,
         symptoms: copy.symptoms,
         seen,
     }
@@ -365,10 +373,10 @@ fn squares(
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     let mut seen = Vec::new();
     for _ in 0..count {
-        let side = width.min(height) * (0.15 + 0.6 * copies::unit(&mut random));
+        let side = width.min(height) * (0.15 + 0.6 * unit(&mut random));
         let area = BoundingBox::new(
-            (width - side) * copies::unit(&mut random),
-            (height - side) * copies::unit(&mut random),
+            (width - side) * unit(&mut random),
+            (height - side) * unit(&mut random),
             side,
             side,
         );

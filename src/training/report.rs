@@ -31,7 +31,7 @@ pub(super) fn clean_norms(samples: &[Sample]) -> Vec<f32> {
 pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
-        let name = match (sample.group, sample.is_clean, sample.is_covered) {
+        let name = match (sample.group, sample.is_clean, sample.is_covered()) {
             (Group::Object, ..) => "things",
             (Group::Masked, ..) => "masked_faces",
             (Group::Wild, true, _) => "wild_photos",
@@ -56,7 +56,7 @@ pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String,
 /// Whether a sample tells how well the head foresees a whole face's similarity.
 pub(super) fn is_whole_face(sample: &Sample) -> bool {
     matches!(sample.group, Group::Named | Group::Wild | Group::Single)
-        && !sample.is_covered
+        && !sample.is_covered()
         && !sample.is_second_shot
         // Copies of web crops teach; as pictures for figures they would count a bad label four times.
         && (sample.group != Group::Wild || sample.is_clean)
@@ -147,13 +147,13 @@ pub(super) fn cause_figures(
         (
             "first_cause_right",
             share(&is_right, &|sample| {
-                is_of_good_photo(sample) && !sample.is_covered && planted(sample).is_some()
+                is_of_good_photo(sample) && !sample.is_covered() && planted(sample).is_some()
             }),
         ),
         (
             "covered_copies_found",
             share(&is_covered, &|sample| {
-                is_of_good_photo(sample) && sample.is_covered
+                is_of_good_photo(sample) && sample.is_covered()
             }),
         ),
         (

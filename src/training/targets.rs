@@ -164,7 +164,6 @@ mod tests {
             scene: 0,
             is_second_shot: false,
             is_clean: true,
-            is_covered: false,
             symptoms: [0.0; CAUSES.len()],
             seen: Seen {
                 embedding: vec![cos, sin],

@@ -214,11 +214,13 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome
 pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
     expect_empty(&args.out)?;
     let runtime = exact_runtime()?;
-    let trained = train::learn(args, &Networks::of_pack(pack)?, &runtime)?;
+    let photos = train::photos(args)?;
+    let trained = train::learn(args, &photos, &Networks::of_pack(pack)?, &runtime)?;
     let today = chrono::Utc::now().date_naive().to_string();
-    let (calibration, calibrated) = train::calibrate(&trained.held_out, &trained.counts, &today)?;
+    let calibrated = train::calibrate(&trained.held_out, &trained.counts, &today)?;
+    let calibration = calibrated.of_all;
     let mut figures = trained.figures;
-    figures.extend(calibrated);
+    figures.extend(calibrated.figures);
     let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;
     let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
     let naming = Naming {

@@ -18,7 +18,7 @@ use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::Runtime;
 use crate::stats::{calibration_error, mean};
-use crate::training::{self, HeldOut, Networks};
+use crate::training::{self, HeldOut, Networks, Photo};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
@@ -66,10 +66,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let sources = Sources::read(&args.sources)?;
     let runtime = exact_runtime()?;
-    let trained = learn(args, &Networks::of_recipe(&sources)?, &runtime)?;
-    let (calibration, calibrated) = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let photos = photos(args)?;
+    let trained = learn(args, &photos, &Networks::of_recipe(&sources)?, &runtime)?;
+    let calibrated = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
     let mut figures = trained.figures.clone();
-    figures.extend(calibrated);
+    figures.extend(calibrated.figures);
     let training = Training {
         recipe: training::RECIPE.to_owned(),
         settings: training::settings(),
@@ -95,45 +96,46 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
             write(&folder.join(HEAD_FILE), head.as_bytes())?;
             write(&folder.join(CALIBRATION_FILE), calibration.as_bytes())
         };
-    write_learnt(&args.out, &trained.head, &calibration)?;
+    write_learnt(&args.out, &trained.head, &calibrated.of_all)?;
     if let Some(folder) = &args.folds {
-        for (fold, head) in trained.without_fold.iter().enumerate() {
-            let unseen = Calibration::fit(
-                &observations(&trained.held_out, |of| of != fold),
-                provenance(&trained.held_out, &trained.counts, PHOTOS_DATE),
-            )?;
-            write_learnt(&folder.join(fold.to_string()), head, &unseen)?;
+        let unseen = trained.without_fold.iter().zip(&calibrated.without_fold);
+        for (fold, (head, calibration)) in unseen.enumerate() {
+            write_learnt(&folder.join(fold.to_string()), head, calibration)?;
         }
-        write(&folder.join("folds.csv"), folds_of(args)?.as_bytes())?;
+        write(&folder.join("folds.csv"), &folds_of(&photos, &args.photos)?)?;
     }
     show_figures(&training)?;
     Ok(Outcome::Done)
 }
 
-/// Which fold each photo of the collection is in, as CSV with paths relative to it.
-fn folds_of(args: &Args) -> anyhow::Result<String> {
-    let mut table = "photo,fold\n".to_owned();
-    for photo in training::find(&args.photos, &args.sources, args.every)? {
-        if let Ok(path) = photo.path.strip_prefix(&args.photos) {
-            table.push_str(&format!(
-                "{},{}\n",
-                path.display(),
-                training::fold_of(photo.person)
-            ));
+/// Which fold each photo of the collection in `root` is in, as CSV with paths relative to it.
+fn folds_of(photos: &[Photo], root: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["photo", "fold"])?;
+    for photo in photos {
+        // Packages' pictures lie elsewhere.
+        if let Ok(path) = photo.path.strip_prefix(root) {
+            let fold = training::fold_of(photo.person).to_string();
+            table.write_record([path.to_string_lossy().as_ref(), &fold])?;
         }
     }
-    Ok(table)
+    Ok(table.into_inner()?)
+}
+
+/// What there is to learn from.
+pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
+    Ok(training::find(&args.photos, &args.sources, args.every)?)
 }
 
 /// Learns a head for these networks.
 pub(super) fn learn(
     args: &Args,
+    photos: &[Photo],
     networks: &Networks,
     runtime: &Runtime,
 ) -> anyhow::Result<training::Outcome> {
-    let photos = training::find(&args.photos, &args.sources, args.every)?;
     let bar = output::progress(photos.len() as u64, "photos");
-    let trained = training::train(&photos, networks, runtime, args.threads, &|done| {
+    let trained = training::train(photos, networks, runtime, args.threads, &|done| {
         bar.set_position(done as u64);
     })?;
     bar.finish();
@@ -149,24 +151,34 @@ pub(super) fn show_figures(training: &Training) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The calibration of all held-out predictions, and how well calibrations do that have not seen a fold of people.
+/// What comes of held-out predictions.
+pub(super) struct Calibrated {
+    /// The calibration of all of them.
+    pub(super) of_all: Calibration,
+    /// For each fold the calibration of the others.
+    without_fold: Vec<Calibration>,
+    /// How well calibrations do on the fold that they have not seen.
+    pub(super) figures: BTreeMap<String, f64>,
+}
+
+/// Calibrates by held-out predictions.
 pub(super) fn calibrate(
     held_out: &HeldOut,
     counts: &BTreeMap<String, u64>,
     date: &str,
-) -> anyhow::Result<(Calibration, BTreeMap<String, f64>)> {
-    let calibration = Calibration::fit(
-        &observations(held_out, |_| true),
-        provenance(held_out, counts, date),
-    )?;
-    let folds = held_out.folds.iter().max().map_or(0, |last| last + 1);
+) -> anyhow::Result<Calibrated> {
+    let fit = |takes: &dyn Fn(usize) -> bool| {
+        Calibration::fit(
+            &observations(held_out, takes),
+            provenance(held_out, counts, date),
+        )
+    };
+    let calibration = fit(&|_| true)?;
     let mut similarity = vec![0.0; held_out.signals.len()];
     let mut pass = similarity.clone();
-    for fold in 0..folds {
-        let unseen = Calibration::fit(
-            &observations(held_out, |of| of != fold),
-            provenance(held_out, counts, date),
-        )?;
+    let mut without_fold = Vec::new();
+    for fold in 0..training::FOLDS as usize {
+        let unseen = fit(&|of| of != fold)?;
         for (index, _) in held_out
             .folds
             .iter()
@@ -177,6 +189,7 @@ pub(super) fn calibrate(
             similarity[index] = f64::from(unseen.expected_similarity(signal));
             pass[index] = f64::from(unseen.pass_probability(signal));
         }
+        without_fold.push(unseen);
     }
     let passed: Vec<f64> = held_out
         .similarities
@@ -220,7 +233,11 @@ pub(super) fn calibrate(
         .into_iter()
         .map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4))
         .collect();
-    Ok((calibration, figures))
+    Ok(Calibrated {
+        of_all: calibration,
+        without_fold,
+        figures,
+    })
 }
 
 fn provenance(held_out: &HeldOut, counts: &BTreeMap<String, u64>, date: &str) -> Provenance {
