@@ -27,6 +27,8 @@ pub enum Shape {
     Sunglasses,
     /// A bar over both eyes.
     EyeBar,
+    /// Whatever hides one half: a door, a pillar, somebody in front, the picture's edge.
+    HalfFace,
     /// The front of a cap, over forehead and hair.
     Cap,
     /// The shade that a cap throws over brows and eyes.
@@ -35,7 +37,7 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SurgicalMask,
         Self::ClothMask,
         Self::Respirator,
@@ -44,6 +46,7 @@ impl Shape {
         Self::HandOverEyes,
         Self::Sunglasses,
         Self::EyeBar,
+        Self::HalfFace,
         Self::Cap,
         Self::CapShade,
     ];
@@ -100,6 +103,17 @@ impl Shape {
                 face.at(0.7, 0.24),
                 face.at(-0.7, 0.24),
             ]],
+            Self::HalfFace => {
+                // The left half or the right one, up to a little before or beyond the middle.
+                let side = if turn < 0.5 { -1.0 } else { 1.0 };
+                let edge = 0.2 * (2.0 * turn).fract() - 0.1;
+                vec![vec![
+                    face.at(side * edge, -1.8),
+                    face.at(side * 2.4, -1.8),
+                    face.at(side * 2.4, 2.8),
+                    face.at(side * edge, 2.8),
+                ]]
+            }
             Self::Cap => {
                 let brim = -0.42 + 0.16 * turn;
                 vec![vec![

@@ -1,7 +1,7 @@
 //! The folder a log lives in: which file systems will do, who owns it, and where damaged files go.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -153,9 +153,10 @@ pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, 
     // side files left beside a fresh database would be applied to it.
     for side in ["-wal", "-shm"] {
         let from = with_suffix(database, side);
-        if from.exists() {
-            fs::rename(&from, with_suffix(&target, side))
-                .map_err(|error| LogError::io("rename", &from, error))?;
+        match fs::rename(&from, with_suffix(&target, side)) {
+            // Never there, or removed just now by a connection that closed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| LogError::io("rename", &from, error))?,
         }
     }
     fs::rename(database, &target).map_err(|error| LogError::io("rename", database, error))?;

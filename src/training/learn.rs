@@ -3,9 +3,10 @@
 
 use super::copies::place_of;
 use super::photos::Group;
-use super::ridge::Linear;
+use super::ridge::{Linear, Solution};
 use super::{
-    ALPHA, FOLDS, Outcome, Sample, TrainingError, fold_of, report, ridge, shortened, targets,
+    ALPHA, FOLDS, Outcome, Sample, TrainingError, families, fold_of, report, ridge, shortened,
+    targets,
 };
 use crate::pack::build::head::{CAUSES, LinearHead};
 use crate::stats::quantile;
@@ -38,6 +39,7 @@ pub(super) fn learn(
     samples: &[Sample],
     shares: &[f32],
     threads: usize,
+    is_thorough: bool,
 ) -> Result<Outcome, TrainingError> {
     let reached = targets::reached(samples);
     let rows: Vec<&[f32]> = samples
@@ -83,12 +85,14 @@ pub(super) fn learn(
     let [camera, web, gate, causes @ ..] = &parts[..] else {
         return Err(TrainingError::Singular);
     };
-    let signals = (0..samples.len())
-        .map(|row| {
-            let open = 1.0 / (1.0 + (-GATE_SLOPE * (gate.held_out[row] - GATE_MIDDLE)).exp());
-            camera.held_out[row] + open * (web.held_out[row] - camera.held_out[row])
-        })
+    let signals: Vec<f64> = (0..samples.len())
+        .map(|row| mixed(camera, web, gate, row))
         .collect();
+    let unseen_faults = if is_thorough {
+        families::unseen(samples, &reached, &camera_task, web, &signals, solve)?
+    } else {
+        Vec::new()
+    };
     let predicted = Predicted {
         signals,
         causes: causes.iter().map(|part| part.held_out.clone()).collect(),
@@ -115,7 +119,14 @@ pub(super) fn learn(
         figures,
         held_out: report::held_out(samples, &reached, &folds, &predicted.signals, &covered),
         clean_norms,
+        unseen_faults,
     })
+}
+
+/// What the experts foresee together of a sample whose person they have not seen.
+pub(super) fn mixed(camera: &Solution, web: &Solution, gate: &Solution, row: usize) -> f64 {
+    let open = 1.0 / (1.0 + (-GATE_SLOPE * (gate.held_out[row] - GATE_MIDDLE)).exp());
+    camera.held_out[row] + open * (web.held_out[row] - camera.held_out[row])
 }
 
 /// The head with these outputs, the gate made steep.
@@ -140,9 +151,9 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
 }
 
 /// What one regression learns from.
-struct Task {
-    targets: Vec<Vec<f64>>,
-    is_taught: Vec<bool>,
+pub(super) struct Task {
+    pub(super) targets: Vec<Vec<f64>>,
+    pub(super) is_taught: Vec<bool>,
 }
 
 /// An expert that foresees `aims`. Covered faces teach it nothing: what they would reach says nothing of whole ones. Nor do second shots,

@@ -18,7 +18,7 @@ use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::Runtime;
 use crate::stats::{calibration_error, mean};
-use crate::training::{self, HeldOut, Networks, Photo};
+use crate::training::{self, HeldOut, Networks, Photo, UnseenFault};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
@@ -48,7 +48,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Folder for what is learnt without each fold of people, to measure the score on people that it has not seen: DIR/0 … DIR/4 with
-    /// head.json and calibration.json, and DIR/folds.csv
+    /// head.json and calibration.json, DIR/folds.csv, and DIR/unseen-faults.csv: what is foreseen of each kind of fault without having
+    /// learnt from it
     #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
     pub(super) folds: Option<PathBuf>,
     /// Threads; the result is the same with any number
@@ -103,6 +104,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
             write_learnt(&folder.join(fold.to_string()), head, calibration)?;
         }
         write(&folder.join("folds.csv"), &folds_of(&photos, &args.photos)?)?;
+        let unseen = unseen_faults(&trained.unseen_faults)?;
+        write(&folder.join("unseen-faults.csv"), &unseen)?;
     }
     show_figures(&training)?;
     Ok(Outcome::Done)
@@ -122,6 +125,23 @@ fn folds_of(photos: &[Photo], root: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(table.into_inner()?)
 }
 
+/// What is foreseen of faults that were learnt and of those that were not, as CSV.
+fn unseen_faults(faults: &[UnseenFault]) -> anyhow::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["fault", "person", "reached", "seen", "unseen"])?;
+    for fault in faults {
+        let numbers =
+            [fault.reached, fault.of_seen_kind, fault.of_unseen_kind].map(|n| format!("{n:.4}"));
+        let person = fault.person.to_string();
+        table.write_record(
+            [fault.family, &person]
+                .into_iter()
+                .chain(numbers.iter().map(String::as_str)),
+        )?;
+    }
+    Ok(table.into_inner()?)
+}
+
 /// What there is to learn from.
 pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
     Ok(training::find(&args.photos, &args.sources, args.every)?)
@@ -135,9 +155,9 @@ pub(super) fn learn(
     runtime: &Runtime,
 ) -> anyhow::Result<training::Outcome> {
     let bar = output::progress(photos.len() as u64, "photos");
-    let trained = training::train(photos, networks, runtime, args.threads, &|done| {
-        bar.set_position(done as u64);
-    })?;
+    let is_thorough = args.folds.is_some();
+    let hear = |done| bar.set_position(done as u64);
+    let trained = training::train(photos, networks, runtime, args.threads, is_thorough, &hear)?;
     bar.finish();
     Ok(trained)
 }
