@@ -29,6 +29,8 @@ CHANNEL_NOISE = np.array([1.25, 0.9, 1.15], np.float32)
 GATE_PX = (60, 220)
 ISO_STEPS, ISO_SHOTS, ISO_FACE_PX = (100, 400, 1600, 3200, 6400, 12800, 25600), 5, 110
 FAR_PX, FAR_FRAME = 42, (1080, 1920)
+# Shorter sides to which large photos are brought, in pixels.
+SIDES = (150, 200, 300, 400)
 # Share of the picture's width by which a recaptured picture's corners may move at full strength.
 KEYSTONE = 0.06
 # How often each photo is taken at the gate. Web crops and real masks are as bad as they are.
@@ -257,6 +259,24 @@ def scarf(picture, face, chance):
 COVERS = (sunglasses, hand, scarf)
 
 
+def half(picture, face, chance):
+    """Somebody who is only half in the picture: its edge runs through the face, a little before or beyond the nose."""
+    x, y, width, height = face.box
+    edge = int(x + width * chance.uniform(0.42, 0.55))
+    if chance.random() < 0.5:
+        return picture[:, edge:], Face(np.array([0, y, x + width - edge, height]), face.points - [edge, 0])
+    return picture[:, :edge], Face(np.array([x, y, edge - x, height]), face.points)
+
+
+def drawing(picture, face, chance):
+    """OpenCV's two pencils and its brush: a face that nobody has."""
+    tool = chance.integers(3)
+    if tool == 2:
+        return cv2.stylization(picture, sigma_s=60, sigma_r=0.6)
+    grey, coloured = cv2.pencilSketch(picture, sigma_s=60, sigma_r=0.07, shade_factor=float(chance.uniform(0.02, 0.05)))
+    return coloured if tool else cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+
+
 def far(picture, face, chance):
     """Somebody at the other end of a hall: 42 pixels of face in the middle of a full frame, coded as surveillance streams are."""
     height, width = FAR_FRAME
@@ -320,6 +340,12 @@ def pictures_of(photo, picture, face, scenes, ladder):
     yield {"kind": "mask", "strength": 1.0, "steps": [("mask", 1.0)]}, mask(picture, face, chance), 92, face
     cover = COVERS[chance.integers(len(COVERS))]
     yield {"kind": "occlusion", "strength": 1.0, "steps": [(cover.__name__, 1.0)]}, cover(picture, face, chance), 92, face
+    yield {"kind": "drawing", "strength": 1.0, "steps": [("drawing", 1.0)]}, drawing(picture, face, chance_of(photo, "drawing")), 92, face
+    cut, there = half(picture, face, chance_of(photo, "half"))
+    yield {"kind": "half", "strength": 1.0, "steps": [("half", 1.0)]}, cut, 92, there
+    for side in SIDES if min(picture.shape[:2]) >= max(SIDES) else ():
+        seen, there = brought_to(picture, face, face.size * side / min(picture.shape[:2]))
+        yield {"kind": "size", "strength": side, "steps": [("size", side)]}, seen, 92, there
     if face.box[2] >= FAR_PX:
         chance, middle = chance_of(photo, "far"), np.array(FAR_FRAME[::-1]) / 2
         small = face.scaled(FAR_PX / face.box[2])

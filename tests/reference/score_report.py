@@ -7,6 +7,7 @@ then made of them. Run by scripts/score-report.
 """
 import argparse
 import collections
+import csv
 import itertools
 import json
 import pathlib
@@ -18,6 +19,7 @@ from scipy.stats import rankdata
 # Similarity from which the recogniser takes two faces for one person, and the contract's curve from similarity to score.
 PASS = 0.45
 CURVE = np.array([[0, 0], [0.215, 0.22], [0.35, 0.37], [0.52, 0.54], [0.64, 0.73], [0.72, 0.85], [0.75, 0.89], [1, 1]])
+POSE_SCORE = 0.75  # that a face turned by no more than the design allows still reaches
 WHOLE, GOOD = 0.40, 0.60  # score below which a covered face has to stay, and from which a clean one counts as good
 COVERED = ("mask", "occlusion")
 SINGLE_FAULTS = (
@@ -104,6 +106,7 @@ class Samples:
         self.passes = number(lambda face: face["quality"]["pass_probability"])
         self.low, self.high = (number(lambda face, end=end: face["quality"]["interval"][end]) for end in (0, 1))
         self.norm = number(lambda face: face["embedding_norm"])
+        self.yaw, self.pitch = (number(lambda face, axis=axis: face["pose"][axis]) for axis in ("yaw", "pitch"))
         first = lambda face: (face["quality"]["causes"] or [{"name": ""}])[0]["name"] if face else ""
         self.cause = np.array([first(face) for face in faces])
         self.is_rejected = np.array(
@@ -300,6 +303,45 @@ def causes(report, s):
     report.add(section, "cause_occlusion", "sunglasses, hands and scarves, all", share, s.person[rows], right, percent=True)
 
 
+def no_faces(report, s):
+    section = "What is no face, or only half of one"
+    for kind, title in (("drawing", "drawings made of photos"), ("half", "faces cut by the picture's edge")):
+        rows = s.kind == kind
+        report.add(section, f"{kind}_found", f"{title}: found", share, s.person[rows], s.found[rows], percent=True)
+        rows &= s.found
+        report.add(section, f"{kind}_low", "… under .40, of those found", share, s.person[rows], s.score[rows] < WHOLE, percent=True)
+
+
+def design_rules(report, s):
+    section = "The design's rules on pose and size"
+    clean = s.found & (s.kind == "clean") & np.isin(s.group, ("named", "single"))
+    frontal = (abs(s.yaw) <= 25) & (abs(s.pitch) <= 15)
+    for key, title, rows in (("near", "yaw ≤ 25° and pitch ≤ 15°", clean & frontal), ("far", "turned further", clean & ~frontal)):
+        report.add(section, f"pose_{key}_score", f"clean photos, {title}: score", np.mean, s.person[rows], s.score[rows])
+        report.add(section, f"pose_{key}_good", f"… share from {POSE_SCORE:.2f}", share, s.person[rows], s.score[rows] >= POSE_SCORE, percent=True)
+    for side in np.unique(s.strength[s.kind == "size"]):
+        rows = (s.kind == "size") & (s.strength == side)
+        report.add(section, f"size_{side:.0f}_found", f"photos brought to {side:.0f} px: found", share, s.person[rows], s.found[rows], percent=True)
+        rows &= s.found
+        report.add(section, f"size_{side:.0f}_score", "… score", np.mean, s.person[rows], s.score[rows])
+        report.add(section, f"size_{side:.0f}_poor", "… share under .40", share, s.person[rows], s.score[rows] < WHOLE, percent=True)
+
+
+def unseen_kinds(report, faults):
+    """Faults of src/degrade that the foreseeing head has not learnt from, of people that it has not seen."""
+    section = "What if a kind of fault never occurred in training?"
+    by_kind = collections.defaultdict(list)
+    for fault in faults:
+        by_kind[fault["fault"]].append([float(fault[name]) for name in ("person", "reached", "seen", "unseen")])
+    for kind, rows in by_kind.items():
+        people, reached, seen, unseen = np.array(rows).T
+        passes = reached >= PASS
+        report.add(section, f"seen_auroc_{kind}", f"{kind}: AUROC with the kind in training", auroc, people, seen, passes)
+        report.add(section, f"unseen_auroc_{kind}", "… without", auroc, people, unseen, passes)
+        report.add(section, f"seen_error_{kind}", "… size of the error of the similarity foreseen, with", np.mean, people, abs(seen - reached))
+        report.add(section, f"unseen_error_{kind}", "… without", np.mean, people, abs(unseen - reached))
+
+
 def second_shots(report, s):
     section = "Does the interval hold another shot of the scene?"
     scenes = collections.defaultdict(dict)
@@ -377,6 +419,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", type=pathlib.Path)
     parser.add_argument("--answers", type=pathlib.Path, nargs="+")
+    parser.add_argument("--unseen-faults", type=pathlib.Path, help="what `models train --folds` foresaw without each kind of fault")
     parser.add_argument("--about", default="", help="what the report says about its own origin")
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--json", type=pathlib.Path)
@@ -394,8 +437,11 @@ def main():
         answers[pathlib.PurePath(answer["file"]).name] = answer
         providers.add(answer.get("model", {}).get("provider"))
     report, samples = Report(), Samples(entries, answers)
-    for part in (ranking, covers, detection, causes, second_shots, iso_ladder):
+    for part in (ranking, covers, no_faces, detection, causes, second_shots, iso_ladder, design_rules):
         part(report, samples)
+    if arguments.unseen_faults:
+        with arguments.unseen_faults.open(newline="") as faults:
+            unseen_kinds(report, csv.DictReader(faults))
     providers = ", ".join(sorted(filter(None, providers)))
     about = [
         *([arguments.about, ""] if arguments.about else []),
