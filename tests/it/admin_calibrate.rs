@@ -151,7 +151,7 @@ fn too_few_photos_are_refused_with_what_is_missing() {
 
     let empty = folder.path().join("people/anna");
     let said = run(&[empty.to_str().unwrap()]).expect_code(1).stderr;
-    assert!(said.contains("PERSON/PHOTO.jpg"), "{said}");
+    assert!(said.contains("PERSON/PICTURE.jpg"), "{said}");
     run(&[]).expect_code(2);
     run(&[arguments[0], "--from-log"]).expect_code(2);
     run(&[arguments[0], "--since", "7d"]).expect_code(2);

@@ -2,7 +2,7 @@
 """Makes pictures worse the way cameras, lenses, networks and people do, for scripts/score-report. It shares no code with
 src/degrade and never takes part in training: a score that only knows the faults of its own recipe is found out here.
 
-    faults.py --photos DIR --boxes boxes.jsonl --out DIR [--every N]
+    faults.py --photos DIR --boxes boxes.jsonl --out DIR [--every N] [--scenes N]
 
 --photos holds named/PERSON, wild/PERSON, single and masked; --boxes has the answers of `faceood-admin extract --json` to them.
 Writes pictures and index.jsonl. All chance comes from each photo's path relative to --photos: the same photos give the same
@@ -415,6 +415,7 @@ def main():
     parser.add_argument("--boxes", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--every", type=int, default=1, help="make faults of each N-th photo only, for a quick try")
+    parser.add_argument("--scenes", type=int, help="how often each photo is taken at the gate, in place of SCENES")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     faces = faces_of(arguments.boxes, arguments.photos)
@@ -424,7 +425,7 @@ def main():
     named = {person: photo for photo, group, person in reversed(worsened) if group == "named"}
     ladder = set(named.values()) or {photo for photo, _, _ in worsened[:6]}
     jobs = [
-        (number, photo, group, person, SCENES[group] if is_worsened else 0, faces.get(photo), photo in ladder)
+        (number, photo, group, person, (arguments.scenes or SCENES[group]) if is_worsened else 0, faces.get(photo), photo in ladder)
         for number, (photo, group, person, is_worsened) in enumerate(photos)
     ]
     cv2.setNumThreads(1)

@@ -1,16 +1,16 @@
 //! Evidence from photos: what each reaches against the person's other photos.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chrono::Utc;
-use walkdir::WalkDir;
 
 use super::{Evidence, Need};
 use crate::admin::output;
 use crate::embed::Embedding;
+use crate::evaluation::dataset::{self, SourceFrom};
 use crate::face::FaceError;
 use crate::pipeline::{AnalyzeError, Ask, Assembly};
 use crate::policy::{DEFAULT_SCENARIO, Policies};
@@ -23,8 +23,6 @@ const LEAST_CAPTURES: usize = 300;
 /// Fewest people. Photos of one person resemble each other: at a correlation of .3, ten each of 30 people tell as much as 80 of 80.
 /// Below 30 an interval by drawing people again is too narrow as well (Cameron, Gelbach and Miller 2008).
 const LEAST_PEOPLE: usize = 30;
-/// Files by these names are taken for pictures; what they are is read from their bytes.
-const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 /// For the file.
 const METHOD: &str = "Learnt on site from photos: isotonic over bins of equal count on the mean of the three best similarities to \
                       other photos of the person; the pack's own maps beyond the site's captures";
@@ -40,16 +38,19 @@ struct Seen {
 /// # Errors
 /// Where the folder cannot be read or holds no photo in a person's folder, or a model fails.
 pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evidence> {
-    let people = find(folder)?;
-    let total: usize = people.values().map(Vec::len).sum();
+    let dataset = dataset::find(folder, SourceFrom::default())?;
+    let mut people = vec![Vec::new(); dataset.persons.len()];
+    for picture in &dataset.pictures {
+        people[picture.person].push(&picture.path);
+    }
     let mut pipeline = assembly.pipeline()?;
     let ood = &assembly.pack().manifest().embedder.ood;
     let ask = ask()?;
-    let bar = output::progress(total as u64, "photos");
+    let bar = output::progress(dataset.pictures.len() as u64, "photos");
     let (mut faceless, mut unreadable, mut alone) = (0, 0, 0);
     let mut samples: Vec<Sample> = Vec::new();
     let mut group = 0;
-    for photos in people.values() {
+    for photos in people {
         let mut seen = Vec::new();
         for path in photos {
             bar.inc(1);
@@ -135,39 +136,6 @@ fn judged(seen: &[Seen], group: usize) -> impl Iterator<Item = Sample> {
     })
 }
 
-/// The pictures below each person's folder, in the order of names. Hidden ones are left out.
-fn find(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
-    let mut people: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    let entries = WalkDir::new(folder).sort_by_file_name().into_iter();
-    let entries = entries.filter_entry(|entry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
-    });
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        let is_picture = entry.path().extension().is_some_and(|extension| {
-            EXTENSIONS
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        });
-        let inside = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if let Some(person) = inside.iter().next()
-            && entry.depth() >= 2
-            && entry.file_type().is_file()
-            && is_picture
-        {
-            let photos = people.entry(PathBuf::from(person)).or_default();
-            photos.push(entry.into_path());
-        }
-    }
-    if people.is_empty() {
-        bail!(
-            "{} holds no photos in folders of people; expected is {0}/PERSON/PHOTO.jpg",
-            folder.display()
-        );
-    }
-    Ok(people)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,32 +160,5 @@ mod tests {
         assert!((samples[0].similarity.unwrap() - expected).abs() < 1e-5);
         assert!(!samples[4].passes() && samples[0].passes());
         assert!(samples.iter().all(|sample| sample.group == 7));
-    }
-
-    #[test]
-    fn people_are_folders_and_what_is_no_picture_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in [
-            "anna/1.JPG",
-            "anna/gate/2.png",
-            "ben/3.webp",
-            "ben/notes.txt",
-            ".x/4.jpg",
-            "5.jpg",
-        ] {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        let found: Vec<(String, usize)> = find(folder.path())
-            .unwrap()
-            .into_iter()
-            .map(|(person, photos)| (person.to_string_lossy().into_owned(), photos.len()))
-            .collect();
-        assert_eq!(found, [("anna".to_owned(), 2), ("ben".to_owned(), 1)]);
-        let empty = find(&folder.path().join("anna/gate"))
-            .unwrap_err()
-            .to_string();
-        assert!(empty.contains("PERSON/PHOTO.jpg"), "{empty}");
     }
 }

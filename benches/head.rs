@@ -1,0 +1,93 @@
+//! What the OOD head adds to a request: the embedder's graph as it is, and without the outputs of the head and what only they need, in
+//! turns on one thread. `cargo bench --bench head`.
+
+#![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot run should say why and end"
+)]
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use faceood::pack::build::graph::{Graph, Model};
+use faceood::pack::build::head::{CAUSE_LOGITS, OOD_LOGIT};
+use faceood::runtime::{Placement, Runtime, Session, Settings};
+use faceood::stats::quantile;
+
+/// Runs of each graph, after as many as a tenth of that to get warm.
+const RUNS: usize = 600;
+/// An aligned face.
+const SHAPE: [usize; 4] = [1, 3, 112, 112];
+
+fn main() {
+    let bytes = std::fs::read("models/default/embedder.onnx").expect("the pack");
+    let mut bare = Model::read("embedder.onnx", bytes.clone()).expect("a graph");
+    cut_head(bare.graph.as_mut().expect("a graph"));
+
+    let runtime = Runtime::load(&Settings::default()).expect("a runtime");
+    let open = |name: &str, bytes: &[u8]| {
+        runtime
+            .open(name, bytes, Placement::Accelerated)
+            .expect("a session")
+    };
+    let mut graphs = [
+        ("with the head", open("whole", &bytes), Vec::new()),
+        ("without", open("bare", &bare.write()), Vec::new()),
+    ];
+    // Not all alike, so that nothing is skipped.
+    let face: Vec<f32> = (0..SHAPE.iter().product::<usize>())
+        .map(|index| (index * 37 % 256) as f32)
+        .collect();
+    for run in 0..RUNS + RUNS / 10 {
+        // Each goes first as often as the other.
+        let order = if run % 2 == 0 { [0, 1] } else { [1, 0] };
+        for graph in order {
+            let (_, session, times) = &mut graphs[graph];
+            let took = milliseconds(session, &face);
+            if run >= RUNS / 10 {
+                times.push(took);
+            }
+        }
+    }
+    let medians = graphs.map(|(name, session, mut times)| {
+        times.sort_by(f64::total_cmp);
+        let [low, median, high] =
+            [0.25, 0.5, 0.75].map(|share| quantile(&times, share).unwrap_or_default());
+        println!(
+            "embedder {name} on {}: {median:.3} ms (quartiles {low:.3}–{high:.3}, {RUNS} runs)",
+            session.provider()
+        );
+        median
+    });
+    println!("with / without: {:.3}", medians[0] / medians[1]);
+}
+
+fn milliseconds(session: &mut Session, face: &[f32]) -> f64 {
+    let start = Instant::now();
+    session.run(&SHAPE, face).expect("an answer");
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+/// Takes away the head's outputs and every node that nothing else needs.
+fn cut_head(graph: &mut Graph) {
+    graph
+        .output
+        .retain(|output| ![OOD_LOGIT, CAUSE_LOGITS].contains(&output.name()));
+    let mut needed: HashSet<String> = graph
+        .output
+        .iter()
+        .map(|output| output.name().to_owned())
+        .collect();
+    // Nodes stand in the order in which they run.
+    let mut kept = Vec::new();
+    for node in graph.node.drain(..).rev() {
+        if node.output.iter().any(|output| needed.contains(output)) {
+            needed.extend(node.input.iter().cloned());
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.node = kept;
+    graph.drop_unused_constants();
+}
