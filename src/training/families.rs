@@ -51,11 +51,12 @@ pub(super) fn unseen(
         }
         let without = Task {
             targets: camera_task.targets.clone(),
-            is_taught: samples
+            weights: samples
                 .iter()
-                .zip(&camera_task.is_taught)
-                .map(|(sample, is_taught)| *is_taught && sample.symptoms[cause] == 0.0)
+                .zip(&camera_task.weights)
+                .map(|(sample, weight)| weight * f64::from(u8::from(sample.symptoms[cause] == 0.0)))
                 .collect(),
+            alpha: camera_task.alpha,
         };
         let [camera, gate] = &solve(&without)?[..] else {
             return Err(TrainingError::Singular);

@@ -4,9 +4,11 @@
 use super::copies::place_of;
 use super::photos::Group;
 use super::ridge::{Linear, Solution};
+use super::scale::{self, Foreseen};
+use super::targets::Beside;
 use super::{
-    ALPHA, FOLDS, Outcome, Sample, TrainingError, families, fold_of, report, ridge, shortened,
-    targets,
+    ALPHA, FOLDS, Outcome, Sample, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
+    shortened, targets,
 };
 use crate::pack::build::head::{CAUSES, LinearHead};
 use crate::stats::quantile;
@@ -54,14 +56,15 @@ pub(super) fn learn(
         ridge::solve(&ridge::Problem {
             rows: &rows,
             targets: &task.targets,
-            is_taught: &task.is_taught,
+            weights: &task.weights,
             folds: &folds,
-            alpha: ALPHA,
+            alpha: task.alpha,
+            relieved: shares.len(),
         })
     };
-    let beside_others = targets::without_the_person(samples);
+    let beside_others = targets::beside_the_person(samples);
     let camera_task = camera_task(samples, &reached, &beside_others);
-    let web_task = expert_task(samples, &beside_others);
+    let web_task = expert_task(samples, &beside_others, WEB_ALPHA);
     let cause_task = cause_task(samples);
     let experts = || (solve(&camera_task), solve(&web_task));
     // Each solution needs gigabytes for its sums: no more than two at once.
@@ -80,6 +83,14 @@ pub(super) fn learn(
     let mut parts = camera?;
     let gate = parts.pop().ok_or(TrainingError::Singular)?;
     parts.extend(web?);
+    if let [camera, web] = &mut parts[..] {
+        let told = |expert: &Solution, belongs: &dyn Fn(&Sample) -> bool| {
+            foreseen(samples, &reached, &expert.held_out, belongs)
+        };
+        let crops = told(web, &|sample| sample.group == Group::Wild);
+        let photos = told(camera, &|sample| sample.group != Group::Wild);
+        scale::bring_to(web, &folds, &crops, &photos);
+    }
     parts.push(gate);
     parts.extend(causes?);
     let [camera, web, gate, causes @ ..] = &parts[..] else {
@@ -104,7 +115,9 @@ pub(super) fn learn(
     let clean_norms = report::clean_norms(samples);
     let is_taught: Vec<bool> = (0..samples.len())
         .map(|row| {
-            camera_task.is_taught[row] || web_task.is_taught[row] || cause_task.is_taught[row]
+            [&camera_task, &web_task, &cause_task]
+                .iter()
+                .any(|task| task.weights[row] > 0.0)
         })
         .collect();
     let mut figures = report::figures(samples, &reached, &predicted.signals, &clean_norms, shares);
@@ -127,6 +140,27 @@ pub(super) fn learn(
 pub(super) fn mixed(camera: &Solution, web: &Solution, gate: &Solution, row: usize) -> f64 {
     let open = 1.0 / (1.0 + (-GATE_SLOPE * (gate.held_out[row] - GATE_MIDDLE)).exp());
     camera.held_out[row] + open * (web.held_out[row] - camera.held_out[row])
+}
+
+/// What an expert says of whole faces that it has not seen, beside what they reach.
+fn foreseen(
+    samples: &[Sample],
+    reached: &[Option<f64>],
+    held_out: &[f64],
+    belongs: &dyn Fn(&Sample) -> bool,
+) -> Vec<Foreseen> {
+    samples
+        .iter()
+        .zip(reached.iter().zip(held_out))
+        .filter(|(sample, _)| report::is_whole_face(sample) && belongs(sample))
+        .filter_map(|(sample, (reached, signal))| {
+            Some(Foreseen {
+                fold: fold_of(sample.person),
+                signal: *signal,
+                reached: (*reached)?,
+            })
+        })
+        .collect()
 }
 
 /// The head with these outputs, the gate made steep.
@@ -153,35 +187,53 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
 /// What one regression learns from.
 pub(super) struct Task {
     pub(super) targets: Vec<Vec<f64>>,
-    pub(super) is_taught: Vec<bool>,
+    pub(super) weights: Vec<f64>,
+    pub(super) alpha: f64,
 }
 
 /// An expert that foresees `aims`. Covered faces teach it nothing: what they would reach says nothing of whole ones. Nor do second shots,
 /// which only tell how far shots of one scene differ.
 ///
-/// With the similarities of web crops beside the person's others this is the expert on what others have cut, scaled, retouched and sent on.
-fn expert_task(samples: &[Sample], aims: &[Option<f64>]) -> Task {
+/// Of web crops beside the person's others it is the expert on what people have cut, scaled, retouched and sent on.
+fn expert_task(samples: &[Sample], aims: &[Option<Beside>], alpha: f64) -> Task {
+    let of_each = |part: fn(Beside) -> f64| aims.iter().map(move |aim| aim.map_or(0.0, part));
     Task {
-        targets: vec![aims.iter().map(|aim| aim.unwrap_or_default()).collect()],
-        is_taught: samples
+        targets: vec![of_each(|aim| aim.similarity).collect()],
+        weights: samples
             .iter()
-            .zip(aims)
-            .map(|(sample, aim)| aim.is_some() && !sample.is_second_shot && !sample.is_covered())
+            .zip(of_each(|aim| aim.weight))
+            .map(
+                |(sample, weight)| match sample.is_second_shot || sample.is_covered() {
+                    true => 0.0,
+                    false => weight,
+                },
+            )
             .collect(),
+        alpha,
     }
 }
 
 /// The expert on everything, and the gate, which tells web crops from the rest.
-fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Option<f64>]) -> Task {
-    let aims: Vec<Option<f64>> = samples
+fn camera_task(
+    samples: &[Sample],
+    reached: &[Option<f64>],
+    beside_others: &[Option<Beside>],
+) -> Task {
+    let aims: Vec<Option<Beside>> = samples
         .iter()
         .zip(reached.iter().zip(beside_others))
         .map(|(sample, (reached, beside_others))| match sample.group {
-            Group::Wild => *beside_others,
+            Group::Wild => beside_others.map(|aim| aim.similarity),
             _ => *reached,
         })
+        .map(|similarity| {
+            similarity.map(|similarity| Beside {
+                similarity,
+                weight: 1.0,
+            })
+        })
         .collect();
-    let mut task = expert_task(samples, &aims);
+    let mut task = expert_task(samples, &aims, ALPHA);
     task.targets.push(
         samples
             .iter()
@@ -206,12 +258,14 @@ fn cause_task(samples: &[Sample]) -> Task {
                     .collect()
             })
             .collect(),
-        is_taught: samples
+        weights: samples
             .iter()
             .map(|sample| {
-                !sample.is_second_shot && !matches!(sample.group, Group::Wild | Group::Object)
+                let has_causes = !matches!(sample.group, Group::Wild | Group::Object);
+                f64::from(u8::from(has_causes && !sample.is_second_shot))
             })
             .collect(),
+        alpha: ALPHA,
     }
 }
 

@@ -28,6 +28,7 @@ mod networks;
 mod photos;
 mod report;
 mod ridge;
+mod scale;
 mod targets;
 
 use chain::{Chain, Seen};
@@ -39,6 +40,8 @@ pub use targets::mean_of_best;
 
 /// How strongly the ridge holds weights small.
 pub const ALPHA: f64 = 3000.0;
+/// How strongly it does so for the expert on web crops, which has fewer and worse photos to learn from.
+pub const WEB_ALPHA: f64 = 10_000.0;
 /// What is done, for the manifest.
 pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// What is done for a pack of one recogniser, for its manifest.
@@ -65,6 +68,7 @@ const PASS: f64 = 0.45;
 pub fn settings() -> BTreeMap<String, f64> {
     BTreeMap::from([
         ("alpha".to_owned(), ALPHA),
+        ("alpha_of_web_expert".to_owned(), WEB_ALPHA),
         ("folds".to_owned(), f64::from(FOLDS)),
         ("whole_taken_for_covered".to_owned(), learn::FALSELY_COVERED),
         ("target_of_things".to_owned(), OBJECT_TARGET),

@@ -13,13 +13,18 @@ pub(super) struct Problem<'a> {
     pub(super) rows: &'a [&'a [f32]],
     /// For each output what each row should give.
     pub(super) targets: &'a [Vec<f64>],
-    /// Which rows teach; the others are only predicted.
-    pub(super) is_taught: &'a [bool],
+    /// How much each row teaches; those with 0 are only predicted.
+    pub(super) weights: &'a [f64],
     /// Which fold each belongs to; all samples of a person are in one.
     pub(super) folds: &'a [usize],
     /// How strongly weights are held small.
     pub(super) alpha: f64,
+    /// How many features at the end are held less: by [`RELIEF`].
+    pub(super) relieved: usize,
 }
+
+/// How many times less the weights of a few summary features are held small: among thousands they would hardly count.
+const RELIEF: f64 = 500.0;
 
 /// A linear function of the features as they come, standardisation folded in.
 #[derive(Clone, Debug)]
@@ -47,7 +52,7 @@ struct Scale {
     inverse: Vec<f64>,
 }
 
-/// Sums over the rows of one fold: XᵀX, XᵀY, Σx, Σy and the number of rows, X standardised.
+/// Sums over the rows of one fold, by their weights: XᵀX, XᵀY, Σx, Σy and the weights themselves, X standardised.
 struct Sums {
     gram: DMatrix<f64>,
     moment: DMatrix<f64>,
@@ -60,7 +65,7 @@ struct Sums {
 pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
-        .filter(|&row| problem.is_taught[row])
+        .filter(|&row| problem.weights[row] > 0.0)
         .map(|row| problem.rows[row])
         .collect();
     let scale = scale(&taught, features);
@@ -69,6 +74,12 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
         .map(|fold| sums(problem, &scale, features, fold))
         .collect();
     let outputs = problem.targets.len();
+    let alphas: Vec<f64> = (0..features)
+        .map(|index| {
+            let is_relieved = index + problem.relieved >= features;
+            problem.alpha / if is_relieved { RELIEF } else { 1.0 }
+        })
+        .collect();
     let mut held_out = vec![vec![0.0; problem.rows.len()]; outputs];
     let mut without_fold = vec![Vec::new(); outputs];
     for fold in 0..folds {
@@ -77,7 +88,7 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
             .enumerate()
             .filter(|(other, _)| *other != fold)
             .map(|(_, sums)| sums);
-        let (weights, bias) = fit(others, features, outputs, problem.alpha)?;
+        let (weights, bias) = fit(others, outputs, &alphas)?;
         for (output, linear) in without_fold.iter_mut().enumerate() {
             linear.push(scale.unfold(weights.column(output).as_slice(), bias[output]));
         }
@@ -100,7 +111,7 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
             }
         }
     }
-    let (weights, bias) = fit(sums.iter(), features, outputs, problem.alpha)?;
+    let (weights, bias) = fit(sums.iter(), outputs, &alphas)?;
     Ok(held_out
         .into_iter()
         .zip(without_fold)
@@ -163,14 +174,14 @@ fn scale(rows: &[&[f32]], features: usize) -> Scale {
 
 fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> Sums {
     let members: Vec<usize> = (0..problem.rows.len())
-        .filter(|&row| problem.folds[row] == fold && problem.is_taught[row])
+        .filter(|&row| problem.folds[row] == fold && problem.weights[row] > 0.0)
         .collect();
     let mut sums = Sums {
         gram: DMatrix::zeros(features, features),
         moment: DMatrix::zeros(features, problem.targets.len()),
         features: DVector::zeros(features),
         targets: DVector::zeros(problem.targets.len()),
-        count: members.len() as f64,
+        count: members.iter().map(|&row| problem.weights[row]).sum(),
     };
     for chunk in members.chunks(CHUNK) {
         // One column a sample.
@@ -180,10 +191,15 @@ fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> S
         let targets = DMatrix::from_fn(chunk.len(), problem.targets.len(), |column, output| {
             problem.targets[output][chunk[column]]
         });
-        sums.gram.gemm(1.0, &block, &block.transpose(), 1.0);
-        sums.moment.gemm(1.0, &block, &targets, 1.0);
-        sums.features += block.column_sum();
-        sums.targets += targets.row_sum().transpose();
+        let weights = DVector::from_fn(chunk.len(), |column, _| problem.weights[chunk[column]]);
+        let mut weighted = block.clone();
+        for (mut column, weight) in weighted.column_iter_mut().zip(&weights) {
+            column *= *weight;
+        }
+        sums.gram.gemm(1.0, &weighted, &block.transpose(), 1.0);
+        sums.moment.gemm(1.0, &weighted, &targets, 1.0);
+        sums.features += weighted.column_sum();
+        sums.targets += targets.tr_mul(&weights);
     }
     sums
 }
@@ -191,10 +207,10 @@ fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> S
 /// Weights on standardised features, one column an output, and the constants.
 fn fit<'a>(
     parts: impl Iterator<Item = &'a Sums>,
-    features: usize,
     outputs: usize,
-    alpha: f64,
+    alphas: &[f64],
 ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
+    let features = alphas.len();
     let mut gram = DMatrix::zeros(features, features);
     let mut moment = DMatrix::zeros(features, outputs);
     let mut sum = DVector::zeros(features);
@@ -213,7 +229,7 @@ fn fit<'a>(
     let middle = targets / count;
     gram.ger(-count, &mean, &mean, 1.0);
     moment.ger(-count, &mean, &middle, 1.0);
-    for index in 0..features {
+    for (index, alpha) in alphas.iter().enumerate() {
         gram[(index, index)] += alpha;
     }
     let solved = solve_positive(gram, moment)?;
@@ -284,7 +300,7 @@ mod tests {
         let folds: Vec<usize> = (0..200).map(|index| index % 4).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let solution = solve(&Problem {
-            is_taught: &vec![true; rows.len()],
+            weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[
                 targets.clone(),
@@ -292,6 +308,7 @@ mod tests {
             ],
             folds: &folds,
             alpha: 1e-6,
+            relieved: 0,
         })
         .unwrap();
         let [solution, mirrored] = &solution[..] else {
@@ -327,11 +344,12 @@ mod tests {
         let targets: Vec<f64> = (0..50).map(f64::from).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let solution = solve(&Problem {
-            is_taught: &vec![true; rows.len()],
+            weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[targets],
             folds: &vec![0; 50],
             alpha: 1e12,
+            relieved: 0,
         });
         let solution = &solution.unwrap()[0];
         assert!(solution.of_all.weights[0].abs() < 1e-3);

@@ -12,7 +12,13 @@ use crate::stats::{even_bins, interpolate, isotonic, mean};
 const BEST: usize = 3;
 /// Web crops that a person has at the least, for one of them to be compared with what is usual for the person.
 const FEWEST_CROPS: usize = 4;
-/// Bins of the map from "similarity to the own clean shot" to "similarity to another photo".
+/// How much of a person's own level stays in what a web crop of the person is taken to reach.
+const LEFT_OF_PERSON: f64 = 0.25;
+/// Other crops of the person with which one counts half.
+const HALF_KNOWN: f64 = 10.0;
+/// How much a degraded copy of a web crop counts beside the crop.
+const COPY_WEIGHT: f64 = 0.2;
+/// Bins of a monotone map.
 const BINS: usize = 24;
 
 /// Mean of the best similarities between `sample` and `references`; `None` without any.
@@ -60,7 +66,7 @@ pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
         .filter(|(sample, _)| sample.group == Group::Named)
         .filter_map(|(sample, measured)| Some((own_similarity(sample)?, (*measured)?)))
         .collect();
-    let map = own_to_other(&pairs);
+    let map = monotone_map(&pairs);
     samples
         .iter()
         .zip(measured)
@@ -73,10 +79,20 @@ pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
         .collect()
 }
 
+/// What the expert on web crops learns from one of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Beside {
+    /// What it reaches, most of what is the person's own taken off.
+    pub(super) similarity: f64,
+    /// How much it counts, 0–1: few others say little about one, and copies of a crop less than the crop.
+    pub(super) weight: f64,
+}
+
 /// What each web crop reaches beside the others of its person: the mean over all web crops, and how much more or less alike than the person's
 /// usual crop this one is to the person's others. How alike a person's photos are on the whole (by age, make-up, wrong labels) says
-/// nothing of one of them. `None` for everything else, and for people with few crops.
-pub(super) fn without_the_person(samples: &[Sample]) -> Vec<Option<f64>> {
+/// little of one of them; a part of it stays, since somebody's crops are often bad together. `None` for everything else, and for people
+/// with few crops.
+pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Beside>> {
     let clean: Vec<&Sample> = samples
         .iter()
         .filter(|sample| sample.is_clean && sample.group == Group::Wild)
@@ -112,7 +128,13 @@ pub(super) fn without_the_person(samples: &[Sample]) -> Vec<Option<f64>> {
             // The mean over the others holds a share of each other's own faults: taken off.
             let count = of_person.len() as f64;
             let apart = usual(sample, others)? - mean(of_person);
-            Some(level + apart * (count - 1.0) / (count - 2.0))
+            let alone = level + apart * (count - 1.0) / (count - 2.0);
+            let reached = mean_of_best(others.iter().copied())?;
+            let known = others.len() as f64 / (others.len() as f64 + HALF_KNOWN);
+            Some(Beside {
+                similarity: alone + LEFT_OF_PERSON * (reached - alone),
+                weight: known * if sample.is_clean { 1.0 } else { COPY_WEIGHT },
+            })
         })
         .collect()
 }
@@ -125,8 +147,8 @@ fn others<'a>(sample: &'a Sample, clean: &'a [&'a Sample]) -> impl Iterator<Item
         .filter(|other| other.person == sample.person && other.photo != sample.photo)
 }
 
-/// A monotone map, as knots, from `own` (similarity to the own clean shot) to `other` (to other photos of the person).
-pub(super) fn own_to_other(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
+/// A monotone map, as knots, from the first of each pair to the second: means of bins of equal count, made to rise.
+pub(super) fn monotone_map(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let bins = even_bins(sorted.len(), BINS);
@@ -144,9 +166,9 @@ pub(super) fn own_to_other(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
         .collect()
 }
 
-/// `own` on the map.
-pub(super) fn mapped(map: &[[f64; 2]], own: f64) -> f64 {
-    interpolate(map, own)
+/// `value` on the map.
+pub(super) fn mapped(map: &[[f64; 2]], value: f64) -> f64 {
+    interpolate(map, value)
 }
 
 #[cfg(test)]
@@ -190,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn how_alike_a_person_s_crops_are_on_the_whole_does_not_count() {
+    fn how_alike_a_person_s_crops_are_on_the_whole_hardly_counts() {
         // Two people whose crops differ more in one than in the other; each has one crop that is far off.
         let crops = |person: u32, first: usize, spread: f32| {
             [0.0, 1.0, 2.0, 3.0, 20.0]
@@ -203,12 +225,25 @@ mod tests {
         let mut samples: Vec<Sample> = crops(1, 0, 1.0).chain(crops(2, 5, 3.0)).collect();
         samples.push(photo(Group::Wild, 3, 10, 0.0));
         samples.push(photo(Group::Named, 4, 11, 0.0));
-        let fair = without_the_person(&samples);
+        let fair = beside_the_person(&samples);
         let of = |range: std::ops::Range<usize>| -> Vec<f64> {
-            range.map(|index| fair[index].unwrap()).collect()
+            range.map(|index| fair[index].unwrap().similarity).collect()
         };
         let (one, two) = (of(0..5), of(5..10));
-        assert!((mean(&one) - mean(&two)).abs() < 1e-9, "{one:?} {two:?}");
+        let level = |from: usize| mean(&of(from..from + 5));
+        let own = |from: usize| {
+            let best = reached(&samples);
+            mean(
+                &(from..from + 5)
+                    .map(|index| best[index].unwrap())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert!(
+            (level(0) - level(5)).abs() <= LEFT_OF_PERSON * (own(0) - own(5)).abs() + 1e-9,
+            "{one:?} {two:?}"
+        );
+        assert!((fair[0].unwrap().weight - 4.0 / 14.0).abs() < 1e-12);
         for of_person in [&one, &two] {
             assert!(
                 of_person[..4].iter().all(|crop| *crop > of_person[4]),
