@@ -57,6 +57,7 @@ pub(super) fn unseen(
                 .map(|(sample, weight)| weight * f64::from(u8::from(sample.symptoms[cause] == 0.0)))
                 .collect(),
             alpha: camera_task.alpha,
+            has_free_constant: camera_task.has_free_constant,
         };
         let [camera, gate] = &solve(&without)?[..] else {
             return Err(TrainingError::Singular);

@@ -60,11 +60,16 @@ pub(super) fn learn(
             folds: &folds,
             alpha: task.alpha,
             relieved: shares.len(),
+            has_free_constant: task.has_free_constant,
         })
     };
     let beside_others = targets::beside_the_person(samples);
     let camera_task = camera_task(samples, &reached, &beside_others);
-    let web_task = expert_task(samples, &beside_others, WEB_ALPHA);
+    // With a constant of its own this expert ranks crops of people that it has not seen worse: AUROC .77 instead of .79.
+    let web_task = Task {
+        has_free_constant: false,
+        ..expert_task(samples, &beside_others, WEB_ALPHA)
+    };
     let cause_task = cause_task(samples);
     let experts = || (solve(&camera_task), solve(&web_task));
     // Each solution needs gigabytes for its sums: no more than two at once.
@@ -189,6 +194,7 @@ pub(super) struct Task {
     pub(super) targets: Vec<Vec<f64>>,
     pub(super) weights: Vec<f64>,
     pub(super) alpha: f64,
+    pub(super) has_free_constant: bool,
 }
 
 /// An expert that foresees `aims`. Covered faces teach it nothing: what they would reach says nothing of whole ones. Nor do second shots,
@@ -210,6 +216,7 @@ fn expert_task(samples: &[Sample], aims: &[Option<Beside>], alpha: f64) -> Task 
             )
             .collect(),
         alpha,
+        has_free_constant: true,
     }
 }
 
@@ -266,6 +273,7 @@ fn cause_task(samples: &[Sample]) -> Task {
             })
             .collect(),
         alpha: ALPHA,
+        has_free_constant: true,
     }
 }
 

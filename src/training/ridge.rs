@@ -21,6 +21,8 @@ pub(super) struct Problem<'a> {
     pub(super) alpha: f64,
     /// How many features at the end are held less: by [`RELIEF`].
     pub(super) relieved: usize,
+    /// Whether the constant is fitted along. Else a row of mean features, all taught rows counted alike, is given the mean target.
+    pub(super) has_free_constant: bool,
 }
 
 /// How many times less the weights of a few summary features are held small: among thousands they would hardly count.
@@ -88,7 +90,7 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
             .enumerate()
             .filter(|(other, _)| *other != fold)
             .map(|(_, sums)| sums);
-        let (weights, bias) = fit(others, outputs, &alphas)?;
+        let (weights, bias) = fit(others, outputs, &alphas, problem.has_free_constant)?;
         for (output, linear) in without_fold.iter_mut().enumerate() {
             linear.push(scale.unfold(weights.column(output).as_slice(), bias[output]));
         }
@@ -111,7 +113,7 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
             }
         }
     }
-    let (weights, bias) = fit(sums.iter(), outputs, &alphas)?;
+    let (weights, bias) = fit(sums.iter(), outputs, &alphas, problem.has_free_constant)?;
     Ok(held_out
         .into_iter()
         .zip(without_fold)
@@ -209,6 +211,7 @@ fn fit<'a>(
     parts: impl Iterator<Item = &'a Sums>,
     outputs: usize,
     alphas: &[f64],
+    has_free_constant: bool,
 ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
     let features = alphas.len();
     let mut gram = DMatrix::zeros(features, features);
@@ -225,10 +228,15 @@ fn fit<'a>(
     }
     // Centre on the means of these rows, so that the constant is not held small. Without rows everything is 0.
     let count = count.max(1.0);
-    let mean = &sum / count;
+    let mean = if has_free_constant {
+        &sum / count
+    } else {
+        // Where standardisation has put the mean of all rows.
+        DVector::zeros(features)
+    };
     let middle = targets / count;
     gram.ger(-count, &mean, &mean, 1.0);
-    moment.ger(-count, &mean, &middle, 1.0);
+    moment.ger(-1.0, &sum, &middle, 1.0);
     for (index, alpha) in alphas.iter().enumerate() {
         gram[(index, index)] += alpha;
     }
@@ -309,6 +317,7 @@ mod tests {
             folds: &folds,
             alpha: 1e-6,
             relieved: 0,
+            has_free_constant: true,
         })
         .unwrap();
         let [solution, mirrored] = &solution[..] else {
@@ -350,6 +359,7 @@ mod tests {
             folds: &vec![0; 50],
             alpha: 1e12,
             relieved: 0,
+            has_free_constant: true,
         });
         let solution = &solution.unwrap()[0];
         assert!(solution.of_all.weights[0].abs() < 1e-3);
