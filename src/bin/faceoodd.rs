@@ -221,6 +221,7 @@ fn info(config: &Config, pool: &AnalysisPool) -> Info {
         max_pixels: config.capture.max_pixels,
         keeps_embeddings: config.log.keep_embeddings,
         keeps_thumbnails: config.log.keep_thumbnails,
+        reports_dir: config.reports_dir(),
     }
 }
 

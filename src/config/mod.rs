@@ -106,6 +106,12 @@ impl Config {
         self.data_dir.join("address")
     }
 
+    /// The folder of reports on what was answered; the page links to the newest.
+    #[must_use]
+    pub fn reports_dir(&self) -> PathBuf {
+        self.data_dir.join("reports")
+    }
+
     /// The folder of the text log files: `telemetry.directory`, in the data folder unless absolute.
     #[must_use]
     pub fn text_log_dir(&self) -> PathBuf {
