@@ -1,4 +1,4 @@
-// Made from the service's /openapi.json by tests/page/openapi-types.js; do not edit.
+// Made from the service's /openapi.json by tests/page/client-types.js; do not edit.
 
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;

@@ -88,7 +88,7 @@ const heic = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from("ftypheic"),
 for (const [what, language, buffer, expected] of /** @type {const} */ ([
   ["HEIC", "en", heic, /This is HEIC; .*convert it to JPEG/],
   ["HEIC", "zh-CN", heic, /不支持这种图片格式.*请先转换为 JPEG/],
-  ["a broken JPEG", "en", Buffer.from("ffd8ffe000104a46494600010100000100010000", "hex"), /\w+.*\./],
+  ["a broken JPEG", "en", Buffer.from("ffd8ffe000104a46494600010100000100010000", "hex"), /The JPEG file ends early: .* send it again\./],
   ["no face", "en", Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64"), /face/],
   ["more bytes than are allowed", "en", Buffer.alloc(20_000_001, 1), /20.?000.?000|20 MB/],
 ])) {

@@ -38,7 +38,7 @@ test("a picture is taken after the page has said that it is good", async () => {
   await onPage(browser, daemon.address, async (page) => {
     await page.click("#tab-extract");
     await page.click("#extract .camera");
-    await page.waitForSelector("#camera .hint[data-hint=camera_good]");
+    await page.waitForSelector("#camera .hint[data-text=camera_good]");
     assert.equal(await page.locator("#camera .overlay .point").count(), 5);
     await page.click("#camera .shoot");
     await page.waitForSelector("#extract .face");
@@ -59,7 +59,7 @@ test("what to do is said before the picture is taken, in the reader's language",
       if (request.url().includes("/v1/quality")) asked.push(Date.now());
     });
     await page.locator("#compare .camera").first().click();
-    await page.waitForSelector("#camera .hint[data-hint=hint_more_light]");
+    await page.waitForSelector("#camera .hint[data-text=hint_more_light]");
     assert.match(await page.textContent("#camera .hint") ?? "", /光线不足/);
     while (asked.length < 6) await page.waitForRequest(/v1\/quality/);
     // Three times a second at most; the clock of timers is coarse.
@@ -75,7 +75,7 @@ test("a camera that is not there is explained", async () => {
   const browser = await launch();
   await onPage(browser, daemon.address, async (page) => {
     await page.locator("#compare .camera").first().click();
-    await page.waitForSelector("#camera .hint[data-hint^=camera_][data-action=reject]");
+    await page.waitForSelector("#camera .hint[data-text^=camera_][data-action=reject]");
     assert.match(await page.textContent("#camera .hint") ?? "", /choose a file|another program/);
     assert.equal(await page.isDisabled("#camera .shoot"), true);
   });

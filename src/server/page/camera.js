@@ -108,8 +108,8 @@ export class Camera {
     const words = text(key);
     // Only what is new, so that a screen reader does not repeat it three times a second.
     if (this.#hint.textContent !== words) this.#hint.textContent = words;
+    this.#hint.dataset.text = key;
     this.#hint.dataset.action = action;
-    this.#hint.dataset.hint = key;
   }
 
   /**

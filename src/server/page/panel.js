@@ -21,6 +21,12 @@ const SPINNER_AFTER_MS = 300;
  * @property {(error: FaceoodError) => void} onfailure
  */
 
+/** Tells those who hear the page, once. @param {string} words */
+function announce(words) {
+  const place = find("#said");
+  if (place.textContent !== words) place.textContent = words;
+}
+
 /** @template T */
 export class Panel {
   /** @type {AbortController | undefined} */
@@ -65,7 +71,6 @@ export class Panel {
       if (request.signal.aborted) return;
       this.#last = { answer, files };
       this.say();
-      find("#said").textContent = this.work.say(answer);
     } catch (error) {
       if (request.signal.aborted) return;
       this.#last = undefined;
@@ -83,7 +88,7 @@ export class Panel {
     this.element.classList.toggle("busy", isBusy);
     find(".answer", this.element).setAttribute("aria-busy", String(isBusy));
     find(".empty", this.element).textContent = isBusy ? text("working") : text(`${this.element.id}_empty`);
-    if (isBusy) find("#said").textContent = text("working");
+    if (isBusy) announce(text("working"));
   }
 
   /** Says everything in the language that is in force. */
@@ -95,6 +100,7 @@ export class Panel {
       const { answer, files } = this.#last;
       place.replaceChildren(...this.work.show(answer, files));
       this.work.draw(answer, this.slots);
+      if (!this.element.hidden) announce(this.work.say(answer));
     } else {
       place.replaceChildren();
     }

@@ -77,7 +77,7 @@ export function facts(face) {
     [text("size"), `${Math.round(face.box.width)} × ${Math.round(face.box.height)} px`],
   ];
   return make("dl", {}, ...rows.map(([name, value, remark]) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, value, remark && make("span", { class: "quiet" }, remark)))));
+    make("div", {}, make("dt", {}, name, remark && make("span", { class: "quiet" }, remark)), make("dd", {}, value))));
 }
 
 /**

@@ -20,7 +20,7 @@ const DEADLINE_MS = 120_000;
 
 /** A running daemon. */
 export class Daemon {
-  /** @type {import("node:child_process").ChildProcess} */
+  /** @type {import("node:child_process").ChildProcess | undefined} */
   #process;
   #log = "";
 
@@ -63,10 +63,8 @@ export class Daemon {
   }
 
   /** As a power cut would. */
-  async kill() {
-    const gone = once(this.#process, "exit");
-    this.#process.kill("SIGKILL");
-    await gone;
+  kill() {
+    return this.#end("SIGKILL");
   }
 
   /** Starts it where it was. */
@@ -75,11 +73,16 @@ export class Daemon {
   }
 
   async stop() {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const gone = once(this.#process, "exit");
-      this.#process.kill("SIGTERM");
-      await gone;
-    }
+    await this.#end("SIGTERM");
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** @param {"SIGKILL" | "SIGTERM"} signal */
+  async #end(signal) {
+    const running = this.#process;
+    if (!running || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = once(running, "exit");
+    running.kill(signal);
+    await gone;
   }
 }
