@@ -43,6 +43,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Days that files are kept.
     pub keep_days: u16,
+    /// Sources that metrics tell apart; all others are one.
+    pub sources: Vec<String>,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             files: FileFormat::Json,
             directory: PathBuf::from("logs"),
             keep_days: 14,
+            sources: Vec::new(),
         }
     }
 }
