@@ -137,6 +137,24 @@ impl Loaded {
         self.values.get(key).map(|(_, origin)| origin)
     }
 
+    /// Dotted keys that were set, by file, variable or flag, to what would hold anyway.
+    #[must_use]
+    pub fn idle_keys(&self) -> Vec<String> {
+        let Ok(defaults) = toml::Table::try_from(Config::default()) else {
+            return Vec::new();
+        };
+        let default_of = |key: &str| {
+            let mut parts = key.split('.');
+            let first = defaults.get(parts.next()?)?;
+            parts.try_fold(first, |value, part| value.get(part))
+        };
+        let is_idle = |(key, (value, origin)): (&String, &(toml::Value, Origin))| {
+            let is_built_in = matches!(origin, Origin::Default | Origin::Installed);
+            (!is_built_in && default_of(key) == Some(value)).then(|| key.clone())
+        };
+        self.values.iter().filter_map(is_idle).collect()
+    }
+
     /// Dotted keys whose values differ from `other`'s.
     #[must_use]
     pub fn changed_keys(&self, other: &Self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The running daemon, asked whether it is ready: one plain HTTP request to the address that it wrote down.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::Check;
@@ -52,12 +53,42 @@ pub(super) fn check(address_file: &Path) -> Check {
     }
 }
 
+/// Whether the daemon can have the address that the settings give it.
+pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Check {
+    const NAME: &str = "address";
+    if listen.port() == 0 {
+        return Check::skipped(NAME, format!("{listen}: any free port will do"));
+    }
+    let is_ours = http::address(address_file)
+        .ok()
+        .flatten()
+        .is_some_and(|address| {
+            address.port() == listen.port() && http::get(address, "/healthz").is_ok()
+        });
+    match TcpListener::bind(listen) {
+        _ if is_ours => Check::ok(NAME, format!("{listen} is the daemon's")),
+        Ok(_) => Check::ok(NAME, format!("{listen} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::failed(
+            NAME,
+            format!("{listen} is taken by another program"),
+            format!(
+                "see whose it is: ss -ltnp 'sport = {}'; stop that one, or choose another with listen",
+                listen.port()
+            ),
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{listen} cannot be listened on: {error}"),
+            "choose an address of this machine with listen, and a port above 1023",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Status;
     use super::*;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
     use std::thread;
     use tempfile::TempDir;
 
@@ -108,5 +139,22 @@ mod tests {
             .unwrap();
         std::fs::write(&file, gone.to_string()).unwrap();
         assert_eq!(check(&file).status, Status::Warning);
+    }
+
+    #[test]
+    fn an_address_that_another_program_has_is_a_failure() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let check = port(address, &file);
+        assert_eq!(check.status, Status::Failed);
+        assert!(check.advice.unwrap().contains("ss -ltnp"));
+        drop(taken);
+        assert_eq!(port(address, &file).status, Status::Ok);
+        let any = ([127, 0, 0, 1], 0).into();
+        assert_eq!(port(any, &file).status, Status::Skipped);
+        let foreign = ([203, 0, 113, 1], 80).into();
+        assert_eq!(port(foreign, &file).status, Status::Failed);
     }
 }
