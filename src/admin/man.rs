@@ -28,7 +28,9 @@ pub struct Args {
 /// If they cannot be written.
 pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
     let Some(folder) = &args.out else {
-        output::text(&page(&Man::new(Command::command()))?)?;
+        let mut command = Command::command().disable_help_subcommand(true);
+        command.build();
+        output::text(&page(&Man::new(command))?)?;
         return Ok(Outcome::Done);
     };
     let (users, system) = (folder.join("man1"), folder.join("man8"));

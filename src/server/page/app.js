@@ -17,11 +17,17 @@ import { language, offerOtherLanguage } from "./texts.js";
 /** The page's rows in the log are told apart from those of terminals. */
 const ASK = { source: "page" };
 
-const client = () => new Faceood({ baseUrl: new URL(".", document.baseURI).href, language: language() });
-// One frame at a time, and the next one is newer: no use in sending one again.
-const cameraClient = () => new Faceood({ baseUrl: new URL(".", document.baseURI).href, retries: 0, timeoutMs: 5_000 });
+/** A large picture over a slow network takes its time. */
+const PATIENCE_MS = 90_000;
+const BASE = new URL(".", document.baseURI).href;
 
-const status = new Status(client, () => {
+const client = () => new Faceood({ baseUrl: BASE, language: language(), timeoutMs: PATIENCE_MS });
+// Asked again by itself: what does not answer soon is gone.
+const statusClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
+// One frame at a time, and the next one is newer: no use in sending one again.
+const cameraClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
+
+const status = new Status(statusClient, () => {
   for (const panel of panels) {
     if (panel.isWaiting) panel.run();
     else panel.say(); // the cuts of a scenario are known now
