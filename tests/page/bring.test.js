@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { choose, launch, onPage } from "./support/browser.js";
+import { choose, dialogOf, launch, onPage } from "./support/browser.js";
 import { ASTRONAUT, Daemon } from "./support/daemon.js";
 
 /** @type {Daemon} */
@@ -72,7 +72,7 @@ test("pictures are pasted, into the first place that is free", () =>
 test("the file dialog opens by keyboard", () =>
   onPage(browser, daemon.address, async (page) => {
     await page.locator("#compare .choose").first().focus();
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+    const chooser = await dialogOf(page, () => page.keyboard.press("Enter"));
     await chooser.setFiles(ASTRONAUT);
     await page.waitForSelector("#compare .slot:nth-child(1).filled");
   }));

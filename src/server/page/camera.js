@@ -71,22 +71,21 @@ export class Camera {
 
   /** @param {AbortSignal} signal */
   async #watch(signal) {
+    let sent = -FRAME_EVERY_MS;
     while (!signal.aborted) {
-      const started = performance.now();
-      const canvas = this.#frame(FRAME_WIDTH_PX);
-      if (canvas && !document.hidden) {
-        const frame = await encoded(canvas, 0.9);
-        try {
-          const answer = await this.client().quality(frame, { source: "page", signal });
-          this.#advise(answer);
-        } catch {
-          if (signal.aborted) return;
-          this.#overlay.replaceChildren();
-          this.#say("camera_waiting", "review");
-        }
-      }
-      const rest = FRAME_EVERY_MS - (performance.now() - started);
+      const rest = sent + FRAME_EVERY_MS - performance.now();
       await new Promise((resolve) => setTimeout(resolve, Math.max(rest, 20)));
+      const canvas = document.hidden ? undefined : this.#frame(FRAME_WIDTH_PX);
+      if (!canvas) continue;
+      const frame = await encoded(canvas, 0.9);
+      sent = performance.now();
+      try {
+        this.#advise(await this.client().quality(frame, { source: "page", signal }));
+      } catch {
+        if (signal.aborted) return;
+        this.#overlay.replaceChildren();
+        this.#say("camera_waiting", "review");
+      }
     }
   }
 

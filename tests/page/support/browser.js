@@ -85,6 +85,19 @@ export async function choose(page, panel, ...files) {
 }
 
 /**
+ * The file dialog that `act` opens.
+ * @param {Page} page
+ * @param {() => Promise<void>} act
+ */
+export async function dialogOf(page, act) {
+  const opened = page.waitForEvent("filechooser");
+  // The browser has to know that its dialog is wanted here before it opens one: an answer to a later question says so.
+  await page.evaluate(() => undefined);
+  await act();
+  return opened;
+}
+
+/**
  * What axe-core has against the page as it is.
  * @param {Page} page
  * @param {string} state for the message
