@@ -33,8 +33,10 @@ async function filming(filter) {
   return launchWithCamera(film);
 }
 
-test("a picture is taken after the page has said that it is good", async () => {
+test("a picture is taken after the page has said that it is good", async (context) => {
   const browser = await filming("brightness(1)");
+  // Also where the test fails: an open browser would hold the run up.
+  context.after(() => browser.close());
   await onPage(browser, daemon.address, async (page) => {
     await page.click("#tab-extract");
     await page.click("#extract .camera");
@@ -47,11 +49,11 @@ test("a picture is taken after the page has said that it is good", async () => {
     // The camera is let go: its light goes out.
     assert.equal(await page.evaluate(() => document.querySelector("video")?.srcObject), null);
   });
-  await browser.close();
 });
 
-test("what to do is said before the picture is taken, in the reader's language", async () => {
+test("what to do is said before the picture is taken, in the reader's language", async (context) => {
   const browser = await filming("brightness(0.12)");
+  context.after(() => browser.close());
   await onPage(browser, daemon.address, async (page) => {
     await page.locator("#compare .camera").first().click();
     await page.waitForSelector("#camera .hint[data-text=hint_more_light]");
@@ -66,22 +68,22 @@ test("what to do is said before the picture is taken, in the reader's language",
     await page.waitForSelector("dialog", { state: "hidden" });
     assert.equal(await page.locator(".slot.filled").count(), 0);
   }, { language: "zh-CN" });
-  await browser.close();
 });
 
-test("a camera that is not there is explained", async () => {
+test("a camera that is not there is explained", async (context) => {
   const browser = await launch();
+  context.after(() => browser.close());
   await onPage(browser, daemon.address, async (page) => {
     await page.locator("#compare .camera").first().click();
     await page.waitForSelector("#camera .hint[data-text^=camera_][data-action=reject]");
     assert.match(await page.textContent("#camera .hint") ?? "", /choose a file|another program/);
     assert.equal(await page.isDisabled("#camera .shoot"), true);
   });
-  await browser.close();
 });
 
-test("where the browser gives no camera to a page, the phone's own app takes the picture", async () => {
+test("where the browser gives no camera to a page, the phone's own app takes the picture", async (context) => {
   const browser = await launch();
+  context.after(() => browser.close());
   await onPage(browser, daemon.address, async (page) => {
     await page.evaluate(() => { delete /** @type {any} */ (Navigator.prototype).mediaDevices; });
     const chooser = await dialogOf(page, () => page.locator("#compare .camera").first().click());
@@ -89,5 +91,4 @@ test("where the browser gives no camera to a page, the phone's own app takes the
     await chooser.setFiles(ASTRONAUT);
     await page.waitForSelector("#compare .slot:nth-child(1).filled");
   });
-  await browser.close();
 });

@@ -42,15 +42,15 @@ export class Status {
     try {
       const health = await this.client().ready();
       this.#warnings = health.warnings ?? [];
-      // After a restart it may be another pack, or another provider.
-      if (before !== "ready" || !this.info) this.info = await this.client().info();
       this.#state = { name: "ready", reason: "" };
     } catch (error) {
       const isGone = !(error instanceof FaceoodError) || error.status === 0;
       this.#state = { name: isGone ? "gone" : "not_ready", reason: error instanceof Error ? error.message : "" };
     }
-    this.say();
     const { name } = this.#state;
+    // After a restart it may be another pack, or another provider.
+    if (name !== "gone" && (name !== before || !this.info)) this.info = await this.client().info().catch(() => this.info);
+    this.say();
     if (name === "ready" && before !== "ready") this.onready();
     if (!document.hidden) {
       clearTimeout(this.#timer);
