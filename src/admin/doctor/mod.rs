@@ -148,6 +148,7 @@ impl Report {
 /// # Errors
 /// Only if the report cannot be printed: what is wrong is in the report.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let doing = output::doing("looking at everything");
     let (settings, config) = settings(context);
     let mut checks = vec![settings];
     checks.push(processor::check());
@@ -162,6 +163,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     checks.push(unit::check());
     checks.push(daemon::port(config.listen, &config.address_file()));
     checks.push(daemon::check(&config.address_file()));
+    doing.finish_and_clear();
     let report = Report::new(checks);
     if args.json {
         output::json(&report)?;
