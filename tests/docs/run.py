@@ -2,6 +2,7 @@
 """Runs each code block of the guides against a daemon of its own, as a reader would from the repository's root: sh, python, js, java. A
 block that cannot be run here says so in a comment above it, with the reason. Usage: run.py FACEOODD; the environment has what
 scripts/test-docs puts there."""
+import json
 import os
 import pathlib
 import re
@@ -13,7 +14,10 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-GUIDES = ["quickstart.md", "quickstart.zh.md", "integrators.md", "integrators.zh.md"]
+GUIDES = [
+    *("quickstart.md", "quickstart.zh.md", "integrators.md", "integrators.zh.md"),
+    *("operations.md", "operations.zh.md"),
+]
 DOCUMENTED = "127.0.0.1:7860"
 BLOCK = re.compile(r"(?:<!-- not run here: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 PLAIN = {"text", "json", "yaml"}
@@ -27,7 +31,7 @@ def blocks(guide):
     return found
 
 
-def run(language, text, folder):
+def run(language, text, folder, place):
     """Runs a block; says what it printed."""
     if language == "sh":
         command = ["bash", "-euo", "pipefail", "-c", text]
@@ -46,7 +50,7 @@ def run(language, text, folder):
         command = ["java", folder / f"{name}.java"]
     else:
         raise ValueError(f"nobody knows how to run {language!r}")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
     if done.returncode != 0 or not done.stdout.strip():
         raise ValueError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -65,7 +69,16 @@ def main():
                     sys.exit("the daemon does not become ready")
                 time.sleep(0.1)
             host = address.read_text().strip()
+            photo = (ROOT / "tests/photos/astronaut.jpg").read_bytes()
+            first = urllib.request.Request(f"http://{host}/v1/quality?source=gate-3", photo, {"Content-Type": "image/jpeg"})
+            with urllib.request.urlopen(first) as first:
+                request_id = json.load(first)["request_id"]
+            os.environ["FACEOOD_DATA_DIR"] = str(folder / "data")
+            os.environ["PATH"] = f"{pathlib.Path(sys.argv[1]).resolve().parent}:{os.environ['PATH']}"
             for guide in GUIDES:
+                # An operator is anywhere, and what the commands write shall not stay.
+                place = ROOT if not guide.startswith("operations") else pathlib.Path(tempfile.mkdtemp(dir=folder))
+                named = {DOCUMENTED: host, "REQUEST_ID": request_id, "/mnt/backup": str(place)}
                 for line, reason, language, text in blocks(guide):
                     if reason or language in PLAIN:
                         continue
@@ -73,7 +86,9 @@ def main():
                         skipped.append(f"{guide}:{line} (there is no java here)")
                         continue
                     try:
-                        said = run(language, text.replace(DOCUMENTED, host), folder)
+                        for name, value in named.items():
+                            text = text.replace(name, value)
+                        said = run(language, text, folder, place)
                         if language == "sh" and "urn:faceood:problem" in said:
                             raise ValueError(said)
                         ran += 1
