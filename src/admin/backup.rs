@@ -27,10 +27,13 @@ pub struct Args {
 /// If it cannot be read, or the copy not be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let path = context.database()?;
+    let doing = output::doing("copying the log");
     let size = context.block_on(async {
         let reader = LogReader::open(&path).await?;
         Ok(inference_log::backup(&reader, &args.file).await?)
-    })?;
+    });
+    doing.finish_and_clear();
+    let size = size?;
     output::text(&format!(
         "{} copied to {} ({})",
         path.display(),

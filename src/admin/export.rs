@@ -90,10 +90,17 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         }
         None => Box::new(output::stream()),
     };
+    // Rows that go to this very terminal show well enough that something is done.
+    let is_shown = args.out.is_none() && output::is_terminal();
+    let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
         Ok(inference_log::export(&reader, &filter, args.format.into(), out).await?)
-    })?;
+    });
+    if let Some(doing) = doing {
+        doing.finish_and_clear();
+    }
+    let rows = rows?;
     output::note(&format!("{rows} rows exported"));
     Ok(Outcome::Done)
 }

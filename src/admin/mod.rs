@@ -23,11 +23,14 @@ pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod extract;
+pub mod http;
+pub mod man;
 pub mod map;
 pub mod models;
 mod offline;
 pub mod output;
 pub mod prune;
+pub mod watch;
 pub mod when;
 
 pub use context::Context;
@@ -100,6 +103,10 @@ enum Task {
     Prune(prune::Args),
     /// Copy the log while the daemon goes on
     Backup(backup::Args),
+    /// Watch the live box in this terminal
+    Watch(watch::Args),
+    /// Show or write the manual pages
+    Man(man::Args),
     /// Print the completions of a shell
     Completions(completions::Args),
 }
@@ -158,6 +165,8 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),
         Task::Backup(args) => backup::run(args, context),
+        Task::Watch(args) => watch::run(args, context),
+        Task::Man(args) => man::run(args, context),
         Task::Completions(args) => completions::run(args, context),
     }
 }

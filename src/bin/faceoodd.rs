@@ -124,7 +124,8 @@ fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
     let config = &loaded.config;
     let started = Instant::now();
-    let metrics = metrics::Exporter::install()?;
+    let metrics = metrics::Exporter::install(&config.data_dir)?;
+    metrics::label_sources(&config.telemetry.sources);
     let listener = bind(config)?;
     for concern in Host::look(&config.data_dir).concerns() {
         tracing::warn!("{concern}");
@@ -221,6 +222,7 @@ fn info(config: &Config, pool: &AnalysisPool) -> Info {
         max_pixels: config.capture.max_pixels,
         keeps_embeddings: config.log.keep_embeddings,
         keeps_thumbnails: config.log.keep_thumbnails,
+        reports_dir: config.reports_dir(),
     }
 }
 

@@ -102,6 +102,10 @@ const TABLE: &[(&str, Expectation)] = &[
         Expectation::Range(1.0, 3650.0, "days"),
     ),
     (
+        "telemetry.sources",
+        Expectation::Words("a list of sources, such as [\"gate-1\", \"gate-2\"]"),
+    ),
+    (
         "telemetry.level",
         Expectation::Words(
             "error, warn, info, debug or trace, for single modules after a comma: \"info,faceood::pipeline=debug\"",

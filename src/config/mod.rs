@@ -106,6 +106,12 @@ impl Config {
         self.data_dir.join("address")
     }
 
+    /// The folder of reports on what was answered; the page links to the newest.
+    #[must_use]
+    pub fn reports_dir(&self) -> PathBuf {
+        self.data_dir.join("reports")
+    }
+
     /// The folder of the text log files: `telemetry.directory`, in the data folder unless absolute.
     #[must_use]
     pub fn text_log_dir(&self) -> PathBuf {
@@ -129,6 +135,24 @@ impl Loaded {
     #[must_use]
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.values.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Dotted keys that were set, by file, variable or flag, to what would hold anyway.
+    #[must_use]
+    pub fn idle_keys(&self) -> Vec<String> {
+        let Ok(defaults) = toml::Table::try_from(Config::default()) else {
+            return Vec::new();
+        };
+        let default_of = |key: &str| {
+            let mut parts = key.split('.');
+            let first = defaults.get(parts.next()?)?;
+            parts.try_fold(first, |value, part| value.get(part))
+        };
+        let is_idle = |(key, (value, origin)): (&String, &(toml::Value, Origin))| {
+            let is_built_in = matches!(origin, Origin::Default | Origin::Installed);
+            (!is_built_in && default_of(key) == Some(value)).then(|| key.clone())
+        };
+        self.values.iter().filter_map(is_idle).collect()
     }
 
     /// Dotted keys whose values differ from `other`'s.

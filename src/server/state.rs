@@ -1,5 +1,6 @@
 //! What handlers share: cheap handles, all of them there before the first request.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -52,4 +53,6 @@ pub struct Info {
     pub keeps_embeddings: bool,
     /// Whether small pictures of faces are kept in the log.
     pub keeps_thumbnails: bool,
+    /// Where reports on what was answered are put.
+    pub reports_dir: PathBuf,
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use reqwest::blocking::multipart::{Form, Part};
@@ -59,6 +60,7 @@ fn state(pool: &AnalysisPool, log: &inference_log::InferenceLog) -> AppState {
             max_pixels: 50_000_000,
             keeps_embeddings: false,
             keeps_thumbnails: false,
+            reports_dir: PathBuf::new(),
         }),
         uploads: Settings::default().upload_limits(1 << 20),
         metrics: Exporter::apart(),

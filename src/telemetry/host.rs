@@ -1,6 +1,7 @@
 //! Facts of the machine, and what about them would trouble the daemon.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sysinfo::{Disks, MemoryRefreshKind, RefreshKind, System};
@@ -153,7 +154,8 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The file system whose mount point is the longest start of the folder's path.
+/// The file system that holds the folder, or would. Its room is asked of the folder itself: lists of disks leave some out
+/// (tmpfs, overlays), so that a name may be missing but never the figures of another disk be shown.
 fn disk_of(folder: &Path) -> Option<Disk> {
     let existing = folder.ancestors().find_map(|part| {
         let part = if part.as_os_str().is_empty() {
@@ -163,16 +165,22 @@ fn disk_of(folder: &Path) -> Option<Disk> {
         };
         part.canonicalize().ok()
     })?;
-    let disks = Disks::new_with_refreshed_list().ok()?;
-    let holding = disks
-        .iter()
-        .filter(|disk| existing.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().components().count())?;
+    let facts = rustix::fs::statvfs(&existing).ok()?;
+    let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
+    let disks = Disks::new_with_refreshed_list();
+    let holding = disks.as_ref().ok().and_then(|disks| {
+        disks
+            .iter()
+            .filter(|disk| existing.starts_with(disk.mount_point()))
+            .max_by_key(|disk| disk.mount_point().components().count())
+            .filter(|disk| device(disk.mount_point()) == device(&existing))
+    });
+    let file_system = holding.map(|disk| disk.file_system().to_string_lossy().into_owned());
     Some(Disk {
-        mount: holding.mount_point().to_owned(),
-        file_system: holding.file_system().to_string_lossy().into_owned(),
-        total_bytes: holding.total_space(),
-        available_bytes: holding.available_space(),
+        mount: holding.map_or(existing, |disk| disk.mount_point().to_owned()),
+        file_system: file_system.unwrap_or_else(|| "of a kind that is not listed".to_owned()),
+        total_bytes: facts.f_blocks.saturating_mul(facts.f_frsize),
+        available_bytes: facts.f_bavail.saturating_mul(facts.f_frsize),
     })
 }
 
@@ -227,6 +235,17 @@ mod tests {
         let host = Host::look(Path::new("does/not/exist/yet"));
         assert!(host.cores >= 1 && host.memory_bytes > 0);
         assert_ne!(host.kernel, "unknown");
+        let disk = host.disk.unwrap();
+        assert!(disk.total_bytes >= disk.available_bytes && disk.total_bytes > 0);
+    }
+
+    #[test]
+    fn room_is_that_of_the_file_system_itself_also_where_it_is_no_disk() {
+        let shm = Path::new("/dev/shm");
+        let (Ok(facts), Some(disk)) = (rustix::fs::statvfs(shm), disk_of(shm)) else {
+            return; // not everywhere
+        };
+        assert_eq!(disk.total_bytes, facts.f_blocks * facts.f_frsize);
     }
 
     #[test]

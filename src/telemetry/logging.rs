@@ -43,6 +43,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Days that files are kept.
     pub keep_days: u16,
+    /// Sources that metrics tell apart; all others are one.
+    pub sources: Vec<String>,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             files: FileFormat::Json,
             directory: PathBuf::from("logs"),
             keep_days: 14,
+            sources: Vec::new(),
         }
     }
 }
@@ -177,7 +180,7 @@ pub fn start_for_command(level: &str) -> Result<(), LoggingError> {
     let layer = tracing_subscriber::fmt::layer()
         .without_time()
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(has_colours())
         .with_writer(io::stderr);
     let subscriber = Registry::default().with(layer).with(filter(level)?);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::AlreadyRunning)
@@ -235,8 +238,14 @@ fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, Loggin
     Ok(match format {
         Format::Json => json(writer),
         Format::Auto if is_journal() => journal_lines(writer),
-        _ => human(writer, io::stderr().is_terminal()),
+        _ => human(writer, has_colours()),
     })
+}
+
+/// Whether a person reads standard error, and does not mind colours (`NO_COLOR`, <https://no-color.org>).
+fn has_colours() -> bool {
+    let minds = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !minds
 }
 
 /// Whether systemd connected standard error to the journal: it says which device and inode that would be.

@@ -1,8 +1,10 @@
 //! What Prometheus scrapes: names, help, buckets, and one function for each thing that happens. Prefix `faceood_`, time in
-//! seconds. A source is never a label: callers choose it, and a label that callers choose grows without end.
+//! seconds. A source is no label unless the operator has listed it (`telemetry.sources`): callers choose it, and a label that
+//! callers choose grows without end.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -11,9 +13,12 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
+use super::host::Host;
+
 const REQUESTS: &str = "faceood_requests_total";
 const REQUEST_SECONDS: &str = "faceood_request_duration_seconds";
 const ACTIONS: &str = "faceood_actions_total";
+const SOURCE_ACTIONS: &str = "faceood_source_actions_total";
 const VERDICTS: &str = "faceood_verdicts_total";
 const STAGE_SECONDS: &str = "faceood_stage_duration_seconds";
 const QUEUE_DEPTH: &str = "faceood_queue_depth";
@@ -25,6 +30,10 @@ const PROVIDER: &str = "faceood_provider_info";
 const PACK: &str = "faceood_pack_info";
 const BUILD: &str = "faceood_build_info";
 const READY: &str = "faceood_ready";
+const LOG_FAILING: &str = "faceood_log_failing";
+const DISK_FREE: &str = "faceood_disk_free_bytes";
+const DISK_TOTAL: &str = "faceood_disk_total_bytes";
+const MEMORY_LIMIT: &str = "faceood_memory_limit_bytes";
 const RESIDENT: &str = "faceood_process_resident_bytes";
 const VIRTUAL: &str = "faceood_process_virtual_bytes";
 const CPU_SECONDS: &str = "faceood_process_cpu_seconds_total";
@@ -32,6 +41,13 @@ const START_TIME: &str = "faceood_process_start_time_seconds";
 const GPU_USED: &str = "faceood_gpu_memory_used_bytes";
 const GPU_TOTAL: &str = "faceood_gpu_memory_total_bytes";
 const GPU_OURS: &str = "faceood_process_gpu_memory_bytes";
+
+/// Counters of the log that stand at 0 from the start, so that an alarm sees even their first rise.
+const FROM_NOTHING: [&str; 3] = [
+    "faceood_log_rows_total",
+    "faceood_log_rows_lost_total",
+    "faceood_log_pruned_rows_total",
+];
 
 /// From a stage that takes a fraction of a millisecond to a request that waits in the queue under load. Also the default for
 /// every `…_seconds` that another module records.
@@ -69,30 +85,34 @@ pub enum MetricsError {
 }
 
 impl Exporter {
-    /// Starts recording in this process.
+    /// Starts recording in this process; room is measured where `data_dir` is.
     ///
     /// # Errors
     ///
     /// [`MetricsError`] where another recorder is installed already.
-    pub fn install() -> Result<Self, MetricsError> {
+    pub fn install(data_dir: &Path) -> Result<Self, MetricsError> {
         let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
         describe();
+        for name in FROM_NOTHING {
+            counter!(name).absolute(0);
+        }
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self::around(handle))
+        Ok(Self::around(handle, data_dir))
     }
 
     /// An exporter that nothing is recorded for, since a process has but one recorder and many tests.
     #[cfg(test)]
     pub(crate) fn apart() -> Self {
-        Self::around(PrometheusBuilder::new().build_recorder().handle())
+        let handle = PrometheusBuilder::new().build_recorder().handle();
+        Self::around(handle, Path::new("."))
     }
 
-    fn around(handle: PrometheusHandle) -> Self {
+    fn around(handle: PrometheusHandle, data_dir: &Path) -> Self {
         Self {
             handle,
-            sampler: Arc::new(Mutex::new(Sampler::new())),
+            sampler: Arc::new(Mutex::new(Sampler::new(data_dir))),
         }
     }
 
@@ -127,6 +147,10 @@ fn describe() {
     );
     describe_histogram!(REQUEST_SECONDS, "From a request's head to its answer.");
     describe_counter!(ACTIONS, "Decisions on single faces.");
+    describe_counter!(
+        SOURCE_ACTIONS,
+        "Decisions on single faces by source, for the sources in telemetry.sources; other stands for all others."
+    );
     describe_counter!(VERDICTS, "Decisions on pairs.");
     describe_histogram!(STAGE_SECONDS, "Time in each stage of the pipeline.");
     describe_gauge!(QUEUE_DEPTH, "Pictures waiting for a worker.");
@@ -144,6 +168,13 @@ fn describe() {
     describe_gauge!(PACK, "1 for the loaded model pack.");
     describe_gauge!(BUILD, "1 for the running release.");
     describe_gauge!(READY, "1 while requests are served, else 0.");
+    describe_gauge!(LOG_FAILING, "1 while the log cannot be written, else 0.");
+    describe_gauge!(DISK_FREE, "Room on the disk of the data folder.");
+    describe_gauge!(DISK_TOTAL, "Size of the disk of the data folder.");
+    describe_gauge!(
+        MEMORY_LIMIT,
+        "What this process may use: the limit of its service or container, else the machine's memory."
+    );
     describe_gauge!(RESIDENT, "Memory of this process that is in RAM.");
     describe_gauge!(VIRTUAL, "Address space of this process.");
     describe_counter!(
@@ -174,9 +205,30 @@ pub fn request(endpoint: &str, status: u16, code: &'static str, took: Duration) 
     histogram!(REQUEST_SECONDS, "endpoint" => endpoint).record(took);
 }
 
-/// A policy has decided on a face.
-pub fn action(scenario: &str, action: &'static str) {
+/// Sources that are labels; empty where none is.
+static SOURCES: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Makes these sources labels, and each of them visible before its first request. Only the first call counts.
+pub fn label_sources(sources: &[String]) {
+    if SOURCES.set(sources.to_vec()).is_err() || sources.is_empty() {
+        return;
+    }
+    for source in sources.iter().map(String::as_str).chain(["other"]) {
+        for action in ["accept", "review", "reject"] {
+            counter!(SOURCE_ACTIONS, "source" => source.to_owned(), "action" => action).absolute(0);
+        }
+    }
+}
+
+/// A policy has decided on a face that this source has sent.
+pub fn action(scenario: &str, source: Option<&str>, action: &'static str) {
     counter!(ACTIONS, "scenario" => scenario.to_owned(), "action" => action).increment(1);
+    let sources = SOURCES.get().map_or(&[][..], Vec::as_slice);
+    if !sources.is_empty() {
+        let known = source.filter(|source| sources.iter().any(|known| known == source));
+        let source = known.unwrap_or("other").to_owned();
+        counter!(SOURCE_ACTIONS, "source" => source, "action" => action).increment(1);
+    }
 }
 
 /// A policy has decided on a pair.
@@ -219,16 +271,23 @@ pub fn ready(is_ready: bool) {
     gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
 }
 
-/// Looks at the process, and at GPUs where there are any.
+/// Whether the log cannot be written.
+pub fn log_failing(is_failing: bool) {
+    gauge!(LOG_FAILING).set(if is_failing { 1.0 } else { 0.0 });
+}
+
+/// Looks at the process, at the machine, and at GPUs where there are any.
 struct Sampler {
     system: Option<System>,
     own: Option<Pid>,
     nvml: Option<Nvml>,
+    data_dir: PathBuf,
 }
 
 impl Sampler {
-    fn new() -> Self {
+    fn new(data_dir: &Path) -> Self {
         Self {
+            data_dir: data_dir.to_owned(),
             system: System::new().ok(),
             own: sysinfo::get_current_pid().ok(),
             // Most machines have no NVIDIA driver; that is no failure.
@@ -246,6 +305,12 @@ impl Sampler {
                 gauge!(START_TIME).set(exact(process.start_time()));
                 counter!(CPU_SECONDS).absolute(process.accumulated_cpu_time() / 1000);
             }
+        }
+        let host = Host::look(&self.data_dir);
+        gauge!(MEMORY_LIMIT).set(exact(host.memory_limit_bytes.unwrap_or(host.memory_bytes)));
+        if let Some(disk) = host.disk {
+            gauge!(DISK_FREE).set(exact(disk.available_bytes));
+            gauge!(DISK_TOTAL).set(exact(disk.total_bytes));
         }
         if let Some(nvml) = &self.nvml {
             sample_gpus(nvml, self.own.map(Pid::as_u32));
@@ -292,12 +357,12 @@ mod tests {
     #[test]
     fn what_is_recorded_is_rendered_with_the_chosen_buckets() {
         let recorder = builder().unwrap().build_recorder();
-        let exporter = Exporter::around(recorder.handle());
+        let exporter = Exporter::around(recorder.handle(), Path::new("."));
         let text = metrics::with_local_recorder(&recorder, || {
             describe();
             request("/v1/extract", 200, "ok", Duration::from_millis(12));
             request("/v1/extract", 422, "no_face", Duration::from_millis(5));
-            action("access", "accept");
+            action("access", Some("never-a-label"), "accept");
             verdict("access", "untrusted");
             stage("decode", 3.0);
             queue(2, 16);

@@ -13,6 +13,7 @@ mod admin_doctor;
 mod admin_evaluate;
 mod admin_log;
 mod admin_pictures;
+mod admin_watch;
 mod alignment;
 mod calibration;
 mod compare;

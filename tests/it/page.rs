@@ -17,7 +17,11 @@ fn the_page_says_what_the_service_does_in_both_languages_and_asks_nobody_else() 
             .to_str()
             .unwrap()
             .to_owned();
-        assert!(policy.contains("default-src 'self'"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
         response.text().unwrap()
     };
     assert!(page("en").contains("<html lang=\"en\""));

@@ -147,6 +147,9 @@ fn installs_without_starting() {
         "/usr/bin/faceoodd",
         "/usr/bin/faceood-admin",
         "/usr/share/faceood/models/default/manifest.toml",
+        "/usr/share/man/man1/faceood-admin-doctor.1",
+        "/usr/share/man/man8/faceoodd.8",
+        "/usr/share/bash-completion/completions/faceood-admin",
         CONFIG,
     ] {
         assert!(Path::new(path).exists(), "{path} was not installed");
@@ -362,6 +365,8 @@ fn leaves_data_unless_told_otherwise() {
         "/usr/bin/faceood-admin",
         "/usr/lib/faceood",
         "/usr/share/faceood",
+        "/usr/share/man/man1/faceood-admin-doctor.1",
+        "/usr/share/bash-completion/completions/faceood-admin",
     ] {
         assert!(!Path::new(path).exists(), "{path} was left");
     }

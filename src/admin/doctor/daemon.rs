@@ -1,40 +1,34 @@
 //! The running daemon, asked whether it is ready: one plain HTTP request to the address that it wrote down.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
 
 use super::Check;
+use crate::admin::http;
 
 const NAME: &str = "daemon";
 
-/// Longest that a healthy daemon takes to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Longest answer that is read.
-const LARGEST_ANSWER: u64 = 64 * 1024;
-
 /// Asks the daemon whose address stands in `address_file`.
 pub(super) fn check(address_file: &Path) -> Check {
-    let Ok(text) = std::fs::read_to_string(address_file) else {
-        return Check::skipped(
-            NAME,
-            format!(
-                "no daemon runs on this data folder (no {})",
-                address_file.display()
-            ),
-        );
+    let address = match http::address(address_file) {
+        Ok(Some(address)) => address,
+        Ok(None) => {
+            let place = address_file.display();
+            return Check::skipped(
+                NAME,
+                format!("no daemon runs on this data folder (no {place})"),
+            );
+        }
+        Err(written) => {
+            return Check::warning(
+                NAME,
+                format!("{} holds {written:?}, no address", address_file.display()),
+                "restart the daemon, which writes it anew",
+            );
+        }
     };
-    let written = text.trim();
-    let Ok(address) = written.trim_start_matches("http://").parse::<SocketAddr>() else {
-        return Check::warning(
-            NAME,
-            format!("{} holds {written:?}, no address", address_file.display()),
-            "restart the daemon, which writes it anew",
-        );
-    };
-    match ask(address) {
+    match http::get(address, "/readyz") {
         Ok((200, _)) => Check::ok(NAME, format!("ready at {address}")),
         Ok((status, body)) => {
             let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
@@ -59,30 +53,42 @@ pub(super) fn check(address_file: &Path) -> Check {
     }
 }
 
-/// Status and body of `GET /readyz`.
-fn ask(address: SocketAddr) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.take(LARGEST_ANSWER).read_to_string(&mut answer)?;
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    let status =
-        status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
+/// Whether the daemon can have the address that the settings give it.
+pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Check {
+    const NAME: &str = "address";
+    if listen.port() == 0 {
+        return Check::skipped(NAME, format!("{listen}: any free port will do"));
+    }
+    let is_ours = http::address(address_file)
+        .ok()
+        .flatten()
+        .is_some_and(|address| {
+            address.port() == listen.port() && http::get(address, "/healthz").is_ok()
+        });
+    match TcpListener::bind(listen) {
+        _ if is_ours => Check::ok(NAME, format!("{listen} is the daemon's")),
+        Ok(_) => Check::ok(NAME, format!("{listen} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::failed(
+            NAME,
+            format!("{listen} is taken by another program"),
+            format!(
+                "see whose it is: ss -ltnp 'sport = {}'; stop that one, or choose another with listen",
+                listen.port()
+            ),
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{listen} cannot be listened on: {error}"),
+            "choose an address of this machine with listen, and a port above 1023",
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Status;
     use super::*;
-    use std::net::TcpListener;
+    use std::io::{Read, Write};
     use std::thread;
     use tempfile::TempDir;
 
@@ -133,5 +139,22 @@ mod tests {
             .unwrap();
         std::fs::write(&file, gone.to_string()).unwrap();
         assert_eq!(check(&file).status, Status::Warning);
+    }
+
+    #[test]
+    fn an_address_that_another_program_has_is_a_failure() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let check = port(address, &file);
+        assert_eq!(check.status, Status::Failed);
+        assert!(check.advice.unwrap().contains("ss -ltnp"));
+        drop(taken);
+        assert_eq!(port(address, &file).status, Status::Ok);
+        let any = ([127, 0, 0, 1], 0).into();
+        assert_eq!(port(any, &file).status, Status::Skipped);
+        let foreign = ([203, 0, 113, 1], 80).into();
+        assert_eq!(port(foreign, &file).status, Status::Failed);
     }
 }

@@ -12,8 +12,10 @@ mod daemon;
 mod database;
 mod library;
 mod models;
+mod processor;
 mod storage;
 mod unit;
+mod upkeep;
 
 /// Arguments of `doctor`.
 #[derive(clap::Args, Debug)]
@@ -146,17 +148,22 @@ impl Report {
 /// # Errors
 /// Only if the report cannot be printed: what is wrong is in the report.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let doing = output::doing("looking at everything");
     let (settings, config) = settings(context);
     let mut checks = vec![settings];
+    checks.push(processor::check());
     checks.push(library::driver(&config.runtime));
     let (library, runtime) = library::library(&config.runtime);
     checks.push(library);
-    checks.push(models::check(&config, runtime));
+    checks.extend(models::checks(context, &config, runtime));
     checks.extend(storage::checks(&config));
     checks.extend(database::checks(context, &config));
+    checks.extend(upkeep::checks(context, &config));
     checks.push(clock::check());
     checks.push(unit::check());
+    checks.push(daemon::port(config.listen, &config.address_file()));
     checks.push(daemon::check(&config.address_file()));
+    doing.finish_and_clear();
     let report = Report::new(checks);
     if args.json {
         output::json(&report)?;
@@ -178,7 +185,12 @@ fn settings(context: &Context) -> (Check, Config) {
                 || format!("defaults; no {DEFAULT_FILE}"),
                 |path| path.display().to_string(),
             );
-            (Check::ok(NAME, file), loaded.config)
+            let idle = loaded.idle_keys();
+            let found = match idle.as_slice() {
+                [] => file,
+                keys => format!("{file}; set to what holds anyway: {}", keys.join(", ")),
+            };
+            (Check::ok(NAME, found), loaded.config)
         }
         Err(error) => {
             let advice = "correct that; the checks below use the defaults";

@@ -19,7 +19,10 @@ pub(super) fn check() -> Check {
         .args(["show", "faceoodd.service", "--property", properties])
         .output();
     match asked {
-        Ok(output) if output.status.success() => judge(&String::from_utf8_lossy(&output.stdout)),
+        Ok(output) if output.status.success() => judge(
+            &String::from_utf8_lossy(&output.stdout),
+            restarts_of_a_day(),
+        ),
         Ok(output) => Check::skipped(
             NAME,
             format!(
@@ -31,7 +34,22 @@ pub(super) fn check() -> Check {
     }
 }
 
-fn judge(shown: &str) -> Check {
+/// How often systemd brought it back within 24 hours, as far as the journal can be read.
+fn restarts_of_a_day() -> Option<usize> {
+    let output = Command::new("journalctl")
+        .args([
+            "--unit=faceoodd.service",
+            "--since=-24h",
+            "--output=cat",
+            "--quiet",
+        ])
+        .arg("--grep=Scheduled restart job")
+        .output()
+        .ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().count())
+}
+
+fn judge(shown: &str, restarts_of_a_day: Option<usize>) -> Check {
     let facts: BTreeMap<&str, &str> = shown
         .lines()
         .filter_map(|line| line.split_once('='))
@@ -48,6 +66,9 @@ fn judge(shown: &str) -> Check {
     if !fact("StatusText").is_empty() {
         found = format!("{found}: {}", fact("StatusText"));
     }
+    let of_a_day = restarts_of_a_day.map_or_else(String::new, |count| {
+        format!(", {count} of them within 24 h")
+    });
     let restarts: u32 = fact("NRestarts").parse().unwrap_or(0);
     if active == "failed" || sub == "auto-restart" {
         return Check::failed(
@@ -59,7 +80,7 @@ fn judge(shown: &str) -> Check {
     if restarts > 0 {
         return Check::warning(
             NAME,
-            format!("{found}, restarted {restarts} times"),
+            format!("{found}, restarted {restarts} times{of_a_day}"),
             "see why: journalctl -u faceoodd | grep -B20 'Scheduled restart'",
         );
     }
@@ -90,7 +111,7 @@ mod tests {
 
     #[test]
     fn states_of_the_service_are_told_apart() {
-        let status = |facts: &str| judge(&facts.replace(' ', "\n")).status;
+        let status = |facts: &str| judge(&facts.replace(' ', "\n"), Some(1)).status;
         let running = "LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled NRestarts=0";
         assert_eq!(
             status("LoadState=not-found ActiveState=inactive"),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use super::{Context, Outcome, output};
 use crate::pack::build::recipe::Sources;
@@ -52,10 +53,13 @@ enum Task {
 #[command(after_help = "\
 Examples:
   faceood-admin models verify                   the pack that the daemon would use
-  faceood-admin models verify models/default")]
+  faceood-admin models verify models/default --json")]
 struct VerifyArgs {
     /// Folder of the pack, in place of the configured one
     pack: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -110,24 +114,32 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
         Placement::Accelerated,
     )?;
     verify::check_embedder(&pack, &mut session)?;
-    let mut rows: Vec<Vec<Cow<'_, str>>> = vec![vec![
-        MANIFEST_FILE.into(),
-        "ok".into(),
-        pack.sha256().to_owned().into(),
-    ]];
-    for file in pack.manifest().files() {
-        rows.push(vec![
-            file.path.as_str().into(),
-            "ok".into(),
-            file.sha256.as_str().into(),
-        ]);
+    let manifest = (MANIFEST_FILE, pack.sha256());
+    let files = pack.manifest().files();
+    let files = files.map(|file| (file.path.as_str(), file.sha256.as_str()));
+    let files: Vec<_> = std::iter::once(manifest).chain(files).collect();
+    let provider = runtime.provider();
+    if args.json {
+        // What is not as it should be is an error, and said as one: there is no other state.
+        let file = |(path, sha256)| json!({"path": path, "state": "ok", "sha256": sha256});
+        let files: Vec<_> = files.into_iter().map(file).collect();
+        output::json(&json!({
+            "pack": pack.id(),
+            "version": pack.version(),
+            "provider": provider.to_string(),
+            "is_calibrated": calibration.is_calibrated(),
+            "files": files,
+        }))?;
+        return Ok(Outcome::Done);
     }
+    let rows = files
+        .into_iter()
+        .map(|(path, sha256)| vec![Cow::from(path), "ok".into(), sha256.into()]);
     output::text(&output::table(&["file", "state", "SHA-256"], rows))?;
     output::text(&format!(
-        "{} {}: the embedder gives the golden output on {}",
+        "{} {}: the embedder gives the golden output on {provider}",
         pack.id(),
         pack.version(),
-        runtime.provider()
     ))?;
     if !calibration.is_calibrated() {
         output::text(import::NOT_CALIBRATED)?;

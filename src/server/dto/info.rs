@@ -34,6 +34,9 @@ pub struct InfoAnswer<'a> {
     pub limits: LimitsDto,
     /// What is stored.
     pub privacy: PrivacyDto,
+    /// Where the newest report on what was answered is to be read; null where none has been written.
+    #[schema(required = true, example = "/reports/latest")]
+    pub report: Option<&'static str>,
 }
 
 /// The loaded model pack.

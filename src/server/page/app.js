@@ -1,181 +1,150 @@
-"use strict";
+// @ts-check
+// Where the page starts. It talks to the service it came from and to nobody else.
 
-// The page talks to the service it came from and to nobody else. Whatever the service says is put in as text, never as markup.
+import { Camera } from "./camera.js";
+import { sayComparison, showComparison } from "./compare.js";
+import { find } from "./dom.js";
+import { sayExtraction, showExtraction } from "./extract.js";
+import { Faceood } from "./faceood.js";
+import { Panel } from "./panel.js";
+import { hasFiles, picturesIn, Slot } from "./picture.js";
+import { Status } from "./status.js";
+import { language, offerOtherLanguage } from "./texts.js";
 
-const texts = JSON.parse(document.getElementById("texts").textContent);
-const scenario = document.getElementById("scenario");
+/** @typedef {import("./faceood.js").Comparison} Comparison */
+/** @typedef {import("./faceood.js").Extraction} Extraction */
 
-function text(key, values = {}) {
-  const found = texts[key] ?? key;
-  return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-}
+/** The page's rows in the log are told apart from those of terminals. */
+const ASK = { source: "page" };
 
-function node(tag, content, className) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  for (const part of [content].flat()) if (part !== undefined && part !== null) made.append(part);
-  return made;
-}
+/** A large picture over a slow network takes its time. */
+const PATIENCE_MS = 90_000;
+const BASE = new URL(".", document.baseURI).href;
 
-const number = (value) => value.toFixed(2);
+const client = () => new Faceood({ baseUrl: BASE, language: language(), timeoutMs: PATIENCE_MS });
+// Asked again by itself: what does not answer soon is gone.
+const statusClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
+// One frame at a time, and the next one is newer: no use in sending one again.
+const cameraClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
 
-async function ask(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error(text("unreachable"));
+const status = new Status(statusClient, () => {
+  for (const panel of panels) {
+    if (panel.isWaiting) panel.run();
+    else panel.say(); // the cuts of a scenario are known now
   }
-  const body = await response.json();
-  if (!response.ok) throw new Error(text("failed", { detail: body.detail ?? body.title }));
-  return body;
+});
+const onfailure = (/** @type {{isTemporary: boolean}} */ error) => {
+  if (error.isTemporary) status.check();
+};
+
+/** @type {Panel<Comparison>} */
+const compare = new Panel(find("#compare"), {
+  ask: ([probe, reference], signal) => client().compare(probe, reference, { ...ASK, signal }),
+  show: (answer) => showComparison(unrepeated(answer, compare.slots), status.info),
+  say: (answer) => sayComparison(answer, status.info),
+  draw: (answer, [probe, reference]) => {
+    if ("box" in answer.probe) probe.show([answer.probe]);
+    if ("box" in answer.reference) reference.show([answer.reference]);
+  },
+  onfailure,
+});
+
+/** @type {Panel<Extraction>} */
+const extract = new Panel(find("#extract"), {
+  ask: ([picture], signal) => client().extract(picture, { ...ASK, faces: "all", signal }),
+  show: (answer, [picture]) => showExtraction(answer, status.info, picture),
+  say: sayExtraction,
+  draw: (answer, [slot]) => slot.show(answer.faces),
+  onfailure,
+});
+
+const panels = [compare, extract];
+
+/**
+ * Without the remark that a picture is small, where its slot has made it already.
+ * @param {Comparison} answer
+ * @param {Slot[]} slots
+ * @returns {Comparison}
+ */
+function unrepeated(answer, slots) {
+  const small = slots.filter((slot) => slot.isKnownSmall).map((slot) => slot.name);
+  return { ...answer, hints: answer.hints.filter((hint) => hint.code !== "image_too_small" || !small.includes(hint.part)) };
 }
 
-function list(rows) {
-  const made = node("dl");
-  for (const [name, ...value] of rows) made.append(node("dt", name), node("dd", value));
-  return made;
+const camera = new Camera(cameraClient);
+
+for (const panel of panels) {
+  const place = find("[data-slots]", panel.element);
+  const names = (place.getAttribute("data-slots") ?? "").split(" ");
+  panel.slots = names.map((name) => new Slot(name, {
+    onchange: () => panel.run(),
+    oncamera: (slot) => camera.open((file) => slot.fill(file)),
+    ondrop: (files, slot) => bring(panel, files, slot),
+  }));
+  place.append(...panel.slots.map((slot) => slot.element));
 }
 
-function meter(score) {
-  const made = node("meter");
-  Object.assign(made, { min: 0, max: 1, low: 0.4, high: 0.6, optimum: 1, value: score });
-  made.setAttribute("aria-label", text("quality"));
-  return made;
-}
-
-function card(title, side) {
-  const made = node("article", node("h3", title), "card");
-  const { quality, decision } = side;
-  const rows = [];
-  if (quality) {
-    const grade = node("strong", text(`grade_${quality.grade}`), quality.grade);
-    rows.push([text("quality"), `${number(quality.score)} `, grade, meter(quality.score)]);
-    if (quality.interval) {
-      const [low, high] = quality.interval.map(number);
-      rows.push(["", node("span", text("interval", { low, high }), "quiet")]);
-      rows.push([text("pass_probability"), `${Math.round(quality.pass_probability * 100)} %`]);
-      const causes = quality.causes.map((cause) => text(`cause_${cause.name}`)).join(", ");
-      rows.push([text("causes"), causes || text("no_causes")]);
-    }
-  } else {
-    rows.push([text("quality"), text("not_given")]);
+/**
+ * Puts pictures into slots: the first into `first`, where one is named, the others into those after it.
+ * @param {Panel<any>} panel
+ * @param {File[]} files
+ * @param {Slot} [first]
+ */
+function bring(panel, files, first) {
+  const { slots } = panel;
+  const start = first ?? (files.length >= slots.length ? slots[0] : slots.find((slot) => !slot.file)) ?? slots[0];
+  if (files.length === 0) {
+    start.refuse("not_a_picture");
+    return;
   }
-  rows.push([text("action"), node("strong", text(`action_${decision.action}`), decision.action)]);
-  made.append(list(rows));
-  if (side.embedding) {
-    made.append(node("p", `${text("embedding")}: ${side.embedding.length}`, "quiet"));
-  }
-  // Browsers lend the clipboard to pages from this machine and from https only.
-  if (side.embedding && navigator.clipboard) {
-    const copy = node("button", text("copy"));
-    copy.type = "button";
-    copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(JSON.stringify(side.embedding));
-      copy.textContent = text("copied");
-    });
-    made.append(copy);
-  }
-  return made;
+  const order = [start, ...slots.filter((slot) => slot !== start)];
+  const taken = files.slice(0, order.length);
+  taken.forEach((file, index) => order[index].fill(file));
+  if (files.length > order.length && order.length === 1) start.refuse("only_one");
 }
 
-function hints(answer) {
-  return answer.hints.map((hint) => node("p", hint.message));
-}
+const active = () => panels.find((panel) => !panel.element.hidden) ?? compare;
 
-function requestId(answer) {
-  return node("p", `${text("request_id")} ${answer.request_id}`, "quiet");
-}
+addEventListener("paste", (event) => {
+  if (!hasFiles(event.clipboardData) || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  bring(active(), picturesIn(event.clipboardData));
+});
+// A picture that misses its place must not replace the page.
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (hasFiles(event.dataTransfer)) bring(active(), picturesIn(event.dataTransfer));
+});
 
-function showComparison(answer) {
-  return [
-    node("p", text(`verdict_${answer.verdict}`), `verdict ${answer.verdict}`),
-    node("p", `${text("similarity")}: ${number(answer.similarity)}`),
-    ...hints(answer),
-    node("div", [card(text("probe"), answer.probe), card(text("reference"), answer.reference)], "cards"),
-    requestId(answer),
-  ];
-}
+const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[role=tab]")]);
 
-function showExtraction(answer) {
-  const cards = answer.faces.map((face, index) => card(text("face", { number: index + 1 }), face));
-  return [...hints(answer), node("div", cards, "cards"), requestId(answer)];
-}
-
-function setUp(id, path, show) {
-  const section = document.getElementById(id);
-  const form = section.querySelector("form");
-  const answer = section.querySelector(".answer");
-  const button = form.querySelector("button[type=submit]");
-
-  for (const label of form.querySelectorAll(".picture")) {
-    const input = label.querySelector("input");
-    const preview = label.querySelector("img");
-    input.addEventListener("change", () => {
-      if (preview.src) URL.revokeObjectURL(preview.src);
-      const [file] = input.files;
-      preview.hidden = !file;
-      if (file) preview.src = URL.createObjectURL(file);
-    });
-    // Browsers that cannot show a type (TIFF, say) keep quiet about it; the service can still read it.
-    preview.addEventListener("error", () => { preview.hidden = true; });
-    label.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      label.classList.add("over");
-    });
-    label.addEventListener("dragleave", () => label.classList.remove("over"));
-    label.addEventListener("drop", (event) => {
-      event.preventDefault();
-      label.classList.remove("over");
-      input.files = event.dataTransfer.files;
-      input.dispatchEvent(new Event("change"));
-    });
-  }
-
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    answer.replaceChildren(node("p", text("working"), "quiet"));
-    try {
-      const query = scenario.value ? `?scenario=${encodeURIComponent(scenario.value)}` : "";
-      const faces = id === "extract" ? `${query ? "&" : "?"}faces=all` : "";
-      const body = new FormData(form);
-      answer.replaceChildren(...show(await ask(path + query + faces, { method: "POST", body })));
-    } catch (error) {
-      answer.replaceChildren(node("p", error.message, "failure"));
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
+/** @param {HTMLElement} chosen */
 function select(chosen) {
-  for (const tab of document.querySelectorAll("[role=tab]")) {
+  for (const tab of tabs) {
     const isChosen = tab === chosen;
     tab.setAttribute("aria-selected", String(isChosen));
-    document.getElementById(tab.getAttribute("aria-controls")).hidden = !isChosen;
+    tab.tabIndex = isChosen ? 0 : -1;
+    find(`#${tab.getAttribute("aria-controls")}`).hidden = !isChosen;
   }
+  history.replaceState(null, "", `#${chosen.getAttribute("aria-controls")}`);
 }
 
-async function describe() {
-  const provider = document.getElementById("provider");
-  try {
-    const info = await ask("v1/info");
-    const { name, version } = info.pack;
-    provider.textContent = text("provider", { provider: info.provider.name, pack: name, version });
-    provider.title = info.provider.reason;
-    if (info.privacy.keeps_thumbnails) document.getElementById("privacy").textContent = text("privacy_kept");
-    for (const known of Object.keys(info.policies)) {
-      const option = node("option", known);
-      option.selected = known === info.default_scenario;
-      scenario.append(option);
-    }
-  } catch {
-    provider.textContent = text("provider_unknown");
-  }
+for (const [index, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => select(tab));
+  tab.addEventListener("keydown", (event) => {
+    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: -1 }[event.key];
+    const next = to === undefined ? undefined : tabs.at(to % tabs.length);
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+    select(next);
+  });
 }
+if (location.hash === "#extract") select(find("#tab-extract"));
 
-for (const tab of document.querySelectorAll("[role=tab]")) tab.addEventListener("click", () => select(tab));
-setUp("compare", "v1/compare", showComparison);
-setUp("extract", "v1/extract", showExtraction);
-describe();
+offerOtherLanguage(find("#language"), () => {
+  status.say();
+  for (const panel of panels) panel.say();
+});
+status.check();

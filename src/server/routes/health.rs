@@ -1,6 +1,7 @@
 //! `GET /healthz` and `GET /readyz`: alive is not ready.
 
 use actix_web::{HttpResponse, web};
+use chrono::SecondsFormat;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,7 +53,7 @@ pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, P
         (Err(reason), _) => Some(reason.to_string()),
         (Ok(()), Some(failing)) => Some(format!(
             "the log cannot be written since {}: {}",
-            failing.since.to_rfc3339(),
+            failing.since.to_rfc3339_opts(SecondsFormat::Secs, true),
             failing.reason
         )),
         (Ok(()), None) => None,

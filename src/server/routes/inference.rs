@@ -143,7 +143,7 @@ impl Inference {
                 }
                 problem
             })?;
-        count(&analysis);
+        count(&analysis, self.context.source.as_deref());
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let (width, height) = (analysis.image.width, analysis.image.height);
             let error = FaceError::NoFace { width, height };
@@ -213,7 +213,7 @@ impl Inference {
 }
 
 /// Counts an analysis: stages, waiting, scores, norms, actions.
-fn count(analysis: &Analysis) {
+fn count(analysis: &Analysis, source: Option<&str>) {
     let timings = &analysis.timings;
     metrics::queue_wait(timings.queue_ms);
     for (stage, ms) in [
@@ -227,7 +227,8 @@ fn count(analysis: &Analysis) {
     }
     for face in &analysis.faces {
         metrics::face(face.quality.score, face.embedding_norm);
-        metrics::action(&face.decision.scenario, face.decision.action.name());
+        let decision = &face.decision;
+        metrics::action(&decision.scenario, source, decision.action.name());
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) async fn info(
     Parameters::read(&request, &[])?;
     let info = &state.info;
     let policies = state.policies();
+    let report = super::report::latest(info.reports_dir.clone()).await;
     let calibration = state.pool.assembly().calibration();
     Ok(HttpResponse::Ok().json(InfoAnswer {
         name: "faceood",
@@ -56,5 +57,6 @@ pub(super) async fn info(
             keeps_embeddings: info.keeps_embeddings,
             keeps_thumbnails: info.keeps_thumbnails,
         },
+        report: report.map(|_| "/reports/latest"),
     }))
 }

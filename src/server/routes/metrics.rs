@@ -14,7 +14,9 @@ use crate::telemetry::metrics as telemetry;
 )]
 pub(super) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
     telemetry::queue(state.pool.depth(), state.pool.capacity());
-    let is_ready = state.pool.readiness().is_ok() && state.log.health().failing.is_none();
+    let is_failing = state.log.health().failing.is_some();
+    telemetry::log_failing(is_failing);
+    let is_ready = state.pool.readiness().is_ok() && !is_failing;
     telemetry::ready(is_ready);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

@@ -11,6 +11,7 @@ mod info;
 mod metrics;
 mod page;
 mod quality;
+mod report;
 
 use std::future::ready;
 
@@ -40,6 +41,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(reads("/docs/").route(read().to(docs::to_docs_page)))
         .service(reads("/docs/{file}").route(read().to(docs::docs_file)))
         .service(reads("/").route(read().to(page::index)))
+        .service(reads("/reports/latest").route(read().to(report::report)))
         .service(reads("/page/{file}").route(read().to(page::file)))
         .default_service(web::route().to(not_found));
 }

@@ -2,26 +2,61 @@
 
 use std::sync::LazyLock;
 
+use actix_web::http::header;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
 
 use super::inference::language;
 use crate::problem::ProblemCode;
-use crate::quality::Language;
+use crate::quality::components::Direction;
+use crate::quality::hints::HintCode;
+use crate::quality::{Component, Language};
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
 
 const TEMPLATE: &str = include_str!("../page/index.html");
-const SCRIPT: &str = include_str!("../page/app.js");
-const STYLE: &str = include_str!("../page/style.css");
 const ENGLISH: &str = include_str!("../page/en.json");
 const CHINESE: &str = include_str!("../page/zh.json");
 
-/// `blob:` for the preview of a picture that the reader has just chosen.
-const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'self'";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// What the page is made of besides its document and its words. The client is the one that is offered to integrators.
+const FILES: [(&str, &str, &str); 15] = [
+    ("app.js", SCRIPT, include_str!("../page/app.js")),
+    ("camera.js", SCRIPT, include_str!("../page/camera.js")),
+    ("compare.js", SCRIPT, include_str!("../page/compare.js")),
+    ("dom.js", SCRIPT, include_str!("../page/dom.js")),
+    ("extract.js", SCRIPT, include_str!("../page/extract.js")),
+    (
+        "faceood.js",
+        SCRIPT,
+        include_str!("../../../clients/typescript/faceood.js"),
+    ),
+    ("panel.js", SCRIPT, include_str!("../page/panel.js")),
+    ("parts.js", SCRIPT, include_str!("../page/parts.js")),
+    ("picture.js", SCRIPT, include_str!("../page/picture.js")),
+    ("policy.js", SCRIPT, include_str!("../page/policy.js")),
+    ("status.js", SCRIPT, include_str!("../page/status.js")),
+    ("texts.js", SCRIPT, include_str!("../page/texts.js")),
+    ("answer.css", STYLE, include_str!("../page/answer.css")),
+    ("style.css", STYLE, include_str!("../page/style.css")),
+    (
+        "icon.svg",
+        "image/svg+xml",
+        include_str!("../page/icon.svg"),
+    ),
+];
+
+/// `blob:` for the preview of a picture that the reader has just chosen. Nothing is ever made from text that could be markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// Remembers the language that the reader switched to.
+const COOKIE: &str = "faceood_language";
 
 const fn texts(language: Language) -> &'static str {
     match language {
@@ -30,16 +65,51 @@ const fn texts(language: Language) -> &'static str {
     }
 }
 
-/// The page with the texts of `language` in it: `{{key}}` stands for a text, `{{texts}}` for all of them.
+const fn name(language: Language) -> &'static str {
+    match language {
+        Language::English => "English",
+        Language::Chinese => "中文",
+    }
+}
+
+const fn other(language: Language) -> Language {
+    match language {
+        Language::English => Language::Chinese,
+        Language::Chinese => Language::English,
+    }
+}
+
+/// What the page knows before it asks: its words, the advice among them, and what is measured on a face.
+fn known(language: Language) -> Value {
+    let mut texts: Map<String, Value> = serde_json::from_str(texts(language)).unwrap_or_default();
+    texts.extend(HintCode::ALL.map(|hint| {
+        (
+            format!("hint_{}", hint.code()),
+            json!(hint.message(language)),
+        )
+    }));
+    let components = Component::ALL.map(|component| {
+        let direction = match component.direction() {
+            Direction::HigherIsBetter => "higher_is_better",
+            Direction::LowerIsBetter => "lower_is_better",
+            Direction::Neither => "neither",
+        };
+        json!({"name": component.name(), "unit": component.unit(), "direction": direction})
+    });
+    json!({"language": language.tag(), "texts": texts, "components": components})
+}
+
+/// The page with the words of `language` in it: `{{key}}` stands for a text, `{{known}}` for all that it knows.
 fn render(language: Language) -> String {
-    let json = texts(language);
-    let texts: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(json).unwrap_or_default();
+    let known = known(language);
+    // A text with `</script>` in it would end the block that holds the texts.
+    let block = known.to_string().replace('<', "\\u003c");
     let mut page = TEMPLATE
         .replace("{{language}}", language.tag())
-        // A text with `</script>` in it would end the block that holds the texts.
-        .replace("{{texts}}", &json.replace('<', "\\u003c"));
-    for (key, text) in &texts {
+        .replace("{{other_language}}", other(language).tag())
+        .replace("{{other_language_name}}", name(other(language)))
+        .replace("{{known}}", &block);
+    for (key, text) in known["texts"].as_object().into_iter().flatten() {
         let text = escaped(text.as_str().unwrap_or_default());
         page = page.replace(&format!("{{{{{key}}}}}"), &text);
     }
@@ -53,9 +123,25 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// The language that the reader chose on the page, else the one that the browser asks for.
+fn chosen_language(request: &HttpRequest) -> Language {
+    let cookies = request.headers().get_all(header::COOKIE);
+    let chosen = cookies
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .filter(|&(name, _)| name == COOKIE)
+        .find_map(|(_, tag)| {
+            Language::ALL
+                .into_iter()
+                .find(|language| language.tag() == tag)
+        });
+    chosen.unwrap_or_else(|| language(request))
+}
+
 pub(super) async fn index(request: HttpRequest) -> HttpResponse {
     static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| Language::ALL.map(render));
-    let language = language(&request);
+    let language = chosen_language(&request);
     let page = match language {
         Language::English => &PAGES[0],
         Language::Chinese => &PAGES[1],
@@ -63,19 +149,23 @@ pub(super) async fn index(request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CONTENT_LANGUAGE, language.tag()))
-        .insert_header((VARY, "Accept-Language"))
+        .insert_header((VARY, "Accept-Language, Cookie"))
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header(("Permissions-Policy", "camera=(self), microphone=()"))
         .insert_header(("X-Content-Type-Options", "nosniff"))
         .insert_header(("Referrer-Policy", "no-referrer"))
         .body(page.as_str())
 }
 
 pub(super) async fn file(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let (kind, text) = match file.as_str() {
-        "app.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        "style.css" => ("text/css; charset=utf-8", STYLE),
-        _ => {
+    let words = Language::ALL
+        .into_iter()
+        .find(|language| file.strip_suffix(".json") == Some(language.tag()));
+    let (kind, text) = match (words, FILES.iter().find(|(name, _, _)| *name == *file)) {
+        (Some(language), _) => ("application/json", known(language).to_string()),
+        (None, Some((_, kind, text))) => (*kind, (*text).to_owned()),
+        (None, None) => {
             let detail = format!("the page has no file {}", quoted(&file));
             return Err(Problem::new(ProblemCode::NotFound, detail));
         }
@@ -92,18 +182,25 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::policy::{Action, Verdict};
+    use crate::policy::{Action, Reason, Verdict};
     use crate::quality::{CauseName, Grade};
 
     fn keys(language: Language) -> BTreeSet<String> {
-        let texts: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(texts(language)).unwrap();
+        let known = known(language);
+        let texts = known["texts"].as_object().unwrap();
         texts.keys().cloned().collect()
     }
 
     #[test]
     fn both_languages_have_every_text_and_no_hole_is_left() {
-        assert_eq!(keys(Language::English), keys(Language::Chinese));
+        // The service explains its problems in English; in Chinese the page says by the code what is wrong.
+        let problems: BTreeSet<_> = ProblemCode::ALL
+            .iter()
+            .map(|problem| format!("problem_{}", problem.code()))
+            .collect();
+        let chinese = keys(Language::Chinese);
+        assert!(problems.is_subset(&chinese), "{:?}", &problems - &chinese);
+        assert_eq!(keys(Language::English), &chinese - &problems);
         for language in Language::ALL {
             let page = render(language);
             assert!(!page.contains("{{"), "{page}");
@@ -112,11 +209,32 @@ mod tests {
     }
 
     #[test]
-    fn every_text_that_the_script_asks_for_is_there() {
+    fn a_text_has_the_same_values_in_both_languages() {
+        let holes = |text: &Value| -> BTreeSet<String> {
+            let parts = text.as_str().unwrap().split('{').skip(1);
+            parts
+                .map(|part| part.split('}').next().unwrap().to_owned())
+                .collect()
+        };
+        let (english, chinese) = (known(Language::English), known(Language::Chinese));
+        for (key, text) in english["texts"].as_object().unwrap() {
+            assert_eq!(holes(text), holes(&chinese["texts"][key]), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_text_that_a_script_or_the_document_asks_for_is_there() {
         let known = keys(Language::English);
-        for asked in SCRIPT.split("text(\"").skip(1) {
-            let key = asked.split('"').next().unwrap();
-            assert!(known.contains(key), "{key}");
+        let scripts = FILES.iter().map(|(_, _, text)| text);
+        for source in scripts.chain([&TEMPLATE]) {
+            for opening in ["text(\"", "#say(\"", "data-text=\"", "data-label=\""] {
+                for (at, _) in source.match_indices(opening) {
+                    // A longer name that ends alike is another function.
+                    let is_whole = !source[..at].ends_with(|before: char| before.is_alphanumeric());
+                    let key = source[at + opening.len()..].split('"').next().unwrap();
+                    assert!(!is_whole || key.is_empty() || known.contains(key), "{key}");
+                }
+            }
         }
     }
 
@@ -128,17 +246,49 @@ mod tests {
             .into_iter()
             .chain(Action::ALL.map(|action| format!("action_{}", action.name())))
             .chain(Grade::ALL.map(|grade| format!("grade_{}", grade.name())))
-            .chain(CauseName::ALL.map(|cause| format!("cause_{}", cause.name())));
+            .chain(CauseName::ALL.map(|cause| format!("cause_{}", cause.name())))
+            .chain(Reason::ALL.map(|reason| format!("reason_{}", reason.name())))
+            .chain(Reason::ALL.map(|reason| format!("why_{}", reason.name())))
+            .chain(Component::ALL.map(|component| format!("component_{}", component.name())))
+            .chain(Component::ALL.map(|component| format!("unit_{}", component.unit())))
+            .chain(["higher_is_better", "lower_is_better", "neither"].map(str::to_owned));
         for word in words {
             assert!(known.contains(&word), "{word}");
         }
     }
 
     #[test]
-    fn nothing_foreign_is_loaded() {
-        for text in [TEMPLATE, SCRIPT, STYLE] {
-            for scheme in ["http://", "https://", "src=\"//", "url("] {
-                assert!(!text.contains(scheme), "{scheme}");
+    fn nothing_foreign_is_loaded_and_all_of_it_is_small() {
+        let mut bytes = render(Language::Chinese).len();
+        for (name, _, text) in FILES.iter().chain([&("index.html", "", TEMPLATE)]) {
+            bytes += text.len();
+            // Names of a kind of document and of the usual place of the service: nothing is fetched from there.
+            let text = text
+                .replace("http://www.w3.org/2000/svg", "")
+                .replace("http://127.0.0.1:7860", "");
+            for foreign in [
+                "http://",
+                "https://",
+                "src=\"//",
+                "url(",
+                "@import",
+                "innerHTML",
+            ] {
+                assert!(!text.contains(foreign), "{name}: {foreign}");
+            }
+        }
+        assert!(bytes <= 150_000, "{bytes}");
+    }
+
+    #[test]
+    fn a_file_that_a_script_imports_is_served() {
+        for (name, _, text) in FILES {
+            for import in text.split(" from \"./").skip(1) {
+                let imported = import.split('"').next().unwrap();
+                assert!(
+                    FILES.iter().any(|(served, _, _)| *served == imported),
+                    "{name} imports {imported}"
+                );
             }
         }
     }

@@ -1,0 +1,178 @@
+"""The asynchronous client: the same calls, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Literal, Self, cast
+
+import httpx
+
+from . import request as ask
+from .errors import FaceoodError, of_response, of_transport
+from .request import DEFAULT_URL, Picture, Request, Side
+from .shapes import Comparison, Extraction, Feedback, Health, Inferences, Info
+
+
+class AsyncFaceood:
+    """Talks to one service.
+
+    What it cannot take right now (429, 503, no connection) is sent again, after as long as ``Retry-After`` asks for.
+    Every other failure is a :class:`FaceoodError`.
+
+    :param url: where the service is
+    :param token: sent as ``Authorization: Bearer``
+    :param source: this terminal or camera, 1–64 of ``[A-Za-z0-9._:-]``, where a call names none
+    :param language: language of the hints, ``en`` or ``zh``
+    :param timeout: longest wait for one answer, in seconds
+    :param retries: further tries of what can be tried again
+    :param transport: in place of the network, for tests
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        token: str | None = None,
+        source: str | None = None,
+        language: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 3,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url
+        self._source = source
+        self._retries = retries
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=ask.headers(token, language), timeout=timeout, transport=transport, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Gives the connections back."""
+        await self._http.aclose()
+
+    async def extract(
+        self,
+        picture: Picture,
+        *,
+        scenario: str | None = None,
+        source: str | None = None,
+        faces: Literal["largest", "all"] | None = None,
+        embedding: bool | None = None,
+    ) -> Extraction:
+        """The faces of a picture, with embedding, quality and decision."""
+        source = source or self._source
+        sent = ask.of_picture("v1/extract", picture, scenario=scenario, source=source, faces=faces, embedding=embedding)
+        return cast(Extraction, await self._send(sent))
+
+    async def quality(
+        self,
+        picture: Picture,
+        *,
+        scenario: str | None = None,
+        source: str | None = None,
+        faces: Literal["largest", "all"] | None = None,
+    ) -> Extraction:
+        """The check before a picture is taken: as extract, without embeddings, and no face is no error."""
+        sent = ask.of_picture("v1/quality", picture, scenario=scenario, source=source or self._source, faces=faces)
+        return cast(Extraction, await self._send(sent))
+
+    async def compare(
+        self,
+        probe: Side,
+        reference: Side,
+        *,
+        scenario: str | None = None,
+        source: str | None = None,
+        embedding: bool | None = None,
+    ) -> Comparison:
+        """Whether two faces are one person's, and whether that can be said at all."""
+        source = source or self._source
+        sent = ask.of_pair(probe, reference, scenario=scenario, source=source, embedding=embedding)
+        return cast(Comparison, await self._send(sent))
+
+    async def info(self) -> Info:
+        """What runs there, by which rules, within which limits."""
+        return cast(Info, await self._send(Request("GET", "v1/info")))
+
+    async def ready(self) -> Health:
+        """Whether requests are served: fails with ``not_ready`` where they are not. Never tried again."""
+        return cast(Health, await self._send(Request("GET", "readyz", is_tried_again=False)))
+
+    async def inferences(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        source: str | None = None,
+        max_score: float | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Inferences:
+        """One page of the log, newest first."""
+        given = {
+            "since": since,
+            "until": until,
+            "source": source,
+            "max_score": max_score,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return cast(Inferences, await self._send(Request("GET", "v1/inferences", ask.parameters({**given}))))
+
+    async def all_inferences(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        source: str | None = None,
+        max_score: float | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Each row of the log, newest first, page after page."""
+        cursor: str | None = None
+        while True:
+            page = await self.inferences(since=since, until=until, source=source, max_score=max_score, cursor=cursor)
+            for row in page["inferences"]:
+                yield row
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def feedback(
+        self, request_id: str, outcome: Literal["genuine", "impostor", "unusable"], note: str | None = None
+    ) -> Feedback:
+        """Tells the service how an earlier answer turned out."""
+        return cast(Feedback, await self._send(ask.feedback(request_id, outcome, note)))
+
+    async def _send(self, request: Request) -> Any:
+        retries = self._retries if request.is_tried_again else 0
+        tried = 0
+        while True:
+            try:
+                return await self._once(request)
+            except FaceoodError as error:
+                pause = ask.pause(error, tried, retries)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+            tried += 1
+
+    async def _once(self, request: Request) -> Any:
+        try:
+            response = await self._http.request(
+                request.method, request.path, params=request.params, files=request.files, json=request.json
+            )
+        except httpx.TransportError as error:
+            raise of_transport(error, self._url) from error
+        if not response.is_success:
+            raise of_response(response)
+        return response.json()

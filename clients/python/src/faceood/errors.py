@@ -1,0 +1,75 @@
+"""What a service said instead of an answer, or that it said nothing."""
+
+from __future__ import annotations
+
+import httpx
+
+# The same request may succeed later.
+TEMPORARY = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "not_ready"})
+
+
+class FaceoodError(Exception):
+    """A failure, told apart by its ``code``: the service's problem code, or ``unreachable`` or ``timeout``."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int = 0,
+        request_id: str | None = None,
+        part: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        """What was got, what was expected and what to do."""
+        self.status = status
+        """The HTTP status; 0 where there was no answer."""
+        self.request_id = request_id
+        """Under which the service's log has the request."""
+        self.part = part
+        """``probe`` or ``reference``, where one side of a comparison is at fault."""
+        self.retry_after = retry_after
+        """Seconds that the service asks to wait."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.code in TEMPORARY
+
+    def __str__(self) -> str:
+        named = f" (request {self.request_id})" if self.request_id else ""
+        return f"{self.code}: {self.detail}{named}"
+
+
+def of_response(response: httpx.Response) -> FaceoodError:
+    """The failure that this answer stands for."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    code = str(body.get("type", "internal")).rsplit(":", 1)[-1]
+    detail = str(body.get("detail") or f"the service answered with status {response.status_code} and no explanation")
+    try:
+        retry_after: float | None = float(response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        retry_after = None
+    return FaceoodError(
+        code,
+        detail,
+        status=response.status_code,
+        request_id=body.get("request_id") or response.headers.get("X-Request-Id"),
+        part=body.get("part"),
+        retry_after=retry_after,
+    )
+
+
+def of_transport(error: httpx.TransportError, url: str) -> FaceoodError:
+    """The failure where no answer came."""
+    if isinstance(error, httpx.TimeoutException):
+        return FaceoodError("timeout", f"the service at {url} did not answer in time")
+    return FaceoodError("unreachable", f"the service at {url} cannot be reached: is it running? ({error})")

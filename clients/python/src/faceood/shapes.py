@@ -1,0 +1,359 @@
+"""What the service answers. Made from its /openapi.json by generate_shapes.py; do not edit."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+
+
+class Box(TypedDict):
+    """A rectangle in pixels, origin top left; it may reach over the edge of the picture."""
+
+    height: float
+    """Extent downwards."""
+    width: float
+    """Extent to the right."""
+    x: float
+    """Left edge."""
+    y: float
+    """Top edge."""
+
+
+class Cause(TypedDict):
+    """Documents [`Cause`], which goes out as it is."""
+
+    name: str
+    """noise, blur, motion_blur, low_resolution, compression, underexposure, overexposure, screen_recapture,
+    occlusion, mask, pose or unknown."""
+    weight: float
+    """Its share of what is missing to a good score; all weights of a face sum to at most 1."""
+
+
+class Comparison(TypedDict):
+    """The answer on a pair of faces."""
+
+    hints: list[SideHint]
+    """Advice for the person in front of the camera."""
+    model: Model
+    """What answered."""
+    probe: ComparedSide
+    """The sample being questioned."""
+    reference: ComparedSide
+    """The sample it is compared with."""
+    request_id: str
+    """Under which the log has this request."""
+    similarity: float
+    """Cosine of the two embeddings, −1…1."""
+    thresholds: Thresholds
+    """The cuts on the similarity."""
+    timings_ms: Timings
+    """Where the time went, both sides together; `total` is the time that passed, as both are analysed at once."""
+    verdict: str
+    """`untrusted` where a side is rejected, whatever the similarity; else `different`, `review` or `same`."""
+
+
+class Decision(TypedDict):
+    """What the scenario's policy makes of a face."""
+
+    action: str
+    """`accept`, `review` or `reject`."""
+    reasons: list[str]
+    """What decided, where the action is not accept: `quality`, `face_too_small`, `several_faces`."""
+    scenario: str
+    """The scenario that decided."""
+    threshold: float
+    """The policy's accept cut on the quality score."""
+
+
+class Extraction(TypedDict):
+    """The answer on one picture."""
+
+    faces: list[Face]
+    """Faces, largest first."""
+    hints: list[Hint]
+    """Advice for the person in front of the camera."""
+    image: Image
+    """The picture."""
+    model: Model
+    """What answered."""
+    request_id: str
+    """Under which the log has this request."""
+    timings_ms: Timings
+    """Where the time went."""
+
+
+class Face(TypedDict):
+    """One face of a picture."""
+
+    box: Box
+    """Around the face."""
+    decision: Decision
+    """What the scenario makes of it."""
+    detection_score: float
+    """The detector's confidence that this is a face, 0–1. Not a quality, not a similarity."""
+    embedding: NotRequired[list[float]]
+    """512 numbers of unit length, where they are asked for."""
+    embedding_norm: float
+    """Length before normalisation, as the pack defines it: about 1 for clean faces with the default pack, less for
+    worse."""
+    landmarks: list[list[float]]
+    """Eyes, nose, mouth corners, image left to right: x and y in pixels."""
+    pose: Pose
+    """Rotation of the head."""
+    quality: Quality
+    """How far it can be trusted."""
+
+
+class Feedback(TypedDict):
+    """What stands in the log now."""
+
+    note: str | None
+    """The words that came with it."""
+    outcome: Outcome
+    """How it turned out."""
+    request_id: str
+    """The request that it is about."""
+    time: str
+    """Since when this stands in the log, RFC 3339."""
+
+
+class GivenQuality(TypedDict):
+    """A quality score that a caller kept with an embedding."""
+
+    grade: str
+    """The score in a word."""
+    score: float
+    """As it was given."""
+
+
+class GivenSide(TypedDict):
+    """A side that was given as an embedding."""
+
+    decision: Decision
+    """What the scenario makes of it."""
+    embedding: NotRequired[list[float]]
+    """512 numbers of unit length, where they are asked for."""
+    quality: GivenQuality | None
+
+
+class Health(TypedDict):
+    """How the service is."""
+
+    status: str
+    """`alive` or `ready`."""
+    warnings: NotRequired[list[str]]
+    """What an operator should see to although requests are served."""
+
+
+class Hint(TypedDict):
+    """Advice for the person in front of the camera."""
+
+    code: str
+    """`no_face`, `image_too_small`, `move_closer`, `more_light`, `less_light`, `hold_still`, `face_camera`,
+    `uncover_face`, `several_faces` or `avoid_screen`."""
+    message: str
+    """The advice in English, or in Chinese for `Accept-Language: zh`."""
+
+
+class Image(TypedDict):
+    """The picture as it was understood: upright, type by content."""
+
+    format: str
+    """`jpeg`, `png`, `webp`, `bmp` or `tiff`."""
+    height: int
+    """Upright height in pixels."""
+    width: int
+    """Upright width in pixels."""
+
+
+class Inferences(TypedDict):
+    """A page of the log."""
+
+    inferences: list[dict[str, Any]]
+    """Rows, newest first: each column of the table `inferences` but embeddings and thumbnails."""
+    next_cursor: str | None
+    """The value of `cursor` for the next page; null on the last."""
+
+
+class Info(TypedDict):
+    """What runs here, by which rules, within which limits."""
+
+    calibration_id: str
+    """Which calibration turns logits into scores."""
+    default_scenario: str
+    """The scenario that decides where a request names none."""
+    limits: Limits
+    """What is refused."""
+    name: str
+    """Always `faceood`."""
+    pack: Pack
+    """The models."""
+    policies: dict[str, Policy]
+    """Rules by scenario."""
+    privacy: Privacy
+    """What is stored."""
+    provider: Provider
+    """Where they run."""
+    report: str | None
+    """Where the newest report on what was answered is to be read; null where none has been written."""
+    thresholds: Thresholds
+    """Cuts on the similarity of two embeddings."""
+    version: str
+    """Release of the daemon."""
+
+
+class Limits(TypedDict):
+    """What is refused."""
+
+    formats: list[str]
+    """Types that are read."""
+    image_bytes: int
+    """Largest picture in bytes."""
+    image_pixels: int
+    """Largest picture in pixels."""
+    queue: int
+    """Pictures that may wait for a worker before requests are refused."""
+
+
+class Model(TypedDict):
+    """What answered."""
+
+    pack: str
+    """Name of the model pack."""
+    provider: str
+    """Where it runs: `cuda`, `openvino` or `cpu`."""
+    sha256: str
+    """Its SHA-256: embeddings of packs that differ in it must not be compared."""
+    version: str
+    """Its version."""
+
+
+class Pack(TypedDict):
+    """The loaded model pack."""
+
+    licence: str
+    """Under which its files may be used."""
+    name: str
+    """Its name."""
+    sha256: str
+    """Its SHA-256."""
+    version: str
+    """Its version."""
+
+
+class Policy(TypedDict):
+    """The rules of a scenario."""
+
+    accept: float
+    """At or above this quality score: accept."""
+    min_face_px: int
+    """A face whose shorter side is under this is rejected."""
+    review: float
+    """At or above this quality score: review; below it: reject."""
+    single_face: bool
+    """Whether a picture with several faces is rejected."""
+
+
+class Pose(TypedDict):
+    """Rotation of the head in degrees; 0 is a frontal, upright head."""
+
+    pitch: float
+    """Nod; positive: the nose points up."""
+    roll: float
+    """Tilt; positive: clockwise on the screen."""
+    yaw: float
+    """Turn; positive: the nose points to the image's right."""
+
+
+class Privacy(TypedDict):
+    """What is stored of pictures and faces besides numbers about them."""
+
+    keeps_embeddings: bool
+    """Whether embeddings are kept in the log."""
+    keeps_thumbnails: bool
+    """Whether small pictures of faces are kept in the log."""
+
+
+class Problem(TypedDict):
+    """An RFC 9457 problem."""
+
+    detail: str
+    """What was got, what was expected, what to do."""
+    part: NotRequired[Part | None]
+    request_id: str
+    """Under which the log has more."""
+    status: int
+    """The HTTP status again."""
+    title: str
+    """A short summary, the same for every occurrence."""
+    type: Literal["urn:faceood:problem:malformed_request", "urn:faceood:problem:unknown_scenario", "urn:faceood:problem:invalid_parameter", "urn:faceood:problem:unauthenticated", "urn:faceood:problem:forbidden", "urn:faceood:problem:not_found", "urn:faceood:problem:method_not_allowed", "urn:faceood:problem:model_mismatch", "urn:faceood:problem:image_too_large", "urn:faceood:problem:unsupported_media_type", "urn:faceood:problem:undecodable_image", "urn:faceood:problem:no_face", "urn:faceood:problem:rate_limited", "urn:faceood:problem:internal", "urn:faceood:problem:overloaded", "urn:faceood:problem:not_ready"]
+    """`urn:faceood:problem:` and the code."""
+
+
+class Provider(TypedDict):
+    """Where the models run."""
+
+    name: str
+    """`cuda`, `openvino` or `cpu`: the one that really runs, not the one that was asked for."""
+    reason: str
+    """Why it is this one."""
+
+
+class Quality(TypedDict):
+    """How far a face can be trusted."""
+
+    causes: list[Cause]
+    """What pulls the score down, largest weight first."""
+    components: dict[str, float | None]
+    """What was measured; null where it could not be assessed."""
+    grade: str
+    """The score in a word: excellent from .80, good from .60, fair from .40, poor from .30, else bad."""
+    interval: list[float]
+    """Where another shot of the same scene would score 9 times in 10."""
+    pass_probability: float
+    """Calibrated probability that this capture reaches a similarity of 0.45 against a good reference."""
+    score: float
+    """The similarity that this capture is expected to reach against a good reference, on a fixed 0–1 curve."""
+
+
+class Thresholds(TypedDict):
+    """Cuts on the similarity; at a cut counts as above."""
+
+    different: float
+    """Below this `different`; between the two `review`."""
+    same: float
+    """From here on `same`, unless a side's action is review."""
+
+
+class Timings(TypedDict):
+    """Milliseconds in each stage. `total` counts waiting and everything in between too."""
+
+    align: float
+    """Landmarks, pose and warp."""
+    decode: float
+    """Bytes → pixels."""
+    detect: float
+    """Finding faces."""
+    embed: float
+    """Embedding, norm and OOD logit."""
+    judge: float
+    """Components, score, causes, decision."""
+    queue: float
+    """Waiting for a worker."""
+    total: float
+    """From the picture's arrival to the answer."""
+
+
+class SideHint(Hint):
+    """Advice, and the side that it is for."""
+
+    part: Part
+    """The side."""
+
+
+ComparedSide: TypeAlias = Face | GivenSide
+
+
+Outcome: TypeAlias = Literal["genuine", "impostor", "unusable"]
+
+
+Part: TypeAlias = Literal["probe", "reference"]

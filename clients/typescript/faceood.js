@@ -1,0 +1,318 @@
+// @ts-check
+/**
+ * Client of a faceood service: `fetch` and nothing else, for browsers and for Node 20 or newer. The service's own page uses it.
+ *
+ * A request that the service cannot take right now (429, 503, no connection) is sent again, after as long as `Retry-After`
+ * asks for. Every other failure is a {@link FaceoodError}, told apart by its `code`.
+ */
+
+/** @typedef {import("./openapi.js").components["schemas"]} Schemas */
+/** @typedef {Schemas["Extraction"]} Extraction */
+/** @typedef {Schemas["Comparison"]} Comparison */
+/** @typedef {Schemas["Face"]} Face */
+/** @typedef {Schemas["Info"]} Info */
+/** @typedef {Schemas["Health"]} Health */
+/** @typedef {Blob | ArrayBuffer | Uint8Array<ArrayBuffer>} Picture A picture as the bytes of its file. */
+/**
+ * @typedef {object} Embedded A side of a comparison of which only the embedding was kept.
+ * @property {readonly number[]} embedding 512 numbers of unit length
+ * @property {string} [modelSha256] the pack that it comes from: another one is refused
+ * @property {number} [qualityScore] the score that its picture had
+ */
+/**
+ * @typedef {object} Options What a client is made with.
+ * @property {string} [baseUrl] where the service is; default `http://127.0.0.1:7860`
+ * @property {string} [token] sent as `Authorization: Bearer`
+ * @property {string} [source] this terminal or camera, 1–64 of `[A-Za-z0-9._:-]`, where a call names none
+ * @property {string} [language] language of the hints: `en` or `zh`
+ * @property {number} [timeoutMs] longest wait for one answer; default 30 000
+ * @property {number} [retries] further tries of what can be tried again; default 3
+ * @property {typeof globalThis.fetch} [fetch] in place of the global one
+ */
+/**
+ * @typedef {object} Ask What a call may ask for.
+ * @property {string} [scenario] the policy that decides; default `access`
+ * @property {string} [source] this terminal or camera
+ * @property {boolean} [embedding] whether the answer has embeddings
+ * @property {AbortSignal} [signal] gives the call up
+ */
+/** @typedef {Ask & {faces?: "largest" | "all"}} AskFaces */
+/**
+ * @typedef {object} Filter Which rows of the log.
+ * @property {string} [since] RFC 3339, included
+ * @property {string} [until] RFC 3339, not included
+ * @property {string} [source] one terminal or camera
+ * @property {number} [max_score] this quality score or lower
+ * @property {number} [limit] rows in one page
+ * @property {string} [cursor] where the page before ended
+ */
+
+const FIRST_PAUSE_MS = 250;
+/** Nobody waits longer than this for one more try, whatever the service asks for. */
+const LONGEST_PAUSE_MS = 30_000;
+
+/** What a service said instead of an answer, or that it said nothing. */
+export class FaceoodError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} detail
+   * @param {{status?: number, title?: string, requestId?: string, part?: string, retryAfterMs?: number, cause?: unknown}} [more]
+   */
+  constructor(code, detail, more = {}) {
+    super(detail, { cause: more.cause });
+    this.name = "FaceoodError";
+    /** The problem's code, as in `urn:faceood:problem:CODE`; `unreachable` or `timeout` where there was no answer. */
+    this.code = code;
+    /** The HTTP status; 0 where there was no answer. */
+    this.status = more.status ?? 0;
+    /** A short summary, the same for every occurrence. */
+    this.title = more.title ?? detail;
+    /** Under which the service's log has the request. */
+    this.requestId = more.requestId;
+    /** `probe` or `reference`, where one side of a comparison is at fault. */
+    this.part = more.part;
+    /** How long the service asks to wait. */
+    this.retryAfterMs = more.retryAfterMs;
+  }
+
+  /** Whether the same call may succeed later. */
+  get isTemporary() {
+    return ["unreachable", "timeout", "rate_limited", "overloaded", "not_ready"].includes(this.code);
+  }
+}
+
+/** Talks to one service. */
+export class Faceood {
+  #base;
+  /** @type {Record<string, string>} */
+  #headers = {};
+  #source;
+  #timeoutMs;
+  #retries;
+  #fetch;
+
+  /** @param {Options} [options] */
+  constructor(options = {}) {
+    const base = options.baseUrl ?? "http://127.0.0.1:7860";
+    this.#base = base.endsWith("/") ? base : `${base}/`;
+    if (options.token) this.#headers.Authorization = `Bearer ${options.token}`;
+    if (options.language) this.#headers["Accept-Language"] = options.language;
+    this.#source = options.source;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#retries = options.retries ?? 3;
+    this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+  }
+
+  /**
+   * The faces of a picture, with embedding, quality and decision.
+   * @param {Picture} picture
+   * @param {AskFaces} [ask]
+   * @returns {Promise<Extraction>}
+   */
+  extract(picture, ask = {}) {
+    return this.#post("v1/extract", form({ image: picture }), ask);
+  }
+
+  /**
+   * The check before a picture is taken: as {@link extract}, without embeddings, and no face is no error.
+   * @param {Picture} picture
+   * @param {AskFaces} [ask]
+   * @returns {Promise<Extraction>}
+   */
+  quality(picture, ask = {}) {
+    return this.#post("v1/quality", form({ image: picture }), ask);
+  }
+
+  /**
+   * Whether two faces are one person's, and whether that can be said at all.
+   * @param {Picture | Embedded} probe
+   * @param {Picture | Embedded} reference
+   * @param {Ask} [ask]
+   * @returns {Promise<Comparison>}
+   */
+  async compare(probe, reference, ask = {}) {
+    const body = isEmbedded(probe) || isEmbedded(reference)
+      ? JSON.stringify({ probe: await side(probe), reference: await side(reference) })
+      : form({ probe, reference });
+    return this.#post("v1/compare", body, ask);
+  }
+
+  /**
+   * What runs there, by which rules, within which limits.
+   * @param {{signal?: AbortSignal}} [ask]
+   * @returns {Promise<Info>}
+   */
+  info(ask = {}) {
+    return this.#send("v1/info", { method: "GET" }, ask.signal);
+  }
+
+  /**
+   * Whether requests are served: fails with `not_ready`, whose message says why, where they are not. Never tried again.
+   * @param {{signal?: AbortSignal}} [ask]
+   * @returns {Promise<Health>}
+   */
+  ready(ask = {}) {
+    return this.#once("readyz", { method: "GET" }, ask.signal);
+  }
+
+  /**
+   * One page of the log, newest first.
+   * @param {Filter & {signal?: AbortSignal}} [filter]
+   * @returns {Promise<Schemas["Inferences"]>}
+   */
+  inferences({ signal, ...filter } = {}) {
+    return this.#send(`v1/inferences${query(filter)}`, { method: "GET" }, signal);
+  }
+
+  /**
+   * Tells the service what was true of an earlier request.
+   * @param {Schemas["FeedbackRequest"]} feedback
+   * @param {{signal?: AbortSignal}} [ask]
+   * @returns {Promise<Schemas["Feedback"]>}
+   */
+  feedback(feedback, ask = {}) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#send("v1/feedback", { method: "POST", headers, body: JSON.stringify(feedback) }, ask.signal);
+  }
+
+  /**
+   * @param {string} path
+   * @param {FormData | string} body
+   * @param {AskFaces} ask
+   * @returns {Promise<any>}
+   */
+  #post(path, body, { signal, ...ask }) {
+    /** @type {Record<string, string>} */
+    const headers = typeof body === "string" ? { "Content-Type": "application/json" } : {};
+    return this.#send(path + query({ source: this.#source, ...ask }), { method: "POST", headers, body }, signal);
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} init
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
+  async #send(path, init, signal) {
+    for (let tried = 0; ; tried++) {
+      try {
+        return await this.#once(path, init, signal);
+      } catch (error) {
+        if (!(error instanceof FaceoodError && error.isTemporary) || tried >= this.#retries) throw error;
+        // Doubling, so that many terminals do not keep a service down that is just coming back.
+        const pause = Math.max(error.retryAfterMs ?? 0, FIRST_PAUSE_MS * 2 ** tried);
+        await sleep(Math.min(pause, LONGEST_PAUSE_MS), signal);
+      }
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} init
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
+  async #once(path, init, signal) {
+    const timeout = AbortSignal.timeout(this.#timeoutMs);
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    const headers = { ...this.#headers, ...init.headers };
+    let response, text;
+    try {
+      response = await this.#fetch(this.#base + path, { ...init, headers, signal: either });
+      text = await response.text();
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (timeout.aborted) {
+        throw new FaceoodError("timeout", `The service at ${this.#base} did not answer within ${this.#timeoutMs} ms.`, { cause });
+      }
+      throw new FaceoodError("unreachable", `The service at ${this.#base} cannot be reached: is it running?`, { cause });
+    }
+    const body = parsed(text);
+    if (response.ok && body !== undefined) return body;
+    throw problem(response, body ?? {});
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {any} undefined where it is no JSON
+ */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {Partial<Schemas["Problem"]>} body
+ */
+function problem(response, body) {
+  const code = body.type?.split(":").at(-1) ?? "internal";
+  const detail = body.detail ?? `The service answered with status ${response.status} and no explanation.`;
+  const seconds = Number(response.headers.get("Retry-After") ?? NaN);
+  return new FaceoodError(code, detail, {
+    status: response.status,
+    title: body.title,
+    requestId: body.request_id ?? response.headers.get("X-Request-Id") ?? undefined,
+    part: body.part ?? undefined,
+    retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : undefined,
+  });
+}
+
+/** @param {Record<string, string | number | boolean | undefined>} parameters */
+function query(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(set.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
+}
+
+/** @param {Record<string, Picture>} parts */
+function form(parts) {
+  const made = new FormData();
+  for (const [name, picture] of Object.entries(parts)) {
+    made.append(name, picture instanceof Blob ? picture : new Blob([picture]));
+  }
+  return made;
+}
+
+/**
+ * @param {Picture | Embedded} either
+ * @returns {either is Embedded}
+ */
+function isEmbedded(either) {
+  return "embedding" in either;
+}
+
+/** @param {Picture | Embedded} either */
+async function side(either) {
+  if (isEmbedded(either)) {
+    return { embedding: either.embedding, model_sha256: either.modelSha256, quality_score: either.qualityScore };
+  }
+  const bytes = new Uint8Array(await new Blob([either]).arrayBuffer());
+  let binary = "";
+  // In pieces, since a call takes only so many arguments.
+  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return { image: btoa(binary) };
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

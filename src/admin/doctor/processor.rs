@@ -1,0 +1,60 @@
+//! The processor: which of the instructions that the models are fast with it has.
+
+use super::Check;
+
+const NAME: &str = "processor";
+
+/// Looks at it.
+pub(super) fn check() -> Check {
+    judge(&features())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<(&'static str, bool)> {
+    vec![
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512_vnni", is_x86_feature_detected!("avx512vnni")),
+        ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn features() -> Vec<(&'static str, bool)> {
+    Vec::new()
+}
+
+fn judge(features: &[(&str, bool)]) -> Check {
+    let present: Vec<_> = features
+        .iter()
+        .filter(|(_, is)| *is)
+        .map(|(name, _)| *name)
+        .collect();
+    let found = match present.as_slice() {
+        [] => "none of the instructions that models are fast with".to_owned(),
+        names => names.join(", "),
+    };
+    if features.contains(&("avx2", false)) {
+        return Check::warning(
+            NAME,
+            found,
+            "without AVX2 an inference takes several times as long: is it hidden by the virtual machine (choose its host's processor type)?",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn a_processor_without_avx2_is_slow() {
+        assert_eq!(judge(&[("avx2", true), ("fma", false)]).found, "avx2");
+        let old = judge(&[("avx2", false), ("fma", false)]);
+        assert_eq!(old.status, Status::Warning);
+        assert!(old.advice.unwrap().contains("virtual machine"));
+    }
+}

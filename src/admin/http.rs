@@ -1,0 +1,49 @@
+//! The running daemon, asked by one plain HTTP request: all that the operator's command needs of HTTP.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest that a healthy daemon takes to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest answer that is read.
+const LARGEST_ANSWER: u64 = 1024 * 1024;
+
+/// The address that a daemon wrote down; `None` where no daemon runs on this data folder.
+///
+/// # Errors
+/// What the file holds, where that is no address.
+pub fn address(file: &Path) -> Result<Option<SocketAddr>, String> {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return Ok(None);
+    };
+    let written = text.trim();
+    match written.trim_start_matches("http://").parse() {
+        Ok(address) => Ok(Some(address)),
+        Err(_) => Err(written.to_owned()),
+    }
+}
+
+/// Status and body of `GET path`.
+///
+/// # Errors
+/// Where nobody listens there, or no HTTP comes back in time.
+pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(LARGEST_ANSWER).read_to_string(&mut answer)?;
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status =
+        status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
+}

@@ -1,0 +1,142 @@
+// @ts-check
+// One function of the page: its pictures, its request, its answer or its failure. It asks by itself as soon as all pictures
+// are there; the former answer stays until the next one has come.
+
+import { button, find, make } from "./dom.js";
+import { FaceoodError } from "./faceood.js";
+import { hasText, language, text } from "./texts.js";
+
+/** @typedef {import("./picture.js").Slot} Slot */
+
+/** Sooner, a spinner would only flicker. */
+const SPINNER_AFTER_MS = 300;
+
+/**
+ * @template T
+ * @typedef {object} Work
+ * @property {(files: File[], signal: AbortSignal) => Promise<T>} ask
+ * @property {(answer: T, files: File[]) => Node[]} show
+ * @property {(answer: T) => string} say in a breath, for those who hear the page
+ * @property {(answer: T, slots: Slot[]) => void} draw on the pictures
+ * @property {(error: FaceoodError) => void} onfailure
+ */
+
+/** Tells those who hear the page, once. @param {string} words */
+function announce(words) {
+  const place = find("#said");
+  if (place.textContent !== words) place.textContent = words;
+}
+
+/** @template T */
+export class Panel {
+  /** @type {AbortController | undefined} */
+  #request;
+  /** @type {{answer: T, files: File[]} | undefined} */
+  #last;
+  /** @type {unknown} */
+  #failure;
+
+  /**
+   * @param {HTMLElement} element
+   * @param {Work<T>} work
+   */
+  constructor(element, work) {
+    this.element = element;
+    this.work = work;
+    /** @type {Slot[]} */
+    this.slots = [];
+  }
+
+  /** Whether a request failed that may succeed now. */
+  get isWaiting() {
+    return this.#failure instanceof FaceoodError && this.#failure.isTemporary;
+  }
+
+  /** Asks about the pictures that are there now, if all are. */
+  async run() {
+    this.#request?.abort();
+    const files = this.slots.flatMap((slot) => slot.file ?? []);
+    this.#fail(undefined);
+    if (files.length < this.slots.length) {
+      this.#last = undefined;
+      this.#busy(false);
+      this.say();
+      return;
+    }
+    const request = new AbortController();
+    this.#request = request;
+    const timer = setTimeout(() => this.#busy(true), SPINNER_AFTER_MS);
+    try {
+      const answer = await this.work.ask(files, request.signal);
+      if (request.signal.aborted) return;
+      this.#last = { answer, files };
+      this.say();
+    } catch (error) {
+      if (request.signal.aborted) return;
+      this.#last = undefined;
+      this.say();
+      this.#fail(error);
+      if (error instanceof FaceoodError) this.work.onfailure(error);
+    } finally {
+      clearTimeout(timer);
+      if (this.#request === request) this.#busy(false);
+    }
+  }
+
+  /** @param {boolean} isBusy */
+  #busy(isBusy) {
+    this.element.classList.toggle("busy", isBusy);
+    find(".answer", this.element).setAttribute("aria-busy", String(isBusy));
+    find(".empty", this.element).textContent = isBusy ? text("working") : text(`${this.element.id}_empty`);
+    if (isBusy) announce(text("working"));
+  }
+
+  /** Says everything in the language that is in force. */
+  say() {
+    for (const slot of this.slots) slot.say();
+    const place = find(".answer", this.element);
+    find(".empty", this.element).hidden = Boolean(this.#last ?? this.#failure);
+    if (this.#last) {
+      const { answer, files } = this.#last;
+      place.replaceChildren(...this.work.show(answer, files));
+      this.work.draw(answer, this.slots);
+      if (!this.element.hidden) announce(this.work.say(answer));
+    } else {
+      place.replaceChildren();
+    }
+    this.#fail(this.#failure);
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    this.#failure = error;
+    const place = find(".failure", this.element);
+    if (!error) {
+      place.replaceChildren();
+      return;
+    }
+    find(".empty", this.element).hidden = true;
+    const known = error instanceof FaceoodError ? error : undefined;
+    const said = known ? this.#sentences(known) : [text("problem_other", { detail: String(error) })];
+    place.replaceChildren(
+      make("strong", {}, text("error")),
+      ...said.map((sentence) => (typeof sentence === "string" ? make("p", {}, sentence) : sentence)),
+      ...(known?.isTemporary ? [make("p", {}, text("again_by_itself")), button("again", text("again"), () => this.run())] : []),
+      ...(known?.requestId ? [make("p", { class: "quiet" }, text("request_id", { id: known.requestId }))] : []));
+  }
+
+  /**
+   * The service explains itself in English; whoever reads Chinese gets the code in Chinese first.
+   * @param {FaceoodError} error
+   * @returns {(string | HTMLElement)[]}
+   */
+  #sentences(error) {
+    const { code, message, part } = error;
+    const key = `problem_${code}`;
+    const named = (/** @type {string} */ detail) => (part ? text("error_part", { side: text(part), detail }) : detail);
+    if (error.status === 0) return [text(key)];
+    const sentence = `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`;
+    if (language() === "en" || !hasText(key)) return [named(sentence)];
+    return [named(text(key)), make("p", { class: "quiet", lang: "en" }, sentence)];
+  }
+}

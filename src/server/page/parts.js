@@ -1,0 +1,138 @@
+// @ts-check
+// What both functions show of a face: its score on a scale, what pulls it down, what to do about it.
+
+import { icon, make, percent, styled } from "./dom.js";
+import { components, number, text } from "./texts.js";
+
+/** @typedef {import("./faceood.js").Face} Face */
+/** @typedef {import("./texts.js").Component} Component */
+/** @typedef {{code: string, message: string}} Hint */
+
+/** Where grades begin, as the contract cuts them. */
+const GRADE_CUTS = [0.3, 0.4, 0.6, 0.8];
+
+/** @param {"accept" | "review" | "reject" | string} action */
+export function actionMark(action) {
+  return make("span", { class: `mark ${action}` }, icon(action), text(`action_${action}`));
+}
+
+/** @param {number} value @param {number} [digits] */
+const share = (value, digits = 0) => (value > 0.995 && value < 1 ? "> 99 %" : `${(value * 100).toFixed(digits)} %`);
+
+/**
+ * The score with its grade, and on a scale with the interval of another shot.
+ * @param {{score: number, grade: string, interval?: number[]}} quality
+ */
+export function scoreScale(quality) {
+  const { score, grade, interval } = quality;
+  const [low, high] = (interval ?? [score, score]).map(number);
+  const label = text("quality_is", { score: number(score), grade: text(`grade_${grade}`), low, high });
+  const scale = make("div", { class: "scale score", role: "img", "aria-label": label });
+  for (const cut of GRADE_CUTS) {
+    scale.append(styled(make("span", { class: "cut" }, make("span", {}, number(cut).slice(1))), { left: percent(cut) }));
+  }
+  if (interval) {
+    const [from, to] = interval;
+    scale.append(styled(make("span", { class: "band" }), { left: percent(from), width: percent(to - from) }));
+  }
+  scale.append(styled(make("span", { class: "needle" }), { left: percent(score) }));
+  return make("div", { class: `quality ${grade}` },
+    make("p", { class: "score-line" }, make("strong", { class: "big" }, number(score)), make("span", { class: `grade ${grade}` }, text(`grade_${grade}`))),
+    scale,
+    interval && make("p", { class: "quiet" }, text("interval", { low, high })));
+}
+
+/** @param {Face["quality"]["causes"]} causes */
+export function causeList(causes) {
+  if (causes.length === 0) return make("p", {}, text("no_causes"));
+  return make("ul", { class: "causes" }, ...causes.map((cause) => make("li", {},
+    make("span", {}, text(`cause_${cause.name}`)),
+    styled(make("span", { class: "bar", "aria-hidden": "true" }), { "--share": percent(cause.weight) }),
+    make("span", { class: "quiet" }, share(cause.weight)))));
+}
+
+/**
+ * What to do. The advice for the camera comes from the service; where it has none for a face that is not accepted, the page
+ * says what somebody with a file can do.
+ * @param {Hint[]} hints
+ * @param {boolean} isAccepted
+ */
+export function adviceList(hints, isAccepted) {
+  if (hints.length > 0) return make("ul", { class: "advice" }, ...hints.map((hint) => make("li", {}, text(`hint_${hint.code}`))));
+  return make("p", {}, text(isAccepted ? "no_advice" : "advice_other"));
+}
+
+/**
+ * @param {string} heading
+ * @param {Node} content
+ */
+export const part = (heading, content) => make("div", { class: "part" }, make("h4", {}, heading), content);
+
+/** @param {Face} face */
+export function facts(face) {
+  const rows = [
+    [text("pass_probability"), share(face.quality.pass_probability)],
+    [text("norm"), number(face.embedding_norm), text("norm_about")],
+    [text("detection"), share(face.detection_score)],
+    [text("size"), `${Math.round(face.box.width)} × ${Math.round(face.box.height)} px`],
+  ];
+  return make("dl", {}, ...rows.map(([name, value, remark]) =>
+    make("div", {}, make("dt", {}, name, remark && make("span", { class: "quiet" }, remark)), make("dd", {}, value))));
+}
+
+/**
+ * Ends of the bars. Only for the eye: a value beyond an end fills the bar.
+ * @type {Record<string, [number, number]>}
+ */
+const ENDS = {
+  sharpness: [0, 3],
+  luminance_variance: [0, 0.1],
+  dynamic_range: [0, 8],
+  noise: [0, 30],
+  motion_direction: [0, 180],
+  inter_eye_distance: [0, 150],
+  head_pose_yaw: [-90, 90],
+  head_pose_pitch: [-90, 90],
+  head_pose_roll: [-90, 90],
+};
+
+/** @param {Record<string, number | null>} values */
+export function componentTable(values) {
+  const rows = components().map((component) => {
+    const value = values[component.name];
+    const [low, high] = ENDS[component.name] ?? [0, 1];
+    const bar = make("span", { class: "bar", "aria-hidden": "true" });
+    if (typeof value === "number") {
+      const at = (/** @type {number} */ to) => Math.min(1, Math.max(0, (to - low) / (high - low)));
+      const zero = low < 0 ? at(0) : 0; // a turn of the head goes to either side
+      const [from, to] = [Math.min(zero, at(value)), Math.max(zero, at(value))];
+      styled(bar, { "--from": percent(from), "--share": percent(to - from) });
+    }
+    const shown = typeof value === "number" ? measured(value, component) : text("not_assessed");
+    return make("tr", { "data-component": component.name },
+      make("th", { scope: "row" }, text(`component_${component.name}`), make("span", { class: "quiet" }, `${text(`unit_${component.unit}`)} · ${text(component.direction)}`)),
+      make("td", { class: "of-bar" }, bar),
+      make("td", { class: "value" }, shown));
+  });
+  return make("table", { class: "components" },
+    make("thead", {}, make("tr", {},
+      make("th", { scope: "col" }, text("component")), make("td", {}), make("th", { scope: "col", class: "value" }, text("value")))),
+    make("tbody", {}, ...rows));
+}
+
+/** @param {number} value @param {Component} component */
+function measured(value, { unit }) {
+  const digits = unit === "px" ? 0 : unit === "deg" || unit === "level" || unit === "bit" ? 1 : 2;
+  const shown = value.toFixed(digits).replace(/^-(0(?:\.0+)?)$/, "$1");
+  if (unit === "index" || unit === "share") return shown;
+  return unit === "deg" ? `${shown}°` : `${shown} ${text(`unit_${unit}`)}`;
+}
+
+/**
+ * How long it took and under which name the log has it.
+ * @param {{request_id: string, timings_ms: {total: number}}} answer
+ */
+export function trace(answer) {
+  return make("p", { class: "quiet trace" }, text("took", { ms: answer.timings_ms.total.toFixed(0) }),
+    " · ", text("request_id", { id: answer.request_id }));
+}

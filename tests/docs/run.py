@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Runs each code block of the guides against a daemon of its own, as a reader would from the repository's root: sh, python, js, java. A
+block that cannot be run here says so in a comment above it, with the reason. Usage: run.py FACEOODD; the environment has what
+scripts/test-docs puts there."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GUIDES = [
+    *("quickstart.md", "quickstart.zh.md", "integrators.md", "integrators.zh.md"),
+    *("operations.md", "operations.zh.md"),
+]
+DOCUMENTED = "127.0.0.1:7860"
+BLOCK = re.compile(r"(?:<!-- not run here: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
+PLAIN = {"text", "json", "yaml"}
+
+
+def blocks(guide):
+    text = (ROOT / "docs" / guide).read_text()
+    found = [(text[: match.start()].count("\n") + 1, *match.groups()) for match in BLOCK.finditer(text)]
+    fences = len(re.findall(r"^```", text, re.M))
+    assert fences == 2 * len(found), f"{guide}: {fences} fences, {len(found)} blocks"
+    return found
+
+
+def run(language, text, folder, place):
+    """Runs a block; says what it printed."""
+    if language == "sh":
+        command = ["bash", "-euo", "pipefail", "-c", text]
+    elif language == "python":
+        command = [sys.executable, "-c", text]
+    elif language == "js":
+        modules = folder / "node_modules"
+        modules.mkdir(exist_ok=True)
+        if not (modules / "faceood").exists():
+            (modules / "faceood").symlink_to(ROOT / "clients/typescript")
+        (folder / "block.mjs").write_text(text)
+        command = ["node", folder / "block.mjs"]
+    elif language == "java":
+        name = re.search(r"class (\w+)", text)[1]
+        (folder / f"{name}.java").write_text(text)
+        command = ["java", folder / f"{name}.java"]
+    else:
+        raise ValueError(f"nobody knows how to run {language!r}")
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ValueError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main():
+    wrong, ran, skipped = [], 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        daemon = subprocess.Popen([sys.argv[1], "--listen", "127.0.0.1:0", "--data-dir", folder / "data"], cwd=ROOT, stderr=subprocess.DEVNULL)
+        try:
+            address = folder / "data/address"
+            deadline = time.monotonic() + 120
+            while not address.exists():
+                if daemon.poll() is not None or time.monotonic() > deadline:
+                    sys.exit("the daemon does not become ready")
+                time.sleep(0.1)
+            host = address.read_text().strip()
+            photo = (ROOT / "tests/photos/astronaut.jpg").read_bytes()
+            first = urllib.request.Request(f"http://{host}/v1/quality?source=gate-3", photo, {"Content-Type": "image/jpeg"})
+            with urllib.request.urlopen(first) as first:
+                request_id = json.load(first)["request_id"]
+            os.environ["FACEOOD_DATA_DIR"] = str(folder / "data")
+            os.environ["PATH"] = f"{pathlib.Path(sys.argv[1]).resolve().parent}:{os.environ['PATH']}"
+            for guide in GUIDES:
+                # An operator is anywhere, and what the commands write shall not stay.
+                place = ROOT if not guide.startswith("operations") else pathlib.Path(tempfile.mkdtemp(dir=folder))
+                named = {DOCUMENTED: host, "REQUEST_ID": request_id, "/mnt/backup": str(place)}
+                for line, reason, language, text in blocks(guide):
+                    if reason or language in PLAIN:
+                        continue
+                    if language == "java" and not shutil.which("java"):
+                        skipped.append(f"{guide}:{line} (there is no java here)")
+                        continue
+                    try:
+                        for name, value in named.items():
+                            text = text.replace(name, value)
+                        said = run(language, text, folder, place)
+                        if language == "sh" and "urn:faceood:problem" in said:
+                            raise ValueError(said)
+                        ran += 1
+                    except (ValueError, subprocess.TimeoutExpired) as error:
+                        wrong.append(f"docs/{guide}, line {line}: {error}")
+            with urllib.request.urlopen(f"http://{host}/v1/inferences?source=gate-3&limit=100") as rows:
+                assert b'"action"' in rows.read(), "the examples asked the daemon"
+        finally:
+            daemon.terminate()
+            daemon.wait()
+    if wrong:
+        sys.exit("\n".join(wrong))
+    print(f"{ran} code blocks of the guides run" + (f"; skipped: {', '.join(skipped)}" if skipped else ""))
+
+
+main()

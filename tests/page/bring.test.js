@@ -1,0 +1,113 @@
+// @ts-check
+// How pictures come in, and what is said of those that are none.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { choose, dialogOf, launch, onPage } from "./support/browser.js";
+import { ASTRONAUT, Daemon } from "./support/daemon.js";
+
+/** @type {Daemon} */
+let daemon;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {string} */
+let photo;
+before(async () => {
+  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
+  photo = await readFile(ASTRONAUT, "base64");
+});
+after(async () => {
+  await browser?.close();
+  await daemon?.stop();
+});
+
+/**
+ * Drops or pastes files, as the system would.
+ * @param {import("playwright-core").Page} page
+ * @param {"drop" | "paste"} kind
+ * @param {string} target
+ * @param {{name: string, type: string, base64: string}[]} files
+ */
+const bring = (page, kind, target, files) => page.evaluate(([kind, target, files]) => {
+  const transfer = new DataTransfer();
+  for (const { name, type, base64 } of files) {
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, { type }));
+  }
+  const common = { bubbles: true, cancelable: true };
+  const event = kind === "drop"
+    ? new DragEvent("drop", { ...common, dataTransfer: transfer })
+    : new ClipboardEvent("paste", { ...common, clipboardData: transfer });
+  document.querySelector(target)?.dispatchEvent(event);
+}, /** @type {const} */ ([kind, target, files]));
+
+const jpeg = () => ({ name: "astronaut.jpg", type: "image/jpeg", base64: photo });
+
+test("a picture is dropped on its place", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await bring(page, "drop", "#compare .slot:nth-child(2) .stage", [jpeg()]);
+    await page.waitForSelector("#compare .slot:nth-child(2).filled .photo[alt='Reference picture: astronaut.jpg']");
+    assert.equal(await page.locator("#compare .slot.filled").count(), 1);
+    await bring(page, "drop", "#compare .slot:nth-child(1) .stage", [jpeg()]);
+    await page.waitForSelector("#compare .verdict.same");
+  }));
+
+test("two pictures dropped at once, beside the places, are compared", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await bring(page, "drop", "header", [jpeg(), jpeg()]);
+    await page.waitForSelector("#compare .verdict.same");
+  }));
+
+test("pictures are pasted, into the first place that is free", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await bring(page, "paste", "body", [jpeg()]);
+    await page.waitForSelector("#compare .slot:nth-child(1).filled");
+    await bring(page, "paste", "body", [jpeg()]);
+    await page.waitForSelector("#compare .verdict.same");
+    await page.click("#tab-extract");
+    await bring(page, "paste", "body", [jpeg()]);
+    await page.waitForSelector("#extract .face");
+  }));
+
+test("the file dialog opens by keyboard", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await page.locator("#compare .choose").first().focus();
+    const chooser = await dialogOf(page, () => page.keyboard.press("Enter"));
+    await chooser.setFiles(ASTRONAUT);
+    await page.waitForSelector("#compare .slot:nth-child(1).filled");
+  }));
+
+test("what is no picture is refused where it is dropped", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await bring(page, "drop", "#compare .slot:nth-child(1) .stage", [{ name: "a.pdf", type: "application/pdf", base64: "" }]);
+    await page.waitForSelector("#compare .slot:nth-child(1) .note >> text=That is no picture");
+    assert.equal(await page.locator("#compare .slot.filled").count(), 0);
+  }));
+
+const heic = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from("ftypheic"), Buffer.alloc(64)]);
+for (const [what, language, buffer, expected] of /** @type {const} */ ([
+  ["HEIC", "en", heic, /This is HEIC; .*convert it to JPEG/],
+  ["HEIC", "zh-CN", heic, /不支持这种图片格式.*请先转换为 JPEG/],
+  ["a broken JPEG", "en", Buffer.from("ffd8ffe000104a46494600010100000100010000", "hex"), /The JPEG file ends early: .* send it again\./],
+  ["no face", "en", Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64"), /face/],
+  ["more bytes than are allowed", "en", Buffer.alloc(20_000_001, 1), /20.?000.?000|20 MB/],
+])) {
+  test(`${what} is explained in words (${language}), with the request's name`, () =>
+    onPage(browser, daemon.address, async (page) => {
+      const answered = page.waitForResponse((response) => response.url().includes("/v1/extract"));
+      await choose(page, "extract", { name: "picture.jpg", mimeType: "image/jpeg", buffer });
+      const response = await answered;
+      assert.ok(response.status() >= 400, String(response.status()));
+      await page.waitForSelector("#extract .failure strong");
+      const said = await page.textContent("#extract .failure") ?? "";
+      assert.match(said, expected);
+      assert.ok(said.includes(response.headers()["x-request-id"]), said);
+    }, { language }));
+}
+
+test("the side that is at fault is named", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await choose(page, "compare", ASTRONAUT, { name: "x.heic", mimeType: "image/heic", buffer: heic });
+    await page.waitForSelector("#compare .failure strong");
+    assert.match(await page.textContent("#compare .failure") ?? "", /Reference picture: This is HEIC/);
+  }));

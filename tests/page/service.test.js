@@ -1,0 +1,86 @@
+// @ts-check
+// The page and its service: what the strip says, and how the page goes on when the service goes and comes back.
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { choose, launch, onPage } from "./support/browser.js";
+import { ASTRONAUT, Daemon } from "./support/daemon.js";
+
+/** @type {Daemon} */
+let daemon;
+/** @type {import("playwright-core").Browser} */
+let browser;
+before(async () => {
+  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
+});
+after(async () => {
+  await browser?.close();
+  await daemon?.stop();
+});
+
+test("the strip says provider and pack, and links to the documentation that is there", () =>
+  onPage(browser, daemon.address, async (page) => {
+    const info = await (await fetch(`${daemon.address}/v1/info`)).json();
+    const said = await page.textContent("#strip") ?? "";
+    for (const expected of ["Ready", info.provider.name, info.pack.name, info.pack.version]) assert.ok(said.includes(expected), said);
+    const links = await page.locator("#strip a:visible").evaluateAll((found) => found.map((link) => /** @type {HTMLAnchorElement} */ (link).href));
+    assert.deepEqual(links, [`${daemon.address}/docs`]);
+    assert.equal((await fetch(links[0])).status, 200);
+  }));
+
+test("the latest report is linked to once there is one", async () => {
+  assert.equal((await fetch(`${daemon.address}/reports/latest`)).status, 404);
+  await mkdir(join(daemon.folder, "reports"));
+  await writeFile(join(daemon.folder, "reports/2026-01-05.html"), "<!doctype html><title>old</title>");
+  await writeFile(join(daemon.folder, "reports/2026-01-12.html"), "<!doctype html><title>new</title>");
+  await onPage(browser, daemon.address, async (page) => {
+    await page.click("#report");
+    assert.equal(await page.title(), "new");
+    await page.goBack();
+  });
+});
+
+test("a service that is not ready says why", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await page.route("**/readyz", (route) => route.fulfill({
+      status: 503,
+      contentType: "application/problem+json",
+      body: JSON.stringify({ type: "urn:faceood:problem:not_ready", title: "", status: 503, detail: "the queue is full", request_id: "r" }),
+    }));
+    await page.reload();
+    await page.waitForSelector("#state[data-state=not_ready] >> text=Not ready: the queue is full");
+    await page.unroute("**/readyz");
+    await page.waitForSelector("#state[data-state=ready]");
+  }));
+
+test("the daemon is killed while a picture is asked about; when it is back the answer comes by itself", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await choose(page, "compare", ASTRONAUT);
+    await daemon.kill();
+    await page.locator("#compare input[type=file]").nth(1).setInputFiles(ASTRONAUT);
+    await page.waitForSelector("#compare .failure >> text=The service does not answer.");
+    await page.waitForSelector("#compare .failure >> text=It is tried again as soon as the service is ready.");
+    await page.waitForSelector("#state[data-state=gone]");
+    await daemon.again();
+    await page.waitForSelector("#state[data-state=ready]");
+    await page.waitForSelector("#compare .verdict.same");
+    assert.equal(await page.textContent("#compare .failure"), "");
+  }));
+
+test("the page's rows in the log are told apart", async () => {
+  const rows = await (await fetch(`${daemon.address}/v1/inferences?source=page&limit=1`)).json();
+  assert.equal(rows.inferences.length, 1);
+});
+
+test("all of the page is at most 150 kB", () =>
+  onPage(browser, daemon.address, async (page) => {
+    /** @type {Promise<number>[]} */
+    const sizes = [];
+    page.on("response", (response) => {
+      if (/\/(page\/.*)?$/.test(new URL(response.url()).pathname)) sizes.push(response.body().then((body) => body.length));
+    });
+    await page.reload({ waitUntil: "networkidle" });
+    const total = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    assert.ok(sizes.length > 10 && total <= 150_000, `${sizes.length} files, ${total} bytes`);
+  }));
