@@ -4,9 +4,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Codec, Degradation, Kernel, Screen, unit};
 
-/// JPEG quality at strength 1, as a share of 100.
-const WORST_QUALITY: f32 = 0.02;
-
 /// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -68,7 +65,7 @@ impl Kind {
             },
             Self::Compression => Degradation::Compression {
                 codec: Codec::Jpeg,
-                quality: (100.0 * WORST_QUALITY.powf(strength)).round() as u8,
+                quality: (100.0 * (0.02_f32).powf(strength)).round() as u8,
                 scale: 1.0,
             },
             Self::Underexposure => Degradation::Exposure {
@@ -88,12 +85,6 @@ impl Kind {
                 keystone: 0.0,
             }),
         }
-    }
-
-    /// How strong compression to this JPEG quality (1–100) is: the inverse of what [`Kind::at`] does.
-    #[must_use]
-    pub fn strength_of_quality(quality: f32) -> f32 {
-        ((quality / 100.0).ln() / WORST_QUALITY.ln()).clamp(0.0, 1.0)
     }
 
     /// One of the many ways in which cameras show this kind at `strength`, drawn from `random`: other kernels, codecs, paths and

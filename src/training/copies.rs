@@ -19,12 +19,6 @@ const SECOND_SHOT_EVERY: u32 = 3;
 const COVERED_EVERY: u32 = 5;
 /// Width of a face as gate cameras take it, in pixels: copies lie between these, evenly on a logarithmic scale.
 const GATE_PX: [f32; 2] = [44.0, 220.0];
-/// Every so many copies the camera is far away and its stream is coded to save bandwidth.
-const FAR_EVERY: u32 = 8;
-/// Width of a face as such a camera takes it, in pixels.
-const FAR_PX: [f32; 2] = [30.0, 60.0];
-/// JPEG quality of such a stream's frames.
-const FAR_QUALITY: [u32; 2] = [20, 60];
 
 /// How often each kind is drawn, out of the sum; none is the shade of a cap.
 const SHARES: [(Option<Kind>, u32); 9] = [
@@ -96,6 +90,16 @@ impl Copy {
         }
     }
 
+    /// A drawing of the face: it hides all of it. A scene of its own.
+    pub(super) fn drawing() -> Self {
+        let mut drawing = Self {
+            scene: u32::MAX,
+            ..Self::untouched()
+        };
+        drawing.symptoms[place_of("occlusion")] = 1.0;
+        drawing
+    }
+
     /// Makes the copy.
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
         let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
@@ -135,9 +139,7 @@ pub(super) fn plan(group: Group, photo: u64, face_px: f32, contour: &[Point]) ->
 }
 
 fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) -> Copy {
-    let is_far = scene % FAR_EVERY == FAR_EVERY / 2;
-    let [least, most] = if is_far { FAR_PX } else { GATE_PX };
-    let gate_px = least * (most / least).powf(unit(random));
+    let gate_px = GATE_PX[0] * (GATE_PX[1] / GATE_PX[0]).powf(unit(random));
     let scale = (gate_px / face_px).min(1.0);
     let face_px = face_px * scale;
     let contour: Vec<Point> = contour
@@ -154,7 +156,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         symptoms[place_of(cause)] = 1.0;
     }
     // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
-    let kinds = match (is_covered || is_far, random.next_u32() % 10) {
+    let kinds = match (is_covered, random.next_u32() % 10) {
         (true, 0..5) => 0,
         (true, _) | (false, 0..7) => 1,
         (false, 7..9) => 2,
@@ -171,13 +173,6 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         }
         faults.push((cause_of(kind), f64::from(strength)));
     }
-    let stream_quality = FAR_QUALITY[0] + random.next_u32() % (FAR_QUALITY[1] - FAR_QUALITY[0] + 1);
-    if is_far {
-        faults.push((
-            "compression",
-            Kind::strength_of_quality(stream_quality as f32).into(),
-        ));
-    }
     // Of several the strongest is plain, the others as much as they are strong beside it.
     let strongest = faults
         .iter()
@@ -188,14 +183,8 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         let symptom = &mut symptoms[place_of(cause)];
         *symptom = symptom.max(seen);
     }
-    if is_far {
-        steps.push(Degradation::Compression {
-            codec: Codec::JpegHalfColour,
-            quality: stream_quality as u8,
-            scale: 1.0,
-        });
-    } else if unit(random) < 0.7 {
-        // Hardly a camera sends its pixels as they are.
+    // Hardly a camera sends its pixels as they are.
+    if unit(random) < 0.7 {
         steps.push(Degradation::Compression {
             codec: Codec::JpegHalfColour,
             quality: 75 + (random.next_u32() % 22) as u8,
