@@ -1,6 +1,7 @@
 //! faceood: a face recognition appliance that says first whether a picture can be trusted.
 
 pub mod admin;
+pub mod analysis;
 pub mod capture;
 pub mod config;
 pub mod degrade;

@@ -1,0 +1,3 @@
+//! Views of a [`Report`](super::Report): text for a terminal, one HTML file.
+
+pub mod text;
