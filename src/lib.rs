@@ -9,6 +9,7 @@ pub mod embed;
 pub mod evaluation;
 pub mod face;
 pub mod geometry;
+pub mod html;
 pub mod inference_log;
 pub mod pack;
 pub mod pipeline;

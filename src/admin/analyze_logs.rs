@@ -1,5 +1,6 @@
 //! `analyze-logs`: what keeps going wrong, where, since when, what to do.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Local, Utc};
 use clap::ValueEnum;
+use uuid::Uuid;
 
 use super::{Context, Outcome, output, when};
+use crate::analysis::render::html;
 use crate::analysis::render::text::{Style, text};
 use crate::analysis::{self, Analysis, Input, Report, Rows, Settings, compare};
 use crate::inference_log::LogReader;
@@ -24,6 +27,7 @@ Exit code 3 with --fail-on-drift: a pattern is new or growing, a source's low sh
 
 Examples:
   faceood-admin analyze-logs --since 7d
+  faceood-admin analyze-logs --since 7d --format html --out week.html
   faceood-admin analyze-logs --since 30d --source gate-3 --format json | jq '.clusters[] | {label, trend, advice}'
   faceood-admin --db box1.db --db box2.parquet analyze-logs
   faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
@@ -58,7 +62,7 @@ pub struct Args {
     /// Exit with 3 where something is new or growing
     #[arg(long)]
     fail_on_drift: bool,
-    /// Language of the text; JSON has both
+    /// Language of text and page; JSON has both
     #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = Tongue::En)]
     language: Tongue,
     /// What samples are drawn by, where the log is large
@@ -73,6 +77,8 @@ enum Kind {
     Text,
     /// For programs
     Json,
+    /// One self-contained page
+    Html,
 }
 
 /// Languages, by their tags.
@@ -111,9 +117,14 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let assignments = args.assignments.as_deref().map(Target::open).transpose()?;
     let out = args.out.as_deref().map(Target::open).transpose()?;
     let settings = settings(args, context);
-    let mut found = context.block_on(async {
+    let (mut found, thumbnails) = context.block_on(async {
         let inputs = inputs(context).await?;
-        Ok(analysis::analyze(&inputs, &settings).await?)
+        let found = analysis::analyze(&inputs, &settings).await?;
+        let thumbnails = match args.format {
+            Kind::Html => thumbnails(&inputs, &found).await?,
+            Kind::Text | Kind::Json => HashMap::new(),
+        };
+        Ok((found, thumbnails))
     })?;
     found.report.comparison = earlier.map(|earlier| compare::compare(&found.report, &earlier));
     if let Some(target) = assignments {
@@ -126,6 +137,14 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             json.push('\n');
             json
         }
+        Kind::Html => html::html(
+            report,
+            html::Style {
+                language: args.language.into(),
+                local_time: settings.local_time,
+                thumbnails: &thumbnails,
+            },
+        ),
         Kind::Text => text(
             report,
             Style {
@@ -195,6 +214,21 @@ async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
         inputs.push(Input { prefix, rows });
     }
     Ok(inputs)
+}
+
+/// The exemplars' pictures, where the site keeps them.
+async fn thumbnails(inputs: &[Input], found: &Analysis) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
+    let mut pictures = HashMap::new();
+    for (cluster, places) in found.report.clusters.iter().zip(&found.exemplar_inputs) {
+        for (id, place) in cluster.exemplars.iter().zip(places) {
+            if let Rows::Database(reader) = &inputs[*place].rows {
+                if let Some(picture) = reader.thumbnail(*id).await? {
+                    pictures.insert(*id, picture);
+                }
+            }
+        }
+    }
+    Ok(pictures)
 }
 
 fn prefixes(paths: &[PathBuf]) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::significance::at_most;
 const NEIGHBOURS: usize = 5;
 
 /// Two groups are two where chance makes such a valley between them less often than this.
-const VALLEY: f64 = 0.01;
+const VALLEY: f64 = 0.05;
 
 /// Groups whose mean causes are so alike (cosine) are one pattern, however their pictures differ.
 const SAME_CAUSES: f32 = 0.93;
@@ -25,6 +25,9 @@ const REACH: f32 = 1.5;
 
 /// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
 const COHERENT: f64 = 0.6;
+
+/// Rows of a group's dense core, at least: the rest of it lies around.
+const LEAST_CORE: usize = 10;
 
 /// How often a group is looked at again.
 const DEPTH: u32 = 3;
@@ -42,13 +45,23 @@ impl Groups {
     /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups, and the one of each point.
     pub(super) fn learn(points: &[Point], min_size: usize) -> (Self, Vec<Option<usize>>) {
         let everything: Vec<usize> = (0..points.len()).collect();
-        let mut groups = split(points, &everything, min_size, DEPTH);
+        let core = LEAST_CORE.max(min_size / 2).min(min_size);
+        let mut groups = split(points, &everything, core, DEPTH);
         join(points, &mut groups);
-        groups.retain(|group| group.len() >= min_size);
         groups.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        let learnt = Self::from_members(points, &groups);
-        let found = points.iter().map(|point| learnt.of(point)).collect();
-        (learnt, found)
+        loop {
+            let learnt = Self::from_members(points, &groups);
+            let found: Vec<Option<usize>> = points.iter().map(|point| learnt.of(point)).collect();
+            let size = |group: usize| found.iter().filter(|found| **found == Some(group)).count();
+            // Too small even with all that belongs to it: its rows may belong to another.
+            let small = (0..groups.len())
+                .rev()
+                .find(|&group| size(group) < min_size);
+            match small {
+                None => return (learnt, found),
+                Some(group) => drop(groups.remove(group)),
+            }
+        }
     }
 
     fn from_members(points: &[Point], groups: &[Vec<usize>]) -> Self {
@@ -127,7 +140,7 @@ fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Ve
     groups
 }
 
-/// HDBSCAN's groups among `members`; all of them where they are one dense group.
+/// HDBSCAN's groups among `members`, or those of the one cause that nearly all have.
 fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
     if members.len() < min_size.max(NEIGHBOURS + 1) {
         return Vec::new();
@@ -145,40 +158,54 @@ fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>
             row
         })
         .collect();
-    for is_single in [false, true] {
-        let settings = HdbscanHyperParams::builder()
-            .min_cluster_size(min_size)
-            .min_samples(NEIGHBOURS)
-            .allow_single_cluster(is_single)
-            .nn_algorithm(NnAlgorithm::KdTree)
-            .build();
-        // It fails only on input that is empty or not finite, which points are not.
-        let labels = Hdbscan::new(&rows, settings).cluster().unwrap_or_default();
-        let count = labels.iter().copied().max().map_or(0, |most| most + 1);
-        let mut groups = vec![Vec::new(); usize::try_from(count).unwrap_or(0)];
-        for (&member, label) in members.iter().zip(labels) {
-            if let Ok(group) = usize::try_from(label) {
-                groups[group].push(member);
-            }
-        }
-        groups.retain(|group: &Vec<usize>| !group.is_empty());
-        if !groups.is_empty() {
-            return groups;
+    let settings = HdbscanHyperParams::builder()
+        .min_cluster_size(min_size)
+        .min_samples(NEIGHBOURS)
+        .nn_algorithm(NnAlgorithm::KdTree)
+        .build();
+    // It fails only on input that is empty or not finite, which points are not.
+    let labels = Hdbscan::new(&rows, settings).cluster().unwrap_or_default();
+    let count = labels.iter().copied().max().map_or(0, |most| most + 1);
+    let mut groups = vec![Vec::new(); usize::try_from(count).unwrap_or(0)];
+    for (&member, label) in members.iter().zip(labels) {
+        if let Ok(group) = usize::try_from(label) {
+            groups[group].push(member);
         }
     }
-    Vec::new()
+    groups.retain(|group: &Vec<usize>| !group.is_empty());
+    if groups.is_empty() {
+        // Nothing parts them. They are one group, of those that have its leading cause, if there is one.
+        let leading = leading(points, members);
+        let share = leading.len() as f64 / members.len() as f64;
+        if share >= COHERENT {
+            groups.push(leading);
+        }
+    }
+    groups
 }
 
 /// Whether the rows have a cause in common.
 fn is_coherent(points: &[Point], group: &[usize]) -> bool {
-    let mut firsts = [0_usize; CAUSES];
-    for &at in group {
+    leading(points, group).len() as f64 >= COHERENT * group.len() as f64
+}
+
+/// The rows whose first cause is the one that most of them have.
+fn leading(points: &[Point], group: &[usize]) -> Vec<usize> {
+    let first = |at: usize| {
         let causes = &points[at][..CAUSES];
-        let first = (0..CAUSES).max_by(|&a, &b| causes[a].total_cmp(&causes[b]));
-        firsts[first.unwrap_or(CAUSES - 1)] += 1;
+        // Of equals the first, as everywhere.
+        (0..CAUSES).max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
+    };
+    let mut counts = [0_usize; CAUSES];
+    for &at in group {
+        counts[first(at).unwrap_or(CAUSES - 1)] += 1;
     }
-    let most = firsts.into_iter().max().unwrap_or(0);
-    most as f64 >= COHERENT * group.len() as f64
+    let most = (0..CAUSES).max_by_key(|&cause| (counts[cause], CAUSES - cause));
+    group
+        .iter()
+        .copied()
+        .filter(|&at| first(at) == most)
+        .collect()
 }
 
 /// Puts groups together that are one, nearest ones first.

@@ -16,8 +16,8 @@ use super::{Settings, features};
 use crate::quality::{Cause, CauseName, Language};
 
 /// A group that is spread like all captures is a pattern only where it is more than this share of them: that many captures of a site
-/// without any fault score low by one cause (of 415 clean photos two by the most frequent one; web pictures up to 4 in 100).
-const ORDINARY: f64 = 0.02;
+/// without any fault may score low by one cause (of 415 clean photos of as many people, one did by the most frequent one).
+const ORDINARY: f64 = 0.01;
 
 /// A source has a lead worth naming from this lift on.
 const LEAST_LIFT: f64 = 1.5;

@@ -151,8 +151,8 @@ impl Scale {
             // The median deviation of normal numbers is their standard deviation / 1.4826.
             let spread = 1.4826 * quantile(&away, 0.5).unwrap_or_default();
             scale.centre[index] = centre as f32;
-            // One camera with one person says little on what is usual: never finer than a fifth of the usual spread.
-            scale.spread[index] = (spread as f32).max(0.2 * usual()[index][1]);
+            // One camera with one person says little on what is usual: never finer than half of the usual spread.
+            scale.spread[index] = (spread as f32).max(0.5 * usual()[index][1]);
         }
         scale
     }
@@ -234,7 +234,7 @@ fn usual() -> [[f32; 2]; MEASURES] {
         [0.769, 4.734],  // head_pose_yaw
         [2.577, 6.455],  // head_pose_pitch
         [-0.178, 2.547], // head_pose_roll
-        [0.998, 0.01],   // mouth_occlusion_prevention
+        [0.998, 0.03],   // mouth_occlusion_prevention
         [0.0, 0.05],     // embedding_norm_residual
         [244.8, 67.58],  // face_px
     ]

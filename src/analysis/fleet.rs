@@ -3,7 +3,7 @@
 use super::changes::{LEAST_ROWS, levels};
 use super::features::{CAUSES, median};
 use super::norms::STRICT;
-use super::report::{Drift, FleetRow};
+use super::report::{Drift, FleetRow, SourceHours};
 use super::significance::{at_least, discoveries};
 use super::streams::Streams;
 use super::survey::{SourceCounts, StreamRow};
@@ -18,6 +18,9 @@ const WORSE: f64 = 1.5;
 
 /// Low rows that a rise or a lead needs: one person who tries again and again is no drift.
 const LEAST_LOW: u64 = 15;
+
+/// Sources whose days are shown.
+const DAYS_SHOWN: usize = 12;
 
 /// Days from which on a source's usual course of a day is known, and its rows then.
 const COURSE_DAYS: u32 = 3;
@@ -84,6 +87,41 @@ pub(super) fn table(
     rows
 }
 
+/// The day of each of the sources that have most low rows.
+pub(super) fn source_hours(
+    streams: &Streams<'_>,
+    sources: &[String],
+    counts: &[SourceCounts],
+    max_score: f32,
+    hours: &mut LocalHours,
+) -> Vec<SourceHours> {
+    let mut order: Vec<usize> = (0..sources.len())
+        .filter(|&at| counts[at].low > 0)
+        .collect();
+    order.sort_by(|&a, &b| {
+        counts[b]
+            .low
+            .cmp(&counts[a].low)
+            .then_with(|| sources[a].cmp(&sources[b]))
+    });
+    order.truncate(DAYS_SHOWN);
+    let day = |source: usize| {
+        let mut day = SourceHours {
+            source: sources[source].clone(),
+            scored: [0; 24],
+            low: [0; 24],
+        };
+        for at in streams.of(source) {
+            let row = streams.row(at);
+            let hour = hours.of(row.time());
+            day.scored[hour] += 1;
+            day.low[hour] += u64::from(row.is_low(max_score));
+        }
+        day
+    };
+    order.into_iter().map(day).collect()
+}
+
 fn top(causes: &[u32; CAUSES]) -> Option<String> {
     let first = (0..CAUSES).max_by(|&a, &b| causes[a].cmp(&causes[b]).then(b.cmp(&a)))?;
     (causes[first] > 0).then(|| CauseName::ALL[first].name().to_owned())
@@ -98,7 +136,7 @@ fn drift(stream: &[StreamRow], max_score: f32, hours: &mut LocalHours) -> Option
         .copied()
         .filter(|row| row.model == last)
         .collect();
-    let is_low = |row: &StreamRow| f64::from(u8::from(row.score() <= max_score + 1e-5));
+    let is_low = |row: &StreamRow| f64::from(u8::from(row.is_low(max_score)));
     let usual = course(&stream, &is_low, hours);
     let values: Vec<f64> = stream
         .iter()

@@ -212,11 +212,24 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
     let streams = Streams::new(&survey.stream, survey.sources.len());
-    let mut norm_anomalies =
-        norms::anomalies(&streams, &survey.models, scale.norms(), &survey.sources);
+    let mut norm_anomalies = norms::anomalies(
+        &streams,
+        &survey.models,
+        scale.norms(),
+        &survey.sources,
+        &bins,
+    );
     let since_when = everything.first_of_model(&survey);
     norms::coincide(&mut norm_anomalies, &clusters, &since_when, [from, to]);
     let fleet = fleet::table(
+        &streams,
+        &survey.sources,
+        &survey.counts,
+        settings.max_score,
+        &mut LocalHours::new(settings.local_time),
+    );
+
+    let source_hours = fleet::source_hours(
         &streams,
         &survey.sources,
         &survey.counts,
@@ -267,6 +280,7 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
         norm_anomalies,
         fleet,
         timeline: everything.timeline(&bins),
+        source_hours,
         comparison: None,
     };
     Ok(Analysis {
@@ -389,9 +403,9 @@ impl Everything {
         for row in survey.stream.iter().flatten() {
             let bin = bins.of(row.time());
             all.by_bin[bin] += 1;
-            all.low_by_bin[bin] += u64::from(row.score() <= settings.max_score + 1e-5);
+            all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
             all.by_hour[hours.of(row.time())] += 1;
-            all.passing[row.source as usize] += u64::from(row.score() >= settings.accept - 1e-5);
+            all.passing[row.source as usize] += u64::from(row.passes(settings.accept));
             let first = &mut all.first_of_model[usize::from(row.model)];
             *first = row.seconds.min(*first);
         }

@@ -11,12 +11,16 @@ use super::report::{Cluster, NormAnomaly, Signal};
 use super::significance::discoveries;
 use super::streams::Streams;
 use super::survey::Model;
+use super::trend::{BINS, Bins};
 
 /// A change is looked at where chance makes one less often than this, and then among all sources at once.
 pub(super) const STRICT: f64 = 1e-4;
 
 /// A level that differs by less of a standard deviation is none that anybody should look for.
 const LEAST_SHIFT: f64 = 0.5;
+
+/// The usual level is the first that has one row in so many.
+const USUAL: usize = 4;
 
 /// What begins within this part of the window of a change coincides with it.
 const ABOUT_THEN: f64 = 0.05;
@@ -29,6 +33,7 @@ struct Candidate {
     levels: Levels,
     times: Vec<[DateTime<Utc>; 2]>,
     is_last: Vec<bool>,
+    course: Vec<Option<f64>>,
 }
 
 /// Looks through every source's norms.
@@ -37,6 +42,7 @@ pub(super) fn anomalies(
     models: &[Model],
     norms: &NormModel,
     sources: &[String],
+    bins: &Bins,
 ) -> Vec<NormAnomaly> {
     let mut found = Vec::new();
     let mut p_values = Vec::new();
@@ -74,6 +80,8 @@ pub(super) fn anomalies(
                 }
                 let place = |at: usize| streams.row(rows[at]).time();
                 let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
+                let times = (0..values.len()).map(place);
+                let course = course(times.zip(values.iter().copied()), bins);
                 found.push((
                     p_values.len() - 1,
                     Candidate {
@@ -87,6 +95,7 @@ pub(super) fn anomalies(
                             .map(|part| part.to == rows.len() && rows.last().copied() == last_row)
                             .collect(),
                         levels,
+                        course,
                     },
                 ));
             }
@@ -102,17 +111,27 @@ pub(super) fn anomalies(
     anomalies
 }
 
-/// Every part of a stream whose level differs from that of its longest part.
+/// The mean of what was measured in each part of the window.
+fn course(values: impl Iterator<Item = (DateTime<Utc>, f64)>, bins: &Bins) -> Vec<Option<f64>> {
+    let mut sums = vec![(0.0, 0_u32); BINS];
+    for (time, value) in values {
+        let sum = &mut sums[bins.of(time)];
+        *sum = (sum.0 + value, sum.1 + 1);
+    }
+    let mean = |(sum, count)| (count > 0).then(|| sum / f64::from(count));
+    sums.into_iter().map(mean).collect()
+}
+
+/// Every part of a stream whose level differs from the usual one.
 fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec<NormAnomaly> {
     let Levels {
         segments,
         deviation,
         p_value,
     } = &candidate.levels;
-    let Some(usual) = segments
-        .iter()
-        .max_by_key(|part| (part.to - part.from, usize::MAX - part.from))
-    else {
+    let rows: usize = segments.iter().map(|part| part.to - part.from).sum();
+    let is_long = |part: &&Segment| part.to - part.from >= rows / USUAL;
+    let Some(usual) = segments.iter().find(is_long).or(segments.first()) else {
         return Vec::new();
     };
     let spread = deviation.max(1e-6);
@@ -139,6 +158,7 @@ fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec
             rows: (part.to - part.from) as u64,
             p_value: *p_value,
             is_lasting: *is_last,
+            course: candidate.course.clone(),
             coincides: Vec::new(),
         })
         .collect()

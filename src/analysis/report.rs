@@ -30,6 +30,8 @@ pub struct Report {
     pub fleet: Vec<FleetRow>,
     /// Low rows over the window.
     pub timeline: Vec<Bin>,
+    /// Low rows over the hours of the day, of the sources that have most of them.
+    pub source_hours: Vec<SourceHours>,
     /// How it was found.
     pub method: Method,
     /// Against an earlier report, where one was given.
@@ -264,6 +266,8 @@ pub struct NormAnomaly {
     pub p_value: f64,
     /// Whether it lasts to the source's last row.
     pub is_lasting: bool,
+    /// Mean of the signal over the window, in the bins of [`Report::timeline`].
+    pub course: Vec<Option<f64>>,
     /// What began about then: `cluster 2`, `pack NAME`, `calibration ID`.
     pub coincides: Vec<String>,
 }
@@ -317,6 +321,17 @@ pub struct Bin {
     pub scored: u64,
     /// Low ones.
     pub low: u64,
+}
+
+/// A source's day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceHours {
+    /// The source.
+    pub source: String,
+    /// Rows with a score by local hour.
+    pub scored: [u64; 24],
+    /// Low ones.
+    pub low: [u64; 24],
 }
 
 /// How the patterns were found.

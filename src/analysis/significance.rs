@@ -39,30 +39,29 @@ pub(super) fn at_most(hits: u64, trials: u64, chance: f64) -> f64 {
     Binomial::new(chance.clamp(0.0, 1.0), trials).map_or(1.0, |law| law.cdf(hits))
 }
 
-/// Probability that counts over categories are at least so far from `expected` (Pearson's χ²). Categories that are expected to have
-/// fewer than five are counted together, as the approximation needs.
+/// Probability that counts over categories are at least so far from `expected` (Pearson's χ²). Neighbouring categories are counted together
+/// until five are expected, as the approximation needs.
 pub(super) fn departs(observed: &[f64], expected: &[f64]) -> f64 {
-    let (mut statistic, mut categories) = (0.0, 0_u32);
-    let mut rest = [0.0, 0.0];
-    let mut add = |seen: f64, due: f64| {
-        statistic += (seen - due).powi(2) / due;
-        categories += 1;
-    };
+    let mut cells: Vec<[f64; 2]> = Vec::new();
+    let mut open = [0.0, 0.0];
     for (&seen, &due) in observed.iter().zip(expected) {
-        if due < 5.0 {
-            rest[0] += seen;
-            rest[1] += due;
-        } else {
-            add(seen, due);
+        open = [open[0] + seen, open[1] + due];
+        if open[1] >= 5.0 {
+            cells.push(std::mem::take(&mut open));
         }
     }
-    if rest[1] >= 1.0 {
-        add(rest[0], rest[1]);
+    // What is left over at the end belongs to the last cell.
+    if let Some(last) = cells.last_mut() {
+        *last = [last[0] + open[0], last[1] + open[1]];
     }
-    if categories < 2 {
+    if cells.len() < 2 {
         return 1.0;
     }
-    ChiSquared::new(f64::from(categories - 1)).map_or(1.0, |law| law.sf(statistic))
+    let statistic: f64 = cells
+        .iter()
+        .map(|[seen, due]| (seen - due).powi(2) / due)
+        .sum();
+    ChiSquared::new(cells.len() as f64 - 1.0).map_or(1.0, |law| law.sf(statistic))
 }
 
 /// Probability of a normal number at least so far from 0 on either side.
@@ -125,6 +124,11 @@ mod tests {
         let observed = [100.0 + off, 100.0 - off, 100.0, 100.0, 100.0, 100.0];
         assert!((departs(&observed, &expected) - 0.05).abs() < 1e-3);
         assert_eq!(departs(&[3.0, 1.0], &[2.0, 2.0]), 1.0);
+        // Twelve hours with one expected each make two cells.
+        let night: Vec<f64> = (0..12)
+            .map(|hour| if hour < 6 { 2.0 } else { 0.0 })
+            .collect();
+        assert!(departs(&night, &[1.0; 12]) < 0.01);
         assert!((student(2.228, 10.0).0 - 0.05).abs() < 1e-3);
     }
 

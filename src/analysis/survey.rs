@@ -37,6 +37,16 @@ impl StreamRow {
         f32::from(self.score) / f32::from(u16::MAX)
     }
 
+    /// Whether it is low. The score is kept in steps, so the cut gets half of one.
+    pub(super) fn is_low(self, max_score: f32) -> bool {
+        self.score() <= max_score + 0.5 / f32::from(u16::MAX)
+    }
+
+    /// Whether it passes.
+    pub(super) fn passes(self, accept: f32) -> bool {
+        self.score() >= accept - 0.5 / f32::from(u16::MAX)
+    }
+
     /// When it was, to the second.
     pub(super) fn time(self) -> DateTime<Utc> {
         time_of(self.seconds)

@@ -18,6 +18,9 @@ const BEFORE_NEW: f64 = 0.1;
 /// A change of share is believed where chance makes one less often than this: a report each week, some patterns each.
 const STRICT: f64 = 1e-3;
 
+/// Days from which on a trend is one over days.
+const LEAST_DAYS: usize = 5;
+
 /// Steps of the iteration; it converges in five or so.
 const STEPS: usize = 25;
 
@@ -60,12 +63,19 @@ pub(super) fn trend(
     totals: &[u64],
     bins: &Bins,
 ) -> (TrendKind, Trend, Option<usize>) {
+    // Nights differ from days: over some days, whole ones are looked at.
+    let whole = (1.0 / bins.days()).round().max(1.0) as usize;
+    let step = if BINS / whole >= LEAST_DAYS { whole } else { 1 };
     let used: Vec<(f64, f64, f64)> = counts
-        .iter()
-        .zip(totals)
+        .chunks_exact(step)
+        .zip(totals.chunks_exact(step))
         .enumerate()
-        .filter(|(_, (_, total))| **total > 0)
-        .map(|(bin, (&count, &total))| (bin as f64 * bins.days(), count as f64, total as f64))
+        .map(|(part, (counts, totals))| {
+            let sum = |values: &[u64]| values.iter().sum::<u64>() as f64;
+            let day = (part * step) as f64 * bins.days();
+            (day, sum(counts), sum(totals))
+        })
+        .filter(|point| point.2 > 0.0)
         .collect();
     let steady = Trend {
         slope_per_day: 0.0,

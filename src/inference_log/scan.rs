@@ -100,6 +100,18 @@ impl LogReader {
         Ok(reader)
     }
 
+    /// The picture kept with a row: `None` where there is none, or no such row.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn thumbnail(&self, id: Uuid) -> Result<Option<Vec<u8>>, LogError> {
+        let picture = sqlx::query_scalar("SELECT thumbnail FROM inferences WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.pool())
+            .await;
+        Ok(picture.map_err(|error| self.failed(error))?.flatten())
+    }
+
     /// Shows every row that `filter` finds to `visit`, oldest first; its limit and order do not matter. Rows that are written
     /// meanwhile may or may not be among them; no other is missed or shown twice.
     ///

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("geometry", &[]),
     ("stats", &[]),
     ("problem", &[]),
+    ("html", &[]),
     ("runtime", &[]),
     ("telemetry", &[]),
     ("capture", &["geometry"]),
@@ -31,13 +32,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("inference_log", &["pipeline", "policy", "quality"]),
-    ("analysis", &["inference_log", "quality", "stats"]),
+    ("analysis", &["inference_log", "quality", "stats", "html"]),
     ("degrade", &["capture", "geometry"]),
     (
         "evaluation",
         &[
             "geometry", "runtime", "face", "pipeline", "policy", "quality", "embed", "capture",
-            "degrade", "stats",
+            "degrade", "stats", "html",
         ],
     ),
     (
