@@ -1,11 +1,18 @@
 //! Where the level of a series changes: the offline form of CUSUM. The largest standardised gap between the means before and after any
 //! place is found, then looked for again on both sides (binary segmentation; Scott and Knott 1974, Vostrikova 1981). Since captures that
-//! follow each other resemble each other, the spread that counts is the one of means of blocks, not of single values.
+//! follow each other resemble each other, the spread that counts is the one of means of blocks where that is larger.
 
 use super::significance::best_split;
+use crate::stats::quantile;
 
 /// Rows that a level needs before it is one.
 pub(super) const LEAST_ROWS: usize = 25;
+
+/// The median of the square of a standard normal number.
+const MEDIAN_OF_SQUARES: f64 = 0.4549;
+
+/// How often cuts are looked at again; mostly the second time nothing moves.
+const ROUNDS: usize = 4;
 
 /// A part of a series in which the level stays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +60,7 @@ pub(super) fn levels(values: &[f64], strictness: f64) -> Levels {
         }
     }
     cuts.sort_unstable();
+    settle(&mut cuts, values, &sums, strictness);
     let segments: Vec<Segment> = cuts
         .windows(2)
         .filter(|cut| cut[1] > cut[0])
@@ -73,6 +81,26 @@ pub(super) fn levels(values: &[f64], strictness: f64) -> Levels {
     }
 }
 
+/// Looks at every cut again, now that its neighbours are known: it moves to the best place between them, or goes where none is left.
+fn settle(cuts: &mut Vec<usize>, values: &[f64], sums: &[f64], strictness: f64) {
+    for _ in 0..ROUNDS {
+        let before = cuts.clone();
+        let mut at = 1;
+        while at + 1 < cuts.len() {
+            match best(values, sums, cuts[at - 1], cuts[at + 1]) {
+                Some((place, p)) if p < strictness => {
+                    cuts[at] = place;
+                    at += 1;
+                }
+                _ => drop(cuts.remove(at)),
+            }
+        }
+        if *cuts == before {
+            return;
+        }
+    }
+}
+
 /// The best place for a change between `from` and `to`, and how likely chance makes one so clear.
 fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, f64)> {
     let length = to - from;
@@ -87,7 +115,7 @@ fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, 
     };
     let place = (from + LEAST_ROWS..=to - LEAST_ROWS)
         .max_by(|&a, &b| gap(a).abs().total_cmp(&gap(b).abs()))?;
-    let spread = long_run_deviation(&values[from..place], &values[place..to]);
+    let spread = long_run_deviation(&values[from..to]);
     if spread <= 0.0 {
         // Two levels without any spread differ for certain, one level does not change.
         let p = if gap(place).abs() > 1e-9 { 0.0 } else { 1.0 };
@@ -97,24 +125,24 @@ fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, 
     Some((place, p))
 }
 
-/// The standard deviation that the mean of many values follows: from the means of blocks, where these vary by more than single values
-/// would make them (batch means; Glynn and Whitt 1991), and around the means of both sides, so that the change itself is no spread.
-fn long_run_deviation(before: &[f64], after: &[f64]) -> f64 {
-    let (mut all, mut count) = (0.0, 0);
-    let (mut blocks, mut means) = (0.0, 0_usize);
-    for side in [before, after] {
-        let centre = side.iter().sum::<f64>() / side.len().max(1) as f64;
-        all += squares(side, centre);
-        count += side.len();
-        let block = ((before.len() + after.len()) as f64).sqrt() as usize;
-        for chunk in side.chunks_exact(block.max(1)) {
-            let mean = chunk.iter().sum::<f64>() / chunk.len() as f64;
-            blocks += chunk.len() as f64 * (mean - centre).powi(2);
-            means += 1;
-        }
-    }
-    let single = all / count.saturating_sub(2).max(1) as f64;
-    let slow = blocks / means.saturating_sub(2).max(1) as f64;
+/// The standard deviation that the mean of many values follows: from the differences of neighbouring values, or of neighbouring blocks' means
+/// where these vary by more than single values would make them. A change of level is one difference among many and so no spread; the
+/// median leaves the blocks around it out.
+fn long_run_deviation(values: &[f64]) -> f64 {
+    let steps = values.windows(2).map(|pair| (pair[1] - pair[0]).powi(2));
+    let single = steps.sum::<f64>() / (2.0 * values.len().saturating_sub(1).max(1) as f64);
+    let block = (values.len() as f64).sqrt() as usize;
+    let means: Vec<f64> = values
+        .chunks_exact(block.max(1))
+        .map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64)
+        .collect();
+    let mut steps: Vec<f64> = means
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).powi(2))
+        .collect();
+    steps.sort_by(f64::total_cmp);
+    let median = quantile(&steps, 0.5).unwrap_or_default();
+    let slow = block as f64 * median / (2.0 * MEDIAN_OF_SQUARES);
     single.max(slow).sqrt()
 }
 

@@ -18,13 +18,16 @@ const VALLEY: f64 = 0.05;
 const SAME_CAUSES: f32 = 0.93;
 
 /// Rows of a group that others are compared with.
-const REFERENCES: usize = 64;
+const REFERENCES: usize = 48;
 
 /// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
 const REACH: f32 = 1.5;
 
 /// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
 const COHERENT: f64 = 0.6;
+
+/// The same of two causes that share the first place.
+const COHERENT_PAIR: f64 = 0.8;
 
 /// Rows of a group's dense core, at least: the rest of it lies around.
 const LEAST_CORE: usize = 10;
@@ -48,6 +51,7 @@ impl Groups {
         let core = LEAST_CORE.max(min_size / 2).min(min_size);
         let mut groups = split(points, &everything, core, DEPTH);
         join(points, &mut groups);
+        groups.retain(|group| is_pattern(points, group));
         groups.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         loop {
             let learnt = Self::from_members(points, &groups);
@@ -191,21 +195,33 @@ fn is_coherent(points: &[Point], group: &[usize]) -> bool {
 
 /// The rows whose first cause is the one that most of them have.
 fn leading(points: &[Point], group: &[usize]) -> Vec<usize> {
-    let first = |at: usize| {
-        let causes = &points[at][..CAUSES];
-        // Of equals the first, as everywhere.
-        (0..CAUSES).max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
-    };
-    let mut counts = [0_usize; CAUSES];
+    let most = firsts(points, group)[0].1;
+    let has_it = |&at: &usize| first_cause(&points[at]) == most;
+    group.iter().copied().filter(has_it).collect()
+}
+
+/// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come together, leads in most of them.
+fn is_pattern(points: &[Point], group: &[usize]) -> bool {
+    let firsts = firsts(points, group);
+    let of_all = |count: usize| count as f64 / group.len().max(1) as f64;
+    of_all(firsts[0].0) >= COHERENT || of_all(firsts[0].0 + firsts[1].0) >= COHERENT_PAIR
+}
+
+/// How often each cause comes first, most frequent one first.
+fn firsts(points: &[Point], group: &[usize]) -> [(usize, usize); CAUSES] {
+    let mut counts: [(usize, usize); CAUSES] = std::array::from_fn(|cause| (0, cause));
     for &at in group {
-        counts[first(at).unwrap_or(CAUSES - 1)] += 1;
+        counts[first_cause(&points[at])].0 += 1;
     }
-    let most = (0..CAUSES).max_by_key(|&cause| (counts[cause], CAUSES - cause));
-    group
-        .iter()
-        .copied()
-        .filter(|&at| first(at) == most)
-        .collect()
+    counts.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    counts
+}
+
+/// The cause of largest weight; of equals the first, as everywhere.
+fn first_cause(point: &Point) -> usize {
+    (0..CAUSES)
+        .max_by(|&a, &b| point[a].total_cmp(&point[b]).then(b.cmp(&a)))
+        .unwrap_or(CAUSES - 1)
 }
 
 /// Puts groups together that are one, nearest ones first.

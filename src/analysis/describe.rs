@@ -7,7 +7,7 @@ use super::report::{
     Cluster, ComponentStatistics, NormStatistics, PValues, QualityStatistics, SourceShare,
     TrendKind,
 };
-use super::significance::{FALSE_DISCOVERIES, at_least, departs, discoveries, discoveries_among};
+use super::significance::{at_least, departs, discoveries, discoveries_among};
 use super::survey::{Sampled, Survey, first};
 use super::tally::Tally;
 use super::trend::{Bins, trend};
@@ -18,6 +18,9 @@ use crate::quality::{Cause, CauseName, Language};
 /// A group that is spread like all captures is a pattern only where it is more than this share of them: that many captures of a site
 /// without any fault may score low by one cause (of 415 clean photos of as many people, one did by the most frequent one).
 const ORDINARY: f64 = 0.01;
+
+/// A report each week, some groups each: one in twenty by chance would be too many.
+const STRICT: f64 = 1e-3;
 
 /// A source has a lead worth naming from this lift on.
 const LEAST_LIFT: f64 = 1.5;
@@ -73,7 +76,8 @@ pub(super) fn describe(
     let hours_stand = discoveries(&judged.iter().map(|p| p.hours).collect::<Vec<_>>());
     let mut found: Vec<(usize, Cluster)> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        if !stands[index] || candidate.rows.is_empty() {
+        let is_clear = stands[index] && judged[index].cluster < STRICT;
+        if !is_clear || candidate.rows.is_empty() {
             continue;
         }
         let (causes, names) = label(&candidate.rows);
@@ -81,9 +85,7 @@ pub(super) fn describe(
         let mut differing: Vec<(String, f64)> = Vec::new();
         if names == [CauseName::Unknown] {
             differing = standing_out(&components);
-            let is_local = sources[index]
-                .iter()
-                .any(|part| part.p_value <= FALSE_DISCOVERIES / 50.0);
+            let is_local = sources[index].iter().any(|part| part.p_value <= STRICT);
             if differing.is_empty() && !is_local {
                 continue;
             }
@@ -95,7 +97,7 @@ pub(super) fn describe(
         let (kind, detail, begun) = trend(&tally.bins, all.by_bin, all.bins);
         let since =
             begun.and_then(|bin| tally.first_of_bin[bin..].iter().flatten().next().copied());
-        let peak_hours = (hours_stand[index] && judged[index].hours < 1e-3)
+        let peak_hours = (hours_stand[index] && judged[index].hours < STRICT)
             .then(|| peak(&tally.hours))
             .flatten();
         let share = tally.size as f64 / low as f64;

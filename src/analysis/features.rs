@@ -16,8 +16,11 @@ pub(super) const CAUSES: usize = CauseName::ALL.len();
 /// What is compared besides the causes: every component but the direction of motion, which is an angle and no quality.
 pub(super) const MEASURES: usize = Component::ALL.len() + 1;
 
-/// Length of a point.
-pub(super) const DIMENSIONS: usize = CAUSES + MEASURES;
+/// Length of a point: a whole number of [`LANES`], the last places empty.
+pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES);
+
+/// Numbers that a processor subtracts and multiplies at once.
+const LANES: usize = 8;
 
 /// A row's place. The order is that of [`CauseName::ALL`], then of [`measure_names`].
 pub(super) type Point = [f32; DIMENSIONS];
@@ -247,12 +250,17 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     quantile(&values, 0.5)
 }
 
-/// Square of the distance between two points.
+/// Square of the distance between two points. Millions of rows are compared with hundreds of others: lane by lane, since a sum in the order of the
+/// places would have to wait for each of them.
 pub(super) fn distance(one: &Point, other: &Point) -> f32 {
-    let mut sum = 0.0;
-    for index in 0..DIMENSIONS {
-        let gap = one[index] - other[index];
-        sum += gap * gap;
+    let (ones, _) = one.as_chunks::<LANES>();
+    let (others, _) = other.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (one, other) in ones.iter().zip(others) {
+        for lane in 0..LANES {
+            let gap = one[lane] - other[lane];
+            sums[lane] += gap * gap;
+        }
     }
-    sum
+    sums.iter().sum()
 }

@@ -6,12 +6,13 @@
 //! them; [`describe`] tests and words them, with [`trend`] and [`words`]; [`norms`] and [`fleet`] look at each source's course
 //! ([`changes`]). [`report`] is what comes out, [`render`] shows it. It reads the log and nothing else: no picture, no model.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use uuid::Uuid;
 
-use crate::inference_log::{Filter, LogError, LogReader, Observation, scan_parquet};
+use crate::inference_log::{Detail, Filter, LogError, LogReader, Observation, scan_parquet};
 
 mod changes;
 mod cluster;
@@ -132,12 +133,14 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
     let mut survey = Survey::new(settings.max_score, good_score, settings.seed);
     for (index, input) in inputs.iter().enumerate() {
         let everything = settings.filter(None);
-        each(input, &everything, |row| {
+        each(input, &everything, Detail::Brief, |row| {
             survey.see(index, &input.prefix, row)
         })
         .await?;
     }
-    let (low, good) = survey.take_samples();
+    let (mut low, mut good) = survey.take_samples();
+    complete(inputs, &mut low).await?;
+    complete(inputs, &mut good).await?;
     let everybody: Vec<&Sampled> = low.iter().chain(&good).collect();
     let good_rows: Vec<&Sampled> = good.iter().collect();
     let scale = Scale::fit(&good_rows, NormModel::fit(&everybody));
@@ -165,7 +168,7 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
     if is_sample && groups.len() > 0 {
         for (index, input) in inputs.iter().enumerate() {
             let lows = settings.filter(Some(settings.max_score));
-            each(input, &lows, |row| {
+            each(input, &lows, Detail::Full, |row| {
                 let name = row.source.unwrap_or_default();
                 // Rows that came since the first look are left out.
                 let (Some(score), Some(source)) =
@@ -303,6 +306,7 @@ impl Input {
 async fn each(
     input: &Input,
     filter: &Filter,
+    detail: Detail,
     mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
     // Inputs are told apart by a prefix, and one source may be asked for with it.
@@ -316,9 +320,34 @@ async fn each(
         }
     }
     match &input.rows {
-        Rows::Database(reader) => reader.scan(&filter, visit).await,
+        Rows::Database(reader) => reader.scan(&filter, detail, visit).await,
         Rows::Parquet(path) => scan_parquet(path, &filter, &mut visit),
     }
+}
+
+/// Reads what the first look left out, of the rows that were sampled.
+async fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
+    for (index, input) in inputs.iter().enumerate() {
+        // An export is read as a whole from the start.
+        let Rows::Database(reader) = &input.rows else {
+            continue;
+        };
+        let mut places: HashMap<Uuid, &mut Sampled> = rows
+            .iter_mut()
+            .filter(|row| row.input == index)
+            .map(|row| (row.id, row))
+            .collect();
+        let ids: Vec<Uuid> = places.keys().copied().collect();
+        reader
+            .scan_ids(&ids, |row| {
+                if let Some(sampled) = places.get_mut(&row.id) {
+                    sampled.complete(row);
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 impl Settings {

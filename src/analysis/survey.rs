@@ -90,6 +90,18 @@ pub(super) struct Sampled {
     pub(super) face_px: Option<f32>,
 }
 
+impl Sampled {
+    /// Takes over what a brief look left out.
+    pub(super) fn complete(&mut self, row: &Observation<'_>) {
+        self.components = row.components;
+        self.face_px = face_px(row);
+    }
+}
+
+fn face_px(row: &Observation<'_>) -> Option<f32> {
+    row.box_px.map(|[width, height]| width.max(height))
+}
+
 impl PartialEq for Sampled {
     fn eq(&self, other: &Self) -> bool {
         (self.rank, self.id) == (other.rank, other.id)
@@ -333,7 +345,7 @@ pub(super) fn sampled(
         norm: row.embedding_norm.unwrap_or(f32::NAN),
         causes,
         components: row.components,
-        face_px: row.box_px.map(|[width, height]| width.max(height)),
+        face_px: face_px(row),
     })
 }
 

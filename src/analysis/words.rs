@@ -28,6 +28,15 @@ pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
     }
 }
 
+/// A source as a person reads it. What a terminal would act on is left out: a log may hold anything.
+pub(super) fn source(name: &str) -> String {
+    if name.is_empty() {
+        return "(no source)".to_owned();
+    }
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().map(shown).collect()
+}
+
 /// What to do about a cause, without a full stop.
 pub(super) const fn remedy(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
@@ -164,14 +173,11 @@ impl Facts<'_> {
     }
 
     fn place(&self, language: Language) -> Option<String> {
-        let names: Vec<&str> = self
+        let names: Vec<String> = self
             .sources
             .iter()
             .take(NAMED)
-            .map(|part| match part.source.as_str() {
-                "" => "(no source)",
-                name => name,
-            })
+            .map(|part| source(&part.source))
             .collect();
         let more = self.sources.len().saturating_sub(NAMED);
         let list = names.join(if language == Language::Chinese {
@@ -267,6 +273,12 @@ mod tests {
                 .ends_with("expected gain: 61 % of these captures would pass `access`")
         );
         assert!(facts.advice(Language::Chinese).contains("61 %"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_not_shown() {
+        assert_eq!(source("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(source(""), "(no source)");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Reading the log for analysis: the columns that say how good a capture was, row after row and without building whole records,
 //! so that millions of rows take seconds.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::query::{Filter, LogReader, restrict};
-use super::{LogError, row};
+use super::{InferenceRecord, LogError, row};
 use crate::quality::{Cause, Component};
 
 mod parquet;
@@ -38,6 +37,21 @@ const COLUMNS: [&str; 14] = [
     "box_width",
     "box_height",
 ];
+
+/// So many of them are brief ones.
+const BRIEF: usize = 10;
+
+/// Ids of one read.
+const PAGE_IDS: usize = 500;
+
+/// How much of a row is read. Reading a column takes longer than all that is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// No sizes and no components.
+    Brief,
+    /// All of it.
+    Full,
+}
 
 /// What analysis reads of one row. A column that does not apply, or that the row's schema did not have, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +114,21 @@ impl LogReader {
         Ok(reader)
     }
 
+    /// The row with this id.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub async fn by_id(&self, id: Uuid) -> Result<Option<InferenceRecord>, LogError> {
+        let mut query = QueryBuilder::new("SELECT ");
+        query.push(row::column_list());
+        query
+            .push(" FROM inferences WHERE id = ")
+            .push_bind(id.to_string());
+        let found = query.build().fetch_optional(&self.pool()).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        found.as_ref().map(row::from_row).transpose()
+    }
+
     /// The picture kept with a row: `None` where there is none, or no such row.
     ///
     /// # Errors
@@ -112,6 +141,60 @@ impl LogReader {
         Ok(picture.map_err(|error| self.failed(error))?.flatten())
     }
 
+    /// Shows the rows with these ids to `visit`, in any order; an id without a row is left out.
+    ///
+    /// # Errors
+    /// What the database or `visit` says, or [`LogError::BadColumn`].
+    pub async fn scan_ids(
+        &self,
+        ids: &[Uuid],
+        mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let selection = self.selection(Detail::Full).await?;
+        for some in ids.chunks(PAGE_IDS) {
+            let mut query = QueryBuilder::new("");
+            query.push(&selection).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in some {
+                list.push_bind(id.to_string());
+            }
+            query.push(")");
+            let pool = self.pool();
+            let mut rows = query.build().fetch(&pool);
+            while let Some(found) = rows.try_next().await.map_err(|e| self.failed(e))? {
+                visit(&observe(&found)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The beginning of a query; a column that the table does not have, or that is not asked for, is read as NULL.
+    async fn selection(&self, detail: Detail) -> Result<String, LogError> {
+        let present: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
+                .fetch_all(&self.pool())
+                .await
+                .map_err(|error| self.failed(error))?;
+        let is_there = |name: &str| present.iter().any(|column| column == name);
+        let components = Component::ALL.iter().map(|component| component.name());
+        let details = COLUMNS[BRIEF..].iter().copied().chain(components);
+        let wanted = |name: &str, is_wanted: bool| {
+            if is_wanted && is_there(name) {
+                name.to_owned()
+            } else {
+                "NULL".to_owned()
+            }
+        };
+        let brief = COLUMNS[..BRIEF].iter().map(|name| wanted(name, true));
+        let columns: Vec<String> = match detail {
+            Detail::Full => brief
+                .chain(details.map(|name| wanted(name, true)))
+                .collect(),
+            Detail::Brief => brief.collect(),
+        };
+        Ok(format!("SELECT {} FROM inferences", columns.join(", ")))
+    }
+
     /// Shows every row that `filter` finds to `visit`, oldest first; its limit and order do not matter. Rows that are written
     /// meanwhile may or may not be among them; no other is missed or shown twice.
     ///
@@ -120,14 +203,10 @@ impl LogReader {
     pub async fn scan(
         &self,
         filter: &Filter,
+        detail: Detail,
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let present: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
-                .fetch_all(&self.pool())
-                .await
-                .map_err(|error| self.failed(error))?;
-        let selection = selection(&present.iter().map(String::as_str).collect());
+        let selection = self.selection(detail).await?;
         let mut after: Option<(String, String)> = None;
         loop {
             let mut query = QueryBuilder::new("");
@@ -155,25 +234,20 @@ impl LogReader {
     }
 }
 
-/// The beginning of the query; a column that the table does not have is read as NULL.
-fn selection(present: &BTreeSet<&str>) -> String {
-    let components = Component::ALL.iter().map(|component| component.name());
-    let columns: Vec<&str> = COLUMNS
-        .into_iter()
-        .chain(components)
-        .map(|name| if present.contains(name) { name } else { "NULL" })
-        .collect();
-    format!("SELECT {} FROM inferences", columns.join(", "))
-}
-
 fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
     let time = text(found, 1)?;
     let id = text(found, 0)?;
+    let is_full = found.len() > BRIEF;
     let mut components = [None; Component::ALL.len()];
-    for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
-        *value = real(found, index)?;
+    if is_full {
+        for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
+            *value = real(found, index)?;
+        }
     }
     let pair = |first| -> Result<Option<[f32; 2]>, LogError> {
+        if !is_full {
+            return Ok(None);
+        }
         Ok(real(found, first)?
             .zip(real(found, first + 1)?)
             .map(Into::into))

@@ -8,12 +8,14 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod admin_analyze_logs;
 mod admin_calibrate;
 mod admin_doctor;
 mod admin_evaluate;
 mod admin_log;
 mod admin_pictures;
 mod alignment;
+mod analysis_rows;
 mod calibration;
 mod compare;
 mod components_on_photos;

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::super::LocalTime;
 use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
+use super::super::words::source as shown_source;
 use super::chart::{Control, class_of, clock, course, heat, place, stacked};
-use super::text::{percent, shown_source};
+use super::text::percent;
 use crate::html::{card, page, table};
 use crate::quality::Language;
 
@@ -59,7 +60,9 @@ pub fn html(report: &Report, style: Style<'_>) -> String {
         (view.method())
     };
     let title = view.pick("What keeps going wrong", "反复出现的问题");
-    page(title, style.language.tag(), STYLE, &body)
+    let page = page(title, style.language.tag(), STYLE, &body);
+    // A pack may be called anything, too.
+    page.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 struct View<'a> {

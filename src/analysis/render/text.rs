@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
+use super::super::words::source as shown_source;
 use crate::quality::Language;
 
 /// Columns of a terminal that the report fits.
@@ -292,17 +293,6 @@ impl Text {
     }
 }
 
-/// A source as a person reads it. What a terminal would act on is left out: a log may hold anything.
-pub(super) fn shown_source(source: &str) -> String {
-    if source.is_empty() {
-        return "(no source)".to_owned();
-    }
-    source
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 fn shortened(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -385,11 +375,5 @@ mod tests {
         assert_eq!(wrap("一二三四五", 6), ["一二三", "四五"]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("", 4), [""]);
-    }
-
-    #[test]
-    fn what_a_terminal_would_act_on_is_not_shown() {
-        assert_eq!(shown_source("a\x1b[2Jb"), "a\u{fffd}[2Jb");
-        assert_eq!(shown_source(""), "(no source)");
     }
 }

@@ -11,6 +11,7 @@ mod info;
 mod metrics;
 mod page;
 mod quality;
+mod report;
 
 use std::future::ready;
 
@@ -39,6 +40,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(reads("/docs").route(read().to(docs::docs_page)))
         .service(reads("/docs/").route(read().to(docs::to_docs_page)))
         .service(reads("/docs/{file}").route(read().to(docs::docs_file)))
+        .service(reads("/report").route(read().to(report::report)))
         .service(reads("/").route(read().to(page::index)))
         .service(reads("/page/{file}").route(read().to(page::file)))
         .default_service(web::route().to(not_found));
@@ -64,7 +66,7 @@ fn takes(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
-    const PLACES: [&str; 12] = [
+    const PLACES: [&str; 13] = [
         "/v1/extract",
         "/v1/quality",
         "/v1/compare",
@@ -76,6 +78,7 @@ async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
         "/metrics",
         "/openapi.json",
         "/docs",
+        "/report",
         "/",
     ];
     let detail = super::parameters::unknown("path", request.path(), &PLACES);

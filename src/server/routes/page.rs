@@ -8,10 +8,12 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::inference::language;
+use super::report;
 use crate::problem::ProblemCode;
 use crate::quality::Language;
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
+use crate::server::state::AppState;
 
 const TEMPLATE: &str = include_str!("../page/index.html");
 const SCRIPT: &str = include_str!("../page/app.js");
@@ -22,6 +24,10 @@ const CHINESE: &str = include_str!("../page/zh.json");
 /// `blob:` for the preview of a picture that the reader has just chosen.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'self'";
+
+/// The link to the weekly report, in the page's template and once there is one.
+const HIDDEN_LINK: &str = r#"<a href="report" hidden>"#;
+const SHOWN_LINK: &str = r#"<a href="report">"#;
 
 const fn texts(language: Language) -> &'static str {
     match language {
@@ -53,12 +59,18 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-pub(super) async fn index(request: HttpRequest) -> HttpResponse {
+pub(super) async fn index(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| Language::ALL.map(render));
     let language = language(&request);
     let page = match language {
         Language::English => &PAGES[0],
         Language::Chinese => &PAGES[1],
+    };
+    // The link is hidden in the page until there is a report to lead to.
+    let page = if report::newest(&state).is_file() {
+        page.replace(HIDDEN_LINK, SHOWN_LINK)
+    } else {
+        page.clone()
     };
     HttpResponse::Ok()
         .content_type(ContentType::html())
@@ -68,7 +80,7 @@ pub(super) async fn index(request: HttpRequest) -> HttpResponse {
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header(("X-Content-Type-Options", "nosniff"))
         .insert_header(("Referrer-Policy", "no-referrer"))
-        .body(page.as_str())
+        .body(page)
 }
 
 pub(super) async fn file(file: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -131,6 +143,13 @@ mod tests {
             .chain(CauseName::ALL.map(|cause| format!("cause_{}", cause.name())));
         for word in words {
             assert!(known.contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_link_to_the_report_is_hidden_until_there_is_one() {
+        for language in Language::ALL {
+            assert_eq!(render(language).matches(HIDDEN_LINK).count(), 1);
         }
     }
 

@@ -18,6 +18,8 @@ use crate::inference_log::LogReader;
 use crate::policy::DEFAULT_SCENARIO;
 use crate::quality::Language;
 
+mod exported;
+
 /// Arguments of `analyze-logs`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -30,6 +32,7 @@ Examples:
   faceood-admin analyze-logs --since 7d --format html --out week.html
   faceood-admin analyze-logs --since 30d --source gate-3 --format json | jq '.clusters[] | {label, trend, advice}'
   faceood-admin --db box1.db --db box2.parquet analyze-logs
+  faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
   faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
 pub struct Args {
     /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]
@@ -50,15 +53,22 @@ pub struct Args {
     /// Kind of report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
     format: Kind,
-    /// File to write the report to, in place of standard output; an existing one is replaced
+    /// File to write the report to, in place of standard output; an existing one is replaced. With --export-cluster a folder
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Leave the faces out of the page, also where the log keeps pictures of them
+    #[arg(long)]
+    no_thumbnails: bool,
     /// Write which row belongs to which pattern, as CSV: inference_id,cluster_id
     #[arg(long, value_name = "FILE")]
     assignments: Option<PathBuf>,
     /// Say what is new, gone and grown since an earlier report in JSON
     #[arg(long, value_name = "REPORT.json")]
     compare_to: Option<PathBuf>,
+    /// Write a pattern's most typical rows, their pictures where the log keeps them, and the degradation that makes a clean picture like it,
+    /// into the folder that --out names
+    #[arg(long, value_name = "ID", requires = "out", conflicts_with_all = ["assignments", "compare_to"])]
+    export_cluster: Option<u32>,
     /// Exit with 3 where something is new or growing
     #[arg(long)]
     fail_on_drift: bool,
@@ -112,6 +122,16 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             bail!("--since ({since}) is not before --until ({until})");
         }
     }
+    if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
+        let settings = settings(args, context);
+        let (inputs, found) = context.block_on(async {
+            let inputs = inputs(context).await?;
+            let found = analysis::analyze(&inputs, &settings).await?;
+            Ok((inputs, found))
+        })?;
+        exported::export(id, folder, &inputs, &found, context)?;
+        return Ok(Outcome::Done);
+    }
     let earlier = args.compare_to.as_deref().map(earlier).transpose()?;
     // Files are made before the work, so that a wrong place is told at once.
     let assignments = args.assignments.as_deref().map(Target::open).transpose()?;
@@ -121,8 +141,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let inputs = inputs(context).await?;
         let found = analysis::analyze(&inputs, &settings).await?;
         let thumbnails = match args.format {
-            Kind::Html => thumbnails(&inputs, &found).await?,
-            Kind::Text | Kind::Json => HashMap::new(),
+            Kind::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
+            _ => HashMap::new(),
         };
         Ok((found, thumbnails))
     })?;
