@@ -168,7 +168,7 @@ fn what_is_planted_through_the_live_daemon_is_found() {
         let id = answer.ok()["request_id"].as_str().unwrap().to_owned();
         planted.insert(id, kind.to_owned());
     };
-    for number in 0..60 {
+    for number in 0..45 {
         let picture = moment(&photo, &mut random);
         send(
             &picture,
@@ -176,12 +176,12 @@ fn what_is_planted_through_the_live_daemon_is_found() {
             "clean",
         );
     }
-    for (name, kind, source) in [
-        ("noise", Kind::Noise, "gate-2"),
-        ("motion_blur", Kind::MotionBlur, "gate-3"),
+    for (name, kind, source, count, strengths) in [
+        ("noise", Kind::Noise, "gate-2", 36, [0.7, 0.9]),
+        ("motion_blur", Kind::MotionBlur, "gate-3", 24, [0.8, 1.0]),
     ] {
-        for _ in 0..30 {
-            let picture = worse(&photo, kind, [0.85, 1.0], &mut random);
+        for _ in 0..count {
+            let picture = worse(&photo, kind, strengths, &mut random);
             send(&picture, source, name);
         }
     }
@@ -191,6 +191,8 @@ fn what_is_planted_through_the_live_daemon_is_found() {
         "--data-dir",
         data.to_str().unwrap(),
         "analyze-logs",
+        "--min-cluster-size",
+        "12",
         "--format",
         "json",
         "--assignments",

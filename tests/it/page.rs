@@ -105,7 +105,7 @@ fn the_weekly_report_is_linked_once_there_is_one() {
     let reports = daemon.data_dir().join("reports");
     let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
         .arg(&reports)
-        .env("FACEOOD_ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
+        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
         .env("FACEOOD_DATA_DIR", daemon.data_dir())
         .status()
         .unwrap();
@@ -144,7 +144,7 @@ fn the_weekly_report_is_linked_once_there_is_one() {
     .unwrap();
     let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
         .arg(&reports)
-        .env("FACEOOD_ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
+        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
         .env("FACEOOD_DATA_DIR", daemon.data_dir())
         .status()
         .unwrap();
