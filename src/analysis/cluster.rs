@@ -23,6 +23,9 @@ const REFERENCES: usize = 48;
 /// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
 const REACH: f32 = 1.5;
 
+/// Square of the distance that keeping causes in 255ths makes.
+const ROUNDING: f32 = 1e-3;
+
 /// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
 const COHERENT: f64 = 0.6;
 
@@ -35,9 +38,15 @@ const LEAST_CORE: usize = 10;
 /// How often a group is looked at again.
 const DEPTH: u32 = 3;
 
+/// The directions of a row's causes alone.
+type Direction = [f32; CAUSES];
+
 /// What was learnt: where the groups are.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
+    /// The references' causes, and how far they reach in these alone: by them the rows are assigned that are not in the sample.
+    directions: Vec<Vec<Direction>>,
+    direction_reach: Vec<f32>,
     /// By group.
     references: Vec<Vec<Point>>,
     /// Square of the distance up to which a row belongs, by group.
@@ -90,7 +99,42 @@ impl Groups {
                 (far.sqrt() * REACH).powi(2)
             })
             .collect();
-        Self { references, reach }
+        let causes = |point: &Point| -> Direction { std::array::from_fn(|cause| point[cause]) };
+        let directions: Vec<Vec<Direction>> = references
+            .iter()
+            .map(|references| references.iter().map(causes).collect())
+            .collect();
+        let direction_reach = groups
+            .iter()
+            .zip(&directions)
+            .map(|(group, directions)| {
+                let gap = |at: &usize| nearest_direction(&causes(&points[*at]), directions, true);
+                let mut away: Vec<f32> = group.iter().map(gap).collect();
+                away.sort_by(f32::total_cmp);
+                let far = away[(away.len() - 1) * 99 / 100];
+                (far.sqrt() * REACH).powi(2).max(ROUNDING)
+            })
+            .collect();
+        Self {
+            directions,
+            direction_reach,
+            references,
+            reach,
+        }
+    }
+
+    /// The group that a row with these causes belongs to. Its components would have to be read, which takes longer than all else, and they hardly
+    /// ever decide.
+    pub(super) fn by_causes(&self, direction: &Direction) -> Option<usize> {
+        let mut best = (f32::INFINITY, None);
+        for (group, directions) in self.directions.iter().enumerate() {
+            let away = nearest_direction(direction, directions, false);
+            if away < best.0 {
+                best = (away, Some(group));
+            }
+        }
+        best.1
+            .filter(|&group| best.0 <= self.direction_reach[group])
     }
 
     /// How many there are.
@@ -122,6 +166,29 @@ fn nearest(point: &Point, references: &[Point], but_itself: bool) -> f32 {
     }
     // All in one place.
     if best.is_infinite() { 0.0 } else { best }
+}
+
+/// Square of the distance to the nearest of `directions`; with `but_itself` not to one in the same place.
+fn nearest_direction(direction: &Direction, directions: &[Direction], but_itself: bool) -> f32 {
+    let gap = |other: &Direction| {
+        let mut sum = 0.0;
+        for cause in 0..CAUSES {
+            let gap = direction[cause] - other[cause];
+            sum += gap * gap;
+        }
+        sum
+    };
+    let gaps = directions
+        .iter()
+        .map(gap)
+        .filter(|gap| !but_itself || *gap > 0.0);
+    let least = gaps.fold(f32::INFINITY, f32::min);
+    // All in one place.
+    if but_itself && least.is_infinite() {
+        0.0
+    } else {
+        least
+    }
 }
 
 /// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's choice of the most lasting groups may
@@ -326,6 +393,24 @@ mod tests {
             let broad: Vec<Point> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
             assert!(Groups::learn(&broad, 20).0.len() <= 1, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn causes_alone_say_where_a_row_belongs() {
+        let mut random = ChaCha8Rng::seed_from_u64(8);
+        let mut rows = |count: usize| -> Vec<Point> {
+            (0..count)
+                .map(|row| around(&mut random, row % 4, 0.08))
+                .collect()
+        };
+        let (groups, found) = Groups::learn(&rows(400), 20);
+        assert_eq!(groups.len(), 4);
+        let fresh = rows(400);
+        let agreed = (0..400).filter(|&row| {
+            let causes = std::array::from_fn(|cause| fresh[row][cause]);
+            groups.by_causes(&causes) == found[row % 4]
+        });
+        assert!(agreed.count() >= 390);
     }
 
     #[test]

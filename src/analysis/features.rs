@@ -191,15 +191,7 @@ impl Scale {
     /// The row's place. What was not measured is taken as usual.
     pub(super) fn point(&self, row: &Sampled) -> Point {
         let mut point = [0.0; DIMENSIONS];
-        let length = row
-            .causes
-            .iter()
-            .map(|weight| weight * weight)
-            .sum::<f32>()
-            .sqrt();
-        for (place, weight) in point.iter_mut().zip(row.causes) {
-            *place = if length > 0.0 { weight / length } else { 0.0 };
-        }
+        point[..CAUSES].copy_from_slice(&direction(row.causes));
         for (place, deviation) in point[CAUSES..].iter_mut().zip(self.deviations(row)) {
             if deviation.is_finite() {
                 *place = MEASURE_WEIGHT * (deviation / KNEE).asinh();
@@ -241,6 +233,13 @@ fn usual() -> [[f32; 2]; MEASURES] {
         [0.0, 0.05],     // embedding_norm_residual
         [244.8, 67.58],  // face_px
     ]
+}
+
+/// Weights of causes brought to length 1; no causes stay none.
+pub(super) fn direction(causes: [f32; CAUSES]) -> [f32; CAUSES] {
+    let squares: f32 = causes.iter().map(|weight| weight * weight).sum();
+    let length = if squares > 0.0 { squares.sqrt() } else { 1.0 };
+    causes.map(|weight| weight / length)
 }
 
 /// The median of `values`, in any order.

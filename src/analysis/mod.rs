@@ -2,7 +2,7 @@
 //! what it was.
 //!
 //! The data's way: [`survey`] looks at every row once, counts, and keeps a sample of low and good rows; [`features`] makes points of them,
-//! scaled by the good ones; [`cluster`] finds groups; a second look assigns the rows that the sample does not have; [`tally`] counts
+//! scaled by the good ones; [`cluster`] finds groups and assigns the rows that the sample does not have; [`tally`] counts
 //! them; [`describe`] tests and words them, with [`trend`] and [`words`]; [`norms`] and [`fleet`] look at each source's course
 //! ([`changes`]). [`report`] is what comes out, [`render`] shows it. It reads the log and nothing else: no picture, no model.
 
@@ -130,9 +130,14 @@ const GOOD: f32 = 0.6;
 /// What an input's database or file says.
 pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
     let good_score = GOOD.max(settings.max_score);
-    let mut survey = Survey::new(settings.max_score, good_score, settings.seed);
+    let mut survey = Survey::new(
+        settings.max_score,
+        good_score,
+        settings.seed,
+        settings.with_assignments,
+    );
     for (index, input) in inputs.iter().enumerate() {
-        let everything = settings.filter(None);
+        let everything = settings.filter();
         each(input, &everything, Detail::Brief, |row| {
             survey.see(index, &input.prefix, row)
         })
@@ -158,36 +163,28 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
     let mut tallies = vec![Tally::default(); groups.len()];
     let mut membership: Vec<(Uuid, usize)> = Vec::new();
     let is_sample = survey.low_rows > low.len() as u64;
-    let mut count = |row: &Sampled, group: Option<usize>| {
+    let mut count = |row: &Counted, id: Option<Uuid>, group: Option<usize>| {
         let Some(group) = group else { return };
-        tallies[group].add(&levels.counted(row), &bins, &mut hours);
-        if settings.with_assignments {
-            membership.push((row.id, group));
+        tallies[group].add(row, &bins, &mut hours);
+        if let Some(id) = id {
+            membership.push((id, group));
         }
     };
-    if is_sample && groups.len() > 0 {
-        for (index, input) in inputs.iter().enumerate() {
-            let lows = settings.filter(Some(settings.max_score));
-            each(input, &lows, Detail::Full, |row| {
-                let name = row.source.unwrap_or_default();
-                // Rows that came since the first look are left out.
-                let (Some(score), Some(source)) =
-                    (row.quality_score, survey.place_of(&input.prefix, name))
-                else {
-                    return Ok(());
-                };
-                let model = survey.known_model(row);
-                let row = survey::sampled(index, source, model, score, 0, row)?;
-                count(&row, groups.of(&scale.point(&row)));
-                Ok(())
-            })
-            .await?;
+    if is_sample {
+        for (at, low) in survey.lows.iter().flatten().enumerate() {
+            let row = survey.row(low.row);
+            let row = levels.counted(row.time(), row.source, row.model, row.score(), row.norm);
+            let group = groups.by_causes(&features::direction(low.causes()));
+            count(&row, survey.low_ids.get(at).copied(), group);
         }
     } else {
         let mut order: Vec<usize> = (0..low.len()).collect();
         order.sort_by_key(|&at| (low[at].input, low[at].time, low[at].id));
         for at in order {
-            count(&low[at], found[at]);
+            let row = &low[at];
+            let id = settings.with_assignments.then_some(row.id);
+            let row = levels.counted(row.time, row.source, row.model, row.score, row.norm);
+            count(&row, id, found[at]);
         }
     }
 
@@ -311,13 +308,13 @@ async fn each(
 ) -> Result<(), LogError> {
     // Inputs are told apart by a prefix, and one source may be asked for with it.
     let mut filter = filter.clone();
-    if let (false, Some(source)) = (input.prefix.is_empty(), &filter.source) {
-        if let Some((prefix, name)) = source.split_once('/') {
-            if prefix != input.prefix {
-                return Ok(());
-            }
-            filter.source = Some(name.to_owned());
+    if let (false, Some(source)) = (input.prefix.is_empty(), &filter.source)
+        && let Some((prefix, name)) = source.split_once('/')
+    {
+        if prefix != input.prefix {
+            return Ok(());
         }
+        filter.source = Some(name.to_owned());
     }
     match &input.rows {
         Rows::Database(reader) => reader.scan(&filter, detail, visit).await,
@@ -351,12 +348,11 @@ async fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError
 }
 
 impl Settings {
-    fn filter(&self, max_score: Option<f32>) -> Filter {
+    fn filter(&self) -> Filter {
         Filter {
             since: self.since,
             until: self.until,
             source: self.source.clone(),
-            max_score,
             ..Filter::default()
         }
     }
@@ -396,15 +392,22 @@ impl GoodNorms {
         Self(sums.into_iter().map(level).collect())
     }
 
-    fn counted(&self, row: &Sampled) -> Counted {
-        let level = self.0.get(usize::from(row.model)).copied().flatten();
+    fn counted(
+        &self,
+        time: DateTime<Utc>,
+        source: u32,
+        model: u16,
+        score: f32,
+        norm: f32,
+    ) -> Counted {
+        let level = self.0.get(usize::from(model)).copied().flatten();
         Counted {
-            time: row.time,
-            source: row.source,
-            score: row.score,
-            norm: row.norm,
+            time,
+            source,
+            score,
+            norm,
             norm_z: level.map_or(f64::NAN, |[mean, deviation]| {
-                (f64::from(row.norm) - mean) / deviation
+                (f64::from(norm) - mean) / deviation
             }),
         }
     }

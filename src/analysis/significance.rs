@@ -145,7 +145,7 @@ mod tests {
             for (index, value) in values.iter().enumerate() {
                 before += value;
                 let (n, rest) = ((index + 1) as f64, (length - index - 1) as f64);
-                if index + 1 >= margin && index + 1 <= length - margin {
+                if index + 1 >= margin && index < length - margin {
                     let gap = before / n - (total - before) / rest;
                     best = best.max(gap.abs() / (1.0 / n + 1.0 / rest).sqrt());
                 }

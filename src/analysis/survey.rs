@@ -148,8 +148,29 @@ pub(super) struct SourceCounts {
     pub(super) causes: [u32; CAUSES],
 }
 
+/// A low row, in 16 bytes: its place in the stream, and its causes in 255ths.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LowRow {
+    /// Handle for [`Survey::row`].
+    pub(super) row: u32,
+    causes: [u8; CAUSES],
+}
+
+impl LowRow {
+    /// Weights of its causes.
+    pub(super) fn causes(self) -> [f32; CAUSES] {
+        self.causes.map(|weight| f32::from(weight) / 255.0)
+    }
+}
+
 /// What the first look found.
 pub(super) struct Survey {
+    keeps_ids: bool,
+    /// Every low row, in the order of the inputs; in pieces as the stream is.
+    pub(super) lows: Vec<Vec<LowRow>>,
+    /// Their ids, where these are wanted.
+    pub(super) low_ids: Vec<Uuid>,
+    stream_rows: u32,
     max_score: f32,
     good_score: f32,
     seed: u64,
@@ -178,8 +199,12 @@ pub(super) struct Survey {
 const PIECE: usize = 1 << 16;
 
 impl Survey {
-    pub(super) fn new(max_score: f32, good_score: f32, seed: u64) -> Self {
+    pub(super) fn new(max_score: f32, good_score: f32, seed: u64, keeps_ids: bool) -> Self {
         Self {
+            keeps_ids,
+            lows: Vec::new(),
+            low_ids: Vec::new(),
+            stream_rows: 0,
             max_score,
             good_score,
             seed,
@@ -220,13 +245,15 @@ impl Survey {
         };
         counts.scored += 1;
         let model = self.model(row);
-        self.keep(StreamRow {
+        let streamed = StreamRow {
             seconds: seconds_of(row.time),
             source,
             norm: row.embedding_norm.unwrap_or(f32::NAN),
             score: (score.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16,
             model,
-        });
+        };
+        keep(&mut self.stream, streamed);
+        self.stream_rows += 1;
         let is_low = score <= self.max_score;
         let rank = rank(row.id, self.seed);
         let heap = if is_low { &self.low } else { &self.good };
@@ -236,6 +263,16 @@ impl Survey {
             let sampled = sampled(input, source, model, score, rank, row)?;
             if is_low {
                 self.low_rows += 1;
+                keep(
+                    &mut self.lows,
+                    LowRow {
+                        row: self.stream_rows - 1,
+                        causes: sampled.causes.map(|weight| (weight * 255.0).round() as u8),
+                    },
+                );
+                if self.keeps_ids {
+                    self.low_ids.push(row.id);
+                }
                 let counts = &mut self.counts[source as usize];
                 counts.low += 1;
                 if let Some(first) = first(&sampled.causes) {
@@ -273,14 +310,6 @@ impl Survey {
         place
     }
 
-    /// The source's number, where it has been seen.
-    pub(super) fn place_of(&self, prefix: &str, name: &str) -> Option<u32> {
-        if prefix.is_empty() {
-            return self.places.get(name).copied();
-        }
-        self.places.get(&format!("{prefix}/{name}")).copied()
-    }
-
     fn model(&mut self, row: &Observation<'_>) -> u16 {
         let place = self.known_model(row);
         if usize::from(place) == self.models.len() {
@@ -294,7 +323,7 @@ impl Survey {
     }
 
     /// The model's number; the next free one where it has not been seen.
-    pub(super) fn known_model(&self, row: &Observation<'_>) -> u16 {
+    fn known_model(&self, row: &Observation<'_>) -> u16 {
         let is_that = |model: &Model| {
             model.sha256 == row.pack_sha256.unwrap_or_default()
                 && model.calibration == row.calibration_id.unwrap_or_default()
@@ -303,26 +332,32 @@ impl Survey {
         u16::try_from(place.unwrap_or(self.models.len())).unwrap_or(u16::MAX)
     }
 
-    fn keep(&mut self, row: StreamRow) {
-        match self.stream.last_mut() {
-            Some(piece) if piece.len() < PIECE => piece.push(row),
-            _ => {
-                let mut piece = Vec::with_capacity(PIECE);
-                piece.push(row);
-                self.stream.push(piece);
-            }
-        }
+    /// A row of the stream.
+    pub(super) fn row(&self, at: u32) -> StreamRow {
+        self.stream[at as usize / PIECE][at as usize % PIECE]
     }
 
-    /// The sampled low and good rows, each in the order of rank. Whether all low rows are among them.
+    /// The sampled low and good rows, each in the order of rank.
     pub(super) fn take_samples(&mut self) -> (Vec<Sampled>, Vec<Sampled>) {
         let take = |heap: &mut BinaryHeap<Sampled>| std::mem::take(heap).into_sorted_vec();
         (take(&mut self.low), take(&mut self.good))
     }
 }
 
+/// Puts a row into the last piece that has room, or a new one.
+fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
+    match pieces.last_mut() {
+        Some(piece) if piece.len() < PIECE => piece.push(row),
+        _ => {
+            let mut piece = Vec::with_capacity(PIECE);
+            piece.push(row);
+            pieces.push(piece);
+        }
+    }
+}
+
 /// `row` with all that analysis looks at.
-pub(super) fn sampled(
+fn sampled(
     input: usize,
     source: u32,
     model: u16,
@@ -357,7 +392,7 @@ pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
 }
 
 /// A number that looks random, from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
-pub(super) fn rank(id: Uuid, seed: u64) -> u64 {
+fn rank(id: Uuid, seed: u64) -> u64 {
     let (high, low) = id.as_u64_pair();
     let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {

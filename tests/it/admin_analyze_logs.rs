@@ -657,6 +657,49 @@ fn several_packs_and_calibrations_in_one_window_are_no_anomaly() {
 }
 
 #[test]
+fn a_large_log_is_learnt_from_a_sample_and_says_so() {
+    let mut fixture = LogFixture::new(15);
+    fixture.clean(600, 7, 8);
+    for (kind, count, source) in [
+        ("noise", 2500, "gate-1"),
+        ("blur", 1500, "gate-2"),
+        ("mask", 700, "gate-3"),
+    ] {
+        fixture.plant(kind, count, source, 7, [7.0, 21.0]);
+    }
+    let log = Log::of(&fixture);
+    let out = log.path("a.csv");
+    let report = log.report(&["--assignments", out.to_str().unwrap()]);
+    assert_eq!(report["method"]["is_sample"], true);
+    assert_eq!(report["method"]["learnt_from"], 4000);
+    let truth = fixture.truth();
+    let assigned = assigned(&log);
+    let low = fixture.low(0.4);
+    let planted: Vec<String> = low.iter().map(|id| truth[id].clone()).collect();
+    let found: Vec<String> = low
+        .iter()
+        .map(|id| assigned.get(id).cloned().unwrap_or_default())
+        .collect();
+    assert!(adjusted_rand(&planted, &found) >= 0.8, "{report:#}");
+    let sizes: u64 = clusters(&report)
+        .iter()
+        .map(|cluster| cluster["size"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sizes as usize, assigned.len());
+    assert!(
+        assigned.len() * 100 >= low.len() * 85,
+        "{} of {}",
+        assigned.len(),
+        low.len()
+    );
+    let text = log.run(&["--seed", "7"]).success().stdout;
+    assert!(
+        text.contains("a sample of 4000 low rows (seed 7)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn sixty_five_thousand_sources_are_compared() {
     let mut fixture = LogFixture::new(12);
     let measured = fixture.measure("clean", [0.41, 1.0]);

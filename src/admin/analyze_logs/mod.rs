@@ -117,10 +117,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);
     }
-    if let (Some(since), Some(until)) = (args.since, args.until) {
-        if since >= until {
-            bail!("--since ({since}) is not before --until ({until})");
-        }
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        bail!("--since ({since}) is not before --until ({until})");
     }
     if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
         let settings = settings(args, context);
@@ -241,10 +241,10 @@ async fn thumbnails(inputs: &[Input], found: &Analysis) -> anyhow::Result<HashMa
     let mut pictures = HashMap::new();
     for (cluster, places) in found.report.clusters.iter().zip(&found.exemplar_inputs) {
         for (id, place) in cluster.exemplars.iter().zip(places) {
-            if let Rows::Database(reader) = &inputs[*place].rows {
-                if let Some(picture) = reader.thumbnail(*id).await? {
-                    pictures.insert(*id, picture);
-                }
+            if let Rows::Database(reader) = &inputs[*place].rows
+                && let Some(picture) = reader.thumbnail(*id).await?
+            {
+                pictures.insert(*id, picture);
             }
         }
     }
