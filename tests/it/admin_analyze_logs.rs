@@ -514,7 +514,7 @@ fn hours_are_local_also_where_the_clock_changes() {
         row.time -= begin()
             - "2026-10-22T00:00:00Z"
                 .parse::<chrono::DateTime<Utc>>()
-                .unwrap()
+                .unwrap();
     };
     // Always at 02:30 in Berlin, which is 00:30 UTC before 25 October 2026 and 01:30 UTC after.
     for day in 0..7 {
