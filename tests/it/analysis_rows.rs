@@ -219,4 +219,55 @@ fn what_is_planted_through_the_live_daemon_is_found() {
     let assigned = std::fs::read_to_string(&csv).unwrap().lines().count() - 1;
     let low = report["totals"]["low"].as_u64().unwrap() as usize;
     assert!(assigned * 100 >= low * 85, "{assigned} of {low}");
+
+    // A pattern as material to learn from: its rows, and what makes a clean picture like it.
+    let noise = report["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|cluster| cluster["label"] == "noise")
+        .unwrap();
+    let folder = daemon.data_dir().join("pattern");
+    let export = |id: &str| {
+        Admin::run([
+            "--data-dir",
+            data.to_str().unwrap(),
+            "analyze-logs",
+            "--min-cluster-size",
+            "12",
+            "--export-cluster",
+            id,
+            "--out",
+            folder.to_str().unwrap(),
+        ])
+    };
+    export(&noise["id"].to_string()).success();
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(read("cluster.json"), *noise);
+    let rows = read("exemplars.json");
+    assert_eq!(
+        rows.as_array().unwrap().len(),
+        noise["exemplars"].as_array().unwrap().len()
+    );
+    assert!(
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["source"] == "gate-2" && row["embedding"].is_null())
+    );
+    let recipe = read("recipe.json");
+    assert_eq!(recipe["kind"], "noise", "{recipe:#}");
+    let strength = recipe["strength"].as_f64().unwrap();
+    assert!(
+        (0.5..=1.0).contains(&strength),
+        "planted at 0.7 to 0.9: {recipe:#}"
+    );
+    let none = export("99").expect_code(1);
+    assert!(
+        none.stderr.contains("no pattern 99") && none.stderr.contains("there are 1, 2"),
+        "{}",
+        none.stderr
+    );
 }
