@@ -51,7 +51,7 @@ fn main() {
     }
 }
 
-/// A log with `low` low rows of five patterns and a tenth as many good ones.
+/// A log, written in the order of time as a daemon does, with `low` low rows of five patterns and a tenth as many good ones.
 fn make(path: &Path, low: usize) {
     let mut fixture = LogFixture::new(1);
     fixture.clean(BASE / 11, 7, 40);
@@ -96,7 +96,7 @@ fn make(path: &Path, low: usize) {
         let statement = format!(
             "PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; \
              WITH RECURSIVE copies(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM copies WHERE i + 1 < {copies}) \
-             INSERT INTO inferences ({}) SELECT {} FROM copies, (SELECT * FROM inferences) AS base; \
+             INSERT INTO inferences ({}) SELECT {} FROM copies, (SELECT * FROM inferences) AS base ORDER BY 2; \
              PRAGMA wal_checkpoint(TRUNCATE);",
             names.join(", "),
             values.join(", ")
