@@ -25,9 +25,8 @@ const CHINESE: &str = include_str!("../page/zh.json");
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'self'";
 
-/// The link to the weekly report, in the page's template and once there is one.
-const HIDDEN_LINK: &str = r#"<a href="report" hidden>"#;
-const SHOWN_LINK: &str = r#"<a href="report">"#;
+/// Where the link to the weekly report stands, once there is one to lead to.
+const REPORT_PLACE: &str = "<!-- weekly report -->";
 
 const fn texts(language: Language) -> &'static str {
     match language {
@@ -59,19 +58,26 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-pub(super) async fn index(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+fn report_link(language: Language) -> String {
+    let texts: serde_json::Value = serde_json::from_str(texts(language)).unwrap_or_default();
+    let text = escaped(texts["weekly_report"].as_str().unwrap_or_default());
+    format!(r#"<a href="report">{text}</a>"#)
+}
+
+pub(super) async fn index(request: HttpRequest) -> HttpResponse {
     static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| Language::ALL.map(render));
     let language = language(&request);
     let page = match language {
         Language::English => &PAGES[0],
         Language::Chinese => &PAGES[1],
     };
-    // The link is hidden in the page until there is a report to lead to.
-    let page = if report::newest(&state).is_file() {
-        page.replace(HIDDEN_LINK, SHOWN_LINK)
+    let state = request.app_data::<web::Data<AppState>>();
+    let link = if state.is_some_and(|state| report::newest(state).is_file()) {
+        report_link(language)
     } else {
-        page.clone()
+        String::new()
     };
+    let page = page.replace(REPORT_PLACE, &link);
     HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CONTENT_LANGUAGE, language.tag()))
@@ -147,9 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn the_link_to_the_report_is_hidden_until_there_is_one() {
+    fn the_page_has_one_place_for_the_report_and_words_for_it() {
         for language in Language::ALL {
-            assert_eq!(render(language).matches(HIDDEN_LINK).count(), 1);
+            assert_eq!(render(language).matches(REPORT_PLACE).count(), 1);
+            assert!(report_link(language).len() > r#"<a href="report"></a>"#.len());
         }
     }
 
