@@ -1,6 +1,7 @@
 //! faceood: a face recognition appliance that says first whether a picture can be trusted.
 
 pub mod admin;
+pub mod analysis;
 pub mod capture;
 pub mod config;
 pub mod degrade;
@@ -8,6 +9,7 @@ pub mod embed;
 pub mod evaluation;
 pub mod face;
 pub mod geometry;
+pub mod html;
 pub mod inference_log;
 pub mod pack;
 pub mod pipeline;

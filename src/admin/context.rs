@@ -46,9 +46,10 @@ impl Context {
     /// # Errors
     /// If the settings are wrong or there is no such file.
     pub fn database(&self) -> anyhow::Result<PathBuf> {
-        let path = match &self.shared.db {
-            Some(path) => path.clone(),
-            None => self.config()?.database(),
+        let path = match self.given_databases() {
+            [] => self.config()?.database(),
+            [path] => path.clone(),
+            _ => bail!("--db is given several times, which only analyze-logs can use: give one"),
         };
         if !path.is_file() {
             bail!(
@@ -62,7 +63,14 @@ impl Context {
     /// The database, whether it exists or not: `--db`, or the one in the data folder of `config`.
     #[must_use]
     pub fn database_path(&self, config: &Config) -> PathBuf {
-        self.shared.db.clone().unwrap_or_else(|| config.database())
+        let given = self.given_databases().first().cloned();
+        given.unwrap_or_else(|| config.database())
+    }
+
+    /// Every `--db`, in the order in which they were given.
+    #[must_use]
+    pub fn given_databases(&self) -> &[PathBuf] {
+        &self.shared.db
     }
 
     /// Runs `work`, which may use the database, to its end.

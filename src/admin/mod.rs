@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::flags::Folders;
 use crate::telemetry::logging;
 
+pub mod analyze_logs;
 pub mod backup;
 pub mod calibrate;
 pub mod compare;
@@ -42,6 +43,8 @@ pub enum Outcome {
     Done,
     /// It ran to its end and found something bad, which it has shown.
     Bad,
+    /// It ran to its end and found something new or growing, about which it was asked.
+    Drift,
 }
 
 /// Exit codes, as the contract has them.
@@ -49,6 +52,7 @@ mod exit {
     pub(super) const DONE: u8 = 0;
     pub(super) const FAILED: u8 = 1;
     pub(super) const USAGE: u8 = 2;
+    pub(super) const DRIFT: u8 = 3;
 }
 
 /// Looks after faceood: checks, backs up, exports, explains
@@ -71,9 +75,9 @@ pub struct Shared {
     /// Folders given as flags.
     #[command(flatten)]
     pub folders: Folders,
-    /// Database of the log, in place of the one in the data folder
+    /// Database of the log, in place of the one in the data folder; analyze-logs takes several
     #[arg(long, value_name = "FILE", global = true)]
-    pub db: Option<PathBuf>,
+    pub db: Vec<PathBuf>,
     /// Say more on standard error; twice for details
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -97,6 +101,8 @@ enum Task {
     Calibrate(calibrate::Args),
     /// Show, check, build and train model packs
     Models(models::Args),
+    /// Say which degradations keep coming, where, since when, and what to do
+    AnalyzeLogs(analyze_logs::Args),
     /// Write the log as CSV, JSON lines or Parquet
     Export(export::Args),
     /// Delete old rows of the log
@@ -113,12 +119,13 @@ enum Task {
 
 const HELP: &str = "\
 Settings are found as the daemon finds them (config file, FACEOOD_* variables, flags), so that on the daemon's machine no \
-option is needed. Exit codes: 0 done, 1 failed, 2 wrong usage.
+option is needed. Exit codes: 0 done, 1 failed, 2 wrong usage; analyze-logs --fail-on-drift: 3 something is new or growing.
 
 Examples:
   faceood-admin doctor                             is this machine fit, and what is to be done?
   faceood-admin extract photo.jpg                  what would the daemon say of this picture?
   faceood-admin explain REQUEST_ID                 why was it decided like that?
+  faceood-admin analyze-logs --since 7d            what keeps going wrong, where, since when?
   faceood-admin --data-dir ./data export --format csv --since 7d > week.csv";
 
 /// Runs the command line `arguments` and says with which code to exit.
@@ -144,6 +151,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match run(&command.task, &context) {
         Ok(Outcome::Done) => exit::DONE,
         Ok(Outcome::Bad) => exit::FAILED,
+        Ok(Outcome::Drift) => exit::DRIFT,
         Err(error) if is_broken_pipe(&error) => exit::DONE,
         Err(error) => {
             output::error(&error);
@@ -162,6 +170,7 @@ fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
         Task::Map(args) => map::run(args, context),
         Task::Calibrate(args) => calibrate::run(args, context),
         Task::Models(args) => models::run(args, context),
+        Task::AnalyzeLogs(args) => analyze_logs::run(args, context),
         Task::Export(args) => export::run(args, context),
         Task::Prune(args) => prune::run(args, context),
         Task::Backup(args) => backup::run(args, context),

@@ -99,25 +99,31 @@ impl LogReader {
     /// [`LogError::Missing`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::Foreign`], or what the
     /// database says.
     pub async fn open(path: &Path) -> Result<Self, LogError> {
+        let (reader, found) = Self::open_of_any_version(path).await?;
+        schema::expect_newest(path, found)?;
+        Ok(reader)
+    }
+
+    /// Opens an existing log, and says of which schema version it is: 0 where it is empty.
+    pub(super) async fn open_of_any_version(path: &Path) -> Result<(Self, i64), LogError> {
         if !path.is_file() {
             return Err(LogError::Missing {
                 path: path.to_owned(),
             });
         }
         let reader = Self::lazy(path, false);
-        let reader = match reader.version().await {
+        match reader.version().await {
             // Without a writer, in a folder we cannot write to, SQLite cannot make the side files that it reads with.
             Err(error)
                 if error.trouble() == Some(Trouble::ReadOnly)
                     && schema::has_no_side_files(path) =>
             {
-                Self::lazy(path, true)
+                let reader = Self::lazy(path, true);
+                let found = reader.version().await?;
+                Ok((reader, found))
             }
-            Err(error) => return Err(error),
-            Ok(_) => reader,
-        };
-        schema::expect_newest(path, reader.version().await?)?;
-        Ok(reader)
+            found => Ok((reader, found?)),
+        }
     }
 
     /// A reader that connects when it is first asked, so that it may exist before its database.
@@ -267,7 +273,7 @@ fn connect_lazily(path: &Path, is_still: bool) -> SqlitePool {
 }
 
 /// Adds the filter's WHERE, which always stands so that AND can follow.
-fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+pub(super) fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     query.push(" WHERE true");
     if let Some(since) = filter.since {
         query.push(" AND time >= ").push_bind(row::time_text(since));

@@ -8,6 +8,7 @@
     reason = "a failed test is a panic, and its story goes to stderr"
 )]
 
+mod admin_analyze_logs;
 mod admin_calibrate;
 mod admin_doctor;
 mod admin_evaluate;
@@ -15,6 +16,7 @@ mod admin_log;
 mod admin_pictures;
 mod admin_watch;
 mod alignment;
+mod analysis_rows;
 mod calibration;
 mod compare;
 mod components_on_photos;

@@ -1,6 +1,6 @@
 //! The page and the documentation: complete in the binary, in the reader's language.
 
-use crate::support::Daemon;
+use crate::support::{Daemon, repository};
 
 #[test]
 fn the_page_says_what_the_service_does_in_both_languages_and_asks_nobody_else() {
@@ -90,4 +90,87 @@ fn metrics_count_what_happened() {
         );
     }
     assert!(!text.contains("never-a-label"), "a source is a label");
+}
+
+#[test]
+fn the_weekly_report_is_linked_once_there_is_one() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let linked = || client.get("/v1/info").expect_status(200).json()["report"].clone();
+    assert!(linked().is_null());
+    let problem = client.get("/reports/latest").problem(404, "not_found");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("faceood-report.timer")
+    );
+
+    let reports = daemon.data_dir().join("reports");
+    let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
+        .arg(&reports)
+        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
+        .env("FACEOOD_DATA_DIR", daemon.data_dir())
+        .status()
+        .unwrap();
+    assert!(weekly.success());
+    assert_eq!(linked(), "/reports/latest");
+    let report = client.get("/reports/latest").expect_status(200);
+    assert!(
+        report
+            .header("content-security-policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert!(report.text().contains("<html lang=\"en\">"));
+
+    // Twelve of each kind are kept, the newest ones.
+    for week in 10..30 {
+        for kind in ["html", "json"] {
+            std::fs::copy(
+                reports.join("latest.html"),
+                reports.join(format!("report-2020-W{week}.{kind}")),
+            )
+            .unwrap();
+        }
+    }
+    std::fs::copy(
+        std::fs::read_dir(&reports)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| {
+                path.extension().is_some_and(|kind| kind == "json")
+                    && !path.to_string_lossy().contains("2020")
+            })
+            .unwrap(),
+        reports.join("report-2020-W29.json"),
+    )
+    .unwrap();
+    let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
+        .arg(&reports)
+        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
+        .env("FACEOOD_DATA_DIR", daemon.data_dir())
+        .status()
+        .unwrap();
+    assert!(weekly.success());
+    let mut left: Vec<String> = std::fs::read_dir(&reports)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left.iter().filter(|name| name.ends_with(".json")).count(),
+        12,
+        "{left:?}"
+    );
+    assert_eq!(
+        left.iter()
+            .filter(|name| name.starts_with("report-") && name.ends_with(".html"))
+            .count(),
+        12
+    );
+    assert!(
+        left.contains(&"report-2020-W29.html".to_owned())
+            && !left.contains(&"report-2020-W10.html".to_owned())
+    );
 }

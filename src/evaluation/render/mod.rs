@@ -1,7 +1,7 @@
 //! Reports as one self-contained HTML file each: inline style, SVG plots, light and dark, no script, no foreign origin, and no
 //! picture of anybody.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::Markup;
 
 pub mod folder;
 pub mod map;
@@ -10,52 +10,11 @@ pub mod sweep;
 
 use super::error_rates::Rate;
 
-const STYLE: &str = include_str!("style.css");
-/// The browser is told to load nothing, whatever a folder may be called.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+use crate::html::{card, table};
 
 /// A whole page.
 fn page(title: &str, body: &Markup) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { h1 { (title) } (body) } }
-        }
-    };
-    page.into_string()
-}
-
-/// A table with a head; numbers stand to the right of all but the first column.
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
-    html! {
-        div class="wide" {
-            table {
-                thead { tr { @for cell in head { th { (cell) } } } }
-                tbody {
-                    @for row in rows { tr { @for cell in row { td { (cell) } } } }
-                }
-            }
-        }
-    }
-}
-
-/// A large number with what it means.
-fn card(number: &str, meaning: &str, detail: &str) -> Markup {
-    html! {
-        div class="card" {
-            div class="number" { (number) }
-            div { (meaning) }
-            div class="quiet" { (detail) }
-        }
-    }
+    crate::html::page(title, "en", "", body)
 }
 
 /// A share in per cent, with as many digits as it needs; a dash where there is none.
@@ -108,14 +67,5 @@ mod tests {
             "0.900 (0.850–0.951)"
         );
         assert_eq!(with_interval(None, Some([0.0, 1.0])), "–");
-    }
-
-    #[test]
-    fn what_a_folder_is_called_cannot_become_markup() {
-        let shown = page("<script>", &table(&["a"], [vec!["<img src=x>".to_owned()]]));
-        assert!(
-            !shown.contains("<script>") && !shown.contains("<img"),
-            "{shown}"
-        );
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
     let missing = || {
         Problem::new(
             ProblemCode::NotFound,
-            "there is no report yet: faceood-admin analyze-logs --format html --out DATA_DIR/reports/DATE.html writes one",
+            "no weekly report has been written yet: systemctl enable --now faceood-report.timer, or scripts/weekly-report by hand",
         )
     };
     let path = latest(state.info.reports_dir.clone())

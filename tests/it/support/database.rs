@@ -75,6 +75,12 @@ impl Outsider {
         assert_eq!(copied.rows_affected(), u64::from(count));
     }
 
+    /// Runs statements that a test needs and no tool has.
+    pub(crate) fn execute(&mut self, statements: &'static str) {
+        let done = sqlx::raw_sql(statements).execute(&mut self.connection);
+        self.runtime.block_on(done).expect("the statements run");
+    }
+
     /// Every row's request id and thumbnail, oldest first.
     pub(crate) fn thumbnails(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
         let rows = sqlx::query_as("SELECT request_id, thumbnail FROM inferences ORDER BY time, id")

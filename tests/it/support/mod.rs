@@ -11,6 +11,7 @@ pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod database;
+pub(crate) mod log_fixture;
 pub(crate) mod pack_copy;
 pub(crate) mod photos;
 pub(crate) mod stages;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub(crate) use admin::Admin;
 pub(crate) use client::{Answer, Client};
 pub(crate) use daemon::Daemon;
+pub(crate) use log_fixture::LogFixture;
 pub(crate) use pack_copy::PackCopy;
 
 /// How long anything may take before a test gives up. Far above what is usual: it only has to end a hang.

@@ -1,0 +1,223 @@
+//! Where a source's embedding norm, or its residual given the score, is at another level than usual. Each source is judged by itself and
+//! each pack by itself, since a pack defines what a norm is.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::changes::{Levels, Segment, levels};
+use super::features::NormModel;
+use super::report::{Cluster, NormAnomaly, Signal};
+use super::significance::discoveries;
+use super::streams::Streams;
+use super::survey::Model;
+use super::trend::{BINS, Bins};
+
+/// A change is looked at where chance makes one less often than this, and then among all sources at once.
+pub(super) const STRICT: f64 = 1e-4;
+
+/// A level that differs by less of a standard deviation is none that anybody should look for.
+const LEAST_SHIFT: f64 = 0.5;
+
+/// The usual level is the first that has one row in so many.
+const USUAL: usize = 4;
+
+/// What begins within this part of the window of a change coincides with it.
+const ABOUT_THEN: f64 = 0.05;
+
+/// What was found in one stream.
+struct Candidate {
+    source: u32,
+    sha256: String,
+    signal: Signal,
+    levels: Levels,
+    times: Vec<[DateTime<Utc>; 2]>,
+    is_last: Vec<bool>,
+    course: Vec<Option<f64>>,
+}
+
+/// Looks through every source's norms.
+pub(super) fn anomalies(
+    streams: &Streams<'_>,
+    models: &[Model],
+    norms: &NormModel,
+    sources: &[String],
+    bins: &Bins,
+) -> Vec<NormAnomaly> {
+    let mut found = Vec::new();
+    let mut p_values = Vec::new();
+    for source in 0..sources.len() {
+        let mut by_pack: HashMap<&str, Vec<u32>> = HashMap::new();
+        let mut last_row = None;
+        for at in streams.of(source) {
+            let row = streams.row(at);
+            last_row = Some(at);
+            if row.norm.is_finite() {
+                let pack = models[row.model as usize].sha256.as_str();
+                by_pack.entry(pack).or_default().push(at);
+            }
+        }
+        let mut packs: Vec<_> = by_pack.into_iter().collect();
+        packs.sort_unstable();
+        for (sha256, rows) in packs {
+            for signal in [Signal::Norm, Signal::Residual] {
+                let values: Vec<f64> = rows
+                    .iter()
+                    .map(|&at| {
+                        let row = streams.row(at);
+                        match signal {
+                            Signal::Norm => f64::from(row.norm),
+                            Signal::Residual => norms
+                                .given_score(row.score(), row.norm, row.model)
+                                .unwrap_or_default(),
+                        }
+                    })
+                    .collect();
+                let levels = levels(&values, STRICT);
+                p_values.push(levels.p_value);
+                if levels.segments.len() < 2 {
+                    continue;
+                }
+                let place = |at: usize| streams.row(rows[at]).time();
+                let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
+                let times = (0..values.len()).map(place);
+                let course = course(times.zip(values.iter().copied()), bins);
+                found.push((
+                    p_values.len() - 1,
+                    Candidate {
+                        source: source as u32,
+                        sha256: sha256.to_owned(),
+                        signal,
+                        times: levels.segments.iter().map(ends).collect(),
+                        is_last: levels
+                            .segments
+                            .iter()
+                            .map(|part| part.to == rows.len() && rows.last().copied() == last_row)
+                            .collect(),
+                        levels,
+                        course,
+                    },
+                ));
+            }
+        }
+    }
+    let stands = discoveries(&p_values);
+    let kept = found.into_iter().filter(|(question, _)| stands[*question]);
+    let mut anomalies: Vec<NormAnomaly> = kept
+        .flat_map(|(_, candidate)| described(&candidate, models, sources))
+        .collect();
+    merge_signals(&mut anomalies);
+    anomalies.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()).then(a.from.cmp(&b.from)));
+    anomalies
+}
+
+/// The mean of what was measured in each part of the window.
+fn course(values: impl Iterator<Item = (DateTime<Utc>, f64)>, bins: &Bins) -> Vec<Option<f64>> {
+    let mut sums = vec![(0.0, 0_u32); BINS];
+    for (time, value) in values {
+        let sum = &mut sums[bins.of(time)];
+        *sum = (sum.0 + value, sum.1 + 1);
+    }
+    let mean = |(sum, count)| (count > 0).then(|| sum / f64::from(count));
+    sums.into_iter().map(mean).collect()
+}
+
+/// Every part of a stream whose level differs from the usual one.
+fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec<NormAnomaly> {
+    let Levels {
+        segments,
+        deviation,
+        p_value,
+    } = &candidate.levels;
+    let rows: usize = segments.iter().map(|part| part.to - part.from).sum();
+    let is_long = |part: &&Segment| part.to - part.from >= rows / USUAL;
+    let Some(usual) = segments.iter().find(is_long).or(segments.first()) else {
+        return Vec::new();
+    };
+    let spread = deviation.max(1e-6);
+    let pack = models.iter().find(|model| model.sha256 == candidate.sha256);
+    segments
+        .iter()
+        .zip(candidate.times.iter().zip(&candidate.is_last))
+        .filter(|(part, _)| (part.mean - usual.mean).abs() >= LEAST_SHIFT * spread)
+        .map(|(part, (time, is_last))| NormAnomaly {
+            from: time[0],
+            to: time[1],
+            source: sources[candidate.source as usize].clone(),
+            pack: pack.map_or(String::new(), |model| model.pack.clone()),
+            signal: candidate.signal,
+            z: (part.mean - usual.mean) / spread,
+            direction: if part.mean < usual.mean {
+                "lower"
+            } else {
+                "higher"
+            }
+            .to_owned(),
+            before: usual.mean,
+            after: part.mean,
+            rows: (part.to - part.from) as u64,
+            p_value: *p_value,
+            is_lasting: *is_last,
+            course: candidate.course.clone(),
+            coincides: Vec::new(),
+        })
+        .collect()
+}
+
+/// One change shows in the norm and in its residual: it is told once, by the signal in which it is clearer.
+fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
+    let mut kept: Vec<NormAnomaly> = Vec::new();
+    anomalies.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()).then(a.from.cmp(&b.from)));
+    for anomaly in anomalies.drain(..) {
+        let is_told = kept.iter().any(|other| {
+            other.source == anomaly.source
+                && other.pack == anomaly.pack
+                && other.signal != anomaly.signal
+                && other.from <= anomaly.to
+                && anomaly.from <= other.to
+        });
+        if !is_told {
+            kept.push(anomaly);
+        }
+    }
+    *anomalies = kept;
+}
+
+/// Says of each anomaly what began about then: patterns at its source, packs and calibrations.
+pub(super) fn coincide(
+    anomalies: &mut [NormAnomaly],
+    clusters: &[Cluster],
+    models: &[(Model, DateTime<Utc>)],
+    window: [DateTime<Utc>; 2],
+) {
+    let about = TimeDelta::milliseconds(
+        ((window[1] - window[0]).num_milliseconds() as f64 * ABOUT_THEN) as i64,
+    )
+    .max(TimeDelta::minutes(5));
+    let begins = |then: DateTime<Utc>, anomaly: &NormAnomaly| (then - anomaly.from).abs() <= about;
+    for anomaly in anomalies {
+        for cluster in clusters {
+            let is_there = cluster
+                .sources
+                .iter()
+                .any(|part| part.source == anomaly.source);
+            if is_there && begins(cluster.since.unwrap_or(cluster.first_seen), anomaly) {
+                anomaly.coincides.push(format!("cluster {}", cluster.id));
+            }
+        }
+        // The first of each is no change.
+        for (index, (model, since)) in models.iter().enumerate().skip(1) {
+            if !begins(*since, anomaly) {
+                continue;
+            }
+            let is_new_pack = models[..index]
+                .iter()
+                .all(|(other, _)| other.sha256 != model.sha256);
+            anomaly.coincides.push(if is_new_pack {
+                format!("pack {}", model.pack)
+            } else {
+                format!("calibration {}", model.calibration)
+            });
+        }
+    }
+}

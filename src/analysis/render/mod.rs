@@ -1,0 +1,5 @@
+//! Views of a [`Report`](super::Report): text for a terminal, one HTML file.
+
+mod chart;
+pub mod html;
+pub mod text;

@@ -1,0 +1,305 @@
+//! Reading the log for analysis: the columns that say how good a capture was, row after row and without building whole records,
+//! so that millions of rows take seconds.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
+use uuid::Uuid;
+
+use super::query::{Filter, LogReader, restrict};
+use super::{InferenceRecord, LogError, row};
+use crate::quality::{Cause, Component};
+
+mod parquet;
+
+pub use parquet::scan_parquet;
+
+/// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
+const PAGE_ROWS: i64 = 20_000;
+
+/// The columns before the components, in the order in which [`observe`] reads them.
+const COLUMNS: [&str; 14] = [
+    "id",
+    "time",
+    "source",
+    "quality_score",
+    "embedding_norm",
+    "pack",
+    "pack_sha256",
+    "calibration_id",
+    "error_code",
+    "causes",
+    "image_width",
+    "image_height",
+    "box_width",
+    "box_height",
+];
+
+/// So many of them are brief ones.
+const BRIEF: usize = 10;
+
+/// Ids of one read.
+const PAGE_IDS: usize = 500;
+
+/// How much of a row is read. Reading a column takes longer than all that is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// No sizes and no components.
+    Brief,
+    /// All of it.
+    Full,
+}
+
+/// What analysis reads of one row. A column that does not apply, or that the row's schema did not have, is `None`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation<'a> {
+    /// The row's id.
+    pub id: Uuid,
+    /// When the outcome was known.
+    pub time: DateTime<Utc>,
+    /// The caller's terminal or camera id.
+    pub source: Option<&'a str>,
+    /// The quality score, 0…1.
+    pub quality_score: Option<f32>,
+    /// Length of the embedding before normalisation.
+    pub embedding_norm: Option<f32>,
+    /// Name of the model pack.
+    pub pack: Option<&'a str>,
+    /// SHA-256 of the model pack.
+    pub pack_sha256: Option<&'a str>,
+    /// Which calibration was used.
+    pub calibration_id: Option<&'a str>,
+    /// Whether the request failed.
+    pub is_error: bool,
+    /// The causes as JSON; [`Self::causes`] reads them.
+    pub causes_json: Option<&'a str>,
+    /// Width and height of the upright picture, pixels.
+    pub image_px: Option<[f32; 2]>,
+    /// Width and height of the face's box, pixels.
+    pub box_px: Option<[f32; 2]>,
+    /// Every component, in the order of [`Component::ALL`].
+    pub components: [Option<f32>; Component::ALL.len()],
+}
+
+impl Observation<'_> {
+    /// What pulls the score down; empty where nothing is written.
+    ///
+    /// # Errors
+    /// [`LogError::BadColumn`] where the column holds no list of causes.
+    pub fn causes(&self) -> Result<Vec<Cause>, LogError> {
+        let Some(json) = self.causes_json else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_str(json).map_err(|error| LogError::BadColumn {
+            column: "causes",
+            found: format!("row {}: {json:?} does not fit: {error}", self.id),
+        })
+    }
+}
+
+impl LogReader {
+    /// Opens an existing log as [`LogReader::open`] does, but one of an older schema, too: a backup of another box need not be brought
+    /// up to date only to be looked at. Only [`scan`](Self::scan) and [`count`](Self::count) are sure to work on it.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`], but for [`LogError::OlderSchema`].
+    pub async fn open_any_age(path: &Path) -> Result<Self, LogError> {
+        let (reader, found) = Self::open_of_any_version(path).await?;
+        if found == 0 || found > super::newest_version() {
+            super::schema::expect_newest(path, found)?;
+        }
+        Ok(reader)
+    }
+
+    /// The row with this id.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub async fn by_id(&self, id: Uuid) -> Result<Option<InferenceRecord>, LogError> {
+        let mut query = QueryBuilder::new("SELECT ");
+        query.push(row::column_list());
+        query
+            .push(" FROM inferences WHERE id = ")
+            .push_bind(id.to_string());
+        let found = query.build().fetch_optional(&self.pool()).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        found.as_ref().map(row::from_row).transpose()
+    }
+
+    /// The picture kept with a row: `None` where there is none, or no such row.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn thumbnail(&self, id: Uuid) -> Result<Option<Vec<u8>>, LogError> {
+        let picture = sqlx::query_scalar("SELECT thumbnail FROM inferences WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.pool())
+            .await;
+        Ok(picture.map_err(|error| self.failed(error))?.flatten())
+    }
+
+    /// Shows the rows with these ids to `visit`, in any order; an id without a row is left out.
+    ///
+    /// # Errors
+    /// What the database or `visit` says, or [`LogError::BadColumn`].
+    pub async fn scan_ids(
+        &self,
+        ids: &[Uuid],
+        mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let selection = self.selection(Detail::Full).await?;
+        for some in ids.chunks(PAGE_IDS) {
+            let mut query = QueryBuilder::new("");
+            query.push(&selection).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in some {
+                list.push_bind(id.to_string());
+            }
+            query.push(")");
+            let pool = self.pool();
+            let mut rows = query.build().fetch(&pool);
+            while let Some(found) = rows.try_next().await.map_err(|e| self.failed(e))? {
+                visit(&observe(&found)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The beginning of a query; a column that the table does not have, or that is not asked for, is read as NULL.
+    async fn selection(&self, detail: Detail) -> Result<String, LogError> {
+        let present: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
+                .fetch_all(&self.pool())
+                .await
+                .map_err(|error| self.failed(error))?;
+        let is_there = |name: &str| present.iter().any(|column| column == name);
+        let components = Component::ALL.iter().map(|component| component.name());
+        let details = COLUMNS[BRIEF..].iter().copied().chain(components);
+        let wanted = |name: &str, is_wanted: bool| {
+            if is_wanted && is_there(name) {
+                name.to_owned()
+            } else {
+                "NULL".to_owned()
+            }
+        };
+        let brief = COLUMNS[..BRIEF].iter().map(|name| wanted(name, true));
+        let columns: Vec<String> = match detail {
+            Detail::Full => brief
+                .chain(details.map(|name| wanted(name, true)))
+                .collect(),
+            Detail::Brief => brief.collect(),
+        };
+        Ok(format!("SELECT {} FROM inferences", columns.join(", ")))
+    }
+
+    /// Shows every row that `filter` finds to `visit`, oldest first; its limit and order do not matter. Rows that are written
+    /// meanwhile may or may not be among them; no other is missed or shown twice.
+    ///
+    /// # Errors
+    /// What the database or `visit` says, or [`LogError::BadColumn`].
+    pub async fn scan(
+        &self,
+        filter: &Filter,
+        detail: Detail,
+        mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let selection = self.selection(detail).await?;
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let mut query = QueryBuilder::new("");
+            query.push(&selection);
+            restrict(&mut query, filter);
+            if let Some((time, id)) = after.take() {
+                query.push(" AND (time, id) > (").push_bind(time);
+                query.push(", ").push_bind(id).push(")");
+            }
+            query.push(" ORDER BY time, id LIMIT ").push_bind(PAGE_ROWS);
+            let pool = self.pool();
+            let mut rows = query.build().fetch(&pool);
+            let mut seen = 0;
+            while let Some(found) = rows.try_next().await.map_err(|e| self.failed(e))? {
+                visit(&observe(&found)?)?;
+                seen += 1;
+                if seen == PAGE_ROWS {
+                    after = Some((text(&found, 1)?.to_owned(), text(&found, 0)?.to_owned()));
+                }
+            }
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
+    let time = text(found, 1)?;
+    let id = text(found, 0)?;
+    let is_full = found.len() > BRIEF;
+    let mut components = [None; Component::ALL.len()];
+    if is_full {
+        for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
+            *value = real(found, index)?;
+        }
+    }
+    let pair = |first| -> Result<Option<[f32; 2]>, LogError> {
+        if !is_full {
+            return Ok(None);
+        }
+        Ok(real(found, first)?
+            .zip(real(found, first + 1)?)
+            .map(Into::into))
+    };
+    Ok(Observation {
+        id: Uuid::try_parse(id).map_err(|error| bad(0, &format!("{id:?} is no UUID: {error}")))?,
+        time: row::parse_time(time).map_err(|found| bad(1, &found))?,
+        source: optional_text(found, 2)?,
+        quality_score: real(found, 3)?,
+        embedding_norm: real(found, 4)?,
+        pack: optional_text(found, 5)?,
+        pack_sha256: optional_text(found, 6)?,
+        calibration_id: optional_text(found, 7)?,
+        is_error: optional_text(found, 8)?.is_some(),
+        causes_json: optional_text(found, 9)?,
+        image_px: pair(10)?,
+        box_px: pair(12)?,
+        components,
+    })
+}
+
+fn text(found: &SqliteRow, index: usize) -> Result<&str, LogError> {
+    found
+        .try_get(index)
+        .map_err(|error| bad(index, &error.to_string()))
+}
+
+fn optional_text(found: &SqliteRow, index: usize) -> Result<Option<&str>, LogError> {
+    found
+        .try_get(index)
+        .map_err(|error| bad(index, &error.to_string()))
+}
+
+/// A number; whole ones, as sizes are, count as such.
+fn real(found: &SqliteRow, index: usize) -> Result<Option<f32>, LogError> {
+    let number: Option<f64> = found
+        .try_get_unchecked(index)
+        .map_err(|error| bad(index, &error.to_string()))?;
+    #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
+    Ok(number
+        .map(|number| number as f32)
+        .filter(|number| number.is_finite()))
+}
+
+fn bad(index: usize, found: &str) -> LogError {
+    let component = || Component::ALL.get(index.wrapping_sub(COLUMNS.len()));
+    LogError::BadColumn {
+        column: COLUMNS
+            .get(index)
+            .copied()
+            .or_else(|| component().map(|component| component.name()))
+            .unwrap_or("?"),
+        found: found.to_owned(),
+    }
+}
