@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{even_bins, interpolate, mean, quantile};
 
-/// Share of the other shots learnt from that lie below the interval, and above it. Half of what nine in ten would ask for: faults that were not
+/// Share of the other shots learnt from that lie below the interval, and above it. Less than nine in ten would ask for: faults that were not
 /// learnt from scatter more. How many other shots of such faults lie inside is in docs/score-report.md.
-const TAIL: f64 = 0.025;
+const TAIL: f64 = 0.035;
 /// Pairs of shots in one bin of scores: enough for a 5 % quantile that rests on several pairs.
 const PAIRS_PER_BIN: usize = 120;
 
