@@ -56,7 +56,7 @@ def tile(folder, samples, off, label, row):
     said = "no face" if not samples.found[row] else f"score {samples.score[row]:.2f}, cause {samples.cause[row] or 'none'}"
     true = "" if not np.isfinite(off[row]) else f"similarity {samples.own[row]:.2f}: would be {samples.score[row] - off[row]:.2f}"
     for line, text in enumerate((f"{label}: {samples.kind[row]} {samples.strength[row]:.2f}", said, true)):
-        cv2.putText(card, text, (6, SIDE + 16 + 20 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 30, 30), 1, cv2.LINE_AA)
+        cv2.putText(card, text, (6, SIDE + 16 + 20 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (30, 30, 30), 1, cv2.LINE_AA)
     return card
 
 
