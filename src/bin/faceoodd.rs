@@ -252,6 +252,14 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|&is_stopping| is_stopping).await;
 }
 
+/// Ends the process as it is. `std::process::exit` would first run the destructors of ONNX Runtime's and OpenVINO's globals, under the
+/// hands of threads that still compute: the process then now and then dies of a segmentation fault in place of its exit code.
+#[expect(unsafe_code, reason = "no safe way out leaves the destructors be")]
+fn end_at_once(code: i32) -> ! {
+    // SAFETY: `_exit` takes any number, touches no memory of ours, and does not return.
+    unsafe { libc::_exit(code) }
+}
+
 /// Returns at the first SIGTERM or SIGINT. A second SIGINT ends the process at once.
 async fn asked_to_stop() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (
@@ -265,7 +273,7 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     tokio::spawn(async move {
         if interrupt.recv().await.is_some() {
             complain(&anyhow::anyhow!("interrupted again: ending at once"));
-            std::process::exit(130);
+            end_at_once(130);
         }
     });
     Ok(())

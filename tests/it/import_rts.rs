@@ -344,7 +344,7 @@ fn the_full_network_equals_pytorch_and_the_daemon_serves_it() {
     let checks = report["checks"].as_array().unwrap();
     let check = checks
         .iter()
-        .find(|check| check["name"] == "models")
+        .find(|check| check["name"] == "calibration")
         .unwrap();
     assert_eq!(check["status"], "warning", "{check}");
     assert!(check["found"].as_str().unwrap().contains("NOT CALIBRATED"));
