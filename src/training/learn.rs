@@ -5,7 +5,7 @@ use super::copies::place_of;
 use super::photos::Group;
 use super::ridge::{Linear, Solution};
 use super::scale::{self, Foreseen};
-use super::targets::Beside;
+use super::targets::Aim;
 use super::{
     ALPHA, FOLDS, Outcome, Sample, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
     shortened, targets,
@@ -201,19 +201,20 @@ pub(super) struct Task {
 /// which only tell how far shots of one scene differ.
 ///
 /// Of web crops beside the person's others it is the expert on what people have cut, scaled, retouched and sent on.
-fn expert_task(samples: &[Sample], aims: &[Option<Beside>], alpha: f64) -> Task {
-    let of_each = |part: fn(Beside) -> f64| aims.iter().map(move |aim| aim.map_or(0.0, part));
+fn expert_task(samples: &[Sample], aims: &[Option<Aim>], alpha: f64) -> Task {
+    let of_each = |part: fn(Aim) -> f64| aims.iter().map(move |aim| aim.map_or(0.0, part));
     Task {
         targets: vec![of_each(|aim| aim.similarity).collect()],
         weights: samples
             .iter()
             .zip(of_each(|aim| aim.weight))
-            .map(
-                |(sample, weight)| match sample.is_second_shot || sample.is_covered() {
-                    true => 0.0,
-                    false => weight,
-                },
-            )
+            .map(|(sample, weight)| {
+                if sample.is_second_shot || sample.is_covered() {
+                    0.0
+                } else {
+                    weight
+                }
+            })
             .collect(),
         alpha,
         has_free_constant: true,
@@ -221,12 +222,8 @@ fn expert_task(samples: &[Sample], aims: &[Option<Beside>], alpha: f64) -> Task 
 }
 
 /// The expert on everything, and the gate, which tells web crops from the rest.
-fn camera_task(
-    samples: &[Sample],
-    reached: &[Option<f64>],
-    beside_others: &[Option<Beside>],
-) -> Task {
-    let aims: Vec<Option<Beside>> = samples
+fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Option<Aim>]) -> Task {
+    let aims: Vec<Option<Aim>> = samples
         .iter()
         .zip(reached.iter().zip(beside_others))
         .map(|(sample, (reached, beside_others))| match sample.group {
@@ -234,7 +231,7 @@ fn camera_task(
             _ => *reached,
         })
         .map(|similarity| {
-            similarity.map(|similarity| Beside {
+            similarity.map(|similarity| Aim {
                 similarity,
                 weight: 1.0,
             })

@@ -3,8 +3,8 @@
 
 use super::PASS;
 use super::ridge::{Linear, Solution};
-use super::targets::{mapped, monotone_map};
-use crate::stats::mean;
+use super::targets::monotone_map;
+use crate::stats::{interpolate, mean};
 
 /// The largest move that is looked for.
 const MOST: f64 = 0.5;
@@ -68,7 +68,7 @@ impl Line {
         let foreseen = |moved: f64| {
             let chances = signals
                 .iter()
-                .map(|&s| mapped(&passing, line.at(s) + moved));
+                .map(|&s| interpolate(&passing, line.at(s) + moved));
             mean(&chances.collect::<Vec<_>>())
         };
         // Never falling in the move: halving finds it.

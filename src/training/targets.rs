@@ -73,26 +73,29 @@ pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
         .map(|(sample, measured)| match sample.group {
             Group::Object => Some(OBJECT_TARGET),
             Group::Masked => None,
-            Group::Single | Group::Package => own_similarity(sample).map(|own| mapped(&map, own)),
+            Group::Single | Group::Package => {
+                own_similarity(sample).map(|own| interpolate(&map, own))
+            }
             Group::Named | Group::Wild => measured,
         })
         .collect()
 }
 
-/// What the expert on web crops learns from one of them.
+/// What an expert learns from one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Beside {
-    /// What it reaches, most of what is the person's own taken off.
+pub(super) struct Aim {
+    /// What it should be predicted to reach.
     pub(super) similarity: f64,
-    /// How much it counts, 0–1: few others say little about one, and copies of a crop less than the crop.
+    /// How much it counts, 0–1.
     pub(super) weight: f64,
 }
 
 /// What each web crop reaches beside the others of its person: the mean over all web crops, and how much more or less alike than the person's
 /// usual crop this one is to the person's others. How alike a person's photos are on the whole (by age, make-up, wrong labels) says
-/// little of one of them; a part of it stays, since somebody's crops are often bad together. `None` for everything else, and for people
+/// little of one of them; a part of it stays, since somebody's crops are often bad together. Few others say little about one, and copies of a
+/// crop less than the crop: they count for less. `None` for everything else, and for people
 /// with few crops.
-pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Beside>> {
+pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Aim>> {
     let clean: Vec<&Sample> = samples
         .iter()
         .filter(|sample| sample.is_clean && sample.group == Group::Wild)
@@ -131,7 +134,7 @@ pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Beside>> {
             let alone = level + apart * (count - 1.0) / (count - 2.0);
             let reached = mean_of_best(others.iter().copied())?;
             let known = others.len() as f64 / (others.len() as f64 + HALF_KNOWN);
-            Some(Beside {
+            Some(Aim {
                 similarity: alone + LEFT_OF_PERSON * (reached - alone),
                 weight: known * if sample.is_clean { 1.0 } else { COPY_WEIGHT },
             })
@@ -164,11 +167,6 @@ pub(super) fn monotone_map(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
         .zip(fitted)
         .map(|(own, other)| [own, other])
         .collect()
-}
-
-/// `value` on the map.
-pub(super) fn mapped(map: &[[f64; 2]], value: f64) -> f64 {
-    interpolate(map, value)
 }
 
 #[cfg(test)]

@@ -107,13 +107,16 @@ fn the_weekly_report_is_linked_once_there_is_one() {
     );
 
     let reports = daemon.data_dir().join("reports");
-    let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
-        .arg(&reports)
-        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
-        .env("FACEOOD_DATA_DIR", daemon.data_dir())
-        .status()
-        .unwrap();
-    assert!(weekly.success());
+    let write_report = || {
+        let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
+            .arg(&reports)
+            .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
+            .env("FACEOOD_DATA_DIR", daemon.data_dir())
+            .status()
+            .unwrap();
+        assert!(weekly.success());
+    };
+    write_report();
     assert_eq!(linked(), "/reports/latest");
     let report = client.get("/reports/latest").expect_status(200);
     assert!(
@@ -146,13 +149,7 @@ fn the_weekly_report_is_linked_once_there_is_one() {
         reports.join("report-2020-W29.json"),
     )
     .unwrap();
-    let weekly = std::process::Command::new(repository().join("scripts/weekly-report"))
-        .arg(&reports)
-        .env("ADMIN", env!("CARGO_BIN_EXE_faceood-admin"))
-        .env("FACEOOD_DATA_DIR", daemon.data_dir())
-        .status()
-        .unwrap();
-    assert!(weekly.success());
+    write_report();
     let mut left: Vec<String> = std::fs::read_dir(&reports)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -10,7 +10,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from score_report import CURVE, GOOD, SINGLE_FAULTS, Samples
+from score_report import GOOD, SINGLE_FAULTS, Samples, curve
 
 # The sheet: tiles across, side of a tile, and room for three lines of words under it, in pixels.
 ACROSS, SIDE, WORDS = 4, 240, 66
@@ -26,7 +26,7 @@ def main():
     entries = [json.loads(line) for line in (arguments.faults / "index.jsonl").read_text().splitlines()]
     answers = {pathlib.PurePath(answer["file"]).name: answer for answer in map(json.loads, arguments.answers.read_text().splitlines())}
     samples = Samples(entries, answers)
-    off = samples.score - np.interp(samples.own, CURVE[:, 0], CURVE[:, 1])
+    off = samples.score - curve(samples.own)
     single = np.isin(samples.kind, SINGLE_FAULTS) & (samples.shot == 0)
     known = single & np.isfinite(off)
     order = [row for row in np.argsort(np.where(known, off, 0), kind="stable") if known[row]]

@@ -104,12 +104,13 @@ impl Text {
         };
         self.line(&counts);
         let clustered = totals.low - report.unclustered;
+        let part = percent(clustered as f64 / totals.low.max(1) as f64);
         let patterns = match self.style.language {
             Language::English => format!(
                 "{} patterns have {} of them ({}); {} belong to none. Hours are local time (UTC{}).",
                 report.clusters.len(),
                 clustered,
-                percent(clustered as f64 / totals.low.max(1) as f64),
+                part,
                 report.unclustered,
                 window.utc_offset
             ),
@@ -117,7 +118,7 @@ impl Text {
                 "共 {} 个模式，涵盖其中 {} 张（{}）；{} 张未归类。时刻为本地时间（UTC{}）。",
                 report.clusters.len(),
                 clustered,
-                percent(clustered as f64 / totals.low.max(1) as f64),
+                part,
                 report.unclustered,
                 window.utc_offset
             ),
