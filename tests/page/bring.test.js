@@ -2,24 +2,12 @@
 // How pictures come in, and what is said of those that are none.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { choose, dialogOf, launch, onPage } from "./support/browser.js";
-import { ASTRONAUT, Daemon } from "./support/daemon.js";
+import { test } from "node:test";
+import { choose, dialogOf, onPage, service } from "./support/browser.js";
+import { ASTRONAUT } from "./support/daemon.js";
 
-/** @type {Daemon} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {string} */
-let photo;
-before(async () => {
-  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
-  photo = await readFile(ASTRONAUT, "base64");
-});
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const { daemon, browser } = await service();
+const photo = await readFile(ASTRONAUT, "base64");
 
 /**
  * Drops or pastes files, as the system would.

@@ -1,21 +1,11 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { choose, launch, onPage, worsened } from "./support/browser.js";
-import { ASTRONAUT, Daemon, SOMEBODY_ELSE } from "./support/daemon.js";
+import { test } from "node:test";
+import { choose, onPage, service, worsened } from "./support/browser.js";
+import { ASTRONAUT, SOMEBODY_ELSE } from "./support/daemon.js";
 
-/** @type {Daemon} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-before(async () => {
-  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const { daemon, browser } = await service();
 
 /** @param {import("playwright-core").Page} page */
 const verdict = (page) => page.waitForSelector("#compare .verdict").then((found) => found.getAttribute("data-verdict"));

@@ -3,22 +3,12 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { promisify } from "node:util";
-import { choose, launch, onPage, worsened } from "./support/browser.js";
-import { ASTRONAUT, Daemon } from "./support/daemon.js";
+import { choose, onPage, service, worsened } from "./support/browser.js";
+import { ASTRONAUT } from "./support/daemon.js";
 
-/** @type {Daemon} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-before(async () => {
-  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const { daemon, browser } = await service();
 
 /**
  * @param {import("playwright-core").Page} page

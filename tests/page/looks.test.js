@@ -2,26 +2,14 @@
 // Languages, themes, sizes, keyboard, and what axe-core has to say.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { assertAccessible, choose, launch, onPage, worsened } from "./support/browser.js";
-import { ASTRONAUT, Daemon, SOMEBODY_ELSE } from "./support/daemon.js";
+import { test } from "node:test";
+import { assertAccessible, choose, onPage, service, worsened } from "./support/browser.js";
+import { ASTRONAUT, SOMEBODY_ELSE } from "./support/daemon.js";
 
 /** @typedef {import("playwright-core").Page} Page */
 
-/** @type {Daemon} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{name: string, mimeType: string, buffer: Buffer}} */
-let blurred;
-before(async () => {
-  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
-  blurred = { name: "blurred.jpg", mimeType: "image/jpeg", buffer: await worsened(browser, await readFile(ASTRONAUT), "blur(7px)") };
-});
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const { daemon, browser } = await service();
+const blurred = { name: "blurred.jpg", mimeType: "image/jpeg", buffer: await worsened(browser, await readFile(ASTRONAUT), "blur(7px)") };
 
 /** Each state of the page, one after the other. @param {Page} page @param {(state: string) => Promise<void>} look */
 async function everyState(page, look) {

@@ -3,21 +3,11 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { choose, launch, onPage } from "./support/browser.js";
-import { ASTRONAUT, Daemon } from "./support/daemon.js";
+import { test } from "node:test";
+import { choose, onPage, service } from "./support/browser.js";
+import { ASTRONAUT } from "./support/daemon.js";
 
-/** @type {Daemon} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-before(async () => {
-  [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const { daemon, browser } = await service();
 
 test("the strip says provider and pack, and links to the documentation that is there", () =>
   onPage(browser, daemon.address, async (page) => {

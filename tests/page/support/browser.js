@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { after } from "node:test";
 import { chromium } from "playwright-core";
+import { Daemon } from "./daemon.js";
 
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {{language?: string, theme?: "light" | "dark", width?: number, height?: number, reducedMotion?: "reduce"}} Look */
@@ -18,6 +20,16 @@ const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
 /** @param {string[]} more arguments */
 export const launch = (...more) => chromium.launch({ executablePath: PROGRAM, args: [...QUIET, ...more] });
+
+/** A daemon and a browser for the tests of one file, ended after the last of them. */
+export async function service() {
+  const [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
+  after(async () => {
+    await browser.close();
+    await daemon.stop();
+  });
+  return { daemon, browser };
+}
 
 /** @param {string} film frames that the camera shows */
 export const launchWithCamera = (film) =>
