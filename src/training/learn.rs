@@ -65,7 +65,7 @@ pub(super) fn learn(
     };
     let beside_others = targets::beside_the_person(samples);
     let camera_task = camera_task(samples, &reached, &beside_others);
-    // With a constant of its own this expert ranks crops of people that it has not seen worse: AUROC .77 instead of .79.
+    // With a constant of its own this expert ranks crops of people that it has not seen worse.
     let web_task = Task {
         has_free_constant: false,
         ..expert_task(samples, &beside_others, WEB_ALPHA)
