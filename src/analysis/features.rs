@@ -209,6 +209,12 @@ impl Scale {
 /// Fewer good rows than this say nothing on what is usual.
 pub(super) const LEAST_GOOD: usize = 20;
 
+/// What deviation of `component` is usual among clean photos; `None` for the direction of motion, which is no quality.
+pub fn usual_spread(component: Component) -> Option<f32> {
+    let place = compared().position(|of| of == component)?;
+    Some(usual()[place][1])
+}
+
 /// Median and robust deviation of each measure over 315 clean photos of as many people, for windows without good rows. Where the deviation
 /// is next to nothing, as with clipped light, it is a difference that one would notice. `tests/it/components_on_photos.rs` prints such
 /// percentiles.

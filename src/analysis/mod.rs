@@ -30,6 +30,7 @@ mod tally;
 mod trend;
 mod words;
 
+pub use features::usual_spread;
 pub use report::Report;
 
 use cluster::Groups;

@@ -1,15 +1,18 @@
 //! Kinds of degradation, each on a scale from 0 (nothing) to 1 (hardly a face any more).
 
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::{Codec, Degradation, Kernel, Screen, unit};
 
-/// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more). In JSON it is called by [`Kind::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Sensor noise.
     Noise,
     /// Out of focus.
+    #[serde(rename = "blur")]
     DefocusBlur,
     /// Movement.
     MotionBlur,
@@ -22,6 +25,7 @@ pub enum Kind {
     /// Too bright.
     Overexposure,
     /// A picture of a screen.
+    #[serde(rename = "screen_recapture")]
     Recapture,
 }
 
@@ -37,6 +41,21 @@ impl Kind {
         Self::Overexposure,
         Self::Recapture,
     ];
+
+    /// The cause that it is called by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::DefocusBlur => "blur",
+            Self::MotionBlur => "motion_blur",
+            Self::LowResolution => "low_resolution",
+            Self::Compression => "compression",
+            Self::Underexposure => "underexposure",
+            Self::Overexposure => "overexposure",
+            Self::Recapture => "screen_recapture",
+        }
+    }
 
     /// The plainest degradation of this kind at `strength` (0–1) on a face that is `face_px` wide. `turn` (0–1) chooses what strength
     /// leaves open: a direction, a pitch.

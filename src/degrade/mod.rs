@@ -16,6 +16,7 @@ mod kind;
 mod light;
 mod noise;
 mod outlines;
+mod recipe;
 mod resample;
 mod screen;
 
@@ -24,6 +25,7 @@ pub use cover::{Material, Pattern};
 pub use kind::Kind;
 use light::Light;
 pub use outlines::Shape;
+pub use recipe::{Dose, Recipe};
 pub use resample::Kernel;
 pub use screen::Screen;
 

@@ -7,12 +7,14 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
 use crate::capture::pixels;
-use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Shape, degrade, unit};
+use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Recipe, Shape, degrade, unit};
 use crate::geometry::Point;
 use crate::pack::build::head::CAUSES;
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
 const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];
+/// Copies of a photo of each group by each recipe that is given besides: about as many as the recipe's own have of one kind.
+const MORE_COPIES: [(Group, u32); 2] = [(Group::Named, 8), (Group::Single, 4)];
 /// Every so many copies the same scene is shot twice.
 const SECOND_SHOT_EVERY: u32 = 3;
 /// Every so many copies the face is covered.
@@ -116,20 +118,46 @@ impl Copy {
     }
 }
 
+/// Which degradations are learnt from, where not those of the default pack.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Kinds that no copy shows.
+    pub without: Vec<Kind>,
+    /// What is shown besides, as sites have found it.
+    pub more: Vec<Recipe>,
+}
+
 /// The copies of photo number `photo`, whose face is `face_px` wide and has this contour.
-pub(super) fn plan(group: Group, photo: u64, face_px: f32, contour: &[Point]) -> Vec<Copy> {
-    let count = COPIES
-        .iter()
-        .find(|(of, _)| *of == group)
-        .map_or(0, |(_, count)| *count);
+pub(super) fn plan(
+    group: Group,
+    photo: u64,
+    face_px: f32,
+    contour: &[Point],
+    faults: &Faults,
+) -> Vec<Copy> {
+    let count_of = |counts: &[(Group, u32)]| {
+        let found = counts.iter().find(|(of, _)| *of == group);
+        found.map_or(0, |(_, count)| *count)
+    };
+    let (count, more) = (count_of(&COPIES), count_of(&MORE_COPIES));
     let mut copies = Vec::new();
     if count > 0 {
         // Another shot of the clean scene.
         copies.push(another_shot(&Copy::untouched(), photo, 0));
     }
-    for scene in 1..=count {
+    let recipes = faults
+        .more
+        .iter()
+        .flat_map(|recipe| (0..more).map(move |_| Some(recipe)));
+    for (scene, recipe) in (1..).zip((0..count).map(|_| None).chain(recipes)) {
         let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + u64::from(scene));
-        let copy = draw(scene, face_px, contour, &mut random);
+        let copy = match recipe {
+            None => draw(scene, face_px, contour, &mut random),
+            Some(recipe) => draw_like(recipe, scene, face_px, &mut random),
+        };
+        if recipe.is_none() && shows_any(&copy, &faults.without) {
+            continue;
+        }
         if scene % SECOND_SHOT_EVERY == 1 {
             copies.push(another_shot(&copy, photo, scene));
         }
@@ -138,9 +166,20 @@ pub(super) fn plan(group: Group, photo: u64, face_px: f32, contour: &[Point]) ->
     copies
 }
 
-fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) -> Copy {
+fn shows_any(copy: &Copy, kinds: &[Kind]) -> bool {
+    kinds
+        .iter()
+        .any(|kind| copy.symptoms[place_of(kind.name())] > 0.0)
+}
+
+/// A size in which a gate camera takes a face that is `face_px` wide in the photo, as a share of that.
+fn gate_scale(face_px: f32, random: &mut ChaCha8Rng) -> f32 {
     let gate_px = GATE_PX[0] * (GATE_PX[1] / GATE_PX[0]).powf(unit(random));
-    let scale = (gate_px / face_px).min(1.0);
+    (gate_px / face_px).min(1.0)
+}
+
+fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) -> Copy {
+    let scale = gate_scale(face_px, random);
     let face_px = face_px * scale;
     let contour: Vec<Point> = contour
         .iter()
@@ -171,26 +210,12 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
             Some(kind) => steps.extend(kind.draw(strength, face_px, random)),
             None => steps.extend(cap(&contour, strength, face_px, random)),
         }
-        faults.push((cause_of(kind), f64::from(strength)));
+        // A cap's shade is a lack of light.
+        let name = kind.unwrap_or(Kind::Underexposure).name();
+        faults.push((name, f64::from(strength)));
     }
-    // Of several the strongest is plain, the others as much as they are strong beside it.
-    let strongest = faults
-        .iter()
-        .map(|(_, strength)| *strength)
-        .fold(1e-6, f64::max);
-    for (cause, strength) in faults {
-        let seen = (strength / PLAIN).min(1.0) * strength / strongest;
-        let symptom = &mut symptoms[place_of(cause)];
-        *symptom = symptom.max(seen);
-    }
-    // Hardly a camera sends its pixels as they are.
-    if unit(random) < 0.7 {
-        steps.push(Degradation::Compression {
-            codec: Codec::JpegHalfColour,
-            quality: 75 + (random.next_u32() % 22) as u8,
-            scale: 1.0,
-        });
-    }
+    note(&faults, &mut symptoms);
+    steps.extend(file(random));
     Copy {
         scale,
         steps,
@@ -199,6 +224,47 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         shift: [0, 0],
         seed: random.next_u64(),
     }
+}
+
+/// A picture as `recipe` makes it.
+fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng) -> Copy {
+    let scale = gate_scale(face_px, random);
+    let (mut steps, strengths) = recipe.draw(face_px * scale, random);
+    let faults: Vec<(&str, f64)> = strengths
+        .into_iter()
+        .map(|(kind, strength)| (kind.name(), f64::from(strength)))
+        .collect();
+    let mut symptoms: Symptoms = [0.0; CAUSES.len()];
+    note(&faults, &mut symptoms);
+    steps.extend(file(random));
+    Copy {
+        scale,
+        steps,
+        symptoms,
+        scene,
+        shift: [0, 0],
+        seed: random.next_u64(),
+    }
+}
+
+/// How plainly faults of these strengths show: of several the strongest is plain, the others as much as they are strong beside it.
+fn note(faults: &[(&str, f64)], symptoms: &mut Symptoms) {
+    let strengths = faults.iter().map(|(_, strength)| *strength);
+    let strongest = strengths.fold(1e-6, f64::max);
+    for (cause, strength) in faults {
+        let seen = (strength / PLAIN).min(1.0) * strength / strongest;
+        let symptom = &mut symptoms[place_of(cause)];
+        *symptom = symptom.max(seen);
+    }
+}
+
+/// The file that a camera writes: hardly one sends its pixels as they are.
+fn file(random: &mut ChaCha8Rng) -> Option<Degradation> {
+    (unit(random) < 0.7).then(|| Degradation::Compression {
+        codec: Codec::JpegHalfColour,
+        quality: 75 + (random.next_u32() % 22) as u8,
+        scale: 1.0,
+    })
 }
 
 /// The same scene a moment later: other noise, another place on the pixel grid, slightly other light, a hand's slight move.
@@ -225,20 +291,6 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
         }
     }
     again
-}
-
-/// The cause that a kind is called by; a cap's shade is a lack of light.
-const fn cause_of(kind: Option<Kind>) -> &'static str {
-    match kind {
-        Some(Kind::Noise) => "noise",
-        Some(Kind::DefocusBlur) => "blur",
-        Some(Kind::MotionBlur) => "motion_blur",
-        Some(Kind::LowResolution) => "low_resolution",
-        Some(Kind::Compression) => "compression",
-        Some(Kind::Underexposure) | None => "underexposure",
-        Some(Kind::Overexposure) => "overexposure",
-        Some(Kind::Recapture) => "screen_recapture",
-    }
 }
 
 /// Where a cause stands among the head's.

@@ -32,6 +32,7 @@ mod scale;
 mod targets;
 
 use chain::{Chain, Seen};
+pub use copies::Faults;
 use copies::{Copy, Symptoms, place_of};
 pub use families::UnseenFault;
 pub use networks::Networks;
@@ -198,7 +199,7 @@ impl Sample {
     }
 }
 
-/// Learns a head from `photos`, on `threads` threads. `progress` hears how many photos are done. Thorough training learns once more for
+/// Learns a head from `photos` and copies of them that show `faults`, on `threads` threads. `progress` hears how many photos are done. Thorough training learns once more for
 /// each kind of fault, without that kind, to tell what the head makes of faults that it does not know.
 ///
 /// # Errors
@@ -207,11 +208,12 @@ pub fn train(
     photos: &[Photo],
     networks: &Networks,
     runtime: &Runtime,
+    faults: &Faults,
     threads: usize,
     is_thorough: bool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, TrainingError> {
-    let samples = gather(photos, networks, runtime, threads.max(1), progress)?;
+    let samples = gather(photos, networks, runtime, faults, threads.max(1), progress)?;
     learn::learn(&samples, &networks.shares, threads, is_thorough)
 }
 
@@ -221,6 +223,7 @@ fn gather(
     photos: &[Photo],
     networks: &Networks,
     runtime: &Runtime,
+    faults: &Faults,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Sample>, TrainingError> {
@@ -229,7 +232,7 @@ fn gather(
         let mut chain = Chain::open(runtime, networks)?;
         let mut gathered = Vec::new();
         for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
-            gathered.push(samples_of(&mut chain, number, photo)?);
+            gathered.push(samples_of(&mut chain, number, photo, faults)?);
             progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
         }
         Ok(gathered)
@@ -262,6 +265,7 @@ fn samples_of(
     chain: &mut Chain,
     number: usize,
     photo: &Photo,
+    faults: &Faults,
 ) -> Result<Vec<Sample>, TrainingError> {
     let picture = image::open(&photo.path)
         .map_err(|source| TrainingError::Photo {
@@ -284,15 +288,16 @@ fn samples_of(
             };
             let mut samples = Vec::new();
             for (face, part) in chain.people(&picture)?.iter().enumerate() {
-                samples.extend(samples_of_face(chain, (number, face), &single, part)?);
+                let id = (number, face);
+                samples.extend(samples_of_face(chain, id, &single, part, faults)?);
             }
             Ok(samples)
         }
         Group::Named | Group::Wild | Group::Masked => {
-            samples_of_face(chain, (number, 0), photo, &picture)
+            samples_of_face(chain, (number, 0), photo, &picture, faults)
         }
         Group::Single => {
-            let mut samples = samples_of_face(chain, (number, 0), photo, &picture)?;
+            let mut samples = samples_of_face(chain, (number, 0), photo, &picture, faults)?;
             if let Some((face, _)) = chain.find(&picture)? {
                 let bounds = face.bounding_box;
                 let mut things =
@@ -331,6 +336,7 @@ fn samples_of_face(
     id: PhotoId,
     photo: &Photo,
     picture: &RgbImage,
+    faults: &Faults,
 ) -> Result<Vec<Sample>, TrainingError> {
     let Some((face, aligned)) = chain.find(picture)? else {
         return Ok(Vec::new());
@@ -340,7 +346,7 @@ fn samples_of_face(
     let face_px = face.bounding_box.width.max(face.bounding_box.height);
     // Far beyond the number of photos: no two faces share a seed.
     let seed = id.0 as u64 + 1_000_000 * id.1 as u64;
-    for copy in copies::plan(photo.group, seed, face_px, &aligned.contour) {
+    for copy in copies::plan(photo.group, seed, face_px, &aligned.contour, faults) {
         let worse = copy.of(picture);
         let Some((found, aligned)) = chain.find(&worse)? else {
             continue;

@@ -18,7 +18,8 @@ use crate::inference_log::LogReader;
 use crate::policy::DEFAULT_SCENARIO;
 use crate::quality::Language;
 
-mod exported;
+pub(super) mod exported;
+mod fit;
 
 /// Arguments of `analyze-logs`.
 #[derive(clap::Args, Debug)]

@@ -239,14 +239,14 @@ pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outco
     let mut manifest = import::manifest(pack, naming, embedder, calibration);
     manifest.training = Some(Training {
         recipe: training::RECIPE_OF_ONE.to_owned(),
-        settings: training::settings(),
+        settings: train::settings(args),
         counts: trained.counts,
         figures,
     });
     manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
     write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
     if let Some(training) = &manifest.training {
-        train::show_figures(training)?;
+        train::show_figures(training, args.json)?;
     }
     Ok(Outcome::Done)
 }

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 
+use super::super::analyze_logs::exported;
 use super::{
     CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, import, output, write,
 };
+use crate::degrade::Kind;
 use crate::pack::build::Learnt;
 use crate::pack::build::head::LinearHead;
 use crate::pack::build::recipe::{self, Sources};
@@ -18,10 +21,12 @@ use crate::quality::Calibration;
 use crate::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use crate::runtime::Runtime;
 use crate::stats::{calibration_error, mean};
-use crate::training::{self, HeldOut, Networks, Photo, UnseenFault};
+use crate::training::{self, Faults, HeldOut, Networks, Photo, UnseenFault};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
+/// Ends the version of a pack that has learnt from other faults than the default one.
+const OTHER_FAULTS: &str = "+site";
 /// Bins of equal count for the calibration error.
 const ERROR_BINS: usize = 15;
 /// Score below which a face that is not whole has to stay.
@@ -33,7 +38,12 @@ const COVERED_SCORE: f32 = 0.40;
 Example:
   scripts/build-pack --fetch-only
   faceood-admin models train --photos ../shared/photos --out models/default
-  faceood-admin models train --embedder models/imported --photos photos --out models/ours")]
+  faceood-admin models train --embedder models/imported --photos photos --out models/ours
+
+What a site's cameras do, as analyze-logs found it, is learnt besides:
+  faceood-admin analyze-logs --export-cluster 1 --out gate-3
+  faceood-admin models train --photos ../shared/photos --augment gate-3 --out site
+  faceood-admin models build --head site --out models/site")]
 pub(super) struct Args {
     /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
     #[arg(long, value_name = "DIR")]
@@ -52,6 +62,15 @@ pub(super) struct Args {
     /// learnt from it
     #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
     pub(super) folds: Option<PathBuf>,
+    /// Learn from a pattern besides: a folder of analyze-logs --export-cluster; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(super) augment: Vec<PathBuf>,
+    /// Leave out all copies with this kind of fault, to see what the score makes of faults that it does not know; may be given several times
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
+    pub(super) without: Vec<String>,
+    /// Print what was measured as JSON for programs
+    #[arg(long)]
+    pub(super) json: bool,
     /// Threads; the result is the same with any number
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(super) threads: usize,
@@ -74,14 +93,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     figures.extend(calibrated.figures);
     let training = Training {
         recipe: training::RECIPE.to_owned(),
-        settings: training::settings(),
+        settings: settings(args),
         counts: trained.counts.clone(),
         figures,
+    };
+    let version = if args.augment.is_empty() && args.without.is_empty() {
+        recipe::VERSION.to_owned()
+    } else {
+        format!("{}{OTHER_FAULTS}", recipe::VERSION)
     };
     let write_learnt =
         |folder: &Path, head: &LinearHead, calibration: &Calibration| -> anyhow::Result<()> {
             let mut learnt = Learnt {
-                version: recipe::VERSION.to_owned(),
+                version: version.clone(),
                 clean_norms: trained.clean_norms.clone(),
                 head: head.clone(),
                 covered_from: trained.covered_from,
@@ -107,8 +131,33 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         let unseen = unseen_faults(&trained.unseen_faults)?;
         write(&folder.join("unseen-faults.csv"), &unseen)?;
     }
-    show_figures(&training)?;
+    show_figures(&training, args.json)?;
     Ok(Outcome::Done)
+}
+
+/// The recipe's numbers, and by what it departs from that of the default pack.
+pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
+    let mut settings = training::settings();
+    if !args.augment.is_empty() {
+        settings.insert("patterns_learnt_from".to_owned(), args.augment.len() as f64);
+    }
+    for kind in &args.without {
+        settings.insert(format!("{kind}_left_out"), 1.0);
+    }
+    settings
+}
+
+/// What copies show, as the arguments have it.
+fn faults(args: &Args) -> anyhow::Result<Faults> {
+    let is_left_out = |kind: &Kind| args.without.iter().any(|name| name == kind.name());
+    Ok(Faults {
+        without: Kind::ALL.into_iter().filter(is_left_out).collect(),
+        more: args
+            .augment
+            .iter()
+            .map(|folder| exported::recipe_in(folder))
+            .collect::<anyhow::Result<_>>()?,
+    })
 }
 
 /// Which fold each photo of the collection in `root` is in, as CSV with paths relative to it.
@@ -154,15 +203,27 @@ pub(super) fn learn(
     networks: &Networks,
     runtime: &Runtime,
 ) -> anyhow::Result<training::Outcome> {
+    let faults = faults(args)?;
     let bar = output::progress(photos.len() as u64, "photos");
     let is_thorough = args.folds.is_some();
     let hear = |done| bar.set_position(done as u64);
-    let trained = training::train(photos, networks, runtime, args.threads, is_thorough, &hear)?;
+    let trained = training::train(
+        photos,
+        networks,
+        runtime,
+        &faults,
+        args.threads,
+        is_thorough,
+        &hear,
+    )?;
     bar.finish();
     Ok(trained)
 }
 
-pub(super) fn show_figures(training: &Training) -> anyhow::Result<()> {
+pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return Ok(output::json(training)?);
+    }
     let figures = training.figures.iter();
     output::text(&output::table(
         &["figure", "value"],

@@ -1,0 +1,309 @@
+//! Which degradation makes a clean picture look like a pattern: kinds and strengths of `src/degrade` are tried, and what the pack and the
+//! measures say of the outcome is held against what they say of the pattern.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use image::{ImageFormat, RgbImage};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::super::{Context, offline, output};
+use crate::analysis::report::Cluster;
+use crate::analysis::usual_spread;
+use crate::capture::pixels;
+use crate::degrade::{Degradation, Dose, Kind, Recipe, degrade};
+use crate::pipeline::{Ask, Pipeline};
+use crate::policy::DEFAULT_SCENARIO;
+use crate::quality::components::{Component, Components};
+use crate::quality::{Cause, CauseName, Quality};
+
+/// A crop of scikit-image's `astronaut` (NASA, public domain): a clean face of which it is known that every pack finds it.
+const CLEAN: &[u8] = include_bytes!("../../pipeline/probe.jpg");
+
+/// Strengths that are tried, of a scale from 0 to 1.
+const STEPS: u8 = 10;
+/// Draws at each strength: a kind leaves much open that strength does not say.
+const DRAWS: u64 = 3;
+/// A second kind has to bring the pattern nearer by this factor: two kinds always come a little nearer than one.
+const SECOND_KIND_GAIN: f64 = 0.75;
+/// Recipes further away than this are none: the nearest other cause is 1.4 away.
+const FARTHEST: f64 = 0.8;
+/// What a measure's deviation counts beside a cause's weight, and the deviations beyond which it grows only with the logarithm.
+const MEASURE_WEIGHT: f64 = 0.1;
+const KNEE: f64 = 2.0;
+/// Weaker cases of a fault are not among the low scores that it is known by: it is learnt from this share of its least strength on.
+const WEAKER: f32 = 0.5;
+
+/// What the degradation is about, and not the person: pose and size are the face's own.
+const MEASURES: [Component; 11] = [
+    Component::Sharpness,
+    Component::UnderExposurePrevention,
+    Component::OverExposurePrevention,
+    Component::LuminanceMean,
+    Component::LuminanceVariance,
+    Component::DynamicRange,
+    Component::IlluminationUniformity,
+    Component::CompressionArtifacts,
+    Component::Noise,
+    Component::MotionBlur,
+    Component::RecapturePattern,
+];
+
+/// What comes nearest to a pattern.
+pub(super) struct Fitted {
+    /// No kinds where none comes near.
+    pub(super) recipe: Recipe,
+    /// What the pattern shows.
+    pub(super) pattern: Shown,
+    /// How far the nearest degraded picture is, and what it shows.
+    pub(super) nearest: Option<(f64, Shown)>,
+}
+
+/// What a capture shows.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Shown {
+    score: f64,
+    causes: Vec<Cause>,
+    /// By how many usual deviations each measure differs from a clean capture's.
+    deviations: BTreeMap<&'static str, f64>,
+}
+
+/// A kind at a strength, over some draws.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    kind: Kind,
+    strength: f32,
+    /// Mean distance to the pattern.
+    distance: f64,
+    /// Mean score.
+    score: f64,
+}
+
+/// Tries all kinds at rising strengths on a clean picture with a face as large as the pattern's, then a second kind besides.
+pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted> {
+    let pattern = shown_by(cluster);
+    let mut bench = Bench::open(cluster, &pattern, context)?;
+    let bar = output::progress(
+        (Kind::ALL.len() + Kind::ALL.len() - 1) as u64,
+        "kinds of degradation",
+    );
+    let mut tried = Vec::new();
+    for kind in Kind::ALL {
+        for step in 1..=STEPS {
+            let strength = f32::from(step) / f32::from(STEPS);
+            if let Some((distance, score)) = bench.try_out(&[(kind, strength)])? {
+                tried.push(Tried {
+                    kind,
+                    strength,
+                    distance,
+                    score,
+                });
+            }
+        }
+        bar.inc(1);
+    }
+    let best = tried
+        .iter()
+        .min_by(|one, other| one.distance.total_cmp(&other.distance))
+        .copied();
+    let mut second: Option<Tried> = None;
+    if let Some(best) = best {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
+            for step in (2..=STEPS).step_by(2) {
+                let strength = f32::from(step) / f32::from(STEPS);
+                let both = [(best.kind, best.strength), (kind, strength)];
+                let Some((distance, score)) = bench.try_out(&both)? else {
+                    continue;
+                };
+                let to_beat =
+                    second.map_or(SECOND_KIND_GAIN * best.distance, |so_far| so_far.distance);
+                if distance < to_beat {
+                    second = Some(Tried {
+                        kind,
+                        strength,
+                        distance,
+                        score,
+                    });
+                }
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let distance = second.or(best).map(|found| found.distance);
+    let best = best.filter(|_| distance.is_some_and(|distance| distance <= FARTHEST));
+    let kinds = match (best, second) {
+        (None, _) => Vec::new(),
+        (Some(best), None) => vec![alone(&best, &tried, cluster)],
+        (Some(best), Some(second)) => [best, second]
+            .map(|part| dose(part.kind, part.strength, part.strength))
+            .to_vec(),
+    };
+    Ok(Fitted {
+        recipe: Recipe { kinds },
+        nearest: bench.nearest.take(),
+        pattern,
+    })
+}
+
+/// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
+fn alone(best: &Tried, tried: &[Tried], cluster: &Cluster) -> Dose {
+    let scores = cluster.quality.p10..=cluster.quality.p90;
+    let strengths = tried
+        .iter()
+        .filter(|other| other.kind == best.kind && scores.contains(&other.score))
+        .map(|other| other.strength);
+    let (least, most) = strengths
+        .fold((best.strength, best.strength), |(least, most), strength| {
+            (least.min(strength), most.max(strength))
+        });
+    dose(best.kind, least, most)
+}
+
+fn dose(kind: Kind, least: f32, most: f32) -> Dose {
+    Dose {
+        kind,
+        strengths: [WEAKER * least, most],
+    }
+}
+
+fn shown_by(cluster: &Cluster) -> Shown {
+    let deviations = MEASURES.iter().filter_map(|component| {
+        let name = component.name();
+        Some((name, cluster.components.get(name)?.z))
+    });
+    Shown {
+        score: cluster.quality.mean,
+        causes: cluster.causes.clone(),
+        deviations: deviations.collect(),
+    }
+}
+
+/// Where degradations are tried out.
+struct Bench<'a> {
+    pattern: &'a Shown,
+    pipeline: Pipeline,
+    ask: Ask,
+    clean: RgbImage,
+    clean_components: Components,
+    face_px: f32,
+    nearest: Option<(f64, Shown)>,
+}
+
+impl<'a> Bench<'a> {
+    fn open(cluster: &Cluster, pattern: &'a Shown, context: &Context) -> anyhow::Result<Self> {
+        let parts = offline::parts(context)?;
+        let mut pipeline = parts.assembly.pipeline()?;
+        let ask = Ask {
+            scenario: DEFAULT_SCENARIO.to_owned(),
+            policy: parts.policy(DEFAULT_SCENARIO)?.clone(),
+            all_faces: false,
+            needs_face: false,
+        };
+        let found = "no face is found in the embedded picture";
+        let full = image::load_from_memory(CLEAN)
+            .context("the embedded picture cannot be read")?
+            .to_rgb8();
+        let (width, _) = look(&mut pipeline, &ask, &full)?.context(found)?;
+        let wanted = cluster
+            .components
+            .get("face_px")
+            .map_or(width, |size| size.median as f32);
+        let scale = (wanted / width).clamp(0.1, 1.0);
+        let side = |length: u32| (length as f32 * scale).round() as u32;
+        let clean = pixels::resize(&full, side(full.width()), side(full.height()));
+        let (face_px, quality) = look(&mut pipeline, &ask, &clean)?.context(found)?;
+        Ok(Self {
+            pattern,
+            pipeline,
+            ask,
+            clean,
+            clean_components: quality.components,
+            face_px,
+            nearest: None,
+        })
+    }
+
+    /// Mean distance to the pattern and mean score of a picture with these faults; `None` where its face is not found any more.
+    fn try_out(&mut self, faults: &[(Kind, f32)]) -> anyhow::Result<Option<(f64, f64)>> {
+        let (mut distances, mut scores, mut found) = (0.0, 0.0, 0.0);
+        for draw in 0..DRAWS {
+            let mut random = ChaCha8Rng::seed_from_u64(draw);
+            let steps: Vec<Degradation> = faults
+                .iter()
+                .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
+                .collect();
+            let worse = degrade(&self.clean, &steps, draw);
+            let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? else {
+                continue;
+            };
+            let shown = self.shown(quality);
+            let distance = distance(self.pattern, &shown);
+            distances += distance;
+            scores += shown.score;
+            found += 1.0;
+            if self
+                .nearest
+                .as_ref()
+                .is_none_or(|(least, _)| distance < *least)
+            {
+                self.nearest = Some((distance, shown));
+            }
+        }
+        Ok((found > 0.0).then(|| (distances / found, scores / found)))
+    }
+
+    fn shown(&self, quality: Quality) -> Shown {
+        let deviations = MEASURES.into_iter().filter_map(|component| {
+            let clean = self.clean_components.get(component)?;
+            let off = quality.components.get(component)? - clean;
+            Some((component.name(), f64::from(off / usual_spread(component)?)))
+        });
+        Shown {
+            score: f64::from(quality.score),
+            deviations: deviations.collect(),
+            causes: quality.causes,
+        }
+    }
+}
+
+/// Width of the face and what is said of it.
+fn look(
+    pipeline: &mut Pipeline,
+    ask: &Ask,
+    picture: &RgbImage,
+) -> anyhow::Result<Option<(f32, Quality)>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Bmp)
+        .context("a picture cannot be written")?;
+    let analysis = pipeline.analyze(bytes.get_ref(), ask, Duration::ZERO)?;
+    let face = analysis.faces.into_iter().next();
+    Ok(face.map(|face| (face.bounding_box.width, face.quality)))
+}
+
+/// How unlike two captures are: the distance between the directions of their causes, the difference of their scores, and the differences of
+/// their measures, compressed.
+fn distance(one: &Shown, other: &Shown) -> f64 {
+    let direction = |shown: &Shown| {
+        let weights = CauseName::ALL.map(|name| {
+            let found = shown.causes.iter().find(|cause| cause.name == name);
+            found.map_or(0.0, |cause| f64::from(cause.weight))
+        });
+        let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+        weights.map(|weight| weight / squares.sqrt().max(1e-9))
+    };
+    let gaps = direction(one).into_iter().zip(direction(other));
+    let causes: f64 = gaps.map(|(a, b)| (a - b).powi(2)).sum();
+    let measures: f64 = one
+        .deviations
+        .iter()
+        .filter_map(|(name, z)| Some((z, other.deviations.get(name)?)))
+        .map(|(a, b)| (MEASURE_WEIGHT * ((a / KNEE).asinh() - (b / KNEE).asinh())).powi(2))
+        .sum();
+    (causes + (one.score - other.score).powi(2) + measures).sqrt()
+}
