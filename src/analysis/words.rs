@@ -28,6 +28,24 @@ pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
     }
 }
 
+/// A pattern's label, or a cause's name, as people of that language read it.
+pub(super) fn label(label: &str, language: Language) -> String {
+    let word = |name: &str| {
+        let known = CauseName::ALL
+            .into_iter()
+            .find(|cause| cause.name() == name);
+        known.map_or_else(
+            || name.to_owned(),
+            |known| cause(known, language).to_owned(),
+        )
+    };
+    match language {
+        // The names are English words, and those of the JSON.
+        Language::English => label.to_owned(),
+        Language::Chinese => label.split('+').map(word).collect::<Vec<_>>().join("+"),
+    }
+}
+
 /// A source as a person reads it. What a terminal would act on is left out: a log may hold anything.
 pub(super) fn source(name: &str) -> String {
     if name.is_empty() {

@@ -393,3 +393,73 @@ fn pick<T: std::marker::Copy>(choices: &[(T, u32)], random: &mut ChaCha8Rng) -> 
     }
     choices[0].0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::degrade::Dose;
+
+    fn planned(group: Group, faults: &Faults) -> Vec<Copy> {
+        // The head's outline does not matter here, as long as it has a width and a height.
+        let contour: Vec<Point> = (0..68_u16)
+            .map(|point| {
+                let turn = f32::from(point);
+                Point::new(100.0 + 50.0 * turn.cos(), 100.0 + 60.0 * turn.sin())
+            })
+            .collect();
+        plan(group, 7, 150.0, &contour, faults)
+    }
+
+    /// What makes a copy the one that it is.
+    fn named(copies: &[Copy]) -> Vec<(u32, [u32; 2], u64)> {
+        let name = |copy: &Copy| (copy.scene, copy.shift, copy.seed);
+        copies.iter().map(name).collect()
+    }
+
+    fn blurred(copy: &Copy) -> bool {
+        copy.symptoms[place_of("motion_blur")] > 0.0
+    }
+
+    #[test]
+    fn a_kind_that_is_left_out_takes_its_copies_along_and_changes_no_others() {
+        let all = planned(Group::Named, &Faults::default());
+        let rest = planned(
+            Group::Named,
+            &Faults {
+                without: vec![Kind::MotionBlur],
+                more: Vec::new(),
+            },
+        );
+        assert!(all.iter().any(blurred));
+        let expected: Vec<Copy> = all.into_iter().filter(|copy| !blurred(copy)).collect();
+        assert_eq!(named(&rest), named(&expected));
+    }
+
+    #[test]
+    fn a_pattern_adds_copies_of_its_kind_and_changes_no_others() {
+        let recipe = Recipe {
+            kinds: vec![Dose {
+                kind: Kind::MotionBlur,
+                strengths: [0.4, 0.8],
+            }],
+        };
+        let faults = Faults {
+            without: vec![Kind::MotionBlur],
+            more: vec![recipe.clone(), recipe],
+        };
+        let only = Faults {
+            more: Vec::new(),
+            ..faults.clone()
+        };
+        for (group, more) in MORE_COPIES {
+            let (with, without) = (planned(group, &faults), planned(group, &only));
+            assert_eq!(named(&with[..without.len()]), named(&without));
+            let added = &with[without.len()..];
+            assert!(added.iter().all(blurred));
+            let second_shots = added.iter().filter(|copy| copy.shift != [0, 0]).count();
+            assert_eq!(added.len() - second_shots, 2 * more as usize);
+        }
+        let masked = planned(Group::Masked, &faults);
+        assert!(masked.is_empty());
+    }
+}

@@ -221,12 +221,6 @@ fn what_is_planted_through_the_live_daemon_is_found() {
     assert!(assigned * 100 >= low * 85, "{assigned} of {low}");
 
     // A pattern as material to learn from: its rows, and what makes a clean picture like it.
-    let noise = report["clusters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|cluster| cluster["label"] == "noise")
-        .unwrap();
     let folder = daemon.data_dir().join("pattern");
     let export = |id: &str| {
         Admin::run([
@@ -241,29 +235,32 @@ fn what_is_planted_through_the_live_daemon_is_found() {
             folder.to_str().unwrap(),
         ])
     };
-    export(&noise["id"].to_string()).success();
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
     };
-    assert_eq!(read("cluster.json"), *noise);
-    let rows = read("exemplars.json");
-    assert_eq!(
-        rows.as_array().unwrap().len(),
-        noise["exemplars"].as_array().unwrap().len()
-    );
-    assert!(
-        rows.as_array()
-            .unwrap()
-            .iter()
-            .all(|row| row["source"] == "gate-2" && row["embedding"].is_null())
-    );
-    let recipe = read("recipe.json");
-    assert_eq!(recipe["kind"], "noise", "{recipe:#}");
-    let strength = recipe["strength"].as_f64().unwrap();
-    assert!(
-        (0.5..=1.0).contains(&strength),
-        "planted at 0.7 to 0.9: {recipe:#}"
-    );
+    for (label, source, planted_most) in [("noise", "gate-2", 0.9), ("motion_blur", "gate-3", 1.0)]
+    {
+        let of_label = |cluster: &&serde_json::Value| cluster["label"] == label;
+        let clusters = report["clusters"].as_array().unwrap();
+        let cluster = clusters.iter().find(of_label).unwrap();
+        export(&cluster["id"].to_string()).success();
+        assert_eq!(read("cluster.json"), *cluster);
+        let rows = read("exemplars.json");
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), cluster["exemplars"].as_array().unwrap().len());
+        let is_bare = |row: &serde_json::Value| row["embedding"].is_null();
+        assert!(
+            rows.iter()
+                .all(|row| row["source"] == source && is_bare(row))
+        );
+        let recipe = read("recipe.json");
+        assert_eq!(recipe["kinds"][0]["kind"], label, "{recipe:#}");
+        let [least, most] =
+            [0, 1].map(|end| recipe["kinds"][0]["strengths"][end].as_f64().unwrap());
+        // Weaker cases are learnt from, too.
+        assert!(least < 0.6, "{recipe:#}");
+        assert!((most - planted_most).abs() < 0.35, "{recipe:#}");
+    }
     let none = export("99").expect_code(1);
     assert!(
         none.stderr.contains("no pattern 99") && none.stderr.contains("there are 1, 2"),

@@ -24,10 +24,14 @@ use crate::quality::{Cause, CauseName, Quality};
 /// A crop of scikit-image's `astronaut` (NASA, public domain): a clean face of which it is known that every pack finds it.
 const CLEAN: &[u8] = include_bytes!("../../pipeline/probe.jpg");
 
-/// Strengths that are tried, of a scale from 0 to 1.
-const STEPS: u8 = 10;
-/// Draws at each strength: a kind leaves much open that strength does not say.
-const DRAWS: u64 = 3;
+/// Strengths at which every kind is tried, and those at which the likeliest are.
+const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
+const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+/// How many kinds are the likeliest.
+const LIKELIEST: usize = 2;
+/// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
+const DRAWS: u64 = 2;
+const MANY_DRAWS: u64 = 4;
 /// A second kind has to bring the pattern nearer by this factor: two kinds always come a little nearer than one.
 const SECOND_KIND_GAIN: f64 = 0.75;
 /// Recipes further away than this are none: the nearest other cause is 1.4 away.
@@ -83,71 +87,55 @@ struct Tried {
     score: f64,
 }
 
-/// Tries all kinds at rising strengths on a clean picture with a face as large as the pattern's, then a second kind besides.
+/// Tries all kinds at some strengths on a clean picture with a face as large as the pattern's, the likeliest at more, then a second kind
+/// besides.
 pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted> {
     let pattern = shown_by(cluster);
     let mut bench = Bench::open(cluster, &pattern, context)?;
-    let bar = output::progress(
-        (Kind::ALL.len() + Kind::ALL.len() - 1) as u64,
-        "kinds of degradation",
-    );
-    let mut tried = Vec::new();
+    let kinds = Kind::ALL.len();
+    let bar = output::progress((2 * kinds - 1 + LIKELIEST) as u64, "kinds of degradation");
+    let mut roughly: Vec<Tried> = Vec::new();
     for kind in Kind::ALL {
-        for step in 1..=STEPS {
-            let strength = f32::from(step) / f32::from(STEPS);
-            if let Some((distance, score)) = bench.try_out(&[(kind, strength)])? {
-                tried.push(Tried {
-                    kind,
-                    strength,
-                    distance,
-                    score,
-                });
-            }
-        }
+        roughly.extend(nearest_of(bench.try_kind(&[], kind, &FEW, DRAWS)?));
         bar.inc(1);
     }
-    let best = tried
-        .iter()
-        .min_by(|one, other| one.distance.total_cmp(&other.distance))
-        .copied();
-    let mut second: Option<Tried> = None;
+    roughly.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+    let mut tried = Vec::new();
+    for likely in roughly.iter().take(LIKELIEST) {
+        tried.extend(bench.try_kind(&[], likely.kind, &ALL, MANY_DRAWS)?);
+        bar.inc(1);
+    }
+    let best = nearest_of(tried.iter().copied());
+    let mut pairs = Vec::new();
     if let Some(best) = best {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
-            for step in (2..=STEPS).step_by(2) {
-                let strength = f32::from(step) / f32::from(STEPS);
-                let both = [(best.kind, best.strength), (kind, strength)];
-                let Some((distance, score)) = bench.try_out(&both)? else {
-                    continue;
-                };
-                let to_beat =
-                    second.map_or(SECOND_KIND_GAIN * best.distance, |so_far| so_far.distance);
-                if distance < to_beat {
-                    second = Some(Tried {
-                        kind,
-                        strength,
-                        distance,
-                        score,
-                    });
-                }
-            }
+            let first = (best.kind, best.strength);
+            pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    let distance = second.or(best).map(|found| found.distance);
-    let best = best.filter(|_| distance.is_some_and(|distance| distance <= FARTHEST));
+    let second = nearest_of(pairs)
+        .zip(best)
+        .filter(|(pair, best)| pair.distance < SECOND_KIND_GAIN * best.distance);
     let kinds = match (best, second) {
-        (None, _) => Vec::new(),
-        (Some(best), None) => vec![alone(&best, &tried, cluster)],
-        (Some(best), Some(second)) => [best, second]
+        (_, Some((pair, best))) if pair.distance <= FARTHEST => [best, pair]
             .map(|part| dose(part.kind, part.strength, part.strength))
             .to_vec(),
+        (Some(best), None) if best.distance <= FARTHEST => vec![alone(&best, &tried, cluster)],
+        _ => Vec::new(),
     };
     Ok(Fitted {
         recipe: Recipe { kinds },
         nearest: bench.nearest.take(),
         pattern,
     })
+}
+
+fn nearest_of(tried: impl IntoIterator<Item = Tried>) -> Option<Tried> {
+    tried
+        .into_iter()
+        .min_by(|one, other| one.distance.total_cmp(&other.distance))
 }
 
 /// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
@@ -228,33 +216,51 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Mean distance to the pattern and mean score of a picture with these faults; `None` where its face is not found any more.
-    fn try_out(&mut self, faults: &[(Kind, f32)]) -> anyhow::Result<Option<(f64, f64)>> {
-        let (mut distances, mut scores, mut found) = (0.0, 0.0, 0.0);
-        for draw in 0..DRAWS {
-            let mut random = ChaCha8Rng::seed_from_u64(draw);
-            let steps: Vec<Degradation> = faults
-                .iter()
-                .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
-                .collect();
-            let worse = degrade(&self.clean, &steps, draw);
-            let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? else {
-                continue;
-            };
-            let shown = self.shown(quality);
-            let distance = distance(self.pattern, &shown);
-            distances += distance;
-            scores += shown.score;
-            found += 1.0;
-            if self
-                .nearest
-                .as_ref()
-                .is_none_or(|(least, _)| distance < *least)
-            {
-                self.nearest = Some((distance, shown));
+    /// Tries `kind` at these strengths, with `others` besides. A strength at which the face is not found any more is left out.
+    fn try_kind(
+        &mut self,
+        others: &[(Kind, f32)],
+        kind: Kind,
+        strengths: &[f32],
+        draws: u64,
+    ) -> anyhow::Result<Vec<Tried>> {
+        let mut tried = Vec::new();
+        for &strength in strengths {
+            let (mut distances, mut scores, mut found) = (0.0, 0.0, 0.0);
+            for draw in 0..draws {
+                let mut random = ChaCha8Rng::seed_from_u64(draw);
+                let steps: Vec<Degradation> = others
+                    .iter()
+                    .chain(&[(kind, strength)])
+                    .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
+                    .collect();
+                let worse = degrade(&self.clean, &steps, draw);
+                let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? else {
+                    continue;
+                };
+                let shown = self.shown(quality);
+                let distance = distance(self.pattern, &shown);
+                distances += distance;
+                scores += shown.score;
+                found += 1.0;
+                if self
+                    .nearest
+                    .as_ref()
+                    .is_none_or(|(least, _)| distance < *least)
+                {
+                    self.nearest = Some((distance, shown));
+                }
+            }
+            if found > 0.0 {
+                tried.push(Tried {
+                    kind,
+                    strength,
+                    distance: distances / found,
+                    score: scores / found,
+                });
             }
         }
-        Ok((found > 0.0).then(|| (distances / found, scores / found)))
+        Ok(tried)
     }
 
     fn shown(&self, quality: Quality) -> Shown {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::LocalTime;
 use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
-use super::super::words::source as shown_source;
+use super::super::words::{label, source as shown_source};
 use super::chart::{Control, class_of, clock, course, heat, place, stacked};
 use super::text::percent;
 use crate::html::{card, page, table};
@@ -164,7 +164,7 @@ impl View<'_> {
             (stacked(title, &begins, &parts))
             div class="legend" {
                 @for (colour, cluster) in shown.iter().enumerate() {
-                    span { i class=(class_of(colour)) {} "[" (cluster.id) "] " (cluster.label) }
+                    span { i class=(class_of(colour)) {} "[" (cluster.id) "] " (label(&cluster.label, self.style.language)) }
                 }
                 span { i class=(class_of(COLOURED)) {} (self.pick("no pattern", "未归类")) }
             }
@@ -201,7 +201,7 @@ impl View<'_> {
         html! {
             section class={ "pattern " (kind) } id={ "pattern-" (cluster.id) } {
                 h3 {
-                    "[" (cluster.id) "] " (cluster.label)
+                    "[" (cluster.id) "] " (label(&cluster.label, self.style.language))
                     span class={ "tag " (kind) } { (cluster.trend.word(self.style.language)) }
                 }
                 p { (summary) }
@@ -337,7 +337,9 @@ impl View<'_> {
                 },
                 number(row.median_score),
                 number(row.embedding_norm),
-                row.top_cause.clone().unwrap_or("–".into()),
+                row.top_cause
+                    .as_deref()
+                    .map_or("–".into(), |name| label(name, self.style.language)),
                 drift,
             ]
         });

@@ -1,9 +1,12 @@
 //! The report on a terminal: at most 100 columns, colours only where they are asked for.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
-use super::super::words::source as shown_source;
+use super::super::words::{label, source as shown_source};
 use crate::quality::Language;
 
 /// Columns of a terminal that the report fits.
@@ -151,7 +154,8 @@ impl Text {
             TrendKind::Steady => "1;33",
             TrendKind::Fading => "1;32",
         };
-        let head = format!("[{}] {}", cluster.id, cluster.label);
+        let name = label(&cluster.label, self.style.language);
+        let head = format!("[{}] {name}", cluster.id);
         let head = self.coloured(&head, code);
         let _ = writeln!(self.lines, "{head}");
         self.indented(summary, 4);
@@ -159,16 +163,21 @@ impl Text {
         let slope = &cluster.trend_detail;
         let norm = &cluster.embedding_norm;
         let mut facts = vec![format!(
-            "score {:.2} ({:.2}–{:.2})",
-            cluster.quality.mean, cluster.quality.p10, cluster.quality.p90
+            "{} {:.2} ({:.2}–{:.2})",
+            self.pick("score", "得分"),
+            cluster.quality.mean,
+            cluster.quality.p10,
+            cluster.quality.p90
         )];
         if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
-            facts.push(format!("norm {mean:.2} ({z:+.1} σ)"));
+            let word = self.pick("norm", "范数");
+            facts.push(format!("{word} {mean:.2} ({z:+.1} σ)"));
         }
         if slope.interval[1] < 1e3 {
             facts.push(format!(
-                "{:+.0} %/day ({:+.0} … {:+.0})",
+                "{:+.0} %/{} ({:+.0} … {:+.0})",
                 100.0 * slope.slope_per_day,
+                self.pick("day", "天"),
                 100.0 * slope.interval[0],
                 100.0 * slope.interval[1]
             ));
@@ -187,27 +196,50 @@ impl Text {
         }
         self.title(self.pick("Embedding norm", "嵌入向量范数"));
         for anomaly in anomalies.iter().take(ANOMALIES) {
-            let signal = match anomaly.signal {
-                Signal::Norm => "norm",
-                Signal::Residual => "norm given the score",
-            };
-            let mut said = format!(
-                "{}: {signal} {} by {:.1} σ ({:.3} → {:.3}), {} – {} UTC, {} rows",
-                shown_source(&anomaly.source),
-                anomaly.direction,
-                anomaly.z.abs(),
-                anomaly.before,
-                anomaly.after,
-                anomaly.from.format("%Y-%m-%d %H:%M"),
-                anomaly.to.format("%m-%d %H:%M"),
-                anomaly.rows
-            );
-            if !anomaly.coincides.is_empty() {
-                let _ = write!(said, "; with {}", anomaly.coincides.join(", "));
-            }
-            self.line(&said);
+            self.line(&self.anomaly(anomaly));
         }
         self.rest(anomalies.len(), ANOMALIES);
+    }
+
+    fn anomaly(&self, anomaly: &NormAnomaly) -> String {
+        let signal = match anomaly.signal {
+            Signal::Norm => self.pick("norm", "范数"),
+            Signal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
+        };
+        let source = shown_source(&anomaly.source);
+        let (z, rows) = (anomaly.z.abs(), anomaly.rows);
+        let levels = format!("{:.3} → {:.3}", anomaly.before, anomaly.after);
+        let span = format!(
+            "{} – {} UTC",
+            anomaly.from.format("%Y-%m-%d %H:%M"),
+            anomaly.to.format("%m-%d %H:%M")
+        );
+        let coincides = anomaly.coincides.join(", ");
+        let is_alone = anomaly.coincides.is_empty();
+        match self.style.language {
+            Language::English => {
+                let with = if is_alone {
+                    String::new()
+                } else {
+                    format!("; with {coincides}")
+                };
+                let direction = &anomaly.direction;
+                format!(
+                    "{source}: {signal} {direction} by {z:.1} σ ({levels}), {span}, {rows} rows{with}"
+                )
+            }
+            Language::Chinese => {
+                let with = if is_alone {
+                    String::new()
+                } else {
+                    format!("；同时出现：{coincides}")
+                };
+                let direction = if anomaly.z < 0.0 { "偏低" } else { "偏高" };
+                format!(
+                    "{source}：{signal}{direction} {z:.1} σ（{levels}），{span}，{rows} 条记录{with}"
+                )
+            }
+        }
     }
 
     fn fleet(&mut self, fleet: &[FleetRow]) {
@@ -215,11 +247,27 @@ impl Text {
             return;
         }
         self.title(self.pick("Sources", "摄像头"));
-        let _ = writeln!(
-            self.lines,
-            "{:<24} {:>9} {:>7} {:>7} {:>6}  {:<17} drift",
-            "source", "captures", "low", "median", "norm", "top cause"
-        );
+        let head = match self.style.language {
+            Language::English => [
+                "source",
+                "captures",
+                "low",
+                "median",
+                "norm",
+                "top cause",
+                "drift",
+            ],
+            Language::Chinese => [
+                "摄像头",
+                "抓拍",
+                "低分",
+                "中位数",
+                "范数",
+                "首要原因",
+                "变化",
+            ],
+        };
+        let _ = writeln!(self.lines, "{}", fleet_line(head));
         let mut order: Vec<&FleetRow> = fleet.iter().collect();
         // Those that need attention come first.
         order.sort_by_key(|row| (row.drift.is_none(), !row.is_worse));
@@ -227,28 +275,28 @@ impl Text {
             let number =
                 |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.2}"));
             let drift = row.drift.map_or(String::new(), |drift| {
-                format!(
-                    "{} {} → {} since {}",
-                    if drift.is_rising { "▲" } else { "▼" },
-                    percent(drift.before),
-                    percent(drift.after),
-                    drift.since.format("%d %b")
-                )
+                let arrow = if drift.is_rising { "▲" } else { "▼" };
+                let (before, after) = (percent(drift.before), percent(drift.after));
+                let since = match self.style.language {
+                    Language::English => drift.since.format("since %d %b"),
+                    Language::Chinese => drift.since.format("自%-m月%-d日起"),
+                };
+                format!("{arrow} {before} → {after} {since}")
             });
-            let line = format!(
-                "{:<24} {:>9} {:>7} {:>7} {:>6}  {:<17} {drift}",
-                shortened(&shown_source(&row.source), 24),
-                row.inferences,
-                row.share_low.map_or("–".into(), percent),
-                number(row.median_score),
-                number(row.embedding_norm),
-                row.top_cause.as_deref().unwrap_or("–"),
-            );
-            let line = line.trim_end();
+            let cause = row.top_cause.as_deref();
+            let line = fleet_line([
+                &shortened(&shown_source(&row.source), 24),
+                &row.inferences.to_string(),
+                &row.share_low.map_or("–".into(), percent),
+                &number(row.median_score),
+                &number(row.embedding_norm),
+                &cause.map_or("–".into(), |name| label(name, self.style.language)),
+                &drift,
+            ]);
             let shown = if row.is_worse || row.drift.is_some_and(|drift| drift.is_rising) {
-                self.coloured(line, "31")
+                self.coloured(&line, "31")
             } else {
-                line.to_owned()
+                line
             };
             let _ = writeln!(self.lines, "{shown}");
         }
@@ -294,6 +342,27 @@ impl Text {
     }
 }
 
+/// A line of the table of sources.
+fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) -> String {
+    let left = |text: &str, columns: usize| format!("{text}{}", padding(text, columns));
+    let right = |text: &str, columns: usize| format!("{}{text}", padding(text, columns));
+    let line = format!(
+        "{} {} {} {} {}  {} {drift}",
+        left(source, 24),
+        right(captures, 9),
+        right(low, 7),
+        right(median, 7),
+        right(norm, 6),
+        left(cause, 17)
+    );
+    line.trim_end().to_owned()
+}
+
+/// What `text` is short of so many columns.
+fn padding(text: &str, columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(text.width()))
+}
+
 fn shortened(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -320,49 +389,13 @@ fn sparkline(hours: &[u64; 24]) -> String {
         .collect()
 }
 
-/// Columns that a character takes: Chinese ones two.
-fn width(character: char) -> usize {
-    match character as u32 {
-        0x1100..=0x115f
-        | 0x2e80..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60 => 2,
-        _ => 1,
-    }
-}
-
 /// `text` in lines of at most `columns`.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    for word in clean.split_inclusive(|c: char| c == ' ' || width(c) == 2) {
-        let wide: usize = word.chars().map(width).sum();
-        let bare: usize = word.trim_end().chars().map(width).sum();
-        if used > 0 && used + bare > columns {
-            lines.push(String::new());
-            used = 0;
-        }
-        for character in word.chars() {
-            if used + width(character) > columns && character != ' ' {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                line.push(character);
-            }
-            used += width(character);
-        }
-        debug_assert!(wide >= bare);
-    }
-    lines
-        .iter()
-        .map(|line| line.trim_end().to_owned())
+    let clean = text.replace(char::is_control, " ");
+    let options = textwrap::Options::new(columns).wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    textwrap::wrap(&clean, options)
+        .into_iter()
+        .map(Cow::into_owned)
         .collect()
 }
 
