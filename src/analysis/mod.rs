@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use uuid::Uuid;
 
-use crate::inference_log::{Detail, Filter, LogError, LogReader, Observation, scan_parquet};
+use crate::inference_log::{Filter, LogError, LogReader, Observation, scan_parquet};
 
 mod changes;
 mod cluster;
@@ -139,7 +139,7 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
     );
     for (index, input) in inputs.iter().enumerate() {
         let everything = settings.filter();
-        each(input, &everything, Detail::Brief, |row| {
+        each(input, &everything, |row| {
             survey.see(index, &input.prefix, row)
         })
         .await?;
@@ -304,7 +304,6 @@ impl Input {
 async fn each(
     input: &Input,
     filter: &Filter,
-    detail: Detail,
     mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
     // Inputs are told apart by a prefix, and one source may be asked for with it.
@@ -318,7 +317,7 @@ async fn each(
         filter.source = Some(name.to_owned());
     }
     match &input.rows {
-        Rows::Database(reader) => reader.scan(&filter, detail, visit).await,
+        Rows::Database(reader) => reader.scan(&filter, visit).await,
         Rows::Parquet(path) => scan_parquet(path, &filter, &mut visit),
     }
 }

@@ -42,7 +42,7 @@ pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, O
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
 pub use retention::{Limits, Pruned, prune};
 pub use row::{Column, Kind, Value, columns, to_json, to_values};
-pub use scan::{Detail, Observation, scan_parquet};
+pub use scan::{Observation, scan_parquet};
 pub use schema::newest_version;
 
 use writer::{Command, Entry, Shared};

@@ -13,14 +13,15 @@ use super::query::{Filter, LogReader, restrict};
 use super::{InferenceRecord, LogError, row};
 use crate::quality::{Cause, Component};
 
+mod page;
 mod parquet;
 
 pub use parquet::scan_parquet;
 
 /// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
-const PAGE_ROWS: i64 = 20_000;
+const PAGE_ROWS: usize = 20_000;
 
-/// The columns before the components, in the order in which [`observe`] reads them.
+/// The columns before the components, in the order in which [`observe`] and [`page`] read them.
 const COLUMNS: [&str; 14] = [
     "id",
     "time",
@@ -38,20 +39,11 @@ const COLUMNS: [&str; 14] = [
     "box_height",
 ];
 
-/// So many of them are brief ones.
+/// So many of them say how good a capture was; the others and the components, what it is like.
 const BRIEF: usize = 10;
 
 /// Ids of one read.
 const PAGE_IDS: usize = 500;
-
-/// How much of a row is read. Reading a column takes longer than all that is done with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// No sizes and no components.
-    Brief,
-    /// All of it.
-    Full,
-}
 
 /// What analysis reads of one row. A column that does not apply, or that the row's schema did not have, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,10 +142,11 @@ impl LogReader {
         ids: &[Uuid],
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let selection = self.selection(Detail::Full).await?;
+        let columns = self.columns().await?.join(", ");
         for some in ids.chunks(PAGE_IDS) {
-            let mut query = QueryBuilder::new("");
-            query.push(&selection).push(" WHERE id IN (");
+            let mut query = QueryBuilder::new("SELECT ");
+            query.push(&columns);
+            query.push(" FROM inferences WHERE id IN (");
             let mut list = query.separated(", ");
             for id in some {
                 list.push_bind(id.to_string());
@@ -168,67 +161,51 @@ impl LogReader {
         Ok(())
     }
 
-    /// The beginning of a query; a column that the table does not have, or that is not asked for, is read as NULL.
-    async fn selection(&self, detail: Detail) -> Result<String, LogError> {
+    /// [`COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
+    async fn columns(&self) -> Result<Vec<&'static str>, LogError> {
         let present: Vec<String> =
             sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
                 .fetch_all(&self.pool())
                 .await
                 .map_err(|error| self.failed(error))?;
-        let is_there = |name: &str| present.iter().any(|column| column == name);
+        let or_null = |name| {
+            let is_there = present.iter().any(|column| column == name);
+            if is_there { name } else { "NULL" }
+        };
         let components = Component::ALL.iter().map(|component| component.name());
-        let details = COLUMNS[BRIEF..].iter().copied().chain(components);
-        let wanted = |name: &str, is_wanted: bool| {
-            if is_wanted && is_there(name) {
-                name.to_owned()
-            } else {
-                "NULL".to_owned()
-            }
-        };
-        let brief = COLUMNS[..BRIEF].iter().map(|name| wanted(name, true));
-        let columns: Vec<String> = match detail {
-            Detail::Full => brief
-                .chain(details.map(|name| wanted(name, true)))
-                .collect(),
-            Detail::Brief => brief.collect(),
-        };
-        Ok(format!("SELECT {} FROM inferences", columns.join(", ")))
+        Ok(COLUMNS.into_iter().chain(components).map(or_null).collect())
     }
 
-    /// Shows every row that `filter` finds to `visit`, oldest first; its limit and order do not matter. Rows that are written
-    /// meanwhile may or may not be among them; no other is missed or shown twice.
+    /// Shows every row that `filter` finds to `visit`, oldest first and without sizes and components; its limit and order do not matter.
+    /// Rows that are written meanwhile may or may not be among them; no other is missed or shown twice.
     ///
     /// # Errors
     /// What the database or `visit` says, or [`LogError::BadColumn`].
     pub async fn scan(
         &self,
         filter: &Filter,
-        detail: Detail,
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let selection = self.selection(detail).await?;
-        let mut after: Option<(String, String)> = None;
+        let columns = self.columns().await?[..BRIEF].join(", ");
+        let mut after: Option<[String; 2]> = None;
         loop {
-            let mut query = QueryBuilder::new("");
-            query.push(&selection);
+            let mut query =
+                QueryBuilder::new("SELECT group_concat(line, char(10)) FROM (SELECT json_array(");
+            query.push(&columns).push(") AS line FROM inferences");
             restrict(&mut query, filter);
-            if let Some((time, id)) = after.take() {
+            if let Some([time, id]) = after.take() {
                 query.push(" AND (time, id) > (").push_bind(time);
                 query.push(", ").push_bind(id).push(")");
             }
-            query.push(" ORDER BY time, id LIMIT ").push_bind(PAGE_ROWS);
-            let pool = self.pool();
-            let mut rows = query.build().fetch(&pool);
-            let mut seen = 0;
-            while let Some(found) = rows.try_next().await.map_err(|e| self.failed(e))? {
-                visit(&observe(&found)?)?;
-                seen += 1;
-                if seen == PAGE_ROWS {
-                    after = Some((text(&found, 1)?.to_owned(), text(&found, 0)?.to_owned()));
-                }
-            }
-            if after.is_none() {
-                return Ok(());
+            query.push(format!(" ORDER BY time, id LIMIT {PAGE_ROWS})"));
+            let lines: Option<String> = query
+                .build_query_scalar()
+                .fetch_one(&self.pool())
+                .await
+                .map_err(|error| self.failed(error))?;
+            match page::show(&lines.unwrap_or_default(), &mut visit)? {
+                Some((last, PAGE_ROWS)) => after = Some(last),
+                _ => return Ok(()),
             }
         }
     }
@@ -237,23 +214,17 @@ impl LogReader {
 fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
     let time = text(found, 1)?;
     let id = text(found, 0)?;
-    let is_full = found.len() > BRIEF;
     let mut components = [None; Component::ALL.len()];
-    if is_full {
-        for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
-            *value = real(found, index)?;
-        }
+    for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
+        *value = real(found, index)?;
     }
     let pair = |first| -> Result<Option<[f32; 2]>, LogError> {
-        if !is_full {
-            return Ok(None);
-        }
         Ok(real(found, first)?
             .zip(real(found, first + 1)?)
             .map(Into::into))
     };
     Ok(Observation {
-        id: Uuid::try_parse(id).map_err(|error| bad(0, &format!("{id:?} is no UUID: {error}")))?,
+        id: uuid(id)?,
         time: row::parse_time(time).map_err(|found| bad(1, &found))?,
         source: optional_text(found, 2)?,
         quality_score: real(found, 3)?,
@@ -267,6 +238,10 @@ fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
         box_px: pair(12)?,
         components,
     })
+}
+
+fn uuid(text: &str) -> Result<Uuid, LogError> {
+    Uuid::try_parse(text).map_err(|error| bad(0, &format!("{text:?} is no UUID: {error}")))
 }
 
 fn text(found: &SqliteRow, index: usize) -> Result<&str, LogError> {
@@ -286,10 +261,12 @@ fn real(found: &SqliteRow, index: usize) -> Result<Option<f32>, LogError> {
     let number: Option<f64> = found
         .try_get_unchecked(index)
         .map_err(|error| bad(index, &error.to_string()))?;
-    #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
-    Ok(number
-        .map(|number| number as f32)
-        .filter(|number| number.is_finite()))
+    Ok(number.and_then(finite))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
+fn finite(number: f64) -> Option<f32> {
+    Some(number as f32).filter(|number| number.is_finite())
 }
 
 fn bad(index: usize, found: &str) -> LogError {
