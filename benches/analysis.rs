@@ -1,6 +1,7 @@
-//! How long `faceood-admin analyze-logs` takes and how much memory, on logs of many low rows. `scripts/bench analysis` runs it.
+//! How long `faceood-admin analyze-logs` takes and how much memory, on logs of many low rows, and what a daemon's callers feel of it.
+//! `scripts/bench analysis` runs it.
 //!
-//! ROWS="100000 1000000" are the numbers of low rows (a tenth as many good ones come with them); the logs are made in TMPDIR, some
+//! ROWS="100000 300000 1000000" are the numbers of low rows (a tenth as many good ones come with them); the logs are made in TMPDIR, some
 //! 0.9 GB a million, and deleted afterwards.
 
 #![allow(
@@ -13,15 +14,17 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+mod load;
 #[path = "../tests/it/support/log_fixture/mod.rs"]
 mod log_fixture;
 
+use load::{Daemon, Round, Target};
 use log_fixture::LogFixture;
 
 fn repository() -> &'static Path {
@@ -31,24 +34,94 @@ fn repository() -> &'static Path {
 /// Different rows; more are copies of them, each a little off in time and in every component.
 const BASE: usize = 11_000;
 
+/// The daemon's own log.
+const LOG: &str = "faceood.db";
+
 fn main() {
-    let rows = std::env::var("ROWS").unwrap_or_else(|_| "100000 1000000".to_owned());
+    let rows = std::env::var("ROWS").unwrap_or_else(|_| "100000 300000 1000000".to_owned());
+    let rows: Vec<usize> = rows
+        .split_whitespace()
+        .map(|rows| rows.parse().expect("ROWS are numbers"))
+        .collect();
     println!(
         "{:>10} {:>8} {:>9} {:>9} {:>8} {:>9}",
         "low rows", "log GB", "seconds", "rows/s", "MB", "patterns"
     );
-    for rows in rows.split_whitespace() {
-        let rows: usize = rows.parse().expect("ROWS are numbers");
+    let mut costs = Vec::new();
+    let mut felt = String::new();
+    for (place, &low) in rows.iter().enumerate() {
         let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log.db");
-        make(&log, rows);
-        let (seconds, megabytes, patterns) = measure(&log);
+        let log = folder.path().join(LOG);
+        make(&log, low);
+        let found = analysis(&log).end();
         let gigabytes = std::fs::metadata(&log).expect("it is there").len() as f64 / 1e9;
         println!(
-            "{rows:>10} {gigabytes:>8.2} {seconds:>9.2} {:>9.0} {megabytes:>8.0} {patterns:>9}",
-            1.1 * rows as f64 / seconds
+            "{low:>10} {gigabytes:>8.2} {:>9.2} {:>9.0} {:>8.0} {:>9}",
+            found.seconds,
+            1.1 * low as f64 / found.seconds,
+            found.megabytes,
+            found.patterns
         );
+        costs.push((low, found.seconds));
+        if place + 1 == rows.len() {
+            felt = interference(folder.path());
+        }
     }
+    println!("{felt}\n\n{}", chart(&costs));
+}
+
+/// The table's cost against rows, as a chart that Markdown shows.
+fn chart(costs: &[(usize, f64)]) -> String {
+    let list = |each: &dyn Fn(&(usize, f64)) -> String| {
+        let all: Vec<String> = costs.iter().map(each).collect();
+        all.join(", ")
+    };
+    let most = costs
+        .iter()
+        .map(|(_, seconds)| *seconds)
+        .fold(1.0, f64::max);
+    format!(
+        "```mermaid\nxychart-beta\n  title \"analyze-logs: seconds against low rows\"\n  x-axis [{}]\n  y-axis \"seconds\" 0 --> {:.0}\n  bar [{}]\n```",
+        list(&|(rows, _)| format!("\"{} k\"", rows / 1000)),
+        most.ceil(),
+        list(&|(_, seconds)| format!("{seconds:.2}")),
+    )
+}
+
+/// What one caller after the other feels of an analysis of the daemon's own log: in turns with it and without.
+fn interference(folder: &Path) -> String {
+    /// Requests of a round without an analysis.
+    const REQUESTS: usize = 200;
+    const ROUNDS: usize = 3;
+    let photo = std::fs::read(repository().join("tests/photos/astronaut.jpg")).expect("a photo");
+    let daemon = Daemon::start(folder);
+    let target = Target::new("faceood", &format!("http://{}/v1/extract", daemon.address));
+    let photos = [photo];
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.extend(target.load(&photos, 1, REQUESTS).latencies);
+        let mut analysis = analysis(&folder.join(LOG));
+        while !analysis.has_ended() {
+            beside.extend(target.load(&photos, 1, 20).latencies);
+        }
+    }
+    let [alone, beside] = [alone, beside].map(|latencies| {
+        let answers = latencies
+            .into_iter()
+            .map(|latency| (latency, 200))
+            .collect();
+        Round::new(0.0, answers)
+    });
+    format!(
+        "one caller after the other: p50 {:.1}, p99 {:.1} ms alone ({} requests); p50 {:.1}, p99 {:.1} ms beside an analysis ({}): p99 × {:.2}",
+        alone.quantile(0.5),
+        alone.quantile(0.99),
+        alone.latencies.len(),
+        beside.quantile(0.5),
+        beside.quantile(0.99),
+        beside.latencies.len(),
+        beside.quantile(0.99) / alone.quantile(0.99)
+    )
 }
 
 /// A log, written in the order of time as a daemon does, with `low` low rows of five patterns and a tenth as many good ones.
@@ -106,44 +179,72 @@ fn make(path: &Path, low: usize) {
     });
 }
 
-/// Seconds, megabytes at most, and patterns found.
-fn measure(log: &Path) -> (f64, f64, usize) {
+/// An analysis that runs.
+struct Running {
+    child: Child,
+    begin: Instant,
+    report: PathBuf,
+    megabytes: f64,
+}
+
+/// What it took.
+struct Found {
+    seconds: f64,
+    /// At most.
+    megabytes: f64,
+    patterns: usize,
+}
+
+fn analysis(log: &Path) -> Running {
     let admin = std::env::var_os("ADMIN").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_faceood-admin")),
         PathBuf::from,
     );
+    let report = log.with_extension("json");
     let begin = Instant::now();
-    let mut child = Command::new(admin)
+    let child = Command::new(admin)
         .arg("--db")
         .arg(log)
         .args(["analyze-logs", "--format", "json", "--out"])
-        .arg(log.with_extension("json"))
+        .arg(&report)
         .stdin(Stdio::null())
         .spawn()
         .expect("faceood-admin starts");
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0.0_f64;
-    let ended = loop {
+    Running {
+        child,
+        begin,
+        report,
+        megabytes: 0.0,
+    }
+}
+
+impl Running {
+    fn has_ended(&mut self) -> bool {
+        let status = format!("/proc/{}/status", self.child.id());
         if let Some(line) = std::fs::read_to_string(&status)
             .unwrap_or_default()
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
         {
             let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
-            most = most.max(kilobytes / 1000.0);
+            self.megabytes = self.megabytes.max(kilobytes / 1000.0);
         }
-        if let Some(ended) = child.try_wait().expect("it can be waited for") {
-            break ended;
+        let ended = self.child.try_wait().expect("it can be waited for");
+        assert!(ended.is_none_or(|status| status.success()), "it failed");
+        ended.is_some()
+    }
+
+    fn end(mut self) -> Found {
+        while !self.has_ended() {
+            std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let seconds = begin.elapsed().as_secs_f64();
-    assert!(ended.success(), "it failed");
-    let text = std::fs::read_to_string(log.with_extension("json")).expect("a report");
-    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    (
-        seconds,
-        most,
-        report["clusters"].as_array().map_or(0, Vec::len),
-    )
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let text = std::fs::read_to_string(&self.report).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        Found {
+            seconds,
+            megabytes: self.megabytes,
+            patterns: report["clusters"].as_array().map_or(0, Vec::len),
+        }
+    }
 }

@@ -110,6 +110,9 @@ impl From<Tongue> for Language {
     }
 }
 
+/// How far an analysis stands back behind a daemon on the same processors, of 19.
+const NICENESS: i32 = 10;
+
 /// Analyses and shows what was found.
 ///
 /// # Errors
@@ -123,6 +126,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     {
         bail!("--since ({since}) is not before --until ({until})");
     }
+    // Callers of a daemon on this machine come first. Where the system does not let it, the analysis goes on as it is.
+    let _ = rustix::process::nice(NICENESS);
     if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
         let settings = settings(args, context);
         let (inputs, found) = context.block_on(async {
