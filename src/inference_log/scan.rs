@@ -2,11 +2,12 @@
 //! so that millions of rows take seconds.
 
 use std::path::Path;
+use std::task::Poll;
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, poll};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::query::{Filter, LogReader, restrict};
@@ -187,28 +188,45 @@ impl LogReader {
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         let columns = self.columns().await?[..BRIEF].join(", ");
-        let mut after: Option<[String; 2]> = None;
-        loop {
-            let mut query =
-                QueryBuilder::new("SELECT group_concat(line, char(10)) FROM (SELECT json_array(");
-            query.push(&columns).push(") AS line FROM inferences");
-            restrict(&mut query, filter);
-            if let Some([time, id]) = after.take() {
-                query.push(" AND (time, id) > (").push_bind(time);
-                query.push(", ").push_bind(id).push(")");
-            }
-            query.push(format!(" ORDER BY time, id LIMIT {PAGE_ROWS})"));
-            let lines: Option<String> = query
-                .build_query_scalar()
-                .fetch_one(&self.pool())
-                .await
-                .map_err(|error| self.failed(error))?;
-            match page::show(&lines.unwrap_or_default(), &mut visit)? {
-                Some((last, PAGE_ROWS)) => after = Some(last),
-                _ => return Ok(()),
-            }
+        let pool = self.pool();
+        let mut connection = pool.acquire().await.map_err(|error| self.failed(error))?;
+        let mut lines = read_page(&mut connection, &columns, filter, None)
+            .await
+            .map_err(|error| self.failed(error))?;
+        while let Some(last) = page::last(&lines)? {
+            let more = read_page(&mut connection, &columns, filter, Some(last));
+            let mut more = std::pin::pin!(more);
+            // The database's own thread reads the next page while this one is looked at.
+            let begun = poll!(more.as_mut());
+            page::show(&lines, &mut visit)?;
+            let read = match begun {
+                Poll::Ready(read) => read,
+                Poll::Pending => more.await,
+            };
+            lines = read.map_err(|error| self.failed(error))?;
         }
+        Ok(())
     }
+}
+
+/// The rows that `filter` finds after the one of this time and id, [`PAGE_ROWS`] at most.
+async fn read_page(
+    connection: &mut SqliteConnection,
+    columns: &str,
+    filter: &Filter,
+    after: Option<[String; 2]>,
+) -> Result<String, sqlx::Error> {
+    let mut query =
+        QueryBuilder::new("SELECT group_concat(line, char(10)) FROM (SELECT json_array(");
+    query.push(columns).push(") AS line FROM inferences");
+    restrict(&mut query, filter);
+    if let Some([time, id]) = after {
+        query.push(" AND (time, id) > (").push_bind(time);
+        query.push(", ").push_bind(id).push(")");
+    }
+    query.push(format!(" ORDER BY time, id LIMIT {PAGE_ROWS})"));
+    let lines: Option<String> = query.build_query_scalar().fetch_one(connection).await?;
+    Ok(lines.unwrap_or_default())
 }
 
 fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {

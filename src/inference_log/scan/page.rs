@@ -29,20 +29,30 @@ struct Line<'a>(
     #[serde(borrow)] Option<Text<'a>>,
 );
 
-/// Shows the rows of a page to `visit`: time and id of the last one, and how many there are.
+/// Shows the rows of a page to `visit`.
 pub(super) fn show(
     lines: &str,
     visit: &mut impl FnMut(&Observation<'_>) -> Result<(), LogError>,
-) -> Result<Option<([String; 2], usize)>, LogError> {
-    let mut last = None;
-    let mut rows = 0;
+) -> Result<(), LogError> {
     for text in lines.lines() {
-        let line: Line<'_> = serde_json::from_str(text).map_err(|_| misfit(text))?;
-        visit(&line.observation()?)?;
-        rows += 1;
-        last = Some(line);
+        visit(&Line::read(text)?.observation()?)?;
     }
-    Ok(last.map(|Line(id, time, ..)| ([time, id].map(|text| text.0.into_owned()), rows)))
+    Ok(())
+}
+
+/// Time and id of the last row, after which the next page begins; `None` of an empty page.
+pub(super) fn last(lines: &str) -> Result<Option<[String; 2]>, LogError> {
+    let Some(text) = lines.lines().next_back() else {
+        return Ok(None);
+    };
+    let Line(id, time, ..) = Line::read(text)?;
+    Ok(Some([time, id].map(|text| text.0.into_owned())))
+}
+
+impl<'a> Line<'a> {
+    fn read(text: &'a str) -> Result<Self, LogError> {
+        serde_json::from_str(text).map_err(|_| misfit(text))
+    }
 }
 
 impl Line<'_> {
@@ -107,21 +117,22 @@ mod tests {
         ]
         .join("\n");
         let mut seen = Vec::new();
-        let found = show(&page, &mut |row| {
+        show(&page, &mut |row| {
             seen.push((row.source.map(str::to_owned), row.quality_score));
             Ok(())
-        });
-        let ([time, id], rows) = found.unwrap().unwrap();
+        })
+        .unwrap();
+        let [time, id] = last(&page).unwrap().unwrap();
         assert_eq!(
-            (time.as_str(), id.as_str(), rows),
-            ("2026-11-20T10:00:00.000000Z", ID, 2)
+            (time.as_str(), id.as_str()),
+            ("2026-11-20T10:00:00.000000Z", ID)
         );
         let expected = [("gate-1", Some(0.25)), ("a\nb", None)];
         assert_eq!(
             seen,
             expected.map(|(source, score)| (Some(source.to_owned()), score))
         );
-        assert!(show("", &mut |_| Ok(())).unwrap().is_none());
+        assert!(last("").unwrap().is_none());
     }
 
     #[test]
