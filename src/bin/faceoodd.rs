@@ -60,6 +60,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     if flags.check {
         return check(config);
     }
+    keep_private();
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "the data folder {} cannot be made",
@@ -79,6 +80,13 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// What the daemon writes is about faces: no other user of the machine may read it, whatever the umask was.
+fn keep_private() {
+    use rustix::fs::Mode;
+    let given = rustix::process::umask(Mode::RWXO);
+    rustix::process::umask(given | Mode::RWXO);
 }
 
 #[expect(

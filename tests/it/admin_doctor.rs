@@ -30,17 +30,22 @@ fn a_running_daemon_is_found_healthy() {
     let report = run.json();
     for name in [
         "settings",
+        "library files",
         "library",
         "models",
         "memory",
         "disk",
         "data folder",
+        "owner",
+        "access",
         "database",
         "daemon",
     ] {
         assert_ne!(check(&report, name)["status"], "failed", "{report:#}");
     }
     assert_eq!(check(&report, "daemon")["status"], "ok");
+    // Whatever the umask of who started it.
+    assert_eq!(check(&report, "access")["status"], "ok", "{report:#}");
     assert_eq!(check(&report, "models")["status"], "ok");
     let text = Admin::run(["--data-dir", daemon.data_dir().to_str().unwrap(), "doctor"])
         .success()

@@ -17,6 +17,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::support::{Client, photos, repository, wait_for};
 
+mod doctor;
+
 /// Set inside the lab.
 const INSIDE: &str = "INSIDE_SYSTEMD_LAB";
 
@@ -94,7 +96,7 @@ fn binaries() -> &'static Path {
 }
 
 fn inside() {
-    let steps: [(&str, fn()); 9] = [
+    let steps: &[(&str, fn())] = &[
         ("installs without starting", installs_without_starting),
         (
             "keeps a changed configuration",
@@ -110,6 +112,22 @@ fn inside() {
         (
             "comes back from the memory limit",
             comes_back_from_the_memory_limit,
+        ),
+        (
+            "foreign files are named and given back",
+            doctor::foreign_files_are_named_and_given_back,
+        ),
+        (
+            "a broken driver costs speed and no answer",
+            doctor::a_broken_driver_costs_speed_and_no_answer,
+        ),
+        (
+            "a damaged library is named",
+            doctor::a_damaged_library_is_named,
+        ),
+        (
+            "a full disk is named and survived",
+            doctor::a_full_disk_is_named_and_survived,
         ),
         ("stops cleanly", stops_cleanly),
         (

@@ -1,17 +1,20 @@
 //! `doctor`: looks at all that the daemon needs and says what to do about what is missing. Changes nothing.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::{Context, Outcome, output};
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Config, DEFAULT_FILE, Origin};
 
 mod clock;
 mod daemon;
 mod database;
+mod gpu;
 mod library;
 mod models;
+mod owner;
 mod processor;
 mod storage;
 mod unit;
@@ -149,14 +152,21 @@ impl Report {
 /// Only if the report cannot be printed: what is wrong is in the report.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let doing = output::doing("looking at everything");
-    let (settings, config) = settings(context);
-    let mut checks = vec![settings];
+    let Found {
+        check,
+        config,
+        file,
+        is_the_services,
+    } = settings(context);
+    let mut checks = vec![check];
     checks.push(processor::check());
-    checks.push(library::driver(&config.runtime));
-    let (library, runtime) = library::library(&config.runtime);
-    checks.push(library);
+    checks.extend(gpu::checks(&config.runtime));
+    let (library, runtime) = library::checks(&config.runtime);
+    checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
     checks.extend(storage::checks(&config));
+    let user = is_the_services.then(unit::user).flatten();
+    checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
     checks.extend(database::checks(context, &config));
     checks.extend(upkeep::checks(context, &config));
     checks.push(clock::check());
@@ -176,8 +186,17 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     })
 }
 
+/// The settings as they were found.
+struct Found {
+    check: Check,
+    config: Config,
+    file: Option<PathBuf>,
+    /// Whether the installed service has the same, as far as they say where its files are.
+    is_the_services: bool,
+}
+
 /// The settings, and where they come from; wrong ones are a failed check, and the rest is looked at with the defaults.
-fn settings(context: &Context) -> (Check, Config) {
+fn settings(context: &Context) -> Found {
     const NAME: &str = "settings";
     match context.loaded() {
         Ok(loaded) => {
@@ -190,14 +209,29 @@ fn settings(context: &Context) -> (Check, Config) {
                 [] => file,
                 keys => format!("{file}; set to what holds anyway: {}", keys.join(", ")),
             };
-            (Check::ok(NAME, found), loaded.config)
+            let is_its_file = loaded
+                .file
+                .as_deref()
+                .is_none_or(|file| file == DEFAULT_FILE);
+            let is_its_folder = matches!(
+                loaded.origin("data_dir"),
+                Some(Origin::Installed | Origin::Systemd(_) | Origin::File { .. })
+            );
+            Found {
+                check: Check::ok(NAME, found),
+                config: loaded.config,
+                file: loaded.file,
+                is_the_services: is_its_file && is_its_folder,
+            }
         }
         Err(error) => {
             let advice = "correct that; the checks below use the defaults";
-            (
-                Check::failed(NAME, error.to_string(), advice),
-                Config::default(),
-            )
+            Found {
+                check: Check::failed(NAME, error.to_string(), advice),
+                config: Config::default(),
+                file: None,
+                is_the_services: false,
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Memory, disk and permissions: what the daemon needs of its machine to keep state.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::Check;
 use crate::config::Config;
+use crate::inference_log::{self, LogError};
 use crate::telemetry::host::{Bytes, Concern, Host};
 
 /// Looks at the machine and at the data folder.
@@ -13,7 +14,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
     vec![
         memory(&host),
-        disk(&host),
+        disk(&host, inference_log::refuse_network(&config.data_dir)),
         permissions(&config.data_dir, "data folder"),
         permissions(&config.text_log_dir(), "text log"),
     ]
@@ -42,7 +43,11 @@ fn memory(host: &Host) -> Check {
     }
 }
 
-fn disk(host: &Host) -> Check {
+/// Less than this, and SQLite cannot commit a row.
+const DISK_FULL: u64 = 1024 * 1024;
+
+/// `network` is what the log says of the folder's file system.
+fn disk(host: &Host, network: Result<(), LogError>) -> Check {
     const NAME: &str = "disk";
     let Some(disk) = &host.disk else {
         return Check::skipped(NAME, "the data folder's disk cannot be told");
@@ -54,12 +59,19 @@ fn disk(host: &Host) -> Check {
         disk.mount.display(),
         disk.file_system,
     );
+    if let Err(error @ LogError::NetworkFilesystem { .. }) = network {
+        let advice = "set data_dir to a folder on a disk of this machine";
+        return Check::failed(NAME, format!("{found}: {error}"), advice);
+    }
     let concern = host
         .concerns()
         .into_iter()
         .find(|c| matches!(c, Concern::Disk { .. }));
     match concern {
         None => Check::ok(NAME, found),
+        Some(concern) if disk.available_bytes < DISK_FULL => {
+            Check::failed(NAME, format!("{found}: full"), concern.to_string())
+        }
         Some(concern) => Check::warning(NAME, found, concern.to_string()),
     }
 }
@@ -70,6 +82,11 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
     if folder.is_dir() {
         return match try_writing(folder) {
             Ok(()) => Check::ok(name, format!("{shown} can be written")),
+            Err(error) if is_full(&error) => Check::failed(
+                name,
+                format!("{shown} cannot be written: {error}"),
+                "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)",
+            ),
             Err(error) => Check::failed(
                 name,
                 format!("{shown} cannot be written: {error}"),
@@ -101,13 +118,28 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Writes a page, since an empty file can be made on a full disk.
 fn try_writing(folder: &Path) -> io::Result<()> {
     let probe = folder.join(format!(".faceood-doctor-{}", std::process::id()));
-    fs::OpenOptions::new()
+    let written = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .open(&probe)?;
-    fs::remove_file(probe)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(&[0; 4096]));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        written => {
+            let removed = fs::remove_file(probe);
+            written.and(removed)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +147,32 @@ mod tests {
     use super::super::Status;
     use super::*;
     use tempfile::TempDir;
+
+    #[test]
+    fn a_full_disk_fails_and_one_that_fills_warns() {
+        let mut host = Host::look(Path::new("/"));
+        let mut status = |available_bytes, network| {
+            if let Some(disk) = &mut host.disk {
+                disk.available_bytes = available_bytes;
+            }
+            disk(&host, network).status
+        };
+        assert_eq!(status(1 << 40, Ok(())), Status::Ok);
+        assert_eq!(status(1 << 26, Ok(())), Status::Warning);
+        assert_eq!(status(4096, Ok(())), Status::Failed);
+        let network = LogError::NetworkFilesystem {
+            path: "/data".into(),
+            kind: "nfs".into(),
+        };
+        assert_eq!(status(1 << 40, Err(network)), Status::Failed);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_shows_a_full_disk() {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let error = full.unwrap().write_all(&[0; 4096]).unwrap_err();
+        assert!(is_full(&error), "{error:?}");
+    }
 
     #[test]
     fn a_folder_is_tried_and_left_as_it_was() {

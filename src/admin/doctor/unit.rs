@@ -34,6 +34,16 @@ pub(super) fn check() -> Check {
     }
 }
 
+/// The user as whom systemd runs the daemon, where the unit is installed and names one.
+pub(super) fn user() -> Option<String> {
+    let output = Command::new("systemctl")
+        .args(["show", "faceoodd.service", "--property=User", "--value"])
+        .output()
+        .ok()?;
+    let user = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!user.is_empty()).then_some(user)
+}
+
 /// How often systemd brought it back within 24 hours, as far as the journal can be read.
 fn restarts_of_a_day() -> Option<usize> {
     let output = Command::new("journalctl")
