@@ -16,7 +16,7 @@ use faceood::config::{self, Config, ConfigError, Loaded, Sources};
 use faceood::inference_log::InferenceLog;
 use faceood::pipeline::{AnalysisPool, Assembly};
 use faceood::policy::{Policies, PolicyError};
-use faceood::runtime::Runtime;
+use faceood::runtime::{Provider, ProviderChoice, Runtime, has_nvidia_driver};
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
@@ -117,6 +117,10 @@ fn check(config: &Config) -> anyhow::Result<()> {
 
 fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load(&config.runtime)?;
+    let is_asked_for = config.runtime.provider != ProviderChoice::Auto;
+    if has_nvidia_driver() && runtime.provider() != Provider::Cuda && !is_asked_for {
+        tracing::warn!("models run on the processor: {}", runtime.reason());
+    }
     let pack = config.pack_dir();
     let unusable = || format!("the model pack in {} cannot be used", pack.display());
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())

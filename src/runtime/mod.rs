@@ -195,14 +195,20 @@ impl Runtime {
     pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
         let mut choice = hardware::choose(settings)?;
         let environment = environment_of(&choice.library)?;
-        if settings.provider == ProviderChoice::Auto
-            && choice.provider == Provider::Cuda
+        if choice.provider == Provider::Cuda
             && let Err(error) = trial::try_out(&environment, Provider::Cuda, settings)
         {
+            if settings.provider != ProviderChoice::Auto {
+                return Err(RuntimeError::ProviderUnavailable {
+                    provider: Provider::Cuda,
+                    missing: format!(
+                        "{error}; `faceood-admin doctor` holds driver, CUDA and cuDNN against what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
+                    ),
+                });
+            }
             // Each library carries the CPU's kernels: a door must not stay shut because of a GPU.
             choice.provider = Provider::Cpu;
             choice.reason = format!("an NVIDIA driver runs here, but CUDA does not work: {error}");
-            tracing::warn!("models run on the processor: {}", choice.reason);
         }
         Ok(Self {
             environment,

@@ -17,7 +17,7 @@ pub(super) fn try_out(
     provider: Provider,
     settings: &Settings,
 ) -> Result<(), RuntimeError> {
-    let mut session = Session::open(environment, "trial", MODEL, provider, settings)?;
+    let mut session = Session::open(environment, "of a trial", MODEL, provider, settings)?;
     session.run(&[1], &[1.0]).map(drop)
 }
 

@@ -53,7 +53,9 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
 
 fn inodes(folder: &Path) -> Check {
     const NAME: &str = "inodes";
-    match rustix::fs::statvfs(folder) {
+    // The daemon may yet have to make it.
+    let existing = folder.ancestors().find(|above| above.is_dir());
+    match rustix::fs::statvfs(existing.unwrap_or(Path::new("."))) {
         // Some file systems (btrfs) have as many as they need, and say 0 of 0.
         Ok(facts) if facts.f_files > 0 && facts.f_favail < LEAST_INODES => Check::warning(
             NAME,

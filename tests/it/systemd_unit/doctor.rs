@@ -60,7 +60,7 @@ pub(super) fn a_broken_driver_costs_speed_and_no_answer() {
     let (started, said) = run(&["systemctl", "restart", "faceoodd"]);
     assert!(!started, "{said}");
     let report = doctor(1);
-    for name in ["driver", "cuda", "models"] {
+    for name in ["driver", "cuda", "library"] {
         assert_eq!(check(&report, name)["status"], "failed", "{report:#}");
     }
     fs::write(CONFIG, "").expect("root may write");
