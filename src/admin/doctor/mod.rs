@@ -1,11 +1,11 @@
 //! `doctor`: looks at all that the daemon needs and says what to do about what is missing. Changes nothing.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Outcome, output};
+use super::{Context, Outcome, output, users};
 use crate::config::{Config, DEFAULT_FILE, Origin};
 
 mod clock;
@@ -164,15 +164,20 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let (library, runtime) = library::checks(&config.runtime);
     checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
-    checks.extend(storage::checks(&config));
-    let user = is_the_services.then(unit::user).flatten();
-    checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
-    checks.extend(database::checks(context, &config));
-    checks.extend(upkeep::checks(context, &config));
-    checks.push(clock::check());
-    checks.push(unit::check());
-    checks.push(daemon::port(config.listen, &config.address_file()));
-    checks.push(daemon::check(&config.address_file()));
+    checks.extend(storage::of_machine(&config));
+    if let Some(owner) = users::kept_from(&config.data_dir) {
+        checks.push(kept_out(&config.data_dir, &owner));
+        checks.extend([clock::check(), unit::check()]);
+    } else {
+        let user = is_the_services.then(unit::user).flatten();
+        checks.extend(storage::of_folders(&config));
+        checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
+        checks.extend(database::checks(context, &config));
+        checks.extend(upkeep::checks(context, &config));
+        checks.extend([clock::check(), unit::check()]);
+        checks.push(daemon::port(config.listen, &config.address_file()));
+        checks.push(daemon::check(&config.address_file()));
+    }
     doing.finish_and_clear();
     let report = Report::new(checks);
     if args.json {
@@ -184,6 +189,18 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Status::Failed => Outcome::Bad,
         _ => Outcome::Done,
     })
+}
+
+/// What is in the data folder, and all that is found by it, is not for this user to see.
+fn kept_out(folder: &Path, owner: &str) -> Check {
+    Check::failed(
+        "data folder",
+        format!(
+            "{} is {owner}'s, and this user may not look into it: database, room, drift, owners and daemon were not looked at",
+            folder.display()
+        ),
+        format!("sudo -u {owner} faceood-admin doctor"),
+    )
 }
 
 /// The settings as they were found.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::Check;
+use crate::admin::users;
 use crate::config::Config;
 
 /// Bits of a mode, as its owner, its group and others each have them.
@@ -63,7 +63,7 @@ fn usable(facts: &Facts, account: &Account) -> Check {
         let refused = items.iter().filter(|item| !account.may(item, bits));
         refused
             .map(|item| {
-                let (path, owner) = (item.path.display(), name_of(item.uid));
+                let (path, owner) = (item.path.display(), users::name_of(item.uid));
                 let mode = item.mode & 0o7777;
                 format!(
                     "{} cannot {what} {path} ({owner}'s, mode {mode:o})",
@@ -177,14 +177,14 @@ impl Account {
     fn named(name: &str) -> Option<Self> {
         Some(Self {
             name: name.to_owned(),
-            uid: id(&["-u", name])?.parse().ok()?,
-            gids: groups(name),
+            uid: users::number_of(name)?,
+            gids: users::groups_of(name),
         })
     }
 
     fn numbered(uid: u32) -> Self {
-        let name = name_of(uid);
-        let gids = groups(&name);
+        let name = users::name_of(uid);
+        let gids = users::groups_of(&name);
         Self { name, uid, gids }
     }
 
@@ -198,26 +198,6 @@ impl Account {
         };
         self.uid == 0 || granted & bits == bits
     }
-}
-
-/// The user's name, or its number where it has none.
-fn name_of(uid: u32) -> String {
-    id(&["-un", &uid.to_string()]).unwrap_or_else(|| uid.to_string())
-}
-
-fn groups(user: &str) -> Vec<u32> {
-    let printed = id(&["-G", user]).unwrap_or_default();
-    printed
-        .split(' ')
-        .filter_map(|gid| gid.parse().ok())
-        .collect()
-}
-
-/// What id(1) says, which knows of users from other places than /etc/passwd, too.
-fn id(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("id").args(arguments).output().ok()?;
-    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    output.status.success().then_some(printed)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -9,12 +9,16 @@ use crate::config::Config;
 use crate::inference_log::{self, LogError};
 use crate::telemetry::host::{Bytes, Concern, Host};
 
-/// Looks at the machine and at the data folder.
-pub(super) fn checks(config: &Config) -> Vec<Check> {
+/// Looks at memory and disk.
+pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
+    let network = inference_log::refuse_network(&config.data_dir);
+    vec![memory(&host), disk(&host, network)]
+}
+
+/// Looks at the folders that are written.
+pub(super) fn of_folders(config: &Config) -> Vec<Check> {
     vec![
-        memory(&host),
-        disk(&host, inference_log::refuse_network(&config.data_dir)),
         permissions(&config.data_dir, "data folder"),
         permissions(&config.text_log_dir(), "text log"),
     ]

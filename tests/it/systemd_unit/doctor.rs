@@ -32,6 +32,27 @@ pub(super) fn foreign_files_are_named_and_given_back() {
     succeed(&["systemctl", "start", "faceoodd"]);
 }
 
+/// A user who may not read the log is told so, and how; not that there is none.
+pub(super) fn an_ordinary_user_is_told_whose_the_log_is() {
+    for task in ["doctor", "prune", "analyze-logs"] {
+        let as_nobody = [
+            "env",
+            "--chdir=/",
+            "runuser",
+            "-u",
+            "nobody",
+            "--",
+            "faceood-admin",
+            task,
+        ];
+        let (done, said) = run(&as_nobody);
+        assert!(!done, "{said}");
+        assert!(said.contains("this user may not look into it"), "{said}");
+        assert!(said.contains("sudo -u faceood faceood-admin"), "{said}");
+        assert!(!said.contains("is taken by another program"), "{said}");
+    }
+}
+
 /// A driver that is loaded and whose CUDA does not work: models run on the processor where nothing else was asked for, and the
 /// start is refused where CUDA was.
 pub(super) fn a_broken_driver_costs_speed_and_no_answer() {
