@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{CONFIG, DATABASE, binaries, client, property, row_count, succeed};
-use crate::support::{photos, repository};
+use crate::support::{photos, repository, wait_for};
 
 /// In the comment above such a block.
 const MARK: &str = "<!-- not run here: tests/it/systemd_unit/guides.rs";
@@ -41,10 +41,10 @@ pub(super) fn the_quick_start_installs_and_watches() {
 /// A box's life, as the operator's guide has it: installed, upgraded, put back, reported on, removed.
 pub(super) fn the_operators_guide_is_followed() {
     let mut blocks = blocks("operations.md");
-    assert_eq!(blocks.len(), 5, "{blocks:#?}");
+    assert_eq!(blocks.len(), 6, "{blocks:#?}");
     // It stands beside the other ways to change what is installed, and is the last one to go.
     blocks.sort_by_key(|block| block.contains("uninstall"));
-    let [install, upgrade, restore, report, remove] = blocks.as_slice() else {
+    let [install, upgrade, restore, report, calibrate, remove] = blocks.as_slice() else {
         unreachable!("counted above");
     };
     let said = run_block(install);
@@ -68,6 +68,18 @@ pub(super) fn the_operators_guide_is_followed() {
     let report = client().get("/reports/latest").expect_status(200).text();
     assert!(report.contains("<html"), "{report}");
 
+    let calibration = || client().get("/v1/info").ok()["calibration_id"].clone();
+    let packs_own = calibration();
+    make_photos(Path::new("/tmp/photos"));
+    let shipped = fs::read_to_string(CONFIG).expect("it was installed");
+    let ours = format!("calibration_file = \"calibration.json\"\n{shipped}");
+    fs::write(CONFIG, ours).expect("root may write");
+    let said = run_block_in(Path::new("/tmp"), calibrate);
+    assert!(said.contains("calibration error (ECE)"), "{said}");
+    wait_for("the calibration of the site", || {
+        (calibration() != packs_own).then_some(())
+    });
+
     run_block(remove);
     assert_eq!(property("LoadState"), "not-found");
     assert!(Path::new(CONFIG).exists() && Path::new(DATABASE).exists());
@@ -87,6 +99,26 @@ fn the_chinese_guides_have_the_same_commands() {
         let english = commands(&format!("{guide}.md"));
         assert!(!english.is_empty());
         assert_eq!(english, commands(&format!("{guide}.zh.md")), "{guide}");
+    }
+}
+
+/// As many as are asked for at least, of one face, worse in every way: what is learnt from them is of no use, and is learnt.
+fn make_photos(folder: &Path) {
+    let photo = photos::pixels(&photos::astronaut());
+    let face = photos::resized(&photo, 192, 192);
+    for person in 0..30u8 {
+        let person_folder = folder.join(person.to_string());
+        fs::create_dir_all(&person_folder).expect("root may write");
+        for shot in 0..10u8 {
+            let seed = u64::from(person) * 10 + u64::from(shot);
+            let worse = photos::noisy(
+                &face,
+                f32::from(shot) * 4.0 + f32::from(person) / 10.0,
+                seed,
+            );
+            let file = person_folder.join(format!("{shot}.jpg"));
+            fs::write(file, photos::jpeg(&worse, 90)).expect("root may write");
+        }
     }
 }
 
@@ -111,6 +143,11 @@ fn blocks(guide: &str) -> Vec<String> {
 /// Types the lines of a block at a terminal in the checkout, and `q` where a program waits for a key; gives all that was shown.
 #[track_caller]
 fn run_block(block: &str) -> String {
+    run_block_in(repository(), block)
+}
+
+#[track_caller]
+fn run_block_in(folder: &Path, block: &str) -> String {
     let file = "/tmp/block.sh";
     fs::write(
         file,
@@ -119,8 +156,11 @@ fn run_block(block: &str) -> String {
     .expect("root may write");
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command"])
-        .args([&format!("timeout --foreground 60 bash {file}"), "/dev/null"])
-        .current_dir(repository())
+        .args([
+            &format!("timeout --foreground 300 bash {file}"),
+            "/dev/null",
+        ])
+        .current_dir(folder)
         .env("CARGO_TARGET_DIR", TARGET)
         .env("TERM", "xterm")
         .stdin(Stdio::piped())
