@@ -181,6 +181,12 @@ fn completions_know_the_subcommands() {
             script.contains("doctor") && script.contains("export"),
             "{shell}"
         );
+        let daemon = Admin::run(["completions", shell, "--program", "faceoodd"]);
+        let script = daemon.success().stdout;
+        assert!(
+            script.contains("faceoodd") && script.contains("print-config"),
+            "{shell}"
+        );
     }
     let run = Admin::run(["completions", "cmd.exe"]).expect_code(2);
     assert!(run.stderr.contains("bash"), "{}", run.stderr);

@@ -196,6 +196,9 @@ fn installs_without_starting() {
         "/usr/share/man/man1/faceood-admin-doctor.1",
         "/usr/share/man/man8/faceoodd.8",
         "/usr/share/bash-completion/completions/faceood-admin",
+        "/usr/share/bash-completion/completions/faceoodd",
+        "/usr/share/zsh/vendor-completions/_faceoodd",
+        "/usr/share/fish/vendor_completions.d/faceoodd.fish",
         CONFIG,
     ] {
         assert!(Path::new(path).exists(), "{path} was not installed");
@@ -413,6 +416,9 @@ fn leaves_data_unless_told_otherwise() {
         "/usr/share/faceood",
         "/usr/share/man/man1/faceood-admin-doctor.1",
         "/usr/share/bash-completion/completions/faceood-admin",
+        "/usr/share/bash-completion/completions/faceoodd",
+        "/usr/share/zsh/vendor-completions/_faceoodd",
+        "/usr/share/fish/vendor_completions.d/faceoodd.fish",
     ] {
         assert!(!Path::new(path).exists(), "{path} was left");
     }
