@@ -132,6 +132,8 @@ pub struct Failing {
     pub since: DateTime<Utc>,
     /// Why, without paths.
     pub reason: String,
+    /// The same in Chinese.
+    pub chinese: String,
 }
 
 /// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one is gone, or by
