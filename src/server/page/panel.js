@@ -74,16 +74,26 @@ export class Panel {
       if (request.signal.aborted) return;
       this.#last = { answer, files };
       this.say();
+      this.#bringIntoView(".verdict, .answer .card");
     } catch (error) {
       if (request.signal.aborted) return;
       this.#last = undefined;
       this.say();
       this.#fail(error);
+      this.#bringIntoView(".failure");
       if (error instanceof FaceoodError) this.work.onfailure(error);
     } finally {
       clearTimeout(timer);
-      if (this.#request === request) this.#busy(false);
+      if (this.#request === request) {
+        for (const slot of this.slots) slot.settle();
+        this.#busy(false);
+      }
     }
+  }
+
+  /** On a phone what was asked for lies below the pictures: scrolls no further than it takes to see it. @param {string} what */
+  #bringIntoView(what) {
+    this.element.querySelector(what)?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {boolean} isBusy */
