@@ -68,6 +68,7 @@ def main():
     os.environ["FACEOOD_LOG__KEEP_THUMBNAILS"] = "true"  # one block exports them
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        os.environ["HOME"] = str(folder)  # for what readers put there
         daemon = subprocess.Popen([sys.argv[1], "--listen", "127.0.0.1:0", "--data-dir", folder / "data"], cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
             address = folder / "data/address"
