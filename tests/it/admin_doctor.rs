@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::database::Outsider;
-use crate::support::{Admin, Daemon, models};
+use crate::support::{Admin, Daemon, models, repository};
 
 /// The check of this name.
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -208,4 +209,47 @@ fn a_wrong_command_line_is_usage_and_help_is_none() {
             .stdout
             .starts_with("faceood-admin ")
     );
+}
+
+#[test]
+fn progress_and_colours_are_for_terminals_only() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let piped = Admin::run(["--data-dir", data, "doctor"]);
+    assert_eq!(piped.stderr, "", "a pipe gets no progress");
+    assert!(!piped.stdout.contains('\u{1b}'), "{}", piped.stdout);
+
+    // On a terminal (script(1) makes one): progress, and colours unless the reader minds.
+    let shown = |no_color: &str| {
+        let program = env!("CARGO_BIN_EXE_faceood-admin");
+        let commands = format!("{program} --data-dir {data} doctor; {program} docter");
+        let output = Command::new("script")
+            .args(["--quiet", "--command", &commands, "/dev/null"])
+            .current_dir(repository())
+            .env("TERM", "xterm")
+            .env("NO_COLOR", no_color)
+            .stdin(Stdio::null())
+            .output();
+        output
+            .ok()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (Some(plain), Some(coloured)) = (shown("1"), shown("")) else {
+        eprintln!("skipped: there is no script(1) here");
+        return;
+    };
+    assert!(plain.contains("looking at everything"), "{plain}");
+    // Of all escapes only those that set a colour or a weight end in m.
+    let has_colours = |shown: &str| {
+        let codes = shown.split("\u{1b}[").skip(1);
+        codes
+            .filter_map(|code| {
+                code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                    .chars()
+                    .next()
+            })
+            .any(|end| end == 'm')
+    };
+    assert!(has_colours(&coloured), "{coloured}");
+    assert!(!has_colours(&plain), "{plain}");
 }
