@@ -310,6 +310,8 @@ fn loses_nothing_acknowledged_when_killed() {
             acknowledged.extend(caller.join().expect("a caller does not fail"));
         }
     });
+    let report = run(&["env", "--chdir=/", "faceood-admin", "doctor"]).1;
+    assert!(report.contains("3 times within 24 h"), "{report}");
     assert!(!acknowledged.is_empty());
     let logged = logged_requests();
     let lost: Vec<_> = acknowledged.difference(&logged).collect();

@@ -27,7 +27,7 @@ Exit code 1 if any check failed; warnings alone are 0.
 
 Examples:
   faceood-admin doctor
-  sudo -u faceood faceood-admin doctor          with the service's own permissions
+  sudo faceood-admin doctor                     an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
 pub struct Args {
     /// Print JSON for programs
@@ -199,7 +199,7 @@ fn kept_out(folder: &Path, owner: &str) -> Check {
             "{} is {owner}'s, and this user may not look into it: database, room, drift, owners and daemon were not looked at",
             folder.display()
         ),
-        format!("sudo -u {owner} faceood-admin doctor"),
+        "look as root: sudo faceood-admin doctor",
     )
 }
 

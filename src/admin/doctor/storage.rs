@@ -95,7 +95,7 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
                 name,
                 format!("{shown} cannot be written: {error}"),
                 format!(
-                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or run this check as that user: sudo -u faceood faceood-admin doctor"
+                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
                 ),
             ),
         };
