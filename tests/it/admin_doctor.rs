@@ -172,6 +172,14 @@ fn a_mistake_in_the_settings_is_a_failed_check() {
         found.contains("`listen` is 3") && found.contains("line 3"),
         "{found}"
     );
+    fs::write(&config, "[log]\nretention_days = 180\n").unwrap();
+    let run = Admin::run(["--config", config.to_str().unwrap(), "doctor", "--json"]);
+    let report = run.json();
+    let found = check(&report, "settings")["found"].as_str().unwrap();
+    assert!(
+        found.ends_with("set to what holds anyway: log.retention_days"),
+        "{found}"
+    );
 }
 
 #[test]
