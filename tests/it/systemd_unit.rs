@@ -327,7 +327,13 @@ fn is_replaced_when_it_hangs() {
     // The unit's own 20 s would do the same, only later.
     drop_in("WatchdogSec=5");
     let pid = main_pid();
-    succeed(&["kill", "-STOP", &pid]);
+    succeed(&[
+        "systemctl",
+        "kill",
+        "--kill-whom=main",
+        "--signal=STOP",
+        "faceoodd",
+    ]);
     wait_until_replaced(&pid);
     let journal = run(&["journalctl", "--no-pager", "-u", "faceoodd"]).1;
     assert!(journal.contains("Watchdog timeout"), "{journal}");
