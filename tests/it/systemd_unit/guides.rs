@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{CONFIG, DATABASE, binaries, client, property, row_count, succeed};
@@ -12,7 +12,9 @@ use crate::support::{photos, repository, wait_for};
 const MARK: &str = "<!-- not run here: tests/it/systemd_unit/guides.rs";
 
 /// Where the scripts look for programs that are built, as a reader has them after `./scripts/run`.
-const TARGET: &str = "/tmp/built";
+fn target() -> PathBuf {
+    std::env::temp_dir().join("built")
+}
 
 /// A machine need not have sudo, and the guides do.
 const SUDO: &str = "#!/bin/sh
@@ -22,9 +24,8 @@ exec \"$@\"
 
 /// Five minutes with a service, as the quick start has them.
 pub(super) fn the_quick_start_installs_and_watches() {
-    let programs = format!("{TARGET}/release");
-    fs::create_dir_all(TARGET).expect("root may write");
-    symlink(binaries(), programs).expect("root may write");
+    fs::create_dir_all(target()).expect("root may write");
+    symlink(binaries(), target().join("release")).expect("root may write");
     let sudo = "/usr/local/bin/sudo";
     fs::write(sudo, SUDO).expect("root may write");
     fs::set_permissions(sudo, PermissionsExt::from_mode(0o755)).expect("root may write");
@@ -70,11 +71,12 @@ pub(super) fn the_operators_guide_is_followed() {
 
     let calibration = || client().get("/v1/info").ok()["calibration_id"].clone();
     let packs_own = calibration();
-    make_photos(Path::new("/tmp/photos"));
+    let site = std::env::temp_dir();
+    make_photos(&site.join("photos"));
     let shipped = fs::read_to_string(CONFIG).expect("it was installed");
     let ours = format!("calibration_file = \"calibration.json\"\n{shipped}");
     fs::write(CONFIG, ours).expect("root may write");
-    let said = run_block_in(Path::new("/tmp"), calibrate);
+    let said = run_block_in(&site, calibrate);
     assert!(said.contains("calibration error (ECE)"), "{said}");
     wait_for("the calibration of the site", || {
         (calibration() != packs_own).then_some(())
@@ -148,20 +150,20 @@ fn run_block(block: &str) -> String {
 
 #[track_caller]
 fn run_block_in(folder: &Path, block: &str) -> String {
-    let file = "/tmp/block.sh";
+    let file = std::env::temp_dir().join("block.sh");
     fs::write(
-        file,
+        &file,
         format!("set -euo pipefail\nstty rows 24 cols 100\n{block}"),
     )
     .expect("root may write");
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command"])
         .args([
-            &format!("timeout --foreground 300 bash {file}"),
+            &format!("timeout --foreground 300 bash {}", file.display()),
             "/dev/null",
         ])
         .current_dir(folder)
-        .env("CARGO_TARGET_DIR", TARGET)
+        .env("CARGO_TARGET_DIR", target())
         .env("TERM", "xterm")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
