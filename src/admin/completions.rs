@@ -1,9 +1,10 @@
 //! `completions`: what a shell needs to complete our command lines.
 
-use clap::CommandFactory;
+use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use super::{Command, Context, Outcome, output};
+use crate::config::flags::DaemonFlags;
 
 /// Arguments of `completions`.
 #[derive(clap::Args, Debug)]
@@ -11,10 +12,23 @@ use super::{Command, Context, Outcome, output};
 Examples:
   faceood-admin completions bash > /etc/bash_completion.d/faceood-admin
   faceood-admin completions zsh > ~/.zfunc/_faceood-admin
-  faceood-admin completions fish > ~/.config/fish/completions/faceood-admin.fish")]
+  faceood-admin completions fish > ~/.config/fish/completions/faceood-admin.fish
+  faceood-admin completions bash --program faceoodd > /etc/bash_completion.d/faceoodd")]
 pub struct Args {
     /// Which shell
     shell: Shell,
+    /// Whose command line
+    #[arg(long, value_enum, default_value_t = Program::FaceoodAdmin)]
+    program: Program,
+}
+
+/// The programs of this package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Program {
+    /// The operator's command
+    FaceoodAdmin,
+    /// The daemon
+    Faceoodd,
 }
 
 /// Prints the completions.
@@ -22,13 +36,12 @@ pub struct Args {
 /// # Errors
 /// If they cannot be printed.
 pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+    let (mut command, name) = match args.program {
+        Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
+        Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),
+    };
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut Command::command(),
-        "faceood-admin",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
     output::text(&String::from_utf8(script)?)?;
     Ok(Outcome::Done)
 }

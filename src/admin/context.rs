@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use super::Shared;
+use super::{Shared, users};
 use crate::config::{self, Config, ConfigError, Loaded, Overrides, Sources};
 
 /// The world of one subcommand.
@@ -51,6 +51,12 @@ impl Context {
             [path] => path.clone(),
             _ => bail!("--db is given several times, which only analyze-logs can use: give one"),
         };
+        if let Some(owner) = path.parent().and_then(users::kept_from) {
+            bail!(
+                "{} is {owner}'s, and this user may not look into it: sudo -u {owner} faceood-admin …",
+                path.display()
+            );
+        }
         if !path.is_file() {
             bail!(
                 "there is no database {}: give one with --db FILE or --data-dir DIR; the daemon makes it when it starts",

@@ -31,6 +31,7 @@ pub mod models;
 mod offline;
 pub mod output;
 pub mod prune;
+pub mod users;
 pub mod watch;
 pub mod when;
 

@@ -97,12 +97,17 @@ impl Offline {
     }
 }
 
-/// The pack of `config` with the calibration that is in force there.
-pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
+/// The pack of `config` with its own calibration.
+pub(super) fn pack(config: &Config) -> anyhow::Result<Assembly> {
     let runtime = Runtime::load(&config.runtime)?;
     let pack = config.pack_dir();
-    let assembly = Assembly::open(runtime, &pack, config.capture.clone())
-        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))?;
+    Assembly::open(runtime, &pack, config.capture.clone())
+        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))
+}
+
+/// The pack of `config` with the calibration that is in force there.
+pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
+    let assembly = pack(config)?;
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
     }

@@ -16,7 +16,7 @@ use faceood::config::{self, Config, ConfigError, Loaded, Sources};
 use faceood::inference_log::InferenceLog;
 use faceood::pipeline::{AnalysisPool, Assembly};
 use faceood::policy::{Policies, PolicyError};
-use faceood::runtime::Runtime;
+use faceood::runtime::{Provider, ProviderChoice, Runtime, has_nvidia_driver};
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
@@ -60,6 +60,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     if flags.check {
         return check(config);
     }
+    keep_private();
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "the data folder {} cannot be made",
@@ -79,6 +80,13 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// What the daemon writes is about faces: no other user of the machine may read it, whatever the umask was.
+fn keep_private() {
+    use rustix::fs::Mode;
+    let given = rustix::process::umask(Mode::RWXO);
+    rustix::process::umask(given | Mode::RWXO);
 }
 
 #[expect(
@@ -109,6 +117,10 @@ fn check(config: &Config) -> anyhow::Result<()> {
 
 fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load(&config.runtime)?;
+    let is_asked_for = config.runtime.provider != ProviderChoice::Auto;
+    if has_nvidia_driver() && runtime.provider() != Provider::Cuda && !is_asked_for {
+        tracing::warn!("models run on the processor: {}", runtime.reason());
+    }
     let pack = config.pack_dir();
     let unusable = || format!("the model pack in {} cannot be used", pack.display());
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())

@@ -61,10 +61,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A folder under a key of the top level.
+    /// A folder under a dotted key.
     pub(super) fn path(key: &str, path: &Path, origin: Origin) -> Self {
         Self {
-            key: vec![key.to_owned()],
+            key: key.split('.').map(ToOwned::to_owned).collect(),
             value: Value::String(path.to_string_lossy().into_owned()),
             origin,
         }
@@ -82,8 +82,6 @@ pub struct Sources {
     pub flags: Overrides,
     /// Where the running program lies.
     pub executable: Option<PathBuf>,
-    /// The folder it was started in.
-    pub working_dir: PathBuf,
 }
 
 impl Sources {
@@ -98,7 +96,6 @@ impl Sources {
                 .collect(),
             flags,
             executable: std::env::current_exe().ok(),
-            working_dir: std::env::current_dir().unwrap_or_default(),
         }
     }
 }

@@ -9,21 +9,25 @@ use super::layers::{Entry, Origin, Sources};
 /// State of an installed daemon that systemd did not start.
 const INSTALLED_DATA_DIR: &str = "/var/lib/faceood";
 
+/// Its text logs.
+const INSTALLED_LOG_DIR: &str = "/var/log/faceood";
+
 /// Packs of an installation, from its prefix (the folder above the program's `bin`).
 const INSTALLED_MODELS_DIR: &str = "share/faceood/models";
 
-/// What the layout says: nothing in a checkout, where the defaults `./data` and `./models` hold.
+/// What the layout says: nothing for a program in a checkout, where the defaults `./data` and `./models` hold. An installed one
+/// has its own, wherever it is called: in a checkout, too, where whoever has just installed it still stands.
 pub(super) fn entries(sources: &Sources) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let installed = installed_models(sources);
-    if let Some(models) = installed.filter(|_| !holds_packs(&sources.working_dir.join("models"))) {
+    if let Some(models) = installed_models(sources) {
         let origin = Origin::Installed;
-        entries.push(Entry::path("models_dir", &models, origin.clone()));
-        entries.push(Entry::path(
-            "data_dir",
-            Path::new(INSTALLED_DATA_DIR),
-            origin,
-        ));
+        for (key, folder) in [
+            ("models_dir", models.as_path()),
+            ("data_dir", Path::new(INSTALLED_DATA_DIR)),
+            ("telemetry.directory", Path::new(INSTALLED_LOG_DIR)),
+        ] {
+            entries.push(Entry::path(key, folder, origin.clone()));
+        }
     }
     for (variable, key) in [
         ("STATE_DIRECTORY", &["data_dir"][..]),

@@ -17,7 +17,6 @@ impl Desk {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let sources = Sources {
-            working_dir: dir.path().to_owned(),
             file: Some(dir.path().join("config.toml")),
             ..Sources::default()
         };
@@ -221,6 +220,7 @@ fn systemd_and_an_installation_move_the_folders() {
     let config = desk.load().config;
     assert_eq!(config.models_dir, models);
     assert_eq!(config.data_dir, PathBuf::from("/var/lib/faceood"));
+    assert_eq!(config.text_log_dir(), PathBuf::from("/var/log/faceood"));
 
     desk = desk.env("STATE_DIRECTORY", "/srv/state:/srv/other");
     desk = desk.env("LOGS_DIRECTORY", "/srv/logs");
@@ -232,9 +232,12 @@ fn systemd_and_an_installation_move_the_folders() {
         Some(&Origin::Systemd("STATE_DIRECTORY"))
     );
 
+    // Also where it is called in a checkout; the checkout's own program is not installed.
     let checkout = desk.dir.path().join("models/default");
     fs::create_dir_all(&checkout).unwrap();
     fs::write(checkout.join("manifest.toml"), "").unwrap();
+    assert_eq!(desk.load().config.models_dir, models);
+    desk.sources.executable = Some(desk.dir.path().join("target/release/faceoodd"));
     assert_eq!(desk.load().config.models_dir, PathBuf::from("./models"));
 }
 

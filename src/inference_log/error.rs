@@ -167,6 +167,18 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    const fn in_chinese(self) -> &'static str {
+        match self {
+            Self::Full => "磁盘已满，请腾出空间",
+            Self::ReadOnly => "文件或其目录无法写入，请检查属主、权限，以及磁盘是否以只读方式挂载",
+            Self::Busy => "数据库被另一个进程锁定，请结束该进程",
+            Self::Corrupt => "文件已损坏",
+            Self::Disk => "磁盘报告错误，请查看系统日志",
+            Self::Row => "该行被拒绝",
+            Self::Other => "数据库出错",
+        }
+    }
+
     /// Reads SQLite's result code.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
@@ -272,6 +284,18 @@ impl LogError {
             Self::Migrate { .. } => "the log's schema cannot be brought up to date".into(),
             Self::NoWriteAheadLog { .. } => "the log's disk offers no write-ahead log".into(),
             Self::Exists(_) => "the file exists".into(),
+        }
+    }
+
+    /// The same in Chinese, as far as waiting callers can meet it: what is wrong with the set-up is the operator's, in English.
+    #[must_use]
+    pub fn detail_in_chinese(&self) -> String {
+        match self {
+            Self::Database { trouble, .. } => format!("日志无法使用：{}", trouble.in_chinese()),
+            Self::Io { .. } => "日志无法使用：文件无法读写".into(),
+            Self::TooSlow { seconds } => format!("日志在 {seconds} 秒内没有写完：磁盘过慢"),
+            Self::Closed => "日志已关闭：服务正在停止".into(),
+            _ => format!("日志无法使用：{}", self.detail()),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use backup::backup;
 pub use error::{LogError, Trouble};
 pub use export::{ExportError, Format, export};
 pub use feedback::{Feedback, Outcome};
-pub use place::{FILE_NAME, set_aside_files};
+pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
 pub use retention::{Limits, Pruned, prune};
@@ -132,6 +132,8 @@ pub struct Failing {
     pub since: DateTime<Utc>,
     /// Why, without paths.
     pub reason: String,
+    /// The same in Chinese.
+    pub chinese: String,
 }
 
 /// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one is gone, or by

@@ -53,7 +53,7 @@ const NETWORK_FUSE: [&str; 12] = [
 ///
 /// # Errors
 /// [`LogError::NetworkFilesystem`], or [`LogError::Io`] where the folder cannot be looked at.
-pub(super) fn refuse_network(folder: &Path) -> Result<(), LogError> {
+pub fn refuse_network(folder: &Path) -> Result<(), LogError> {
     let look = |error| LogError::io("look at", folder, error);
     let facts = rustix::fs::statfs(folder).map_err(|error| look(error.into()))?;
     // Signed on some targets, where the highest bit would be spread: all numbers fit into the low 32.

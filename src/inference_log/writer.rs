@@ -396,6 +396,7 @@ impl Writer {
         status.failing = Some(Failing {
             since,
             reason: error.detail(),
+            chinese: error.detail_in_chinese(),
         });
         drop(status);
         // After these the connection is as good as before; after others it is better to begin anew.

@@ -1,5 +1,6 @@
 //! Every way in which an analysis can fail, and the code under which the caller sees it.
 
+use super::chinese;
 use crate::capture::CaptureError;
 use crate::embed::EmbedError;
 use crate::face::FaceError;
@@ -63,5 +64,11 @@ impl AnalyzeError {
             }
             _ => self.to_string(),
         }
+    }
+
+    /// The same in Chinese.
+    #[must_use]
+    pub fn detail_in_chinese(&self) -> String {
+        chinese::detail(self)
     }
 }

@@ -20,6 +20,7 @@ use crate::quality::hints::{HintCode, Scene, hints};
 use crate::quality::{self, Calibration, Quality, SymptomNames};
 
 mod assemble;
+mod chinese;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select_biased};
 use tokio::sync::oneshot;
 
+use super::chinese;
 use super::probe::{self, ProbeError};
 use super::{Analysis, AnalyzeError, Ask, AssembleError, Assembly, Pipeline, Settings};
 use crate::embed::Embedding;
@@ -47,6 +48,14 @@ pub enum Unready {
     /// The pool was closed.
     #[error("the service is stopping")]
     Stopping,
+}
+
+impl Unready {
+    /// The reason in Chinese.
+    #[must_use]
+    pub fn in_chinese(&self) -> String {
+        chinese::unready(self)
+    }
 }
 
 /// What workers and handles share.

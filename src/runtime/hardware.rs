@@ -89,7 +89,7 @@ fn automatic(settings: &Settings) -> Result<Choice, RuntimeError> {
                 });
             }
             _ => passed_over.push(
-                "the CPU computes in bf16, but no ONNX Runtime with OpenVINO was found (./scripts/setup --openvino)",
+                "the CPU computes in bf16, but no ONNX Runtime with OpenVINO was found (./scripts/setup fetches it)",
             ),
         }
     } else {

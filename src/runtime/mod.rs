@@ -2,7 +2,8 @@
 //!
 //! One process loads one ONNX Runtime, and the provider decides which: the CPU library, the one that carries CUDA, or the
 //! one that carries OpenVINO. [`Runtime::load`] makes that choice once and says why; a provider that was asked for by name
-//! and cannot be had is an error, never a silent fall-back.
+//! and cannot be had is an error, never a silent fall-back. Where it was left open (`auto`) and CUDA does not work, models
+//! run on the processor, and the reason says so.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ mod hardware;
 mod input;
 mod library;
 mod session;
+mod trial;
 
 pub use hardware::{cpu_has_bf16, has_nvidia_driver};
 pub use input::{Channels, InputTransform};
@@ -24,7 +26,7 @@ pub use session::{Placement, Session, Tensor, TensorShape};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderChoice {
-    /// CUDA where there is a GPU, else OpenVINO where the CPU has bf16 and the library is there, else CPU.
+    /// CUDA where there is a GPU that works, else OpenVINO where the CPU has bf16 and the library is there, else CPU.
     #[default]
     Auto,
     /// CUDA or refuse to start.
@@ -167,8 +169,7 @@ fn places(searched: &[PathBuf]) -> String {
 const fn setup_flag(provider: Provider) -> &'static str {
     match provider {
         Provider::Cuda => " --gpu",
-        Provider::Openvino => " --openvino",
-        Provider::Cpu => "",
+        Provider::Openvino | Provider::Cpu => "",
     }
 }
 
@@ -192,8 +193,23 @@ impl Runtime {
     /// [`RuntimeError`] with what is missing and the way out, where the library is not to be found or loaded, or where a
     /// provider that was asked for by name cannot be had.
     pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
-        let choice = hardware::choose(settings)?;
+        let mut choice = hardware::choose(settings)?;
         let environment = environment_of(&choice.library)?;
+        if choice.provider == Provider::Cuda
+            && let Err(error) = trial::try_out(&environment, Provider::Cuda, settings)
+        {
+            if settings.provider != ProviderChoice::Auto {
+                return Err(RuntimeError::ProviderUnavailable {
+                    provider: Provider::Cuda,
+                    missing: format!(
+                        "{error}; `faceood-admin doctor` holds driver, CUDA and cuDNN against what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
+                    ),
+                });
+            }
+            // Each library carries the CPU's kernels: a door must not stay shut because of a GPU.
+            choice.provider = Provider::Cpu;
+            choice.reason = format!("an NVIDIA driver runs here, but CUDA does not work: {error}");
+        }
         Ok(Self {
             environment,
             library: Arc::new(choice.library),
@@ -201,6 +217,14 @@ impl Runtime {
             reason: choice.reason.into(),
             settings: Arc::new(settings.clone()),
         })
+    }
+
+    /// The library that [`Runtime::load`] would load, which is not loaded.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`], where there is none.
+    pub fn find_library(settings: &Settings) -> Result<Library, RuntimeError> {
+        hardware::choose(settings).map(|choice| choice.library)
     }
 
     /// Where accelerated models run.

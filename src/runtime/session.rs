@@ -59,7 +59,7 @@ impl Session {
             RuntimeError::ModelRefused {
                 model: name.to_owned(),
                 provider,
-                reason: error.to_string(),
+                reason: words(&error.to_string()),
             }
         })?;
         let inputs = inner
@@ -124,7 +124,7 @@ impl Session {
         }
         let failed = |error: ort::Error| RuntimeError::RunFailed {
             model: self.name.clone(),
-            reason: error.to_string(),
+            reason: words(&error.to_string()),
         };
         let input = TensorRef::from_array_view((shape, values)).map_err(failed)?;
         let outputs = self.inner.run(ort::inputs![input]).map_err(failed)?;
@@ -200,6 +200,15 @@ fn accelerator(provider: Provider, settings: &Settings) -> Option<ExecutionProvi
     }
 }
 
+/// What ONNX Runtime says, without the place in its source where it says so:
+/// `….cc:2043 onnxruntime::Provider& …::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library …`.
+fn words(said: &str) -> String {
+    let told = said.rsplit("[ONNXRuntimeError] : ").next();
+    let told = told.filter(|told| told.len() < said.len());
+    let told = told.and_then(|told| told.splitn(3, " : ").nth(2));
+    told.unwrap_or(said).trim().to_owned()
+}
+
 fn shape_of(name: &str, kind: &ValueType) -> TensorShape {
     let dimensions = match kind {
         ValueType::Tensor { shape, .. } => shape
@@ -220,5 +229,18 @@ pub(super) fn log_line(level: LogLevel, _category: &str, id: &str, _location: &s
         LogLevel::Verbose | LogLevel::Info => tracing::trace!(target: "onnxruntime", id, message),
         LogLevel::Warning => tracing::debug!(target: "onnxruntime", id, message),
         LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "onnxruntime", id, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn onnx_runtimes_words_stand_without_the_place_in_its_source() {
+        let place = "/src/bridge.cc:2043 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : ";
+        let said = "Failed to load library x.so with error: a : b";
+        assert_eq!(words(&format!("{place}{said}\n")), said);
+        assert_eq!(words(said), said);
     }
 }

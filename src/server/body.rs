@@ -99,7 +99,16 @@ impl BodyFault {
                 ProblemCode::MalformedRequest
             }
         };
-        Problem::new(code, self.to_string())
+        Problem::new(code, self.to_string()).in_chinese(self.in_chinese())
+    }
+
+    fn in_chinese(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "图片过大；请缩小图片。",
+            Self::NoMemory { .. } => "同时上传的图片过多，请稍后重试。",
+            Self::Stalled { .. } | Self::TooSlow { .. } => "图片上传过慢：请缩小图片，或改善网络。",
+            Self::Broken { .. } => "图片没有传完，连接就中断了；请重新发送。",
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::pipeline::ImageFacts;
 pub use crate::pipeline::view::Part;
 use crate::problem::ProblemCode;
+use crate::quality::Language;
 
 /// Media type of every error body.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -26,6 +27,8 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What was got, what was expected and what to do; safe to show.
     pub detail: String,
+    /// The same for readers of Chinese, where it is a failure that the page's user can meet.
+    pub chinese: Option<String>,
     /// The side of a comparison that is at fault.
     pub part: Option<Part>,
     /// The picture, where it was understood before the failure: for the row, not for the caller.
@@ -41,6 +44,7 @@ impl Problem {
         Self {
             code,
             detail: detail.into(),
+            chinese: None,
             part: None,
             image: None,
             allow: None,
@@ -80,6 +84,15 @@ impl Problem {
         }
     }
 
+    /// The same problem, with its detail in Chinese.
+    #[must_use]
+    pub fn in_chinese(self, detail: impl Into<String>) -> Self {
+        Self {
+            chinese: Some(detail.into()),
+            ..self
+        }
+    }
+
     /// The same problem, with the picture that it is about.
     #[must_use]
     pub fn with_image(self, image: ImageFacts) -> Self {
@@ -111,9 +124,11 @@ impl Problem {
         Self::new(code, detail)
     }
 
-    /// The answer as it goes out.
+    /// The answer as it goes out, to a reader of `language` where the detail is there in it.
     #[must_use]
-    pub fn respond(&self, request_id: &str) -> HttpResponse {
+    pub fn respond(&self, request_id: &str, language: Language) -> HttpResponse {
+        let chinese = self.chinese.as_ref();
+        let detail = chinese.filter(|_| language == Language::Chinese);
         let mut builder = HttpResponse::build(self.status_code());
         builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
         if self.code.is_retryable() {
@@ -126,7 +141,7 @@ impl Problem {
             r#type: format!("urn:faceood:problem:{}", self.code.code()),
             title: self.code.title(),
             status: self.code.status(),
-            detail: &self.detail,
+            detail: detail.unwrap_or(&self.detail),
             request_id,
             part: self.part,
         };
@@ -183,7 +198,7 @@ mod tests {
     #[test]
     fn every_code_has_a_status_that_http_knows_and_retryable_ones_say_when() {
         for code in ProblemCode::ALL {
-            let response = Problem::new(code, "detail").respond("id");
+            let response = Problem::new(code, "detail").respond("id", Language::English);
             assert_eq!(response.status().as_u16(), code.status());
             assert_eq!(
                 response.headers().contains_key(header::RETRY_AFTER),

@@ -1,16 +1,18 @@
-//! What every request gets, whatever becomes of it: an id, a problem body where it failed, a metric, one line in the log.
+//! What every request gets, whatever becomes of it: an id, a problem body in its language where it failed, a metric, one line
+//! in the log.
 
 use std::fmt;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 use super::problem_response::Problem;
+use crate::quality::Language;
 use crate::telemetry::metrics;
 
 /// Carries the id in both directions.
@@ -63,6 +65,17 @@ impl fmt::Display for RequestId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// The language that the caller reads.
+#[must_use]
+pub fn language(request: &HttpRequest) -> Language {
+    request
+        .headers()
+        .get(ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .map(Language::negotiate)
+        .unwrap_or_default()
 }
 
 /// What a handler learned of its request, for the line in the log and for the row of a failure.
@@ -120,7 +133,10 @@ pub async fn attend<B: MessageBody + 'static>(
 
     let problem = problem_of(&response);
     let mut response = match &problem {
-        Some(problem) => response.into_response(problem.respond(id.as_str())),
+        Some(problem) => {
+            let answer = problem.respond(id.as_str(), language(response.request()));
+            response.into_response(answer)
+        }
         None => response,
     };
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs each code block of the guides against a daemon of its own, as a reader would from the repository's root: sh, python, js, java. A
-block that cannot be run here says so in a comment above it, with the reason. Usage: run.py FACEOODD; the environment has what
+"""Runs each code block of the guides against a daemon of its own, as a reader would from the repository's root: sh, python, js, java, csharp.
+A block that cannot be run here names in a comment above it the file of the test that runs it. Usage: run.py FACEOODD; the environment has what
 scripts/test-docs puts there."""
 import json
 import os
@@ -21,6 +21,7 @@ GUIDES = [
 DOCUMENTED = "127.0.0.1:7860"
 BLOCK = re.compile(r"(?:<!-- not run here: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 PLAIN = {"text", "json", "yaml"}
+NEEDED = {"java": "java", "csharp": "mcs"}
 
 
 def blocks(guide):
@@ -48,18 +49,26 @@ def run(language, text, folder, place):
         name = re.search(r"class (\w+)", text)[1]
         (folder / f"{name}.java").write_text(text)
         command = ["java", folder / f"{name}.java"]
+    elif language == "csharp":
+        (folder / "block.cs").write_text(text)
+        subprocess.run(["mcs", "-r:System.Net.Http", f"-out:{folder}/block.exe", folder / "block.cs"], check=True)
+        command = ["mono", folder / "block.exe"]
     else:
         raise ValueError(f"nobody knows how to run {language!r}")
+    before = set(place.iterdir())
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0 or not done.stdout.strip():
+    written = [file for file in set(place.iterdir()) - before if file.stat().st_size]
+    if done.returncode != 0 or not (done.stdout.strip() or written):
         raise ValueError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
 def main():
     wrong, ran, skipped = [], 0, []
+    os.environ["FACEOOD_LOG__KEEP_THUMBNAILS"] = "true"  # one block exports them
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        os.environ["HOME"] = str(folder)  # for what readers put there
         daemon = subprocess.Popen([sys.argv[1], "--listen", "127.0.0.1:0", "--data-dir", folder / "data"], cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
             address = folder / "data/address"
@@ -70,7 +79,7 @@ def main():
                 time.sleep(0.1)
             host = address.read_text().strip()
             photo = (ROOT / "tests/photos/astronaut.jpg").read_bytes()
-            first = urllib.request.Request(f"http://{host}/v1/quality?source=gate-3", photo, {"Content-Type": "image/jpeg"})
+            first = urllib.request.Request(f"http://{host}/v1/quality?source=gate-3", photo, {"Content-Type": "image/jpeg", "X-Request-Id": "gate-3.42"})
             with urllib.request.urlopen(first) as first:
                 request_id = json.load(first)["request_id"]
             os.environ["FACEOOD_DATA_DIR"] = str(folder / "data")
@@ -80,10 +89,15 @@ def main():
                 place = ROOT if not guide.startswith("operations") else pathlib.Path(tempfile.mkdtemp(dir=folder))
                 named = {DOCUMENTED: host, "REQUEST_ID": request_id, "/mnt/backup": str(place)}
                 for line, reason, language, text in blocks(guide):
-                    if reason or language in PLAIN:
+                    if reason:
+                        by = ROOT / reason.split()[0]
+                        if not by.is_file() or "guide" not in by.read_text().lower():
+                            wrong.append(f"docs/{guide}, line {line}: no test by the name of {by} runs the guides")
                         continue
-                    if language == "java" and not shutil.which("java"):
-                        skipped.append(f"{guide}:{line} (there is no java here)")
+                    if language in PLAIN:
+                        continue
+                    if (needed := NEEDED.get(language)) and not shutil.which(needed):
+                        skipped.append(f"{guide}:{line} (there is no {needed} here)")
                         continue
                     try:
                         for name, value in named.items():

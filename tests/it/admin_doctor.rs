@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::database::Outsider;
-use crate::support::{Admin, Daemon, models};
+use crate::support::{Admin, Daemon, models, repository};
 
 /// The check of this name.
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -30,17 +31,22 @@ fn a_running_daemon_is_found_healthy() {
     let report = run.json();
     for name in [
         "settings",
+        "library files",
         "library",
         "models",
         "memory",
         "disk",
         "data folder",
+        "owner",
+        "access",
         "database",
         "daemon",
     ] {
         assert_ne!(check(&report, name)["status"], "failed", "{report:#}");
     }
     assert_eq!(check(&report, "daemon")["status"], "ok");
+    // Whatever the umask of who started it.
+    assert_eq!(check(&report, "access")["status"], "ok", "{report:#}");
     assert_eq!(check(&report, "models")["status"], "ok");
     let text = Admin::run(["--data-dir", daemon.data_dir().to_str().unwrap(), "doctor"])
         .success()
@@ -166,6 +172,14 @@ fn a_mistake_in_the_settings_is_a_failed_check() {
         found.contains("`listen` is 3") && found.contains("line 3"),
         "{found}"
     );
+    fs::write(&config, "[log]\nretention_days = 180\n").unwrap();
+    let run = Admin::run(["--config", config.to_str().unwrap(), "doctor", "--json"]);
+    let report = run.json();
+    let found = check(&report, "settings")["found"].as_str().unwrap();
+    assert!(
+        found.ends_with("set to what holds anyway: log.retention_days"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -174,6 +188,12 @@ fn completions_know_the_subcommands() {
         let script = Admin::run(["completions", shell]).success().stdout;
         assert!(
             script.contains("doctor") && script.contains("export"),
+            "{shell}"
+        );
+        let daemon = Admin::run(["completions", shell, "--program", "faceoodd"]);
+        let script = daemon.success().stdout;
+        assert!(
+            script.contains("faceoodd") && script.contains("print-config"),
             "{shell}"
         );
     }
@@ -197,4 +217,47 @@ fn a_wrong_command_line_is_usage_and_help_is_none() {
             .stdout
             .starts_with("faceood-admin ")
     );
+}
+
+#[test]
+fn progress_and_colours_are_for_terminals_only() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let piped = Admin::run(["--data-dir", data, "doctor"]);
+    assert_eq!(piped.stderr, "", "a pipe gets no progress");
+    assert!(!piped.stdout.contains('\u{1b}'), "{}", piped.stdout);
+
+    // On a terminal (script(1) makes one): progress, and colours unless the reader minds.
+    let shown = |no_color: &str| {
+        let program = env!("CARGO_BIN_EXE_faceood-admin");
+        let commands = format!("{program} --data-dir {data} doctor; {program} docter");
+        let output = Command::new("script")
+            .args(["--quiet", "--command", &commands, "/dev/null"])
+            .current_dir(repository())
+            .env("TERM", "xterm")
+            .env("NO_COLOR", no_color)
+            .stdin(Stdio::null())
+            .output();
+        output
+            .ok()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (Some(plain), Some(coloured)) = (shown("1"), shown("")) else {
+        eprintln!("skipped: there is no script(1) here");
+        return;
+    };
+    assert!(plain.contains("looking at everything"), "{plain}");
+    // Of all escapes only those that set a colour or a weight end in m.
+    let has_colours = |shown: &str| {
+        let codes = shown.split("\u{1b}[").skip(1);
+        codes
+            .filter_map(|code| {
+                code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                    .chars()
+                    .next()
+            })
+            .any(|end| end == 'm')
+    };
+    assert!(has_colours(&coloured), "{coloured}");
+    assert!(!has_colours(&plain), "{plain}");
 }

@@ -20,6 +20,42 @@ const ELSEWHERE: [ProblemCode; 6] = [
 ];
 
 #[test]
+fn what_can_be_wrong_with_a_picture_is_said_in_chinese_to_who_reads_it() {
+    let daemon = Daemon::with_config("[capture]\nmax_bytes = 300000\nmax_pixels = 1000000\n");
+    let detail = |bytes: &[u8], language: &str| {
+        let form = reqwest::blocking::multipart::Form::new().part(
+            "image",
+            reqwest::blocking::multipart::Part::bytes(bytes.to_vec()),
+        );
+        let client = daemon.client();
+        let request = client.http().post(client.url("/v1/extract"));
+        let answer = request
+            .header("Accept-Language", language)
+            .multipart(form)
+            .send()
+            .unwrap();
+        assert!(answer.status().is_client_error(), "{answer:?}");
+        let body: serde_json::Value = answer.json().unwrap();
+        body["detail"].as_str().unwrap().to_owned()
+    };
+    let nobody = photos::jpeg(&photos::without_face(300, 300, 8), 90);
+    let wide = photos::jpeg(&photos::without_face(2000, 1000, 8), 30);
+    for (bytes, chinese) in [
+        (b"".as_slice(), "图片为空"),
+        (b"%PDF-1.7", "这是 PDF 文件"),
+        (&nobody[..300], "JPEG 文件不完整"),
+        (&nobody, "300×300 像素的图片中未检测到人脸"),
+        (&wide, "2000×1000 像素，上限为 100 万像素"),
+        (&vec![7; 300_001], "300000 字节"),
+    ] {
+        let said = detail(bytes, "zh-CN,zh;q=0.9");
+        assert!(said.contains(chinese), "{said}");
+        let english = detail(bytes, "fr");
+        assert!(english.is_ascii() || english.contains('×'), "{english}");
+    }
+}
+
+#[test]
 fn every_code_is_raised_with_its_status_and_words_that_help() {
     let daemon = Daemon::with_config("[capture]\nmax_bytes = 300000\n");
     let client = daemon.client();

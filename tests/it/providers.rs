@@ -36,7 +36,7 @@ fn openvino_in_bf16_agrees_with_full_precision() {
     let is_there = repository().join("vendor/openvino").is_dir();
     if !is_there || !cpu_has_bf16() {
         eprintln!(
-            "skipped: this CPU has no bf16, or vendor/openvino is not there (./scripts/setup --openvino)"
+            "skipped: this CPU has no bf16, or vendor/openvino is not there (./scripts/setup fetches it)"
         );
         return;
     }

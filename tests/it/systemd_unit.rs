@@ -17,6 +17,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::support::{Client, photos, repository, wait_for};
 
+mod doctor;
+mod guides;
+
 /// Set inside the lab.
 const INSIDE: &str = "INSIDE_SYSTEMD_LAB";
 
@@ -50,10 +53,80 @@ fn the_unit_is_hardened() {
     assert!(exposure <= 2.0, "{report}");
 }
 
+/// What is done inside, in this order, and what it is called in the report.
+type Steps = [(&'static str, fn())];
+
 #[test]
 fn the_service_survives_what_a_machine_does_to_it() {
+    in_a_systemd_of_its_own(
+        "the_service_survives_what_a_machine_does_to_it",
+        &[
+            ("installs without starting", installs_without_starting),
+            (
+                "keeps a changed configuration",
+                keeps_a_changed_configuration,
+            ),
+            ("starts as its own user", starts_as_its_own_user),
+            (
+                "loses nothing acknowledged when killed",
+                loses_nothing_acknowledged_when_killed,
+            ),
+            ("is replaced when it hangs", is_replaced_when_it_hangs),
+            ("reloads its policies", reloads_its_policies),
+            (
+                "comes back from the memory limit",
+                comes_back_from_the_memory_limit,
+            ),
+            ("stops cleanly", stops_cleanly),
+            (
+                "leaves data unless told otherwise",
+                leaves_data_unless_told_otherwise,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn mishaps_are_named_with_the_way_out() {
+    in_a_systemd_of_its_own(
+        "mishaps_are_named_with_the_way_out",
+        &[
+            ("installs without starting", installs_without_starting),
+            ("starts as its own user", starts_as_its_own_user),
+            (
+                "foreign files",
+                doctor::foreign_files_are_named_and_given_back,
+            ),
+            (
+                "an ordinary user",
+                doctor::an_ordinary_user_is_told_whose_the_log_is,
+            ),
+            (
+                "a broken driver",
+                doctor::a_broken_driver_costs_speed_and_no_answer,
+            ),
+            ("a damaged library", doctor::a_damaged_library_is_named),
+            ("a full disk", doctor::a_full_disk_is_named_and_survived),
+        ],
+    );
+}
+
+#[test]
+fn the_guides_are_followed_to_their_last_line() {
+    in_a_systemd_of_its_own(
+        "the_guides_are_followed_to_their_last_line",
+        &[
+            ("quick start", guides::the_quick_start_installs_and_watches),
+            ("operators' guide", guides::the_operators_guide_is_followed),
+        ],
+    );
+}
+
+/// Boots the lab and runs this test in it again, which then takes the steps. `ROOTFS` names the root of a fresh machine, in place
+/// of this one's.
+fn in_a_systemd_of_its_own(test: &str, steps: &Steps) {
     if std::env::var_os(INSIDE).is_some() {
-        inside();
+        inside(steps);
         return;
     }
     let itself = std::env::current_exe().expect("the test knows itself");
@@ -64,11 +137,7 @@ fn the_service_survives_what_a_machine_does_to_it() {
         .arg("--see")
         .arg(binaries())
         .arg(&itself)
-        .args([
-            "--exact",
-            "systemd_unit::the_service_survives_what_a_machine_does_to_it",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("systemd_unit::{test}"), "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .expect("the lab starts");
@@ -93,30 +162,7 @@ fn binaries() -> &'static Path {
         .expect("it lies in a folder")
 }
 
-fn inside() {
-    let steps: [(&str, fn()); 9] = [
-        ("installs without starting", installs_without_starting),
-        (
-            "keeps a changed configuration",
-            keeps_a_changed_configuration,
-        ),
-        ("starts as its own user", starts_as_its_own_user),
-        (
-            "loses nothing acknowledged when killed",
-            loses_nothing_acknowledged_when_killed,
-        ),
-        ("is replaced when it hangs", is_replaced_when_it_hangs),
-        ("reloads its policies", reloads_its_policies),
-        (
-            "comes back from the memory limit",
-            comes_back_from_the_memory_limit,
-        ),
-        ("stops cleanly", stops_cleanly),
-        (
-            "leaves data unless told otherwise",
-            leaves_data_unless_told_otherwise,
-        ),
-    ];
+fn inside(steps: &Steps) {
     let story = std::panic::catch_unwind(|| {
         for (name, step) in steps {
             let begin = std::time::Instant::now();
@@ -150,6 +196,9 @@ fn installs_without_starting() {
         "/usr/share/man/man1/faceood-admin-doctor.1",
         "/usr/share/man/man8/faceoodd.8",
         "/usr/share/bash-completion/completions/faceood-admin",
+        "/usr/share/bash-completion/completions/faceoodd",
+        "/usr/share/zsh/vendor-completions/_faceoodd",
+        "/usr/share/fish/vendor_completions.d/faceoodd.fish",
         CONFIG,
     ] {
         assert!(Path::new(path).exists(), "{path} was not installed");
@@ -261,6 +310,8 @@ fn loses_nothing_acknowledged_when_killed() {
             acknowledged.extend(caller.join().expect("a caller does not fail"));
         }
     });
+    let report = run(&["env", "--chdir=/", "faceood-admin", "doctor"]).1;
+    assert!(report.contains("3 times within 24 h"), "{report}");
     assert!(!acknowledged.is_empty());
     let logged = logged_requests();
     let lost: Vec<_> = acknowledged.difference(&logged).collect();
@@ -276,7 +327,13 @@ fn is_replaced_when_it_hangs() {
     // The unit's own 20 s would do the same, only later.
     drop_in("WatchdogSec=5");
     let pid = main_pid();
-    succeed(&["kill", "-STOP", &pid]);
+    succeed(&[
+        "systemctl",
+        "kill",
+        "--kill-whom=main",
+        "--signal=STOP",
+        "faceoodd",
+    ]);
     wait_until_replaced(&pid);
     let journal = run(&["journalctl", "--no-pager", "-u", "faceoodd"]).1;
     assert!(journal.contains("Watchdog timeout"), "{journal}");
@@ -367,6 +424,9 @@ fn leaves_data_unless_told_otherwise() {
         "/usr/share/faceood",
         "/usr/share/man/man1/faceood-admin-doctor.1",
         "/usr/share/bash-completion/completions/faceood-admin",
+        "/usr/share/bash-completion/completions/faceoodd",
+        "/usr/share/zsh/vendor-completions/_faceoodd",
+        "/usr/share/fish/vendor_completions.d/faceoodd.fish",
     ] {
         assert!(!Path::new(path).exists(), "{path} was left");
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds deploy/grafana and deploy/prometheus against a real daemon, scraped by a real Prometheus: every query is understood, every
-metric in it exists, and every alert's runbook is a heading in docs/operations.md. Usage: check.py FACEOODD; needs prometheus in PATH."""
+metric in it exists, and every alert's runbook is a heading in docs/operations.md; and the dashboard against Grafana's own types. Usage:
+check.py FACEOODD; needs prometheus in PATH, and the npm packages of tests/page."""
 import json
 import pathlib
 import re
@@ -57,6 +58,28 @@ def queries():
         yield place, query
 
 
+# A text in JSON is no member of an enumeration to TypeScript, but its value. What the query of an annotation looks like is left to
+# its data source.
+TYPED = """import type { AnnotationQuery, Dashboard } from "@grafana/schema";
+type Written<T> = T extends string ? `${T}` : T extends object ? { [K in keyof T]: Written<T[K]> } : T;
+type Asking = Written<AnnotationQuery> & { expr: string; titleFormat?: string };
+type Whole = Omit<Written<Dashboard>, "annotations"> & { annotations: { list: Asking[] } };
+export const dashboard: Whole = """
+
+
+def check_types():
+    """What Grafana would not know is an error to TypeScript."""
+    modules = ROOT / "tests/page/node_modules"
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "node_modules").symlink_to(modules)
+        (folder / "dashboard.ts").write_text(TYPED + DASHBOARD.read_text())
+        options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]
+        done = subprocess.run([modules / ".bin/tsc", *options, folder / "dashboard.ts"], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{DASHBOARD.name} is no dashboard of Grafana's:\n{done.stdout}{done.stderr}")
+
+
 def rules(prometheus):
     """Each alert as Prometheus itself has read it."""
     groups = json.loads(fetch(f"{prometheus}/api/v1/rules"))["data"]["groups"]
@@ -71,6 +94,7 @@ def anchors(document):
 
 def main():
     program = sys.argv[1]
+    check_types()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "faceood.toml").write_text('[telemetry]\nsources = ["gate-1"]\n')

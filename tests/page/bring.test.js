@@ -73,12 +73,17 @@ test("what is no picture is refused where it is dropped", () =>
   }));
 
 const heic = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from("ftypheic"), Buffer.alloc(64)]);
+const brokenJpeg = Buffer.from("ffd8ffe000104a46494600010100000100010000", "hex");
+const onePixel = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 for (const [what, language, buffer, expected] of /** @type {const} */ ([
   ["HEIC", "en", heic, /This is HEIC; .*convert it to JPEG/],
-  ["HEIC", "zh-CN", heic, /不支持这种图片格式.*请先转换为 JPEG/],
-  ["a broken JPEG", "en", Buffer.from("ffd8ffe000104a46494600010100000100010000", "hex"), /The JPEG file ends early: .* send it again\./],
-  ["no face", "en", Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64"), /face/],
+  ["HEIC", "zh-CN", heic, /这是 HEIC 文件.*请先转换为 JPEG/],
+  ["a broken JPEG", "en", brokenJpeg, /The JPEG file ends early: .* send it again\./],
+  ["a broken JPEG", "zh-CN", brokenJpeg, /JPEG 文件不完整：/],
+  ["no face", "en", onePixel, /face/],
+  ["no face", "zh-CN", onePixel, /1×1 像素的图片中未检测到人脸/],
   ["more bytes than are allowed", "en", Buffer.alloc(20_000_001, 1), /20.?000.?000|20 MB/],
+  ["more bytes than are allowed", "zh-CN", Buffer.alloc(20_000_001, 1), /20000000 字节的上限/],
 ])) {
   test(`${what} is explained in words (${language}), with the request's name`, () =>
     onPage(browser, daemon.address, async (page) => {
@@ -89,7 +94,10 @@ for (const [what, language, buffer, expected] of /** @type {const} */ ([
       await page.waitForSelector("#extract .failure strong");
       const said = await page.textContent("#extract .failure") ?? "";
       assert.match(said, expected);
+      // All of it in one language.
+      assert.equal(await page.locator("#extract .failure [lang=en]").count(), 0, said);
       assert.ok(said.includes(response.headers()["x-request-id"]), said);
+      assert.doesNotMatch(await page.textContent("#extract .note") ?? "", /all the same|仍可能/, "nothing stands against it");
     }, { language }));
 }
 

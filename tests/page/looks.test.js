@@ -70,6 +70,17 @@ test("the language follows the browser, is switched without losing the answer, a
     assert.equal(await page.getAttribute("html", "lang"), "en");
   }, { language: "zh-CN" }));
 
+for (const [name, pictures, what] of /** @type {const} */ ([["compare", [ASTRONAUT, ASTRONAUT], ".verdict"], ["extract", [ASTRONAUT], ".answer .card"]])) {
+  test(`on a phone what ${name} answers comes into view by itself`, () =>
+    onPage(browser, daemon.address, async (page) => {
+      await choose(page, name, ...pictures);
+      await page.waitForFunction((selector) => {
+        const place = document.querySelector(selector)?.getBoundingClientRect();
+        return place && place.top >= -1 && place.bottom <= innerHeight + 1;
+      }, `#${name} ${what}`);
+    }, { width: 390, height: 700 }));
+}
+
 test("everything is reached by keyboard, in the order in which it is read", () =>
   onPage(browser, daemon.address, async (page) => {
     const stops = [];

@@ -97,7 +97,16 @@ struct Report<'a> {
 /// With too little to learn from, saying how much is missing; where photos, log or models cannot be used, or the file not be
 /// written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
-    let assembly = offline::assembly(&context.config()?)?;
+    let config = context.config()?;
+    let assembly = offline::pack(&config)?;
+    if let Some(file) = config.site_calibration()
+        && let Err(error) = assembly.recalibrate(Some(&file))
+    {
+        // It may be named in the settings before it is made, which is what this command does.
+        tracing::warn!(
+            "compared with the pack's own calibration, since the site's cannot be used: {error}"
+        );
+    }
     let evidence = match &args.dir {
         Some(folder) => photos::gather(folder, &assembly)?,
         None => outcomes::gather(context, args.since, args.until, &assembly)?,

@@ -85,7 +85,7 @@ fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Check {
         return Check::warning(
             NAME,
             format!("{found}, which is in the future"),
-            "the clock was set back: correct it, or rows will seem to be out of order",
+            "the clock is behind now, or was ahead when that row was written: look at it (timedatectl); reports and watch show such rows under the time that they were given",
         );
     }
     Check::ok(NAME, found)

@@ -1,53 +1,31 @@
-//! The GPU's driver and ONNX Runtime's library: what the models run on.
+//! ONNX Runtime's library: whole, and one that loads.
 
-use nvml_wrapper::Nvml;
+use std::fs;
+use std::path::Path;
 
-use super::Check;
-use crate::runtime::{ProviderChoice, Runtime, Settings, has_nvidia_driver};
-use crate::telemetry::host::Bytes;
+use super::{Check, Status};
+use crate::pack::sha256_hex;
+use crate::runtime::{Runtime, RuntimeError, Settings};
 
-/// The GPU's driver, on which it depends which library is needed.
-pub(super) fn driver(settings: &Settings) -> Check {
-    const NAME: &str = "driver";
-    if !has_nvidia_driver() {
-        return match settings.provider {
-            ProviderChoice::Cuda => Check::failed(
-                NAME,
-                "runtime.provider is \"cuda\" and no NVIDIA driver runs",
-                "install the driver until nvidia-smi answers, or set runtime.provider = \"auto\"",
-            ),
-            _ => Check::skipped(NAME, "no NVIDIA driver; models run on the processor"),
-        };
+const NAME: &str = "library";
+
+/// What scripts/setup fetches, with the SHA-256 of each wheel.
+const SETUP: &str = include_str!("../../../scripts/setup");
+
+/// What helps where the library is not as it was fetched.
+const FETCH: &str = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
+
+/// The library's files, and the library loaded as the daemon loads it, with the runtime in it for further checks. One whose
+/// files are damaged is not loaded: it might take this process with it.
+pub(super) fn checks(settings: &Settings) -> (Vec<Check>, Option<Runtime>) {
+    let files = match Runtime::find_library(settings) {
+        Ok(library) => files(&library.path),
+        Err(error) => return (vec![unusable(&error)], None),
+    };
+    if files.status == Status::Failed {
+        let not_loaded = Check::skipped(NAME, "not loaded, since its files are damaged");
+        return (vec![files, not_loaded], None);
     }
-    match gpus() {
-        Ok(found) => Check::ok(NAME, found),
-        Err(error) => Check::warning(
-            NAME,
-            format!("the NVIDIA driver is loaded but does not answer: {error}"),
-            "look at nvidia-smi and dmesg; a driver that was updated needs a reboot",
-        ),
-    }
-}
-
-fn gpus() -> Result<String, nvml_wrapper::error::NvmlError> {
-    let nvml = Nvml::init()?;
-    let mut found = vec![format!("NVIDIA driver {}", nvml.sys_driver_version()?)];
-    for index in 0..nvml.device_count()? {
-        let device = nvml.device_by_index(index)?;
-        let memory = device.memory_info()?;
-        found.push(format!(
-            "GPU {index} {}, {} of {} free",
-            device.name()?,
-            Bytes(memory.free),
-            Bytes(memory.total)
-        ));
-    }
-    Ok(found.join("; "))
-}
-
-/// The library, loaded as the daemon loads it, and the runtime in it for further checks.
-pub(super) fn library(settings: &Settings) -> (Check, Option<Runtime>) {
-    const NAME: &str = "library";
     match Runtime::load(settings) {
         Ok(runtime) => {
             let found = format!(
@@ -57,11 +35,98 @@ pub(super) fn library(settings: &Settings) -> (Check, Option<Runtime>) {
                 runtime.reason(),
                 runtime.build_info().trim(),
             );
-            (Check::ok(NAME, found), Some(runtime))
+            (vec![files, Check::ok(NAME, found)], Some(runtime))
         }
-        Err(error) => {
-            let advice = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
-            (Check::failed(NAME, error.to_string(), advice), None)
+        Err(error) => (vec![files, unusable(&error)], None),
+    }
+}
+
+fn unusable(error: &RuntimeError) -> Check {
+    let advice = match error {
+        RuntimeError::ProviderUnavailable { .. } => {
+            "mend what it names, or set runtime.provider = \"auto\"; then restart the daemon"
         }
+        _ => FETCH,
+    };
+    Check::failed(NAME, error.to_string(), advice)
+}
+
+/// Holds all that was fetched with `library` against the hashes that scripts/setup wrote beside it.
+fn files(library: &Path) -> Check {
+    const NAME: &str = "library files";
+    let folder = library.parent().unwrap_or(Path::new("."));
+    let shown = folder.display();
+    let Ok(list) = fs::read_to_string(folder.join("files.sha256")) else {
+        let found = format!("{shown} has no files.sha256: not fetched by scripts/setup");
+        return Check::skipped(NAME, found);
+    };
+    let listed: Vec<(&str, &str)> = list
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .collect();
+    let is_listed = |name: &str| listed.iter().any(|(_, listed)| *listed == name);
+    let mut wrong: Vec<String> = library
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|name| !is_listed(name))
+        .map(|name| format!("{name} is not in files.sha256"))
+        .into_iter()
+        .collect();
+    wrong.extend(
+        listed
+            .iter()
+            .filter_map(|(hash, name)| match fs::read(folder.join(name)) {
+                Ok(bytes) if sha256_hex(&bytes) == *hash => None,
+                Ok(_) => Some(format!(
+                    "{name} has another SHA-256 than when it was fetched"
+                )),
+                Err(error) => Some(format!("{name}: {error}")),
+            }),
+    );
+    if !wrong.is_empty() {
+        return Check::failed(NAME, format!("{shown}: {}", wrong.join("; ")), FETCH);
+    }
+    let found = format!("{} files in {shown} as they were fetched", listed.len());
+    match fs::read_to_string(folder.join("wheel.sha256")) {
+        Ok(wheel) if SETUP.contains(wheel.trim()) => Check::ok(NAME, found),
+        _ => Check::warning(
+            NAME,
+            format!("{found}, from another wheel than this release was tried with"),
+            FETCH,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn files_are_held_against_what_was_fetched() {
+        let dir = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        let library = dir.path().join("libonnxruntime.so.1");
+        let check = || files(&library);
+        write("libonnxruntime.so.1", "code");
+        assert_eq!(check().status, Status::Skipped);
+
+        let hash = sha256_hex(b"code");
+        write("files.sha256", &format!("{hash}  libonnxruntime.so.1\n"));
+        assert_eq!(check().status, Status::Warning, "no wheel is named");
+        let pinned = SETUP.split_once("onnxruntime=(onnxruntime ").unwrap().1;
+        let pinned = &pinned[pinned.find(' ').unwrap()..pinned.find(')').unwrap()];
+        write("wheel.sha256", &format!("{}\n", pinned.trim()));
+        assert_eq!(check().status, Status::Ok, "{:?}", check());
+
+        write("libonnxruntime.so.1", "cod\0");
+        let damaged = check();
+        assert_eq!(damaged.status, Status::Failed);
+        assert!(damaged.found.contains("another SHA-256"), "{damaged:?}");
+        assert!(damaged.advice.unwrap().contains("scripts/setup"));
+        fs::remove_file(&library).unwrap();
+        assert!(check().found.contains("No such file"), "{:?}", check());
+        let other = files(&dir.path().join("libonnxruntime.so.2"));
+        assert!(other.found.contains("not in files.sha256"), "{other:?}");
     }
 }

@@ -1,17 +1,20 @@
 //! `doctor`: looks at all that the daemon needs and says what to do about what is missing. Changes nothing.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Outcome, output};
-use crate::config::{Config, DEFAULT_FILE};
+use super::{Context, Outcome, output, users};
+use crate::config::{Config, DEFAULT_FILE, Origin};
 
 mod clock;
 mod daemon;
 mod database;
+mod gpu;
 mod library;
 mod models;
+mod owner;
 mod processor;
 mod storage;
 mod unit;
@@ -24,7 +27,7 @@ Exit code 1 if any check failed; warnings alone are 0.
 
 Examples:
   faceood-admin doctor
-  sudo -u faceood faceood-admin doctor          with the service's own permissions
+  sudo faceood-admin doctor                     an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
 pub struct Args {
     /// Print JSON for programs
@@ -149,20 +152,32 @@ impl Report {
 /// Only if the report cannot be printed: what is wrong is in the report.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let doing = output::doing("looking at everything");
-    let (settings, config) = settings(context);
-    let mut checks = vec![settings];
+    let Found {
+        check,
+        config,
+        file,
+        is_the_services,
+    } = settings(context);
+    let mut checks = vec![check];
     checks.push(processor::check());
-    checks.push(library::driver(&config.runtime));
-    let (library, runtime) = library::library(&config.runtime);
-    checks.push(library);
+    checks.extend(gpu::checks(&config.runtime));
+    let (library, runtime) = library::checks(&config.runtime);
+    checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
-    checks.extend(storage::checks(&config));
-    checks.extend(database::checks(context, &config));
-    checks.extend(upkeep::checks(context, &config));
-    checks.push(clock::check());
-    checks.push(unit::check());
-    checks.push(daemon::port(config.listen, &config.address_file()));
-    checks.push(daemon::check(&config.address_file()));
+    checks.extend(storage::of_machine(&config));
+    if let Some(owner) = users::kept_from(&config.data_dir) {
+        checks.push(kept_out(&config.data_dir, &owner));
+        checks.extend([clock::check(), unit::check()]);
+    } else {
+        let user = is_the_services.then(unit::user).flatten();
+        checks.extend(storage::of_folders(&config));
+        checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
+        checks.extend(database::checks(context, &config));
+        checks.extend(upkeep::checks(context, &config));
+        checks.extend([clock::check(), unit::check()]);
+        checks.push(daemon::port(config.listen, &config.address_file()));
+        checks.push(daemon::check(&config.address_file()));
+    }
     doing.finish_and_clear();
     let report = Report::new(checks);
     if args.json {
@@ -176,8 +191,29 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     })
 }
 
+/// What is in the data folder, and all that is found by it, is not for this user to see.
+fn kept_out(folder: &Path, owner: &str) -> Check {
+    Check::failed(
+        "data folder",
+        format!(
+            "{} is {owner}'s, and this user may not look into it: database, room, drift, owners and daemon were not looked at",
+            folder.display()
+        ),
+        "look as root: sudo faceood-admin doctor",
+    )
+}
+
+/// The settings as they were found.
+struct Found {
+    check: Check,
+    config: Config,
+    file: Option<PathBuf>,
+    /// Whether the installed service has the same, as far as they say where its files are.
+    is_the_services: bool,
+}
+
 /// The settings, and where they come from; wrong ones are a failed check, and the rest is looked at with the defaults.
-fn settings(context: &Context) -> (Check, Config) {
+fn settings(context: &Context) -> Found {
     const NAME: &str = "settings";
     match context.loaded() {
         Ok(loaded) => {
@@ -190,14 +226,29 @@ fn settings(context: &Context) -> (Check, Config) {
                 [] => file,
                 keys => format!("{file}; set to what holds anyway: {}", keys.join(", ")),
             };
-            (Check::ok(NAME, found), loaded.config)
+            let is_its_file = loaded
+                .file
+                .as_deref()
+                .is_none_or(|file| file == DEFAULT_FILE);
+            let is_its_folder = matches!(
+                loaded.origin("data_dir"),
+                Some(Origin::Installed | Origin::Systemd(_) | Origin::File { .. })
+            );
+            Found {
+                check: Check::ok(NAME, found),
+                config: loaded.config,
+                file: loaded.file,
+                is_the_services: is_its_file && is_its_folder,
+            }
         }
         Err(error) => {
             let advice = "correct that; the checks below use the defaults";
-            (
-                Check::failed(NAME, error.to_string(), advice),
-                Config::default(),
-            )
+            Found {
+                check: Check::failed(NAME, error.to_string(), advice),
+                config: Config::default(),
+                file: None,
+                is_the_services: false,
+            }
         }
     }
 }

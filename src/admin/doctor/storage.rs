@@ -1,19 +1,24 @@
 //! Memory, disk and permissions: what the daemon needs of its machine to keep state.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::Check;
 use crate::config::Config;
+use crate::inference_log::{self, LogError};
 use crate::telemetry::host::{Bytes, Concern, Host};
 
-/// Looks at the machine and at the data folder.
-pub(super) fn checks(config: &Config) -> Vec<Check> {
+/// Looks at memory and disk.
+pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
+    let network = inference_log::refuse_network(&config.data_dir);
+    vec![memory(&host), disk(&host, network)]
+}
+
+/// Looks at the folders that are written.
+pub(super) fn of_folders(config: &Config) -> Vec<Check> {
     vec![
-        memory(&host),
-        disk(&host),
         permissions(&config.data_dir, "data folder"),
         permissions(&config.text_log_dir(), "text log"),
     ]
@@ -42,7 +47,11 @@ fn memory(host: &Host) -> Check {
     }
 }
 
-fn disk(host: &Host) -> Check {
+/// Less than this, and SQLite cannot commit a row.
+const DISK_FULL: u64 = 1024 * 1024;
+
+/// `network` is what the log says of the folder's file system.
+fn disk(host: &Host, network: Result<(), LogError>) -> Check {
     const NAME: &str = "disk";
     let Some(disk) = &host.disk else {
         return Check::skipped(NAME, "the data folder's disk cannot be told");
@@ -54,12 +63,19 @@ fn disk(host: &Host) -> Check {
         disk.mount.display(),
         disk.file_system,
     );
+    if let Err(error @ LogError::NetworkFilesystem { .. }) = network {
+        let advice = "set data_dir to a folder on a disk of this machine";
+        return Check::failed(NAME, format!("{found}: {error}"), advice);
+    }
     let concern = host
         .concerns()
         .into_iter()
         .find(|c| matches!(c, Concern::Disk { .. }));
     match concern {
         None => Check::ok(NAME, found),
+        Some(concern) if disk.available_bytes < DISK_FULL => {
+            Check::failed(NAME, format!("{found}: full"), concern.to_string())
+        }
         Some(concern) => Check::warning(NAME, found, concern.to_string()),
     }
 }
@@ -70,11 +86,16 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
     if folder.is_dir() {
         return match try_writing(folder) {
             Ok(()) => Check::ok(name, format!("{shown} can be written")),
+            Err(error) if is_full(&error) => Check::failed(
+                name,
+                format!("{shown} cannot be written: {error}"),
+                "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)",
+            ),
             Err(error) => Check::failed(
                 name,
                 format!("{shown} cannot be written: {error}"),
                 format!(
-                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or run this check as that user: sudo -u faceood faceood-admin doctor"
+                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
                 ),
             ),
         };
@@ -101,13 +122,28 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Writes a page, since an empty file can be made on a full disk.
 fn try_writing(folder: &Path) -> io::Result<()> {
     let probe = folder.join(format!(".faceood-doctor-{}", std::process::id()));
-    fs::OpenOptions::new()
+    let written = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .open(&probe)?;
-    fs::remove_file(probe)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(&[0; 4096]));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        written => {
+            let removed = fs::remove_file(probe);
+            written.and(removed)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +151,32 @@ mod tests {
     use super::super::Status;
     use super::*;
     use tempfile::TempDir;
+
+    #[test]
+    fn a_full_disk_fails_and_one_that_fills_warns() {
+        let mut host = Host::look(Path::new("/"));
+        let mut status = |available_bytes, network| {
+            if let Some(disk) = &mut host.disk {
+                disk.available_bytes = available_bytes;
+            }
+            disk(&host, network).status
+        };
+        assert_eq!(status(1 << 40, Ok(())), Status::Ok);
+        assert_eq!(status(1 << 26, Ok(())), Status::Warning);
+        assert_eq!(status(4096, Ok(())), Status::Failed);
+        let network = LogError::NetworkFilesystem {
+            path: "/data".into(),
+            kind: "nfs".into(),
+        };
+        assert_eq!(status(1 << 40, Err(network)), Status::Failed);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_shows_a_full_disk() {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let error = full.unwrap().write_all(&[0; 4096]).unwrap_err();
+        assert!(is_full(&error), "{error:?}");
+    }
 
     #[test]
     fn a_folder_is_tried_and_left_as_it_was() {

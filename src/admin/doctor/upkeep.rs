@@ -22,6 +22,8 @@ const LEAST_OUTCOMES: usize = 50;
 /// Pass probabilities may be this far off what came true.
 const DRIFT: f64 = 0.10;
 
+const INODES: &str = "inodes";
+
 /// Fewer free inodes than this and no file can soon be made.
 const LEAST_INODES: u64 = 1_000;
 
@@ -52,20 +54,25 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
 }
 
 fn inodes(folder: &Path) -> Check {
-    const NAME: &str = "inodes";
-    match rustix::fs::statvfs(folder) {
+    // The daemon may yet have to make it.
+    let existing = folder.ancestors().find(|above| above.is_dir());
+    match rustix::fs::statvfs(existing.unwrap_or(Path::new("."))) {
+        Ok(facts) => judge_inodes(facts.f_favail, facts.f_files),
+        Err(error) => Check::skipped(INODES, format!("cannot be told: {error}")),
+    }
+}
+
+fn judge_inodes(free: u64, total: u64) -> Check {
+    let found = format!("{free} of {total} free");
+    match (free, total) {
         // Some file systems (btrfs) have as many as they need, and say 0 of 0.
-        Ok(facts) if facts.f_files > 0 && facts.f_favail < LEAST_INODES => Check::warning(
-            NAME,
-            format!("{} of {} free", facts.f_favail, facts.f_files),
+        (_, 0) => Check::ok(INODES, "as many as are needed"),
+        (LEAST_INODES.., _) => Check::ok(INODES, found),
+        _ => Check::warning(
+            INODES,
+            found,
             "delete small files on this disk: a file system without inodes is full, whatever room it has",
         ),
-        Ok(facts) if facts.f_files > 0 => Check::ok(
-            NAME,
-            format!("{} of {} free", facts.f_favail, facts.f_files),
-        ),
-        Ok(_) => Check::ok(NAME, "as many as are needed"),
-        Err(error) => Check::skipped(NAME, format!("cannot be told: {error}")),
     }
 }
 
@@ -249,5 +256,9 @@ mod tests {
     #[test]
     fn inodes_of_this_disk_can_be_told() {
         assert_ne!(inodes(Path::new("/")).status, Status::Failed);
+        assert_ne!(inodes(Path::new("/not/there/yet")).status, Status::Skipped);
+        assert_eq!(judge_inodes(999, 100_000).status, Status::Warning);
+        assert_eq!(judge_inodes(1_000, 100_000).status, Status::Ok);
+        assert_eq!(judge_inodes(0, 0).status, Status::Ok);
     }
 }

@@ -23,7 +23,7 @@ const BASE = new URL(".", document.baseURI).href;
 
 const client = () => new Faceood({ baseUrl: BASE, language: language(), timeoutMs: PATIENCE_MS });
 // Asked again by itself: what does not answer soon is gone.
-const statusClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
+const statusClient = () => new Faceood({ baseUrl: BASE, language: language(), retries: 0, timeoutMs: 5_000 });
 // One frame at a time, and the next one is newer: no use in sending one again.
 const cameraClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
 

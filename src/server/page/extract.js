@@ -4,7 +4,7 @@
 import { button, make } from "./dom.js";
 import { actionMark, adviceList, causeList, componentTable, facts, part, scoreScale, trace } from "./parts.js";
 import { decide } from "./policy.js";
-import { number, text } from "./texts.js";
+import { hasText, number, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Extraction} Extraction */
 /** @typedef {import("./faceood.js").Face} Face */
@@ -66,7 +66,10 @@ function decisionTable(face, faceCount, info) {
   const rows = Object.entries(info.policies).map(([name, policy]) => {
     const { action, reasons } = decide(policy, face, faceCount);
     return make("tr", { "data-scenario": name, "data-action": action },
-      make("th", { scope: "row" }, name, make("span", { class: "quiet" }, text("cuts", { accept: number(policy.accept), review: number(policy.review) }))),
+      make("th", { scope: "row" }, name,
+        // A scenario of the site's own has the name that the site gave it, and no more.
+        hasText(`scenario_${name}`) && make("span", { class: "quiet" }, text(`scenario_${name}`)),
+        make("span", { class: "quiet" }, text("cuts", { accept: number(policy.accept), review: number(policy.review) }))),
       make("td", {}, actionMark(action), reasons.length > 0 && make("span", { class: "quiet" }, reasons.map((reason) => text(`reason_${reason}`)).join(", "))));
   });
   return make("table", { class: "decisions" },

@@ -21,6 +21,9 @@ const SPINNER_AFTER_MS = 300;
  * @property {(error: FaceoodError) => void} onfailure
  */
 
+/** @param {string} words */
+const isChinese = (words) => /\p{Script=Han}/u.test(words);
+
 /** Tells those who hear the page, once. @param {string} words */
 function announce(words) {
   const place = find("#said");
@@ -71,16 +74,26 @@ export class Panel {
       if (request.signal.aborted) return;
       this.#last = { answer, files };
       this.say();
+      this.#bringIntoView(".verdict, .answer .card");
     } catch (error) {
       if (request.signal.aborted) return;
       this.#last = undefined;
       this.say();
       this.#fail(error);
+      this.#bringIntoView(".failure");
       if (error instanceof FaceoodError) this.work.onfailure(error);
     } finally {
       clearTimeout(timer);
-      if (this.#request === request) this.#busy(false);
+      if (this.#request === request) {
+        for (const slot of this.slots) slot.settle();
+        this.#busy(false);
+      }
     }
+  }
+
+  /** On a phone what was asked for lies below the pictures: scrolls no further than it takes to see it. @param {string} what */
+  #bringIntoView(what) {
+    this.element.querySelector(what)?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {boolean} isBusy */
@@ -126,7 +139,8 @@ export class Panel {
   }
 
   /**
-   * The service explains itself in English; whoever reads Chinese gets the code in Chinese first.
+   * The service explains in the reader's language what a picture can do wrong; what else it says in English stands below the
+   * code's own words.
    * @param {FaceoodError} error
    * @returns {(string | HTMLElement)[]}
    */
@@ -135,7 +149,9 @@ export class Panel {
     const key = `problem_${code}`;
     const named = (/** @type {string} */ detail) => (part ? text("error_part", { side: text(part), detail }) : detail);
     if (error.status === 0) return [text(key)];
-    const sentence = `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`;
+    const sentence = isChinese(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`;
+    // Said before the reader switched: better in the other language than not at all.
+    if (isChinese(message)) return [make("p", { lang: "zh" }, named(sentence))];
     if (language() === "en" || !hasText(key)) return [named(sentence)];
     return [named(text(key)), make("p", { class: "quiet", lang: "en" }, sentence)];
   }

@@ -59,6 +59,8 @@ export class Slot {
   #faces = [];
   /** @type {Note} */
   #note = "";
+  /** The browser does not know this kind of picture. */
+  #isUnshowable = false;
 
   /**
    * @param {string} name a key of the texts
@@ -98,7 +100,9 @@ export class Slot {
     });
     // TIFF and HEIC, in most browsers.
     this.#photo.addEventListener("error", () => {
-      if (this.file) this.#remark("not_shown");
+      if (!this.file) return;
+      this.#isUnshowable = true;
+      this.#remark("not_shown");
     });
     find(".choose", this.element).addEventListener("click", () => this.#browse());
     find(".camera", this.element).addEventListener("click", () => {
@@ -138,6 +142,7 @@ export class Slot {
     if (this.#photo.src) URL.revokeObjectURL(this.#photo.src);
     this.file = file;
     this.#size = undefined;
+    this.#isUnshowable = false;
     this.#faces = [];
     this.#remark("");
     this.#overlay.setAttribute("hidden", "");
@@ -150,6 +155,11 @@ export class Slot {
   /** Remarks that what was brought is no picture, or that one of several was taken. @param {"not_a_picture" | "only_one"} note */
   refuse(note) {
     this.#remark(note);
+  }
+
+  /** The service has said what it makes of the picture: no word any more of what it might. */
+  settle() {
+    if (this.#note === "not_shown") this.#remark("");
   }
 
   /** Whether the reader has been told that the picture is small. */
@@ -181,7 +191,7 @@ export class Slot {
     for (const name of ["choose", "camera", "remove"]) {
       find(`.${name}`, this.element).setAttribute("aria-label", text(`${name}_for`, { slot }));
     }
-    const isShown = Boolean(this.file) && this.#note !== "not_shown";
+    const isShown = Boolean(this.file) && !this.#isUnshowable;
     this.element.classList.toggle("filled", Boolean(this.file));
     this.#photo.hidden = !isShown;
     this.#photo.alt = this.file ? text("picture_of", { slot, name: this.file.name }) : "";

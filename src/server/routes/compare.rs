@@ -31,7 +31,7 @@ use crate::telemetry::metrics;
         ("scenario" = Option<String>, Query, description = "The configured policy that decides; default `access`."),
         ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
         ("embedding" = Option<bool>, Query, description = "Whether the answer has embeddings; default false."),
-        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints in Chinese."),
+        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
         ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
     ),
     request_body(

@@ -19,7 +19,7 @@ use crate::server::upload::Upload;
         ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
         ("faces" = inline(Option<super::docs::FaceChoice>), Query, description = "`largest` (default) or `all`."),
         ("embedding" = Option<bool>, Query, description = "Whether the answer has embeddings; default true."),
-        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints in Chinese."),
+        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
         ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
     ),
     request_body(

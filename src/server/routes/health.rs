@@ -50,17 +50,24 @@ pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, P
     let log = state.log.check().await;
     let pool = state.pool.readiness();
     let reason = match (pool, log.failing) {
-        (Err(reason), _) => Some(reason.to_string()),
-        (Ok(()), Some(failing)) => Some(format!(
-            "the log cannot be written since {}: {}",
-            failing.since.to_rfc3339_opts(SecondsFormat::Secs, true),
-            failing.reason
-        )),
+        (Err(reason), _) => Some((reason.to_string(), reason.in_chinese())),
+        (Ok(()), Some(failing)) => {
+            let since = failing.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            Some((
+                format!(
+                    "the log cannot be written since {since}: {}",
+                    failing.reason
+                ),
+                format!("自 {since} 起日志无法写入：{}。", failing.chinese),
+            ))
+        }
         (Ok(()), None) => None,
     };
     metrics::ready(reason.is_none());
     match reason {
-        Some(reason) => Err(Problem::new(ProblemCode::NotReady, reason)),
+        Some((reason, chinese)) => {
+            Err(Problem::new(ProblemCode::NotReady, reason).in_chinese(chinese))
+        }
         None => Ok(HttpResponse::Ok().json(HealthAnswer {
             status: "ready",
             warnings: log.warnings,

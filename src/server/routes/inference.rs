@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 
 use crate::face::FaceError;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
-use crate::pipeline::{Analysis, Ask};
+use crate::pipeline::{Analysis, AnalyzeError, Ask};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
 use crate::problem::ProblemCode;
 use crate::quality::Language;
 use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{Parameters, unknown};
 use crate::server::problem_response::{Part, Problem};
-use crate::server::request_id::{Outcome, RequestId};
+use crate::server::request_id::{Outcome, RequestId, language};
 use crate::server::state::AppState;
 use crate::server::upload::Upload;
 use crate::telemetry::metrics;
@@ -137,7 +136,7 @@ impl Inference {
             .submit(upload.bytes.clone(), ask)
             .await
             .map_err(|error| {
-                let problem = Problem::new(error.problem(), error.detail());
+                let problem = problem_of(&error);
                 if problem.code == ProblemCode::Internal {
                     tracing::error!(request_id = %self.id, %error, "the analysis failed");
                 }
@@ -147,7 +146,7 @@ impl Inference {
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let (width, height) = (analysis.image.width, analysis.image.height);
             let error = FaceError::NoFace { width, height };
-            return Err(Problem::new(error.problem(), error.to_string()).with_image(analysis.image));
+            return Err(problem_of(&error.into()).with_image(analysis.image));
         }
         Ok(analysis)
     }
@@ -199,7 +198,11 @@ impl Inference {
             tracing::error!(request_id = %self.id, %error, "the log did not take a row");
             let reason = error.detail();
             let detail = format!("without its row in the log no answer may be given, and {reason}");
-            Problem::new(ProblemCode::NotReady, detail)
+            let chinese = format!(
+                "没有日志记录就不能给出答复：{}。",
+                error.detail_in_chinese()
+            );
+            Problem::new(ProblemCode::NotReady, detail).in_chinese(chinese)
         })
     }
 
@@ -210,6 +213,11 @@ impl Inference {
             outcome.score = score;
         });
     }
+}
+
+/// What the caller is told of a failure, in both languages.
+fn problem_of(error: &AnalyzeError) -> Problem {
+    Problem::new(error.problem(), error.detail()).in_chinese(error.detail_in_chinese())
 }
 
 /// Counts an analysis: stages, waiting, scores, norms, actions.
@@ -230,17 +238,6 @@ fn count(analysis: &Analysis, source: Option<&str>) {
         let decision = &face.decision;
         metrics::action(&decision.scenario, source, decision.action.name());
     }
-}
-
-/// The language that the caller reads.
-#[must_use]
-pub(super) fn language(request: &HttpRequest) -> Language {
-    request
-        .headers()
-        .get(ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .map(Language::negotiate)
-        .unwrap_or_default()
 }
 
 fn endpoint_of(request: &HttpRequest) -> Option<Endpoint> {

@@ -9,13 +9,13 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use super::inference::language;
 use crate::problem::ProblemCode;
 use crate::quality::components::Direction;
 use crate::quality::hints::HintCode;
 use crate::quality::{Component, Language};
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
+use crate::server::request_id::language;
 
 const TEMPLATE: &str = include_str!("../page/index.html");
 const ENGLISH: &str = include_str!("../page/en.json");

@@ -209,7 +209,11 @@ fn guard(
                 "the body has {size} bytes; a picture may have {}{per_picture}",
                 limits.image_bytes
             ),
-        ));
+        )
+        .in_chinese(format!(
+            "请求有 {size} 字节，每张图片不得超过 {} 字节；请缩小图片。",
+            limits.image_bytes
+        )));
     }
     let limits_of_body = BodyLimits {
         bytes,

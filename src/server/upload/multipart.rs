@@ -49,14 +49,16 @@ where
             if bytes.len() + piece.len() > limit {
                 let detail =
                     format!("the part `{name}` has more than {limit} bytes, which is the limit");
-                let problem = Problem::new(ProblemCode::ImageTooLarge, detail);
+                let chinese = format!("图片超过 {limit} 字节的上限；请缩小图片。");
+                let problem = Problem::new(ProblemCode::ImageTooLarge, detail).in_chinese(chinese);
                 return Err(blame(problem, &name));
             }
             bytes.extend_from_slice(&piece);
         }
         if bytes.is_empty() {
             let detail = format!("the part `{name}` is empty; a picture is expected");
-            return Err(blame(Problem::malformed(detail), &name));
+            let problem = Problem::malformed(detail).in_chinese("图片为空（0 字节）。");
+            return Err(blame(problem, &name));
         }
         found[index] = Some(bytes.freeze());
     }

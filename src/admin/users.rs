@@ -1,0 +1,69 @@
+//! Users of the machine, and the message for one who may not see the daemon's files.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+/// The user's name, or its number where it has none.
+#[must_use]
+pub fn name_of(uid: u32) -> String {
+    id(&["-un", &uid.to_string()]).unwrap_or_else(|| uid.to_string())
+}
+
+/// The user's number.
+#[must_use]
+pub fn number_of(name: &str) -> Option<u32> {
+    id(&["-u", name])?.parse().ok()
+}
+
+/// Numbers of the groups that the user is in.
+#[must_use]
+pub fn groups_of(name: &str) -> Vec<u32> {
+    let printed = id(&["-G", name]).unwrap_or_default();
+    printed
+        .split(' ')
+        .filter_map(|gid| gid.parse().ok())
+        .collect()
+}
+
+/// Who we are not, and must be to look into `folder`; `None` where we may.
+#[must_use]
+pub fn kept_from(folder: &Path) -> Option<String> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let owner = fs::metadata(folder).ok()?.uid();
+            Some(name_of(owner))
+        }
+        _ => None,
+    }
+}
+
+/// What id(1) says, which knows of users from other places than /etc/passwd, too.
+fn id(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("id").args(arguments).output().ok()?;
+    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_known_and_a_stranger_keeps_his_number() {
+        assert_eq!(name_of(0), "root");
+        assert_eq!(number_of("root"), Some(0));
+        assert!(groups_of("root").contains(&0));
+        assert_eq!(name_of(4_000_000_000), "4000000000");
+        assert_eq!(number_of("nobody-has-this-name"), None);
+    }
+
+    #[test]
+    fn nobody_is_kept_from_his_own_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(kept_from(folder.path()), None);
+        assert_eq!(kept_from(&folder.path().join("missing")), None);
+    }
+}
