@@ -268,3 +268,23 @@ fn what_is_planted_through_the_live_daemon_is_found() {
         none.stderr
     );
 }
+
+#[test]
+fn what_cannot_be_learnt_from_is_told_before_the_photos_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let train = |option: &str, value: &str| {
+        Admin::run([
+            "models", "train", "--photos", place, "--out", place, option, value,
+        ])
+    };
+    let none = train("--augment", place).expect_code(1);
+    assert!(none.stderr.contains("--export-cluster"), "{}", none.stderr);
+    let recipe = r#"{"schema": 2, "label": "pose", "kinds": []}"#;
+    std::fs::write(folder.path().join("recipe.json"), recipe).unwrap();
+    let empty = train("--augment", place).expect_code(1);
+    let says = "none makes pictures like the pattern pose";
+    assert!(empty.stderr.contains(says), "{}", empty.stderr);
+    let unknown = train("--without", "fog").expect_code(2);
+    assert!(unknown.stderr.contains("motion_blur"), "{}", unknown.stderr);
+}

@@ -20,6 +20,7 @@ use crate::pipeline::{Ask, Pipeline};
 use crate::policy::DEFAULT_SCENARIO;
 use crate::quality::components::{Component, Components};
 use crate::quality::{Cause, CauseName, Quality};
+use crate::stats::mean;
 
 /// A crop of scikit-image's `astronaut` (NASA, public domain): a clean face of which it is known that every pack finds it.
 const CLEAN: &[u8] = include_bytes!("../../pipeline/probe.jpg");
@@ -32,6 +33,8 @@ const LIKELIEST: usize = 2;
 /// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
 const DRAWS: u64 = 2;
 const MANY_DRAWS: u64 = 4;
+/// One kind this near explains the pattern by itself: no second one is looked for.
+const NEAR: f64 = 0.25;
 /// A second kind has to bring the pattern nearer by this factor: two kinds always come a little nearer than one.
 const SECOND_KIND_GAIN: f64 = 0.75;
 /// Recipes further away than this are none: the nearest other cause is 1.4 away.
@@ -63,7 +66,7 @@ pub(super) struct Fitted {
     pub(super) recipe: Recipe,
     /// What the pattern shows.
     pub(super) pattern: Shown,
-    /// How far the nearest degraded picture is, and what it shows.
+    /// How far the nearest kinds are, and what they show.
     pub(super) nearest: Option<(f64, Shown)>,
 }
 
@@ -77,14 +80,14 @@ pub(super) struct Shown {
 }
 
 /// A kind at a strength, over some draws.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Tried {
     kind: Kind,
     strength: f32,
-    /// Mean distance to the pattern.
+    /// How far from the pattern.
     distance: f64,
-    /// Mean score.
-    score: f64,
+    /// What it shows in the mean.
+    shown: Shown,
 }
 
 /// Tries all kinds at some strengths on a clean picture with a face as large as the pattern's, the likeliest at more, then a second kind
@@ -105,9 +108,9 @@ pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted
         tried.extend(bench.try_kind(&[], likely.kind, &ALL, MANY_DRAWS)?);
         bar.inc(1);
     }
-    let best = nearest_of(tried.iter().copied());
+    let best = nearest_of(tried.iter().cloned());
     let mut pairs = Vec::new();
-    if let Some(best) = best {
+    if let Some(best) = best.as_ref().filter(|best| best.distance > NEAR) {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
             let first = (best.kind, best.strength);
             pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
@@ -115,19 +118,23 @@ pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted
         }
     }
     bar.finish_and_clear();
-    let second = nearest_of(pairs)
-        .zip(best)
-        .filter(|(pair, best)| pair.distance < SECOND_KIND_GAIN * best.distance);
-    let kinds = match (best, second) {
-        (_, Some((pair, best))) if pair.distance <= FARTHEST => [best, pair]
-            .map(|part| dose(part.kind, part.strength, part.strength))
-            .to_vec(),
-        (Some(best), None) if best.distance <= FARTHEST => vec![alone(&best, &tried, cluster)],
+    let second = nearest_of(pairs).filter(|pair| {
+        let alone = best.as_ref().map(|best| best.distance);
+        alone.is_some_and(|alone| pair.distance < SECOND_KIND_GAIN * alone)
+    });
+    let kinds = match (&best, &second) {
+        (Some(best), Some(pair)) if pair.distance <= FARTHEST => {
+            vec![
+                dose(best.kind, best.strength, best.strength),
+                dose(pair.kind, pair.strength, pair.strength),
+            ]
+        }
+        (Some(best), None) if best.distance <= FARTHEST => vec![alone(best, &tried, cluster)],
         _ => Vec::new(),
     };
     Ok(Fitted {
         recipe: Recipe { kinds },
-        nearest: bench.nearest.take(),
+        nearest: second.or(best).map(|found| (found.distance, found.shown)),
         pattern,
     })
 }
@@ -143,7 +150,7 @@ fn alone(best: &Tried, tried: &[Tried], cluster: &Cluster) -> Dose {
     let scores = cluster.quality.p10..=cluster.quality.p90;
     let strengths = tried
         .iter()
-        .filter(|other| other.kind == best.kind && scores.contains(&other.score))
+        .filter(|other| other.kind == best.kind && scores.contains(&other.shown.score))
         .map(|other| other.strength);
     let (least, most) = strengths
         .fold((best.strength, best.strength), |(least, most), strength| {
@@ -179,7 +186,6 @@ struct Bench<'a> {
     clean: RgbImage,
     clean_components: Components,
     face_px: f32,
-    nearest: Option<(f64, Shown)>,
 }
 
 impl<'a> Bench<'a> {
@@ -212,7 +218,6 @@ impl<'a> Bench<'a> {
             clean,
             clean_components: quality.components,
             face_px,
-            nearest: None,
         })
     }
 
@@ -226,7 +231,7 @@ impl<'a> Bench<'a> {
     ) -> anyhow::Result<Vec<Tried>> {
         let mut tried = Vec::new();
         for &strength in strengths {
-            let (mut distances, mut scores, mut found) = (0.0, 0.0, 0.0);
+            let mut all = Vec::new();
             for draw in 0..draws {
                 let mut random = ChaCha8Rng::seed_from_u64(draw);
                 let steps: Vec<Degradation> = others
@@ -235,30 +240,18 @@ impl<'a> Bench<'a> {
                     .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
                     .collect();
                 let worse = degrade(&self.clean, &steps, draw);
-                let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? else {
-                    continue;
-                };
-                let shown = self.shown(quality);
-                let distance = distance(self.pattern, &shown);
-                distances += distance;
-                scores += shown.score;
-                found += 1.0;
-                if self
-                    .nearest
-                    .as_ref()
-                    .is_none_or(|(least, _)| distance < *least)
-                {
-                    self.nearest = Some((distance, shown));
+                if let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? {
+                    all.push(self.shown(quality));
                 }
             }
-            if found > 0.0 {
-                tried.push(Tried {
-                    kind,
-                    strength,
-                    distance: distances / found,
-                    score: scores / found,
-                });
-            }
+            // The pattern is many captures, too.
+            let Some(shown) = mean_of(&all) else { continue };
+            tried.push(Tried {
+                kind,
+                strength,
+                distance: distance(self.pattern, &shown),
+                shown,
+            });
         }
         Ok(tried)
     }
@@ -275,6 +268,43 @@ impl<'a> Bench<'a> {
             causes: quality.causes,
         }
     }
+}
+
+/// What captures show in the mean: of each cause its mean weight, as in a pattern.
+fn mean_of(all: &[Shown]) -> Option<Shown> {
+    let count = all.len() as f64;
+    if all.is_empty() {
+        return None;
+    }
+    let weight = |name| {
+        let of_each = all.iter().flat_map(|shown| &shown.causes);
+        let sum: f32 = of_each
+            .filter(|cause| cause.name == name)
+            .map(|cause| cause.weight)
+            .sum();
+        sum / count as f32
+    };
+    let deviation = |name: &'static str| {
+        let of_each = all.iter().filter_map(|shown| shown.deviations.get(name));
+        let values: Vec<f64> = of_each.copied().collect();
+        (values.len() == all.len()).then(|| (name, mean(&values)))
+    };
+    let scores: Vec<f64> = all.iter().map(|shown| shown.score).collect();
+    Some(Shown {
+        score: mean(&scores),
+        causes: CauseName::ALL
+            .into_iter()
+            .map(|name| Cause {
+                name,
+                weight: weight(name),
+            })
+            .filter(|cause| cause.weight > 0.0)
+            .collect(),
+        deviations: MEASURES
+            .iter()
+            .filter_map(|component| deviation(component.name()))
+            .collect(),
+    })
 }
 
 /// Width of the face and what is said of it.

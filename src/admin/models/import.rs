@@ -213,9 +213,11 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome
 /// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
 pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
     expect_empty(&args.out)?;
+    let faults = train::faults(args)?;
     let runtime = exact_runtime()?;
     let photos = train::photos(args)?;
-    let trained = train::learn(args, &photos, &Networks::of_pack(pack)?, &runtime)?;
+    let networks = Networks::of_pack(pack)?;
+    let trained = train::learn(args, &photos, &networks, &runtime, &faults)?;
     let today = chrono::Utc::now().date_naive().to_string();
     let calibrated = train::calibrate(&trained.held_out, &trained.counts, &today)?;
     let calibration = calibrated.of_all;

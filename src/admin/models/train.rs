@@ -84,10 +84,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if let Some(folder) = &args.embedder {
         return import::retrained(args, &Pack::open(folder)?);
     }
+    // A wrong folder is told at once, not after the photos have been looked at.
+    let faults = faults(args)?;
     let sources = Sources::read(&args.sources)?;
     let runtime = exact_runtime()?;
     let photos = photos(args)?;
-    let trained = learn(args, &photos, &Networks::of_recipe(&sources)?, &runtime)?;
+    let networks = Networks::of_recipe(&sources)?;
+    let trained = learn(args, &photos, &networks, &runtime, &faults)?;
     let calibrated = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
     let mut figures = trained.figures.clone();
     figures.extend(calibrated.figures);
@@ -148,7 +151,7 @@ pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
 }
 
 /// What copies show, as the arguments have it.
-fn faults(args: &Args) -> anyhow::Result<Faults> {
+pub(super) fn faults(args: &Args) -> anyhow::Result<Faults> {
     let is_left_out = |kind: &Kind| args.without.iter().any(|name| name == kind.name());
     Ok(Faults {
         without: Kind::ALL.into_iter().filter(is_left_out).collect(),
@@ -196,14 +199,14 @@ pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
     Ok(training::find(&args.photos, &args.sources, args.every)?)
 }
 
-/// Learns a head for these networks.
+/// Learns a head for these networks, from copies that show `faults`.
 pub(super) fn learn(
     args: &Args,
     photos: &[Photo],
     networks: &Networks,
     runtime: &Runtime,
+    faults: &Faults,
 ) -> anyhow::Result<training::Outcome> {
-    let faults = faults(args)?;
     let bar = output::progress(photos.len() as u64, "photos");
     let is_thorough = args.folds.is_some();
     let hear = |done| bar.set_position(done as u64);
@@ -211,7 +214,7 @@ pub(super) fn learn(
         photos,
         networks,
         runtime,
-        &faults,
+        faults,
         args.threads,
         is_thorough,
         &hear,
