@@ -215,27 +215,30 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         faults.push((name, f64::from(strength)));
     }
     note(&faults, &mut symptoms);
-    steps.extend(file(random));
-    Copy {
-        scale,
-        steps,
-        symptoms,
-        scene,
-        shift: [0, 0],
-        seed: random.next_u64(),
-    }
+    taken(scene, scale, steps, symptoms, random)
 }
 
 /// A picture as `recipe` makes it.
 fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng) -> Copy {
     let scale = gate_scale(face_px, random);
-    let (mut steps, strengths) = recipe.draw(face_px * scale, random);
+    let (steps, strengths) = recipe.draw(face_px * scale, random);
     let faults: Vec<(&str, f64)> = strengths
         .into_iter()
         .map(|(kind, strength)| (kind.name(), f64::from(strength)))
         .collect();
     let mut symptoms: Symptoms = [0.0; CAUSES.len()];
     note(&faults, &mut symptoms);
+    taken(scene, scale, steps, symptoms, random)
+}
+
+/// The first shot of a scene, as the camera writes it.
+fn taken(
+    scene: u32,
+    scale: f32,
+    mut steps: Vec<Degradation>,
+    symptoms: Symptoms,
+    random: &mut ChaCha8Rng,
+) -> Copy {
     steps.extend(file(random));
     Copy {
         scale,
