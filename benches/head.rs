@@ -11,15 +11,14 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use faceood::capture;
 use faceood::pack::{Form, Pack};
-use faceood::pipeline::{Ask, Assembly};
-use faceood::policy::Policies;
 
 use faceood::pack::build::graph::{Graph, Model};
 use faceood::pack::build::head::{CAUSE_LOGITS, OOD_LOGIT};
 use faceood::runtime::{Placement, Runtime, Session, Settings};
 use faceood::stats::quantile;
+
+mod serving;
 
 /// Runs of each graph, after as many as a tenth of that to get warm.
 const RUNS: usize = 600;
@@ -79,15 +78,7 @@ fn main() {
 /// Median of a whole analysis of the committed photo, in milliseconds.
 fn request(runtime: Runtime) -> f64 {
     let photo = std::fs::read("tests/photos/astronaut.jpg").expect("the committed photo");
-    let limits = capture::Settings::default();
-    let assembly = Assembly::open(runtime, Path::new("models/default"), limits).expect("the pack");
-    let mut pipeline = assembly.pipeline().expect("a pipeline");
-    let ask = Ask {
-        scenario: "access".to_owned(),
-        policy: Policies::default().get("access").expect("built in").clone(),
-        all_faces: false,
-        needs_face: true,
-    };
+    let (mut pipeline, ask) = serving::opened(runtime);
     let mut times: Vec<f64> = (0..RUNS)
         .map(|_| {
             let start = Instant::now();

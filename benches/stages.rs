@@ -6,14 +6,13 @@
     reason = "a benchmark that cannot run should say why and end"
 )]
 
-use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use faceood::capture::{self, pixels};
-use faceood::pipeline::{Ask, Assembly};
-use faceood::policy::Policies;
 use faceood::runtime::{Runtime, Settings};
+
+mod serving;
 
 fn stages(criterion: &mut Criterion) {
     let small = std::fs::read("tests/photos/astronaut.jpg").expect("the committed photo");
@@ -27,15 +26,7 @@ fn stages(criterion: &mut Criterion) {
         .expect("a large picture");
 
     let runtime = Runtime::load(&Settings::default()).expect("a runtime");
-    let assembly =
-        Assembly::open(runtime, Path::new("models/default"), limits.clone()).expect("the pack");
-    let mut pipeline = assembly.pipeline().expect("a pipeline");
-    let ask = Ask {
-        scenario: "access".to_owned(),
-        policy: Policies::default().get("access").expect("built in").clone(),
-        all_faces: false,
-        needs_face: true,
-    };
+    let (mut pipeline, ask) = serving::opened(runtime);
 
     for (name, bytes) in [("512px", &small), ("12MP", &large)] {
         criterion.bench_function(&format!("decode/{name}"), |bencher| {

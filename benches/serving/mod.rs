@@ -1,0 +1,21 @@
+//! The default pack as the daemon runs it: what measurements of single requests share.
+
+use std::path::Path;
+
+use faceood::capture;
+use faceood::pipeline::{Ask, Assembly, Pipeline};
+use faceood::policy::Policies;
+use faceood::runtime::Runtime;
+
+/// A pipeline of one thread, and what a gate asks of it.
+pub(crate) fn opened(runtime: Runtime) -> (Pipeline, Ask) {
+    let limits = capture::Settings::default();
+    let assembly = Assembly::open(runtime, Path::new("models/default"), limits).expect("the pack");
+    let ask = Ask {
+        scenario: "access".to_owned(),
+        policy: Policies::default().get("access").expect("built in").clone(),
+        all_faces: false,
+        needs_face: true,
+    };
+    (assembly.pipeline().expect("a pipeline"), ask)
+}
