@@ -1,6 +1,7 @@
 //! What the real pipeline measures on pictures made worse: the rows that `support::log_fixture` mixes its logs from, and a small log through
 //! the live daemon.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faceood::capture;
@@ -14,6 +15,7 @@ use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::support::database::Outsider;
 use crate::support::{Admin, Daemon, log_fixture, models, photos};
 
 /// The cause that each kind is meant to show as.
@@ -158,11 +160,11 @@ fn measure_rows() {
 
 #[test]
 fn what_is_planted_through_the_live_daemon_is_found() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::with_config("[log]\nkeep_thumbnails = true\n");
     let client = daemon.client();
     let photo = photos::pixels(&photos::astronaut());
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let mut planted = std::collections::BTreeMap::new();
+    let mut planted = BTreeMap::new();
     let mut send = |picture: &RgbImage, source: &str, kind: &str| {
         let answer = client.quality(&photos::jpeg(picture, 92), &format!("?source={source}"));
         let id = answer.ok()["request_id"].as_str().unwrap().to_owned();
@@ -238,6 +240,25 @@ fn what_is_planted_through_the_live_daemon_is_found() {
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
     };
+    let kept: BTreeMap<String, Vec<u8>> = Outsider::open(&daemon.database())
+        .thumbnails()
+        .into_iter()
+        .filter_map(|(request, face)| Some((request, face?)))
+        .collect();
+    let pictures = || {
+        let files = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut pictures: Vec<(String, Vec<u8>)> = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
+            .map(|path| {
+                let id = path.file_stem().unwrap().to_str().unwrap();
+                (id.to_owned(), std::fs::read(&path).unwrap())
+            })
+            .collect();
+        pictures.sort_unstable();
+        pictures
+    };
     for (label, source, planted_most) in [("noise", "gate-2", 0.9), ("motion_blur", "gate-3", 1.0)]
     {
         let of_label = |cluster: &&serde_json::Value| cluster["label"] == label;
@@ -253,6 +274,19 @@ fn what_is_planted_through_the_live_daemon_is_found() {
             rows.iter()
                 .all(|row| row["source"] == source && is_bare(row))
         );
+        // Their faces, as the log keeps them; none of the pattern that was here before.
+        let mut faces: Vec<(String, Vec<u8>)> = rows
+            .iter()
+            .map(|row| {
+                let request = row["request_id"].as_str().unwrap();
+                (
+                    row["id"].as_str().unwrap().to_owned(),
+                    kept[request].clone(),
+                )
+            })
+            .collect();
+        faces.sort_unstable();
+        assert!(pictures() == faces, "{} pictures", pictures().len());
         let recipe = read("recipe.json");
         assert_eq!(recipe["kinds"][0]["kind"], label, "{recipe:#}");
         let [least, most] =

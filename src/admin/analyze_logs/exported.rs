@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::super::{Context, output};
 use super::fit::{self, Shown};
@@ -71,7 +72,24 @@ pub(in crate::admin) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
     Ok(read.recipe)
 }
 
-/// Writes the pattern with number `id` into `folder`, which is made.
+/// Deletes the pictures of the pattern that was written into `folder` before: nobody asked for those faces to be kept.
+fn forget_pictures(folder: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot clear the folder {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let is_of_row = path.extension().is_some_and(|kind| kind == "jpg")
+            && path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| Uuid::parse_str(name).is_ok());
+        if is_of_row {
+            fs::remove_file(&path).with_context(|| format!("cannot delete {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the pattern with number `id` into `folder`, which is made; the pattern that was there before is replaced.
 pub(super) fn export(
     id: u32,
     folder: &Path,
@@ -101,6 +119,7 @@ pub(super) fn export(
         let path = folder.join(name);
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
+    forget_pictures(folder)?;
     context.block_on(async {
         let mut rows = Vec::new();
         for (id, input) in cluster.exemplars.iter().zip(&found.exemplar_inputs[place]) {
