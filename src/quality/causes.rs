@@ -22,6 +22,9 @@ const OUTSTANDING: f32 = 0.35;
 /// Where all deficits together reach this, they explain a low score; what is missing to it is `unknown`.
 const EXPLAINED: f32 = 0.5;
 
+/// Sharpness from which on no detail is missing.
+const DETAILED: f32 = 0.85;
+
 /// Distance between the eyes on the recogniser's grid, in its pixels.
 const EYES_ON_GRID: f32 = 35.24;
 
@@ -81,8 +84,9 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let pitch = value(Component::HeadPosePitch).unwrap_or_default().abs();
     // A turned head has its eyes nearer to each other without having fewer pixels.
     let eyes = value(Component::InterEyeDistance).map(|px| px / yaw.to_radians().cos().max(0.5));
-    // An enlarged picture has the pixels it was taken with. What is sharp all the same was not enlarged.
-    let enlargement = if value(Component::Sharpness).is_some_and(|sharpness| sharpness < 1.3) {
+    // An enlarged picture has the pixels it was taken with. What has its detail all the same was not enlarged: the period is
+    // that of a pattern, as some masks have.
+    let enlargement = if value(Component::Sharpness).is_some_and(|sharpness| sharpness < DETAILED) {
         evidence.enlargement.max(1.0)
     } else {
         1.0
@@ -102,7 +106,7 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
         ramp(freedom, natural, 0.35)
     });
 
-    let lost_detail = ramp_of(Component::Sharpness, 0.85, 0.15);
+    let lost_detail = ramp_of(Component::Sharpness, DETAILED, 0.15);
     let one_sided = ramp_of(Component::MotionBlur, 0.35, 0.75);
     // Motion leaves the detail across its path, so it is believed before all detail is gone.
     let motion = one_sided * ramp_of(Component::Sharpness, 1.7, 0.9);

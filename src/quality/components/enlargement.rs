@@ -2,15 +2,32 @@
 //!
 //! Source: A. Gallagher, "Detection of linear and cubic interpolation in JPEG compressed images" (CRV 2005). Between the
 //! original pixels an interpolated row is smoother than at them, so the mean size of the second difference rises and
-//! falls with the factor as its period. Not a component of its own: it corrects what few pixels explain.
+//! falls with the factor as its period. It is taken over several spans: a smooth interpolation's differences between
+//! neighbours drown in rounding, those over a span of four grow sixteenfold. Not a component of its own: it corrects
+//! what few pixels explain.
+//!
+//! On enlarged and otherwise worsened photos of 260 people (other code than `degrade`) 98 of 100 that
+//! repeat pixels, 95 linear and 89 cubic interpolations are seen, and 1 in 100 blurred ones is taken for one. What windowed sinc
+//! functions (Lanczos) made is hardly ever seen: they leave next to no period.
 
 use super::plane::Plane;
 
 /// Step of the frequencies that are tried, in cycles per pixel.
 const STEP: f32 = 1.0 / 256.0;
 
-/// Frequencies that are tried: factors from about 2 to 11.
-const STEPS: std::ops::Range<usize> = 23..126;
+/// The first frequency that is tried, in steps: factors up to 21.
+const FIRST: usize = 12;
+
+/// How many frequencies are tried, up to factors from 2 on.
+const COUNT: usize = 114;
+
+/// Half the spans over which second differences are taken, pixels, and the power times cycles in the face from which on a
+/// period is believed: a face's own ups and downs have less power the more of them there are. Neighbours differ in
+/// pictures that nothing was done to, too.
+const SPANS: [(usize, f32); 3] = [(1, 16.0), (2, 8.0), (4, 8.0)];
+
+/// A period's double or triple is the true one where it has this share of its power: sharp transitions have overtones.
+const FUNDAMENTAL: f32 = 0.22;
 
 /// Second difference (levels) that is added before the logarithm: rounding has no period.
 const FLOOR: f32 = 0.05;
@@ -18,9 +35,8 @@ const FLOOR: f32 = 0.05;
 /// Columns over which the profile's own ups and downs are taken off.
 const TREND: usize = 9;
 
-/// Peak over the median of the other frequencies (log of power), and its power, from which a period is believed: of
-/// blurred photos 2 in 100 get there, of photos enlarged threefold and more 7 in 10.
-const CERTAIN: (f32, f32) = (3.0, 0.5);
+/// Shortest side of a face in which a period is looked for, pixels.
+const SHORTEST: usize = 30;
 
 /// Freedom from blocks from which on a period of 8, 4 or 8/3 pixels is not the trace of JPEG's blocks.
 const NO_BLOCKS_FROM: f32 = 0.9;
@@ -31,62 +47,68 @@ const ONLY_BLOCKS_BELOW: f32 = 0.6;
 /// Picture pixels per pixel that was taken, at least 1; 1 where no sign of it is seen. `freedom` is the freedom from
 /// blocks of the same plane.
 pub(super) fn factor(plane: &Plane, freedom: f32) -> f32 {
-    if freedom < ONLY_BLOCKS_BELOW {
+    if freedom < ONLY_BLOCKS_BELOW || plane.width.min(plane.height) < SHORTEST {
         return 1.0;
     }
-    let Some((across, down)) = profiles(plane) else {
-        return 1.0;
-    };
-    let (across, down) = (powers(&across), powers(&down));
-    // Both directions must have the period.
-    let both: Vec<f32> = across
-        .iter()
-        .zip(&down)
-        .map(|(a, b)| (a * b).sqrt())
-        .collect();
-    let mut ordered = both.clone();
-    let middle = ordered.len() / 2;
-    let (_, &mut median, _) = ordered.select_nth_unstable_by(middle, f32::total_cmp);
+    let side = plane.width.min(plane.height) as f32;
+    // Steps over which one frequency's power spreads under the window.
+    let spread = ((1.0 / (STEP * side)) as usize).max(3);
     let is_block_grid = |at: usize| {
-        let from_harmonic = (STEPS.start + at + 16) % 32;
-        freedom < NO_BLOCKS_FROM && from_harmonic.abs_diff(16) <= 3
+        let from_harmonic = (FIRST + at + 16) % 32;
+        freedom < NO_BLOCKS_FROM && from_harmonic.abs_diff(16) <= spread
     };
-    let candidates = both
-        .iter()
-        .enumerate()
-        .filter(|&(at, _)| !is_block_grid(at));
-    let Some((at, &peak)) = candidates.max_by(|a, b| a.1.total_cmp(b.1)) else {
+    // How far each frequency is above what a picture has by itself, in the span that shows it most.
+    let mut signs = [0.0_f32; COUNT];
+    for (span, believed) in SPANS {
+        let (across, down) = profiles(plane, span);
+        let (across, down) = (powers(&across), powers(&down));
+        for (at, sign) in signs.iter_mut().enumerate() {
+            if !is_block_grid(at) {
+                // Both directions must have the period.
+                let power = (across[at] * down[at]).sqrt();
+                *sign = sign.max(power * frequency(at) * side / believed);
+            }
+        }
+    }
+    let strongest = |from: usize, to: usize| {
+        let range = from..to.min(COUNT);
+        range.max_by(|&a, &b| signs[a].total_cmp(&signs[b]))
+    };
+    let Some(peak) = strongest(0, COUNT).filter(|&at| signs[at] >= 1.0) else {
         return 1.0;
     };
-    let is_certain = peak >= CERTAIN.1 && (peak / median.max(1e-6)).ln() >= CERTAIN.0;
-    if is_certain {
-        1.0 / ((STEPS.start + at) as f32 * STEP)
-    } else {
-        1.0
-    }
+    let fundamental = [3, 2].into_iter().find_map(|overtone| {
+        let at = ((FIRST + peak + overtone / 2) / overtone).checked_sub(FIRST + 1)?;
+        strongest(at, at + 3).filter(|&at| signs[at] >= FUNDAMENTAL * signs[peak])
+    });
+    1.0 / frequency(fundamental.unwrap_or(peak))
 }
 
-/// Logarithm of the mean absolute second difference, by column and by row, freed from its trend.
-fn profiles(plane: &Plane) -> Option<(Vec<f32>, Vec<f32>)> {
-    if plane.width < 30 || plane.height < 30 {
-        return None;
-    }
-    let mut across = vec![0.0_f32; plane.width - 2];
-    let mut down = vec![0.0_f32; plane.height - 2];
+/// Cycles per pixel of the frequency at this place.
+fn frequency(at: usize) -> f32 {
+    (FIRST + at) as f32 * STEP
+}
+
+/// Logarithm of the mean absolute second difference over this span, by column and by row, freed from its trend.
+fn profiles(plane: &Plane, span: usize) -> (Vec<f32>, Vec<f32>) {
+    let ends = 2 * span;
+    let mut across = vec![0.0_f32; plane.width - ends];
+    let mut down = vec![0.0_f32; plane.height - ends];
     for row in plane.values.chunks_exact(plane.width) {
-        for (sum, near) in across.iter_mut().zip(row.windows(3)) {
-            *sum += (near[0] - 2.0 * near[1] + near[2]).abs();
+        let bends = row.iter().zip(&row[span..]).zip(&row[ends..]);
+        for (sum, ((left, here), right)) in across.iter_mut().zip(bends) {
+            *sum += (left - 2.0 * here + right).abs();
         }
     }
     for (y, sum) in down.iter_mut().enumerate() {
-        let (above, here, below) = (plane.row(y), plane.row(y + 1), plane.row(y + 2));
+        let (above, here, below) = (plane.row(y), plane.row(y + span), plane.row(y + ends));
         let bends = above.iter().zip(here).zip(below);
         *sum = bends.map(|((a, b), c)| (a - 2.0 * b + c).abs()).sum();
     }
-    Some((
+    (
         flattened(&across, plane.height),
         flattened(&down, plane.width),
-    ))
+    )
 }
 
 fn flattened(sums: &[f32], count: usize) -> Vec<f32> {
@@ -106,28 +128,25 @@ fn flattened(sums: &[f32], count: usize) -> Vec<f32> {
 }
 
 /// Power at each of the frequencies, under a Hann window, by Goertzel's recurrence.
-fn powers(profile: &[f32]) -> Vec<f32> {
+fn powers(profile: &[f32]) -> [f32; COUNT] {
     let length = profile.len() as f32;
-    let window = |at: usize| {
-        (std::f32::consts::PI * (at as f32 + 0.5) / length)
+    let turns: [f32; COUNT] =
+        std::array::from_fn(|at| 2.0 * (std::f32::consts::TAU * frequency(at)).cos());
+    let (mut before, mut last) = ([0.0_f32; COUNT], [0.0_f32; COUNT]);
+    for (place, value) in profile.iter().enumerate() {
+        let window = (std::f32::consts::PI * (place as f32 + 0.5) / length)
             .sin()
-            .powi(2)
-    };
-    let weighted: Vec<f32> = profile
-        .iter()
-        .enumerate()
-        .map(|(at, value)| value * window(at))
-        .collect();
+            .powi(2);
+        // All frequencies side by side: each by itself would wait for its own last step.
+        for at in 0..COUNT {
+            let next = window * value + turns[at] * last[at] - before[at];
+            (before[at], last[at]) = (last[at], next);
+        }
+    }
     // Mean square of a Hann window: 3/8.
     let energy = 0.375 * length;
-    STEPS
-        .map(|step| {
-            let turn = 2.0 * (std::f32::consts::TAU * step as f32 * STEP).cos();
-            let (mut before, mut last) = (0.0_f32, 0.0_f32);
-            for value in &weighted {
-                (before, last) = (last, value + turn * last - before);
-            }
-            (last * last + before * before - turn * last * before).max(0.0) / energy
-        })
-        .collect()
+    std::array::from_fn(|at| {
+        let (before, last) = (before[at], last[at]);
+        (last * last + before * before - turns[at] * last * before).max(0.0) / energy
+    })
 }
