@@ -28,6 +28,7 @@ SINGLE_FAULTS = (
 DEGRADED = (*SINGLE_FAULTS, "combo")
 BANDS = ((-1.0, 0.4, "under .40"), (0.4, 0.6, ".40–.60"), (0.6, 0.8, ".60–.80"), (0.8, 2.0, "from .80"))
 MANY_CROPS = (6, 8)  # crops of a person among which good references are to be found
+FEW = 3  # others of which the three best are all there are
 DRAWS, BINS = 200, 10
 
 
@@ -122,13 +123,13 @@ class Samples:
         """Similarity to the photo's own clean shot, and to other photos of the person, whose reading is a matter of opinion: the
         three best (a good reference), the person's most typical photo, or one drawn, as whoever enrols a person draws one."""
         count = len(self.entries)
-        self.own, self.best, self.medoid, self.drawn, self.chance = (np.full(count, np.nan) for _ in range(5))
+        self.own, self.best, self.medoid, self.drawn, self.chance, self.few, self.rest = (np.full(count, np.nan) for _ in range(7))
         clean = np.flatnonzero((self.kind == "clean") & self.found)
         own = {self.photo[index]: index for index in clean}
         people = collections.defaultdict(list)
         for index in clean:
             people[self.person[index]].append(index)
-        draw = np.random.default_rng(0)
+        draw, draw_few = np.random.default_rng(0), np.random.default_rng(0)
         typical = {}
         for person, photos in people.items():
             sums = (self.embedding[photos] @ self.embedding[photos].T).sum(1)
@@ -143,6 +144,10 @@ class Samples:
                 self.medoid[index], self.drawn[index] = similarity[0], similarity[draw.integers(len(others))]
                 # All that can be known of a capture before the reference is drawn.
                 self.chance[index] = np.mean(similarity >= PASS)
+                # As if only three others were known; the rest say how well this face matches that person at all.
+                if len(others) > FEW:
+                    drawn = draw_few.permutation(similarity)
+                    self.few[index], self.rest[index] = drawn[:FEW].mean(), drawn[FEW:].mean()
 
 
 def face_at_its_place(entry, answer):
@@ -245,7 +250,13 @@ def ranking(report, s):
     crops = {person: (s.person[wild] == person).sum() for person in np.unique(s.person[wild])}
     for least in MANY_CROPS:
         many = wild & np.array([crops.get(person, 0) >= least for person in s.person])
-        auroc_of(f"wild_auroc_of_{least}", f"… of people with {least} crops or more", many, s.best)
+        auroc_of(f"wild_auroc_of_{least}", f"… of people with {least} crops or more", many, s.best, goal=at_least(0.82))
+    # What few references cost, on the same people: the score, and what nobody can know beforehand, how well the crop matches all the rest.
+    auroc_of("wild_auroc_few", f"… of the same people, as if only {FEW} others of theirs were known", many, s.few)
+    report.add(
+        section, "wild_auroc_few_known", "… … ranked by how like all the rest they are, which nobody knows beforehand", auroc,
+        s.person[many], s.rest[many], s.few[many] >= PASS,
+    )  # fmt: skip
     for kind in DEGRADED:
         auroc_of(f"own_auroc_{kind}", f"against its own clean shot: {kind}", worse & (s.kind == kind), s.own)
 
