@@ -22,9 +22,6 @@ const OUTSTANDING: f32 = 0.35;
 /// Where all deficits together reach this, they explain a low score; what is missing to it is `unknown`.
 const EXPLAINED: f32 = 0.5;
 
-/// Sharpness from which on no detail is missing.
-const DETAILED: f32 = 0.85;
-
 /// Distance between the eyes on the recogniser's grid, in its pixels.
 const EYES_ON_GRID: f32 = 35.24;
 
@@ -84,14 +81,12 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let pitch = value(Component::HeadPosePitch).unwrap_or_default().abs();
     // A turned head has its eyes nearer to each other without having fewer pixels.
     let eyes = value(Component::InterEyeDistance).map(|px| px / yaw.to_radians().cos().max(0.5));
-    // An enlarged picture has the pixels it was taken with. What has its detail all the same was not enlarged: the period is
-    // that of a pattern, as some masks have.
-    let enlargement = if value(Component::Sharpness).is_some_and(|sharpness| sharpness < DETAILED) {
-        evidence.enlargement.max(1.0)
-    } else {
-        1.0
-    };
-    let few_pixels = eyes.map_or(0.0, |px| ramp(px / enlargement, 30.0, 10.0));
+    let pixels_lack = |enlargement: f32| eyes.map_or(0.0, |px| ramp(px / enlargement, 30.0, 10.0));
+    // An enlarged picture has the pixels it was taken with. The more detail it has all the same, the likelier is the period that of a
+    // pattern, as some masks have.
+    let enlarged =
+        pixels_lack(evidence.enlargement.max(1.0)) * ramp_of(Component::Sharpness, 1.3, 0.6);
+    let few_pixels = pixels_lack(1.0).max(enlarged);
 
     // A large picture's noise is averaged away on the grid; a small face's own detail looks like noise.
     let noise = value(Component::Noise).map_or(0.0, |level| {
@@ -106,7 +101,7 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
         ramp(freedom, natural, 0.35)
     });
 
-    let lost_detail = ramp_of(Component::Sharpness, DETAILED, 0.15);
+    let lost_detail = ramp_of(Component::Sharpness, 0.85, 0.15);
     let one_sided = ramp_of(Component::MotionBlur, 0.35, 0.75);
     // Motion leaves the detail across its path, so it is believed before all detail is gone.
     let motion = one_sided * ramp_of(Component::Sharpness, 1.7, 0.9);
