@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod analysis;
 pub mod capture;
+mod columns;
 pub mod config;
 pub mod degrade;
 pub mod embed;

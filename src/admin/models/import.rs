@@ -227,7 +227,7 @@ pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outco
     let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
     let naming = Naming {
         id: file_name(&args.out),
-        version: pack.version().to_owned(),
+        version: train::version(pack.version(), args),
         description: format!(
             "{}; with a head learnt on {today}",
             pack.manifest().description

@@ -100,11 +100,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         counts: trained.counts.clone(),
         figures,
     };
-    let version = if args.augment.is_empty() && args.without.is_empty() {
-        recipe::VERSION.to_owned()
-    } else {
-        format!("{}{OTHER_FAULTS}", recipe::VERSION)
-    };
+    let version = version(recipe::VERSION, args);
     let write_learnt =
         |folder: &Path, head: &LinearHead, calibration: &Calibration| -> anyhow::Result<()> {
             let mut learnt = Learnt {
@@ -148,6 +144,17 @@ pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
         settings.insert(format!("{kind}_left_out"), 1.0);
     }
     settings
+}
+
+/// The version of what is learnt on top of `base`.
+pub(super) fn version(base: &str, args: &Args) -> String {
+    let is_plain = args.augment.is_empty() && args.without.is_empty();
+    let ending = if is_plain || base.ends_with(OTHER_FAULTS) {
+        ""
+    } else {
+        OTHER_FAULTS
+    };
+    format!("{base}{ending}")
 }
 
 /// What copies show, as the arguments have it.

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::recent::{Recent, Sample, SourceLine};
 use super::service::Service;
+use crate::columns::{left, shortened};
 
 /// Bars of a sparkline, the lowest first.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -118,7 +119,7 @@ fn decisions(recent: &Recent) -> Vec<Line<'static>> {
         let all = (accept + review + reject).max(1);
         let share = |count: usize| format!("{count:>6} {:>3}%", count * 100 / all);
         Line::from(vec![
-            Span::raw(format!("{:<12}", shortened(scenario, 12))),
+            Span::raw(left(scenario, 12)),
             Span::styled(format!(" accept {}", share(accept)), GOOD),
             Span::styled(format!("  review {}", share(review)), MIDDLING),
             Span::styled(format!("  reject {}", share(reject)), BAD),
@@ -147,11 +148,7 @@ fn source_line(source: &SourceLine) -> Line<'static> {
     };
     let refused = if share >= 20 { BAD } else { Style::new() };
     Line::from(vec![
-        Span::raw(format!(
-            "{:<14}{:>6}",
-            shortened(&source.name, 13),
-            source.faces
-        )),
+        Span::raw(format!("{} {:>6}", left(&source.name, 13), source.faces)),
         Span::styled(format!("{share:>7}%"), refused),
         Span::raw(format!(
             "  {} {}  {} {}",
@@ -196,35 +193,26 @@ fn refusal(sample: &Sample) -> Line<'static> {
     Line::from(vec![
         Span::styled(sample.time.format("%H:%M:%S").to_string(), QUIET),
         Span::raw(format!(
-            "  {:<14}{:<9}",
-            shortened(&sample.source, 13),
-            shortened(&sample.scenario, 8)
+            "  {} {} ",
+            left(&sample.source, 13),
+            left(&sample.scenario, 8)
         )),
         Span::styled(score, BAD),
         Span::raw(format!("  {}", sample.why)),
     ])
 }
 
-/// At most `most` characters, with an ellipsis where there were more.
-fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
 /// The line without what would reach over the edge.
 fn cut(line: Line<'static>, width: usize) -> Line<'static> {
-    let mut left = width;
+    let mut free = width;
     let mut spans = Vec::new();
     for span in line.spans {
-        let count = span.content.chars().count();
-        if count <= left {
-            left -= count;
+        let columns = span.width();
+        if columns <= free {
+            free -= columns;
             spans.push(span);
         } else {
-            let kept = shortened(&span.content, left);
+            let kept = shortened(&span.content, free);
             spans.push(Span::styled(kept, span.style));
             break;
         }

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr;
-
 use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
 use super::super::words::{label, source as shown_source};
+use crate::columns::{left, right};
 use crate::quality::Language;
 
 /// Columns of a terminal that the report fits.
@@ -285,7 +284,7 @@ impl Text {
             });
             let cause = row.top_cause.as_deref();
             let line = fleet_line([
-                &shortened(&shown_source(&row.source), 24),
+                &shown_source(&row.source),
                 &row.inferences.to_string(),
                 &row.share_low.map_or("–".into(), percent),
                 &number(row.median_score),
@@ -344,8 +343,6 @@ impl Text {
 
 /// A line of the table of sources.
 fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) -> String {
-    let left = |text: &str, columns: usize| format!("{text}{}", padding(text, columns));
-    let right = |text: &str, columns: usize| format!("{}{text}", padding(text, columns));
     let line = format!(
         "{} {} {} {} {}  {} {drift}",
         left(source, 24),
@@ -356,19 +353,6 @@ fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) ->
         left(cause, 17)
     );
     line.trim_end().to_owned()
-}
-
-/// What `text` is short of so many columns.
-fn padding(text: &str, columns: usize) -> String {
-    " ".repeat(columns.saturating_sub(text.width()))
-}
-
-fn shortened(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(columns - 1).collect();
-    format!("{kept}…")
 }
 
 /// A share in per cent.
