@@ -98,6 +98,7 @@ impl Kind {
                 turn_deg: 2.0 + 8.0 * turn,
                 contrast: strength,
                 beats: None,
+                bands: None,
                 glare: 0.4 * strength,
                 glare_at: [0.7, 0.25],
                 warmth: 0.0,
@@ -198,6 +199,10 @@ impl Kind {
                     },
                     contrast: screen.contrast * (0.3 + 0.7 * unit()),
                     beats: (unit() < 0.5).then(|| [0.8 + 0.4 * unit(), 20.0 * (unit() - 0.5)]),
+                    bands: (unit() < 0.5).then(|| {
+                        let rows = (0.08 + 0.5 * unit()) * face_px;
+                        [rows, strength * (0.1 + 0.3 * unit()), unit()]
+                    }),
                     ..screen
                 }),
                 Degradation::DefocusBlur {

@@ -23,6 +23,9 @@ pub struct Screen {
     /// Pitch of the camera's own grid against the screen's, and degrees between them, where the lens resolves no cell and only the beats of
     /// the two grids are to be seen; `None` where single cells are.
     pub beats: Option<[f32; 2]>,
+    /// Rows of the camera from one bright band to the next, how far they are brighter than the mean, and where the first begins, as share of
+    /// a band: the backlight flickers while the shutter rolls. `None` where it does not.
+    pub bands: Option<[f32; 3]>,
     /// Light that the glass mirrors at its brightest spot; 1 is what saturates.
     pub glare: f32,
     /// Where that spot is, as shares of width and height.
@@ -42,6 +45,9 @@ pub(super) fn show(light: &mut Light, screen: &Screen) {
             demosaic(light, &mosaic);
         }
         Some([ratio, apart_deg]) => beats(light, screen, ratio, apart_deg),
+    }
+    if let Some([rows, contrast, phase]) = screen.bands {
+        roll(light, rows, contrast, phase);
     }
     let (width, height) = (light.width as f32, light.height as f32);
     let [red, blue] = [1.0 + 0.3 * screen.warmth, 1.0 - 0.3 * screen.warmth];
@@ -116,6 +122,22 @@ fn beats(light: &mut Light, screen: &Screen, ratio: f32, apart_deg: f32) {
     }
 }
 
+/// Each row is read a moment after the one above, while the backlight grows brighter and darker.
+fn roll(light: &mut Light, rows: f32, contrast: f32, phase: f32) {
+    let contrast = contrast.clamp(0.0, 1.0);
+    for (row, pixels) in light
+        .values
+        .chunks_exact_mut(3 * light.width.max(1))
+        .enumerate()
+    {
+        let turn = row as f32 / rows.max(2.0) + phase;
+        let shine = 1.0 + contrast * (std::f32::consts::TAU * turn).sin();
+        for value in pixels {
+            *value *= shine;
+        }
+    }
+}
+
 /// Which colour the filter of a pixel lets through (Bayer's order).
 const fn filter(column: usize, row: usize) -> usize {
     (column % 2) + (row % 2)
@@ -184,6 +206,7 @@ mod tests {
         turn_deg: 4.0,
         contrast: 0.8,
         beats: None,
+        bands: None,
         glare: 0.0,
         glare_at: [0.5, 0.5],
         warmth: 0.0,
@@ -240,6 +263,20 @@ mod tests {
             means.iter().copied().fold(f32::MIN, f32::max),
         );
         assert!(most > 1.2 * least, "{least} {most}");
+    }
+
+    #[test]
+    fn a_rolling_shutter_sees_bands_across() {
+        let mut light = grey();
+        let screen = Screen {
+            contrast: 0.0,
+            bands: Some([20.0, 0.3, 0.0]),
+            ..SCREEN
+        };
+        show(&mut light, &screen);
+        let at = |row: usize| light.values[3 * row * 90];
+        assert!(at(5) > 1.5 * at(15) && (at(5) - at(25)).abs() < 1e-3);
+        assert_eq!(light.values[3 * 5 * 90], light.values[3 * (5 * 90 + 60)]);
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Case {
                         turn_deg: 7.0,
                         contrast: 0.35,
                         beats: None,
+                        bands: None,
                         glare: 0.25,
                         glare_at: [0.7, 0.25],
                         warmth: 0.0,
