@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("problem", &[]),
     ("html", &[]),
+    ("columns", &[]),
     ("runtime", &[]),
     ("telemetry", &[]),
     ("capture", &["geometry"]),
@@ -32,7 +33,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("inference_log", &["pipeline", "policy", "quality"]),
-    ("analysis", &["inference_log", "quality", "stats", "html"]),
+    (
+        "analysis",
+        &["inference_log", "quality", "stats", "html", "columns"],
+    ),
     ("degrade", &["capture", "geometry"]),
     (
         "evaluation",
@@ -97,6 +101,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "evaluation",
             "training",
             "config",
+            "columns",
         ],
     ),
     (
