@@ -23,6 +23,10 @@ const REFERENCES: usize = 48;
 /// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
 const REACH: f32 = 1.5;
 
+/// By this a row is nearer to a group whose leading cause is its own first one: the score's word for it counts more than how the rest of
+/// the picture differs. Square of the distance.
+const OWN_CAUSE: f32 = 0.25;
+
 /// Square of the distance that keeping causes in 255ths makes.
 const ROUNDING: f32 = 1e-3;
 
@@ -51,6 +55,8 @@ pub(super) struct Groups {
     references: Vec<Vec<Point>>,
     /// Square of the distance up to which a row belongs, by group.
     reach: Vec<f32>,
+    /// The cause that comes first in most of its rows, by group.
+    causes: Vec<usize>,
 }
 
 impl Groups {
@@ -65,12 +71,17 @@ impl Groups {
         loop {
             let learnt = Self::from_members(points, &groups);
             let found: Vec<Option<usize>> = points.iter().map(|point| learnt.of(point)).collect();
-            let size = |group: usize| found.iter().filter(|found| **found == Some(group)).count();
-            // Too small even with all that belongs to it: its rows may belong to another.
-            let small = (0..groups.len())
-                .rev()
-                .find(|&group| size(group) < min_size);
-            match small {
+            let mut members = vec![Vec::new(); groups.len()];
+            for (at, group) in found.iter().enumerate() {
+                if let Some(group) = *group {
+                    members[group].push(at);
+                }
+            }
+            // Too small, or a heap, with all that belongs to it: its rows may belong to another.
+            let is_none = |&group: &usize| {
+                members[group].len() < min_size || !is_pattern(points, &members[group])
+            };
+            match (0..groups.len()).rev().find(is_none) {
                 None => return (learnt, found),
                 Some(group) => drop(groups.remove(group)),
             }
@@ -120,21 +131,18 @@ impl Groups {
             direction_reach,
             references,
             reach,
+            causes: groups
+                .iter()
+                .map(|group| firsts(points, group)[0].1)
+                .collect(),
         }
     }
 
     /// The group that a row with these causes belongs to. Its components would have to be read, which takes longer than all else, and they hardly
     /// ever decide.
     pub(super) fn by_causes(&self, direction: &Direction) -> Option<usize> {
-        let mut best = (f32::INFINITY, None);
-        for (group, directions) in self.directions.iter().enumerate() {
-            let away = nearest_direction(direction, directions, false);
-            if away < best.0 {
-                best = (away, Some(group));
-            }
-        }
-        best.1
-            .filter(|&group| best.0 <= self.direction_reach[group])
+        let nearest = |group: usize| nearest_direction(direction, &self.directions[group], false);
+        self.best(first_cause(direction), nearest, &self.direction_reach)
     }
 
     /// How many there are.
@@ -144,14 +152,20 @@ impl Groups {
 
     /// The group that a row belongs to.
     pub(super) fn of(&self, point: &Point) -> Option<usize> {
+        let nearest = |group: usize| nearest(point, &self.references[group], false);
+        self.best(first_cause(point), nearest, &self.reach)
+    }
+
+    /// The nearest group, if the row is within its reach.
+    fn best(&self, first: usize, away: impl Fn(usize) -> f32, reach: &[f32]) -> Option<usize> {
         let mut best = (f32::INFINITY, None);
-        for (group, references) in self.references.iter().enumerate() {
-            let away = nearest(point, references, false);
+        for (group, &cause) in self.causes.iter().enumerate() {
+            let away = away(group) * if cause == first { OWN_CAUSE } else { 1.0 };
             if away < best.0 {
                 best = (away, Some(group));
             }
         }
-        best.1.filter(|&group| best.0 <= self.reach[group])
+        best.1.filter(|&group| best.0 <= reach[group])
     }
 }
 
@@ -285,7 +299,7 @@ fn firsts(points: &[Point], group: &[usize]) -> [(usize, usize); CAUSES] {
 }
 
 /// The cause of largest weight; of equals the first, as everywhere.
-fn first_cause(point: &Point) -> usize {
+fn first_cause(point: &[f32]) -> usize {
     (0..CAUSES)
         .max_by(|&a, &b| point[a].total_cmp(&point[b]).then(b.cmp(&a)))
         .unwrap_or(CAUSES - 1)

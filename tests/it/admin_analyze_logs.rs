@@ -275,7 +275,7 @@ fn clean_logs_have_nothing_to_report() {
 
 #[test]
 fn one_broad_population_has_no_patterns() {
-    for seed in 1..=5 {
+    for seed in 1..=20 {
         let mut fixture = LogFixture::new(seed);
         fixture.clean(600, 7, 6);
         for _ in 0..200 {
