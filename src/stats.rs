@@ -136,22 +136,13 @@ pub fn calibration_error(predicted: &[f64], observed: &[f64], bins: usize) -> Op
     Some(gap / count(len))
 }
 
-/// Where each of several statistics lies 95 times in 100 when `groups` are drawn with replacement, as many as there are
-/// (bootstrap over clusters; Efron and Tibshirani 1993). Items of one group resemble each other: drawing them one by one
-/// would promise too much. The statistics are given the items of the groups drawn, with repeats; the same seed gives the same
-/// intervals. Groups without items do not count. `None` where the statistics are `None` for most draws.
-#[must_use]
-pub fn resampled<T: Clone, const N: usize>(
-    groups: &[Vec<T>],
-    draws: usize,
-    seed: u64,
-    statistics: impl Fn(&[T]) -> Option<[f64; N]>,
-) -> Option<[[f64; 2]; N]> {
-    const TAIL: f64 = 0.025;
+/// Draws `groups` with replacement, as many as there are, so many times (bootstrap over clusters; Efron and Tibshirani 1993), and shows the
+/// items of each draw to `look`, with repeats. Items of one group resemble each other: drawing them one by one would promise too
+/// much. The same seed gives the same draws. Groups without items do not count.
+pub fn redraw<T: Clone>(groups: &[Vec<T>], draws: usize, seed: u64, mut look: impl FnMut(&[T])) {
     let groups: Vec<&Vec<T>> = groups.iter().filter(|group| !group.is_empty()).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut found = vec![Vec::with_capacity(draws); N];
-    let (mut items, mut told) = (Vec::new(), 0);
+    let mut items = Vec::new();
     for _ in 0..draws {
         items.clear();
         for _ in 0..groups.len() {
@@ -159,19 +150,33 @@ pub fn resampled<T: Clone, const N: usize>(
             let drawn = random.next_u32() as usize % groups.len();
             items.extend_from_slice(groups[drawn]);
         }
-        if let Some(drawn) = statistics(&items) {
-            told += 1;
-            for (values, value) in found.iter_mut().zip(drawn) {
-                values.push(value);
-            }
-        }
+        look(&items);
     }
-    (2 * told > draws).then(|| {
-        std::array::from_fn(|index| {
-            found[index].sort_by(f64::total_cmp);
-            [TAIL, 1.0 - TAIL].map(|q| quantile(&found[index], q).unwrap_or_default())
-        })
-    })
+}
+
+/// Where 95 of 100 of `values` lie, as many below as above; `None` where there are none.
+#[must_use]
+pub fn middle_95(mut values: Vec<f64>) -> Option<[f64; 2]> {
+    const TAIL: f64 = 0.025;
+    values.sort_by(f64::total_cmp);
+    Some([quantile(&values, TAIL)?, quantile(&values, 1.0 - TAIL)?])
+}
+
+/// Where each of several statistics lies 95 times in 100 on the draws of [`redraw`].
+#[must_use]
+pub fn resampled<T: Clone, const N: usize>(
+    groups: &[Vec<T>],
+    draws: usize,
+    seed: u64,
+    statistics: impl Fn(&[T]) -> [f64; N],
+) -> [[f64; 2]; N] {
+    let mut found = [const { Vec::new() }; N];
+    redraw(groups, draws, seed, |items| {
+        for (values, value) in found.iter_mut().zip(statistics(items)) {
+            values.push(value);
+        }
+    });
+    found.map(|values| middle_95(values).unwrap_or_default())
 }
 
 /// A count as a number to reckon with.
@@ -191,8 +196,7 @@ mod tests {
     #[test]
     fn the_interval_of_a_mean_is_as_wide_as_theory_says_and_repeats_promise_nothing() {
         let one: Vec<Vec<f64>> = (0..100).map(|value| vec![f64::from(value)]).collect();
-        let interval =
-            |groups: &[Vec<f64>]| resampled(groups, 1000, 7, |items| Some([mean(items)])).unwrap();
+        let interval = |groups: &[Vec<f64>]| resampled(groups, 1000, 7, |items| [mean(items)]);
         let [[low, high]] = interval(&one);
         // The standard error of the mean of 0 to 99 is 28.87 / √100.
         let expected = 2.0 * 1.96 * 2.887;

@@ -248,9 +248,10 @@ def ranking(report, s):
     auroc_of("wild_auroc", "web crops as they are: a good reference", wild, s.best, goal=at_least(0.82))
     # Of three other crops the best three are all there is, bad ones and other people's among them: there is no good reference to be had.
     crops = {person: (s.person[wild] == person).sum() for person in np.unique(s.person[wild])}
+    known_by = lambda least: wild & np.array([crops.get(person, 0) >= least for person in s.person])
     for least in MANY_CROPS:
-        many = wild & np.array([crops.get(person, 0) >= least for person in s.person])
-        auroc_of(f"wild_auroc_of_{least}", f"… of people with {least} crops or more", many, s.best, goal=at_least(0.82))
+        auroc_of(f"wild_auroc_of_{least}", f"… of people with {least} crops or more", known_by(least), s.best, goal=at_least(0.82))
+    many = known_by(MANY_CROPS[-1])
     # What few references cost, on the same people: the score, and what nobody can know beforehand, how well the crop matches all the rest.
     auroc_of("wild_auroc_few", f"… of the same people, as if only {FEW} others of theirs were known", many, s.few)
     report.add(

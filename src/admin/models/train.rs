@@ -149,12 +149,11 @@ pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
 /// The version of what is learnt on top of `base`.
 pub(super) fn version(base: &str, args: &Args) -> String {
     let is_plain = args.augment.is_empty() && args.without.is_empty();
-    let ending = if is_plain || base.ends_with(OTHER_FAULTS) {
-        ""
+    if is_plain || base.ends_with(OTHER_FAULTS) {
+        base.to_owned()
     } else {
-        OTHER_FAULTS
-    };
-    format!("{base}{ending}")
+        format!("{base}{OTHER_FAULTS}")
+    }
 }
 
 /// What copies show, as the arguments have it.

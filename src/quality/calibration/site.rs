@@ -185,9 +185,7 @@ fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64;
         [before, after, after - before]
     };
     let values = errors(&groups.concat());
-    // It has a value for each draw.
-    let intervals =
-        resampled(&groups, DRAWS, SEED, |rows| Some(errors(rows))).unwrap_or([[0.0; 2]; 3]);
+    let intervals = resampled(&groups, DRAWS, SEED, errors);
     let figure = |index: usize| Figure {
         value: rounded(values[index]),
         interval: intervals[index].map(rounded),

@@ -6,9 +6,10 @@
 //! neighbours drown in rounding, those over a span of four grow sixteenfold. Not a component of its own: it corrects
 //! what few pixels explain.
 //!
-//! On enlarged and otherwise worsened photos of 260 people (other code than `degrade`) 98 of 100 that
-//! repeat pixels, 95 linear and 89 cubic interpolations are seen, and 1 in 100 blurred ones is taken for one. What windowed sinc
-//! functions (Lanczos) made is hardly ever seen: they leave next to no period.
+//! How often enlarged faces are then called so, and blurred ones not, stands in `docs/score-report.md`. What windowed sinc functions
+//! (Lanczos) made is hardly ever seen: they leave next to no period.
+
+use std::sync::LazyLock;
 
 use super::plane::Plane;
 
@@ -20,6 +21,10 @@ const FIRST: usize = 12;
 
 /// How many frequencies are tried, up to factors from 2 on.
 const COUNT: usize = 114;
+
+/// Twice the cosine of each frequency's turn a pixel.
+static TURNS: LazyLock<[f32; COUNT]> =
+    LazyLock::new(|| std::array::from_fn(|at| 2.0 * (std::f32::consts::TAU * frequency(at)).cos()));
 
 /// Half the spans over which second differences are taken, pixels, and the power times cycles in the face from which on a
 /// period is believed: a face's own ups and downs have less power the more of them there are. Neighbours differ in
@@ -130,8 +135,7 @@ fn flattened(sums: &[f32], count: usize) -> Vec<f32> {
 /// Power at each of the frequencies, under a Hann window, by Goertzel's recurrence.
 fn powers(profile: &[f32]) -> [f32; COUNT] {
     let length = profile.len() as f32;
-    let turns: [f32; COUNT] =
-        std::array::from_fn(|at| 2.0 * (std::f32::consts::TAU * frequency(at)).cos());
+    let turns: &[f32; COUNT] = &TURNS;
     let (mut before, mut last) = ([0.0_f32; COUNT], [0.0_f32; COUNT]);
     for (place, value) in profile.iter().enumerate() {
         let window = (std::f32::consts::PI * (place as f32 + 0.5) / length)
