@@ -224,10 +224,14 @@ impl Model {
         Ok(model)
     }
 
-    /// The bytes of the file. The same model gives the same bytes.
+    /// The bytes of the file, without subnormal constants ([`subnormal`](super::subnormal)). The same model gives the same
+    /// bytes.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        self.encode_to_vec()
+        // Constants share their bytes with the copy.
+        let mut model = self.clone();
+        super::subnormal::drop_negligible(&mut model);
+        model.encode_to_vec()
     }
 
     /// The graph alone; [`Model::read`] made sure that there is one.

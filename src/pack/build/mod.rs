@@ -13,6 +13,7 @@ pub mod head;
 pub mod projection;
 pub mod recipe;
 pub mod rewrite;
+mod subnormal;
 
 use graph::{Graph, Model};
 use head::LinearHead;
