@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use faceood::capture;
-use faceood::pack::{Form, Pack};
+use faceood::pack::Pack;
 use faceood::runtime::{Placement, Runtime, Settings};
 
 mod load;
@@ -156,7 +156,7 @@ fn raw_models(photos: &[Vec<u8>], requests: usize) -> Round {
         pack.landmarks_bytes().expect("landmarks"),
     );
     let embedder = pack
-        .embedder_for(Form::of(runtime.provider()))
+        .embedder_for(runtime.candidate().form)
         .expect("embedder");
     let next = AtomicUsize::new(0);
     let ready = std::sync::Barrier::new(threads + 1);

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use faceood::pack::{Form, Pack};
+use faceood::pack::Pack;
 
 use faceood::pack::build::graph::{Graph, Model};
 use faceood::pack::build::head::{CAUSE_LOGITS, OOD_LOGIT};
@@ -29,7 +29,7 @@ fn main() {
     let runtime = Runtime::load(&Settings::default()).expect("a runtime");
     let pack = Pack::open(Path::new("models/default")).expect("the pack");
     // As the daemon opens it on this machine.
-    let form = Form::of(runtime.provider());
+    let form = runtime.candidate().form;
     let bytes = pack.embedder_for(form).expect("a graph");
     let mut bare = Model::read("embedder.onnx", bytes.to_vec()).expect("a graph");
     cut_head(bare.graph.as_mut().expect("a graph"));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Context;
 use crate::capture;
 use crate::config::Config;
+use crate::pipeline::tuning;
 use crate::pipeline::view::Part;
 use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, ModelFacts, Pipeline};
 use crate::policy::{Policies, Policy, Thresholds};
@@ -99,10 +100,16 @@ impl Offline {
 
 /// The pack of `config` with its own calibration.
 pub(super) fn pack(config: &Config) -> anyhow::Result<Assembly> {
-    let runtime = Runtime::load(&config.runtime)?;
+    let runtime = runtime(config)?;
     let pack = config.pack_dir();
     Assembly::open(runtime, &pack, config.capture.clone())
         .with_context(|| format!("the model pack in {} cannot be used", pack.display()))
+}
+
+/// Runs models as the daemon was measured to run them fastest; as usual where nothing was measured.
+pub(super) fn runtime(config: &Config) -> anyhow::Result<Runtime> {
+    let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir)?;
+    Ok(Runtime::load_as(&config.runtime, chosen.plan)?)
 }
 
 /// The pack of `config` with the calibration that is in force there.

@@ -14,9 +14,10 @@ use clap::Parser;
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
 use faceood::inference_log::InferenceLog;
+use faceood::pipeline::tuning::{self, Chosen, TrialProgram, Tuning};
 use faceood::pipeline::{AnalysisPool, Assembly};
 use faceood::policy::{Policies, PolicyError};
-use faceood::runtime::{Provider, ProviderChoice, Runtime, has_nvidia_driver};
+use faceood::runtime::{Plan, Provider, ProviderChoice, Runtime, has_nvidia_driver};
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
@@ -50,6 +51,9 @@ fn complain(error: &anyhow::Error) {
 }
 
 fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
+    if flags.trial {
+        return Ok(tuning::answer_trial()?);
+    }
     let sources = Sources::of_process(flags.config.clone(), flags.overrides.clone());
     let loaded = config::load(&sources)?;
     if flags.print_config {
@@ -100,14 +104,15 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Are settings and models usable? Opens every model and runs the embedded test face through them.
 fn check(config: &Config) -> anyhow::Result<()> {
-    let pool = open_pool(config)?;
+    let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir)?;
+    let pool = open_pool(config, chosen.plan)?;
     let assembly = pool.assembly();
     let text = format!(
         "settings are valid; pack {} {} ({}) runs on {} ({}), calibration {}",
         assembly.pack().id(),
         assembly.pack().version(),
         assembly.pack().sha256(),
-        assembly.runtime().provider(),
+        assembly.runtime().candidate(),
         assembly.runtime().reason(),
         assembly.calibration().id(),
     );
@@ -115,22 +120,34 @@ fn check(config: &Config) -> anyhow::Result<()> {
     print(&text)
 }
 
-fn open_pool(config: &Config) -> anyhow::Result<AnalysisPool> {
-    let runtime = Runtime::load(&config.runtime)?;
+/// How models shall run: kept from an earlier start, or measured now, which takes some seconds.
+fn choose(config: &Config) -> anyhow::Result<Chosen> {
+    let program = TrialProgram::this(&["--trial"])?;
+    let hear = |what: &str| tracing::info!("{what}: nothing is kept for this box yet");
+    let site = config.tuning_site();
+    tuning::choose(&site, &config.data_dir, &program, &hear).with_context(|| unusable(config))
+}
+
+fn unusable(config: &Config) -> String {
+    let pack = config.pack_dir();
+    format!("the model pack in {} cannot be used", pack.display())
+}
+
+fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
+    let runtime = Runtime::load_as(&config.runtime, plan)?;
     let is_asked_for = config.runtime.provider != ProviderChoice::Auto;
     if has_nvidia_driver() && runtime.provider() != Provider::Cuda && !is_asked_for {
         tracing::warn!("models run on the processor: {}", runtime.reason());
     }
     let pack = config.pack_dir();
-    let unusable = || format!("the model pack in {} cannot be used", pack.display());
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())
-        .with_context(unusable)?
+        .with_context(|| unusable(config))?
         .with_thumbnails(config.log.keep_thumbnails);
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
     }
     // A pack may be whole on disk and still not compute here what it should: that shows when the workers open it.
-    AnalysisPool::start(assembly, &config.pipeline).with_context(unusable)
+    AnalysisPool::start(assembly, &config.pipeline).with_context(|| unusable(config))
 }
 
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
@@ -145,12 +162,16 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     let log = InferenceLog::open(&config.log, &config.data_dir).await?;
     // The folder is ours now: an address in it is that of a daemon that was killed.
     let _ = std::fs::remove_file(config.address_file());
-    let pool = {
+    let (pool, tuning) = {
         let config = config.clone();
-        tokio::task::spawn_blocking(move || open_pool(&config)).await??
+        let open = move || -> anyhow::Result<_> {
+            let Chosen { plan, tuning } = choose(&config)?;
+            Ok((open_pool(&config, plan)?, tuning))
+        };
+        tokio::task::spawn_blocking(open).await??
     };
     let (sender, policies) = watch::channel(Arc::new(policies));
-    let info = info(config, &pool);
+    let info = info(config, &pool, tuning);
     metrics::model(
         &info.model.pack,
         &info.model.version,
@@ -188,6 +209,8 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         %address,
         pack = state.info.model.pack,
         provider,
+        precision = state.info.candidate.precision.name(),
+        threads = state.info.candidate.threads,
         provider_reason = state.info.provider_reason,
         workers = pool.workers(),
         ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -224,11 +247,13 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     }
 }
 
-fn info(config: &Config, pool: &AnalysisPool) -> Info {
+fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
     let assembly = pool.assembly();
     Info {
         model: Arc::new(assembly.facts()),
+        candidate: assembly.runtime().candidate(),
         provider_reason: assembly.runtime().reason().to_owned(),
+        tuning,
         licence: assembly.pack().manifest().embedder.file.licence.clone(),
         thresholds: assembly.thresholds(),
         max_pixels: config.capture.max_pixels,

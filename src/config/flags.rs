@@ -47,6 +47,10 @@ pub struct DaemonFlags {
     /// Print each setting and where it came from, then exit
     #[arg(long)]
     pub print_config: bool,
+    /// Try one way to run the models: reads an order from standard input, writes what was measured to standard output. The
+    /// daemon starts itself with it
+    #[arg(long, hide = true, conflicts_with_all = ["check", "print_config"])]
+    pub trial: bool,
 }
 
 const DAEMON_HELP: &str = "\

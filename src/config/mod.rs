@@ -87,6 +87,16 @@ impl Config {
         self.models_dir.join(&self.pack)
     }
 
+    /// What decides how models run on this box.
+    #[must_use]
+    pub fn tuning_site(&self) -> pipeline::tuning::Site {
+        pipeline::tuning::Site {
+            runtime: self.runtime.clone(),
+            pipeline: self.pipeline.clone(),
+            pack_dir: self.pack_dir(),
+        }
+    }
+
     /// The calibration made on site, or `None` where the pack's own is used.
     #[must_use]
     pub fn site_calibration(&self) -> Option<PathBuf> {

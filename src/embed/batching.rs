@@ -10,7 +10,6 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use image::RgbImage;
 
 use super::{EmbedError, Embedded, Embedder};
-use crate::face::AlignedFace;
 
 /// Longest that a face waits for others to share its run.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -28,22 +27,22 @@ pub enum FaceEmbedder {
 }
 
 impl FaceEmbedder {
-    /// The numbers of each face, in the order given.
+    /// The numbers of each 112×112 crop, in the order given.
     ///
     /// # Errors
     /// As [`Embedder::embed_crops`]; [`EmbedError::Lost`] where the shared session's thread is gone.
-    pub fn embed(&mut self, faces: &[AlignedFace]) -> Result<Vec<Embedded>, EmbedError> {
+    pub fn embed(&mut self, crops: &[&RgbImage]) -> Result<Vec<Embedded>, EmbedError> {
         match self {
             Self::Own(embedder) => {
-                let mut embedded = Vec::with_capacity(faces.len());
-                for face in faces {
-                    embedded.extend(embedder.embed_crops(&[&face.crop])?);
+                let mut embedded = Vec::with_capacity(crops.len());
+                for crop in crops {
+                    embedded.extend(embedder.embed_crops(&[crop])?);
                 }
                 Ok(embedded)
             }
-            Self::Shared(queue) => faces
+            Self::Shared(queue) => crops
                 .iter()
-                .map(|face| queue.send(face.crop.clone()))
+                .map(|&crop| queue.send(crop.clone()))
                 // All are sent before the first answer is waited for, so that they share a run.
                 .collect::<Result<Vec<_>, _>>()?
                 .into_iter()

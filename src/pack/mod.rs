@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use prost::bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::runtime::{Provider, RuntimeError};
+use crate::runtime::{GraphForm, RuntimeError};
 
 pub mod build;
 pub mod import;
@@ -159,30 +159,6 @@ pub enum PackError {
     },
 }
 
-/// Which form of a network suits a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// ONNX Runtime's own CPU kernels: PReLU split into operators that keep their blocked convolution layout.
-    Cpu,
-    /// OpenVINO: PReLU as operators that it fuses into convolutions, and a batch of one. With a free batch it plans at run
-    /// time and fuses less (13.4 → 10.7 ms for both recognisers on one thread).
-    Openvino,
-    /// As published: PReLU in one operator, any batch.
-    Gpu,
-}
-
-impl Form {
-    /// The form that is fastest on `provider`.
-    #[must_use]
-    pub const fn of(provider: Provider) -> Self {
-        match provider {
-            Provider::Cpu => Self::Cpu,
-            Provider::Openvino => Self::Openvino,
-            Provider::Cuda => Self::Gpu,
-        }
-    }
-}
-
 /// An opened, checked pack.
 #[derive(Debug)]
 pub struct Pack {
@@ -270,7 +246,11 @@ impl Pack {
     /// # Errors
     /// Where its weights cannot be expanded.
     pub fn detector_bytes(&self) -> Result<Arc<[u8]>, PackError> {
-        prepare(&self.manifest.detector.file, &self.detector, Form::Cpu)
+        prepare(
+            &self.manifest.detector.file,
+            &self.detector,
+            GraphForm::Convolutions,
+        )
     }
 
     /// The landmark network, ready for the runtime.
@@ -278,14 +258,18 @@ impl Pack {
     /// # Errors
     /// Where its weights cannot be expanded.
     pub fn landmarks_bytes(&self) -> Result<Arc<[u8]>, PackError> {
-        prepare(&self.manifest.landmarks.file, &self.landmarks, Form::Cpu)
+        prepare(
+            &self.manifest.landmarks.file,
+            &self.landmarks,
+            GraphForm::Convolutions,
+        )
     }
 
-    /// The embedder in the form that suits a provider. All callers share the bytes for as long as one of them holds them.
+    /// The embedder in this form, ready for the runtime. All callers share the bytes for as long as one of them holds them.
     ///
     /// # Errors
     /// Where its weights cannot be expanded.
-    pub fn embedder_for(&self, form: Form) -> Result<Arc<[u8]>, PackError> {
+    pub fn embedder_for(&self, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
         let mut shared = self.expanded.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut shared[form as usize];
         if let Some(bytes) = slot.as_ref().and_then(Weak::upgrade) {
@@ -391,7 +375,7 @@ fn read_model(file: &PackFile, bytes: &Bytes) -> Result<Model, PackError> {
 }
 
 /// A network as the runtime wants it: weights as floats, only pictures as inputs, and what suits `form`.
-fn prepare(file: &PackFile, bytes: &Bytes, form: Form) -> Result<Arc<[u8]>, PackError> {
+fn prepare(file: &PackFile, bytes: &Bytes, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
     let mut model = read_model(file, bytes)?;
     build::prepare(&mut model, form).map_err(|source| PackError::Graph {
         file: file.path.clone(),

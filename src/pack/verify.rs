@@ -5,6 +5,8 @@ use super::build::graph::{Graph, ValueInfo};
 use super::build::head::EMBEDDING_LENGTH;
 use super::manifest::{Detector, Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
 use super::{Pack, PackError};
+use image::RgbImage;
+
 use crate::runtime::{Session, Tensor};
 
 /// Side of the golden input in pixels.
@@ -211,6 +213,13 @@ pub fn golden_picture() -> Vec<u8> {
         }
     }
     levels
+}
+
+/// That picture as a crop that the embedder takes.
+#[must_use]
+pub fn golden_crop() -> RgbImage {
+    let side = u32::try_from(SIDE).unwrap_or_default();
+    RgbImage::from_raw(side, side, golden_picture()).unwrap_or_default()
 }
 
 /// The golden input: that picture as the network wants it.

@@ -11,7 +11,7 @@ use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
 use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
 use crate::face::{Aligner, Detector};
-use crate::pack::{Form, Pack, PackError, manifest, verify};
+use crate::pack::{Pack, PackError, manifest, verify};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError, SymptomNames};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
@@ -20,7 +20,7 @@ use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Worker threads, each with sessions of its own; 0 = one for each core.
+    /// Worker threads, each with sessions of its own; 0 = as many as the cores have room for.
     pub workers: usize,
     /// Pictures that may wait for a worker; one more is refused with `overloaded`.
     pub queue: usize,
@@ -36,14 +36,20 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The number of worker threads on this machine.
+    /// The number of workers on this machine whose sessions have so many threads each.
     #[must_use]
-    pub fn worker_count(&self) -> usize {
+    pub fn worker_count(&self, threads: usize) -> usize {
         match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            0 => (cores() / threads.max(1)).max(1),
             workers => workers,
         }
     }
+}
+
+/// Cores that this process may use: those of its affinity, and no more than its cgroup's quota allows.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Why no pipeline could be put together.
@@ -305,7 +311,7 @@ pub fn thresholds_of(pack: &Pack) -> Thresholds {
 fn embedder(runtime: &Runtime, pack: &Pack) -> Result<Embedder, AssembleError> {
     let mut session = runtime.open(
         "embedder",
-        &pack.embedder_for(Form::of(runtime.provider()))?,
+        &pack.embedder_for(runtime.candidate().form)?,
         Placement::Accelerated,
     )?;
     verify::check_embedder(pack, &mut session)?;

@@ -29,10 +29,11 @@ mod probe;
 mod stages;
 mod thumbnail;
 mod timings;
+pub mod tuning;
 pub mod view;
 
 pub use assemble::{
-    AssembleError, Assembly, ModelFacts, Settings, SiteCalibrationError, thresholds_of,
+    AssembleError, Assembly, ModelFacts, Settings, SiteCalibrationError, cores, thresholds_of,
 };
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
@@ -164,7 +165,10 @@ impl Pipeline {
                 .map(|face| self.aligner.align(&capture, face))
                 .collect::<Result<Vec<_>, _>>()
         })?;
-        let embedded = clock.time(Stage::Embed, || self.embedder.embed(&aligned))?;
+        let embedded = clock.time(Stage::Embed, || {
+            let crops: Vec<_> = aligned.iter().map(|face| &face.crop).collect();
+            self.embedder.embed(&crops)
+        })?;
         // Read once: whatever is put in force meanwhile, one answer has one calibration.
         let calibration = Arc::clone(&self.calibration.borrow());
         let faces: Vec<Face> = clock.time(Stage::Judge, || {

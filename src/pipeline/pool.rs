@@ -86,7 +86,8 @@ impl AnalysisPool {
     /// # Errors
     /// The first worker's [`AssembleError`]; the others are stopped.
     pub fn start(assembly: Assembly, settings: &Settings) -> Result<Self, AssembleError> {
-        let workers = settings.worker_count().max(1);
+        let threads = assembly.runtime().candidate().threads;
+        let workers = settings.worker_count(threads);
         let (jobs, waiting) = bounded::<Job>(settings.queue);
         let (probes, asked) = bounded::<ProbeReply>(1);
         let (stop, stopped) = bounded::<()>(0);

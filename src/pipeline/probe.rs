@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AnalyzeError, Ask, Pipeline};
+use super::{AnalyzeError, Ask, Face, Pipeline};
 use crate::embed::Embedding;
 use crate::policy::Policy;
 
@@ -40,21 +40,22 @@ pub(super) fn run(
     pipeline: &mut Pipeline,
     expected: Option<&Embedding>,
 ) -> Result<Embedding, ProbeError> {
-    let failed = |error: AnalyzeError| ProbeError::Failed(error.to_string());
-    let analysis = pipeline
-        .analyze(FACE, &ask(), Duration::ZERO)
-        .map_err(failed)?;
-    let face = analysis
-        .faces
-        .into_iter()
-        .next()
-        .ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))?;
+    let face = analyze(pipeline)?;
     match expected.map(|expected| expected.similarity(&face.embedding)) {
         Some(similarity) if similarity < LEAST_SIMILARITY => {
             Err(ProbeError::Changed { similarity })
         }
         _ => Ok(face.embedding),
     }
+}
+
+/// What the pipeline says of the embedded face.
+pub(super) fn analyze(pipeline: &mut Pipeline) -> Result<Face, ProbeError> {
+    let analysis = pipeline
+        .analyze(FACE, &ask(), Duration::ZERO)
+        .map_err(|error: AnalyzeError| ProbeError::Failed(error.to_string()))?;
+    let largest = analysis.faces.into_iter().next();
+    largest.ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))
 }
 
 fn ask() -> Ask {

@@ -1,14 +1,16 @@
-//! What this machine has, and which provider follows from it.
+//! What this machine has, and which ways to run models follow from it.
 
 use std::path::Path;
 
-use super::{Library, Provider, ProviderChoice, RuntimeError, Settings};
+use super::{Candidate, Library, Precision, Provider, ProviderChoice, RuntimeError, Settings};
 
-/// The provider to use, its library and the reason, for operators.
-pub(super) struct Choice {
-    pub(super) provider: Provider,
-    pub(super) library: Library,
-    pub(super) reason: String,
+/// A way to run models and why this one, in a sentence for operators.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The way.
+    pub candidate: Candidate,
+    /// Why.
+    pub reason: String,
 }
 
 /// Whether an NVIDIA driver runs here (its kernel module shows itself in `/proc`, or its control device is there).
@@ -17,98 +19,142 @@ pub fn has_nvidia_driver() -> bool {
     Path::new("/proc/driver/nvidia/version").exists() || Path::new("/dev/nvidiactl").exists()
 }
 
-/// Whether this CPU computes in bf16 (AVX-512 BF16 or AMX-BF16), without which OpenVINO gains nothing over ONNX Runtime.
+/// Name of the processor and the instructions that models are fast with, as `/proc/cpuinfo` lists them.
+#[must_use]
+pub fn processor() -> (String, Vec<String>) {
+    const TELLING: [&str; 9] = [
+        "avx2",
+        "fma",
+        "avx512f",
+        "avx_vnni",
+        "avx512_vnni",
+        "avx512_bf16",
+        "amx_bf16",
+        "amx_int8",
+        "avx512_fp16",
+    ];
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .and_then(|line| line.split_once(':'))
+            .map_or("", |(_, value)| value.trim())
+    };
+    let present = |name: &&&str| field("flags").split_whitespace().any(|flag| flag == **name);
+    let features = TELLING.iter().filter(present);
+    (
+        field("model name").to_owned(),
+        features.map(|&name| name.to_owned()).collect(),
+    )
+}
+
+/// Whether this CPU computes in bf16 (AVX-512 BF16 or AMX-BF16).
 #[must_use]
 pub fn cpu_has_bf16() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
-        text.lines()
-            .find(|line| line.starts_with("flags"))
-            .is_some_and(|line| {
-                line.split_whitespace()
-                    .any(|flag| flag == "avx512_bf16" || flag == "amx_bf16")
-            })
-    })
+    let has = |name: &String| name == "avx512_bf16" || name == "amx_bf16";
+    processor().1.iter().any(has)
 }
 
-pub(super) fn choose(settings: &Settings) -> Result<Choice, RuntimeError> {
-    match settings.provider {
-        ProviderChoice::Auto => automatic(settings),
-        ProviderChoice::Cuda => by_name(settings, Provider::Cuda),
-        ProviderChoice::Openvino => by_name(settings, Provider::Openvino),
-        ProviderChoice::Cpu => by_name(settings, Provider::Cpu),
+/// Every way to run models that `settings` permit, the usual one first; those that this machine cannot take say what is
+/// missing.
+#[must_use]
+pub fn candidates(settings: &Settings) -> Vec<(Candidate, Result<(), String>)> {
+    let permitted = |provider| match settings.provider {
+        ProviderChoice::Auto => true,
+        ProviderChoice::Cuda => provider == Provider::Cuda,
+        ProviderChoice::Openvino => provider == Provider::Openvino,
+        ProviderChoice::Cpu => provider == Provider::Cpu,
+    };
+    [
+        Candidate::new(Provider::Cuda, Precision::F32),
+        Candidate::new(Provider::Openvino, Precision::Bf16),
+        Candidate::new(Provider::Openvino, Precision::F32),
+        Candidate::REFERENCE,
+    ]
+    .into_iter()
+    .filter(|candidate| permitted(candidate.provider))
+    .map(|candidate| (candidate, possible(settings, candidate)))
+    .collect()
+}
+
+/// What is missing for this way, if anything.
+fn possible(settings: &Settings, candidate: Candidate) -> Result<(), String> {
+    if candidate.provider == Provider::Cuda && !has_nvidia_driver() {
+        return Err("no NVIDIA driver runs on this machine".to_owned());
     }
+    if candidate.precision == Precision::Bf16 && !cpu_has_bf16() {
+        return Err("the CPU has no bf16".to_owned());
+    }
+    library(settings, candidate.provider)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
-fn by_name(settings: &Settings, provider: Provider) -> Result<Choice, RuntimeError> {
-    let missing = |missing: String| RuntimeError::ProviderUnavailable { provider, missing };
+/// The way to run models where nothing was measured: the provider that was asked for, or the first that this machine has
+/// all for.
+///
+/// # Errors
+/// Where it has not.
+pub(super) fn usual(settings: &Settings) -> Result<Plan, RuntimeError> {
+    let mut missing = Vec::new();
+    for (candidate, possible) in candidates(settings) {
+        match possible {
+            Ok(()) => {
+                let reason = match settings.provider {
+                    ProviderChoice::Auto => {
+                        missing.push("not measured yet (faceood-admin models tune)".to_owned());
+                        missing.join("; ")
+                    }
+                    _ => format!("runtime.provider = \"{}\"", candidate.provider),
+                };
+                return Ok(Plan { candidate, reason });
+            }
+            Err(what) => missing.push(what),
+        }
+    }
+    let provider = match settings.provider {
+        ProviderChoice::Cuda => Provider::Cuda,
+        ProviderChoice::Openvino => Provider::Openvino,
+        // Nothing else is missing here than the library, and its error says where it was looked for.
+        ProviderChoice::Auto | ProviderChoice::Cpu => {
+            return Err(library(settings, Provider::Cpu).err().unwrap_or(
+                RuntimeError::ProviderUnavailable {
+                    provider: Provider::Cpu,
+                    missing: missing.join("; "),
+                },
+            ));
+        }
+    };
+    let mut missing = missing.pop().unwrap_or_default();
     if provider == Provider::Cuda && !has_nvidia_driver() {
-        return Err(missing(
-            "no NVIDIA driver runs on this machine; install it (nvidia-smi must answer), or set runtime.provider = \"auto\"".into(),
-        ));
+        missing
+            .push_str("; install it (nvidia-smi must answer), or set runtime.provider = \"auto\"");
     }
-    let library = library(settings, provider).map_err(|error| missing(error.to_string()))?;
-    if !library.carries(provider) {
-        return Err(missing(format!(
+    Err(RuntimeError::ProviderUnavailable { provider, missing })
+}
+
+/// The library named in the settings, or the one found for `provider`; it carries the provider.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
+    let given = &settings.library;
+    if given.as_os_str().is_empty() {
+        return Library::find(provider);
+    }
+    let library = Library::at(given).ok_or_else(|| RuntimeError::LibraryNotFound {
+        provider,
+        searched: vec![given.clone()],
+    })?;
+    if library.carries(provider) {
+        return Ok(library);
+    }
+    Err(RuntimeError::ProviderUnavailable {
+        provider,
+        missing: format!(
             "{} is a library without it; run ./scripts/setup{} or correct runtime.library",
             library.path.display(),
             super::setup_flag(provider)
-        )));
-    }
-    Ok(Choice {
-        provider,
-        library,
-        reason: format!("runtime.provider = \"{provider}\""),
+        ),
     })
-}
-
-fn automatic(settings: &Settings) -> Result<Choice, RuntimeError> {
-    let mut passed_over = Vec::new();
-    if has_nvidia_driver() {
-        match library(settings, Provider::Cuda) {
-            Ok(library) if library.carries(Provider::Cuda) => {
-                return Ok(Choice {
-                    provider: Provider::Cuda,
-                    library,
-                    reason: "an NVIDIA driver runs here".into(),
-                });
-            }
-            _ => passed_over.push(
-                "an NVIDIA driver runs here, but no ONNX Runtime with CUDA was found (./scripts/setup --gpu)",
-            ),
-        }
-    } else {
-        passed_over.push("no NVIDIA driver");
-    }
-    if cpu_has_bf16() {
-        match library(settings, Provider::Openvino) {
-            Ok(library) if library.carries(Provider::Openvino) => {
-                return Ok(Choice {
-                    provider: Provider::Openvino,
-                    library,
-                    reason: format!("{}; the CPU computes in bf16", passed_over.join("; ")),
-                });
-            }
-            _ => passed_over.push(
-                "the CPU computes in bf16, but no ONNX Runtime with OpenVINO was found (./scripts/setup fetches it)",
-            ),
-        }
-    } else {
-        passed_over.push("the CPU has no bf16");
-    }
-    Ok(Choice {
-        provider: Provider::Cpu,
-        library: library(settings, Provider::Cpu)?,
-        reason: passed_over.join("; "),
-    })
-}
-
-/// The library named in the settings, or the one found for `provider`.
-fn library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
-    match Some(&settings.library).filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => Library::at(path).ok_or_else(|| RuntimeError::LibraryNotFound {
-            provider,
-            searched: vec![path.clone()],
-        }),
-        None => Library::find(provider),
-    }
 }

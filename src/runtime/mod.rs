@@ -1,9 +1,9 @@
 //! ONNX Runtime: find and load the library, choose where models run, open sessions. Knows no faces.
 //!
 //! One process loads one ONNX Runtime, and the provider decides which: the CPU library, the one that carries CUDA, or the
-//! one that carries OpenVINO. [`Runtime::load`] makes that choice once and says why; a provider that was asked for by name
-//! and cannot be had is an error, never a silent fall-back. Where it was left open (`auto`) and CUDA does not work, models
-//! run on the processor, and the reason says so.
+//! one that carries OpenVINO. [`Runtime::load_as`] follows a [`Plan`] that `pipeline::tuning` made by measurement;
+//! [`Runtime::load`] takes the usual one. A provider that was asked for by name and cannot be had is an error, never a silent
+//! fall-back. Where it was left open (`auto`) and CUDA does not work, models run on the processor, and the reason says so.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::environment::Environment;
 use serde::{Deserialize, Serialize};
 
+mod candidate;
 mod hardware;
 mod input;
 mod library;
 mod session;
 mod trial;
 
-pub use hardware::{cpu_has_bf16, has_nvidia_driver};
+pub use candidate::{Candidate, GraphForm, Precision};
+pub use hardware::{Plan, candidates, cpu_has_bf16, has_nvidia_driver, processor};
 pub use input::{Channels, InputTransform};
 pub use library::{Library, LibraryKind};
 pub use session::{Placement, Session, Tensor, TensorShape};
@@ -26,7 +28,7 @@ pub use session::{Placement, Session, Tensor, TensorShape};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderChoice {
-    /// CUDA where there is a GPU that works, else OpenVINO where the CPU has bf16 and the library is there, else CPU.
+    /// Whatever was measured to be the fastest on this machine.
     #[default]
     Auto,
     /// CUDA or refuse to start.
@@ -43,7 +45,7 @@ pub enum ProviderChoice {
 pub enum Provider {
     /// An NVIDIA GPU.
     Cuda,
-    /// OpenVINO on the CPU, in bf16 where the CPU has it.
+    /// OpenVINO on the CPU, in f32 or, where the CPU has it, bf16.
     Openvino,
     /// ONNX Runtime's own CPU kernels, f32.
     Cpu,
@@ -57,6 +59,16 @@ impl Provider {
             Self::Cuda => "cuda",
             Self::Openvino => "openvino",
             Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl From<Provider> for ProviderChoice {
+    fn from(provider: Provider) -> Self {
+        match provider {
+            Provider::Cuda => Self::Cuda,
+            Provider::Openvino => Self::Openvino,
+            Provider::Cpu => Self::Cpu,
         }
     }
 }
@@ -173,12 +185,12 @@ const fn setup_flag(provider: Provider) -> &'static str {
     }
 }
 
-/// A loaded ONNX Runtime and the provider on which accelerated models run. Cheap to clone.
+/// A loaded ONNX Runtime and how accelerated models run in it. Cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
     environment: Environment,
     library: Arc<Library>,
-    provider: Provider,
+    candidate: Candidate,
     reason: Arc<str>,
     settings: Arc<Settings>,
 }
@@ -187,16 +199,24 @@ pub struct Runtime {
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 impl Runtime {
-    /// Chooses the provider, finds its library and loads it.
+    /// Loads the library for the usual way to run models here; nothing is measured.
+    ///
+    /// # Errors
+    /// As [`Runtime::load_as`].
+    pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
+        Self::load_as(settings, hardware::usual(settings)?)
+    }
+
+    /// Loads the library that `plan` needs.
     ///
     /// # Errors
     /// [`RuntimeError`] with what is missing and the way out, where the library is not to be found or loaded, or where a
     /// provider that was asked for by name cannot be had.
-    pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
-        let mut choice = hardware::choose(settings)?;
-        let environment = environment_of(&choice.library)?;
-        if choice.provider == Provider::Cuda
-            && let Err(error) = trial::try_out(&environment, Provider::Cuda, settings)
+    pub fn load_as(settings: &Settings, mut plan: Plan) -> Result<Self, RuntimeError> {
+        let library = hardware::library(settings, plan.candidate.provider)?;
+        let environment = environment_of(&library)?;
+        if plan.candidate.provider == Provider::Cuda
+            && let Err(error) = trial::try_out(&environment, plan.candidate, settings)
         {
             if settings.provider != ProviderChoice::Auto {
                 return Err(RuntimeError::ProviderUnavailable {
@@ -207,33 +227,49 @@ impl Runtime {
                 });
             }
             // Each library carries the CPU's kernels: a door must not stay shut because of a GPU.
-            choice.provider = Provider::Cpu;
-            choice.reason = format!("an NVIDIA driver runs here, but CUDA does not work: {error}");
+            plan = Plan {
+                candidate: Candidate::REFERENCE,
+                reason: format!("an NVIDIA driver runs here, but CUDA does not work: {error}"),
+            };
         }
         Ok(Self {
             environment,
-            library: Arc::new(choice.library),
-            provider: choice.provider,
-            reason: choice.reason.into(),
+            library: Arc::new(library),
+            candidate: plan.candidate,
+            reason: plan.reason.into(),
             settings: Arc::new(settings.clone()),
         })
     }
 
-    /// The library that [`Runtime::load`] would load, which is not loaded.
+    /// The library that [`Runtime::load_as`] would load for this provider, which is not loaded.
     ///
     /// # Errors
-    /// As [`Runtime::load`], where there is none.
-    pub fn find_library(settings: &Settings) -> Result<Library, RuntimeError> {
-        hardware::choose(settings).map(|choice| choice.library)
+    /// Where there is none.
+    pub fn find_library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
+        hardware::library(settings, provider)
+    }
+
+    /// The usual way to run models here, where nothing was measured.
+    ///
+    /// # Errors
+    /// Where what was asked for cannot be had.
+    pub fn usual_plan(settings: &Settings) -> Result<Plan, RuntimeError> {
+        hardware::usual(settings)
     }
 
     /// Where accelerated models run.
     #[must_use]
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.candidate.provider
     }
 
-    /// Why that provider was chosen, in a sentence for operators.
+    /// How accelerated models run.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate {
+        self.candidate
+    }
+
+    /// Why they run like that, in a sentence for operators.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -251,7 +287,7 @@ impl Runtime {
         ort::info()
     }
 
-    /// Opens the ONNX model in `model_bytes`, called `name` in messages, with one thread of its own.
+    /// Opens the ONNX model in `model_bytes`, called `name` in messages, with threads of its own.
     ///
     /// # Errors
     /// [`RuntimeError::ModelRefused`] where the bytes are no model, or the provider cannot run it.
@@ -261,15 +297,15 @@ impl Runtime {
         model_bytes: &[u8],
         placement: Placement,
     ) -> Result<Session, RuntimeError> {
-        let provider = match placement {
-            Placement::Host => Provider::Cpu,
-            Placement::Accelerated => self.provider,
+        let candidate = match placement {
+            Placement::Host => Candidate::REFERENCE,
+            Placement::Accelerated => self.candidate,
         };
         Session::open(
             &self.environment,
             name,
             model_bytes,
-            provider,
+            candidate,
             &self.settings,
         )
     }

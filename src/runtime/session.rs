@@ -1,4 +1,4 @@
-//! A model that is open and ready to run, on one thread.
+//! A model that is open and ready to run.
 
 use ort::environment::Environment;
 use ort::ep::{
@@ -9,7 +9,7 @@ use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorRef, ValueType};
 
-use super::{Provider, RuntimeError, Settings};
+use super::{Candidate, Provider, RuntimeError, Settings};
 
 /// Where a model should run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,11 @@ impl Session {
         environment: &Environment,
         name: &str,
         model_bytes: &[u8],
-        provider: Provider,
+        candidate: Candidate,
         settings: &Settings,
     ) -> Result<Self, RuntimeError> {
-        let inner = build(environment, model_bytes, provider, settings).map_err(|error| {
+        let provider = candidate.provider;
+        let inner = build(environment, model_bytes, candidate, settings).map_err(|error| {
             RuntimeError::ModelRefused {
                 model: name.to_owned(),
                 provider,
@@ -151,26 +152,27 @@ impl Session {
 fn build(
     environment: &Environment,
     model_bytes: &[u8],
-    provider: Provider,
+    candidate: Candidate,
     settings: &Settings,
 ) -> ort::Result<OrtSession> {
     let mut builder = OrtSession::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        // One thread a session, one session a worker: more cost 40–50 % of throughput and double p99 (docs/performance.md).
-        .with_intra_threads(1)?
+        .with_intra_threads(candidate.threads)?
+        // Threads that wait for work must not take the core from another session or another service.
+        .with_intra_op_spinning(false)?
         .with_inter_threads(1)?
         // The detector sees many shapes: a remembered memory plan for each would only grow.
         .with_memory_pattern(false)?
         .with_log_level(LogLevel::Warning)?;
-    if let Some(accelerator) = accelerator(provider, settings) {
+    if let Some(accelerator) = accelerator(candidate, settings) {
         // A provider that fails softly leaves the model on the CPU and says nothing: make it an error.
         builder = builder.with_execution_providers([accelerator.error_on_failure()])?;
     }
     builder.commit_from_memory(model_bytes)
 }
 
-fn accelerator(provider: Provider, settings: &Settings) -> Option<ExecutionProviderDispatch> {
-    match provider {
+fn accelerator(candidate: Candidate, settings: &Settings) -> Option<ExecutionProviderDispatch> {
+    match candidate.provider {
         Provider::Cpu => None,
         Provider::Cuda => Some(
             ep::CUDA::default()
@@ -183,11 +185,10 @@ fn accelerator(provider: Provider, settings: &Settings) -> Option<ExecutionProvi
         ),
         Provider::Openvino => {
             // With pinning left on, worker threads share one core (measured on two cores: 169 → 82 faces a second).
-            let precision = if super::cpu_has_bf16() { "bf16" } else { "f32" };
             let config = serde_json::json!({"CPU": {
-                "INFERENCE_NUM_THREADS": "1",
+                "INFERENCE_NUM_THREADS": candidate.threads.to_string(),
                 "NUM_STREAMS": "1",
-                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_PRECISION_HINT": candidate.precision.name(),
                 "ENABLE_CPU_PINNING": "NO",
             }});
             Some(

@@ -3,27 +3,27 @@
 
 use ort::environment::Environment;
 
-use super::{Provider, RuntimeError, Session, Settings};
+use super::{Candidate, RuntimeError, Session, Settings};
 
 /// The smallest model: `y = Relu(x)` over one number (ONNX, opset 13).
 const MODEL: &[u8] = include_bytes!("trial.onnx");
 
-/// Runs the smallest model on `provider`.
+/// Runs the smallest model as `candidate` says.
 ///
 /// # Errors
 /// [`RuntimeError::ModelRefused`] or [`RuntimeError::RunFailed`], with ONNX Runtime's words about what is missing.
 pub(super) fn try_out(
     environment: &Environment,
-    provider: Provider,
+    candidate: Candidate,
     settings: &Settings,
 ) -> Result<(), RuntimeError> {
-    let mut session = Session::open(environment, "of a trial", MODEL, provider, settings)?;
+    let mut session = Session::open(environment, "of a trial", MODEL, candidate, settings)?;
     session.run(&[1], &[1.0]).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ProviderChoice, Runtime};
+    use super::super::{Precision, Provider, ProviderChoice, Runtime};
     use super::*;
 
     #[test]
@@ -34,8 +34,9 @@ mod tests {
             ..Settings::default()
         };
         let runtime = Runtime::load(&settings).unwrap();
-        try_out(&runtime.environment, Provider::Cpu, &settings).unwrap();
-        let refusal = try_out(&runtime.environment, Provider::Cuda, &settings).unwrap_err();
+        try_out(&runtime.environment, Candidate::REFERENCE, &settings).unwrap();
+        let cuda = Candidate::new(Provider::Cuda, Precision::F32);
+        let refusal = try_out(&runtime.environment, cuda, &settings).unwrap_err();
         assert!(refusal.to_string().contains("provider cuda"), "{refusal}");
     }
 }

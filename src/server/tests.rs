@@ -11,6 +11,7 @@ use crate::inference_log;
 use crate::pipeline::{self, AnalysisPool, fixture::PANIC};
 use crate::policy::{self, Policies, PolicySettings};
 use crate::problem::ProblemCode;
+use crate::runtime::Candidate;
 use crate::telemetry::metrics::Exporter;
 
 const FACE: &[u8] = include_bytes!("../pipeline/probe.jpg");
@@ -54,7 +55,9 @@ fn state(pool: &AnalysisPool, log: &inference_log::InferenceLog) -> AppState {
         policies: watch::channel(Arc::new(policies)).1,
         info: Arc::new(Info {
             model: Arc::new(pool.assembly().facts()),
+            candidate: Candidate::REFERENCE,
             provider_reason: String::new(),
+            tuning: None,
             licence: String::new(),
             thresholds: pool.assembly().thresholds(),
             max_pixels: 50_000_000,

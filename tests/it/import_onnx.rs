@@ -11,9 +11,9 @@ use faceood::pack::build::head::{HEAD_OUTPUTS, LinearHead};
 use faceood::pack::import::onnx::{self, Feeding, OnnxError};
 use faceood::pack::import::retrain;
 use faceood::pack::manifest::Channels;
-use faceood::pack::{Form, Pack, verify};
+use faceood::pack::{Pack, verify};
 use faceood::quality::Calibration;
-use faceood::runtime::{Placement, ProviderChoice, Runtime, Session, Settings, Tensor};
+use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings, Tensor};
 use tempfile::TempDir;
 
 use super::support::torch::hashed;
@@ -310,7 +310,7 @@ fn an_imported_pack_is_sound_and_says_how_it_is_fed() {
     );
     assert_eq!(embedder.file.licence, "MIT");
     assert!(pack.manifest().calibration.id.starts_with("uncalibrated-"));
-    for form in [Form::Cpu, Form::Gpu] {
+    for form in [GraphForm::Convolutions, GraphForm::Published] {
         let mut opened = session(&pack.embedder_for(form).unwrap());
         verify::check_embedder(&pack, &mut opened).unwrap();
     }

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use faceood::pack::import::checkpoint::{Checkpoint, CheckpointError};
 use faceood::pack::import::rts::{self, Architecture, Head, RtsError};
-use faceood::pack::{Form, Pack, verify};
+use faceood::pack::{Pack, verify};
 use faceood::quality::Calibration;
-use faceood::runtime::{Placement, ProviderChoice, Runtime, Session, Settings};
+use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -296,7 +296,7 @@ fn the_full_network_equals_pytorch_and_the_daemon_serves_it() {
 
     let pack = Pack::open(&pack_folder).unwrap();
     assert_eq!(pack.id(), "rts");
-    let mut opened = session(&pack.embedder_for(Form::Cpu).unwrap());
+    let mut opened = session(&pack.embedder_for(GraphForm::Convolutions).unwrap());
     assert_equals_pytorch(&mut opened, "full", Head::Rts);
     verify::check_embedder(&pack, &mut opened).unwrap();
     drop((opened, pack));

@@ -10,11 +10,11 @@ use faceood::capture;
 use faceood::degrade::{Degradation, degrade};
 use faceood::pack::build::graph::Tensor as Constant;
 use faceood::pack::build::recipe::Sources;
-use faceood::pack::{Form, Pack, PackError, sha256_hex, verify};
+use faceood::pack::{Pack, PackError, sha256_hex, verify};
 use faceood::pipeline::{Ask, Assembly};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::Calibration;
-use faceood::runtime::{self, Placement, ProviderChoice, Runtime, Session, Tensor};
+use faceood::runtime::{self, GraphForm, Placement, ProviderChoice, Runtime, Session, Tensor};
 use image::RgbImage;
 
 use super::support::daemon::Home;
@@ -35,7 +35,7 @@ fn cpu() -> Runtime {
     Runtime::load(&settings).unwrap()
 }
 
-fn open(pack: &Pack, form: Form) -> Session {
+fn open(pack: &Pack, form: GraphForm) -> Session {
     let bytes = pack.embedder_for(form).unwrap();
     cpu().open("embedder", &bytes, Placement::Host).unwrap()
 }
@@ -108,7 +108,7 @@ fn its_sface_part_equals_what_opencv_computes() {
     let directions = pack.manifest().embedder.networks[0].directions;
     let text = fs::read_to_string(repository().join("tests/reference/sface.json")).unwrap();
     let references: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-    for form in [Form::Cpu, Form::Gpu] {
+    for form in [GraphForm::Convolutions, GraphForm::Published] {
         let mut session = open(&pack, form);
         for (name, crop) in crops() {
             let reference = references.iter().find(|row| row["crop"] == name).unwrap();
@@ -137,7 +137,7 @@ fn its_small_part_keeps_every_similarity_of_the_published_network() {
     };
     let pack = Pack::open(&default_pack()).unwrap();
     let small = &pack.manifest().embedder.networks[0];
-    let mut fused = open(&pack, Form::Cpu);
+    let mut fused = open(&pack, GraphForm::Convolutions);
     let mut original = cpu().open("original", &published, Placement::Host).unwrap();
     let mut seen = Vec::new();
     for (_, crop) in crops() {
@@ -162,8 +162,8 @@ fn its_small_part_keeps_every_similarity_of_the_published_network() {
 #[test]
 fn splitting_prelu_changes_nothing_but_rounding() {
     let pack = Pack::open(&default_pack()).unwrap();
-    let mut whole = open(&pack, Form::Gpu);
-    for form in [Form::Cpu, Form::Openvino] {
+    let mut whole = open(&pack, GraphForm::Published);
+    for form in [GraphForm::Convolutions, GraphForm::Minimum] {
         let mut split = open(&pack, form);
         for (name, crop) in crops() {
             let one = run(&mut split, std::slice::from_ref(&crop));
@@ -179,7 +179,7 @@ fn splitting_prelu_changes_nothing_but_rounding() {
 #[test]
 fn a_batch_equals_single_runs() {
     let pack = Pack::open(&default_pack()).unwrap();
-    let mut session = open(&pack, Form::Cpu);
+    let mut session = open(&pack, GraphForm::Convolutions);
     let faces: Vec<Vec<f32>> = (1..=3)
         .map(noise_crop)
         .chain([astronaut_crop(), golden_crop()])
@@ -198,7 +198,7 @@ fn a_batch_equals_single_runs() {
 #[test]
 fn the_golden_output_is_reproduced_on_this_machine() {
     let pack = Pack::open(&default_pack()).unwrap();
-    verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap();
+    verify::check_embedder(&pack, &mut open(&pack, GraphForm::Convolutions)).unwrap();
 }
 
 /// The refusal's message; it names `file` and says what to do.
@@ -320,13 +320,15 @@ fn with_head_bias(broken: &PackCopy, bias: f32) -> Pack {
 fn numbers_that_are_none_and_numbers_that_differ_are_found_by_a_run() {
     let broken = PackCopy::new();
     let pack = with_head_bias(&broken, f32::NAN);
-    let error = verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap_err();
+    let error =
+        verify::check_embedder(&pack, &mut open(&pack, GraphForm::Convolutions)).unwrap_err();
     assert!(matches!(error, PackError::NotFinite { .. }), "{error}");
     assert!(error.to_string().contains("embedder.onnx"), "{error}");
 
     let broken = PackCopy::new();
     let pack = with_head_bias(&broken, 5.0);
-    let error = verify::check_embedder(&pack, &mut open(&pack, Form::Cpu)).unwrap_err();
+    let error =
+        verify::check_embedder(&pack, &mut open(&pack, GraphForm::Convolutions)).unwrap_err();
     assert!(matches!(error, PackError::Golden { .. }), "{error}");
 }
 
@@ -469,7 +471,7 @@ fn clean_noisy_and_no_face_come_out_in_this_order_over_seeds() {
 
     let pack = Pack::open(&default_pack()).unwrap();
     let calibration = Calibration::load(pack.calibration_json()).unwrap();
-    let mut session = open(&pack, Form::Cpu);
+    let mut session = open(&pack, GraphForm::Convolutions);
     let mut things = Vec::new();
     for crop in [golden_crop(), noise_crop(1), noise_crop(7)] {
         let outputs = run(&mut session, &[crop]);

@@ -6,7 +6,7 @@ use std::process::Command;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 
 use super::Check;
-use crate::runtime::{LibraryKind, ProviderChoice, Runtime, Settings, has_nvidia_driver};
+use crate::runtime::{Provider, ProviderChoice, Runtime, Settings, has_nvidia_driver};
 use crate::telemetry::host::Bytes;
 
 /// Opened by ONNX Runtime while it runs, so that its list of needed libraries does not name it.
@@ -21,8 +21,12 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let facts = nvml.as_ref().map_err(NvmlError::to_string);
     let gpus = facts.and_then(|nvml| gpus(nvml).map_err(|error| error.to_string()));
     let mut checks = vec![driver(gpus, settings.provider)];
-    let library = Runtime::find_library(settings).ok();
-    if let Some(library) = library.filter(|library| library.kind == LibraryKind::Cuda) {
+    let is_permitted = matches!(
+        settings.provider,
+        ProviderChoice::Auto | ProviderChoice::Cuda
+    );
+    let library = Runtime::find_library(settings, Provider::Cuda).ok();
+    if let Some(library) = library.filter(|_| is_permitted) {
         let provider = library
             .path
             .with_file_name("libonnxruntime_providers_cuda.so");

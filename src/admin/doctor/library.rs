@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Check, Status};
 use crate::pack::sha256_hex;
+use crate::pipeline::tuning::Chosen;
 use crate::runtime::{Runtime, RuntimeError, Settings};
 
 const NAME: &str = "library";
@@ -17,16 +18,23 @@ const FETCH: &str = "run ./scripts/setup in the checkout (it fetches the library
 
 /// The library's files, and the library loaded as the daemon loads it, with the runtime in it for further checks. One whose
 /// files are damaged is not loaded: it might take this process with it.
-pub(super) fn checks(settings: &Settings) -> (Vec<Check>, Option<Runtime>) {
-    let files = match Runtime::find_library(settings) {
-        Ok(library) => files(&library.path),
+pub(super) fn checks(
+    settings: &Settings,
+    chosen: Result<Chosen, RuntimeError>,
+) -> (Vec<Check>, Option<Runtime>) {
+    let found = chosen.and_then(|chosen| {
+        let library = Runtime::find_library(settings, chosen.plan.candidate.provider)?;
+        Ok((library, chosen.plan))
+    });
+    let (files, plan) = match found {
+        Ok((library, plan)) => (files(&library.path), plan),
         Err(error) => return (vec![unusable(&error)], None),
     };
     if files.status == Status::Failed {
         let not_loaded = Check::skipped(NAME, "not loaded, since its files are damaged");
         return (vec![files, not_loaded], None);
     }
-    match Runtime::load(settings) {
+    match Runtime::load_as(settings, plan) {
         Ok(runtime) => {
             let found = format!(
                 "{} on {} ({}); {}",

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Context, Outcome, output, users};
 use crate::config::{Config, DEFAULT_FILE, Origin};
+use crate::pipeline::tuning;
 
 mod clock;
 mod daemon;
@@ -16,6 +17,7 @@ mod library;
 mod models;
 mod owner;
 mod processor;
+mod provider;
 mod storage;
 mod unit;
 mod upkeep;
@@ -160,8 +162,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } = settings(context);
     let mut checks = vec![check];
     checks.push(processor::check());
+    checks.push(provider::check(&config));
+    let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir);
     checks.extend(gpu::checks(&config.runtime));
-    let (library, runtime) = library::checks(&config.runtime);
+    let (library, runtime) = library::checks(&config.runtime, chosen);
     checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
     checks.extend(storage::of_machine(&config));

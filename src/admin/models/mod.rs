@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{Context, Outcome, output};
+use super::{Context, Outcome, offline, output};
 use crate::pack::build::recipe::Sources;
 use crate::pack::build::{Learnt, prepare_bytes};
 use crate::pack::manifest::{Embedder, Golden};
-use crate::pack::{Form, MANIFEST_FILE, Pack, verify};
+use crate::pack::{MANIFEST_FILE, Pack, verify};
+use crate::pipeline::tuning::answer_trial;
 use crate::quality::Calibration;
 use crate::runtime::{Placement, ProviderChoice, Runtime, Settings};
 
 mod import;
 mod inspect;
 mod train;
+mod tune;
 
 /// What `train` writes and `build` reads, beside the calibration.
 const HEAD_FILE: &str = "head.json";
@@ -47,6 +49,11 @@ enum Task {
     ImportOnnx(import::OnnxArgs),
     /// Put a calibration into a pack
     SetCalibration(import::CalibrationArgs),
+    /// Measure every way to run the models on this box, and keep the fastest for the daemon
+    Tune(tune::Args),
+    /// Try one way to run the models; `tune` starts it
+    #[command(hide = true)]
+    Trial,
 }
 
 #[derive(clap::Args, Debug)]
@@ -92,6 +99,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Task::ImportRts(args) => import::rts(args, context),
         Task::ImportOnnx(args) => import::onnx(args, context),
         Task::SetCalibration(args) => import::set_calibration(args, context),
+        Task::Tune(args) => tune::run(args, context),
+        Task::Trial => {
+            answer_trial()?;
+            Ok(Outcome::Done)
+        }
     }
 }
 
@@ -107,10 +119,10 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
     let pack = Pack::open(&folder)?;
     let calibration = Calibration::load(pack.calibration_json())
         .with_context(|| pack.manifest().calibration.file.path.clone())?;
-    let runtime = Runtime::load(&context.config()?.runtime)?;
+    let runtime = offline::runtime(&context.config()?)?;
     let mut session = runtime.open(
         "embedder",
-        &pack.embedder_for(Form::of(runtime.provider()))?,
+        &pack.embedder_for(runtime.candidate().form)?,
         Placement::Accelerated,
     )?;
     verify::check_embedder(&pack, &mut session)?;

@@ -19,8 +19,8 @@ use graph::{Graph, Model};
 use head::LinearHead;
 use prost::bytes::Bytes;
 
-use super::Form;
 use super::manifest::{Golden, Training};
+use crate::runtime::GraphForm;
 
 /// Why a pack cannot be built or a network not be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -135,17 +135,17 @@ pub struct Learnt {
 ///
 /// # Errors
 /// Where a quantised weight is damaged.
-pub fn prepare(model: &mut Model, form: Form) -> Result<(), BuildError> {
+pub fn prepare(model: &mut Model, form: GraphForm) -> Result<(), BuildError> {
     if let Some(graph) = &mut model.graph {
         rewrite::expand_weights(graph)?;
         rewrite::strip_constant_inputs(graph);
         match form {
-            Form::Cpu => rewrite::prelu_to_convolutions(graph)?,
-            Form::Openvino => {
+            GraphForm::Convolutions => rewrite::prelu_to_convolutions(graph)?,
+            GraphForm::Minimum => {
                 rewrite::prelu_to_minimum(graph)?;
                 rewrite::fix_batch_to_one(graph);
             }
-            Form::Gpu => {}
+            GraphForm::Published => {}
         }
     }
     Ok(())
@@ -157,7 +157,7 @@ pub fn prepare(model: &mut Model, form: Form) -> Result<(), BuildError> {
 /// Where the bytes are no network, or a quantised weight is damaged.
 pub fn prepare_bytes(name: &str, bytes: &[u8]) -> Result<Vec<u8>, BuildError> {
     let mut model = Model::read(name, bytes.to_vec())?;
-    prepare(&mut model, Form::Cpu)?;
+    prepare(&mut model, GraphForm::Convolutions)?;
     Ok(model.write())
 }
 

@@ -13,7 +13,8 @@ use crate::pack::manifest::{
     MANIFEST_VERSION, Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput,
     Polarity, SecondOpinion, SimilarityThresholds, Source,
 };
-use crate::pack::{Form, MANIFEST_FILE, sha256_hex};
+use crate::pack::{MANIFEST_FILE, sha256_hex};
+use crate::runtime::GraphForm;
 
 /// Version of the pack that this recipe makes.
 pub const VERSION: &str = "1.0.0";
@@ -245,7 +246,7 @@ impl Sources {
             Purpose::Train,
             head::operators(),
         )?;
-        super::prepare(&mut model, Form::Cpu)?;
+        super::prepare(&mut model, GraphForm::Convolutions)?;
         Ok(model.write())
     }
 

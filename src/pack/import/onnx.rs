@@ -12,8 +12,8 @@ use crate::pack::build::{BuildError, prepare, rewrite};
 use crate::pack::manifest::{
     Channels, Embedder, Network, Ood, OodTransform, PictureInput, Polarity, Source,
 };
-use crate::pack::{Form, verify};
-use crate::runtime::{Placement, Runtime, RuntimeError, Tensor};
+use crate::pack::verify;
+use crate::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
 
 mod reading;
 
@@ -286,7 +286,7 @@ fn compare(
     let mut shape = face.shape.clone();
     shape[0] = faces;
     let mut prepared = fused.clone();
-    prepare(&mut prepared, Form::Cpu)?;
+    prepare(&mut prepared, GraphForm::Convolutions)?;
     let mut session = runtime.open("embedder", &prepared.write(), Placement::Host)?;
     let differs = |off| OnnxError::Differs { off, faces };
     // A batch that is written into the network somewhere makes the run fail, not differ.

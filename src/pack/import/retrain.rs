@@ -1,10 +1,11 @@
 //! Another head for a pack whose embedder shows its features: what a head is learnt from, and the embedder with what was learnt.
 
+use crate::pack::Pack;
 use crate::pack::build::graph::{Model, Tensor};
 use crate::pack::build::head::{FEATURES, HEAD_BIAS, HEAD_WEIGHTS, LinearHead, NORM_SCALES};
 use crate::pack::build::{BuildError, prepare, recipe};
 use crate::pack::manifest::Embedder;
-use crate::pack::{Form, Pack};
+use crate::runtime::GraphForm;
 
 /// Why a pack's embedder cannot be given another head.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub fn feature_graph(pack: &Pack) -> Result<Vec<u8>, RetrainError> {
         });
     }
     graph.output.push(super::of_any_shape(FEATURES));
-    prepare(&mut model, Form::Cpu)?;
+    prepare(&mut model, GraphForm::Convolutions)?;
     Ok(model.write())
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ThresholdsDto;
+use crate::pipeline::tuning::{Trial, Tuning};
 use crate::policy::Policy;
 
 /// What runs here, by which rules, within which limits.
@@ -63,6 +65,92 @@ pub struct ProviderDto<'a> {
     pub name: &'a str,
     /// Why it is this one.
     pub reason: &'a str,
+    /// `f32` or `bf16`.
+    #[schema(example = "f32")]
+    pub precision: &'a str,
+    /// Into what PReLU is rewritten: `convolutions`, `minimum`, or `published` where it stays.
+    #[schema(example = "convolutions")]
+    pub form: &'a str,
+    /// Pictures that are analysed at once, each with sessions of its own.
+    #[schema(example = 2)]
+    pub sessions: usize,
+    /// Threads of the embedder's session.
+    #[schema(example = 1)]
+    pub threads: usize,
+    /// The measurement that chose it; null where the settings did, or where nothing was measured.
+    #[schema(required = true)]
+    pub chosen_by: Option<ChosenByDto<'a>>,
+}
+
+/// What was measured to choose how the models run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChosenBy)]
+pub struct ChosenByDto<'a> {
+    /// When.
+    pub measured_at: DateTime<Utc>,
+    /// Name of the processor.
+    pub processor: &'a str,
+    /// Those of its instructions that models are fast with.
+    pub features: &'a [String],
+    /// Cores that the daemon may use.
+    pub cores: usize,
+    /// Every way that was tried.
+    pub candidates: Vec<CandidateDto<'a>>,
+}
+
+/// One way to run the models, and how it did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Candidate)]
+pub struct CandidateDto<'a> {
+    /// `cuda`, `openvino` or `cpu`.
+    pub provider: &'a str,
+    /// `f32` or `bf16`.
+    pub precision: &'a str,
+    /// Into what PReLU is rewritten.
+    pub form: &'a str,
+    /// Pictures that are analysed at once.
+    pub sessions: usize,
+    /// Threads of each session.
+    pub threads: usize,
+    /// Test faces that went through the whole pipeline each second; null where it did not run.
+    #[schema(required = true)]
+    pub requests_per_second: Option<f64>,
+    /// Median time of a run of the embedder while all sessions run, milliseconds.
+    #[schema(required = true)]
+    pub embed_ms: Option<f64>,
+    /// Cosine between its embedding of the test face and that of ONNX Runtime's CPU kernels in f32.
+    #[schema(required = true)]
+    pub cosine: Option<f32>,
+    /// Its quality score of the test face less theirs.
+    #[schema(required = true)]
+    pub score_difference: Option<f32>,
+    /// Why it could not be chosen; null where it could.
+    #[schema(required = true)]
+    pub excluded: Option<&'a str>,
+}
+
+impl<'a> From<&'a Tuning> for ChosenByDto<'a> {
+    fn from(tuning: &'a Tuning) -> Self {
+        let candidate = |trial: &'a Trial| CandidateDto {
+            provider: trial.candidate.provider.name(),
+            precision: trial.candidate.precision.name(),
+            form: trial.candidate.form.name(),
+            sessions: trial.sessions,
+            threads: trial.candidate.threads,
+            requests_per_second: trial.requests_per_second,
+            embed_ms: trial.embed_ms,
+            cosine: trial.cosine,
+            score_difference: trial.score_difference,
+            excluded: trial.excluded.as_deref(),
+        };
+        Self {
+            measured_at: tuning.measured_at,
+            processor: &tuning.basis.processor,
+            features: &tuning.basis.features,
+            cores: tuning.basis.cores,
+            candidates: tuning.trials.iter().map(candidate).collect(),
+        }
+    }
 }
 
 /// The rules of a scenario.

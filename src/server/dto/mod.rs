@@ -3,7 +3,9 @@
 
 mod info;
 
-pub use self::info::{InfoAnswer, LimitsDto, PackDto, PolicyDto, PrivacyDto, ProviderDto};
+pub use self::info::{
+    CandidateDto, ChosenByDto, InfoAnswer, LimitsDto, PackDto, PolicyDto, PrivacyDto, ProviderDto,
+};
 pub use crate::pipeline::view::{
     CompareAnswer, ComparedSide, ExtractAnswer, FaceDto, GivenQuality, GivenSide, HintDto,
     SideHint, ThresholdsDto,

@@ -39,6 +39,11 @@ pub(super) async fn info(
         provider: ProviderDto {
             name: &info.model.provider,
             reason: &info.provider_reason,
+            precision: info.candidate.precision.name(),
+            form: info.candidate.form.name(),
+            sessions: state.pool.workers(),
+            threads: info.candidate.threads,
+            chosen_by: info.tuning.as_ref().map(Into::into),
         },
         calibration_id: calibration.id(),
         default_scenario: DEFAULT_SCENARIO,

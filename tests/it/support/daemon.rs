@@ -4,11 +4,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Client, admin, models, wait_for};
+use super::{Admin, Client, admin, models, wait_for};
 
 /// A running daemon. Dropped, it is stopped; if the test is failing by then, its log is printed.
 pub(crate) struct Daemon {
@@ -129,6 +130,14 @@ impl Home {
         command
     }
 
+    fn put_measured_provider(&self) {
+        let file = self.data_dir().join("provider.json");
+        if !file.exists() {
+            fs::create_dir_all(self.data_dir()).expect("the data folder is made");
+            fs::write(file, measured_provider()).expect("the data folder can be written");
+        }
+    }
+
     /// Starts the daemon and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(self) -> Daemon {
@@ -147,6 +156,7 @@ impl Home {
     /// Starts the daemon and waits only until it listens.
     #[track_caller]
     pub(crate) fn start_unready(self) -> Daemon {
+        self.put_measured_provider();
         let address_file = self.data_dir().join("address");
         // The file of an earlier daemon would send us to a port that is no longer ours.
         let _ = fs::remove_file(&address_file);
@@ -169,6 +179,18 @@ impl Home {
         });
         daemon
     }
+}
+
+/// What `models tune` measured on this machine, once for all tests of this process: a daemon that finds it measures nothing
+/// itself.
+fn measured_provider() -> &'static [u8] {
+    static MEASURED: OnceLock<Vec<u8>> = OnceLock::new();
+    MEASURED.get_or_init(|| {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().to_str().expect("its path is UTF-8");
+        Admin::run(["--data-dir", path, "models", "tune"]).success();
+        fs::read(folder.path().join("provider.json")).expect("the measurement is kept")
+    })
 }
 
 /// A command that runs the program named by its next arguments where `folder` is a disk of this size. The namespaces belong to

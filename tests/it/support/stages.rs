@@ -3,9 +3,9 @@
 use faceood::capture::{self, Capture};
 use faceood::embed::Embedder;
 use faceood::face::{Aligner, Detector};
-use faceood::pack::{Form, Pack};
+use faceood::pack::Pack;
 use faceood::pipeline::{aligner_settings, detector_settings, embedder_settings};
-use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
+use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Settings};
 
 /// Decoded with the default limits.
 pub(crate) fn capture(encoded: &[u8]) -> Capture {
@@ -35,7 +35,12 @@ impl Stages {
         };
         let detector = open("detector", &pack.detector_bytes().expect("detector"));
         let landmarks = open("landmarks", &pack.landmarks_bytes().expect("landmarks"));
-        let embedder = open("embedder", &pack.embedder_for(Form::Cpu).expect("embedder"));
+        let embedder = open(
+            "embedder",
+            &pack
+                .embedder_for(GraphForm::Convolutions)
+                .expect("embedder"),
+        );
         let manifest = pack.manifest();
         Self {
             detector: Detector::new(detector, detector_settings(&manifest.detector)),

@@ -1,0 +1,332 @@
+//! The fastest way to run the models on this box: measured at the first start, then kept.
+//!
+//! Each [`Candidate`] is tried in a process of its own ([`trial`]), since one process loads one ONNX Runtime and since a
+//! candidate that crashes must not take the daemon with it. What was measured is kept in `DATA_DIR/provider.json` together
+//! with what it depends on ([`Basis`]); another processor, library, pack or setting makes it void.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::embed::Embedding;
+use crate::pack::{Pack, PackError};
+use crate::runtime::{self, Candidate, Plan, ProviderChoice, Runtime, RuntimeError};
+
+mod basis;
+mod keep;
+mod trial;
+
+pub use basis::Basis;
+pub use keep::KeepError;
+pub use trial::{TrialProgram, answer_trial};
+
+use trial::{Measured, Order};
+
+/// Name of the kept measurement inside `DATA_DIR`.
+pub const FILE_NAME: &str = "provider.json";
+/// Least cosine between a candidate's embedding of the test face and that of [`Candidate::REFERENCE`].
+pub const LEAST_COSINE: f32 = 0.999;
+/// Most difference between the two quality scores of the test face.
+pub const MOST_SCORE_DIFFERENCE: f32 = 0.01;
+
+/// What a choice is made for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Site {
+    /// Where models may run.
+    pub runtime: runtime::Settings,
+    /// How many workers there shall be.
+    pub pipeline: super::Settings,
+    /// Folder of the pack.
+    pub pack_dir: PathBuf,
+}
+
+/// How one candidate did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The candidate.
+    #[serde(flatten)]
+    pub candidate: Candidate,
+    /// Workers that ran at once, each with a session of its own.
+    pub sessions: usize,
+    /// Test faces that went through the whole pipeline each second, all workers together. Higher is better; `None` where the
+    /// candidate did not run.
+    pub requests_per_second: Option<f64>,
+    /// Median time of one run of the embedder on the golden input while all workers run, milliseconds.
+    pub embed_ms: Option<f64>,
+    /// Cosine between its embedding of the test face and the reference's.
+    pub cosine: Option<f32>,
+    /// Its quality score of the test face less the reference's.
+    pub score_difference: Option<f32>,
+    /// Why it cannot be chosen; `None` where it can.
+    pub excluded: Option<String>,
+}
+
+/// All candidates of a box as they were measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// What the measurement depends on.
+    pub basis: Basis,
+    /// When it was made.
+    pub measured_at: DateTime<Utc>,
+    /// The fastest candidate that computes what the reference computes.
+    pub chosen: Candidate,
+    /// Every candidate, in the order in which they were tried.
+    pub trials: Vec<Trial>,
+}
+
+/// How models shall run, and what that rests on.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// For the runtime.
+    pub plan: Plan,
+    /// The measurement; `None` where the settings name a provider or nothing was measured.
+    pub tuning: Option<Tuning>,
+}
+
+/// Why nothing could be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum TuningError {
+    /// No candidate works.
+    #[error("no way to run the models works on this machine:{}", reasons(.0))]
+    NothingWorks(Vec<Trial>),
+    /// The pack is not usable, whatever runs it.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The usual way cannot be had.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+fn reasons(trials: &[Trial]) -> String {
+    let line = |trial: &Trial| {
+        let reason = trial.excluded.as_deref().unwrap_or("it was not tried");
+        format!("\n  {}: {reason}", trial.candidate)
+    };
+    trials.iter().map(line).collect()
+}
+
+/// How models shall run on this box: as the settings say, or as was measured before, or as is measured now and kept. `program`
+/// tries a candidate in a process of its own; `hear` is told what is being measured.
+///
+/// # Errors
+/// Where nothing works.
+pub fn choose(
+    site: &Site,
+    data_dir: &Path,
+    program: &TrialProgram,
+    hear: &dyn Fn(&str),
+) -> Result<Chosen, TuningError> {
+    let chosen = choose_without_measuring(site, data_dir)?;
+    if chosen.tuning.is_some() || site.runtime.provider != ProviderChoice::Auto {
+        return Ok(chosen);
+    }
+    let tuning = measure(site, program, hear)?;
+    if let Err(error) = tuning.save(data_dir) {
+        tracing::warn!("{error}");
+    }
+    Ok(tuning.into())
+}
+
+/// As [`choose`], for programs that shall not wait: where nothing was measured, the usual way is taken.
+///
+/// # Errors
+/// Where what the settings name cannot be had.
+pub fn choose_without_measuring(site: &Site, data_dir: &Path) -> Result<Chosen, RuntimeError> {
+    if site.runtime.provider == ProviderChoice::Auto {
+        match Tuning::load(data_dir) {
+            Ok(Some(tuning)) if tuning.basis.difference(&Basis::of(site)).is_none() => {
+                return Ok(tuning.into());
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+    Ok(Chosen {
+        plan: Runtime::usual_plan(&site.runtime)?,
+        tuning: None,
+    })
+}
+
+impl From<Tuning> for Chosen {
+    fn from(tuning: Tuning) -> Self {
+        Self {
+            plan: Plan {
+                candidate: tuning.chosen,
+                reason: tuning.reason(),
+            },
+            tuning: Some(tuning),
+        }
+    }
+}
+
+impl Tuning {
+    /// Why the choice came out as it did, in one line.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let mut measured: Vec<(f64, &Trial)> = self
+            .trials
+            .iter()
+            .filter(|trial| trial.excluded.is_none())
+            .filter_map(|trial| Some((trial.requests_per_second?, trial)))
+            .collect();
+        measured.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let figures: Vec<String> = measured
+            .iter()
+            .map(|(rate, trial)| format!("{} {rate:.0}/s", trial.candidate))
+            .collect();
+        let excluded = self.trials.iter().filter_map(|trial| {
+            let reason = trial.excluded.as_ref()?;
+            Some(format!("{}: {reason}", trial.candidate))
+        });
+        let excluded: Vec<String> = excluded.collect();
+        let mut text = format!(
+            "fastest as measured on {}: {}",
+            self.measured_at.format("%Y-%m-%d"),
+            figures.join(", ")
+        );
+        if !excluded.is_empty() {
+            text.push_str("; not ");
+            text.push_str(&excluded.join("; not "));
+        }
+        text
+    }
+}
+
+/// Tries every candidate of this box, one after the other.
+///
+/// # Errors
+/// Where the pack is damaged, or no candidate works.
+pub fn measure(
+    site: &Site,
+    program: &TrialProgram,
+    hear: &dyn Fn(&str),
+) -> Result<Tuning, TuningError> {
+    // A damaged pack fails with every candidate: its own error says what to do.
+    Pack::open(&site.pack_dir)?;
+    measure_these(runtime::candidates(&site.runtime), site, program, hear)
+}
+
+fn measure_these(
+    mut candidates: Vec<(Candidate, Result<(), String>)>,
+    site: &Site,
+    program: &TrialProgram,
+    hear: &dyn Fn(&str),
+) -> Result<Tuning, TuningError> {
+    let mut bench = Bench {
+        site,
+        program,
+        hear,
+        reference: None,
+        trials: Vec::new(),
+    };
+    // The reference first: the others are compared with what it computes.
+    candidates.sort_by_key(|(candidate, _)| *candidate != Candidate::REFERENCE);
+    for (candidate, possible) in candidates {
+        bench.run(candidate, possible);
+    }
+    for threads in more_threads(site) {
+        if let Some(best) = bench.best()
+            && best.provider != runtime::Provider::Cuda
+        {
+            bench.run(Candidate { threads, ..best }, Ok(()));
+        }
+    }
+    match bench.best() {
+        Some(chosen) => Ok(Tuning {
+            basis: Basis::of(site),
+            measured_at: Utc::now(),
+            chosen,
+            trials: bench.trials,
+        }),
+        None => Err(TuningError::NothingWorks(bench.trials)),
+    }
+}
+
+/// Threads of a session that are worth a try besides one.
+fn more_threads(site: &Site) -> Vec<usize> {
+    let cores = super::cores();
+    let most = match site.pipeline.workers {
+        0 => cores,
+        workers => cores / workers,
+    };
+    [2, 4]
+        .into_iter()
+        .filter(|&threads| threads <= most)
+        .collect()
+}
+
+/// Trials as they come in.
+struct Bench<'a> {
+    site: &'a Site,
+    program: &'a TrialProgram,
+    hear: &'a dyn Fn(&str),
+    /// What the reference makes of the test face.
+    reference: Option<(Embedding, f32)>,
+    trials: Vec<Trial>,
+}
+
+impl Bench<'_> {
+    fn run(&mut self, candidate: Candidate, possible: Result<(), String>) {
+        let mut trial = Trial {
+            candidate,
+            sessions: self.site.pipeline.worker_count(candidate.threads),
+            requests_per_second: None,
+            embed_ms: None,
+            cosine: None,
+            score_difference: None,
+            excluded: None,
+        };
+        let outcome = possible.and_then(|()| {
+            (self.hear)(&format!("measuring {candidate}"));
+            self.program.run(&Order {
+                candidate,
+                site: self.site.clone(),
+            })
+        });
+        match outcome {
+            Ok(measured) => self.judge(&mut trial, &measured),
+            Err(reason) => trial.excluded = Some(reason),
+        }
+        self.trials.push(trial);
+    }
+
+    fn judge(&mut self, trial: &mut Trial, measured: &Measured) {
+        trial.requests_per_second = Some(measured.requests_per_second);
+        trial.embed_ms = Some(measured.embed_ms);
+        let Some((embedding, _)) = Embedding::normalise(&measured.embedding) else {
+            trial.excluded = Some("its embedding of the test face is not of use".to_owned());
+            return;
+        };
+        if let Some((reference, score)) = &self.reference {
+            let cosine = reference.similarity(&embedding);
+            let difference = measured.score - score;
+            trial.cosine = Some(cosine);
+            trial.score_difference = Some(difference);
+            if cosine < LEAST_COSINE {
+                trial.excluded = Some(format!(
+                    "its embedding has a cosine of {cosine:.4} to the reference's, less than {LEAST_COSINE}"
+                ));
+            } else if difference.abs() > MOST_SCORE_DIFFERENCE {
+                trial.excluded = Some(format!(
+                    "its quality score differs by {difference:.3}, more than {MOST_SCORE_DIFFERENCE}"
+                ));
+            }
+        } else if trial.candidate == Candidate::REFERENCE {
+            self.reference = Some((embedding, measured.score));
+        }
+    }
+
+    /// The fastest so far that can be chosen.
+    fn best(&self) -> Option<Candidate> {
+        self.trials
+            .iter()
+            .filter(|trial| trial.excluded.is_none())
+            .filter_map(|trial| Some((trial.requests_per_second?, trial.candidate)))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, candidate)| candidate)
+    }
+}
+
+#[cfg(test)]
+mod tests;

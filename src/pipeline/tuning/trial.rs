@@ -1,0 +1,250 @@
+//! One candidate, tried in a process of its own: the parent writes an order to its standard input and reads what was
+//! measured from its standard output.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Site;
+use crate::capture;
+use crate::embed::EmbedError;
+use crate::pack::verify;
+use crate::pipeline::probe::{self, ProbeError};
+use crate::pipeline::{AssembleError, Assembly, Pipeline};
+use crate::runtime::{Candidate, Plan, Runtime};
+use crate::stats::quantile;
+
+/// Longest that a trial may take, opening included. A candidate that needs longer is not for a box that restarts.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one round of requests is. The best of [`ROUNDS`] counts: what else runs on the box only ever slows a round.
+const ROUND: Duration = Duration::from_millis(500);
+/// Rounds of requests.
+const ROUNDS: usize = 3;
+/// Runs of the embedder on the golden input, for each worker.
+const GOLDEN_RUNS: usize = 12;
+
+/// What a child process shall try.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) candidate: Candidate,
+    pub(super) site: Site,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) requests_per_second: f64,
+    pub(super) embed_ms: f64,
+    /// Of the test face.
+    pub(super) embedding: Vec<f32>,
+    /// Of the test face.
+    pub(super) score: f32,
+}
+
+/// The child's last word.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Measured(Measured),
+    Failed(String),
+}
+
+/// How a process is started that calls [`answer_trial`].
+#[derive(Clone, Debug)]
+pub struct TrialProgram {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl TrialProgram {
+    /// The running program with these arguments.
+    ///
+    /// # Errors
+    /// Where the system does not say which program runs.
+    pub fn this(arguments: &[&str]) -> std::io::Result<Self> {
+        Ok(Self {
+            program: std::env::current_exe()?,
+            arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
+        })
+    }
+
+    /// What the candidate reaches, or why it cannot run, in a sentence.
+    pub(super) fn run(&self, order: &Order) -> Result<Measured, String> {
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
+        let answer = converse(&mut child, order);
+        if answer.is_err() {
+            let _ = child.kill();
+        }
+        let ended = child.wait();
+        match answer? {
+            Some(Answer::Measured(measured)) => Ok(measured),
+            Some(Answer::Failed(reason)) => Err(reason),
+            None => Err(ended.map_or_else(
+                |error| error.to_string(),
+                |status| format!("its trial ended without an answer ({status})"),
+            )),
+        }
+    }
+}
+
+/// Sends the order and waits for the answer; `None` where the child ended without one.
+fn converse(child: &mut Child, order: &Order) -> Result<Option<Answer>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("its trial cannot be read: {error}");
+    let order = serde_json::to_vec(order).map_err(|error| failed(&error))?;
+    if let Some(mut input) = child.stdin.take() {
+        // A child that has ended already does not read; what it was shows below.
+        let _ = input.write_all(&order);
+    }
+    let Some(mut output) = child.stdout.take() else {
+        return Ok(None);
+    };
+    // Read on a thread of its own, since a pipe has no time-out.
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = output.read_to_string(&mut text).map(|_| text);
+        let _ = sender.send(read);
+    });
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(Ok(text)) => Ok(serde_json::from_str(&text).ok()),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(_) => Err(format!(
+            "its trial took longer than {} s",
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+/// The child's side: reads an order from standard input, carries it out, and writes the answer to standard output.
+///
+/// # Errors
+/// Where standard input holds no order, or the answer cannot be written.
+pub fn answer_trial() -> std::io::Result<()> {
+    // A trial without a parent would only take cores from the next one.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let order: Order = serde_json::from_reader(std::io::stdin().lock())?;
+    let answer = match carry_out(&order) {
+        Ok(measured) => Answer::Measured(measured),
+        Err(error) => Answer::Failed(error.to_string()),
+    };
+    let mut output = std::io::stdout().lock();
+    serde_json::to_writer(&mut output, &answer)?;
+    output.flush()
+}
+
+fn carry_out(order: &Order) -> Result<Measured, AssembleError> {
+    let Order { candidate, site } = order;
+    let plan = Plan {
+        candidate: *candidate,
+        reason: "a trial".to_owned(),
+    };
+    // Another provider than the one that is on trial must not stand in for it.
+    let settings = crate::runtime::Settings {
+        provider: candidate.provider.into(),
+        ..site.runtime.clone()
+    };
+    let runtime = Runtime::load_as(&settings, plan)?;
+    let assembly = Assembly::open(runtime, &site.pack_dir, capture::Settings::default())?;
+    let workers = site.pipeline.worker_count(candidate.threads);
+    let mut pipelines = at_once((0..workers).collect(), |_| {
+        let mut pipeline = assembly.pipeline()?;
+        // The first run allocates what later ones reuse.
+        probe::analyze(&mut pipeline)?;
+        Ok(pipeline)
+    })?;
+    let face = match pipelines.first_mut() {
+        Some(pipeline) => probe::analyze(pipeline)?,
+        None => return Err(ProbeError::Failed("there is no worker".to_owned()).into()),
+    };
+    let start = Barrier::new(workers);
+    let work = |pipeline: &mut Pipeline| work(pipeline, &start);
+    let outcomes = at_once(pipelines.iter_mut().collect(), work)?;
+    let mut golden_ms: Vec<f64> = outcomes
+        .iter()
+        .flat_map(|work| work.golden_ms.iter().copied())
+        .collect();
+    golden_ms.sort_by(f64::total_cmp);
+    let rates = (0..ROUNDS).map(|round| outcomes.iter().map(|work| work.rates[round]).sum());
+    Ok(Measured {
+        requests_per_second: rates.fold(0.0, f64::max),
+        embed_ms: quantile(&golden_ms, 0.5).unwrap_or_default(),
+        embedding: face.embedding.values().to_vec(),
+        score: face.quality.score,
+    })
+}
+
+/// Runs `task` on each of `inputs`, all at the same time.
+fn at_once<I: Send, O: Send>(
+    inputs: Vec<I>,
+    task: impl Fn(I) -> Result<O, AssembleError> + Sync,
+) -> Result<Vec<O>, AssembleError> {
+    std::thread::scope(|scope| {
+        let task = &task;
+        let threads: Vec<_> = inputs
+            .into_iter()
+            .map(|input| scope.spawn(move || task(input)))
+            .collect();
+        let lost = || ProbeError::Failed("a worker panicked".to_owned()).into();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+            .collect()
+    })
+}
+
+/// What one worker measured.
+struct Work {
+    golden_ms: Vec<f64>,
+    /// Test faces a second in each round.
+    rates: [f64; ROUNDS],
+}
+
+/// Runs the golden input through the embedder, then test faces through the whole pipeline. A failure is told after the last
+/// round, since the other workers wait at the barrier.
+fn work(pipeline: &mut Pipeline, start: &Barrier) -> Result<Work, AssembleError> {
+    let mut failure = None;
+    start.wait();
+    let golden = golden_ms(pipeline);
+    let mut rates = [0.0; ROUNDS];
+    for rate in &mut rates {
+        start.wait();
+        let begin = Instant::now();
+        let mut faces = 0;
+        while begin.elapsed() < ROUND && failure.is_none() {
+            failure = probe::analyze(pipeline).err();
+            faces += 1;
+        }
+        *rate = f64::from(faces) / begin.elapsed().as_secs_f64();
+    }
+    match failure {
+        None => Ok(Work {
+            golden_ms: golden?,
+            rates,
+        }),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// How long each run of the embedder on the golden input takes, milliseconds.
+fn golden_ms(pipeline: &mut Pipeline) -> Result<Vec<f64>, EmbedError> {
+    let golden = verify::golden_crop();
+    let mut times = Vec::with_capacity(GOLDEN_RUNS);
+    for _ in 0..GOLDEN_RUNS {
+        let begin = Instant::now();
+        pipeline.embedder.embed(&[&golden])?;
+        times.push(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(times)
+}
