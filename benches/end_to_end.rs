@@ -1,9 +1,10 @@
 //! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival where one runs, in turns;
 //! then how long a refusal takes while the queue is full.
 //!
-//! `scripts/bench` calls this; it prints a table and one JSON line. Settings by environment:
-//! `RIVAL_URL` (its extract endpoint, multipart part `image`), `MIX` (a folder of photos, beside the committed one),
-//! `ROUNDS` (3), `REQUESTS` a round (200), `PROVIDER` (`auto`).
+//! `scripts/bench` calls this; it prints what the daemon measured of this box, then a table. It fails where the daemon answers
+//! fewer requests a second than the rival. Settings by environment: `RIVAL_URL` (its extract endpoint, multipart part
+//! `image`), `MIX` (a folder of photos, beside those made from the committed one), `ROUNDS` (3), `REQUESTS` a round (200),
+//! `PROVIDER` (`auto`).
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(
@@ -13,12 +14,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use faceood::capture;
+use faceood::capture::{self, pixels};
 use faceood::pack::Pack;
-use faceood::runtime::{Placement, Runtime, Settings};
+use faceood::pipeline::tuning::{Chosen, Tuning};
+use faceood::runtime::{Placement, Plan, Runtime, Settings};
 
 mod load;
 
@@ -26,29 +29,33 @@ use load::{Daemon, Round, Target, exchange};
 
 const ASTRONAUT: &str = "tests/photos/astronaut.jpg";
 
-fn main() {
+fn main() -> ExitCode {
     // Cargo passes flags of its own harness; this one has none.
     let rounds = number("ROUNDS", 3);
     let requests = number("REQUESTS", 200);
     let folder = tempfile::tempdir().expect("a folder");
     let daemon = Daemon::start(folder.path());
+    let plan = candidates(folder.path());
     let ours = Target::new("faceood", &format!("http://{}/v1/extract", daemon.address));
     let rival = std::env::var("RIVAL_URL")
         .ok()
         .map(|url| Target::new("rival", &url));
-    let mut sets = vec![(
-        "astro",
-        vec![std::fs::read(ASTRONAUT).expect("the committed photo")],
-    )];
+    let astronaut = std::fs::read(ASTRONAUT).expect("the committed photo");
+    let large = large(&astronaut);
+    let mut sets = vec![
+        ("astro", vec![astronaut], &[1, 4][..]),
+        ("large", large, &[1, 4, 16]),
+    ];
     if let Ok(folder) = std::env::var("MIX") {
-        sets.push(("mix", photos(Path::new(&folder))));
+        sets.push(("mix", photos(Path::new(&folder)), &[1, 4, 16]));
     }
+    let mut slower = Vec::new();
     println!(
         "{:<8} {:>3}  {:<8} {:>9} {:>8} {:>8} {:>8}  codes",
         "photos", "c", "who", "req/s", "p50 ms", "p99 ms", "ratio"
     );
-    for (name, photos) in &sets {
-        for connections in [1, 4] {
+    for (name, photos, connections) in &sets {
+        for &connections in *connections {
             let mut measured: BTreeMap<&str, Vec<Round>> = BTreeMap::new();
             for _ in 0..rounds {
                 for target in [Some(&ours), rival.as_ref()].into_iter().flatten() {
@@ -62,16 +69,87 @@ fn main() {
                     measured
                         .entry("raw")
                         .or_default()
-                        .push(raw_models(photos, requests));
+                        .push(raw_models(photos, requests, &plan));
                 }
             }
             report(name, connections, &measured);
+            if let (Some(our), Some(their)) = (measured.get("faceood"), measured.get("rival"))
+                && ratio(our, their) < 1.0
+            {
+                slower.push(format!("{name} at {connections} connections"));
+            }
         }
     }
     refusals(&ours, &sets[0].1);
     if let Some(memory) = daemon.resident_mb() {
         println!("faceood: {memory:.0} MB resident after all this");
     }
+    if slower.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("FAILED: slower than the rival: {}", slower.join(", "));
+    ExitCode::FAILURE
+}
+
+/// Shows what the daemon measured of this box when it started, if it did, and gives what it chose.
+fn candidates(data_dir: &Path) -> Plan {
+    let Ok(Some(tuning)) = Tuning::load(data_dir) else {
+        println!("provider: as PROVIDER names it; nothing was measured");
+        return Runtime::usual_plan(&Settings::default()).expect("a way to run models");
+    };
+    let basis = &tuning.basis;
+    println!(
+        "{}, {} cores, {}",
+        basis.processor,
+        basis.cores,
+        basis.features.join(" ")
+    );
+    for trial in &tuning.trials {
+        let remark = match &trial.excluded {
+            Some(reason) => reason.as_str(),
+            None if trial.candidate == tuning.chosen => "chosen",
+            None => "",
+        };
+        println!(
+            "{:<8} {:<4} {:<12} {} sessions × {} threads: {:>6.1} requests/s, embedder {:>6.2} ms  {remark}",
+            trial.candidate.provider.name(),
+            trial.candidate.precision.name(),
+            trial.candidate.form.name(),
+            trial.sessions,
+            trial.candidate.threads,
+            trial.requests_per_second.unwrap_or_default(),
+            trial.embed_ms.unwrap_or_default(),
+        );
+    }
+    Chosen::from(tuning).plan
+}
+
+/// The committed photo as cameras and phones take one: on the middle of a frame of 2, 3, 8 and 12 megapixels.
+fn large(astronaut: &[u8]) -> Vec<Vec<u8>> {
+    let photo = image::load_from_memory(astronaut)
+        .expect("a picture")
+        .to_rgb8();
+    [(1920, 1080), (2048, 1536), (3264, 2448), (4000, 3000)]
+        .into_iter()
+        .map(|(width, height)| {
+            let person = pixels::resize(&photo, height, height);
+            // A frame with detail everywhere, as a scene has: the photo itself, stretched.
+            let mut frame = pixels::resize(&photo, width, height);
+            let left = i64::from((width - height) / 2);
+            image::imageops::replace(&mut frame, &person, left, 0);
+            let mut bytes = Vec::new();
+            image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90)
+                .encode_image(&frame)
+                .expect("a large picture");
+            bytes
+        })
+        .collect()
+}
+
+/// Our requests a second as a multiple of theirs, the median of the rounds.
+fn ratio(ours: &[Round], theirs: &[Round]) -> f64 {
+    let ratios = ours.iter().zip(theirs);
+    median(ratios.map(|(our, their)| our.per_second / their.per_second))
 }
 
 fn number(name: &str, default: usize) -> usize {
@@ -147,9 +225,9 @@ fn refusals(target: &Target, photos: &[Vec<u8>]) {
 }
 
 /// What the models allow: as many threads as cores that decode, detect, find landmarks and embed, and do nothing else.
-fn raw_models(photos: &[Vec<u8>], requests: usize) -> Round {
+fn raw_models(photos: &[Vec<u8>], requests: usize, plan: &Plan) -> Round {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = Runtime::load(&Settings::default()).expect("a runtime");
+    let runtime = Runtime::load_as(&Settings::default(), plan.clone()).expect("a runtime");
     let pack = Pack::open(Path::new("models/default")).expect("the pack");
     let (detector, landmarks) = (
         pack.detector_bytes().expect("detector"),
@@ -214,11 +292,7 @@ fn report(photos: &str, connections: usize, measured: &BTreeMap<&str, Vec<Round>
         return;
     };
     for (who, rounds) in measured {
-        let ratio = median(
-            ours.iter()
-                .zip(rounds)
-                .map(|(our, their)| our.per_second / their.per_second),
-        );
+        let ratio = ratio(ours, rounds);
         println!(
             "{photos:<8} {connections:>3}  {who:<8} {:>9.1} {:>8.2} {:>8.2} {:>8.2}  {:?}",
             median(rounds.iter().map(|round| round.per_second)),

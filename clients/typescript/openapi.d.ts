@@ -27,6 +27,41 @@ export interface components {
              */
             y: number;
         };
+        /** @description One way to run the models, and how it did. */
+        Candidate: {
+            /**
+             * Format: float
+             * @description Cosine between its embedding of the test face and that of ONNX Runtime's CPU kernels in f32.
+             */
+            cosine: number | null;
+            /**
+             * Format: double
+             * @description Median time of a run of the embedder while all sessions run, milliseconds.
+             */
+            embed_ms: number | null;
+            /** @description Why it could not be chosen; null where it could. */
+            excluded: string | null;
+            /** @description Into what PReLU is rewritten. */
+            form: string;
+            /** @description `f32` or `bf16`. */
+            precision: string;
+            /** @description `cuda`, `openvino` or `cpu`. */
+            provider: string;
+            /**
+             * Format: double
+             * @description Test faces that went through the whole pipeline each second; null where it did not run.
+             */
+            requests_per_second: number | null;
+            /**
+             * Format: float
+             * @description Its quality score of the test face less theirs.
+             */
+            score_difference: number | null;
+            /** @description Pictures that are analysed at once. */
+            sessions: number;
+            /** @description Threads of each session. */
+            threads: number;
+        };
         /** @description Documents [`Cause`], which goes out as it is. */
         Cause: {
             /**
@@ -40,6 +75,22 @@ export interface components {
              * @description Its share of what is missing to a good score; all weights of a face sum to at most 1.
              */
             weight: number;
+        };
+        /** @description What was measured to choose how the models run. */
+        ChosenBy: {
+            /** @description Every way that was tried. */
+            candidates: components["schemas"]["Candidate"][];
+            /** @description Cores that the daemon may use. */
+            cores: number;
+            /** @description Those of its instructions that models are fast with. */
+            features: string[];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            measured_at: string;
+            /** @description Name of the processor. */
+            processor: string;
         };
         /** @description One side: the face that was found in its picture, or what is known of the embedding that was given. */
         ComparedSide: components["schemas"]["Face"] | components["schemas"]["GivenSide"];
@@ -380,13 +431,34 @@ export interface components {
         };
         /** @description Where the models run. */
         Provider: {
+            chosen_by: components["schemas"]["ChosenBy"] | null;
+            /**
+             * @description Into what PReLU is rewritten: `convolutions`, `minimum`, or `published` where it stays.
+             * @example convolutions
+             */
+            form: string;
             /**
              * @description `cuda`, `openvino` or `cpu`: the one that really runs, not the one that was asked for.
              * @example cpu
              */
             name: string;
+            /**
+             * @description `f32` or `bf16`.
+             * @example f32
+             */
+            precision: string;
             /** @description Why it is this one. */
             reason: string;
+            /**
+             * @description Pictures that are analysed at once, each with sessions of its own.
+             * @example 2
+             */
+            sessions: number;
+            /**
+             * @description Threads of the embedder's session.
+             * @example 1
+             */
+            threads: number;
         };
         /** @description How far a face can be trusted. */
         Quality: {

@@ -19,6 +19,7 @@ use super::support::{Client, photos, repository, wait_for};
 
 mod doctor;
 mod guides;
+mod quota;
 
 /// Set inside the lab.
 const INSIDE: &str = "INSIDE_SYSTEMD_LAB";
@@ -73,6 +74,10 @@ fn the_service_survives_what_a_machine_does_to_it() {
             ),
             ("is replaced when it hangs", is_replaced_when_it_hangs),
             ("reloads its policies", reloads_its_policies),
+            (
+                "uses the cores of its quota",
+                quota::uses_the_cores_of_its_quota,
+            ),
             (
                 "comes back from the memory limit",
                 comes_back_from_the_memory_limit,

@@ -292,8 +292,9 @@ impl Bench<'_> {
     }
 
     fn judge(&mut self, trial: &mut Trial, measured: &Measured) {
-        trial.requests_per_second = Some(measured.requests_per_second);
-        trial.embed_ms = Some(measured.embed_ms);
+        let hundredths = |value: f64| (value * 100.0).round() / 100.0;
+        trial.requests_per_second = Some(hundredths(measured.requests_per_second));
+        trial.embed_ms = Some(hundredths(measured.embed_ms));
         let Some((embedding, _)) = Embedding::normalise(&measured.embedding) else {
             trial.excluded = Some("its embedding of the test face is not of use".to_owned());
             return;

@@ -18,6 +18,31 @@ class Box(TypedDict):
     """Top edge."""
 
 
+class Candidate(TypedDict):
+    """One way to run the models, and how it did."""
+
+    cosine: float | None
+    """Cosine between its embedding of the test face and that of ONNX Runtime's CPU kernels in f32."""
+    embed_ms: float | None
+    """Median time of a run of the embedder while all sessions run, milliseconds."""
+    excluded: str | None
+    """Why it could not be chosen; null where it could."""
+    form: str
+    """Into what PReLU is rewritten."""
+    precision: str
+    """`f32` or `bf16`."""
+    provider: str
+    """`cuda`, `openvino` or `cpu`."""
+    requests_per_second: float | None
+    """Test faces that went through the whole pipeline each second; null where it did not run."""
+    score_difference: float | None
+    """Its quality score of the test face less theirs."""
+    sessions: int
+    """Pictures that are analysed at once."""
+    threads: int
+    """Threads of each session."""
+
+
 class Cause(TypedDict):
     """Documents [`Cause`], which goes out as it is."""
 
@@ -26,6 +51,21 @@ class Cause(TypedDict):
     occlusion, mask, pose or unknown."""
     weight: float
     """Its share of what is missing to a good score; all weights of a face sum to at most 1."""
+
+
+class ChosenBy(TypedDict):
+    """What was measured to choose how the models run."""
+
+    candidates: list[Candidate]
+    """Every way that was tried."""
+    cores: int
+    """Cores that the daemon may use."""
+    features: list[str]
+    """Those of its instructions that models are fast with."""
+    measured_at: str
+    """When."""
+    processor: str
+    """Name of the processor."""
 
 
 class Comparison(TypedDict):
@@ -292,10 +332,19 @@ class Problem(TypedDict):
 class Provider(TypedDict):
     """Where the models run."""
 
+    chosen_by: ChosenBy | None
+    form: str
+    """Into what PReLU is rewritten: `convolutions`, `minimum`, or `published` where it stays."""
     name: str
     """`cuda`, `openvino` or `cpu`: the one that really runs, not the one that was asked for."""
+    precision: str
+    """`f32` or `bf16`."""
     reason: str
     """Why it is this one."""
+    sessions: int
+    """Pictures that are analysed at once, each with sessions of its own."""
+    threads: int
+    """Threads of the embedder's session."""
 
 
 class Quality(TypedDict):
