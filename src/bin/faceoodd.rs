@@ -113,7 +113,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         assembly.pack().version(),
         assembly.pack().sha256(),
         assembly.runtime().candidate(),
-        assembly.runtime().reason(),
+        assembly.runtime().plan().reason,
         assembly.calibration().id(),
     );
     pool.close();
@@ -137,7 +137,7 @@ fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
     let runtime = Runtime::load_as(&config.runtime, plan)?;
     let is_asked_for = config.runtime.provider != ProviderChoice::Auto;
     if has_nvidia_driver() && runtime.provider() != Provider::Cuda && !is_asked_for {
-        tracing::warn!("models run on the processor: {}", runtime.reason());
+        tracing::warn!("models run on the processor: {}", runtime.plan().reason);
     }
     let pack = config.pack_dir();
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())
@@ -209,9 +209,9 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         %address,
         pack = state.info.model.pack,
         provider,
-        precision = state.info.candidate.precision.name(),
-        threads = state.info.candidate.threads,
-        provider_reason = state.info.provider_reason,
+        precision = state.info.chosen.plan.candidate.precision.name(),
+        threads = state.info.chosen.plan.candidate.threads,
+        provider_reason = state.info.chosen.plan.reason,
         workers = pool.workers(),
         ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "listening on http://{address}"
@@ -251,9 +251,10 @@ fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
     let assembly = pool.assembly();
     Info {
         model: Arc::new(assembly.facts()),
-        candidate: assembly.runtime().candidate(),
-        provider_reason: assembly.runtime().reason().to_owned(),
-        tuning,
+        chosen: Chosen {
+            plan: assembly.runtime().plan().clone(),
+            tuning,
+        },
         licence: assembly.pack().manifest().embedder.file.licence.clone(),
         thresholds: assembly.thresholds(),
         max_pixels: config.capture.max_pixels,

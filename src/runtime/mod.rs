@@ -190,8 +190,7 @@ const fn setup_flag(provider: Provider) -> &'static str {
 pub struct Runtime {
     environment: Environment,
     library: Arc<Library>,
-    candidate: Candidate,
-    reason: Arc<str>,
+    plan: Arc<Plan>,
     settings: Arc<Settings>,
 }
 
@@ -235,8 +234,7 @@ impl Runtime {
         Ok(Self {
             environment,
             library: Arc::new(library),
-            candidate: plan.candidate,
-            reason: plan.reason.into(),
+            plan: Arc::new(plan),
             settings: Arc::new(settings.clone()),
         })
     }
@@ -260,19 +258,19 @@ impl Runtime {
     /// Where accelerated models run.
     #[must_use]
     pub fn provider(&self) -> Provider {
-        self.candidate.provider
+        self.plan.candidate.provider
     }
 
     /// How accelerated models run.
     #[must_use]
     pub fn candidate(&self) -> Candidate {
-        self.candidate
+        self.plan.candidate
     }
 
-    /// Why they run like that, in a sentence for operators.
+    /// How they run, and why.
     #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The library in use.
@@ -299,7 +297,7 @@ impl Runtime {
     ) -> Result<Session, RuntimeError> {
         let candidate = match placement {
             Placement::Host => Candidate::REFERENCE,
-            Placement::Accelerated => self.candidate,
+            Placement::Accelerated => self.plan.candidate,
         };
         Session::open(
             &self.environment,

@@ -8,9 +8,8 @@ use tokio::sync::watch;
 use super::upload::UploadLimits;
 use crate::inference_log::{InferenceLog, ModelFacts};
 use crate::pipeline::AnalysisPool;
-use crate::pipeline::tuning::Tuning;
+use crate::pipeline::tuning::Chosen;
 use crate::policy::{Policies, Thresholds};
-use crate::runtime::Candidate;
 use crate::telemetry::metrics::Exporter;
 
 /// Everything that a request may need. Cloned once per worker.
@@ -43,12 +42,8 @@ impl AppState {
 pub struct Info {
     /// Pack and provider, as they stand in every row.
     pub model: Arc<ModelFacts>,
-    /// How the models run.
-    pub candidate: Candidate,
-    /// Why like that and not otherwise, in a sentence.
-    pub provider_reason: String,
-    /// What was measured to choose it; `None` where the settings chose.
-    pub tuning: Option<Tuning>,
+    /// How the models run, and why.
+    pub chosen: Chosen,
     /// Under which the pack's files may be used.
     pub licence: String,
     /// The pack's cuts on the similarity.

@@ -8,10 +8,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::*;
 use crate::inference_log;
+use crate::pipeline::tuning::Chosen;
 use crate::pipeline::{self, AnalysisPool, fixture::PANIC};
 use crate::policy::{self, Policies, PolicySettings};
 use crate::problem::ProblemCode;
-use crate::runtime::Candidate;
+use crate::runtime::{Candidate, Plan};
 use crate::telemetry::metrics::Exporter;
 
 const FACE: &[u8] = include_bytes!("../pipeline/probe.jpg");
@@ -55,9 +56,13 @@ fn state(pool: &AnalysisPool, log: &inference_log::InferenceLog) -> AppState {
         policies: watch::channel(Arc::new(policies)).1,
         info: Arc::new(Info {
             model: Arc::new(pool.assembly().facts()),
-            candidate: Candidate::REFERENCE,
-            provider_reason: String::new(),
-            tuning: None,
+            chosen: Chosen {
+                plan: Plan {
+                    candidate: Candidate::REFERENCE,
+                    reason: String::new(),
+                },
+                tuning: None,
+            },
             licence: String::new(),
             thresholds: pool.assembly().thresholds(),
             max_pixels: 50_000_000,

@@ -102,6 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "training",
             "config",
             "columns",
+            "html",
         ],
     ),
     (

@@ -40,7 +40,7 @@ pub(super) fn checks(
                 "{} on {} ({}); {}",
                 runtime.provider(),
                 runtime.library().path.display(),
-                runtime.reason(),
+                runtime.plan().reason,
                 runtime.build_info().trim(),
             );
             (vec![files, Check::ok(NAME, found)], Some(runtime))

@@ -224,11 +224,9 @@ impl Model {
         Ok(model)
     }
 
-    /// The bytes of the file, without subnormal constants ([`subnormal`](super::subnormal)). The same model gives the same
-    /// bytes.
+    /// The bytes of the file, without subnormal constants. The same model gives the same bytes.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        // Constants share their bytes with the copy.
         let mut model = self.clone();
         super::subnormal::drop_negligible(&mut model);
         model.encode_to_vec()

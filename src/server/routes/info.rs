@@ -24,6 +24,7 @@ pub(super) async fn info(
 ) -> Result<HttpResponse, Problem> {
     Parameters::read(&request, &[])?;
     let info = &state.info;
+    let plan = &info.chosen.plan;
     let policies = state.policies();
     let report = super::report::latest(info.reports_dir.clone()).await;
     let calibration = state.pool.assembly().calibration();
@@ -38,12 +39,12 @@ pub(super) async fn info(
         },
         provider: ProviderDto {
             name: &info.model.provider,
-            reason: &info.provider_reason,
-            precision: info.candidate.precision.name(),
-            form: info.candidate.form.name(),
+            reason: &plan.reason,
+            precision: plan.candidate.precision.name(),
+            form: plan.candidate.form.name(),
             sessions: state.pool.workers(),
-            threads: info.candidate.threads,
-            chosen_by: info.tuning.as_ref().map(Into::into),
+            threads: plan.candidate.threads,
+            chosen_by: info.chosen.tuning.as_ref().map(Into::into),
         },
         calibration_id: calibration.id(),
         default_scenario: DEFAULT_SCENARIO,
