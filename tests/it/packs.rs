@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faceood::capture;
 use faceood::degrade::{Degradation, degrade};
-use faceood::pack::build::graph::Tensor as Constant;
+use faceood::pack::build::graph::{FLOAT, Model, Tensor as Constant};
 use faceood::pack::build::recipe::Sources;
 use faceood::pack::{Pack, PackError, sha256_hex, verify};
 use faceood::pipeline::{Ask, Assembly};
@@ -99,6 +99,23 @@ fn difference(got: &[f32], expected: &[f32]) -> f32 {
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max);
     largest / length(expected)
+}
+
+#[test]
+fn no_form_of_the_default_embedder_has_a_subnormal_constant() {
+    let pack = Pack::open(&default_pack()).unwrap();
+    for form in [
+        GraphForm::Convolutions,
+        GraphForm::Minimum,
+        GraphForm::Published,
+    ] {
+        let bytes = pack.embedder_for(form).unwrap().to_vec();
+        let graph = Model::read("embedder.onnx", bytes).unwrap().into_graph();
+        let floats = graph.initializer.iter().filter(|t| t.data_type() == FLOAT);
+        let values = floats.flat_map(|tensor| tensor.to_floats().unwrap());
+        let subnormal = values.filter(|value| value.is_subnormal()).count();
+        assert_eq!(subnormal, 0, "{form:?}");
+    }
 }
 
 #[test]
