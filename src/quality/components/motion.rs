@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use super::plane::Plane;
-use super::spectrum::{COLUMNS, SIDE, Spectrum, frequency};
+use super::spectrum::{Spectrum, Weights, all_frequencies, frequency, median, place};
 
 /// Directions that are told apart.
 const DIRECTIONS: usize = 16;
@@ -40,68 +40,61 @@ const LOG_RATIO: (f32, f32) = (0.5, 4.0);
 /// Power (levels²) that is added everywhere, so that the logarithm of nothing is finite.
 const FLOOR: f32 = 0.3;
 
-/// What each place of the spectrum counts for.
-#[derive(Clone, Copy)]
-enum Part {
-    Unused,
-    Noise,
-    Band(usize, usize),
+/// What counts, as places in the spectrum.
+struct Parts {
+    bands: [[Vec<usize>; DIRECTIONS]; BANDS.len()],
+    noise: Vec<usize>,
 }
 
-static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
-    let place = |at: usize| {
-        let (fx, fy) = frequency(at / COLUMNS, at % COLUMNS);
+static PARTS: LazyLock<Parts> = LazyLock::new(|| {
+    let mut parts = Parts {
+        bands: [const { [const { Vec::new() }; DIRECTIONS] }; BANDS.len()],
+        noise: Vec::new(),
+    };
+    for (row, column) in all_frequencies() {
+        let (fx, fy) = frequency(row, column);
         let radius = fx.hypot(fy);
-        if radius > NOISE_FROM {
-            return Part::Noise;
-        }
         let step = 180.0 / DIRECTIONS as f32;
         let degrees = fy.atan2(fx).to_degrees().rem_euclid(180.0);
         let direction = (degrees / step).round() as usize % DIRECTIONS;
-        BANDS
-            .iter()
-            .position(|band| band.contains(&radius))
-            .map_or(Part::Unused, |band| Part::Band(band, direction))
-    };
-    (0..SIDE * COLUMNS).map(place).collect()
+        if radius > NOISE_FROM {
+            parts.noise.push(place(row, column));
+        } else if let Some(band) = BANDS.iter().position(|band| band.contains(&radius)) {
+            parts.bands[band][direction].push(place(row, column));
+        }
+    }
+    parts
 });
 
 /// A soft window over the face on the grid, without the hair and the background.
-static WINDOW: LazyLock<Vec<f32>> = LazyLock::new(|| {
+static WINDOW: LazyLock<Weights> = LazyLock::new(|| {
     let side = crate::face::ALIGNED_SIDE as usize;
     let weight = |at: usize| {
         let (x, y) = ((at % side) as f32, (at / side) as f32);
         let square = ((x - 55.5) / 30.0).powi(2) + ((y - 66.0) / 36.0).powi(2);
         (-square * square).exp()
     };
-    (0..side * side).map(weight).collect()
+    Weights::new((0..side * side).map(weight).collect())
 });
 
 /// How one-sided the loss of detail is, 0…1, and the direction of the motion in degrees, 0…180 clockwise from the grid's
 /// right.
 pub(super) fn measure(crop: &Plane) -> Option<(f32, f32)> {
-    let spectrum = Spectrum::of(crop, &WINDOW)?;
-    let mut sums = [[(0.0_f32, 0.0_f32); DIRECTIONS]; BANDS.len()];
-    let mut high = Vec::with_capacity(SIDE * COLUMNS / 2);
-    for (&power, &part) in spectrum.power.iter().zip(PARTS.iter()) {
-        match part {
-            Part::Unused => {}
-            Part::Noise => high.push(power),
-            Part::Band(band, direction) => {
-                sums[band][direction].0 += power;
-                sums[band][direction].1 += 1.0;
-            }
-        }
-    }
-    let middle = high.len() / 2;
-    let (_, &mut median, _) = high.select_nth_unstable_by(middle, f32::total_cmp);
+    let [spectrum] = Spectrum::of([crop], &WINDOW)?;
+    let power = |&place: &usize| spectrum.power[place];
+    let mut high: Vec<u32> = PARTS
+        .noise
+        .iter()
+        .map(|place| power(place).to_bits())
+        .collect();
     // The power of noise is distributed exponentially: its median is its mean times ln 2.
-    let noise = median / std::f32::consts::LN_2;
+    let noise = median(&mut high)? / std::f32::consts::LN_2;
 
     let mut excess = [0.0_f32; DIRECTIONS];
-    for (band, usual) in sums.iter().zip(&USUAL) {
-        for (total, (&(sum, count), usual)) in excess.iter_mut().zip(band.iter().zip(usual)) {
-            let power = (sum / count.max(1.0) - noise).max(0.0) + FLOOR;
+    for (band, usual) in PARTS.bands.iter().zip(&USUAL) {
+        for (total, (places, usual)) in excess.iter_mut().zip(band.iter().zip(usual)) {
+            let sum: f32 = places.iter().map(power).sum();
+            let power = (sum / places.len().max(1) as f32 - noise).max(0.0) + FLOOR;
             *total += (power.ln() - usual) / BANDS.len() as f32;
         }
     }

@@ -21,57 +21,110 @@ static TWIDDLES: LazyLock<Vec<(f32, f32)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Power by frequency: row = vertical frequency (0 … SIDE − 1, the upper half negative), column = horizontal (0 … SIDE / 2).
+/// A weight for each pixel of a plane, with the sums that every spectrum under it needs.
+pub(super) struct Weights {
+    values: Vec<f32>,
+    sum: f32,
+    energy: f32,
+}
+
+impl Weights {
+    pub(super) fn new(values: Vec<f32>) -> Self {
+        let (mut sum, mut energy) = (0.0, 0.0);
+        for weight in &values {
+            sum += weight;
+            energy += weight * weight;
+        }
+        Self {
+            values,
+            sum,
+            energy,
+        }
+    }
+}
+
+/// Power by frequency. It lies as the transform leaves it; [`place`] says where.
 pub(super) struct Spectrum {
     pub(super) power: Vec<f32>,
 }
 
 impl Spectrum {
-    /// The spectrum of the plane's deviation from its mean under `window` (a weight for each pixel), scaled so that
-    /// white noise of variance v has the mean power v.
-    pub(super) fn of(plane: &Plane, window: &[f32]) -> Option<Self> {
-        if plane.width > SIDE || plane.height > SIDE || plane.values.len() != window.len() {
+    /// The spectra of the planes' deviations from their means under `weights`, scaled so that white noise of variance v
+    /// has the mean power v. The planes have the same size.
+    pub(super) fn of<const N: usize>(planes: [&Plane; N], weights: &Weights) -> Option<[Self; N]> {
+        let fits = |plane: &Plane| {
+            plane.width <= SIDE
+                && plane.height <= SIDE
+                && plane.values.len() == weights.values.len()
+        };
+        if !planes.into_iter().all(fits) || weights.energy <= f32::EPSILON {
             return None;
         }
-        let weight: f32 = window.iter().sum();
-        let energy: f32 = window.iter().map(|w| w * w).sum();
-        if energy <= f32::EPSILON {
-            return None;
+        // Side by side, since each sum by itself would wait for its own last step.
+        let mut sums = [0.0; N];
+        for (at, weight) in weights.values.iter().enumerate() {
+            for (sum, plane) in sums.iter_mut().zip(planes) {
+                *sum += plane.values[at] * weight;
+            }
         }
-        let weighted = plane.values.iter().zip(window).map(|(value, w)| value * w);
-        let mean = weighted.sum::<f32>() / weight;
-        let mut re = vec![0.0; SIDE * SIDE];
+        let mut means = sums.iter().map(|sum| sum / weights.sum);
+        Some(planes.map(|plane| {
+            let mean = means.next().unwrap_or_default();
+            Self::about(plane, mean, weights)
+        }))
+    }
+
+    fn about(plane: &Plane, mean: f32, weights: &Weights) -> Self {
+        let mut down = vec![Row::<SIDE>::ZERO; SIDE];
         let rows = plane.values.chunks_exact(plane.width.max(1));
-        let weights = window.chunks_exact(plane.width.max(1));
-        for (target, (row, weights)) in re.chunks_exact_mut(SIDE).zip(rows.zip(weights)) {
-            for (value, (luma, w)) in target.iter_mut().zip(row.iter().zip(weights)) {
-                *value = (luma - mean) * w;
+        let weight_rows = weights.values.chunks_exact(plane.width.max(1));
+        for (y, (row, weights)) in rows.zip(weight_rows).enumerate() {
+            let target = &mut down[reversed(y)].re;
+            for (value, (luma, weight)) in target.iter_mut().zip(row.iter().zip(weights)) {
+                *value = (luma - mean) * weight;
             }
         }
-        let mut im = vec![0.0; SIDE * SIDE];
-        transform(&mut re, &mut im, SIDE);
+        transform(&mut down);
         // Rows are vertical frequencies now; the plane was real, so those up to the middle say everything.
-        let (mut re, mut im) = (transposed(&re), transposed(&im));
-        transform(&mut re, &mut im, COLUMNS);
-        // Row = horizontal frequency, column = vertical: back, using the mirror image for the right half plane.
-        let mut power = vec![0.0; SIDE * COLUMNS];
-        for vertical in 0..SIDE {
-            for horizontal in 0..COLUMNS {
-                let (row, column) = if vertical < COLUMNS {
-                    (horizontal, vertical)
-                } else {
-                    ((SIDE - horizontal) % SIDE, SIDE - vertical)
-                };
-                let at = row * COLUMNS + column;
-                power[vertical * COLUMNS + horizontal] =
-                    (re[at] * re[at] + im[at] * im[at]) / energy;
+        let mut across = vec![Row::<STRIDE>::ZERO; SIDE];
+        for (group, rows) in down.as_chunks::<BESIDE>().0[..STRIDE / BESIDE]
+            .iter()
+            .enumerate()
+        {
+            let columns = group * BESIDE..(group + 1) * BESIDE;
+            for x in 0..SIDE {
+                let target = &mut across[reversed(x)];
+                target.re[columns.clone()].copy_from_slice(&rows.each_ref().map(|row| row.re[x]));
+                target.im[columns.clone()].copy_from_slice(&rows.each_ref().map(|row| row.im[x]));
             }
         }
-        Some(Self { power })
+        transform(&mut across);
+        let mut power = Vec::with_capacity(SIDE * STRIDE);
+        for row in &across {
+            let parts = row.re.iter().zip(&row.im);
+            power.extend(parts.map(|(re, im)| (re * re + im * im) / weights.energy));
+        }
+        Self { power }
     }
 }
 
-/// Frequencies of a place in the spectrum in cycles per pixel, horizontal 0…½ and vertical −½…½.
+/// Where the power of a frequency lies: row = vertical frequency (0 … SIDE − 1, the upper half negative), column =
+/// horizontal (0 … SIDE / 2).
+pub(super) fn place(row: usize, column: usize) -> usize {
+    // The transform keeps the upper half of the vertical frequencies; the lower half is its mirror image.
+    if row < COLUMNS {
+        column * STRIDE + row
+    } else {
+        (SIDE - column) % SIDE * STRIDE + (SIDE - row)
+    }
+}
+
+/// Every row and column of the spectrum, row by row.
+pub(super) fn all_frequencies() -> impl Iterator<Item = (usize, usize)> {
+    (0..SIDE).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)))
+}
+
+/// Frequencies of a row and column of the spectrum in cycles per pixel, horizontal 0…½ and vertical −½…½.
 pub(super) fn frequency(row: usize, column: usize) -> (f32, f32) {
     let vertical = if row < SIDE / 2 {
         row as f32
@@ -81,50 +134,102 @@ pub(super) fn frequency(row: usize, column: usize) -> (f32, f32) {
     (column as f32 / SIDE as f32, vertical / SIDE as f32)
 }
 
-/// The first COLUMNS columns as rows: SIDE × SIDE → rows of COLUMNS values, one for each former column … of all rows.
-fn transposed(square: &[f32]) -> Vec<f32> {
-    let mut turned = vec![0.0; SIDE * COLUMNS];
-    for (row, values) in square.chunks_exact(SIDE).enumerate().take(COLUMNS) {
-        for (column, &value) in values.iter().enumerate() {
-            turned[column * COLUMNS + row] = value;
-        }
-    }
-    turned
+/// The middle one of the values, which must not be negative; the upper one of two. Reorders them.
+pub(super) fn median(values: &mut [u32]) -> Option<f32> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| f32::from_bits(*values.select_nth_unstable(middle).1))
 }
 
-/// Radix-2 transform down each of `columns` columns of SIDE rows. The inner loops run along rows, so that the compiler
-/// makes them vector instructions.
-fn transform(re: &mut [f32], im: &mut [f32], columns: usize) {
-    let bits = SIDE.trailing_zeros();
-    for row in 0..SIDE {
-        let other = row.reverse_bits() >> (usize::BITS - bits);
-        if row < other {
-            for plane in [&mut *re, &mut *im] {
-                let (head, tail) = plane.split_at_mut(other * columns);
-                head[row * columns..(row + 1) * columns].swap_with_slice(&mut tail[..columns]);
+/// Numbers that are moved and reckoned with together.
+const BESIDE: usize = 8;
+
+/// COLUMNS, rounded up to whole groups: what lies beyond is not used.
+const STRIDE: usize = COLUMNS.next_multiple_of(BESIDE);
+
+/// A row of complex numbers.
+#[derive(Clone, Copy)]
+struct Row<const N: usize> {
+    re: [f32; N],
+    im: [f32; N],
+}
+
+impl<const N: usize> Row<N> {
+    const ZERO: Self = Self {
+        re: [0.0; N],
+        im: [0.0; N],
+    };
+}
+
+/// The place that the transform wants this row at.
+fn reversed(row: usize) -> usize {
+    row.reverse_bits() >> (usize::BITS - SIDE.trailing_zeros())
+}
+
+/// Radix-2 transform down each column of SIDE rows, which stand at their [`reversed`] places. Two steps are taken at a
+/// time, which halves the traffic with memory and rounds as one step at a time does.
+fn transform<const N: usize>(rows: &mut [Row<N>]) {
+    let twiddle = |half: usize, k: usize| TWIDDLES[k * (SIDE / 2 / half)];
+    let mut half = 1;
+    while half < SIDE / 2 {
+        for block in rows.chunks_exact_mut(4 * half) {
+            let (upper, lower) = block.split_at_mut(2 * half);
+            let (first, second) = upper.split_at_mut(half);
+            let (third, fourth) = lower.split_at_mut(half);
+            let upper = first.iter_mut().zip(second);
+            let lower = third.iter_mut().zip(fourth);
+            for (k, ((a, b), (c, d))) in upper.zip(lower).enumerate() {
+                let turns = [
+                    twiddle(half, k),
+                    twiddle(2 * half, k),
+                    twiddle(2 * half, k + half),
+                ];
+                two_steps(a, b, c, d, turns);
             }
+        }
+        half *= 4;
+    }
+    if half < SIDE {
+        let (upper, lower) = rows.split_at_mut(half);
+        for (k, (a, b)) in upper.iter_mut().zip(lower).enumerate() {
+            one_step(a, b, twiddle(half, k));
         }
     }
-    let mut half = 1;
-    while half < SIDE {
-        for start in (0..SIDE).step_by(2 * half) {
-            for k in 0..half {
-                let (cos, sin) = TWIDDLES[k * (SIDE / 2 / half)];
-                let (first, second) = ((start + k) * columns, (start + k + half) * columns);
-                let (re_head, re_tail) = re.split_at_mut(second);
-                let (im_head, im_tail) = im.split_at_mut(second);
-                let upper = re_head[first..first + columns]
-                    .iter_mut()
-                    .zip(&mut im_head[first..first + columns]);
-                let lower = re_tail[..columns].iter_mut().zip(&mut im_tail[..columns]);
-                for ((ar, ai), (br, bi)) in upper.zip(lower) {
-                    let (tr, ti) = (*br * cos - *bi * sin, *br * sin + *bi * cos);
-                    (*br, *bi) = (*ar - tr, *ai - ti);
-                    (*ar, *ai) = (*ar + tr, *ai + ti);
-                }
-            }
-        }
-        half *= 2;
+}
+
+/// A complex number.
+type Complex = (f32, f32);
+
+/// Sum and difference of `a` and the turned `b`.
+fn butterfly(a: Complex, b: Complex, (cos, sin): Complex) -> (Complex, Complex) {
+    let turned = (b.0 * cos - b.1 * sin, b.0 * sin + b.1 * cos);
+    (
+        (a.0 + turned.0, a.1 + turned.1),
+        (a.0 - turned.0, a.1 - turned.1),
+    )
+}
+
+// Functions of their own, so that the compiler knows that the rows do not overlap and makes vector instructions.
+#[inline(never)]
+fn one_step<const N: usize>(a: &mut Row<N>, b: &mut Row<N>, turn: Complex) {
+    for i in 0..N {
+        ((a.re[i], a.im[i]), (b.re[i], b.im[i])) =
+            butterfly((a.re[i], a.im[i]), (b.re[i], b.im[i]), turn);
+    }
+}
+
+#[inline(never)]
+fn two_steps<const N: usize>(
+    a: &mut Row<N>,
+    b: &mut Row<N>,
+    c: &mut Row<N>,
+    d: &mut Row<N>,
+    [first, even, odd]: [Complex; 3],
+) {
+    for i in 0..N {
+        let (p, q) = butterfly((a.re[i], a.im[i]), (b.re[i], b.im[i]), first);
+        let (r, s) = butterfly((c.re[i], c.im[i]), (d.re[i], d.im[i]), first);
+        ((a.re[i], a.im[i]), (c.re[i], c.im[i])) = butterfly(p, r, even);
+        ((b.re[i], b.im[i]), (d.re[i], d.im[i])) = butterfly(q, s, odd);
     }
 }
 
@@ -158,7 +263,8 @@ mod tests {
             height,
             values,
         };
-        let spectrum = Spectrum::of(&plane, &vec![1.0; width * height]).unwrap();
+        let weights = Weights::new(vec![1.0; width * height]);
+        let [spectrum] = Spectrum::of([&plane], &weights).unwrap();
         for (row, column) in [
             (0, 1),
             (1, 0),
@@ -169,7 +275,7 @@ mod tests {
             (100, 0),
         ] {
             let expected = by_definition(&plane, row, column);
-            let got = spectrum.power[row * COLUMNS + column];
+            let got = spectrum.power[place(row, column)];
             assert!(
                 (got - expected).abs() <= 1e-3 * expected.max(1.0),
                 "({row}, {column}): {got} for {expected}"
@@ -191,8 +297,10 @@ mod tests {
             height: SIDE,
             values,
         };
-        let spectrum = Spectrum::of(&plane, &vec![1.0; SIDE * SIDE]).unwrap();
-        let mean = spectrum.power.iter().sum::<f32>() / spectrum.power.len() as f32;
+        let weights = Weights::new(vec![1.0; SIDE * SIDE]);
+        let [spectrum] = Spectrum::of([&plane], &weights).unwrap();
+        let powers = all_frequencies().map(|(row, column)| spectrum.power[place(row, column)]);
+        let mean = powers.sum::<f32>() / (SIDE * COLUMNS) as f32;
         // Uniform over 256 levels: 256² / 12.
         assert!((mean / 5461.0 - 1.0).abs() < 0.1, "{mean}");
     }
@@ -204,6 +312,6 @@ mod tests {
             height: 0,
             values: vec![],
         };
-        assert!(Spectrum::of(&empty, &[]).is_none());
+        assert!(Spectrum::of([&empty], &Weights::new(vec![])).is_none());
     }
 }
