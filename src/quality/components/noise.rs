@@ -24,16 +24,32 @@ pub(super) fn deviation(plane: &Plane) -> Option<f32> {
     let rows = (plane.height - 2).div_ceil(BLOCK);
     // Sum of absolute responses, sum of luma, count.
     let mut blocks = vec![(0.0_f32, 0.0_f32, 0.0_f32); columns * rows];
-    for y in 1..plane.height - 1 {
-        let (above, here, below) = (plane.row(y - 1), plane.row(y), plane.row(y + 1));
-        let line = &mut blocks[(y - 1) / BLOCK * columns..][..columns];
-        for x in 1..plane.width - 1 {
-            let bend = |row: &[f32]| row[x - 1] - 2.0 * row[x] + row[x + 1];
-            let response = bend(above) - 2.0 * bend(here) + bend(below);
-            let block = &mut line[(x - 1) / BLOCK];
-            block.0 += response.abs();
-            block.1 += here[x];
-            block.2 += 1.0;
+    let inner = plane.width - 2;
+    let mut bends = [(); 3].map(|()| vec![0.0; inner]);
+    let mut responses = vec![0.0; inner];
+    for y in 0..plane.height {
+        bends.rotate_left(1);
+        let row = plane.row(y);
+        let around = row.iter().zip(&row[1..]).zip(&row[2..]);
+        for (bend, ((left, here), right)) in bends[2].iter_mut().zip(around) {
+            *bend = left - 2.0 * here + right;
+        }
+        if y < 2 {
+            continue;
+        }
+        let [above, here, below] = &bends;
+        let rows = above.iter().zip(here).zip(below);
+        for (response, ((above, here), below)) in responses.iter_mut().zip(rows) {
+            *response = (above - 2.0 * here + below).abs();
+        }
+        let line = &mut blocks[(y - 2) / BLOCK * columns..][..columns];
+        let lumas = plane.row(y - 1)[1..=inner].chunks(BLOCK);
+        for (block, (responses, lumas)) in line.iter_mut().zip(responses.chunks(BLOCK).zip(lumas)) {
+            for (response, luma) in responses.iter().zip(lumas) {
+                block.0 += response;
+                block.1 += luma;
+            }
+            block.2 += responses.len() as f32;
         }
     }
     let mut means: Vec<f32> = blocks

@@ -17,31 +17,47 @@ const FLOOR: f32 = 0.25;
 
 /// 0 where nothing is finer than eyes and lips, 1 to 3 for a crisp face. `noise` is the noise's deviation on this grid.
 pub(super) fn index(crop: &Plane, noise: f32) -> Option<f32> {
-    let fine = (energy(crop)? - noise * noise * SOBEL_NOISE).max(0.0);
-    let coarse = energy(&smooth(crop, PASSES))?;
+    let [fine, coarse] = energies([crop, &smooth(crop, PASSES)])?;
+    let fine = (fine - noise * noise * SOBEL_NOISE).max(0.0);
     let ratio = (fine + FLOOR) / (coarse + FLOOR);
     Some(((ratio - 1.0) / 2.0).max(0.0))
 }
 
-/// Mean square of the Sobel gradient over the oval, in levels² per pixel².
-fn energy(plane: &Plane) -> Option<f32> {
-    let mut sum = 0.0;
+/// Mean square of each plane's Sobel gradient over the oval, in levels² per pixel². The planes have the same size.
+fn energies(planes: [&Plane; 2]) -> Option<[f32; 2]> {
+    let [Plane { width, height, .. }, _] = planes;
+    let mut squares = [(); 2].map(|()| vec![0.0; *width]);
+    let mut sums = [0.0; 2];
     let mut count = 0;
     for (y, first, end) in oval() {
-        if y == 0 || y + 1 >= plane.height || first == 0 || end >= plane.width {
+        if y == 0 || y + 1 >= *height || first == 0 || end >= *width {
             continue;
         }
-        let (above, here, below) = (plane.row(y - 1), plane.row(y), plane.row(y + 1));
-        for x in first..end {
-            let across = (above[x + 1] - above[x - 1])
-                + 2.0 * (here[x + 1] - here[x - 1])
-                + (below[x + 1] - below[x - 1]);
-            let down = (below[x - 1] - above[x - 1])
-                + 2.0 * (below[x] - above[x])
-                + (below[x + 1] - above[x + 1]);
-            sum += across * across + down * down;
+        for (squares, plane) in squares.iter_mut().zip(planes) {
+            let rows = [y - 1, y, y + 1].map(|y| &plane.row(y)[first - 1..=end]);
+            gradients(rows, &mut squares[..end - first]);
+        }
+        // Side by side, since each sum by itself would wait for its own last step.
+        for (fine, coarse) in squares[0].iter().zip(&squares[1]).take(end - first) {
+            sums[0] += fine;
+            sums[1] += coarse;
         }
         count += end - first;
     }
-    (count > 0).then(|| sum / (64.0 * count as f32))
+    (count > 0).then(|| sums.map(|sum| sum / (64.0 * count as f32)))
+}
+
+/// Squares of the Sobel gradients of a row's pixels but the first and the last, from it and the rows beside it.
+fn gradients(rows: [&[f32]; 3], squares: &mut [f32]) {
+    let count = squares.len();
+    let [above, here, below] = rows.map(|row| [&row[..count], &row[1..=count], &row[2..count + 2]]);
+    for (x, square) in squares.iter_mut().enumerate() {
+        let across = (above[2][x] - above[0][x])
+            + 2.0 * (here[2][x] - here[0][x])
+            + (below[2][x] - below[0][x]);
+        let down = (below[0][x] - above[0][x])
+            + 2.0 * (below[1][x] - above[1][x])
+            + (below[2][x] - above[2][x]);
+        *square = across * across + down * down;
+    }
 }
