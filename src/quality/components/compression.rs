@@ -4,7 +4,7 @@
 //! compressed images", ICIP 2002): steps at the block grid against steps inside the blocks. The face may start anywhere
 //! in the grid, so every phase is tried. A picture that was scaled after compression has no grid of this period left.
 
-use super::plane::Plane;
+use super::plane::{Plane, sums_of_lines};
 
 /// Side of a JPEG block in original pixels.
 const BLOCK: f32 = 8.0;
@@ -26,16 +26,17 @@ pub(super) fn freedom(plane: &Plane, scale: f32) -> Option<f32> {
     }
     // Sums of the steps from each column to the next, and from each row to the next.
     let mut across = vec![0.0_f32; plane.width - 1];
-    let mut down = vec![0.0_f32; plane.height - 1];
     for row in plane.values.chunks_exact(plane.width) {
         for (sum, pair) in across.iter_mut().zip(row.windows(2)) {
             *sum += (pair[1] - pair[0]).abs();
         }
     }
-    for (y, sum) in down.iter_mut().enumerate() {
+    let down = sums_of_lines(plane.height - 1, plane.width, |y, line| {
         let steps = plane.row(y).iter().zip(plane.row(y + 1));
-        *sum = steps.map(|(above, below)| (below - above).abs()).sum();
-    }
+        for (step, (above, below)) in line.iter_mut().zip(steps) {
+            *step = (below - above).abs();
+        }
+    });
     let pixels = (plane.width * plane.height) as f32;
     let activity = (across.iter().sum::<f32>() + down.iter().sum::<f32>()) / (2.0 * pixels);
     let excess = f32::midpoint(

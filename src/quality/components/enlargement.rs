@@ -11,7 +11,7 @@
 
 use std::sync::LazyLock;
 
-use super::plane::Plane;
+use super::plane::{Plane, sums_of_lines};
 
 /// Step of the frequencies that are tried, in cycles per pixel.
 const STEP: f32 = 1.0 / 256.0;
@@ -98,18 +98,19 @@ fn frequency(at: usize) -> f32 {
 fn profiles(plane: &Plane, span: usize) -> (Vec<f32>, Vec<f32>) {
     let ends = 2 * span;
     let mut across = vec![0.0_f32; plane.width - ends];
-    let mut down = vec![0.0_f32; plane.height - ends];
     for row in plane.values.chunks_exact(plane.width) {
         let bends = row.iter().zip(&row[span..]).zip(&row[ends..]);
         for (sum, ((left, here), right)) in across.iter_mut().zip(bends) {
             *sum += (left - 2.0 * here + right).abs();
         }
     }
-    for (y, sum) in down.iter_mut().enumerate() {
+    let down = sums_of_lines(plane.height - ends, plane.width, |y, line| {
         let (above, here, below) = (plane.row(y), plane.row(y + span), plane.row(y + ends));
         let bends = above.iter().zip(here).zip(below);
-        *sum = bends.map(|((a, b), c)| (a - 2.0 * b + c).abs()).sum();
-    }
+        for (bend, ((a, b), c)) in line.iter_mut().zip(bends) {
+            *bend = (a - 2.0 * b + c).abs();
+        }
+    });
     (
         flattened(&across, plane.height),
         flattened(&down, plane.width),

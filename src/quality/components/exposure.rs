@@ -21,11 +21,8 @@ pub(super) fn measure(crop: &Plane, inside: &Inside, components: &mut Components
     let mut halves = [[0_u32; UNIFORMITY_BINS]; 2];
     let (mut count, mut sum, mut square, mut dark, mut clipped) = (0_u32, 0.0, 0.0, 0_u32, 0_u32);
     for (y, first, end) in oval().filter(|&(y, _, end)| y < crop.height && end <= crop.width) {
-        for (x, &luma) in crop.row(y).iter().enumerate().take(end).skip(first) {
-            if !inside.holds(x, y) {
-                continue;
-            }
-            let luma = luma.clamp(0.0, 255.0);
+        for x in inside.columns(y, first..end) {
+            let luma = crop.row(y)[x].clamp(0.0, 255.0);
             count += 1;
             sum += f64::from(luma);
             square += f64::from(luma) * f64::from(luma);

@@ -208,7 +208,7 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     let native = Native::of(aligned, detected);
 
     let inside = Inside::of(aligned);
-    let colours = occlusion::Channels::of(&aligned.crop, &inside);
+    let colours = occlusion::Channels::of(&aligned.crop, &crop, &inside);
     let eyes_visible = colours
         .as_ref()
         .and_then(occlusion::eyes_visible)
@@ -299,10 +299,15 @@ impl Native {
                 height,
             }
         };
-        let middle = window(spectrum::SIDE);
+        let (whole, middle) = (window(NATIVE_SIDE), window(spectrum::SIDE));
+        let luma = Plane::luma(&patch.pixels, whole);
         Self {
-            luma: Plane::luma(&patch.pixels, window(NATIVE_SIDE)),
-            middle: Plane::luma(&patch.pixels, middle),
+            middle: luma.part(Window {
+                left: middle.left - whole.left,
+                top: middle.top - whole.top,
+                ..middle
+            }),
+            luma,
             colour: Plane::green_against_purple(&patch.pixels, middle),
         }
     }

@@ -13,7 +13,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::plane::Inside;
+use super::plane::{Inside, Plane};
 use crate::face::ALIGNED_SIDE;
 use image::RgbImage;
 
@@ -39,6 +39,9 @@ const MOUTH: Area = (42..70, 84..102);
 const LIPS: Area = (42..70, 84..100);
 const NOSTRILS: Area = (46..66, 72..82);
 const JAW: Area = (34..78, 80..104);
+
+/// What all areas cover, with the pixels to the right and below that [`steps`] reads: nothing else is made.
+const READ: Area = (28..85, 44..111);
 
 /// Columns of the cheeks, between which the nose stands.
 const CHEEKS: [Range<usize>; 2] = [32..46, 66..80];
@@ -137,7 +140,8 @@ static COLOUR: LazyLock<Vec<f32>> =
     LazyLock::new(|| (0..256).map(|at| (at as f32 + 12.0).ln()).collect());
 
 impl Channels {
-    pub(super) fn of(crop: &RgbImage, inside: &Inside) -> Option<Self> {
+    /// `luma` is the crop's.
+    pub(super) fn of(crop: &RgbImage, luma: &Plane, inside: &Inside) -> Option<Self> {
         if crop.dimensions() != (ALIGNED_SIDE, ALIGNED_SIDE) {
             return None;
         }
@@ -146,17 +150,19 @@ impl Channels {
             red: vec![f32::NAN; SIDE * SIDE],
             blue: vec![f32::NAN; SIDE * SIDE],
         };
-        for (at, rgb) in crop.as_raw().chunks_exact(3).enumerate() {
-            if !inside.holds(at % SIDE, at / SIDE) {
-                continue;
+        let pixels = crop.as_raw().as_chunks::<3>().0;
+        for y in READ.1 {
+            for x in inside.columns(y, READ.0) {
+                let at = y * SIDE + x;
+                // To the nearest, which `round` would need a call for.
+                let level = luma.values[at] * LEVELS as f32 / 255.0;
+                let below = level as usize;
+                let nearest = below + usize::from(level - below as f32 >= 0.5);
+                channels.light[at] = LIGHT.get(nearest).copied().unwrap_or(f32::NAN);
+                let [red, green, blue] = pixels[at].map(|value| COLOUR[usize::from(value)]);
+                channels.red[at] = red - green;
+                channels.blue[at] = blue - green;
             }
-            let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(f32::from);
-            let luma = 0.299 * red + 0.587 * green + 0.114 * blue;
-            let level = (luma * LEVELS as f32 / 255.0).round() as usize;
-            channels.light[at] = LIGHT.get(level).copied().unwrap_or(f32::NAN);
-            let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(|value| COLOUR[value as usize]);
-            channels.red[at] = red - green;
-            channels.blue[at] = blue - green;
         }
         Some(channels)
     }
@@ -194,12 +200,16 @@ impl Channels {
 
 /// The area's values inside the picture.
 fn inner(channel: &[f32], area: &Area) -> Vec<f32> {
-    area.1
-        .clone()
-        .flat_map(|y| &channel[y * SIDE..][area.0.clone()])
-        .copied()
-        .filter(|value| value.is_finite())
-        .collect()
+    let mut values = Vec::with_capacity(area.0.len() * area.1.len());
+    for y in area.1.clone() {
+        let row = &channel[y * SIDE..][area.0.clone()];
+        if row.iter().fold(true, |all, value| all & value.is_finite()) {
+            values.extend_from_slice(row);
+        } else {
+            values.extend(row.iter().filter(|value| value.is_finite()));
+        }
+    }
+    values
 }
 
 /// The area's mean, if more than half of it lies inside the picture.
@@ -297,4 +307,19 @@ fn quantile(values: &mut [f32], share: f32) -> Option<f32> {
     let rank = (values.len().checked_sub(1)? as f32 * share).round() as usize;
     let (_, &mut value, _) = values.select_nth_unstable_by(rank, f32::total_cmp);
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_area_is_read() {
+        let cheeks = CHEEKS.map(|columns| (columns, EDGE_ROWS.start..EDGE_ROWS.end + 2));
+        let areas = [&UPPER[..], &LOWER, &EYE_BOXES, &BESIDE_EYES, &cheeks].concat();
+        for (columns, rows) in [EYES, MOUTH, LIPS, NOSTRILS, JAW].into_iter().chain(areas) {
+            assert!(READ.0.start <= columns.start && columns.end < READ.0.end);
+            assert!(READ.1.start <= rows.start && rows.end < READ.1.end);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Luma planes and where on the aligned grid the face lies: what the measurements share.
 
+use std::ops::Range;
+
 use image::RgbImage;
 
 use crate::face::{ALIGNED_SIDE, AlignedFace};
@@ -77,41 +79,64 @@ impl Plane {
         }
     }
 
+    /// The part of the plane that `window` shows, which must lie in it.
+    pub(super) fn part(&self, window: Window) -> Self {
+        let mut values = Vec::with_capacity(window.width * window.height);
+        for y in window.top..window.top + window.height {
+            values.extend_from_slice(&self.row(y)[window.left..window.left + window.width]);
+        }
+        Self {
+            width: window.width,
+            height: window.height,
+            values,
+        }
+    }
+
     pub(super) fn row(&self, y: usize) -> &[f32] {
         &self.values[y * self.width..(y + 1) * self.width]
     }
 }
 
 /// Which places of the aligned grid lie inside the picture; the others are black and say nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inside {
-    /// Grid → patch, in pixels; none where the transform cannot be undone.
-    back: Option<Transform>,
-    width: f32,
-    height: f32,
+    /// The columns of each row that do. A straight edge of the picture cuts a row once, so that they are neighbours.
+    rows: Vec<Range<usize>>,
 }
 
 impl Inside {
     pub(super) fn of(aligned: &AlignedFace) -> Self {
         let patch = &aligned.patch;
+        let back = aligned.transform.inverse().map(|back| Transform {
+            a: back.a * patch.scale,
+            b: back.b * patch.scale,
+            tx: (back.tx - patch.origin.x) * patch.scale,
+            ty: (back.ty - patch.origin.y) * patch.scale,
+        });
+        let (width, height) = (patch.pixels.width() as f32, patch.pixels.height() as f32);
+        // Whether the grid's pixel was sampled a pixel or more inside the patch.
+        let holds = |x: usize, y: usize| {
+            back.is_some_and(|back| {
+                let at = back.apply(Point::new(x as f32, y as f32));
+                at.x >= 1.0 && at.y >= 1.0 && at.x <= width - 2.0 && at.y <= height - 2.0
+            })
+        };
+        let side = ALIGNED_SIDE as usize;
+        let columns = |y: usize| {
+            let first = (0..side).find(|&x| holds(x, y)).unwrap_or(side);
+            let end = (first..side).rfind(|&x| holds(x, y));
+            first..end.map_or(first, |last| last + 1)
+        };
         Self {
-            back: aligned.transform.inverse().map(|back| Transform {
-                a: back.a * patch.scale,
-                b: back.b * patch.scale,
-                tx: (back.tx - patch.origin.x) * patch.scale,
-                ty: (back.ty - patch.origin.y) * patch.scale,
-            }),
-            width: patch.pixels.width() as f32,
-            height: patch.pixels.height() as f32,
+            rows: (0..side).map(columns).collect(),
         }
     }
 
-    /// Whether the grid's pixel (`x`, `y`) was sampled a pixel or more inside the patch.
-    pub(super) fn holds(&self, x: usize, y: usize) -> bool {
-        self.back.is_some_and(|back| {
-            let at = back.apply(Point::new(x as f32, y as f32));
-            at.x >= 1.0 && at.y >= 1.0 && at.x <= self.width - 2.0 && at.y <= self.height - 2.0
-        })
+    /// Those of the row's `columns` that lie inside the picture.
+    pub(super) fn columns(&self, y: usize, columns: Range<usize>) -> Range<usize> {
+        let inside = self.rows.get(y).cloned().unwrap_or_default();
+        let first = inside.start.max(columns.start);
+        first..inside.end.min(columns.end).max(first)
     }
 }
 
@@ -133,30 +158,137 @@ pub(super) fn oval() -> impl Iterator<Item = (usize, usize, usize)> {
 /// Binomial smoothing in both directions, `passes` times: variance `passes` / 2 pixels². Edges repeat.
 pub(super) fn smooth(plane: &Plane, passes: usize) -> Plane {
     let mut smoothed = plane.clone();
-    if plane.width < 2 || plane.height < 2 {
+    let width = plane.width;
+    if width < 2 || plane.height < 2 {
         return smoothed;
     }
-    let mut line = vec![0.0; plane.width];
+    // Three rows that are smoothed along themselves, so that one walk over the plane does both directions.
+    let (mut above, mut here, mut below) = (vec![0.0; width], vec![0.0; width], vec![0.0; width]);
     for _ in 0..passes {
-        for row in smoothed.values.chunks_exact_mut(plane.width) {
-            line.copy_from_slice(row);
-            let last = line.len() - 1;
-            row[0] = (3.0 * line[0] + line[1]) / 4.0;
-            row[last] = (3.0 * line[last] + line[last - 1]) / 4.0;
-            for (value, around) in row[1..last].iter_mut().zip(line.windows(3)) {
-                *value = (around[0] + 2.0 * around[1] + around[2]) / 4.0;
+        smooth_row(smoothed.row(0), &mut here);
+        above.copy_from_slice(&here);
+        for y in 0..plane.height {
+            if y + 1 < plane.height {
+                smooth_row(smoothed.row(y + 1), &mut below);
+            } else {
+                below.copy_from_slice(&here);
             }
-        }
-        let source = smoothed.values.clone();
-        let row_at = |y: usize| &source[y * plane.width..(y + 1) * plane.width];
-        for (y, row) in smoothed.values.chunks_exact_mut(plane.width).enumerate() {
-            let above = row_at(y.saturating_sub(1));
-            let here = row_at(y);
-            let below = row_at((y + 1).min(plane.height - 1));
-            for (x, value) in row.iter_mut().enumerate() {
-                *value = (above[x] + 2.0 * here[x] + below[x]) / 4.0;
+            let row = &mut smoothed.values[y * width..(y + 1) * width];
+            let rows = above.iter().zip(&here).zip(&below);
+            for (value, ((above, here), below)) in row.iter_mut().zip(rows) {
+                *value = (above + 2.0 * here + below) / 4.0;
             }
+            std::mem::swap(&mut above, &mut here);
+            std::mem::swap(&mut here, &mut below);
         }
     }
     smoothed
+}
+
+/// Binomial smoothing along a row of two or more numbers.
+fn smooth_row(row: &[f32], smoothed: &mut [f32]) {
+    let last = row.len() - 1;
+    smoothed[0] = (3.0 * row[0] + row[1]) / 4.0;
+    smoothed[last] = (3.0 * row[last] + row[last - 1]) / 4.0;
+    let around = row.iter().zip(&row[1..]).zip(&row[2..]);
+    for (value, ((before, here), after)) in smoothed[1..last].iter_mut().zip(around) {
+        *value = (before + 2.0 * here + after) / 4.0;
+    }
+}
+
+/// The sums of `count` lines of `width` numbers each, which `fill` writes. Several lines are summed side by side, since
+/// each sum by itself would wait for its own last step.
+pub(super) fn sums_of_lines(
+    count: usize,
+    width: usize,
+    fill: impl Fn(usize, &mut [f32]),
+) -> Vec<f32> {
+    const BESIDE: usize = 8;
+    let mut lines = vec![0.0; BESIDE * width];
+    let mut sums = vec![0.0; count];
+    for (group, sums) in sums.chunks_mut(BESIDE).enumerate() {
+        for (at, line) in lines.chunks_exact_mut(width).enumerate().take(sums.len()) {
+            fill(group * BESIDE + at, line);
+        }
+        let mut running = [0.0; BESIDE];
+        for x in 0..width {
+            for (sum, line) in running.iter_mut().zip(lines.chunks_exact(width)) {
+                *sum += line[x];
+            }
+        }
+        sums.copy_from_slice(&running[..sums.len()]);
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::scene::Scene;
+    use super::*;
+
+    #[test]
+    fn each_line_has_its_own_sum() {
+        for count in [1, 7, 8, 19] {
+            let sums = sums_of_lines(count, 5, |y, line| {
+                for (x, value) in line.iter_mut().enumerate() {
+                    *value = (10 * y + x) as f32;
+                }
+            });
+            let expected: Vec<f32> = (0..count).map(|y| (50 * y + 10) as f32).collect();
+            assert_eq!(sums, expected);
+        }
+    }
+
+    #[test]
+    fn columns_inside_are_those_that_the_transform_takes_inside() {
+        let (mut aligned, _) = Scene::astronaut().turned().aligned();
+        // Two edges of the picture now cut the turned grid.
+        let (width, height) = (aligned.patch.pixels.width(), aligned.patch.pixels.height());
+        let centre = aligned.landmarks[2];
+        aligned.patch.origin = Point::new(
+            centre.x - 0.9 * width as f32 / aligned.patch.scale,
+            centre.y - 0.9 * height as f32 / aligned.patch.scale,
+        );
+        let inside = Inside::of(&aligned);
+        let back = aligned.transform.inverse().unwrap();
+        let mut count = 0;
+        for y in 0..ALIGNED_SIDE as usize {
+            let columns = inside.columns(y, 3..100);
+            for x in 3..100 {
+                let at = back.apply(Point::new(x as f32, y as f32));
+                let at = Point::new(
+                    (at.x - aligned.patch.origin.x) * aligned.patch.scale,
+                    (at.y - aligned.patch.origin.y) * aligned.patch.scale,
+                );
+                // How far inside the border that counts; rounding decides what lies on it.
+                let margin = (at.x - 1.0)
+                    .min(at.y - 1.0)
+                    .min(width as f32 - 2.0 - at.x)
+                    .min(height as f32 - 2.0 - at.y);
+                if margin.abs() > 0.01 {
+                    assert_eq!(columns.contains(&x), margin > 0.0, "({x}, {y})");
+                }
+                count += usize::from(margin > 0.0);
+            }
+        }
+        assert!((500..8000).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn smoothing_spreads_a_point_by_binomial_weights() {
+        let mut values = vec![0.0; 49];
+        values[24] = 256.0;
+        let plane = Plane {
+            width: 7,
+            height: 7,
+            values,
+        };
+        let smoothed = smooth(&plane, 2);
+        let weights = [0.0, 1.0, 4.0, 6.0, 4.0, 1.0, 0.0];
+        let expected: Vec<f32> = weights
+            .iter()
+            .flat_map(|down| weights.map(|across| down * across))
+            .collect();
+        assert_eq!(smoothed.values, expected);
+    }
 }
