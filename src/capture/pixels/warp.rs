@@ -38,12 +38,11 @@ pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     };
     back.tx -= plane.left as f32;
     back.ty -= plane.top as f32;
-    let samples = match step {
-        ..1.02 => 1,
-        ..1.5 => 2,
-        _ => 3,
-    };
-    sample(&plane, &back, samples, &mut out);
+    match step {
+        ..1.02 => sample::<1>(&plane, &back, &mut out),
+        ..1.5 => sample::<2>(&plane, &back, &mut out),
+        _ => sample::<3>(&plane, &back, &mut out),
+    }
     out
 }
 
@@ -195,33 +194,34 @@ fn fixed(position: f64) -> i64 {
     (position.clamp(-OUTSIDE, OUTSIDE) * (1_u64 << FRACTION_BITS) as f64).round() as i64
 }
 
-/// Fills `out` with the mean of `samples` × `samples` linear interpolations around each pixel's centre.
-fn sample(plane: &Plane, back: &Transform, samples: u32, out: &mut RgbImage) {
+/// Fills `out` with the mean of `SAMPLES` × `SAMPLES` linear interpolations around each pixel's centre.
+fn sample<const SAMPLES: u32>(plane: &Plane, back: &Transform, out: &mut RgbImage) {
     let side = out.width();
-    let step = 1.0 / f64::from(samples);
+    let step = 1.0 / f64::from(SAMPLES);
     let (a, b) = (f64::from(back.a), f64::from(back.b));
     // From one sample to the next to the right; a row of them stays within what a position can hold.
-    let reach = OUTSIDE / f64::from(side * samples);
+    let reach = OUTSIDE / f64::from(side * SAMPLES);
     let right = (
         fixed((a * step).clamp(-reach, reach)),
         fixed((b * step).clamp(-reach, reach)),
     );
     // Of the first sample, from the grid pixel's centre.
     let first = step * 0.5 - 0.5;
-    let scale = 1.0 / (256 * samples * samples) as f32;
+    let scale = 1.0 / (256 * SAMPLES * SAMPLES) as f32;
     let mut sums = vec![0_u64; side as usize];
     for (row, line) in out.chunks_exact_mut(side as usize * 3).enumerate() {
         sums.fill(0);
-        for sample in 0..samples {
+        for sample in 0..SAMPLES {
             let down = row as f64 + f64::from(sample) * step + first;
-            let mut x = fixed(a * first - b * down + f64::from(back.tx));
-            let mut y = fixed(b * first + a * down + f64::from(back.ty));
-            for sum in &mut sums {
-                for _ in 0..samples {
-                    *sum += plane.at(x, y);
-                    x += right.0;
-                    y += right.1;
-                }
+            let x = fixed(a * first - b * down + f64::from(back.tx));
+            let y = fixed(b * first + a * down + f64::from(back.ty));
+            let steps = i64::from(side * SAMPLES - 1);
+            let last = (x + steps * right.0, y + steps * right.1);
+            // What lies between two places of the plane lies in it too.
+            if plane.holds(x, y) && plane.holds(last.0, last.1) {
+                add_line::<SAMPLES>(&mut sums, (x, y), right, |x, y| plane.within(x, y));
+            } else {
+                add_line::<SAMPLES>(&mut sums, (x, y), right, |x, y| plane.at(x, y));
             }
         }
         for (pixel, &sum) in line.as_chunks_mut::<3>().0.iter_mut().zip(&sums) {
@@ -231,13 +231,48 @@ fn sample(plane: &Plane, back: &Transform, samples: u32, out: &mut RgbImage) {
     }
 }
 
+/// Adds to each sum the next `SAMPLES` interpolations on a line.
+#[inline]
+fn add_line<const SAMPLES: u32>(
+    sums: &mut [u64],
+    (mut x, mut y): (i64, i64),
+    right: (i64, i64),
+    at: impl Fn(i64, i64) -> u64,
+) {
+    for sum in sums {
+        for _ in 0..SAMPLES {
+            *sum += at(x, y);
+            x += right.0;
+            y += right.1;
+        }
+    }
+}
+
 impl Plane {
+    /// Whether the plane, with its margin, has pixels all around the position.
+    fn holds(&self, x: i64, y: i64) -> bool {
+        let margin = MARGIN as i64;
+        let lies_in = |position: i64, length: usize| {
+            (-margin..=length as i64).contains(&(position >> FRACTION_BITS))
+        };
+        lies_in(x, self.width) && lies_in(y, self.height)
+    }
+
     /// The channels at a position, interpolated linearly, each times 256.
     #[inline]
     fn at(&self, x: i64, y: i64) -> u64 {
-        let margin = MARGIN as i64;
-        let column = (x >> FRACTION_BITS).clamp(-margin, self.width as i64) + margin;
-        let row = (y >> FRACTION_BITS).clamp(-margin, self.height as i64) + margin;
+        let hold = |position: i64, length: usize| {
+            let whole = (position >> FRACTION_BITS).clamp(-(MARGIN as i64), length as i64);
+            whole << FRACTION_BITS | position & ((1 << FRACTION_BITS) - 1)
+        };
+        self.within(hold(x, self.width), hold(y, self.height))
+    }
+
+    /// The same at a position that the plane [`holds`](Self::holds).
+    #[inline]
+    fn within(&self, x: i64, y: i64) -> u64 {
+        let column = (x >> FRACTION_BITS) + MARGIN as i64;
+        let row = (y >> FRACTION_BITS) + MARGIN as i64;
         let part = |position: i64| (position >> (FRACTION_BITS - 8)) as u64 & 0xFF;
         let (right_part, bottom_part) = (part(x), part(y));
         // The four weights add up to exactly 256, so that flat areas keep their value.
@@ -247,11 +282,11 @@ impl Plane {
         let upper_left = 256 - right_part - lower_left;
         let stride = self.width + 2 * MARGIN;
         let start = row as usize * stride + column as usize;
-        let two_rows = &self.words[start..start + stride + 2];
-        upper_left * two_rows[0]
-            + upper_right * two_rows[1]
-            + lower_left * two_rows[stride]
-            + lower_right * two_rows[stride + 1]
+        let (upper, lower) = (&self.words[start..start + 2], &self.words[start + stride..]);
+        upper_left * upper[0]
+            + upper_right * upper[1]
+            + lower_left * lower[0]
+            + lower_right * lower[1]
     }
 }
 
