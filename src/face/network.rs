@@ -13,6 +13,9 @@ const MAX_SIZE_EXPONENT: f32 = 6.0;
 
 const NAME: &str = "detector";
 
+/// Cells that are compared with the threshold at once.
+const TOGETHER: usize = 16;
+
 /// YuNet with its input buffer.
 pub(super) struct Network {
     session: Session,
@@ -75,11 +78,12 @@ impl Network {
     /// The picture in the network's planes at (`border`, `border`), black around.
     fn fill_input(&mut self, picture: &RgbImage, border: usize, width: usize, height: usize) {
         let plane = width * height;
-        self.input.clear();
-        self.input.resize(
-            self.transform.channels.planes() * plane,
-            self.transform.number(0.0),
-        );
+        let length = self.transform.channels.planes() * plane;
+        // Where the picture covers everything, nothing needs to be black first.
+        if (picture.width() as usize, picture.height() as usize) != (width, height) {
+            self.input.clear();
+        }
+        self.input.resize(length, self.transform.number(0.0));
         let columns = picture.width() as usize;
         let rows = picture.as_raw().chunks_exact(3 * columns.max(1));
         for (y, row) in rows.enumerate() {
@@ -136,44 +140,62 @@ impl<'a> Grid<'a> {
         candidates: &mut Vec<DetectedFace>,
         threshold: f32,
     ) -> Result<(), FaceError> {
-        let cell = self.stride as f32;
         // score = √(class · object): comparing squares spares a root for every cell.
         let least = threshold * threshold;
-        for (index, (&class, &object)) in self.class.iter().zip(self.object).enumerate() {
-            let square = class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
-            // A NaN compares as false with everything and must not pass for "no face here".
-            if square.is_nan() {
-                return Err(self.not_finite("cls or obj"));
-            }
-            if square < least {
+        let square = |class: f32, object: f32| class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
+        let cells = self
+            .class
+            .chunks(TOGETHER)
+            .zip(self.object.chunks(TOGETHER));
+        for (group, (classes, objects)) in cells.enumerate() {
+            // Nearly every cell is far below the threshold: many at once are passed over.
+            let below = |some: bool, (&class, &object): (&f32, &f32)| {
+                some & (square(class, object) < least)
+            };
+            if classes.iter().zip(objects).fold(true, below) {
                 continue;
             }
-            let column = (index % self.columns) as f32;
-            let row = (index / self.columns) as f32;
-            let bounds = &self.boxes[4 * index..4 * index + 4];
-            let offsets = &self.points[10 * index..10 * index + 10];
-            if bounds.iter().chain(offsets).any(|value| !value.is_finite()) {
-                return Err(self.not_finite("bbox or kps"));
+            for (at, (&class, &object)) in classes.iter().zip(objects).enumerate() {
+                let square = square(class, object);
+                // A NaN compares as false with everything and must not pass for "no face here".
+                if square.is_nan() {
+                    return Err(self.not_finite("cls or obj"));
+                }
+                if square >= least {
+                    candidates.push(self.candidate(group * TOGETHER + at, square.sqrt())?);
+                }
             }
-            let width = bounds[2].min(MAX_SIZE_EXPONENT).exp() * cell;
-            let height = bounds[3].min(MAX_SIZE_EXPONENT).exp() * cell;
-            let centre = Point::new((column + bounds[0]) * cell, (row + bounds[1]) * cell);
-            let mut points = [Point::default(); 5];
-            for (point, offset) in points.iter_mut().zip(offsets.chunks_exact(2)) {
-                *point = Point::new((column + offset[0]) * cell, (row + offset[1]) * cell);
-            }
-            candidates.push(DetectedFace {
-                bounding_box: BoundingBox::new(
-                    centre.x - width / 2.0,
-                    centre.y - height / 2.0,
-                    width,
-                    height,
-                ),
-                detection_score: square.sqrt(),
-                points,
-            });
         }
         Ok(())
+    }
+
+    /// What the network says of the face at this cell.
+    fn candidate(&self, index: usize, detection_score: f32) -> Result<DetectedFace, FaceError> {
+        let cell = self.stride as f32;
+        let column = (index % self.columns) as f32;
+        let row = (index / self.columns) as f32;
+        let bounds = &self.boxes[4 * index..4 * index + 4];
+        let offsets = &self.points[10 * index..10 * index + 10];
+        if bounds.iter().chain(offsets).any(|value| !value.is_finite()) {
+            return Err(self.not_finite("bbox or kps"));
+        }
+        let width = bounds[2].min(MAX_SIZE_EXPONENT).exp() * cell;
+        let height = bounds[3].min(MAX_SIZE_EXPONENT).exp() * cell;
+        let centre = Point::new((column + bounds[0]) * cell, (row + bounds[1]) * cell);
+        let mut points = [Point::default(); 5];
+        for (point, offset) in points.iter_mut().zip(offsets.chunks_exact(2)) {
+            *point = Point::new((column + offset[0]) * cell, (row + offset[1]) * cell);
+        }
+        Ok(DetectedFace {
+            bounding_box: BoundingBox::new(
+                centre.x - width / 2.0,
+                centre.y - height / 2.0,
+                width,
+                height,
+            ),
+            detection_score,
+            points,
+        })
     }
 
     fn not_finite(&self, kind: &str) -> FaceError {
@@ -249,6 +271,39 @@ mod tests {
             matches!(of_box, Err(FaceError::NotFinite { .. })),
             "{of_box:?}"
         );
+    }
+
+    #[test]
+    fn faces_and_broken_numbers_are_found_behind_many_empty_cells() {
+        let outputs = |class: f32, at: usize| {
+            let mut classes = vec![0.0; 50];
+            classes[at] = class;
+            let (objects, boxes, points) = (vec![1.0; 50], vec![0.0; 200], vec![0.0; 500]);
+            let tensor = |values: Vec<f32>| Tensor {
+                shape: vec![values.len()],
+                values,
+            };
+            BTreeMap::from([
+                ("cls_8".to_owned(), tensor(classes)),
+                ("obj_8".to_owned(), tensor(objects)),
+                ("bbox_8".to_owned(), tensor(boxes)),
+                ("kps_8".to_owned(), tensor(points)),
+            ])
+        };
+        for at in [0, 15, 16, 31, 48, 49] {
+            let outputs = |class: f32| outputs(class, at);
+            let mut candidates = Vec::new();
+            let grid = |outputs: &BTreeMap<String, Tensor>, candidates: &mut Vec<DetectedFace>| {
+                Grid::of(outputs, 8, 10, 5)?.collect_into(candidates, 0.6)
+            };
+            grid(&outputs(0.5), &mut candidates).unwrap();
+            assert_eq!(candidates.len(), 1, "{at}");
+            let centre = candidates[0].bounding_box.centre();
+            let expected = Point::new((at % 10) as f32 * 8.0, (at / 10) as f32 * 8.0);
+            assert!(centre.distance(expected) < 1e-4, "{centre:?}");
+            let broken = grid(&outputs(f32::NAN), &mut candidates);
+            assert!(matches!(broken, Err(FaceError::NotFinite { .. })), "{at}");
+        }
     }
 
     #[test]
