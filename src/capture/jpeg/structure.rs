@@ -125,12 +125,22 @@ impl Structure {
 /// The next marker at or after `at`, and where its body starts. Fill bytes and stray data before it are skipped.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
+        at += position_of_ff(bytes.get(at..)?)?;
         match *bytes.get(at + 1)? {
             0x00 | 0xFF => at += 1,
             marker => return Some((marker, at + 2)),
         }
     }
+}
+
+/// Where the first byte FF is. Groups without one are passed over whole, which the compiler does with vector instructions:
+/// between two markers may lie megabytes.
+fn position_of_ff(bytes: &[u8]) -> Option<usize> {
+    let has_none = |group: &&[u8; 32]| !group.iter().fold(false, |any, &byte| any | (byte == 0xFF));
+    let groups = bytes.as_chunks::<32>().0.iter().take_while(has_none);
+    let skipped = 32 * groups.count();
+    let rest = bytes[skipped..].iter();
+    Some(skipped + rest.copied().position(|byte| byte == 0xFF)?)
 }
 
 /// The body of the segment whose length field stands at `at`, or `None` where the file ends before it does.
@@ -148,4 +158,21 @@ fn end_of_scan(bytes: &[u8], mut at: usize) -> usize {
         at = body;
     }
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_ff_is_found_wherever_it_stands() {
+        for length in [0, 1, 31, 32, 33, 100] {
+            let mut bytes = vec![0xFE; length];
+            assert_eq!(position_of_ff(&bytes), None);
+            for at in (0..length).rev() {
+                bytes[at] = 0xFF;
+                assert_eq!(position_of_ff(&bytes), Some(at));
+            }
+        }
+    }
 }
