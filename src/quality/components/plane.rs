@@ -241,25 +241,28 @@ mod tests {
 
     #[test]
     fn columns_inside_are_those_that_the_transform_takes_inside() {
-        let (mut aligned, _) = Scene::astronaut().turned().aligned();
-        // Two edges of the picture now cut the turned grid.
+        let (mut aligned, _) = Scene::astronaut().aligned();
+        aligned.transform = Transform {
+            a: 0.8,
+            b: 0.4,
+            ..aligned.transform
+        };
+        // The turned grid's middle lies near the picture's lower right corner, whose two edges cut it.
         let (width, height) = (aligned.patch.pixels.width(), aligned.patch.pixels.height());
-        let centre = aligned.landmarks[2];
+        let back = aligned.transform.inverse().unwrap();
+        let middle = back.apply(Point::new(56.0, 56.0));
         aligned.patch.origin = Point::new(
-            centre.x - 0.9 * width as f32 / aligned.patch.scale,
-            centre.y - 0.9 * height as f32 / aligned.patch.scale,
+            middle.x + 20.0 - width as f32,
+            middle.y + 30.0 - height as f32,
         );
         let inside = Inside::of(&aligned);
-        let back = aligned.transform.inverse().unwrap();
         let mut count = 0;
         for y in 0..ALIGNED_SIDE as usize {
             let columns = inside.columns(y, 3..100);
             for x in 3..100 {
                 let at = back.apply(Point::new(x as f32, y as f32));
-                let at = Point::new(
-                    (at.x - aligned.patch.origin.x) * aligned.patch.scale,
-                    (at.y - aligned.patch.origin.y) * aligned.patch.scale,
-                );
+                let origin = aligned.patch.origin;
+                let at = Point::new(at.x - origin.x, at.y - origin.y);
                 // How far inside the border that counts; rounding decides what lies on it.
                 let margin = (at.x - 1.0)
                     .min(at.y - 1.0)
