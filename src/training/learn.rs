@@ -37,31 +37,34 @@ impl Predicted {
     }
 }
 
+/// Learns from `samples`, the features of each of which stand in `rows`.
 pub(super) fn learn(
     samples: &[Sample],
+    rows: &[&[f32]],
     shares: &[f32],
     threads: usize,
     is_thorough: bool,
 ) -> Result<Outcome, TrainingError> {
     let reached = targets::reached(samples);
-    let rows: Vec<&[f32]> = samples
-        .iter()
-        .map(|sample| sample.seen.features.as_slice())
-        .collect();
     let folds: Vec<usize> = samples
         .iter()
         .map(|sample| fold_of(sample.person))
         .collect();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|_| TrainingError::Thread)?;
     let solve = |task: &Task| {
-        ridge::solve(&ridge::Problem {
-            rows: &rows,
+        let problem = ridge::Problem {
+            rows,
             targets: &task.targets,
             weights: &task.weights,
             folds: &folds,
             alpha: task.alpha,
             relieved: shares.len(),
             has_free_constant: task.has_free_constant,
-        })
+        };
+        pool.install(|| ridge::solve(&problem))
     };
     let beside_others = targets::beside_the_person(samples);
     let camera_task = camera_task(samples, &reached, &beside_others);
@@ -71,23 +74,10 @@ pub(super) fn learn(
         ..expert_task(samples, &beside_others, WEB_ALPHA)
     };
     let cause_task = cause_task(samples);
-    let experts = || (solve(&camera_task), solve(&web_task));
-    // Each solution needs gigabytes for its sums: no more than two at once.
-    let ((camera, web), causes) = if threads > 1 {
-        std::thread::scope(|scope| {
-            let causes = scope.spawn(|| solve(&cause_task));
-            (
-                experts(),
-                causes.join().unwrap_or(Err(TrainingError::Thread)),
-            )
-        })
-    } else {
-        (experts(), solve(&cause_task))
-    };
     // Camera and web expert, gate, causes: the head's order.
-    let mut parts = camera?;
+    let mut parts = solve(&camera_task)?;
     let gate = parts.pop().ok_or(TrainingError::Singular)?;
-    parts.extend(web?);
+    parts.extend(solve(&web_task)?);
     if let [camera, web] = &mut parts[..] {
         let told = |expert: &Solution, belongs: &dyn Fn(&Sample) -> bool| {
             foreseen(samples, &reached, &expert.held_out, belongs)
@@ -97,7 +87,7 @@ pub(super) fn learn(
         scale::bring_to(web, &folds, &crops, &photos);
     }
     parts.push(gate);
-    parts.extend(causes?);
+    parts.extend(solve(&cause_task)?);
     let [camera, web, gate, causes @ ..] = &parts[..] else {
         return Err(TrainingError::Singular);
     };

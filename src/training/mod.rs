@@ -23,6 +23,7 @@ mod chain;
 mod copies;
 mod drawing;
 mod families;
+mod gram;
 mod learn;
 mod networks;
 mod photos;
@@ -125,8 +126,8 @@ pub enum TrainingError {
     /// The regression has no solution.
     #[error("the regression has no solution; more photos are needed")]
     Singular,
-    /// A thread ended early.
-    #[error("a training thread ended early")]
+    /// A thread could not start, or ended early.
+    #[error("a training thread could not start or ended early")]
     Thread,
 }
 
@@ -213,12 +214,28 @@ pub fn train(
     is_thorough: bool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, TrainingError> {
-    let samples = gather(photos, networks, runtime, faults, threads.max(1), progress)?;
-    learn::learn(&samples, &networks.shares, threads, is_thorough)
+    let threads = threads.max(1);
+    let (samples, features) = gather(photos, networks, runtime, faults, threads, progress)?;
+    let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);
+    let mut of_threads: Vec<_> = features
+        .iter()
+        .map(|rows| rows.chunks_exact(width.max(1)))
+        .collect();
+    let rows: Vec<&[f32]> = samples
+        .iter()
+        .filter_map(|sample| of_threads[sample.photo.0 % threads].next())
+        .collect();
+    learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
 }
+
+/// What one thread has gathered: the samples of each of its photos, and the features of all of them.
+type Gathered = (Vec<Vec<Sample>>, Vec<f32>);
 
 /// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
 /// the number of threads changes nothing.
+///
+/// Gives the samples, and for each thread the features of its samples in one piece. Left in small pieces among the pictures
+/// and activations that come and go, they would keep memory occupied that nobody uses.
 fn gather(
     photos: &[Photo],
     networks: &Networks,
@@ -226,38 +243,39 @@ fn gather(
     faults: &Faults,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Sample>, TrainingError> {
+) -> Result<(Vec<Sample>, Vec<Vec<f32>>), TrainingError> {
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let work = |thread: usize| -> Result<Vec<Vec<Sample>>, TrainingError> {
+    let work = |thread: usize| -> Result<Gathered, TrainingError> {
         let mut chain = Chain::open(runtime, networks)?;
-        let mut gathered = Vec::new();
+        let (mut gathered, mut features) = (Vec::new(), Vec::new());
         for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
-            gathered.push(samples_of(&mut chain, number, photo, faults)?);
+            let mut samples = samples_of(&mut chain, number, photo, faults)?;
+            for sample in &mut samples {
+                features.extend(std::mem::take(&mut sample.seen.features));
+            }
+            gathered.push(samples);
             progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
         }
-        Ok(gathered)
+        Ok((gathered, features))
     };
-    let mut by_thread = std::thread::scope(|scope| {
+    let gathered = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| scope.spawn(move || work(thread)))
             .collect();
         workers
             .into_iter()
-            .map(|worker| {
-                worker
-                    .join()
-                    .map_err(|_| TrainingError::Thread)?
-                    .map(Vec::into_iter)
-            })
+            .map(|worker| worker.join().map_err(|_| TrainingError::Thread)?)
             .collect::<Result<Vec<_>, TrainingError>>()
     })?;
+    let (by_thread, features): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+    let mut by_thread: Vec<_> = by_thread.into_iter().map(Vec::into_iter).collect();
     let mut samples = Vec::new();
     for number in 0..photos.len() {
         if let Some(of_photo) = by_thread[number % threads].next() {
             samples.extend(of_photo);
         }
     }
-    Ok(samples)
+    Ok((samples, features))
 }
 
 /// Everything that one photo gives.

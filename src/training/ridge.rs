@@ -1,11 +1,12 @@
 //! Ridge regression on standardised features, solved exactly, with predictions for people that the fit has not seen.
 
-use nalgebra::{Cholesky, DMatrix, DVector};
+use nalgebra::{DMatrix, DVector};
 
 use super::TrainingError;
+use super::gram::Symmetric;
 
 /// Rows that are multiplied at once: large enough for speed, small enough for memory.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 
 /// Features of all rows with what is to be predicted.
 pub(super) struct Problem<'a> {
@@ -54,16 +55,18 @@ struct Scale {
     inverse: Vec<f64>,
 }
 
-/// Sums over the rows of one fold, by their weights: XᵀX, XᵀY, Σx, Σy and the weights themselves, X standardised.
+/// Sums over the rows of one fold, by their weights: XᵀY, Σx, Σy and the weights themselves, X standardised.
 struct Sums {
-    gram: DMatrix<f64>,
     moment: DMatrix<f64>,
     features: DVector<f64>,
     targets: DVector<f64>,
     count: f64,
 }
 
-/// Fits all rows, and all but each fold; gives a solution for each output.
+/// Fits all rows, and all but each fold; gives a solution for each output. Threads are those of the current pool of `rayon`.
+///
+/// XᵀX is the only large thing, so there are two of it: that of all rows, and the one that is solved. What a fold has in the
+/// first is computed a second time, to take it away again, and not kept.
 pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
@@ -72,8 +75,9 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
         .collect();
     let scale = scale(&taught, features);
     let folds = problem.folds.iter().max().map_or(0, |last| last + 1);
+    let mut gram = Symmetric::zeros(features);
     let sums: Vec<Sums> = (0..folds)
-        .map(|fold| sums(problem, &scale, features, fold))
+        .map(|fold| sums(problem, &scale, features, fold, &mut gram))
         .collect();
     let outputs = problem.targets.len();
     let alphas: Vec<f64> = (0..features)
@@ -84,13 +88,18 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
         .collect();
     let mut held_out = vec![vec![0.0; problem.rows.len()]; outputs];
     let mut without_fold = vec![Vec::new(); outputs];
+    let mut of_others = Symmetric::zeros(features);
     for fold in 0..folds {
+        of_others.copy_from(&gram);
+        for block in blocks(problem, &scale, features, fold) {
+            of_others.add_product(-1.0, &block.standardised);
+        }
         let others = sums
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != fold)
             .map(|(_, sums)| sums);
-        let (weights, bias) = fit(others, outputs, &alphas, problem.has_free_constant)?;
+        let (weights, bias) = fit(&mut of_others, others, outputs, &alphas, problem)?;
         for (output, linear) in without_fold.iter_mut().enumerate() {
             linear.push(scale.unfold(weights.column(output).as_slice(), bias[output]));
         }
@@ -113,7 +122,7 @@ pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingErro
             }
         }
     }
-    let (weights, bias) = fit(sums.iter(), outputs, &alphas, problem.has_free_constant)?;
+    let (weights, bias) = fit(&mut gram, sums.iter(), outputs, &alphas, problem)?;
     Ok(held_out
         .into_iter()
         .zip(without_fold)
@@ -174,53 +183,84 @@ fn scale(rows: &[&[f32]], features: usize) -> Scale {
     Scale { mean, inverse }
 }
 
-fn sums(problem: &Problem<'_>, scale: &Scale, features: usize, fold: usize) -> Sums {
+/// Rows of one fold that teach.
+struct Block {
+    /// One column a row, standardised, times the root of the row's weight.
+    standardised: DMatrix<f64>,
+    /// Roots of the weights.
+    roots: DVector<f64>,
+    /// One row each, times the root of its weight.
+    targets: DMatrix<f64>,
+}
+
+/// The rows of `fold`, so many at once as memory allows.
+fn blocks(
+    problem: &Problem<'_>,
+    scale: &Scale,
+    features: usize,
+    fold: usize,
+) -> impl Iterator<Item = Block> {
     let members: Vec<usize> = (0..problem.rows.len())
         .filter(|&row| problem.folds[row] == fold && problem.weights[row] > 0.0)
         .collect();
+    (0..members.len()).step_by(CHUNK).map(move |start| {
+        let chunk = &members[start..members.len().min(start + CHUNK)];
+        let roots = DVector::from_fn(chunk.len(), |place, _| problem.weights[chunk[place]].sqrt());
+        let standardised = DMatrix::from_fn(features, chunk.len(), |index, place| {
+            roots[place] * scale.apply(index, problem.rows[chunk[place]][index])
+        });
+        let targets = DMatrix::from_fn(chunk.len(), problem.targets.len(), |place, output| {
+            roots[place] * problem.targets[output][chunk[place]]
+        });
+        Block {
+            standardised,
+            roots,
+            targets,
+        }
+    })
+}
+
+/// The sums of one fold; its XᵀX is added to `gram`.
+fn sums(
+    problem: &Problem<'_>,
+    scale: &Scale,
+    features: usize,
+    fold: usize,
+    gram: &mut Symmetric,
+) -> Sums {
     let mut sums = Sums {
-        gram: DMatrix::zeros(features, features),
         moment: DMatrix::zeros(features, problem.targets.len()),
         features: DVector::zeros(features),
         targets: DVector::zeros(problem.targets.len()),
-        count: members.iter().map(|&row| problem.weights[row]).sum(),
+        count: 0.0,
     };
-    for chunk in members.chunks(CHUNK) {
-        // One column a sample.
-        let block = DMatrix::from_fn(features, chunk.len(), |index, column| {
-            scale.apply(index, problem.rows[chunk[column]][index])
-        });
-        let targets = DMatrix::from_fn(chunk.len(), problem.targets.len(), |column, output| {
-            problem.targets[output][chunk[column]]
-        });
-        let weights = DVector::from_fn(chunk.len(), |column, _| problem.weights[chunk[column]]);
-        let mut weighted = block.clone();
-        for (mut column, weight) in weighted.column_iter_mut().zip(&weights) {
-            column *= *weight;
-        }
-        sums.gram.gemm(1.0, &weighted, &block.transpose(), 1.0);
-        sums.moment.gemm(1.0, &weighted, &targets, 1.0);
-        sums.features += weighted.column_sum();
-        sums.targets += targets.tr_mul(&weights);
+    for block in blocks(problem, scale, features, fold) {
+        gram.add_product(1.0, &block.standardised);
+        sums.moment
+            .gemm(1.0, &block.standardised, &block.targets, 1.0);
+        sums.features
+            .gemv(1.0, &block.standardised, &block.roots, 1.0);
+        sums.targets.gemv_tr(1.0, &block.targets, &block.roots, 1.0);
+        sums.count += block.roots.norm_squared();
     }
     sums
 }
 
-/// Weights on standardised features, one column an output, and the constants.
+/// Weights on standardised features, one column an output, and the constants. `gram` is XᵀX of the rows of `parts`; the
+/// solution uses it up.
 fn fit<'a>(
+    gram: &mut Symmetric,
     parts: impl Iterator<Item = &'a Sums>,
     outputs: usize,
     alphas: &[f64],
-    has_free_constant: bool,
+    problem: &Problem<'_>,
 ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
     let features = alphas.len();
-    let mut gram = DMatrix::zeros(features, features);
     let mut moment = DMatrix::zeros(features, outputs);
     let mut sum = DVector::zeros(features);
     let mut targets = DVector::zeros(outputs);
     let mut count = 0.0_f64;
     for part in parts {
-        gram += &part.gram;
         moment += &part.moment;
         sum += &part.features;
         targets += &part.targets;
@@ -228,65 +268,22 @@ fn fit<'a>(
     }
     // Centre on the means of these rows, so that the constant is not held small. Without rows everything is 0.
     let count = count.max(1.0);
-    let mean = if has_free_constant {
+    let mean = if problem.has_free_constant {
         &sum / count
     } else {
         // Where standardisation has put the mean of all rows.
         DVector::zeros(features)
     };
     let middle = targets / count;
-    gram.ger(-count, &mean, &mean, 1.0);
+    gram.add_product(
+        -count,
+        &DMatrix::from_column_slice(features, 1, mean.as_slice()),
+    );
     moment.ger(-1.0, &sum, &middle, 1.0);
-    for (index, alpha) in alphas.iter().enumerate() {
-        gram[(index, index)] += alpha;
-    }
-    let solved = solve_positive(gram, moment)?;
-    let bias = middle - solved.tr_mul(&mean);
-    Ok((solved, bias))
-}
-
-/// Columns that are eliminated at once.
-const BLOCK: usize = 96;
-
-/// Solves `matrix · x = right` for a symmetric positive definite matrix by Cholesky's method in blocks: nearly all of the work
-/// is then multiplication of matrices, which is fast in debug builds too.
-fn solve_positive(
-    mut matrix: DMatrix<f64>,
-    mut right: DMatrix<f64>,
-) -> Result<DMatrix<f64>, TrainingError> {
-    let size = matrix.nrows();
-    for start in (0..size).step_by(BLOCK) {
-        let block = BLOCK.min(size - start);
-        let rest = size - start - block;
-        let corner = matrix.view((start, start), (block, block)).into_owned();
-        let factor = Cholesky::new(corner)
-            .ok_or(TrainingError::Singular)?
-            .unpack();
-        matrix
-            .view_mut((start, start), (block, block))
-            .copy_from(&factor);
-        if rest == 0 {
-            break;
-        }
-        // Lower part of these columns: A₂₁ · L₁₁⁻ᵀ.
-        let inverse = factor
-            .solve_lower_triangular(&DMatrix::identity(block, block))
-            .ok_or(TrainingError::Singular)?;
-        let below = matrix.view((start + block, start), (rest, block)) * inverse.transpose();
-        matrix
-            .view_mut((start + block, start), (rest, block))
-            .copy_from(&below);
-        matrix
-            .view_mut((start + block, start + block), (rest, rest))
-            .gemm(-1.0, &below, &below.transpose(), 1.0);
-    }
-    let is_solved = matrix.solve_lower_triangular_mut(&mut right)
-        && matrix.tr_solve_lower_triangular_mut(&mut right);
-    if is_solved {
-        Ok(right)
-    } else {
-        Err(TrainingError::Singular)
-    }
+    gram.add_to_diagonal(alphas);
+    gram.solve(&mut moment)?;
+    let bias = middle - moment.tr_mul(&mean);
+    Ok((moment, bias))
 }
 
 #[cfg(test)]
@@ -331,20 +328,6 @@ mod tests {
         for (predicted, target) in solution.held_out.iter().zip(&targets) {
             assert!((predicted - target).abs() < 1e-3);
         }
-    }
-
-    #[test]
-    fn blocks_solve_what_they_are_given() {
-        let size = 2 * BLOCK + 17;
-        let root = DMatrix::from_fn(size, size, |row, column| {
-            ((row * 31 + column * 17) % 23) as f64 / 23.0 - 0.5
-        });
-        let matrix = &root * root.transpose() + DMatrix::identity(size, size);
-        let wanted = DMatrix::from_fn(size, 2, |row, column| {
-            (row % 7) as f64 - 3.0 + column as f64
-        });
-        let found = solve_positive(matrix.clone(), &matrix * &wanted).unwrap();
-        assert!((found - wanted).amax() < 1e-8);
     }
 
     #[test]
