@@ -32,3 +32,30 @@ fn judge(tuning: &Tuning, now: &Basis) -> Check {
         Some(what) => Check::warning(NAME, format!("{found}; since then {what} changed"), REMEDY),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use crate::runtime::Candidate;
+
+    #[test]
+    fn what_was_measured_on_another_box_is_a_warning_that_names_the_difference() {
+        let now = Basis::of(&Config::default().tuning_site());
+        let measured = |basis: Basis| Tuning {
+            basis,
+            measured_at: chrono::Utc::now(),
+            chosen: Candidate::REFERENCE,
+            trials: Vec::new(),
+        };
+        assert_eq!(judge(&measured(now.clone()), &now).status, Status::Ok);
+        let elsewhere = Basis {
+            driver: "another".to_owned(),
+            ..now.clone()
+        };
+        let moved = judge(&measured(elsewhere), &now);
+        assert_eq!(moved.status, Status::Warning);
+        assert!(moved.found.contains("since then the NVIDIA driver changed"));
+        assert!(moved.advice.unwrap().contains("models tune"));
+    }
+}
