@@ -205,7 +205,7 @@ mod tests {
         fn visit(command: &clap::Command, path: &str) {
             let mut inner = command
                 .get_subcommands()
-                .filter(|c| c.get_name() != "help")
+                .filter(|c| c.get_name() != "help" && !c.is_hide_set())
                 .peekable();
             if inner.peek().is_none() {
                 let help = command
