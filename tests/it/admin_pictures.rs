@@ -26,11 +26,16 @@ fn pictures_are_answered_as_over_rest() {
     fs::write(&noisy, photos::jpeg(&picture, 90)).unwrap();
     let daemon = Daemon::start();
     let client = daemon.client();
+    // There lies what the daemon measured: both shall run the models alike.
+    let data_dir = daemon.data_dir();
+    let data_dir = data_dir.to_str().unwrap();
 
     let by_rest = client
         .extract(&fs::read(&clear).unwrap(), "?scenario=enroll&faces=all")
         .ok();
     let by_command = Admin::run([
+        "--data-dir",
+        data_dir,
         "extract",
         "--json",
         "--scenario",
@@ -48,6 +53,8 @@ fn pictures_are_answered_as_over_rest() {
         .compare(&fs::read(&noisy).unwrap(), &fs::read(&clear).unwrap(), "")
         .ok();
     let by_command = Admin::run([
+        "--data-dir",
+        data_dir,
         "compare",
         "--json",
         noisy.to_str().unwrap(),
