@@ -71,9 +71,9 @@ pub(super) fn a_broken_driver_costs_speed_and_no_answer() {
     .expect("root may write");
     succeed(&["systemctl", "restart", "faceoodd"]);
     let provider = client().get("/v1/info").ok()["provider"].clone();
-    assert_eq!(provider["name"], "cpu", "{provider:#}");
+    assert_ne!(provider["name"], "cuda", "{provider:#}");
     assert!(
-        text(&provider, "reason").contains("CUDA does not work"),
+        text(&provider, "reason").contains("not cuda f32: provider cuda"),
         "{provider:#}"
     );
     let report = doctor(0);
