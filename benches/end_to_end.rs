@@ -18,8 +18,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use faceood::admin::models::tune;
 use faceood::capture::{self, pixels};
 use faceood::pack::Pack;
+use faceood::pipeline::cores;
 use faceood::pipeline::tuning::{Chosen, Tuning};
 use faceood::runtime::{Placement, Plan, Runtime, Settings};
 
@@ -97,30 +99,7 @@ fn candidates(data_dir: &Path) -> Plan {
         println!("provider: as PROVIDER names it; nothing was measured");
         return Runtime::usual_plan(&Settings::default()).expect("a way to run models");
     };
-    let basis = &tuning.basis;
-    println!(
-        "{}, {} cores, {}",
-        basis.processor,
-        basis.cores,
-        basis.features.join(" ")
-    );
-    for trial in &tuning.trials {
-        let remark = match &trial.excluded {
-            Some(reason) => reason.as_str(),
-            None if trial.candidate == tuning.chosen => "chosen",
-            None => "",
-        };
-        println!(
-            "{:<8} {:<4} {:<12} {} sessions × {} threads: {:>6.1} requests/s, embedder {:>6.2} ms  {remark}",
-            trial.candidate.provider.name(),
-            trial.candidate.precision.name(),
-            trial.candidate.form.name(),
-            trial.sessions,
-            trial.candidate.threads,
-            trial.requests_per_second.unwrap_or_default(),
-            trial.embed_ms.unwrap_or_default(),
-        );
-    }
+    print!("{}", tune::text(&tuning));
     Chosen::from(tuning).plan
 }
 
@@ -226,7 +205,7 @@ fn refusals(target: &Target, photos: &[Vec<u8>]) {
 
 /// What the models allow: as many threads as cores that decode, detect, find landmarks and embed, and do nothing else.
 fn raw_models(photos: &[Vec<u8>], requests: usize, plan: &Plan) -> Round {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores();
     let runtime = Runtime::load_as(&Settings::default(), plan.clone()).expect("a runtime");
     let pack = Pack::open(Path::new("models/default")).expect("the pack");
     let (detector, landmarks) = (

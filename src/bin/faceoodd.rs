@@ -14,7 +14,7 @@ use clap::Parser;
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
 use faceood::inference_log::InferenceLog;
-use faceood::pipeline::tuning::{self, Chosen, TrialProgram, Tuning};
+use faceood::pipeline::tuning::{self, Chosen, TrialProgram, Tuning, TuningError};
 use faceood::pipeline::{AnalysisPool, Assembly};
 use faceood::policy::{Policies, PolicyError};
 use faceood::runtime::{Plan, Provider, ProviderChoice, Runtime, has_nvidia_driver};
@@ -125,7 +125,11 @@ fn choose(config: &Config) -> anyhow::Result<Chosen> {
     let program = TrialProgram::this(&["--trial"])?;
     let hear = |what: &str| tracing::info!("{what}: nothing is kept for this box yet");
     let site = config.tuning_site();
-    tuning::choose(&site, &config.data_dir, &program, &hear).with_context(|| unusable(config))
+    match tuning::choose(&site, &config.data_dir, &program, &hear) {
+        // No library or provider: the pack has no part in that.
+        Err(TuningError::Runtime(error)) => Err(error.into()),
+        outcome => outcome.with_context(|| unusable(config)),
+    }
 }
 
 fn unusable(config: &Config) -> String {

@@ -31,8 +31,9 @@ impl Precision {
 pub enum GraphForm {
     /// Depth-wise convolutions, with which ONNX Runtime's CPU kernels keep their blocked layout.
     Convolutions,
-    /// `x + (a − 1) · min(x, 0)`, which `OpenVINO` fuses into the convolution before, and a batch of one. With a free batch
-    /// it plans at run time and fuses less (13.4 → 10.7 ms for both recognisers on one thread of an EPYC).
+    /// `x + (a − 1) · min(x, 0)`, which `OpenVINO` fuses into the convolution before, and a batch
+    /// of one. With a free batch it plans at run time and fuses less (13.4 → 10.7 ms for both
+    /// recognisers on one thread of an EPYC).
     Minimum,
     /// As published, with any batch.
     Published,
@@ -64,7 +65,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// ONNX Runtime's CPU kernels on one thread: they run everywhere, and what others compute is compared with them.
+    /// ONNX Runtime's CPU kernels on one thread: they run everywhere, and what others compute is
+    /// compared with them.
     pub const REFERENCE: Self = Self {
         provider: Provider::Cpu,
         precision: Precision::F32,

@@ -13,13 +13,15 @@ pub struct Plan {
     pub reason: String,
 }
 
-/// Whether an NVIDIA driver runs here (its kernel module shows itself in `/proc`, or its control device is there).
+/// Whether an NVIDIA driver runs here (its kernel module shows itself in `/proc`, or its control
+/// device is there).
 #[must_use]
 pub fn has_nvidia_driver() -> bool {
     Path::new("/proc/driver/nvidia/version").exists() || Path::new("/dev/nvidiactl").exists()
 }
 
-/// Name of the processor and the instructions that models are fast with, as `/proc/cpuinfo` lists them.
+/// Name of the processor and the instructions that models are fast with, as `/proc/cpuinfo` lists
+/// them.
 #[must_use]
 pub fn processor() -> (String, Vec<String>) {
     const TELLING: [&str; 9] = [
@@ -49,14 +51,13 @@ pub fn processor() -> (String, Vec<String>) {
 }
 
 /// Whether this CPU computes in bf16 (AVX-512 BF16 or AMX-BF16).
-#[must_use]
-pub fn cpu_has_bf16() -> bool {
+fn cpu_has_bf16() -> bool {
     let has = |name: &String| name == "avx512_bf16" || name == "amx_bf16";
     processor().1.iter().any(has)
 }
 
-/// Every way to run models that `settings` permit, the usual one first; those that this machine cannot take say what is
-/// missing.
+/// Every way to run models that `settings` permit, the usual one first; those that this machine
+/// cannot take say what is missing.
 #[must_use]
 pub fn candidates(settings: &Settings) -> Vec<(Candidate, Result<(), String>)> {
     let permitted = |provider| match settings.provider {
@@ -90,8 +91,8 @@ fn possible(settings: &Settings, candidate: Candidate) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// The way to run models where nothing was measured: the provider that was asked for, or the first that this machine has
-/// all for.
+/// The way to run models where nothing was measured: the provider that was asked for, or the first
+/// that this machine has all for.
 ///
 /// # Errors
 /// Where it has not.
@@ -115,7 +116,8 @@ pub(super) fn usual(settings: &Settings) -> Result<Plan, RuntimeError> {
     let provider = match settings.provider {
         ProviderChoice::Cuda => Provider::Cuda,
         ProviderChoice::Openvino => Provider::Openvino,
-        // Nothing else is missing here than the library, and its error says where it was looked for.
+        // Nothing else is missing here than the library, and its error says where it was looked
+        // for.
         ProviderChoice::Auto | ProviderChoice::Cpu => {
             return Err(library(settings, Provider::Cpu).err().unwrap_or(
                 RuntimeError::ProviderUnavailable {

@@ -19,7 +19,7 @@ mod session;
 mod trial;
 
 pub use candidate::{Candidate, GraphForm, Precision};
-pub use hardware::{Plan, candidates, cpu_has_bf16, has_nvidia_driver, processor};
+pub use hardware::{Plan, candidates, has_nvidia_driver, processor};
 pub use input::{Channels, InputTransform};
 pub use library::{Library, LibraryKind};
 pub use session::{Placement, Session, Tensor, TensorShape};

@@ -73,10 +73,7 @@ impl Settings {
     #[must_use]
     pub fn worker_count(&self) -> usize {
         match self.workers {
-            0 => {
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                cores.div_ceil(4).clamp(1, 4)
-            }
+            0 => crate::pipeline::cores().div_ceil(4).clamp(1, 4),
             workers => workers,
         }
     }

@@ -1,6 +1,6 @@
-//! A symmetric matrix of which only the lower triangle is kept, in panels of columns, each as tall as the triangle is there.
-//! Half the memory and half the work of a square one. Threads share the panels, and each number is computed by one thread
-//! in one order: their count changes no bit.
+//! A symmetric matrix of which only the lower triangle is kept, in panels of columns, each as tall
+//! as the triangle is there. Half the memory and half the work of a square one. Threads share the
+//! panels, and each number is computed by one thread in one order: their count changes no bit.
 
 use nalgebra::{Cholesky, DMatrix};
 use rayon::prelude::*;
@@ -45,8 +45,9 @@ impl Symmetric {
         }
     }
 
-    /// Solves `self * x = right` by Cholesky's method in blocks: nearly all of the work is multiplication of matrices, which
-    /// is fast in debug builds too. The factor takes the matrix's place.
+    /// Solves `self * x = right` by Cholesky's method in blocks: nearly all of the work is
+    /// multiplication of matrices, which is fast in debug builds too. The factor takes the matrix's
+    /// place.
     pub(super) fn solve(&mut self, right: &mut DMatrix<f64>) -> Result<(), TrainingError> {
         for number in 0..self.panels.len() {
             let (done, rest) = self.panels.split_at_mut(number + 1);

@@ -19,7 +19,7 @@ use crate::runtime::{Placement, ProviderChoice, Runtime, Settings};
 mod import;
 mod inspect;
 mod train;
-mod tune;
+pub mod tune;
 
 /// What `train` writes and `build` reads, beside the calibration.
 const HEAD_FILE: &str = "head.json";

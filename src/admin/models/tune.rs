@@ -1,4 +1,5 @@
-//! `models tune`: measures every way to run the models on this box, shows the table, and keeps the fastest.
+//! `models tune`: measures every way to run the models on this box, shows the table, and keeps the
+//! fastest.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ Examples:
   faceood-admin models tune
   sudo faceood-admin models tune && sudo systemctl restart faceoodd
   faceood-admin models tune --format json --out tune.json")]
-pub(super) struct Args {
+pub struct Args {
     /// Only show; the daemon goes on with what it has
     #[arg(long)]
     dry_run: bool,
@@ -81,7 +82,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn text(tuning: &Tuning) -> String {
+/// The box, and a row for each candidate with how it did.
+#[must_use]
+pub fn text(tuning: &Tuning) -> String {
     let rows = tuning.trials.iter().map(|trial| {
         let row = row(trial, tuning);
         row.into_iter().map(Cow::from).collect()

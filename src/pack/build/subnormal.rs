@@ -1,22 +1,25 @@
 //! Constants too small to matter become zero.
 //!
-//! MobileFaceNet as published has 8,948 subnormal weights, and some 77,000 that are small enough to make its activations
-//! and products subnormal. Intel processors take about a hundred cycles for each subnormal number: the default embedder took
-//! 131 ms on one there, and 45 ms without the subnormal weights alone. AMD processors show no difference.
+//! MobileFaceNet as published has 8,948 subnormal weights, and some 77,000 that are small enough to
+//! make its activations and products subnormal. Intel processors take about a hundred cycles for
+//! each subnormal number: the default embedder took 131 ms on one there, and 45 ms without the
+//! subnormal weights alone. AMD processors show no difference.
 
 use super::graph::{FLOAT, Model, Tensor};
 
-/// Constants below this become zero: a little more than the smallest normal `f32`, which is 1.2e-38.
+/// Constants below this become zero: a little more than the smallest normal `f32`, which is
+/// 1.2e-38.
 const NEGLIGIBLE: f32 = 1e-30;
-/// So do constants below this share of the largest in their tensor. Rounding of `f32` hides all below 6e-8 of a sum. With
-/// 1e-12 every output of the default embedder stays what it was to the last bit, and none of its activations and products
-/// is subnormal; with [`NEGLIGIBLE`] alone 3.7 million of 670 million products of a face still are.
+/// So do constants below this share of the largest in their tensor. Rounding of `f32` hides all
+/// below 6e-8 of a sum. With 1e-12 every output of the default embedder stays what it was to the
+/// last bit, and none of its activations and products is subnormal; with [`NEGLIGIBLE`] alone 3.7
+/// million of 670 million products of a face still are.
 const NEGLIGIBLE_SHARE: f32 = 1e-12;
 
 /// Sets every negligible float constant to zero.
 ///
-/// [`Model::write`] calls this, and every graph that goes to a file or to the runtime passes there: packs that are built,
-/// networks that are imported, and older packs when they are loaded.
+/// [`Model::write`] calls this, and every graph that goes to a file or to the runtime passes there:
+/// packs that are built, networks that are imported, and older packs when they are loaded.
 pub(super) fn drop_negligible(model: &mut Model) {
     let Some(graph) = &mut model.graph else {
         return;

@@ -64,8 +64,8 @@ impl Tuning {
             })
     }
 
-    /// Keeps it in `data_dir`, whole or not at all. The file belongs to whom the folder belongs, so that what root measures
-    /// can be read by the daemon's user.
+    /// Keeps it in `data_dir`, whole or not at all. The file belongs to whom the folder belongs, so
+    /// that what root measures can be read by the daemon's user.
     ///
     /// # Errors
     /// Where it cannot be written.

@@ -1,8 +1,9 @@
 //! The fastest way to run the models on this box: measured at the first start, then kept.
 //!
-//! Each [`Candidate`] is tried in a process of its own ([`trial`]), since one process loads one ONNX Runtime and since a
-//! candidate that crashes must not take the daemon with it. What was measured is kept in `DATA_DIR/provider.json` together
-//! with what it depends on ([`Basis`]); another processor, library, pack or setting makes it void.
+//! Each [`Candidate`] is tried in a process of its own ([`trial`]), since one process loads one
+//! ONNX Runtime and since a candidate that crashes must not take the daemon with it. What was
+//! measured is kept in `DATA_DIR/provider.json` together with what it depends on ([`Basis`]);
+//! another processor, library, pack or setting makes it void.
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +26,11 @@ use trial::{Measured, Order};
 
 /// Name of the kept measurement inside `DATA_DIR`.
 pub const FILE_NAME: &str = "provider.json";
-/// Least cosine between a candidate's embedding of the test face and that of [`Candidate::REFERENCE`].
-pub const LEAST_COSINE: f32 = 0.999;
+/// Least cosine between a candidate's embedding of the test face and that of
+/// [`Candidate::REFERENCE`].
+const LEAST_COSINE: f32 = 0.999;
 /// Most difference between the two quality scores of the test face.
-pub const MOST_SCORE_DIFFERENCE: f32 = 0.01;
+const MOST_SCORE_DIFFERENCE: f32 = 0.01;
 
 /// What a choice is made for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,10 +51,11 @@ pub struct Trial {
     pub candidate: Candidate,
     /// Workers that ran at once, each with a session of its own.
     pub sessions: usize,
-    /// Test faces that went through the whole pipeline each second, all workers together. Higher is better; `None` where the
-    /// candidate did not run.
+    /// Test faces that went through the whole pipeline each second, all workers together. Higher is
+    /// better; `None` where the candidate did not run.
     pub requests_per_second: Option<f64>,
-    /// Median time of one run of the embedder on the golden input while all workers run, milliseconds.
+    /// Median time of one run of the embedder on the golden input while all workers run,
+    /// milliseconds.
     pub embed_ms: Option<f64>,
     /// Cosine between its embedding of the test face and the reference's.
     pub cosine: Option<f32>,
@@ -60,6 +63,13 @@ pub struct Trial {
     pub score_difference: Option<f32>,
     /// Why it cannot be chosen; `None` where it can.
     pub excluded: Option<String>,
+}
+
+impl Trial {
+    /// What counts in the choice; `None` where the candidate cannot be chosen.
+    fn rate(&self) -> Option<f64> {
+        self.requests_per_second.filter(|_| self.excluded.is_none())
+    }
 }
 
 /// All candidates of a box as they were measured.
@@ -106,8 +116,9 @@ fn reasons(trials: &[Trial]) -> String {
     trials.iter().map(line).collect()
 }
 
-/// How models shall run on this box: as the settings say, or as was measured before, or as is measured now and kept. `program`
-/// tries a candidate in a process of its own; `hear` is told what is being measured.
+/// How models shall run on this box: as the settings say, or as was measured before, or as is
+/// measured now and kept. `program` tries a candidate in a process of its own; `hear` is told what
+/// is being measured.
 ///
 /// # Errors
 /// Where nothing works.
@@ -128,7 +139,8 @@ pub fn choose(
     Ok(tuning.into())
 }
 
-/// As [`choose`], for programs that shall not wait: where nothing was measured, the usual way is taken.
+/// As [`choose`], for programs that shall not wait: where nothing was measured, the usual way is
+/// taken.
 ///
 /// # Errors
 /// Where what the settings name cannot be had.
@@ -167,8 +179,7 @@ impl Tuning {
         let mut measured: Vec<(f64, &Trial)> = self
             .trials
             .iter()
-            .filter(|trial| trial.excluded.is_none())
-            .filter_map(|trial| Some((trial.requests_per_second?, trial)))
+            .filter_map(|trial| Some((trial.rate()?, trial)))
             .collect();
         measured.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         let figures: Vec<String> = measured
@@ -322,8 +333,7 @@ impl Bench<'_> {
     fn best(&self) -> Option<Candidate> {
         self.trials
             .iter()
-            .filter(|trial| trial.excluded.is_none())
-            .filter_map(|trial| Some((trial.requests_per_second?, trial.candidate)))
+            .filter_map(|trial| Some((trial.rate()?, trial.candidate)))
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .map(|(_, candidate)| candidate)
     }

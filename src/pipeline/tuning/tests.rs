@@ -22,7 +22,8 @@ fn site() -> Site {
     }
 }
 
-/// What a trial answers that reaches this rate with an embedding so many degrees away from the reference's.
+/// What a trial answers that reaches this rate with an embedding so many degrees away from the
+/// reference's.
 fn answer(rate: f64, degrees: f32, score: f32) -> String {
     let mut embedding = vec![0.0; 512];
     (embedding[1], embedding[0]) = degrees.to_radians().sin_cos();
@@ -38,7 +39,8 @@ fn answer(rate: f64, degrees: f32, score: f32) -> String {
     )
 }
 
-/// A program that says of each candidate what stands here, and of others nothing. `log` gets a line for each trial.
+/// A program that says of each candidate what stands here, and of others nothing. `log` gets a line
+/// for each trial.
 fn program(folder: &TempDir, answers: &[(Candidate, String)]) -> TrialProgram {
     let mut script = format!(
         "order=$(cat); echo tried >> {}/log\n",

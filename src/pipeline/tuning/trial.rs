@@ -1,5 +1,5 @@
-//! One candidate, tried in a process of its own: the parent writes an order to its standard input and reads what was
-//! measured from its standard output.
+//! One candidate, tried in a process of its own: the parent writes an order to its standard input
+//! and reads what was measured from its standard output.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -18,9 +18,11 @@ use crate::pipeline::{AssembleError, Assembly, Pipeline};
 use crate::runtime::{Candidate, Plan, Runtime};
 use crate::stats::quantile;
 
-/// Longest that a trial may take, opening included. A candidate that needs longer is not for a box that restarts.
+/// Longest that a trial may take, opening included. A candidate that needs longer is not for a box
+/// that restarts.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one round of requests is. The best of [`ROUNDS`] counts: what else runs on the box only ever slows a round.
+/// How long one round of requests is. The best of [`ROUNDS`] counts: what else runs on the box only
+/// ever slows a round.
 const ROUND: Duration = Duration::from_millis(500);
 /// Rounds of requests.
 const ROUNDS: usize = 3;
@@ -127,7 +129,8 @@ fn converse(child: &mut Child, order: &Order) -> Result<Option<Answer>, String> 
     }
 }
 
-/// The child's side: reads an order from standard input, carries it out, and writes the answer to standard output.
+/// The child's side: reads an order from standard input, carries it out, and writes the answer to
+/// standard output.
 ///
 /// # Errors
 /// Where standard input holds no order, or the answer cannot be written.
@@ -211,8 +214,8 @@ struct Work {
     rates: [f64; ROUNDS],
 }
 
-/// Runs the golden input through the embedder, then test faces through the whole pipeline. A failure is told after the last
-/// round, since the other workers wait at the barrier.
+/// Runs the golden input through the embedder, then test faces through the whole pipeline. A
+/// failure is told after the last round, since the other workers wait at the barrier.
 fn work(pipeline: &mut Pipeline, start: &Barrier) -> Result<Work, AssembleError> {
     let mut failure = None;
     start.wait();
