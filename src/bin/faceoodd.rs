@@ -123,7 +123,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
 /// How models shall run: kept from an earlier start, or measured now, which takes some seconds.
 fn choose(config: &Config) -> anyhow::Result<Chosen> {
     let program = TrialProgram::this(&["--trial"])?;
-    let hear = |what: &str| tracing::info!("{what}: nothing is kept for this box yet");
+    let hear = |what: &str| tracing::info!("{what}");
     let site = config.tuning_site();
     match tuning::choose(&site, &config.data_dir, &program, &hear) {
         // No library or provider: the pack has no part in that.

@@ -17,6 +17,7 @@ use super::chinese;
 use super::probe::{self, ProbeError};
 use super::{Analysis, AnalyzeError, Ask, AssembleError, Assembly, Pipeline, Settings};
 use crate::embed::Embedding;
+use crate::runtime;
 
 /// How long a probe may wait for its answer: the slowest picture that is allowed, several times over.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -149,6 +150,7 @@ impl AnalysisPool {
                 return Err(error);
             }
         }
+        runtime::return_freed_memory();
         Ok(pool)
     }
 

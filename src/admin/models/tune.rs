@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::super::{Context, Outcome, output};
 use crate::html;
 use crate::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
+use crate::runtime::ProviderChoice;
 
 /// Arguments of `tune`.
 #[derive(clap::Args, Debug)]
@@ -74,10 +75,14 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     }
     if !args.dry_run {
         tuning.save(&config.data_dir)?;
-        output::note(&format!(
-            "kept in {}; the daemon takes it at its next start",
-            config.data_dir.join(tuning::FILE_NAME).display()
-        ));
+        let file = config.data_dir.join(tuning::FILE_NAME);
+        let effect = match config.runtime.provider {
+            ProviderChoice::Auto => "the daemon takes it at its next start",
+            _ => {
+                "the daemon takes it only with runtime.provider = \"auto\"; the settings name another"
+            }
+        };
+        output::note(&format!("kept in {}; {effect}", file.display()));
     }
     Ok(Outcome::Done)
 }

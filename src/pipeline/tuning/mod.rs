@@ -128,10 +128,14 @@ pub fn choose(
     program: &TrialProgram,
     hear: &dyn Fn(&str),
 ) -> Result<Chosen, TuningError> {
-    let chosen = choose_without_measuring(site, data_dir)?;
-    if chosen.tuning.is_some() || site.runtime.provider != ProviderChoice::Auto {
-        return Ok(chosen);
+    if site.runtime.provider != ProviderChoice::Auto {
+        return Ok(usual(site)?);
     }
+    let why = match kept(site, data_dir) {
+        Ok(tuning) => return Ok(tuning.into()),
+        Err(why) => why,
+    };
+    hear(&format!("measuring the ways to run the models: {why}"));
     let tuning = measure(site, program, hear)?;
     if let Err(error) = tuning.save(data_dir) {
         tracing::warn!("{error}");
@@ -145,19 +149,30 @@ pub fn choose(
 /// # Errors
 /// Where what the settings name cannot be had.
 pub fn choose_without_measuring(site: &Site, data_dir: &Path) -> Result<Chosen, RuntimeError> {
-    if site.runtime.provider == ProviderChoice::Auto {
-        match Tuning::load(data_dir) {
-            Ok(Some(tuning)) if tuning.basis.difference(&Basis::of(site)).is_none() => {
-                return Ok(tuning.into());
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("{error}"),
+    match site.runtime.provider {
+        ProviderChoice::Auto => {
+            kept(site, data_dir).map_or_else(|_| usual(site), |kept| Ok(kept.into()))
         }
+        _ => usual(site),
     }
+}
+
+fn usual(site: &Site) -> Result<Chosen, RuntimeError> {
     Ok(Chosen {
         plan: Runtime::usual_plan(&site.runtime)?,
         tuning: None,
     })
+}
+
+/// The kept measurement, or why there is none that holds for `site`.
+fn kept(site: &Site, data_dir: &Path) -> Result<Tuning, String> {
+    let tuning = Tuning::load(data_dir)
+        .map_err(|error| error.to_string())?
+        .ok_or("nothing was measured on this box yet")?;
+    match tuning.basis.difference(&Basis::of(site)) {
+        None => Ok(tuning),
+        Some(what) => Err(format!("since the last time {what} changed")),
+    }
 }
 
 impl From<Tuning> for Chosen {
@@ -204,7 +219,8 @@ impl Tuning {
     }
 }
 
-/// Tries every candidate of this box, one after the other.
+/// Tries every candidate of this box, one after the other, whichever provider the settings name: what is measured holds for
+/// `runtime.provider = "auto"`.
 ///
 /// # Errors
 /// Where the pack is damaged, or no candidate works.
@@ -215,7 +231,9 @@ pub fn measure(
 ) -> Result<Tuning, TuningError> {
     // A damaged pack fails with every candidate: its own error says what to do.
     Pack::open(&site.pack_dir)?;
-    measure_these(runtime::candidates(&site.runtime), site, program, hear)
+    let mut site = site.clone();
+    site.runtime.provider = ProviderChoice::Auto;
+    measure_these(runtime::candidates(&site.runtime), &site, program, hear)
 }
 
 fn measure_these(
