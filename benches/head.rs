@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use faceood::checkpoint::Checkpoint;
 use faceood::pack::Pack;
 
 use faceood::pack::build::graph::{Graph, Model};
@@ -83,7 +84,7 @@ fn request(runtime: Runtime) -> f64 {
         .map(|_| {
             let start = Instant::now();
             pipeline
-                .analyze(&photo, &ask, Duration::ZERO)
+                .analyze(&photo, &ask, Duration::ZERO, &Checkpoint::OPEN)
                 .expect("a face");
             start.elapsed().as_secs_f64() * 1e3
         })

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use faceood::capture::{self, pixels};
+use faceood::checkpoint::Checkpoint;
 use faceood::runtime::{Runtime, Settings};
 
 mod serving;
@@ -35,13 +36,13 @@ fn stages(criterion: &mut Criterion) {
         criterion.bench_function(&format!("analyze/{name}"), |bencher| {
             bencher.iter(|| {
                 pipeline
-                    .analyze(bytes, &ask, Duration::ZERO)
+                    .analyze(bytes, &ask, Duration::ZERO, &Checkpoint::OPEN)
                     .expect("a face")
             });
         });
         // Where the time of one analysis goes, stage by stage, as the pipeline itself books it.
         let timings = pipeline
-            .analyze(bytes, &ask, Duration::ZERO)
+            .analyze(bytes, &ask, Duration::ZERO, &Checkpoint::OPEN)
             .expect("a face")
             .timings;
         println!("timings/{name}: {timings:?}");

@@ -32,6 +32,10 @@ pub enum ProblemCode {
     RateLimited,
     /// The queue is full.
     Overloaded,
+    /// The request used up its time.
+    DeadlineExceeded,
+    /// The caller closed the connection before there was an answer. Nobody sees this one: it stands in the log.
+    CallerLeft,
     /// Models are warming, the log cannot be written, or the service is stopping.
     NotReady,
     /// A fault of ours; the log has it under the request id.
@@ -40,7 +44,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All codes, in the order of their status.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::MalformedRequest,
         Self::UnknownScenario,
         Self::InvalidParameter,
@@ -54,8 +58,10 @@ impl ProblemCode {
         Self::UndecodableImage,
         Self::NoFace,
         Self::RateLimited,
+        Self::CallerLeft,
         Self::Internal,
         Self::Overloaded,
+        Self::DeadlineExceeded,
         Self::NotReady,
     ];
 
@@ -77,10 +83,19 @@ impl ProblemCode {
         self.row().2
     }
 
+    /// Whether a caller can be answered with it; else it stands only in the log.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        !matches!(self, Self::CallerLeft)
+    }
+
     /// Whether the same request may succeed later, so that the answer carries `Retry-After`.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Overloaded | Self::NotReady)
+        matches!(
+            self,
+            Self::RateLimited | Self::Overloaded | Self::DeadlineExceeded | Self::NotReady
+        )
     }
 
     /// The code that is called `code` on the wire.
@@ -116,6 +131,9 @@ impl ProblemCode {
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
             Self::Internal => ("internal", 500, "The service failed"),
             Self::Overloaded => ("overloaded", 503, "The service is busy"),
+            Self::DeadlineExceeded => ("deadline_exceeded", 503, "The answer took too long"),
+            // 499 is nginx's status for the same.
+            Self::CallerLeft => ("caller_left", 499, "The caller closed the connection"),
             Self::NotReady => ("not_ready", 503, "The service is not ready"),
         }
     }

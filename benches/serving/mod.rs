@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use faceood::capture;
-use faceood::pipeline::{Ask, Assembly, Pipeline};
+use faceood::pipeline::{Ask, Assembly, Faces, Pipeline};
 use faceood::policy::Policies;
 use faceood::runtime::Runtime;
 
@@ -14,7 +14,7 @@ pub(crate) fn opened(runtime: Runtime) -> (Pipeline, Ask) {
     let ask = Ask {
         scenario: "access".to_owned(),
         policy: Policies::default().get("access").expect("built in").clone(),
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: true,
     };
     (assembly.pipeline().expect("a pipeline"), ask)

@@ -77,7 +77,7 @@ export class FaceoodError extends Error {
 
   /** Whether the same call may succeed later. */
   get isTemporary() {
-    return ["unreachable", "timeout", "rate_limited", "overloaded", "not_ready"].includes(this.code);
+    return ["unreachable", "timeout", "rate_limited", "overloaded", "deadline_exceeded", "not_ready"].includes(this.code);
   }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::offline::{self, Offline, Refusal};
 use super::{Context, Outcome, extract, output};
 use crate::pipeline::view::{CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint};
-use crate::pipeline::{Analysis, Face, Timings};
+use crate::pipeline::{Analysis, Face, Faces, Timings};
 use crate::policy::{DEFAULT_SCENARIO, verdict};
 use crate::quality::Language;
 
@@ -42,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// If the models cannot be used or a file cannot be read.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
-    let mut offline = Offline::open(context, &args.scenario, false)?;
+    let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
     let started = Instant::now();
     let mut sides = Vec::new();
     for (part, file) in [

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::offline::{self, Offline, Refusal};
 use super::{Context, Outcome, output};
-use crate::pipeline::Analysis;
 use crate::pipeline::view::ExtractAnswer;
+use crate::pipeline::{Analysis, Faces};
 use crate::policy::DEFAULT_SCENARIO;
 use crate::quality::Language;
 
@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = DEFAULT_SCENARIO)]
     scenario: String,
     /// Which faces
-    #[arg(long, value_enum, default_value_t = Faces::Largest)]
-    faces: Faces,
+    #[arg(long, value_enum, default_value_t = Which::Largest)]
+    faces: Which,
     /// Print JSON for programs, a line for each picture
     #[arg(long)]
     json: bool,
@@ -44,11 +44,23 @@ pub struct Args {
 
 /// Which faces of a picture are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Faces {
+enum Which {
     /// The largest one
     Largest,
     /// All of them
     All,
+}
+
+impl From<Which> for Faces {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Largest => Self::Largest,
+            // Nobody else waits here.
+            Which::All => Self::All {
+                at_most: usize::MAX,
+            },
+        }
+    }
 }
 
 /// One picture's line of JSON.
@@ -71,7 +83,7 @@ enum Answer<'a> {
 /// # Errors
 /// If the models cannot be used or a file cannot be read.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
-    let mut offline = Offline::open(context, &args.scenario, args.faces == Faces::All)?;
+    let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
     let mut rows = Vec::new();
     let mut outcome = Outcome::Done;
     for image in &args.images {

@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::Context;
 use crate::capture;
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::pipeline::tuning;
 use crate::pipeline::view::Part;
-use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, ModelFacts, Pipeline};
+use crate::pipeline::{Analysis, AnalyzeError, Ask, Assembly, Faces, ModelFacts, Pipeline};
 use crate::policy::{Policies, Policy, Thresholds};
 use crate::runtime::Runtime;
 
@@ -75,7 +76,7 @@ impl Parts {
 
 impl Offline {
     /// Opens the pack of the settings, as the daemon would.
-    pub(super) fn open(context: &Context, scenario: &str, all_faces: bool) -> anyhow::Result<Self> {
+    pub(super) fn open(context: &Context, scenario: &str, faces: Faces) -> anyhow::Result<Self> {
         let parts = parts(context)?;
         let policy = parts.policy(scenario)?;
         let assembly = &parts.assembly;
@@ -86,7 +87,7 @@ impl Offline {
             ask: Ask {
                 scenario: scenario.to_owned(),
                 policy: policy.clone(),
-                all_faces,
+                faces,
                 needs_face: true,
             },
         })
@@ -94,7 +95,8 @@ impl Offline {
 
     /// Looks at one picture.
     pub(super) fn analyze(&mut self, picture: &[u8]) -> Result<Analysis, AnalyzeError> {
-        self.pipeline.analyze(picture, &self.ask, Duration::ZERO)
+        self.pipeline
+            .analyze(picture, &self.ask, Duration::ZERO, &Checkpoint::OPEN)
     }
 }
 

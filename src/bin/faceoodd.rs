@@ -24,6 +24,9 @@ use faceood::telemetry::{logging, metrics, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// Most time for workers and log to end once requests are drained.
+const STOPPING: Duration = Duration::from_millis(1_500);
+
 fn main() -> ExitCode {
     let flags = DaemonFlags::parse();
     match start(&flags) {
@@ -234,10 +237,13 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         outcome = asked_to_stop() => { outcome?; None }
     };
     notify::stopping();
+    end_in_time(Duration::from_millis(config.server.drain_ms));
     tracing::info!("stopping: refusing new requests, finishing those in flight");
     let _ = std::fs::remove_file(config.address_file());
     stop.send_replace(true);
     serving.await?;
+    // Whoever still waits for an answer has lost the connection by now.
+    pool.abort();
     reloading.abort();
     drop(state);
     tokio::task::spawn_blocking(move || pool.close()).await?;
@@ -300,6 +306,18 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 fn end_at_once(code: i32) -> ! {
     // SAFETY: `_exit` takes any number, touches no memory of ours, and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Ends the process when the time to finish requests is over and a worker or the disk still does not come back. Nothing is lost by
+/// that: who has an answer has a row.
+fn end_in_time(drain: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(drain + STOPPING);
+        complain(&anyhow::anyhow!(
+            "a worker or the disk did not come back in time: ending without them"
+        ));
+        end_at_once(1);
+    });
 }
 
 /// Returns at the first SIGTERM or SIGINT. A second SIGINT ends the process at once.

@@ -64,6 +64,22 @@ const TABLE: &[(&str, Expectation)] = &[
         Expectation::Range(1.0, 10_000.0, "pictures"),
     ),
     (
+        "pipeline.deadline_ms",
+        Expectation::Range(1.0, 600_000.0, "milliseconds"),
+    ),
+    (
+        "pipeline.max_faces",
+        Expectation::Range(1.0, 10_000.0, "faces"),
+    ),
+    (
+        "server.max_connections_per_address",
+        Expectation::Range(0.0, 100_000.0, "connections; 0 sets no limit"),
+    ),
+    (
+        "server.write_idle_timeout_ms",
+        Expectation::Range(100.0, 600_000.0, "milliseconds"),
+    ),
+    (
         "runtime.cuda_device",
         Expectation::Range(0.0, 63.0, "number of a GPU, from 0"),
     ),

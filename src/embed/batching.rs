@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use image::RgbImage;
 
 use super::{EmbedError, Embedded, Embedder};
+use crate::checkpoint::Checkpoint;
 
 /// Longest that a face waits for others to share its run.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -27,15 +28,21 @@ pub enum FaceEmbedder {
 }
 
 impl FaceEmbedder {
-    /// The numbers of each 112×112 crop, in the order given.
+    /// The numbers of each 112×112 crop, in the order given. `checkpoint` is passed before each.
     ///
     /// # Errors
-    /// As [`Embedder::embed_crops`]; [`EmbedError::Lost`] where the shared session's thread is gone.
-    pub fn embed(&mut self, crops: &[&RgbImage]) -> Result<Vec<Embedded>, EmbedError> {
+    /// As [`Embedder::embed_crops`]; [`EmbedError::Lost`] where the shared session's thread is gone;
+    /// [`EmbedError::Interrupted`] where the checkpoint says so.
+    pub fn embed(
+        &mut self,
+        crops: &[&RgbImage],
+        checkpoint: &Checkpoint<'_>,
+    ) -> Result<Vec<Embedded>, EmbedError> {
         match self {
             Self::Own(embedder) => {
                 let mut embedded = Vec::with_capacity(crops.len());
                 for crop in crops {
+                    checkpoint.pass()?;
                     embedded.extend(embedder.embed_crops(&[crop])?);
                 }
                 Ok(embedded)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{EMBEDDING_LENGTH, Embedded, Embedding};
+use crate::checkpoint::Interruption;
 use crate::face::ALIGNED_SIDE;
 use crate::problem::ProblemCode;
 use crate::runtime::{InputTransform, RuntimeError, Session, Tensor};
@@ -63,6 +64,9 @@ pub enum EmbedError {
     /// The thread of a shared session is gone, or lost its session in a panic.
     #[error("the embedder's session was lost")]
     Lost,
+    /// Nobody wants the outcome any more.
+    #[error(transparent)]
+    Interrupted(#[from] Interruption),
     /// The network could not be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -78,6 +82,7 @@ impl EmbedError {
             | Self::CropSize { .. }
             | Self::Lost
             | Self::Runtime(_) => ProblemCode::Internal,
+            Self::Interrupted(why) => why.problem(),
         }
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::rival::{self, OpenRival, Rival, RivalError};
 use crate::capture;
+use crate::checkpoint::Checkpoint;
 use crate::face::FaceError;
-use crate::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Pipeline};
+use crate::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Faces, Pipeline};
 use crate::policy::{DEFAULT_SCENARIO, Policies, Policy};
+use crate::quality::hints::HintCode;
 
 /// Why nothing can be measured.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +98,7 @@ impl<'a> Instrument<'a> {
             ask: Ask {
                 scenario: DEFAULT_SCENARIO.to_owned(),
                 policy,
-                all_faces: false,
+                faces: Faces::Largest,
                 needs_face: true,
             },
             capture: self.capture,
@@ -186,13 +188,16 @@ impl Worker<'_> {
     /// # Errors
     /// As [`Pipeline::analyze`].
     pub fn face(&mut self, upload: &[u8]) -> Result<(Face, usize), AnalyzeError> {
-        let analysis = self.pipeline.analyze(upload, &self.ask, Duration::ZERO)?;
+        let analysis =
+            self.pipeline
+                .analyze(upload, &self.ask, Duration::ZERO, &Checkpoint::OPEN)?;
         let faces_found = analysis.faces_found;
         let face = analysis.faces.into_iter().next();
         face.map(|face| (face, faces_found))
             .ok_or(AnalyzeError::Face(FaceError::NoFace {
                 width: analysis.image.width,
                 height: analysis.image.height,
+                is_on_its_side: analysis.hints.contains(&HintCode::TurnPicture),
             }))
     }
 }

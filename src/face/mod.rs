@@ -20,6 +20,7 @@ mod view;
 use image::RgbImage;
 
 use crate::capture::{CaptureError, Patch};
+use crate::checkpoint::Interruption;
 use crate::geometry::{BoundingBox, Point, Transform};
 use crate::problem::ProblemCode;
 use crate::runtime::RuntimeError;
@@ -77,13 +78,16 @@ pub struct AlignedFace {
 pub enum FaceError {
     /// Every pass over the picture came back empty.
     #[error(
-        "no face found in {width}×{height} px; show one whole face, at least 42×56 px large, with light on it"
+        "no face found in {width}×{height} px; {}",
+        no_face_advice(.is_on_its_side)
     )]
     NoFace {
         /// Width of the upright picture.
         width: u32,
         /// Height of the upright picture.
         height: u32,
+        /// Whether a face shows when the picture is turned by 90°, as far as was looked.
+        is_on_its_side: bool,
     },
     /// A network lacks an output, or gives it in another shape than the one that is decoded here.
     #[error("output {name:?} of the {network} network is {got}, expected {expected}")]
@@ -113,6 +117,9 @@ pub enum FaceError {
         /// Middle of the face's box.
         y: f32,
     },
+    /// Nobody wants the outcome any more.
+    #[error(transparent)]
+    Interrupted(#[from] Interruption),
     /// The picture around the face could not be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -128,10 +135,19 @@ impl FaceError {
         match self {
             Self::NoFace { .. } => ProblemCode::NoFace,
             Self::Capture(error) => error.problem(),
+            Self::Interrupted(why) => why.problem(),
             Self::Output { .. }
             | Self::NotFinite { .. }
             | Self::Degenerate { .. }
             | Self::Runtime(_) => ProblemCode::Internal,
         }
+    }
+}
+
+fn no_face_advice(is_on_its_side: &bool) -> &'static str {
+    if *is_on_its_side {
+        "there is one when the picture is turned by 90°: turn it, or keep its EXIF orientation"
+    } else {
+        "show one whole face, at least 42×56 px large, with light on it"
     }
 }

@@ -295,7 +295,9 @@ pub(super) fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 }
 
 impl Cursor {
-    fn after(record: &InferenceRecord) -> Self {
+    /// The place behind `record`.
+    #[must_use]
+    pub fn after(record: &InferenceRecord) -> Self {
         Self {
             time: row::time_text(record.time),
             id: record.id,

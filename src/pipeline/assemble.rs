@@ -24,6 +24,10 @@ pub struct Settings {
     pub workers: usize,
     /// Pictures that may wait for a worker; one more is refused with `overloaded`.
     pub queue: usize,
+    /// Most time from the end of the upload to the answer; then the request is refused with `deadline_exceeded`.
+    pub deadline_ms: u64,
+    /// Most faces of a picture that are analysed where all are asked for; the largest come first.
+    pub max_faces: usize,
 }
 
 impl Default for Settings {
@@ -31,6 +35,8 @@ impl Default for Settings {
         Self {
             workers: 0,
             queue: 32,
+            deadline_ms: 10_000,
+            max_faces: 50,
         }
     }
 }

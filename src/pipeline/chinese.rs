@@ -4,6 +4,8 @@
 use super::error::AnalyzeError;
 use super::pool::Unready;
 use crate::capture::{CaptureError, ForeignFormat};
+use crate::checkpoint::Interruption;
+use crate::embed::EmbedError;
 use crate::face::FaceError;
 use crate::problem::ProblemCode;
 
@@ -20,18 +22,39 @@ pub(super) fn detail(error: &AnalyzeError) -> String {
         AnalyzeError::Overloaded { capacity } => {
             format!("已有 {capacity} 张图片在等待，请稍后重试。")
         }
-        AnalyzeError::Stopped => "服务正在停止。".to_owned(),
+        AnalyzeError::Interrupted(why) => interrupted(*why),
+        AnalyzeError::Embed(EmbedError::Interrupted(why)) => interrupted(*why),
         AnalyzeError::Embed(_) | AnalyzeError::Panicked { .. } | AnalyzeError::Broken { .. } => {
             INTERNAL.to_owned()
         }
     }
 }
 
+fn interrupted(why: Interruption) -> String {
+    match why {
+        Interruption::DeadlineExceeded { limit_ms } => format!(
+            "未能在 {limit_ms} 毫秒内完成分析；请缩小图片、减少要分析的人脸，或在服务空闲时重试。"
+        ),
+        Interruption::CallerLeft => "调用方在答复之前关闭了连接。".to_owned(),
+        Interruption::Stopping => "服务正在停止。".to_owned(),
+    }
+}
+
 fn face(error: &FaceError) -> String {
     match error {
-        FaceError::NoFace { width, height } => format!(
-            "在 {width}×{height} 像素的图片中未检测到人脸；请使用光线充足、能看清整张脸（至少 42×56 像素）的图片。"
-        ),
+        FaceError::Interrupted(why) => interrupted(*why),
+        FaceError::NoFace {
+            width,
+            height,
+            is_on_its_side,
+        } => {
+            let advice = if *is_on_its_side {
+                "旋转 90 度后可检测到人脸：请先将图片转正，或保留其 EXIF 方向信息。"
+            } else {
+                "请使用光线充足、能看清整张脸（至少 42×56 像素）的图片。"
+            };
+            format!("在 {width}×{height} 像素的图片中未检测到人脸；{advice}")
+        }
         _ => INTERNAL.to_owned(),
     }
 }
@@ -134,6 +157,7 @@ mod tests {
         let small = AnalyzeError::Face(FaceError::NoFace {
             width: 320,
             height: 240,
+            is_on_its_side: false,
         });
         assert!(detail(&small).contains("320×240"));
         let large = AnalyzeError::Capture(CaptureError::TooManyPixels {

@@ -2,6 +2,7 @@
 
 use super::chinese;
 use crate::capture::CaptureError;
+use crate::checkpoint::Interruption;
 use crate::embed::EmbedError;
 use crate::face::FaceError;
 use crate::problem::ProblemCode;
@@ -24,9 +25,9 @@ pub enum AnalyzeError {
         /// How many may wait.
         capacity: usize,
     },
-    /// The service is going down.
-    #[error("the service is stopping")]
-    Stopped,
+    /// It was given up half way.
+    #[error(transparent)]
+    Interrupted(#[from] Interruption),
     /// A stage panicked; the worker has rebuilt itself.
     #[error("a stage of the analysis panicked: {message}")]
     Panicked {
@@ -50,7 +51,7 @@ impl AnalyzeError {
             Self::Face(error) => error.problem(),
             Self::Embed(error) => error.problem(),
             Self::Overloaded { .. } => ProblemCode::Overloaded,
-            Self::Stopped => ProblemCode::NotReady,
+            Self::Interrupted(why) => why.problem(),
             Self::Panicked { .. } | Self::Broken { .. } => ProblemCode::Internal,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::capture::{self, ImageFormat};
+use crate::checkpoint::Checkpoint;
 use crate::embed::{Embedding, FaceEmbedder};
 use crate::face::{Aligner, Detector, FaceError, Pose, Search};
 use crate::geometry::{BoundingBox, Point};
@@ -42,6 +43,27 @@ pub use timings::Timings;
 
 use timings::{Stage, StageClock};
 
+/// Which faces of a picture are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faces {
+    /// The largest one.
+    Largest,
+    /// All of them, up to so many, largest first: each costs an embedding, and a picture may show hundreds.
+    All {
+        /// How many at most.
+        at_most: usize,
+    },
+}
+
+impl Faces {
+    fn at_most(self) -> usize {
+        match self {
+            Self::Largest => 1,
+            Self::All { at_most } => at_most,
+        }
+    }
+}
+
 /// What a caller wants to know of a picture.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -49,8 +71,8 @@ pub struct Ask {
     pub scenario: String,
     /// Its rules at the time of the request.
     pub policy: Policy,
-    /// Whether every face is wanted, or the largest alone.
-    pub all_faces: bool,
+    /// Which faces are wanted.
+    pub faces: Faces,
     /// Whether a picture without a face is an error, or an answer with no faces.
     pub needs_face: bool,
 }
@@ -102,6 +124,8 @@ pub struct Analysis {
     pub image: ImageFacts,
     /// Faces found; more than are reported where only the largest was asked for.
     pub faces_found: usize,
+    /// Faces that were asked for and are left out, because there were more than the ask allows.
+    pub faces_omitted: usize,
     /// The faces asked for, largest first (area, then nearness to the centre).
     pub faces: Vec<Face>,
     /// Advice for the person in front of the camera.
@@ -127,16 +151,19 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Looks at one picture: decode → detect → align → embed → judge → decide. `queued` is how long it waited before.
+    /// Looks at one picture: decode → detect → align → embed → judge → decide. `queued` is how long it waited before;
+    /// `checkpoint` is passed before each stage and before each face.
     ///
     /// # Errors
-    /// [`AnalyzeError`] of the stage that failed; [`FaceError::NoFace`] only where the ask needs a face.
+    /// [`AnalyzeError`] of the stage that failed, or of the checkpoint; [`FaceError::NoFace`] only where the ask needs a face.
     pub fn analyze(
         &mut self,
         upload: &[u8],
         ask: &Ask,
         queued: Duration,
+        checkpoint: &Checkpoint<'_>,
     ) -> Result<Analysis, AnalyzeError> {
+        checkpoint.pass()?;
         let mut clock = StageClock::start(queued);
         let capture = clock.time(Stage::Decode, || capture::decode(upload, &self.capture))?;
         let image = ImageFacts {
@@ -145,35 +172,51 @@ impl Pipeline {
             format: capture.format(),
             bytes: capture.byte_len(),
         };
-        let search = if ask.all_faces || ask.policy.single_face {
-            Search::All
-        } else {
+        let search = if ask.faces == Faces::Largest && !ask.policy.single_face {
             Search::Largest
-        };
-        let found = match clock.time(Stage::Detect, || self.detector.detect(&capture, search)) {
-            Err(FaceError::NoFace { .. }) if !ask.needs_face => Vec::new(),
-            outcome => outcome?,
-        };
-        let wanted = if ask.all_faces {
-            &found[..]
         } else {
-            &found[..found.len().min(1)]
+            Search::All
+        };
+        let (found, is_on_its_side) = clock.time(Stage::Detect, || {
+            let found = match self.detector.detect(&capture, search, checkpoint) {
+                Err(FaceError::NoFace { .. }) => Vec::new(),
+                outcome => outcome?,
+            };
+            let is_on_its_side = self.detector.is_on_its_side(&capture, &found, checkpoint)?;
+            Ok::<_, FaceError>((found, is_on_its_side))
+        })?;
+        if found.is_empty() && ask.needs_face {
+            let (width, height) = (image.width, image.height);
+            return Err(FaceError::NoFace {
+                width,
+                height,
+                is_on_its_side,
+            }
+            .into());
+        }
+        let wanted = &found[..found.len().min(ask.faces.at_most())];
+        let faces_omitted = match ask.faces {
+            Faces::Largest => 0,
+            Faces::All { .. } => found.len() - wanted.len(),
         };
         let aligned = clock.time(Stage::Align, || {
             wanted
                 .iter()
-                .map(|face| self.aligner.align(&capture, face))
-                .collect::<Result<Vec<_>, _>>()
+                .map(|face| {
+                    checkpoint.pass()?;
+                    self.aligner.align(&capture, face)
+                })
+                .collect::<Result<Vec<_>, FaceError>>()
         })?;
         let embedded = clock.time(Stage::Embed, || {
             let crops: Vec<_> = aligned.iter().map(|face| &face.crop).collect();
-            self.embedder.embed(&crops)
+            self.embedder.embed(&crops, checkpoint)
         })?;
         // Read once: whatever is put in force meanwhile, one answer has one calibration.
         let calibration = Arc::clone(&self.calibration.borrow());
         let faces: Vec<Face> = clock.time(Stage::Judge, || {
             #[cfg(test)]
-            fixture::panic_where_asked(&ask.scenario);
+            fixture::panic_or_wait_where_asked(&ask.scenario);
             wanted
                 .iter()
                 .zip(aligned)
@@ -217,6 +260,7 @@ impl Pipeline {
         let hints = hints(&Scene {
             width: image.width,
             height: image.height,
+            is_on_its_side,
             face_count: found.len(),
             largest: faces
                 .first()
@@ -225,6 +269,7 @@ impl Pipeline {
         Ok(Analysis {
             image,
             faces_found: found.len(),
+            faces_omitted,
             faces,
             hints,
             calibration_id: calibration.id().to_owned(),

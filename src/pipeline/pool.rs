@@ -1,7 +1,11 @@
 //! Pipelines on threads of their own, behind a bounded queue. HTTP's threads wait here and never compute.
 //!
-//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A job whose caller has left is
-//! skipped. A panic in a stage is caught at the thread's edge, answered, and the thread opens its models anew.
+//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A worker gives a picture up
+//! between two steps once its caller has left, its time is over, or the service stops. A panic in a stage is caught at the
+//! thread's edge, answered, and the thread opens its models anew.
+//!
+//! Busy is not hung. The self-check takes the next worker that is free; where none is free soon, what counts is that each of
+//! them still finishes steps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,19 +20,22 @@ use tokio::sync::oneshot;
 use super::chinese;
 use super::probe::{self, ProbeError};
 use super::{Analysis, AnalyzeError, Ask, AssembleError, Assembly, Pipeline, Settings};
+use crate::checkpoint::{Checkpoint, Interruption};
 use crate::embed::Embedding;
 use crate::runtime;
 
-/// How long a probe may wait for its answer: the slowest picture that is allowed, several times over.
-const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a probe waits for a free worker, before it is judged by what the workers do.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A worker that has been at one picture for this long hangs.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// A worker that finishes no step for this long hangs. The slowest step is the decoding of the largest picture, which the
+/// limits of [`capture`](crate::capture) keep to a few seconds.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 struct Job {
     upload: Bytes,
     ask: Ask,
     queued: Instant,
+    deadline: Instant,
     reply: oneshot::Sender<Result<Analysis, AnalyzeError>>,
 }
 
@@ -65,9 +72,14 @@ struct Shared {
     /// The embedded face as the first worker saw it at start.
     expected: Mutex<Option<Embedding>>,
     failing: Mutex<Option<ProbeError>>,
+    /// New pictures are refused.
     is_stopping: AtomicBool,
-    /// For each worker the millisecond since `epoch` at which it took its present job; 0 while it waits.
-    busy_since: Vec<AtomicU64>,
+    /// Pictures under way are given up.
+    is_aborting: AtomicBool,
+    deadline_ms: u64,
+    max_faces: usize,
+    /// For each worker the millisecond since `epoch` at which it began its present step; 0 while it waits.
+    step_since: Vec<AtomicU64>,
     epoch: Instant,
 }
 
@@ -98,7 +110,10 @@ impl AnalysisPool {
             expected: Mutex::new(None),
             failing: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
-            busy_since: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            is_aborting: AtomicBool::new(false),
+            deadline_ms: settings.deadline_ms,
+            max_faces: settings.max_faces,
+            step_since: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             epoch: Instant::now(),
         });
         let mut threads = Vec::with_capacity(workers);
@@ -154,14 +169,37 @@ impl AnalysisPool {
         Ok(pool)
     }
 
-    /// Analyses `upload` as soon as a worker is free.
+    /// Most time from the end of an upload to the answer, milliseconds.
+    #[must_use]
+    pub fn deadline_ms(&self) -> u64 {
+        self.shared.deadline_ms
+    }
+
+    /// Most faces of a picture that are analysed.
+    #[must_use]
+    pub fn max_faces(&self) -> usize {
+        self.shared.max_faces
+    }
+
+    /// When a request whose pictures are whole now must have its answer.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.shared.deadline_ms)
+    }
+
+    /// Analyses `upload` as soon as a worker is free. A caller who drops the future has the work given up.
     ///
     /// # Errors
-    /// At once [`AnalyzeError::Overloaded`] where the queue is full and [`AnalyzeError::Stopped`] after [`Self::close`]; else
-    /// what the pipeline says.
-    pub async fn submit(&self, upload: Bytes, ask: Ask) -> Result<Analysis, AnalyzeError> {
+    /// At once [`AnalyzeError::Overloaded`] where the queue is full; [`Interruption::DeadlineExceeded`] at `deadline`, whatever
+    /// the worker is at; [`Interruption::Stopping`] after [`Self::close`]; else what the pipeline says.
+    pub async fn submit(
+        &self,
+        upload: Bytes,
+        ask: Ask,
+        deadline: Instant,
+    ) -> Result<Analysis, AnalyzeError> {
         if self.shared.is_stopping.load(Ordering::Acquire) {
-            return Err(AnalyzeError::Stopped);
+            return Err(Interruption::Stopping.into());
         }
         let (reply, answer) = oneshot::channel();
         self.jobs
@@ -169,40 +207,41 @@ impl AnalysisPool {
                 upload,
                 ask,
                 queued: Instant::now(),
+                deadline,
                 reply,
             })
             .map_err(|refused| match refused {
                 TrySendError::Full(_) => AnalyzeError::Overloaded {
                     capacity: self.capacity(),
                 },
-                TrySendError::Disconnected(_) => AnalyzeError::Stopped,
+                TrySendError::Disconnected(_) => Interruption::Stopping.into(),
             })?;
-        answer.await.map_err(|_| AnalyzeError::Stopped)?
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(outcome) => outcome.map_err(|_| Interruption::Stopping)?,
+            Err(_) => Err(self.shared.too_late().into()),
+        }
     }
 
     /// A real inference on the embedded face, ahead of the queue. Its outcome stands in [`Self::readiness`] until the next.
+    /// Where no worker is free for it soon, the last outcome stands as long as every worker gets on.
     ///
     /// # Errors
-    /// [`ProbeError`] where it fails, gives other numbers than at start, or gets no answer in time.
+    /// [`ProbeError`] where it fails or gives other numbers than at start, and where a worker hangs.
     pub async fn probe(&self) -> Result<(), ProbeError> {
         let outcome = match self.shared.stuck() {
             Some(stuck) => Err(stuck),
             None => {
                 let (reply, answer) = oneshot::channel();
                 match self.probes.try_send(reply) {
-                    // A probe is under way already: its outcome is ours.
-                    Err(TrySendError::Full(_)) => {
-                        self.shared.lock_failing().clone().map_or(Ok(()), Err)
-                    }
+                    // One waits already.
+                    Err(TrySendError::Full(_)) => self.shared.last_outcome(),
                     Err(TrySendError::Disconnected(_)) => {
                         Err(ProbeError::Failed("the workers are gone".to_owned()))
                     }
                     Ok(()) => match tokio::time::timeout(PROBE_PATIENCE, answer).await {
                         Ok(Ok(outcome)) => outcome,
                         Ok(Err(_)) => Err(ProbeError::Failed("the worker was lost".to_owned())),
-                        Err(_) => Err(ProbeError::Stuck {
-                            seconds: PROBE_PATIENCE.as_secs(),
-                        }),
+                        Err(_) => self.shared.last_outcome(),
                     },
                 }
             }
@@ -244,7 +283,7 @@ impl AnalysisPool {
     /// Number of worker threads.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.busy_since.len()
+        self.shared.step_since.len()
     }
 
     /// Pictures waiting.
@@ -257,6 +296,12 @@ impl AnalysisPool {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.jobs.capacity().unwrap_or(usize::MAX)
+    }
+
+    /// Refuses new pictures, and has those that wait or are under way given up.
+    pub fn abort(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        self.shared.is_aborting.store(true, Ordering::Release);
     }
 
     /// Refuses new pictures, finishes those that wait, and returns when the workers have ended. Blocks.
@@ -307,10 +352,36 @@ impl Shared {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
+    /// What is known where a probe gets no worker: that of the last one, unless a worker hangs.
+    fn last_outcome(&self) -> Result<(), ProbeError> {
+        let known = self.stuck().or_else(|| self.lock_failing().clone());
+        known.map_or(Ok(()), Err)
+    }
+
+    fn too_late(&self) -> Interruption {
+        Interruption::DeadlineExceeded {
+            limit_ms: self.deadline_ms,
+        }
+    }
+
+    /// Whether the picture that `worker` is at is still wanted. Asked between two steps, so it notes the end of one.
+    fn is_wanted(&self, worker: usize, job: &Job) -> Result<(), Interruption> {
+        self.step_since[worker].store(self.now_ms(), Ordering::Relaxed);
+        if job.reply.is_closed() {
+            Err(Interruption::CallerLeft)
+        } else if self.is_aborting.load(Ordering::Acquire) {
+            Err(Interruption::Stopping)
+        } else if Instant::now() >= job.deadline {
+            Err(self.too_late())
+        } else {
+            Ok(())
+        }
+    }
+
     fn stuck(&self) -> Option<ProbeError> {
         let now = self.now_ms();
         let limit = u64::try_from(STUCK_AFTER.as_millis()).unwrap_or(u64::MAX);
-        self.busy_since
+        self.step_since
             .iter()
             .map(|since| since.load(Ordering::Relaxed))
             .any(|since| since != 0 && now.saturating_sub(since) > limit)
@@ -353,19 +424,23 @@ impl Worker {
     }
 
     fn busy(&mut self, work: impl FnOnce(&mut Self)) {
-        self.shared.busy_since[self.index].store(self.shared.now_ms(), Ordering::Relaxed);
+        self.shared.step_since[self.index].store(self.shared.now_ms(), Ordering::Relaxed);
         work(self);
-        self.shared.busy_since[self.index].store(0, Ordering::Relaxed);
+        self.shared.step_since[self.index].store(0, Ordering::Relaxed);
     }
 
     fn answer(&mut self, job: Job) {
-        // The caller hung up while its picture waited: nobody would read the answer.
-        if job.reply.is_closed() {
-            tracing::debug!("skipped a picture whose caller has left");
-            return;
+        let (shared, index) = (Arc::clone(&self.shared), self.index);
+        let is_wanted = || shared.is_wanted(index, &job);
+        let outcome = self.guarded(|pipeline| {
+            let checkpoint = Checkpoint::new(&is_wanted);
+            pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed(), &checkpoint)
+        });
+        if let Err(error) = &outcome
+            && job.reply.is_closed()
+        {
+            tracing::debug!(%error, "gave up a picture");
         }
-        let outcome =
-            self.guarded(|pipeline| pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed()));
         let _ = job.reply.send(outcome);
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{AnalyzeError, Ask, Face, Pipeline};
+use super::{AnalyzeError, Ask, Face, Faces, Pipeline};
+use crate::checkpoint::Checkpoint;
 use crate::embed::Embedding;
 use crate::policy::Policy;
 
@@ -27,10 +28,10 @@ pub enum ProbeError {
         /// Cosine of the two.
         similarity: f32,
     },
-    /// No worker took the probe, or a worker has been at one picture for too long.
-    #[error("no answer to the embedded test face within {seconds} s")]
+    /// A worker hangs.
+    #[error("a worker has finished no step of its analysis for {seconds} s")]
     Stuck {
-        /// How long was waited.
+        /// How long that may take.
         seconds: u64,
     },
 }
@@ -52,7 +53,7 @@ pub(super) fn run(
 /// What the pipeline says of the embedded face.
 pub(super) fn analyze(pipeline: &mut Pipeline) -> Result<Face, ProbeError> {
     let analysis = pipeline
-        .analyze(FACE, &ask(), Duration::ZERO)
+        .analyze(FACE, &ask(), Duration::ZERO, &Checkpoint::OPEN)
         .map_err(|error: AnalyzeError| ProbeError::Failed(error.to_string()))?;
     let largest = analysis.faces.into_iter().next();
     largest.ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))
@@ -67,7 +68,7 @@ fn ask() -> Ask {
             min_face_px: 0,
             single_face: false,
         },
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: true,
     }
 }

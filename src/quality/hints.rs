@@ -22,6 +22,8 @@ const LEAST_WEIGHT: f32 = 0.15;
 pub enum HintCode {
     /// Nobody to be seen.
     NoFace,
+    /// The picture lies on its side.
+    TurnPicture,
     /// The picture's shorter side is under 300 px.
     ImageTooSmall,
     /// The face has too few pixels.
@@ -44,8 +46,9 @@ pub enum HintCode {
 
 impl HintCode {
     /// Every hint, in the order in which an answer lists them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoFace,
+        Self::TurnPicture,
         Self::ImageTooSmall,
         Self::MoveCloser,
         Self::MoreLight,
@@ -62,6 +65,7 @@ impl HintCode {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NoFace => "no_face",
+            Self::TurnPicture => "turn_picture",
             Self::ImageTooSmall => "image_too_small",
             Self::MoveCloser => "move_closer",
             Self::MoreLight => "more_light",
@@ -81,6 +85,10 @@ impl HintCode {
             Self::NoFace => (
                 "No face was found: step in front of the camera and look into it.",
                 "未检测到人脸，请站到镜头前并正视镜头。",
+            ),
+            Self::TurnPicture => (
+                "The picture lies on its side: turn it or the camera by 90 degrees.",
+                "图片是横倒的，请将图片或相机旋转 90 度。",
             ),
             Self::ImageTooSmall => (
                 "The picture is too small: use one of at least 300 × 300 pixels.",
@@ -133,6 +141,8 @@ pub struct Scene<'a> {
     pub width: u32,
     /// Upright height of the picture in pixels.
     pub height: u32,
+    /// Whether a face is sure only when the picture is turned by 90°.
+    pub is_on_its_side: bool,
     /// Faces that were found, judged or not.
     pub face_count: usize,
     /// The largest face, where there is one.
@@ -148,6 +158,11 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
     let mut found = Vec::new();
     if scene.face_count == 0 {
         found.push(HintCode::NoFace);
+    }
+    if scene.is_on_its_side {
+        found.push(HintCode::TurnPicture);
+        // What was measured is not a face as it is meant to be seen.
+        return found;
     }
     if scene.width.min(scene.height) < LEAST_IMAGE_SIDE_PX {
         found.push(HintCode::ImageTooSmall);
@@ -222,6 +237,7 @@ mod tests {
         hints(&Scene {
             width: side,
             height: side + 100,
+            is_on_its_side: false,
             face_count,
             largest: (face_count > 0).then_some((&bounding_box, &quality)),
         })
@@ -250,6 +266,7 @@ mod tests {
         let scene = Scene {
             width: 800,
             height: 800,
+            is_on_its_side: false,
             face_count: 1,
             largest: Some((&bounding_box, &quality)),
         };

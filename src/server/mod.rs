@@ -14,6 +14,7 @@ use actix_web::{App, HttpServer, web};
 use serde::{Deserialize, Serialize};
 
 pub mod body;
+mod connections;
 pub mod dto;
 pub mod parameters;
 pub mod problem_response;
@@ -23,6 +24,7 @@ pub mod state;
 pub mod upload;
 
 pub use self::state::{AppState, Info};
+use connections::Connections;
 
 /// How often recorded samples are folded into their histograms.
 const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
@@ -39,12 +41,17 @@ pub struct Settings {
     pub workers: usize,
     /// Connections that each of these threads holds at once; more wait to be accepted.
     pub max_connections: usize,
+    /// Connections that one address may hold; more are answered with `rate_limited`. 0: no limit. Everybody behind one proxy has
+    /// the proxy's address.
+    pub max_connections_per_address: usize,
     /// Most time for the head of a request.
     pub head_timeout_ms: u64,
     /// Longest silence of a client while it sends a body.
     pub body_idle_timeout_ms: u64,
     /// Most time for a whole body.
     pub body_timeout_ms: u64,
+    /// Longest time in which a client takes nothing of the answer that it asked for; then the connection is closed.
+    pub write_idle_timeout_ms: u64,
     /// How long a connection without a request is kept open.
     pub keep_alive_ms: u64,
     /// Memory for bodies in flight, all clients together; beyond it requests are refused as overloaded.
@@ -58,9 +65,11 @@ impl Default for Settings {
         Self {
             workers: 0,
             max_connections: 2048,
+            max_connections_per_address: 256,
             head_timeout_ms: 5_000,
             body_idle_timeout_ms: 10_000,
             body_timeout_ms: 60_000,
+            write_idle_timeout_ms: 20_000,
             keep_alive_ms: 15_000,
             upload_memory_bytes: 134_217_728,
             drain_ms: 8_000,
@@ -111,6 +120,9 @@ pub async fn run(
     });
     let uploads = web::Data::new(state.uploads.clone());
     let state = web::Data::new(state);
+    let patience = Duration::from_millis(settings.write_idle_timeout_ms);
+    connections::close_where_nothing_is_read(&listener, patience)?;
+    let connections = Connections::new(settings.max_connections_per_address);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::clone(&state))
@@ -118,6 +130,7 @@ pub async fn run(
             .wrap(from_fn(request_id::attend))
             .configure(routes::configure)
     })
+    .on_connect(move |socket, beside| connections.count(socket, beside))
     .workers(settings.worker_count())
     .max_connections(settings.max_connections)
     .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))

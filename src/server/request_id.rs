@@ -6,17 +6,25 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use uuid::Uuid;
 
+use super::connections::Counted;
 use super::problem_response::Problem;
+use crate::problem::ProblemCode;
 use crate::quality::Language;
 use crate::telemetry::metrics;
 
 /// Carries the id in both directions.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+const TOO_MANY_CONNECTIONS: &str = "this address holds as many connections as it may (server.max_connections_per_address); \
+     close those that are not in use, or keep one open for many requests";
 
 /// Longest id that is kept.
 const MAX_LENGTH: usize = 64;
@@ -129,7 +137,12 @@ pub async fn attend<B: MessageBody + 'static>(
     let started = Instant::now();
     let id = RequestId::choose(request.headers());
     request.extensions_mut().insert(id.clone());
-    let response = next.call(request).await?.map_into_boxed_body();
+    let is_one_too_many = is_one_too_many(&request);
+    let response = if is_one_too_many {
+        request.error_response(Problem::new(ProblemCode::RateLimited, TOO_MANY_CONNECTIONS))
+    } else {
+        next.call(request).await?.map_into_boxed_body()
+    };
 
     let problem = problem_of(&response);
     let mut response = match &problem {
@@ -142,8 +155,22 @@ pub async fn attend<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }
+    if is_one_too_many {
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    if response.request().path().starts_with("/v1/") {
+        // About faces: no proxy and no browser may keep it.
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    }
     report(&response, problem.as_ref(), &id, started);
     Ok(response)
+}
+
+fn is_one_too_many(request: &ServiceRequest) -> bool {
+    request
+        .conn_data::<Counted>()
+        .is_some_and(Counted::is_one_too_many)
 }
 
 /// The problem that `response` stands for, if it is an error.

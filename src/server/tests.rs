@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::*;
 use crate::inference_log;
 use crate::pipeline::tuning::Chosen;
-use crate::pipeline::{self, AnalysisPool, fixture::PANIC};
+use crate::pipeline::{self, AnalysisPool, fixture::LONG, fixture::PANIC, fixture::SLOW};
 use crate::policy::{self, Policies, PolicySettings};
 use crate::problem::ProblemCode;
 use crate::runtime::{Candidate, Plan};
@@ -41,14 +41,15 @@ fn settings_refuse_what_they_do_not_know() {
     assert!(error.to_string().contains("workrs"), "{error}");
 }
 
-/// All that the daemon puts together, with a scenario in which a stage panics.
+/// All that the daemon puts together, with scenarios in which a stage panics or takes long.
 fn state(pool: &AnalysisPool, log: &inference_log::InferenceLog) -> AppState {
-    let panicking = PolicySettings {
+    let usual = PolicySettings {
         accept: Some(0.6),
         review: Some(0.4),
         ..PolicySettings::default()
     };
-    let policies = policy::Settings(BTreeMap::from([(PANIC.to_owned(), panicking)]));
+    let policies = [PANIC, SLOW].map(|name| (name.to_owned(), usual.clone()));
+    let policies = policy::Settings(BTreeMap::from(policies));
     let policies = Policies::new(&policies).unwrap();
     AppState {
         pool: pool.clone(),
@@ -93,23 +94,13 @@ fn ask(address: SocketAddr, scenarios: &[&str]) -> Vec<Answer> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
-    let (_folder, log) = inference_log::fixture::open(&inference_log::Settings::default()).await;
     // One worker: the one that panicked is the one that answers next.
     let settings = pipeline::Settings {
         workers: 1,
         queue: 4,
+        ..pipeline::Settings::default()
     };
-    let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
-    let pool = pool.await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let state = state(&pool, &log);
-    let serving = tokio::spawn(async move {
-        let stopped = async { drop(stopped.await) };
-        run(listener, &Settings::default(), state, stopped).await
-    });
+    let (pool, (_folder, log), address, stop) = serving(settings).await;
 
     let asking = move || {
         ask(
@@ -141,7 +132,104 @@ async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
     }
     assert_eq!(pool.readiness(), Ok(()));
     drop(stop);
-    serving.await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || pool.close())
+        .await
+        .unwrap();
+}
+
+/// The pool with one worker, a log with its folder, and the address of a service over both; all of it ends with the sender.
+async fn serving(
+    settings: pipeline::Settings,
+) -> (
+    AnalysisPool,
+    (tempfile::TempDir, inference_log::InferenceLog),
+    SocketAddr,
+    oneshot::Sender<()>,
+) {
+    let log = inference_log::fixture::open(&inference_log::Settings::default()).await;
+    let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
+    let pool = pool.await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let state = state(&pool, &log.1);
+    tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        run(listener, &Settings::default(), state, stopped).await
+    });
+    (pool, log, address, stop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_is_not_hung_and_a_deadline_holds_amid_a_stage() {
+    let settings = pipeline::Settings {
+        workers: 1,
+        deadline_ms: 1_000,
+        ..pipeline::Settings::default()
+    };
+    let (pool, (_folder, log), address, _stop) = serving(settings).await;
+    let asking = tokio::task::spawn_blocking(move || {
+        let began = std::time::Instant::now();
+        (ask(address, &[SLOW]), began.elapsed())
+    });
+    // The worker is amid its stage by then.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = std::time::Instant::now();
+    assert_eq!(pool.probe().await, Ok(()));
+    assert!(began.elapsed() < LONG, "it did not wait for the worker");
+    assert_eq!(pool.readiness(), Ok(()));
+
+    let (answers, waited) = asking.await.unwrap();
+    let (status, body) = &answers[0];
+    assert_eq!(*status, 503, "{body}");
+    assert_eq!(body["type"], "urn:faceood:problem:deadline_exceeded");
+    assert!(waited < LONG, "the answer did not wait for the stage");
+    let id = body["request_id"].as_str().unwrap();
+    let rows = log.reader().by_request(id).await.unwrap();
+    assert_eq!(rows[0].error_code, Some(ProblemCode::DeadlineExceeded));
+    tokio::task::spawn_blocking(move || pool.close())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_the_log_ends_by_its_bytes_and_the_next_goes_on() {
+    let (pool, (_folder, log), address, _stop) = serving(pipeline::Settings::default()).await;
+    const ROWS: usize = 900;
+    let record = |index| inference_log::fixture::full_record(&format!("r{index}"), 1);
+    log.append_all((0..ROWS).map(record).collect())
+        .await
+        .unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let client = reqwest::blocking::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap();
+        let mut cursor = String::new();
+        let mut pages = Vec::new();
+        loop {
+            let url = format!("http://{address}/v1/inferences?limit=1000{cursor}");
+            let page = client.get(url).send().unwrap().text().unwrap();
+            let read: Value = serde_json::from_str(&page).unwrap();
+            let ids = read["inferences"].as_array().unwrap().iter();
+            pages.push((
+                page.len(),
+                ids.map(|row| row["id"].to_string()).collect::<Vec<_>>(),
+            ));
+            match read["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return pages,
+            }
+        }
+    });
+    let pages = reading.await.unwrap();
+    assert!(pages.len() > 1, "one page has it all");
+    assert!(pages.iter().all(|(bytes, _)| *bytes < 600_000));
+    let mut ids: Vec<_> = pages.into_iter().flat_map(|(_, ids)| ids).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), ROWS, "each row once");
     tokio::task::spawn_blocking(move || pool.close())
         .await
         .unwrap();

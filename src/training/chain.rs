@@ -6,6 +6,7 @@ use image::{ImageFormat, RgbImage};
 
 use super::{Networks, TrainingError};
 use crate::capture::{self, Capture, pixels};
+use crate::checkpoint::Checkpoint;
 use crate::face::{AlignedFace, Aligner, DetectedFace, Detector, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::runtime::{InputTransform, Placement, Runtime, Session};
@@ -76,7 +77,10 @@ impl Chain {
         picture: &RgbImage,
     ) -> Result<Option<(DetectedFace, AlignedFace)>, TrainingError> {
         let capture = as_capture(picture)?;
-        let faces = match self.detector.detect(&capture, Search::Largest) {
+        let faces = match self
+            .detector
+            .detect(&capture, Search::Largest, &Checkpoint::OPEN)
+        {
             Ok(faces) => faces,
             Err(crate::face::FaceError::NoFace { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -91,11 +95,15 @@ impl Chain {
     /// Each person of a picture in a picture of their own: the whole one where there is one face, else the surroundings of each.
     /// Left out is a face too small or turned too far for a good photo, and one whose surroundings show another face as the largest.
     pub(super) fn people(&mut self, picture: &RgbImage) -> Result<Vec<RgbImage>, TrainingError> {
-        let faces = match self.detector.detect(&as_capture(picture)?, Search::All) {
-            Ok(faces) => faces,
-            Err(crate::face::FaceError::NoFace { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
+        let faces =
+            match self
+                .detector
+                .detect(&as_capture(picture)?, Search::All, &Checkpoint::OPEN)
+            {
+                Ok(faces) => faces,
+                Err(crate::face::FaceError::NoFace { .. }) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            };
         let is_alone = faces.len() == 1;
         let mut people = Vec::new();
         for face in faces {

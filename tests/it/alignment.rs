@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use faceood::checkpoint::Checkpoint;
 use faceood::embed::Embedding;
 use faceood::face::{DetectedFace, Search};
 use faceood::geometry::{BoundingBox, Point};
@@ -89,7 +90,10 @@ fn embeddings_agree_with_opencv() {
             continue;
         };
         let capture = capture(&bytes);
-        let faces = stages.detector.detect(&capture, Search::Largest).unwrap();
+        let faces = stages
+            .detector
+            .detect(&capture, Search::Largest, &Checkpoint::OPEN)
+            .unwrap();
         let [x, y, width, height] = reference.bounds;
         let bounds = BoundingBox::new(x, y, width, height);
         let face = nearest(&faces, &bounds);
@@ -130,7 +134,10 @@ fn embeddings_agree_with_opencv() {
 fn the_crop_agrees_with_opencv() {
     let mut stages = Stages::open();
     let capture = capture(&photos::astronaut());
-    let faces = stages.detector.detect(&capture, Search::Largest).unwrap();
+    let faces = stages
+        .detector
+        .detect(&capture, Search::Largest, &Checkpoint::OPEN)
+        .unwrap();
     let aligned = stages.aligner.align(&capture, &faces[0]).unwrap();
     let reference =
         std::fs::read(repository().join("tests/reference/astronaut_aligned.png")).unwrap();

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faceood::capture;
+use faceood::checkpoint::Checkpoint;
 use faceood::degrade::{Degradation, Kind, Material, Pattern, degrade};
 use faceood::geometry::Point;
-use faceood::pipeline::{Ask, Assembly, Face, Pipeline};
+use faceood::pipeline::{Ask, Assembly, Face, Faces, Pipeline};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::{CauseName, Component};
 use faceood::runtime::{self, Runtime};
@@ -88,11 +89,13 @@ fn analysed(pipeline: &mut Pipeline, picture: &RgbImage) -> Option<Face> {
     let ask = Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
         policy: Policies::default().get(DEFAULT_SCENARIO).cloned().unwrap(),
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: false,
     };
     let upload = photos::jpeg(picture, 92);
-    let analysis = pipeline.analyze(&upload, &ask, Duration::ZERO).ok()?;
+    let analysis = pipeline
+        .analyze(&upload, &ask, Duration::ZERO, &Checkpoint::OPEN)
+        .ok()?;
     analysis.faces.into_iter().next()
 }
 

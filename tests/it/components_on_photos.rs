@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use faceood::capture;
-use faceood::pipeline::{Ask, Assembly};
+use faceood::checkpoint::Checkpoint;
+use faceood::pipeline::{Ask, Assembly, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::{Component, Quality};
 use faceood::runtime::{self, Runtime};
@@ -26,7 +27,7 @@ fn components_on_photos() {
     let ask = Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
         policy: Policies::default().get(DEFAULT_SCENARIO).cloned().unwrap(),
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: false,
     };
 
@@ -39,7 +40,8 @@ fn components_on_photos() {
         let Ok(upload) = std::fs::read(entry.path()) else {
             continue;
         };
-        let Ok(analysis) = pipeline.analyze(&upload, &ask, Duration::ZERO) else {
+        let Ok(analysis) = pipeline.analyze(&upload, &ask, Duration::ZERO, &Checkpoint::OPEN)
+        else {
             continue;
         };
         let inside = entry.path().strip_prefix(&photos).unwrap();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use faceood::capture::Capture;
+use faceood::checkpoint::Checkpoint;
 use faceood::face::{DetectedFace, Detector, FaceError, Search};
 use faceood::geometry::BoundingBox;
 use image::RgbImage;
@@ -117,7 +118,7 @@ fn as_capture(picture: &RgbImage) -> Capture {
 }
 
 fn find(detector: &mut Detector, picture: &RgbImage, search: Search) -> Vec<DetectedFace> {
-    match detector.detect(&as_capture(picture), search) {
+    match detector.detect(&as_capture(picture), search, &Checkpoint::OPEN) {
         Ok(faces) => faces,
         Err(FaceError::NoFace { .. }) => Vec::new(),
         Err(error) => panic!("{error}"),
@@ -145,7 +146,9 @@ fn bad_faces_are_found() {
             let worse = (row.worsen)(picture, seed as u64);
             let worse = as_capture(&worse);
             let begin = Instant::now();
-            let faces = detector.detect(&worse, Search::Largest).unwrap_or_default();
+            let faces = detector
+                .detect(&worse, Search::Largest, &Checkpoint::OPEN)
+                .unwrap_or_default();
             elapsed += begin.elapsed();
             // Rotated and cropped pictures have their face elsewhere: there the middle must be inside it.
             let middle = BoundingBox::new(
@@ -190,7 +193,9 @@ fn bad_faces_are_found() {
     for (seed, (picture, bounds)) in named.iter().zip(&truth).enumerate() {
         let (frame, expected) = small_in_full_hd(picture, bounds, seed as u64);
         let begin = Instant::now();
-        let faces = detector.detect(&frame, Search::Largest).unwrap_or_default();
+        let faces = detector
+            .detect(&frame, Search::Largest, &Checkpoint::OPEN)
+            .unwrap_or_default();
         elapsed += begin.elapsed();
         found += usize::from(
             faces
@@ -271,7 +276,7 @@ fn pictures_without_a_face_have_none() {
         let capture = as_capture(&picture);
         let begin = Instant::now();
         let faces = detector
-            .detect(&capture, Search::Largest)
+            .detect(&capture, Search::Largest, &Checkpoint::OPEN)
             .unwrap_or_default();
         elapsed += begin.elapsed();
         if let Some(face) = faces.first() {
@@ -308,7 +313,7 @@ fn time_of_a_search() {
             let mut times: Vec<f64> = (0..30)
                 .map(|_| {
                     let begin = Instant::now();
-                    let _ = stages.detector.detect(&capture, search);
+                    let _ = stages.detector.detect(&capture, search, &Checkpoint::OPEN);
                     begin.elapsed().as_secs_f64() * 1e3
                 })
                 .collect();
@@ -320,7 +325,10 @@ fn time_of_a_search() {
         }
     }
     let capture = as_capture(&astronaut);
-    let faces = stages.detector.detect(&capture, Search::Largest).unwrap();
+    let faces = stages
+        .detector
+        .detect(&capture, Search::Largest, &Checkpoint::OPEN)
+        .unwrap();
     let mut times: Vec<f64> = (0..30)
         .map(|_| {
             let begin = Instant::now();

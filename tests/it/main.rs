@@ -17,6 +17,7 @@ mod admin_pictures;
 mod admin_watch;
 mod alignment;
 mod analysis_rows;
+mod bounds;
 mod calibration;
 mod compare;
 mod components_on_photos;

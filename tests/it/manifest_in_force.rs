@@ -4,17 +4,20 @@
 use std::time::Duration;
 
 use faceood::capture;
+use faceood::checkpoint::Checkpoint;
 use faceood::pack::build::graph::{Graph, Node, Tensor as Constant};
 use faceood::pack::{Pack, PackError};
-use faceood::pipeline::{AnalyzeError, Ask, Assembly, Face};
+use faceood::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::problem::ProblemCode;
 use faceood::runtime::{ProviderChoice, Runtime, Settings};
 
 use super::support::{PackCopy, photos};
 
+const ALL: Faces = Faces::All { at_most: 50 };
+
 /// The faces of `upload`, by the pack.
-fn faces(pack: &PackCopy, upload: &[u8], all_faces: bool) -> Result<Vec<Face>, AnalyzeError> {
+fn faces(pack: &PackCopy, upload: &[u8], faces: Faces) -> Result<Vec<Face>, AnalyzeError> {
     let runtime = Runtime::load(&Settings {
         provider: ProviderChoice::Cpu,
         ..Settings::default()
@@ -25,18 +28,20 @@ fn faces(pack: &PackCopy, upload: &[u8], all_faces: bool) -> Result<Vec<Face>, A
     let ask = Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
         policy: Policies::default().get(DEFAULT_SCENARIO).cloned().unwrap(),
-        all_faces,
+        faces,
         needs_face: true,
     };
     let mut pipeline = assembly.pipeline().expect("a pipeline");
-    Ok(pipeline.analyze(upload, &ask, Duration::ZERO)?.faces)
+    Ok(pipeline
+        .analyze(upload, &ask, Duration::ZERO, &Checkpoint::OPEN)?
+        .faces)
 }
 
 /// The astronaut, by the default pack with `edit` done to its manifest.
 fn edited(edit: impl FnOnce(&mut toml::Table)) -> Result<Vec<Face>, AnalyzeError> {
     let pack = PackCopy::new();
     pack.edit_manifest(edit);
-    faces(&pack, &photos::astronaut(), false)
+    faces(&pack, &photos::astronaut(), Faces::Largest)
 }
 
 #[track_caller]
@@ -74,12 +79,12 @@ fn candidates_that_are_not_sure_stand_or_fall_with_the_second_opinion() {
 fn boxes_that_may_overlap_are_several_faces() {
     let pack = PackCopy::new();
     let photo = photos::astronaut();
-    assert_eq!(faces(&pack, &photo, true).unwrap().len(), 1);
+    assert_eq!(faces(&pack, &photo, ALL).unwrap().len(), 1);
     pack.edit_manifest(|table| {
         table["detector"]["overlap_threshold"] = 1.0.into();
         table["detector"]["containment_threshold"] = 1.0.into();
     });
-    assert!(faces(&pack, &photo, true).unwrap().len() > 1);
+    assert!(faces(&pack, &photo, ALL).unwrap().len() > 1);
 }
 
 #[test]
@@ -96,7 +101,7 @@ fn beside_faces_only_middling_candidates_are_judged() {
             table["detector"]["sure_score"] = 2.0.into();
             table["detector"]["middling_score"] = middling.into();
         });
-        faces(&pack, &upload, true).unwrap().len()
+        faces(&pack, &upload, ALL).unwrap().len()
     };
     let (all, some) = (found(0.45), found(2.0));
     assert!(all == 6 && some < 6, "{all} and {some}");
@@ -110,7 +115,7 @@ fn a_coarse_box_is_refined_only_by_a_score_that_is_believed() {
     let box_with = |refined: f64| {
         let pack = PackCopy::new();
         pack.edit_manifest(|table| table["detector"]["refined_score"] = refined.into());
-        faces(&pack, &upload, false).unwrap()[0].bounding_box
+        faces(&pack, &upload, Faces::Largest).unwrap()[0].bounding_box
     };
     assert_ne!(box_with(0.5), box_with(2.0));
 }
@@ -234,7 +239,7 @@ fn networks_that_want_scaled_pixels_get_them() {
     for section in ["detector", "landmarks", "embedder"] {
         want_scaled_pixels(&pack, section);
     }
-    let got = faces(&pack, &photos::astronaut(), false).unwrap();
+    let got = faces(&pack, &photos::astronaut(), Faces::Largest).unwrap();
     assert_same_face(&got[0], &expected[0]);
 }
 
@@ -245,7 +250,7 @@ fn networks_that_want_other_channels_get_them() {
     for section in ["detector", "embedder"] {
         want_other_channels(&pack, section);
     }
-    let got = faces(&pack, &photos::astronaut(), false).unwrap();
+    let got = faces(&pack, &photos::astronaut(), Faces::Largest).unwrap();
     assert_same_face(&got[0], &expected[0]);
 }
 

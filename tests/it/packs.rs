@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use faceood::capture;
+use faceood::checkpoint::Checkpoint;
 use faceood::degrade::{Degradation, degrade};
 use faceood::pack::build::graph::{FLOAT, Model, Tensor as Constant};
 use faceood::pack::build::recipe::Sources;
 use faceood::pack::{Pack, PackError, sha256_hex, verify};
-use faceood::pipeline::{Ask, Assembly};
+use faceood::pipeline::{Ask, Assembly, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::Calibration;
 use faceood::runtime::{self, GraphForm, Placement, ProviderChoice, Runtime, Session, Tensor};
@@ -458,7 +459,7 @@ fn ask() -> Ask {
     Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
         policy: Policies::default().get(DEFAULT_SCENARIO).cloned().unwrap(),
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: true,
     }
 }
@@ -478,7 +479,7 @@ fn clean_noisy_and_no_face_come_out_in_this_order_over_seeds() {
     let mut pipeline = assembly.pipeline().unwrap();
     let mut score = |picture: &RgbImage| {
         let analysis = pipeline
-            .analyze(&bmp(picture), &ask(), Duration::ZERO)
+            .analyze(&bmp(picture), &ask(), Duration::ZERO, &Checkpoint::OPEN)
             .unwrap();
         analysis.faces[0].quality.score
     };

@@ -1,5 +1,6 @@
 //! `POST /v1/quality`: what a terminal asks about each frame.
 
+use image::imageops;
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, photos};
@@ -74,4 +75,35 @@ fn worse_frames_score_less_and_the_person_is_told_what_to_do() {
         .map(|hint| &hint["code"])
         .collect();
     assert!(codes.contains(&&json!("more_light")), "{body}");
+}
+
+#[test]
+fn a_picture_on_its_side_is_told_to_be_turned_and_nothing_else() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let upright = photos::pixels(&photos::astronaut());
+    for turned in [imageops::rotate90(&upright), imageops::rotate270(&upright)] {
+        let picture = photos::jpeg(&turned, 90);
+        let answer = client.quality(&picture, "").ok();
+        let hints: Vec<_> = answer["hints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hint| hint["code"].clone())
+            .collect();
+        assert!(hints.contains(&"turn_picture".into()), "{answer}");
+        assert!(!hints.contains(&"hold_still".into()), "{answer}");
+        if answer["faces"].as_array().unwrap().is_empty() {
+            let problem = client.extract(&picture, "").problem(422, "no_face");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("turned by 90°"), "{detail}");
+        }
+    }
+    let hints = client.quality(&photos::astronaut(), "").ok()["hints"].clone();
+    assert_eq!(hints, serde_json::json!([]));
+    // No face either way is no picture to be turned.
+    let nobody = photos::jpeg(&photos::without_face(400, 300, 5), 90);
+    let hints = client.quality(&nobody, "").ok()["hints"].clone();
+    assert_eq!(hints[0]["code"], "no_face");
+    assert_eq!(hints[1], serde_json::Value::Null, "{hints}");
 }

@@ -15,8 +15,9 @@ use super::super::{Context, offline, output};
 use crate::analysis::report::Cluster;
 use crate::analysis::usual_spread;
 use crate::capture::pixels;
+use crate::checkpoint::Checkpoint;
 use crate::degrade::{Degradation, Dose, Kind, Recipe, degrade};
-use crate::pipeline::{Ask, Pipeline};
+use crate::pipeline::{Ask, Faces, Pipeline};
 use crate::policy::DEFAULT_SCENARIO;
 use crate::quality::components::{Component, Components};
 use crate::quality::{Cause, CauseName, Quality};
@@ -195,7 +196,7 @@ impl<'a> Bench<'a> {
         let ask = Ask {
             scenario: DEFAULT_SCENARIO.to_owned(),
             policy: parts.policy(DEFAULT_SCENARIO)?.clone(),
-            all_faces: false,
+            faces: Faces::Largest,
             needs_face: false,
         };
         let found = "no face is found in the embedded picture";
@@ -317,7 +318,7 @@ fn look(
     picture
         .write_to(&mut bytes, ImageFormat::Bmp)
         .context("a picture cannot be written")?;
-    let analysis = pipeline.analyze(bytes.get_ref(), ask, Duration::ZERO)?;
+    let analysis = pipeline.analyze(bytes.get_ref(), ask, Duration::ZERO, &Checkpoint::OPEN)?;
     let face = analysis.faces.into_iter().next();
     Ok(face.map(|face| (face.bounding_box.width, face.quality)))
 }

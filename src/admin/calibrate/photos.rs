@@ -9,10 +9,11 @@ use chrono::Utc;
 
 use super::{Evidence, Need};
 use crate::admin::output;
+use crate::checkpoint::Checkpoint;
 use crate::embed::Embedding;
 use crate::evaluation::dataset::{self, SourceFrom};
 use crate::face::FaceError;
-use crate::pipeline::{AnalyzeError, Ask, Assembly};
+use crate::pipeline::{AnalyzeError, Ask, Assembly, Faces};
 use crate::policy::{DEFAULT_SCENARIO, Policies};
 use crate::quality::calibration::site::Sample;
 use crate::training::mean_of_best;
@@ -56,7 +57,7 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
             bar.inc(1);
             let bytes =
                 std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            match pipeline.analyze(&bytes, &ask, Duration::ZERO) {
+            match pipeline.analyze(&bytes, &ask, Duration::ZERO, &Checkpoint::OPEN) {
                 Ok(analysis) => {
                     let face = analysis.faces.into_iter().next();
                     seen.extend(face.map(|face| Seen {
@@ -117,7 +118,7 @@ fn ask() -> anyhow::Result<Ask> {
     Ok(Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
         policy: policy.clone(),
-        all_faces: false,
+        faces: Faces::Largest,
         needs_face: true,
     })
 }

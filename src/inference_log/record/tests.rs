@@ -41,6 +41,7 @@ fn face(x: f32) -> Face {
 fn analysis(faces: Vec<Face>) -> Analysis {
     Analysis {
         faces_found: faces.len(),
+        faces_omitted: 0,
         image: ImageFacts {
             width: 640,
             height: 480,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Site;
 use crate::capture;
+use crate::checkpoint::Checkpoint;
 use crate::embed::EmbedError;
 use crate::pack::verify;
 use crate::pipeline::probe::{self, ProbeError};
@@ -246,7 +247,7 @@ fn golden_ms(pipeline: &mut Pipeline) -> Result<Vec<f64>, EmbedError> {
     let mut times = Vec::with_capacity(GOLDEN_RUNS);
     for _ in 0..GOLDEN_RUNS {
         let begin = Instant::now();
-        pipeline.embedder.embed(&[&golden])?;
+        pipeline.embedder.embed(&[&golden], &Checkpoint::OPEN)?;
         times.push(begin.elapsed().as_secs_f64() * 1e3);
     }
     Ok(times)

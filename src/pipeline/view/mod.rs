@@ -308,6 +308,10 @@ pub struct ExtractAnswer<'a> {
     pub image: ImageDto,
     /// Faces, largest first.
     pub faces: Vec<FaceDto>,
+    /// How many faces were found: where only the largest is asked for, as far as the search saw others on its way.
+    pub faces_found: usize,
+    /// How many of the faces asked for are left out, because a picture may have no more than `limits.max_faces` of `/v1/info`.
+    pub faces_omitted: usize,
     /// Advice for the person in front of the camera.
     pub hints: Vec<HintDto>,
     /// Where the time went.
@@ -333,6 +337,8 @@ impl<'a> ExtractAnswer<'a> {
                 .into_iter()
                 .map(|face| FaceDto::new(face, with_embedding))
                 .collect(),
+            faces_found: analysis.faces_found,
+            faces_omitted: analysis.faces_omitted,
             hints: analysis
                 .hints
                 .into_iter()

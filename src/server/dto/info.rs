@@ -191,6 +191,10 @@ pub struct LimitsDto {
     pub image_pixels: u64,
     /// Pictures that may wait for a worker before requests are refused.
     pub queue: usize,
+    /// Most faces of a picture that are analysed where all are asked for; the largest come first.
+    pub max_faces: usize,
+    /// Most milliseconds from the end of an upload to the answer.
+    pub deadline_ms: u64,
     /// Types that are read.
     #[schema(value_type = Vec<String>)]
     pub formats: [&'static str; 5],

@@ -154,7 +154,7 @@ fn responses_of(is_possible: impl Fn(ProblemCode) -> bool) -> BTreeMap<String, R
     let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
     for code in ProblemCode::ALL
         .into_iter()
-        .filter(|&code| is_possible(code))
+        .filter(|&code| code.is_answered() && is_possible(code))
     {
         by_status.entry(code.status()).or_default().push(code);
     }
@@ -196,6 +196,7 @@ pub fn openapi() -> Value {
     let mut api = serde_json::to_value(api).unwrap_or_default();
     let urns: Vec<_> = ProblemCode::ALL
         .iter()
+        .filter(|code| code.is_answered())
         .map(|code| format!("urn:faceood:problem:{}", code.code()))
         .collect();
     api["components"]["schemas"]["Problem"]["properties"]["type"]["enum"] = json!(urns);

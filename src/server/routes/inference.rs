@@ -1,19 +1,24 @@
 //! What extract, quality and compare have in common: ask the pool, write the rows, and only then answer.
 
+use std::cell::OnceCell;
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use tokio::runtime::Handle;
 
+use crate::checkpoint::Interruption;
 use crate::face::FaceError;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
-use crate::pipeline::{Analysis, AnalyzeError, Ask};
+use crate::pipeline::{Analysis, AnalyzeError, Ask, Faces};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
 use crate::problem::ProblemCode;
 use crate::quality::Language;
+use crate::quality::hints::HintCode;
 use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{Parameters, unknown};
 use crate::server::problem_response::{Part, Problem};
@@ -29,8 +34,8 @@ pub(super) struct Question {
     pub(super) scenario: String,
     /// Its rules at this moment.
     pub(super) policy: Policy,
-    /// Whether all faces are wanted or the largest alone.
-    pub(super) all_faces: bool,
+    /// Which faces are wanted.
+    pub(super) faces: Faces,
     /// Whether embeddings are wanted in the answer, where the caller says so.
     pub(super) embedding: Option<bool>,
 }
@@ -62,7 +67,13 @@ impl Question {
         Ok(Self {
             scenario: scenario.to_owned(),
             policy: policy.clone(),
-            all_faces: parameters.all_faces()?,
+            faces: if parameters.all_faces()? {
+                Faces::All {
+                    at_most: state.pool.max_faces(),
+                }
+            } else {
+                Faces::Largest
+            },
             embedding: match parameters.text("embedding") {
                 Some(_) => Some(parameters.flag("embedding", true)?),
                 None => None,
@@ -83,6 +94,7 @@ pub(super) struct Inference {
     pub(super) state: web::Data<AppState>,
     request: HttpRequest,
     context: RequestContext,
+    deadline: OnceCell<Instant>,
 }
 
 impl FromRequest for Inference {
@@ -114,6 +126,7 @@ impl Inference {
             id,
             state: state.clone(),
             request: request.clone(),
+            deadline: OnceCell::new(),
         })
     }
 
@@ -126,14 +139,16 @@ impl Inference {
         let ask = Ask {
             scenario: self.question.scenario.clone(),
             policy: self.question.policy.clone(),
-            all_faces: self.question.all_faces,
+            faces: self.question.faces,
             // Asked for below, where what is known of the picture is still at hand for its row.
             needs_face: false,
         };
+        // From here on: the time that a slow sender took is his own. A comparison's two pictures share it.
+        let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
         let analysis = self
             .state
             .pool
-            .submit(upload.bytes.clone(), ask)
+            .submit(upload.bytes.clone(), ask, *deadline)
             .await
             .map_err(|error| {
                 let problem = problem_of(&error);
@@ -145,7 +160,12 @@ impl Inference {
         count(&analysis, self.context.source.as_deref());
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let (width, height) = (analysis.image.width, analysis.image.height);
-            let error = FaceError::NoFace { width, height };
+            let is_on_its_side = analysis.hints.contains(&HintCode::TurnPicture);
+            let error = FaceError::NoFace {
+                width,
+                height,
+                is_on_its_side,
+            };
             return Err(problem_of(&error.into()).with_image(analysis.image));
         }
         Ok(analysis)
@@ -275,7 +295,9 @@ pub(super) async fn record_failure<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    let waiting = Waiting::began(request.request());
     let response = next.call(request).await?;
+    waiting.is_over();
     let request = response.request();
     let problem = response
         .response()
@@ -299,6 +321,64 @@ pub(super) async fn record_failure<B: MessageBody>(
         }
     }
     Ok(response)
+}
+
+/// A caller who waits for an answer. The server drops the work for one who closes the connection: then this writes the row, the
+/// line in the text log and the metric that the request would have had.
+struct Waiting {
+    request: Option<HttpRequest>,
+    began: Instant,
+}
+
+impl Waiting {
+    fn began(request: &HttpRequest) -> Self {
+        Self {
+            request: Some(request.clone()),
+            began: Instant::now(),
+        }
+    }
+
+    fn is_over(mut self) {
+        self.request = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(request) = self.request.take() else {
+            return;
+        };
+        let outcome = Outcome::of(&request);
+        let state = request.app_data::<web::Data<AppState>>().cloned();
+        let (Some(state), Some(endpoint), false, Ok(runtime)) = (
+            state,
+            endpoint_of(&request),
+            outcome.is_recorded,
+            Handle::try_current(),
+        ) else {
+            return;
+        };
+        let code = Interruption::CallerLeft.problem();
+        let context = context(&state, &RequestId::of(&request), endpoint, &outcome);
+        metrics::request(
+            request.path(),
+            code.status(),
+            code.code(),
+            self.began.elapsed(),
+        );
+        tracing::info!(request_id = %context.request_id, endpoint = request.path(), code = code.code(), "the caller closed the connection before the answer");
+        let role = if endpoint == Endpoint::Compare {
+            Role::Probe
+        } else {
+            Role::Image
+        };
+        let row = context.failed(role, code, &Interruption::CallerLeft.to_string(), None);
+        runtime.spawn(async move {
+            if let Err(error) = state.log.append(row).await {
+                tracing::error!(%error, "the log did not take the row of a caller who left");
+            }
+        });
+    }
 }
 
 /// The role of a side.

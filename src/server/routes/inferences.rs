@@ -14,6 +14,9 @@ use crate::server::state::AppState;
 /// Columns that hold what a person could be recognised by: stored only where the operator says so, and never sent.
 const PRIVATE: [&str; 2] = ["embedding", "thumbnail"];
 
+/// A page ends with the row that passes this: an answer waits in memory until its reader has taken it.
+const MOST_BYTES: usize = 512 * 1024;
+
 /// A page of the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Inferences)]
@@ -36,7 +39,7 @@ pub(super) struct InferencesAnswer {
         ("until" = Option<String>, Query, description = "Before: RFC 3339, or back from now."),
         ("source" = Option<String>, Query, description = "Of this terminal or camera."),
         ("max_score" = Option<f32>, Query, description = "With a quality score of at most this."),
-        ("limit" = Option<u32>, Query, description = "Rows of a page, 1–1000; default 100."),
+        ("limit" = Option<u32>, Query, description = "Most rows of a page, 1–1000; default 100. A page ends earlier at about 512 kB."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses(
@@ -80,9 +83,21 @@ pub(super) async fn inferences(
                 "the log cannot be read; see the daemon's text log",
             )
         })?;
+    let mut bytes = 0;
+    let mut inferences = Vec::new();
+    let mut next = page.next;
+    for record in &page.records {
+        let row = shown(record);
+        bytes += serde_json::to_vec(&row).map_or(0, |text| text.len());
+        inferences.push(row);
+        if bytes > MOST_BYTES && inferences.len() < page.records.len() {
+            next = Some(Cursor::after(record));
+            break;
+        }
+    }
     Ok(HttpResponse::Ok().json(InferencesAnswer {
-        inferences: page.records.iter().map(shown).collect(),
-        next_cursor: page.next.map(|cursor| cursor.to_string()),
+        inferences,
+        next_cursor: next.map(|cursor| cursor.to_string()),
     }))
 }
 

@@ -57,6 +57,8 @@ pub(super) async fn info(
             image_bytes: state.uploads.image_bytes,
             image_pixels: info.max_pixels,
             queue: state.pool.capacity(),
+            max_faces: state.pool.max_faces(),
+            deadline_ms: state.pool.deadline_ms(),
             formats: ["jpeg", "png", "webp", "bmp", "tiff"],
         },
         privacy: PrivacyDto {

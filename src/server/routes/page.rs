@@ -196,6 +196,7 @@ mod tests {
         // The service explains its problems in English; in Chinese the page says by the code what is wrong.
         let problems: BTreeSet<_> = ProblemCode::ALL
             .iter()
+            .filter(|problem| problem.is_answered())
             .map(|problem| format!("problem_{}", problem.code()))
             .collect();
         let chinese = keys(Language::Chinese);

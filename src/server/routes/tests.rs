@@ -162,7 +162,10 @@ async fn every_problem_and_every_endpoint_is_in_the_description() {
         .as_array()
         .unwrap();
     let responses = &api["paths"]["/v1/compare"]["post"]["responses"];
-    for code in ProblemCode::ALL {
+    for code in ProblemCode::ALL
+        .into_iter()
+        .filter(|code| code.is_answered())
+    {
         let urn = format!("urn:faceood:problem:{}", code.code());
         assert!(types.iter().any(|known| known == urn.as_str()), "{urn}");
         let described = responses[code.status().to_string()]["description"]

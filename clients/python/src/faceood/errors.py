@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 # The same request may succeed later.
-TEMPORARY = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "not_ready"})
+TEMPORARY = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "deadline_exceeded", "not_ready"})
 
 
 class FaceoodError(Exception):

@@ -1,0 +1,122 @@
+//! What a connection may cost whatever is sent over it: how many an address may hold, and how long one may go without taking
+//! what it asked for.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+
+/// The open connections of each address.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    most: usize,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// Stands for one open connection; counted for as long as it lives.
+pub(super) struct Counted {
+    address: IpAddr,
+    connections: Connections,
+    is_one_too_many: bool,
+}
+
+impl Connections {
+    /// An address may hold `most` connections; 0 sets no limit.
+    #[must_use]
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            open: Arc::default(),
+        }
+    }
+
+    /// Counts the connection that begins with `socket` and puts the count beside it.
+    pub(super) fn count(&self, socket: &dyn Any, beside: &mut Extensions) {
+        let stream = socket.downcast_ref::<TcpStream>();
+        if let Some(address) = stream.and_then(|stream| stream.peer_addr().ok()) {
+            beside.insert(self.counted(address.ip()));
+        }
+    }
+
+    fn counted(&self, address: IpAddr) -> Counted {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = open.entry(address).or_default();
+        *held += 1;
+        Counted {
+            address,
+            is_one_too_many: self.most > 0 && *held > self.most,
+            connections: self.clone(),
+        }
+    }
+}
+
+impl Counted {
+    /// Whether its address held as many as it may already when this one began.
+    #[must_use]
+    pub(super) fn is_one_too_many(&self) -> bool {
+        self.is_one_too_many
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let open = &self.connections.open;
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = open.get_mut(&self.address) {
+            *held -= 1;
+            if *held == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Has the system close each connection of `listener` whose peer has taken nothing for so long of what was sent to it: without
+/// that, an answer that nobody reads stays in memory for as long as the peer likes.
+///
+/// # Errors
+/// Where the system refuses.
+pub(super) fn close_where_nothing_is_read(
+    listener: &TcpListener,
+    patience: Duration,
+) -> io::Result<()> {
+    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    // Connections inherit it from the socket that they are accepted on.
+    rustix::net::sockopt::set_tcp_user_timeout(listener, millis)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_and_gets_back_what_it_closes() {
+        let connections = Connections::new(2);
+        let [one, other] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
+        let first = connections.counted(one);
+        let second = connections.counted(one);
+        assert!(!first.is_one_too_many() && !second.is_one_too_many());
+        let third = connections.counted(one);
+        assert!(third.is_one_too_many());
+        assert!(!connections.counted(other).is_one_too_many());
+        drop((third, second));
+        assert!(!connections.counted(one).is_one_too_many());
+        drop(first);
+        assert!(connections.open.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let connections = Connections::new(0);
+        let held: Vec<_> = (0..100)
+            .map(|_| connections.counted("::1".parse().unwrap()))
+            .collect();
+        assert!(held.iter().all(|counted| !counted.is_one_too_many()));
+    }
+}
