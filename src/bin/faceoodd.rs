@@ -68,6 +68,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
         return check(config);
     }
     keep_private();
+    let open_files = raise_open_files();
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "the data folder {} cannot be made",
@@ -76,6 +77,15 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     })?;
     // Dropped last: what is logged while the rest ends is still written.
     let _guard = logging::start(&config.telemetry, &config.text_log_dir())?;
+    let wanted = config.server.open_files();
+    if open_files < wanted {
+        tracing::warn!(
+            open_files,
+            wanted,
+            "the system lets this process open fewer files than it may need for its connections; raise LimitNOFILE= of the unit \
+             (or `ulimit -Hn`), or lower server.max_connections"
+        );
+    }
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -87,6 +97,21 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Takes as many open files as the system permits, and says how many: each connection is one.
+fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    let in_force = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limits.maximum,
+        Err(_) => limits.current,
+    };
+    in_force.unwrap_or(u64::MAX)
 }
 
 /// What the daemon writes is about faces: no other user of the machine may read it, whatever the umask was.

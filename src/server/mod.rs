@@ -87,6 +87,13 @@ impl Settings {
         }
     }
 
+    /// Files that the process may have to open at once: a connection each, and some for models, database and logs.
+    #[must_use]
+    pub fn open_files(&self) -> u64 {
+        const OTHERS: usize = 200;
+        (self.max_connections * self.worker_count() + OTHERS) as u64
+    }
+
     /// What uploads may cost, where one picture may have `image_bytes`.
     #[must_use]
     pub fn upload_limits(&self, image_bytes: usize) -> upload::UploadLimits {

@@ -297,7 +297,7 @@ pub(super) async fn record_failure<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let waiting = Waiting::began(request.request());
     let response = next.call(request).await?;
-    waiting.is_over();
+    waiting.end();
     let request = response.request();
     let problem = response
         .response()
@@ -338,7 +338,7 @@ impl Waiting {
         }
     }
 
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.request = None;
     }
 }
