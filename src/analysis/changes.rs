@@ -113,8 +113,9 @@ fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, 
         let after = (sums[to] - sums[place]) / rest;
         (after - before) / (1.0 / n + 1.0 / rest).sqrt()
     };
-    let place = (from + LEAST_ROWS..=to - LEAST_ROWS)
-        .max_by(|&a, &b| gap(a).abs().total_cmp(&gap(b).abs()))?;
+    let (_, place) = (from + LEAST_ROWS..=to - LEAST_ROWS)
+        .map(|place| (gap(place).abs(), place))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
     let spread = long_run_deviation(&values[from..to]);
     if spread <= 0.0 {
         // Two levels without any spread differ for certain, one level does not change.

@@ -1,5 +1,8 @@
 //! Sources against each other, and whether a source's low share changed.
 
+use rayon::prelude::*;
+
+use super::LocalTime;
 use super::changes::{LEAST_ROWS, levels};
 use super::features::{CAUSES, median};
 use super::norms::STRICT;
@@ -32,30 +35,27 @@ pub(super) fn table(
     sources: &[String],
     counts: &[SourceCounts],
     max_score: f32,
-    hours: &mut LocalHours,
+    local: LocalTime,
 ) -> Vec<FleetRow> {
     let scored: u64 = counts.iter().map(|count| count.scored).sum();
     let low: u64 = counts.iter().map(|count| count.low).sum();
-    let mut lead = Vec::new();
-    let mut rows = Vec::new();
-    let mut drifts = Vec::new();
-    for (source, count) in counts.iter().enumerate() {
+    let look = |(source, count): (usize, &SourceCounts)| {
         let stream: Vec<StreamRow> = streams.of(source).map(|at| streams.row(at)).collect();
-        drifts.push(drift(&stream, max_score, hours));
+        let drift = drift(&stream, max_score, LocalHours::new(local));
         let others = (low - count.low) as f64 / (scored - count.scored).max(1) as f64;
         let share = count.low as f64 / count.scored.max(1) as f64;
         let is_lead = scored > count.scored && count.low >= LEAST_LOW && share >= WORSE * others;
-        lead.push(if is_lead {
+        let lead = if is_lead {
             at_least(count.low, count.scored, others.max(1e-9))
         } else {
             1.0
-        });
+        };
         let norms = stream
             .iter()
             .map(|row| f64::from(row.norm))
             .filter(|norm| norm.is_finite());
         let (sum, number) = norms.fold((0.0, 0_u32), |(sum, n), norm| (sum + norm, n + 1));
-        rows.push(FleetRow {
+        let row = FleetRow {
             source: sources[source].clone(),
             inferences: count.rows,
             errors: count.errors,
@@ -67,8 +67,15 @@ pub(super) fn table(
             embedding_norm: (number > 0).then(|| sum / f64::from(number)),
             top_cause: top(&count.causes),
             drift: None,
-        });
-    }
+        };
+        (row, lead, drift)
+    };
+    let looks: Vec<_> = counts.par_iter().enumerate().map(look).collect();
+    let lead: Vec<f64> = looks.iter().map(|(_, lead, _)| *lead).collect();
+    let (mut rows, drifts): (Vec<_>, Vec<_>) = looks
+        .into_iter()
+        .map(|(row, _, drift)| (row, drift))
+        .unzip();
     for (row, stands) in rows.iter_mut().zip(discoveries(&lead)) {
         row.is_worse = stands;
     }
@@ -129,7 +136,7 @@ fn top(causes: &[u32; CAUSES]) -> Option<String> {
 
 /// How the low share of a stream changed at last, beyond the usual course of its days. A new calibration or pack gives the same captures
 /// other scores, so only the rows of the last one are looked at.
-fn drift(stream: &[StreamRow], max_score: f32, hours: &mut LocalHours) -> Option<Drift> {
+fn drift(stream: &[StreamRow], max_score: f32, mut hours: LocalHours) -> Option<Drift> {
     let last = stream.last()?.model;
     let stream: Vec<StreamRow> = stream
         .iter()
@@ -137,10 +144,12 @@ fn drift(stream: &[StreamRow], max_score: f32, hours: &mut LocalHours) -> Option
         .filter(|row| row.model == last)
         .collect();
     let is_low = |row: &StreamRow| f64::from(u8::from(row.is_low(max_score)));
-    let usual = course(&stream, &is_low, hours);
+    let hours: Vec<usize> = stream.iter().map(|row| hours.of(row.time())).collect();
+    let usual = course(&stream, &is_low, &hours);
     let values: Vec<f64> = stream
         .iter()
-        .map(|row| is_low(row) - usual[hours.of(row.time())])
+        .zip(&hours)
+        .map(|(row, &hour)| is_low(row) - usual[hour])
         .collect();
     let found = levels(&values, STRICT);
     let [.., before, after] = found.segments.as_slice() else {
@@ -174,11 +183,7 @@ fn drift(stream: &[StreamRow], max_score: f32, hours: &mut LocalHours) -> Option
 }
 
 /// The usual low share by hour, less the mean: nothing unless the stream has run for some days. Hours with few rows are drawn to the mean.
-fn course(
-    stream: &[StreamRow],
-    is_low: &impl Fn(&StreamRow) -> f64,
-    hours: &mut LocalHours,
-) -> [f64; 24] {
+fn course(stream: &[StreamRow], is_low: &impl Fn(&StreamRow) -> f64, hours: &[usize]) -> [f64; 24] {
     let span = stream.iter().map(|row| row.seconds);
     let (first, last) = (span.clone().min().unwrap_or(0), span.max().unwrap_or(0));
     if last - first < COURSE_DAYS * 86_400 || stream.len() < COURSE_ROWS {
@@ -186,8 +191,7 @@ fn course(
     }
     let mean = stream.iter().map(is_low).sum::<f64>() / stream.len() as f64;
     let (mut low, mut all) = ([0.0; 24], [0.0; 24]);
-    for row in stream {
-        let hour = hours.of(row.time());
+    for (row, &hour) in stream.iter().zip(hours) {
         low[hour] += is_low(row);
         all[hour] += 1.0;
     }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use rayon::prelude::*;
 use uuid::Uuid;
 
 use crate::inference_log::{Filter, LogError, LogReader, Observation, scan_parquet};
@@ -125,28 +126,37 @@ const CLUSTER_SHARE: f64 = 0.01;
 /// Scores from here on are good (`Grade::Good`): they say what is usual.
 const GOOD: f32 = 0.6;
 
-/// Finds the patterns in `inputs`.
+/// Finds the patterns in `inputs`. Blocks the thread.
 ///
 /// # Errors
 /// What an input's database or file says.
-pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
+pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
     let good_score = GOOD.max(settings.max_score);
-    let mut survey = Survey::new(
-        settings.max_score,
-        good_score,
-        settings.seed,
-        settings.with_assignments,
-    );
+    let unseen = || {
+        Survey::new(
+            settings.max_score,
+            good_score,
+            settings.seed,
+            settings.with_assignments,
+        )
+    };
+    let mut survey = unseen();
     for (index, input) in inputs.iter().enumerate() {
-        let everything = settings.filter();
-        each(input, &everything, |row| {
-            survey.see(index, &input.prefix, row)
-        })
-        .await?;
+        let seen = |filter: &Filter| -> Result<Survey, LogError> {
+            let mut part = unseen();
+            each(input, filter, |row| part.see(index, &input.prefix, row))?;
+            Ok(part)
+        };
+        let parts = match &input.rows {
+            Rows::Database(reader) => reader.halves(&settings.filter())?,
+            Rows::Parquet(_) => vec![settings.filter()],
+        };
+        let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
+        parts.into_iter().for_each(|part| survey.append(part));
     }
     let (mut low, mut good) = survey.take_samples();
-    complete(inputs, &mut low).await?;
-    complete(inputs, &mut good).await?;
+    complete(inputs, &mut low)?;
+    complete(inputs, &mut good)?;
     let everybody: Vec<&Sampled> = low.iter().chain(&good).collect();
     let good_rows: Vec<&Sampled> = good.iter().collect();
     let scale = Scale::fit(&good_rows, NormModel::fit(&everybody));
@@ -156,10 +166,25 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
         .min_cluster_size
         .unwrap_or_else(|| LEAST_CLUSTER.max((CLUSTER_SHARE * low.len() as f64).ceil() as usize));
     let points: Vec<Point> = low.iter().map(|row| scale.point(row)).collect();
-    let (groups, found) = Groups::learn(&points, min_size);
-
     let [from, to] = settings.window(&survey);
     let bins = Bins::over(from, to);
+    let learn = || {
+        let learnt = Groups::learn(&points, min_size);
+        (learnt, Everything::of(&survey, settings, &bins))
+    };
+    let look = || {
+        let (counts, sources, max_score) = (&survey.counts, &survey.sources, settings.max_score);
+        let streams = Streams::new(&survey.stream, sources.len());
+        let norms = norms::anomalies(&streams, &survey.models, scale.norms(), sources, &bins);
+        let fleet = fleet::table(&streams, sources, counts, max_score, settings.local_time);
+        let mut hours = LocalHours::new(settings.local_time);
+        let day = fleet::source_hours(&streams, sources, counts, max_score, &mut hours);
+        (norms, fleet, day)
+    };
+    let (learnt, looked) = rayon::join(learn, look);
+    let ((groups, found), everything) = learnt;
+    let (mut norm_anomalies, fleet, source_hours) = looked;
+
     let mut hours = LocalHours::new(settings.local_time);
     let mut tallies = vec![Tally::default(); groups.len()];
     let mut membership: Vec<(Uuid, usize)> = Vec::new();
@@ -189,7 +214,6 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
         }
     }
 
-    let everything = Everything::of(&survey, settings, &bins);
     let mut candidates: Vec<Candidate<'_>> = tallies
         .into_iter()
         .map(|tally| Candidate {
@@ -212,32 +236,8 @@ pub async fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, 
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
-    let streams = Streams::new(&survey.stream, survey.sources.len());
-    let mut norm_anomalies = norms::anomalies(
-        &streams,
-        &survey.models,
-        scale.norms(),
-        &survey.sources,
-        &bins,
-    );
     let since_when = everything.first_of_model(&survey);
     norms::coincide(&mut norm_anomalies, &clusters, &since_when, [from, to]);
-    let fleet = fleet::table(
-        &streams,
-        &survey.sources,
-        &survey.counts,
-        settings.max_score,
-        &mut LocalHours::new(settings.local_time),
-    );
-
-    let source_hours = fleet::source_hours(
-        &streams,
-        &survey.sources,
-        &survey.counts,
-        settings.max_score,
-        &mut LocalHours::new(settings.local_time),
-    );
-
     let input_of = |id: &Uuid| {
         low.iter()
             .find(|row| row.id == *id)
@@ -301,7 +301,7 @@ impl Input {
 }
 
 /// Shows every row of `input` that `filter` finds to `visit`.
-async fn each(
+fn each(
     input: &Input,
     filter: &Filter,
     mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
@@ -317,13 +317,13 @@ async fn each(
         filter.source = Some(name.to_owned());
     }
     match &input.rows {
-        Rows::Database(reader) => reader.scan(&filter, visit).await,
+        Rows::Database(reader) => reader.scan(&filter, visit),
         Rows::Parquet(path) => scan_parquet(path, &filter, &mut visit),
     }
 }
 
 /// Reads what the first look left out, of the rows that were sampled.
-async fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
+fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
     for (index, input) in inputs.iter().enumerate() {
         // An export is read as a whole from the start.
         let Rows::Database(reader) = &input.rows else {
@@ -335,14 +335,12 @@ async fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError
             .map(|row| (row.id, row))
             .collect();
         let ids: Vec<Uuid> = places.keys().copied().collect();
-        reader
-            .scan_ids(&ids, |row| {
-                if let Some(sampled) = places.get_mut(&row.id) {
-                    sampled.complete(row);
-                }
-                Ok(())
-            })
-            .await?;
+        reader.scan_ids(&ids, |row| {
+            if let Some(sampled) = places.get_mut(&row.id) {
+                sampled.complete(row);
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rayon::prelude::*;
 
 use super::changes::{Levels, Segment, levels};
 use super::features::NormModel;
@@ -44,71 +45,83 @@ pub(super) fn anomalies(
     sources: &[String],
     bins: &Bins,
 ) -> Vec<NormAnomaly> {
-    let mut found = Vec::new();
-    let mut p_values = Vec::new();
-    for source in 0..sources.len() {
-        let mut by_pack: HashMap<&str, Vec<u32>> = HashMap::new();
-        let mut last_row = None;
-        for at in streams.of(source) {
-            let row = streams.row(at);
-            last_row = Some(at);
-            if row.norm.is_finite() {
-                let pack = models[row.model as usize].sha256.as_str();
-                by_pack.entry(pack).or_default().push(at);
-            }
-        }
-        let mut packs: Vec<_> = by_pack.into_iter().collect();
-        packs.sort_unstable();
-        for (sha256, rows) in packs {
-            for signal in [Signal::Norm, Signal::Residual] {
-                let values: Vec<f64> = rows
-                    .iter()
-                    .map(|&at| {
-                        let row = streams.row(at);
-                        match signal {
-                            Signal::Norm => f64::from(row.norm),
-                            Signal::Residual => norms
-                                .given_score(row.score(), row.norm, row.model)
-                                .unwrap_or_default(),
-                        }
-                    })
-                    .collect();
-                let levels = levels(&values, STRICT);
-                p_values.push(levels.p_value);
-                if levels.segments.len() < 2 {
-                    continue;
-                }
-                let place = |at: usize| streams.row(rows[at]).time();
-                let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
-                let times = (0..values.len()).map(place);
-                let course = course(times.zip(values.iter().copied()), bins);
-                found.push((
-                    p_values.len() - 1,
-                    Candidate {
-                        source: source as u32,
-                        sha256: sha256.to_owned(),
-                        signal,
-                        times: levels.segments.iter().map(ends).collect(),
-                        is_last: levels
-                            .segments
-                            .iter()
-                            .map(|part| part.to == rows.len() && rows.last().copied() == last_row)
-                            .collect(),
-                        levels,
-                        course,
-                    },
-                ));
-            }
-        }
-    }
+    let found: Vec<_> = (0..sources.len())
+        .into_par_iter()
+        .flat_map_iter(|source| candidates(source, streams, models, norms, bins))
+        .collect();
+    let p_values: Vec<f64> = found.iter().map(|(p_value, _)| *p_value).collect();
     let stands = discoveries(&p_values);
-    let kept = found.into_iter().filter(|(question, _)| stands[*question]);
+    let kept = found.into_iter().zip(stands).filter(|(_, stands)| *stands);
     let mut anomalies: Vec<NormAnomaly> = kept
-        .flat_map(|(_, candidate)| described(&candidate, models, sources))
+        .filter_map(|((_, candidate), _)| candidate)
+        .flat_map(|candidate| described(&candidate, models, sources))
         .collect();
     merge_signals(&mut anomalies);
     anomalies.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()).then(a.from.cmp(&b.from)));
     anomalies
+}
+
+/// Of each pack and signal of a source, how likely chance makes its clearest change, and its levels where there are several.
+fn candidates(
+    source: usize,
+    streams: &Streams<'_>,
+    models: &[Model],
+    norms: &NormModel,
+    bins: &Bins,
+) -> Vec<(f64, Option<Candidate>)> {
+    let mut by_pack: HashMap<&str, Vec<u32>> = HashMap::new();
+    let mut last_row = None;
+    for at in streams.of(source) {
+        let row = streams.row(at);
+        last_row = Some(at);
+        if row.norm.is_finite() {
+            let pack = models[row.model as usize].sha256.as_str();
+            by_pack.entry(pack).or_default().push(at);
+        }
+    }
+    let mut packs: Vec<_> = by_pack.into_iter().collect();
+    packs.sort_unstable();
+    let mut found = Vec::new();
+    for (sha256, rows) in packs {
+        for signal in [Signal::Norm, Signal::Residual] {
+            let values: Vec<f64> = rows
+                .iter()
+                .map(|&at| {
+                    let row = streams.row(at);
+                    match signal {
+                        Signal::Norm => f64::from(row.norm),
+                        Signal::Residual => norms
+                            .given_score(row.score(), row.norm, row.model)
+                            .unwrap_or_default(),
+                    }
+                })
+                .collect();
+            let levels = levels(&values, STRICT);
+            if levels.segments.len() < 2 {
+                found.push((levels.p_value, None));
+                continue;
+            }
+            let place = |at: usize| streams.row(rows[at]).time();
+            let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
+            let times = (0..values.len()).map(place);
+            let course = course(times.zip(values.iter().copied()), bins);
+            let candidate = Candidate {
+                source: source as u32,
+                sha256: sha256.to_owned(),
+                signal,
+                times: levels.segments.iter().map(ends).collect(),
+                is_last: levels
+                    .segments
+                    .iter()
+                    .map(|part| part.to == rows.len() && rows.last().copied() == last_row)
+                    .collect(),
+                levels,
+                course,
+            };
+            found.push((candidate.levels.p_value, Some(candidate)));
+        }
+    }
+    found
 }
 
 /// The mean of what was measured in each part of the window.

@@ -285,13 +285,70 @@ impl Survey {
                 } else {
                     &mut self.good
                 };
-                heap.push(sampled);
-                if heap.len() > SAMPLE_ROWS {
-                    heap.pop();
-                }
+                sample(heap, sampled);
             }
         }
         Ok(())
+    }
+
+    /// Takes in what `other` saw, whose rows come after those of this one.
+    pub(super) fn append(&mut self, other: Self) {
+        let sources: Vec<u32> = other
+            .sources
+            .iter()
+            .map(|name| self.source("", name))
+            .collect();
+        let models: Vec<u16> = other
+            .models
+            .into_iter()
+            .map(|model| self.place(model))
+            .collect();
+        for (count, &source) in other.counts.iter().zip(&sources) {
+            let sum = &mut self.counts[source as usize];
+            sum.rows += count.rows;
+            sum.scored += count.scored;
+            sum.low += count.low;
+            sum.errors += count.errors;
+            for (sum, count) in sum.causes.iter_mut().zip(count.causes) {
+                *sum += count;
+            }
+        }
+        for row in other.stream.into_iter().flatten() {
+            let (source, model) = (sources[row.source as usize], models[usize::from(row.model)]);
+            keep(
+                &mut self.stream,
+                StreamRow {
+                    source,
+                    model,
+                    ..row
+                },
+            );
+        }
+        for low in other.lows.into_iter().flatten() {
+            let row = self.stream_rows + low.row;
+            keep(&mut self.lows, LowRow { row, ..low });
+        }
+        self.low_ids.extend(other.low_ids);
+        self.stream_rows += other.stream_rows;
+        self.rows += other.rows;
+        self.low_rows += other.low_rows;
+        self.errors += other.errors;
+        let spans = self.span.into_iter().chain(other.span);
+        self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        for (heap, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
+            for row in others {
+                let (source, model) =
+                    (sources[row.source as usize], models[usize::from(row.model)]);
+                sample(
+                    heap,
+                    Sampled {
+                        source,
+                        model,
+                        ..row
+                    },
+                );
+            }
+        }
     }
 
     fn source(&mut self, prefix: &str, name: &str) -> u32 {
@@ -311,25 +368,30 @@ impl Survey {
     }
 
     fn model(&mut self, row: &Observation<'_>) -> u16 {
-        let place = self.known_model(row);
-        if usize::from(place) == self.models.len() {
-            self.models.push(Model {
+        let sha256 = row.pack_sha256.unwrap_or_default();
+        let calibration = row.calibration_id.unwrap_or_default();
+        self.known_model(sha256, calibration).unwrap_or_else(|| {
+            self.place(Model {
                 pack: row.pack.unwrap_or_default().to_owned(),
-                sha256: row.pack_sha256.unwrap_or_default().to_owned(),
-                calibration: row.calibration_id.unwrap_or_default().to_owned(),
-            });
-        }
-        place
+                sha256: sha256.to_owned(),
+                calibration: calibration.to_owned(),
+            })
+        })
     }
 
     /// The model's number; the next free one where it has not been seen.
-    fn known_model(&self, row: &Observation<'_>) -> u16 {
-        let is_that = |model: &Model| {
-            model.sha256 == row.pack_sha256.unwrap_or_default()
-                && model.calibration == row.calibration_id.unwrap_or_default()
-        };
-        let place = self.models.iter().position(is_that);
-        u16::try_from(place.unwrap_or(self.models.len())).unwrap_or(u16::MAX)
+    fn place(&mut self, model: Model) -> u16 {
+        let known = self.known_model(&model.sha256, &model.calibration);
+        known.unwrap_or_else(|| {
+            self.models.push(model);
+            u16::try_from(self.models.len() - 1).unwrap_or(u16::MAX)
+        })
+    }
+
+    fn known_model(&self, sha256: &str, calibration: &str) -> Option<u16> {
+        let is_that = |model: &Model| model.sha256 == sha256 && model.calibration == calibration;
+        let place = self.models.iter().position(is_that)?;
+        Some(u16::try_from(place).unwrap_or(u16::MAX))
     }
 
     /// A row of the stream.
@@ -353,6 +415,14 @@ fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
             piece.push(row);
             pieces.push(piece);
         }
+    }
+}
+
+/// Puts a row into a sample, and takes the one of highest rank out where there are too many.
+fn sample(heap: &mut BinaryHeap<Sampled>, row: Sampled) {
+    heap.push(row);
+    if heap.len() > SAMPLE_ROWS {
+        heap.pop();
     }
 }
 
@@ -400,3 +470,6 @@ fn rank(id: Uuid, seed: u64) -> u64 {
     }
     mixed ^ (mixed >> 31)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,7 @@ pub enum LogError {
         /// What kind of no.
         trouble: Trouble,
         /// Its own words.
-        source: Arc<sqlx::Error>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The file system said no.
     #[error("cannot {action} {path}: {source}")]
@@ -179,21 +179,29 @@ impl Trouble {
         }
     }
 
-    /// Reads SQLite's result code.
+    /// Reads the result code of SQLite, if the error has one.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
         let code = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<u32>().ok());
+            .and_then(|code| code.parse().ok());
+        match (code, error) {
+            (Some(code), _) => Self::of_code(code),
+            (None, sqlx::Error::Io(_)) => Self::Disk,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_code(code: i32) -> Self {
         // The low byte is the primary result code: https://www.sqlite.org/rescode.html
-        match (code.map(|code| code & 0xff), error) {
-            (Some(13), _) => Self::Full,
-            (Some(3 | 8 | 14), _) => Self::ReadOnly,
-            (Some(5 | 6), _) => Self::Busy,
-            (Some(11 | 26), _) => Self::Corrupt,
-            (Some(10), _) | (None, sqlx::Error::Io(_)) => Self::Disk,
-            (Some(18 | 19 | 20 | 25), _) => Self::Row,
+        match code & 0xff {
+            13 => Self::Full,
+            3 | 8 | 14 => Self::ReadOnly,
+            5 | 6 => Self::Busy,
+            11 | 26 => Self::Corrupt,
+            10 => Self::Disk,
+            18 | 19 | 20 | 25 => Self::Row,
             _ => Self::Other,
         }
     }
@@ -205,6 +213,16 @@ impl LogError {
         Self::Database {
             path: path.to_owned(),
             trouble: Trouble::of(&source),
+            source: Arc::new(source),
+        }
+    }
+
+    /// Wraps what the database said about `path` to a scan.
+    pub(super) fn scan(path: &Path, source: rusqlite::Error) -> Self {
+        let code = source.sqlite_error().map(|error| error.extended_code);
+        Self::Database {
+            path: path.to_owned(),
+            trouble: code.map_or(Trouble::Other, Trouble::of_code),
             source: Arc::new(source),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use rusqlite::types::Value;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
@@ -88,6 +89,8 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct LogReader {
     path: PathBuf,
+    /// Whether nobody writes to it; see [`schema::read_options`].
+    pub(super) is_still: bool,
     // Replaced when a damaged database is set aside and a fresh one begun under the same name.
     pool: Arc<RwLock<SqlitePool>>,
 }
@@ -130,6 +133,7 @@ impl LogReader {
     pub(super) fn lazy(path: &Path, is_still: bool) -> Self {
         Self {
             path: path.to_owned(),
+            is_still,
             pool: Arc::new(RwLock::new(connect_lazily(path, is_still))),
         }
     }
@@ -273,25 +277,33 @@ fn connect_lazily(path: &Path, is_still: bool) -> SqlitePool {
 }
 
 /// Adds the filter's WHERE, which always stands so that AND can follow.
-pub(super) fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     query.push(" WHERE true");
-    if let Some(since) = filter.since {
-        query.push(" AND time >= ").push_bind(row::time_text(since));
+    for (condition, value) in conditions(filter) {
+        query.push(" AND ").push(condition);
+        match value {
+            Some(Value::Text(text)) => query.push_bind(text),
+            Some(Value::Real(number)) => query.push_bind(number),
+            _ => query,
+        };
     }
-    if let Some(until) = filter.until {
-        query.push(" AND time < ").push_bind(row::time_text(until));
-    }
-    if let Some(source) = &filter.source {
-        query.push(" AND source = ").push_bind(source.clone());
-    }
-    if let Some(max_score) = filter.max_score {
-        query
-            .push(" AND quality_score <= ")
-            .push_bind(row::decimal(max_score));
-    }
-    if filter.has_outcome {
-        query.push(" AND outcome IS NOT NULL");
-    }
+}
+
+/// What `filter` asks of a row as SQL: each condition with the value, a text or a number, that stands after it.
+pub(super) fn conditions(filter: &Filter) -> Vec<(&'static str, Option<Value>)> {
+    let time = |time: Option<DateTime<Utc>>| time.map(|time| Value::Text(row::time_text(time)));
+    let compared = [
+        ("time >= ", time(filter.since)),
+        ("time < ", time(filter.until)),
+        ("source = ", filter.source.clone().map(Value::Text)),
+        (
+            "quality_score <= ",
+            filter.max_score.map(|score| row::decimal(score).into()),
+        ),
+    ];
+    let told = filter.has_outcome.then_some(("outcome IS NOT NULL", None));
+    let compared = compared.into_iter().filter(|(_, value)| value.is_some());
+    compared.chain(told).collect()
 }
 
 impl Cursor {

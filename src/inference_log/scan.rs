@@ -2,27 +2,25 @@
 //! so that millions of rows take seconds.
 
 use std::path::Path;
-use std::task::Poll;
 
 use chrono::{DateTime, Utc};
-use futures_util::{TryStreamExt, poll};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::query::{Filter, LogReader, restrict};
+use super::query::{Filter, LogReader, conditions};
 use super::{InferenceRecord, LogError, row};
 use crate::quality::{Cause, Component};
 
-mod page;
 mod parquet;
 
 pub use parquet::scan_parquet;
 
 /// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
-const PAGE_ROWS: usize = 20_000;
+const PAGE_ROWS: i64 = 20_000;
 
-/// The columns before the components, in the order in which [`observe`] and [`page`] read them.
+/// The columns before the components, in the order in which [`observe`] reads them.
 const COLUMNS: [&str; 14] = [
     "id",
     "time",
@@ -43,8 +41,11 @@ const COLUMNS: [&str; 14] = [
 /// So many of them say how good a capture was; the others and the components, what it is like.
 const BRIEF: usize = 10;
 
-/// Ids of one read.
-const PAGE_IDS: usize = 500;
+/// The time of the row that was written halfway between the oldest and the newest row of a window.
+const MIDDLE: &str = "SELECT time FROM inferences WHERE rowid >= \
+    ((SELECT rowid FROM inferences WHERE time >= ?1 ORDER BY time, id LIMIT 1) \
+    + (SELECT rowid FROM inferences WHERE time < ?2 ORDER BY time DESC, id DESC LIMIT 1)) / 2 \
+    ORDER BY rowid LIMIT 1";
 
 /// What analysis reads of one row. A column that does not apply, or that the row's schema did not have, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,116 +135,134 @@ impl LogReader {
         Ok(picture.map_err(|error| self.failed(error))?.flatten())
     }
 
-    /// Shows the rows with these ids to `visit`, in any order; an id without a row is left out.
+    /// Shows the rows with these ids to `visit`; an id without a row is left out. Blocks the thread.
     ///
     /// # Errors
     /// What the database or `visit` says, or [`LogError::BadColumn`].
-    pub async fn scan_ids(
+    pub fn scan_ids(
         &self,
         ids: &[Uuid],
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let columns = self.columns().await?.join(", ");
-        for some in ids.chunks(PAGE_IDS) {
-            let mut query = QueryBuilder::new("SELECT ");
-            query.push(&columns);
-            query.push(" FROM inferences WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in some {
-                list.push_bind(id.to_string());
-            }
-            query.push(")");
-            let pool = self.pool();
-            let mut rows = query.build().fetch(&pool);
-            while let Some(found) = rows.try_next().await.map_err(|e| self.failed(e))? {
-                visit(&observe(&found)?)?;
+        let failed = |error| LogError::scan(self.path(), error);
+        let connection = self.connect().map_err(failed)?;
+        let columns = columns(&connection).map_err(failed)?.join(", ");
+        let query = format!("SELECT {columns} FROM inferences WHERE id = ?");
+        let mut statement = connection.prepare(&query).map_err(failed)?;
+        for id in ids {
+            let mut rows = statement.query([id.to_string()]).map_err(failed)?;
+            while let Some(found) = rows.next().map_err(failed)? {
+                visit(&complete(found)?)?;
             }
         }
         Ok(())
     }
 
-    /// [`COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
-    async fn columns(&self) -> Result<Vec<&'static str>, LogError> {
-        let present: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
-                .fetch_all(&self.pool())
-                .await
-                .map_err(|error| self.failed(error))?;
-        let or_null = |name| {
-            let is_there = present.iter().any(|column| column == name);
-            if is_there { name } else { "NULL" }
-        };
-        let components = Component::ALL.iter().map(|component| component.name());
-        Ok(COLUMNS.into_iter().chain(components).map(or_null).collect())
-    }
-
-    /// Shows every row that `filter` finds to `visit`, oldest first and without sizes and components; its limit and order do not matter.
-    /// Rows that are written meanwhile may or may not be among them; no other is missed or shown twice.
+    /// Shows every row that `filter` finds to `visit`, oldest first and without sizes and components; its limit and order do not
+    /// matter. Rows that are written meanwhile may or may not be among them; no other is missed or shown twice. Blocks the thread.
     ///
     /// # Errors
     /// What the database or `visit` says, or [`LogError::BadColumn`].
-    pub async fn scan(
+    pub fn scan(
         &self,
         filter: &Filter,
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let columns = self.columns().await?[..BRIEF].join(", ");
-        let pool = self.pool();
-        let mut connection = pool.acquire().await.map_err(|error| self.failed(error))?;
-        let mut lines = read_page(&mut connection, &columns, filter, None)
-            .await
-            .map_err(|error| self.failed(error))?;
-        while let Some(last) = page::last(&lines)? {
-            let more = read_page(&mut connection, &columns, filter, Some(last));
-            let mut more = std::pin::pin!(more);
-            // The database's own thread reads the next page while this one is looked at.
-            let begun = poll!(more.as_mut());
-            page::show(&lines, &mut visit)?;
-            let read = match begun {
-                Poll::Ready(read) => read,
-                Poll::Pending => more.await,
-            };
-            lines = read.map_err(|error| self.failed(error))?;
+        let failed = |error| LogError::scan(self.path(), error);
+        let connection = self.connect().map_err(failed)?;
+        let columns = columns(&connection).map_err(failed)?[..BRIEF].join(", ");
+        let mut query = format!("SELECT {columns} FROM inferences WHERE (time, id) > (?, ?)");
+        // Every row comes after this place.
+        let mut bound = vec![Value::Text(String::new()); 2];
+        for (condition, value) in conditions(filter) {
+            query += " AND ";
+            query += condition;
+            if let Some(value) = value {
+                query.push('?');
+                bound.push(value);
+            }
         }
-        Ok(())
+        query += " ORDER BY time, id LIMIT ?";
+        bound.push(Value::Integer(PAGE_ROWS));
+        let mut statement = connection.prepare(&query).map_err(failed)?;
+        loop {
+            let mut rows = statement.query(params_from_iter(&bound)).map_err(failed)?;
+            let mut count = 0;
+            while let Some(found) = rows.next().map_err(failed)? {
+                visit(&brief(found)?)?;
+                count += 1;
+                if count == PAGE_ROWS {
+                    bound[0] = text(found, 1)?.to_owned().into();
+                    bound[1] = text(found, 0)?.to_owned().into();
+                }
+            }
+            if count < PAGE_ROWS {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Splits `filter` by time, so that threads can [`scan`](Self::scan) its parts at once: they come in the order of time, and each row
+    /// is in one of them. Where rows were written in the order of time, the parts have about as many rows each.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub fn halves(&self, filter: &Filter) -> Result<Vec<Filter>, LogError> {
+        let failed = |error| LogError::scan(self.path(), error);
+        let bound = |time: Option<DateTime<Utc>>, default: &str| {
+            time.map_or_else(|| default.to_owned(), row::time_text)
+        };
+        // Every time is text after "" and before "~".
+        let window = [bound(filter.since, ""), bound(filter.until, "~")];
+        let connection = self.connect().map_err(failed)?;
+        let mut found = connection.prepare(MIDDLE).map_err(failed)?;
+        let mut found = found.query(window).map_err(failed)?;
+        let Some(middle) = found.next().map_err(failed)? else {
+            return Ok(vec![filter.clone()]);
+        };
+        let middle = row::parse_time(text(middle, 0)?).map_err(|why| bad(1, &why))?;
+        let mut parts = vec![filter.clone(); 2];
+        parts[0].until = Some(filter.until.map_or(middle, |until| until.min(middle)));
+        parts[1].since = Some(filter.since.map_or(middle, |since| since.max(middle)));
+        Ok(parts)
+    }
+
+    /// A connection of the calling thread. The pool's driver copies every column of every row and hands it over from a thread of its
+    /// own, which takes several times as long as all that a scan does with a row.
+    fn connect(&self) -> Result<Connection, rusqlite::Error> {
+        let path = self.path().to_string_lossy();
+        let path = path
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let uri = format!("file:{path}?immutable={}", u8::from(self.is_still));
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(uri, flags)
     }
 }
 
-/// The rows that `filter` finds after the one of this time and id, [`PAGE_ROWS`] at most.
-async fn read_page(
-    connection: &mut SqliteConnection,
-    columns: &str,
-    filter: &Filter,
-    after: Option<[String; 2]>,
-) -> Result<String, sqlx::Error> {
-    let mut query =
-        QueryBuilder::new("SELECT group_concat(line, char(10)) FROM (SELECT json_array(");
-    query.push(columns).push(") AS line FROM inferences");
-    restrict(&mut query, filter);
-    if let Some([time, id]) = after {
-        query.push(" AND (time, id) > (").push_bind(time);
-        query.push(", ").push_bind(id).push(")");
-    }
-    query.push(format!(" ORDER BY time, id LIMIT {PAGE_ROWS})"));
-    let lines: Option<String> = query.build_query_scalar().fetch_one(connection).await?;
-    Ok(lines.unwrap_or_default())
-}
-
-fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
-    let time = text(found, 1)?;
-    let id = text(found, 0)?;
-    let mut components = [None; Component::ALL.len()];
-    for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
-        *value = real(found, index)?;
-    }
-    let pair = |first| -> Result<Option<[f32; 2]>, LogError> {
-        Ok(real(found, first)?
-            .zip(real(found, first + 1)?)
-            .map(Into::into))
+/// [`COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
+fn columns(connection: &Connection) -> Result<Vec<&'static str>, rusqlite::Error> {
+    let present: Vec<String> = connection
+        .prepare("SELECT name FROM pragma_table_info('inferences')")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let or_null = |name| {
+        let is_there = present.iter().any(|column| column == name);
+        if is_there { name } else { "NULL" }
     };
+    let components = Component::ALL.iter().map(|component| component.name());
+    Ok(COLUMNS.into_iter().chain(components).map(or_null).collect())
+}
+
+/// Reads the first [`BRIEF`] columns.
+fn brief<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
+    let (id, time) = (text(found, 0)?, text(found, 1)?);
     Ok(Observation {
-        id: uuid(id)?,
-        time: row::parse_time(time).map_err(|found| bad(1, &found))?,
+        id: Uuid::try_parse(id).map_err(|error| bad(0, &format!("{id:?} is no UUID: {error}")))?,
+        time: row::parse_time(time).map_err(|why| misfit(found, 1, &why))?,
         source: optional_text(found, 2)?,
         quality_score: real(found, 3)?,
         embedding_norm: real(found, 4)?,
@@ -252,39 +271,67 @@ fn observe(found: &SqliteRow) -> Result<Observation<'_>, LogError> {
         calibration_id: optional_text(found, 7)?,
         is_error: optional_text(found, 8)?.is_some(),
         causes_json: optional_text(found, 9)?,
-        image_px: pair(10)?,
-        box_px: pair(12)?,
-        components,
+        image_px: None,
+        box_px: None,
+        components: [None; Component::ALL.len()],
     })
 }
 
-fn uuid(text: &str) -> Result<Uuid, LogError> {
-    Uuid::try_parse(text).map_err(|error| bad(0, &format!("{text:?} is no UUID: {error}")))
+/// Reads all columns.
+fn complete<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
+    let pair = |first| -> Result<Option<[f32; 2]>, LogError> {
+        Ok(real(found, first)?
+            .zip(real(found, first + 1)?)
+            .map(Into::into))
+    };
+    let mut components = [None; Component::ALL.len()];
+    for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
+        *value = real(found, index)?;
+    }
+    Ok(Observation {
+        image_px: pair(10)?,
+        box_px: pair(12)?,
+        components,
+        ..brief(found)?
+    })
 }
 
-fn text(found: &SqliteRow, index: usize) -> Result<&str, LogError> {
-    found
-        .try_get(index)
-        .map_err(|error| bad(index, &error.to_string()))
+fn text<'a>(found: &'a Row<'_>, index: usize) -> Result<&'a str, LogError> {
+    optional_text(found, index)?.ok_or_else(|| misfit(found, index, "there is no value"))
 }
 
-fn optional_text(found: &SqliteRow, index: usize) -> Result<Option<&str>, LogError> {
+fn optional_text<'a>(found: &'a Row<'_>, index: usize) -> Result<Option<&'a str>, LogError> {
     found
-        .try_get(index)
-        .map_err(|error| bad(index, &error.to_string()))
+        .get_ref(index)
+        .map_err(|error| bad(index, &error.to_string()))?
+        .as_str_or_null()
+        .map_err(|error| misfit(found, index, &error.to_string()))
 }
 
 /// A number; whole ones, as sizes are, count as such.
-fn real(found: &SqliteRow, index: usize) -> Result<Option<f32>, LogError> {
-    let number: Option<f64> = found
-        .try_get_unchecked(index)
-        .map_err(|error| bad(index, &error.to_string()))?;
-    Ok(number.and_then(finite))
+fn real(found: &Row<'_>, index: usize) -> Result<Option<f32>, LogError> {
+    match found.get_ref(index) {
+        Ok(ValueRef::Null) => Ok(None),
+        Ok(ValueRef::Real(number)) => Ok(finite(number)),
+        Ok(ValueRef::Integer(number)) => Ok(finite(number as f64)),
+        Ok(other) => Err(misfit(
+            found,
+            index,
+            &format!("a {} where a number belongs", other.data_type()),
+        )),
+        Err(error) => Err(bad(index, &error.to_string())),
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
 fn finite(number: f64) -> Option<f32> {
     Some(number as f32).filter(|number| number.is_finite())
+}
+
+/// What is wrong with a value, and in which row.
+fn misfit(found: &Row<'_>, index: usize, why: &str) -> LogError {
+    let id = found.get_ref(0).ok().and_then(|id| id.as_str().ok());
+    bad(index, &format!("{why}, in the row {}", id.unwrap_or("?")))
 }
 
 fn bad(index: usize, found: &str) -> LogError {
@@ -298,3 +345,6 @@ fn bad(index: usize, found: &str) -> LogError {
         found: found.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

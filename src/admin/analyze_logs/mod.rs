@@ -132,7 +132,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let settings = settings(args, context);
         let (inputs, found) = context.block_on(async {
             let inputs = inputs(context).await?;
-            let found = analysis::analyze(&inputs, &settings).await?;
+            let found = analysis::analyze(&inputs, &settings)?;
             Ok((inputs, found))
         })?;
         exported::export(id, folder, &inputs, &found, context)?;
@@ -145,7 +145,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let settings = settings(args, context);
     let (mut found, thumbnails) = context.block_on(async {
         let inputs = inputs(context).await?;
-        let found = analysis::analyze(&inputs, &settings).await?;
+        let found = analysis::analyze(&inputs, &settings)?;
         let thumbnails = match args.format {
             Kind::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
             _ => HashMap::new(),
