@@ -1,7 +1,6 @@
 //! What a connection may cost whatever is sent over it: how many an address may hold, and how long one may go without taking
 //! what it asked for.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -36,9 +35,8 @@ impl Connections {
     }
 
     /// Counts the connection that begins with `socket` and puts the count beside it.
-    pub(super) fn count(&self, socket: &dyn Any, beside: &mut Extensions) {
-        let stream = socket.downcast_ref::<TcpStream>();
-        if let Some(address) = stream.and_then(|stream| stream.peer_addr().ok()) {
+    pub(super) fn count(&self, socket: &TcpStream, beside: &mut Extensions) {
+        if let Ok(address) = socket.peer_addr() {
             beside.insert(self.counted(address.ip()));
         }
     }

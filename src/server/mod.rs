@@ -4,20 +4,28 @@
 //! lines, and leaves through [`request_id::attend`], where a failure becomes a problem body and everything gets its id, its
 //! metric and its line in the log. No handler decodes or runs a model: actix workers are few and serve many.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub mod body;
 mod connections;
 pub mod dto;
 pub mod parameters;
 pub mod problem_response;
+mod refusals;
 pub mod request_id;
 pub mod routes;
 pub mod state;
@@ -25,6 +33,7 @@ pub mod upload;
 
 pub use self::state::{AppState, Info};
 use connections::Connections;
+use refusals::Explained;
 
 /// How often recorded samples are folded into their histograms.
 const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
@@ -130,31 +139,51 @@ pub async fn run(
     let patience = Duration::from_millis(settings.write_idle_timeout_ms);
     connections::close_where_nothing_is_read(&listener, patience)?;
     let connections = Connections::new(settings.max_connections_per_address);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::clone(&state))
-            .app_data(web::Data::clone(&uploads))
-            .wrap(from_fn(request_id::attend))
-            .configure(routes::configure)
-    })
-    .on_connect(move |socket, beside| connections.count(socket, beside))
-    .workers(settings.worker_count())
-    .max_connections(settings.max_connections)
-    .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
-    .client_disconnect_timeout(CLOSING)
-    .keep_alive(Duration::from_millis(settings.keep_alive_ms))
-    // A caller who hangs up is noticed, and its picture is not analysed for nobody.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(settings.drain_ms.div_ceil(1000))
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let (closing, closed) = watch::channel(false);
+    let http = settings.clone();
+    let address = listener.local_addr()?;
+    let server = Server::build()
+        .workers(settings.worker_count())
+        .max_concurrent_connections(settings.max_connections)
+        .shutdown_timeout(settings.drain_ms.div_ceil(1000))
+        .disable_signals()
+        .listen("http", listener, move || {
+            let app = App::new()
+                .app_data(web::Data::clone(&state))
+                .app_data(web::Data::clone(&uploads))
+                .wrap(from_fn(request_id::attend))
+                .configure(routes::configure);
+            let (connections, closed) = (connections.clone(), closed.clone());
+            let protocol = HttpService::build()
+                .keep_alive(Duration::from_millis(http.keep_alive_ms))
+                .client_request_timeout(Duration::from_millis(http.head_timeout_ms))
+                .client_disconnect_timeout(CLOSING)
+                // A caller who hangs up is noticed, and its picture is not analysed for nobody.
+                .h1_allow_half_closed(false)
+                .local_addr(address)
+                .graceful_shutdown_signal(move || {
+                    let mut closed = closed.clone();
+                    async move { drop(closed.wait_for(|&is_closed| is_closed).await) }
+                })
+                .on_connect_ext(move |connection: &Explained, beside| {
+                    connections.count(connection.socket(), beside);
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            fn_service(|socket: TcpStream| {
+                let peer = socket.peer_addr().ok();
+                ready(Ok::<_, DispatchError>((Explained::new(socket), peer)))
+            })
+            .and_then(protocol)
+        })?
+        .run();
 
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
         () = stop => {
+            // Connections that wait for a next request need not be waited for.
+            closing.send_replace(true);
             handle.stop(true).await;
             serving.await
         }

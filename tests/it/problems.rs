@@ -162,7 +162,7 @@ fn raw(daemon: &Daemon, head: &str) -> String {
 }
 
 #[test]
-fn whatever_is_a_request_gets_a_problem_and_what_is_none_an_empty_refusal() {
+fn whatever_is_sent_gets_a_problem() {
     let daemon = Daemon::start();
     let host = "Host: a\r\nConnection: close\r\n";
     for (line, status) in [
@@ -207,7 +207,13 @@ fn whatever_is_a_request_gets_a_problem_and_what_is_none_an_empty_refusal() {
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{begin}: {answer}"
         );
-        assert!(answer.ends_with("\r\n\r\n"), "{begin}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("application/problem+json"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["status"], status, "{body}");
+        assert_eq!(body["type"], "urn:faceood:problem:malformed_request");
+        let id = body["request_id"].as_str().unwrap();
+        assert!(head.contains(&format!("x-request-id: {id}")), "{head}");
     }
 }
 

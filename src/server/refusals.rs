@@ -1,0 +1,166 @@
+//! A problem body for what is no HTTP request at all.
+//!
+//! actix refuses such bytes before any of our code sees a request, with a status and an empty body. The connection is the only
+//! place left to say more: [`Explained`] sits between actix and the socket and puts a problem in the place of that refusal. No
+//! other answer of the service is an error without a body, so nothing else is touched.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use uuid::Uuid;
+
+use super::problem_response::{CONTENT_TYPE, ProblemBody};
+use crate::problem::ProblemCode;
+use crate::telemetry::metrics;
+
+/// A connection whose refusals say why.
+pub(super) struct Explained {
+    socket: TcpStream,
+    /// What the socket has not yet taken of a refusal.
+    waiting: Bytes,
+}
+
+impl Explained {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            waiting: Bytes::new(),
+        }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.waiting.is_empty() {
+            let taken = ready!(Pin::new(&mut self.socket).poll_write(context, &self.waiting))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.waiting.advance(taken);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Explained {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Explained {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_waiting(context))?;
+        let Some(status) = bare_refusal(bytes) else {
+            return Pin::new(&mut self.socket).poll_write(context, bytes);
+        };
+        self.waiting = explanation(status);
+        match self.poll_waiting(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // The rest goes with the next write or flush.
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(bytes.len())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(context))?;
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(context))?;
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// The status, where `bytes` are an error answer with an empty body and nothing else.
+fn bare_refusal(bytes: &[u8]) -> Option<StatusCode> {
+    let rest = bytes.strip_prefix(b"HTTP/1.1 ")?;
+    let status = StatusCode::from_bytes(rest.get(..3)?).ok()?;
+    let head = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
+    let is_empty = head
+        .lines()
+        .skip(1)
+        .any(|line| line.eq_ignore_ascii_case("content-length: 0"));
+    // A body would stand behind another empty line.
+    (status.is_client_error() && is_empty && !head.contains("\r\n\r\n")).then_some(status)
+}
+
+/// The same refusal with a problem in it.
+fn explanation(status: StatusCode) -> Bytes {
+    let detail = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "the request has too many headers, or too long ones; send at most 96 lines, 128 kB in all"
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            "the head of the request did not arrive in time (server.head_timeout_ms); send it in one piece"
+        }
+        _ => {
+            "this is no HTTP/1.1 request; it begins with a line such as POST /v1/extract HTTP/1.1 of at most 64 kB, and has one \
+             header Host and, with a body, one Content-Length that is a number; HTTPS is not spoken here"
+        }
+    };
+    let code = ProblemCode::MalformedRequest;
+    let id = Uuid::now_v7().to_string();
+    let body = ProblemBody {
+        r#type: format!("urn:faceood:problem:{}", code.code()),
+        title: code.title(),
+        status: status.as_u16(),
+        detail,
+        request_id: &id,
+        part: None,
+    };
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    metrics::request("other", status.as_u16(), code.code(), Duration::ZERO);
+    tracing::debug!(
+        request_id = id,
+        status = status.as_u16(),
+        "refused what is no HTTP request"
+    );
+    let reason = status.canonical_reason().unwrap_or("Refused");
+    format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}",
+        status.as_u16(),
+        body.len(),
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_without_a_body_is_a_bare_refusal() {
+        let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert_eq!(bare_refusal(bare), Some(StatusCode::BAD_REQUEST));
+        for other in [
+            &b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"[..],
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}",
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 20\r\n\r\n",
+            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n",
+            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 4",
+            b"\xff",
+            b"",
+        ] {
+            assert_eq!(bare_refusal(other), None);
+        }
+    }
+}
