@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod analysis;
 pub mod capture;
+pub mod cause;
 pub mod checkpoint;
 mod columns;
 pub mod config;

@@ -3,6 +3,8 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::CauseName;
+
 use super::{Codec, Degradation, Kernel, Screen, unit};
 
 /// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more). In JSON it is called by [`Kind::name`].
@@ -42,19 +44,25 @@ impl Kind {
         Self::Recapture,
     ];
 
-    /// The cause that it is called by.
+    /// The cause that a face with it has.
+    #[must_use]
+    pub const fn cause(self) -> CauseName {
+        match self {
+            Self::Noise => CauseName::Noise,
+            Self::DefocusBlur => CauseName::Blur,
+            Self::MotionBlur => CauseName::MotionBlur,
+            Self::LowResolution => CauseName::LowResolution,
+            Self::Compression => CauseName::Compression,
+            Self::Underexposure => CauseName::Underexposure,
+            Self::Overexposure => CauseName::Overexposure,
+            Self::Recapture => CauseName::ScreenRecapture,
+        }
+    }
+
+    /// Its cause's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Noise => "noise",
-            Self::DefocusBlur => "blur",
-            Self::MotionBlur => "motion_blur",
-            Self::LowResolution => "low_resolution",
-            Self::Compression => "compression",
-            Self::Underexposure => "underexposure",
-            Self::Overexposure => "overexposure",
-            Self::Recapture => "screen_recapture",
-        }
+        self.cause().name()
     }
 
     /// The plainest degradation of this kind at `strength` (0–1) on a face that is `face_px` wide. `turn` (0–1) chooses what strength

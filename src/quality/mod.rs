@@ -15,79 +15,13 @@ mod language;
 pub mod score;
 mod symptoms;
 
+pub use crate::cause::CauseName;
 pub use calibration::{Calibration, CalibrationError};
 pub use causes::causes;
 pub use components::{Component, Components};
 pub use grade::Grade;
 pub use language::Language;
 pub use symptoms::{SymptomNames, Symptoms};
-
-/// What can pull a score down, as the contract names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CauseName {
-    /// Sensor noise.
-    Noise,
-    /// Out of focus.
-    Blur,
-    /// The head or the camera moved.
-    MotionBlur,
-    /// Too few pixels on the face.
-    LowResolution,
-    /// Compressed too strongly.
-    Compression,
-    /// Too dark.
-    Underexposure,
-    /// Too bright, clipped.
-    Overexposure,
-    /// A picture of a screen or of a print.
-    ScreenRecapture,
-    /// Something covers a part of the face.
-    Occlusion,
-    /// A mask over mouth and nose.
-    Mask,
-    /// The head is turned away.
-    Pose,
-    /// Nothing that is measured explains it.
-    Unknown,
-}
-
-impl CauseName {
-    /// Every cause, in the contract's order.
-    pub const ALL: [Self; 12] = [
-        Self::Noise,
-        Self::Blur,
-        Self::MotionBlur,
-        Self::LowResolution,
-        Self::Compression,
-        Self::Underexposure,
-        Self::Overexposure,
-        Self::ScreenRecapture,
-        Self::Occlusion,
-        Self::Mask,
-        Self::Pose,
-        Self::Unknown,
-    ];
-
-    /// Name in JSON, in the log and in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Noise => "noise",
-            Self::Blur => "blur",
-            Self::MotionBlur => "motion_blur",
-            Self::LowResolution => "low_resolution",
-            Self::Compression => "compression",
-            Self::Underexposure => "underexposure",
-            Self::Overexposure => "overexposure",
-            Self::ScreenRecapture => "screen_recapture",
-            Self::Occlusion => "occlusion",
-            Self::Mask => "mask",
-            Self::Pose => "pose",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// One reason of a low score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,12 +24,7 @@ impl SymptomNames {
     pub fn new(names: &[String], covered_from: f32) -> Result<Self, String> {
         let names = names
             .iter()
-            .map(|name| {
-                CauseName::ALL
-                    .into_iter()
-                    .find(|cause| cause.name() == name)
-                    .ok_or_else(|| name.clone())
-            })
+            .map(|name| CauseName::from_name(name).ok_or_else(|| name.clone()))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             names,
@@ -67,7 +62,7 @@ impl Symptoms {
     /// Whether mouth or eyes are covered by something.
     #[must_use]
     pub fn is_covered(&self) -> bool {
-        let covers = [CauseName::Occlusion, CauseName::Mask];
+        let covers = CauseName::COVERS;
         let logits = self.seen.iter().filter(|(name, _)| covers.contains(name));
         logits.map(|(_, logit)| logit).sum::<f32>() >= self.covered_from
     }

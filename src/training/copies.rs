@@ -7,9 +7,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
 use crate::capture::pixels;
+use crate::cause::CauseName;
 use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Recipe, Shape, degrade, unit};
 use crate::geometry::Point;
-use crate::pack::build::head::CAUSES;
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
 const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];
@@ -58,7 +58,7 @@ const SKIN: [[u8; 3]; 5] = [
 ];
 
 /// How plainly each of the head's causes is to be seen, 0–1, in its order.
-pub(super) type Symptoms = [f64; CAUSES.len()];
+pub(super) type Symptoms = [f64; CauseName::LEARNT.len()];
 
 /// Strength from which a fault on its own is plainly to be seen.
 const PLAIN: f64 = 0.3;
@@ -85,7 +85,7 @@ impl Copy {
         Self {
             scale: 1.0,
             steps: Vec::new(),
-            symptoms: [0.0; CAUSES.len()],
+            symptoms: [0.0; CauseName::LEARNT.len()],
             scene: 0,
             shift: [0, 0],
             seed: 0,
@@ -98,7 +98,7 @@ impl Copy {
             scene: u32::MAX,
             ..Self::untouched()
         };
-        drawing.symptoms[place_of("occlusion")] = 1.0;
+        show(CauseName::Occlusion, 1.0, &mut drawing.symptoms);
         drawing
     }
 
@@ -167,9 +167,7 @@ pub(super) fn plan(
 }
 
 fn shows_any(copy: &Copy, kinds: &[Kind]) -> bool {
-    kinds
-        .iter()
-        .any(|kind| copy.symptoms[place_of(kind.name())] > 0.0)
+    kinds.iter().any(|kind| shows(&copy.symptoms, kind.cause()))
 }
 
 /// A size in which a gate camera takes a face that is `face_px` wide in the photo, as a share of that.
@@ -187,12 +185,12 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         .collect();
     let is_covered = scene.is_multiple_of(COVERED_EVERY);
     let mut steps = Vec::new();
-    let mut symptoms: Symptoms = [0.0; CAUSES.len()];
-    let mut faults: Vec<(&str, f64)> = Vec::new();
+    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
+    let mut faults: Vec<(CauseName, f64)> = Vec::new();
     if is_covered {
         let (cause, covers) = cover(&contour, random);
         steps.extend(covers);
-        symptoms[place_of(cause)] = 1.0;
+        show(cause, 1.0, &mut symptoms);
     }
     // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
     let kinds = match (is_covered, random.next_u32() % 10) {
@@ -211,8 +209,8 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
             None => steps.extend(cap(&contour, strength, face_px, random)),
         }
         // A cap's shade is a lack of light.
-        let name = kind.unwrap_or(Kind::Underexposure).name();
-        faults.push((name, f64::from(strength)));
+        let cause = kind.unwrap_or(Kind::Underexposure).cause();
+        faults.push((cause, f64::from(strength)));
     }
     note(&faults, &mut symptoms);
     taken(scene, scale, steps, symptoms, random)
@@ -222,11 +220,11 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
 fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng) -> Copy {
     let scale = gate_scale(face_px, random);
     let (steps, strengths) = recipe.draw(face_px * scale, random);
-    let faults: Vec<(&str, f64)> = strengths
+    let faults: Vec<(CauseName, f64)> = strengths
         .into_iter()
-        .map(|(kind, strength)| (kind.name(), f64::from(strength)))
+        .map(|(kind, strength)| (kind.cause(), f64::from(strength)))
         .collect();
-    let mut symptoms: Symptoms = [0.0; CAUSES.len()];
+    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
     note(&faults, &mut symptoms);
     taken(scene, scale, steps, symptoms, random)
 }
@@ -251,13 +249,12 @@ fn taken(
 }
 
 /// How plainly faults of these strengths show: of several the strongest is plain, the others as much as they are strong beside it.
-fn note(faults: &[(&str, f64)], symptoms: &mut Symptoms) {
+fn note(faults: &[(CauseName, f64)], symptoms: &mut Symptoms) {
     let strengths = faults.iter().map(|(_, strength)| *strength);
     let strongest = strengths.fold(1e-6, f64::max);
-    for (cause, strength) in faults {
+    for &(cause, strength) in faults {
         let seen = (strength / PLAIN).min(1.0) * strength / strongest;
-        let symptom = &mut symptoms[place_of(cause)];
-        *symptom = symptom.max(seen);
+        show(cause, seen, symptoms);
     }
 }
 
@@ -296,13 +293,20 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again
 }
 
-/// Where a cause stands among the head's.
-pub(super) fn place_of(cause: &str) -> usize {
-    CAUSES.iter().position(|name| *name == cause).unwrap_or(0)
+/// Lets `cause` be seen as plainly as `seen` says, or as it is already.
+fn show(cause: CauseName, seen: f64, symptoms: &mut Symptoms) {
+    if let Some(place) = cause.place() {
+        symptoms[place] = symptoms[place].max(seen);
+    }
+}
+
+/// Whether anything of `cause` is to be seen.
+pub(super) fn shows(symptoms: &Symptoms, cause: CauseName) -> bool {
+    cause.place().is_some_and(|place| symptoms[place] > 0.0)
 }
 
 /// Something over mouth or eyes, and what it is called.
-fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (&'static str, Vec<Degradation>) {
+fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (CauseName, Vec<Degradation>) {
     let shape = pick(&COVERS, random);
     let mut material = cloth(random);
     match shape {
@@ -323,8 +327,10 @@ fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (&'static str, Vec<Degra
         _ => {}
     }
     let cause = match shape {
-        Shape::SurgicalMask | Shape::ClothMask | Shape::Respirator | Shape::Scarf => "mask",
-        _ => "occlusion",
+        Shape::SurgicalMask | Shape::ClothMask | Shape::Respirator | Shape::Scarf => {
+            CauseName::Mask
+        }
+        _ => CauseName::Occlusion,
     };
     let covers = shape
         .outlines(contour, unit(random))
@@ -420,7 +426,7 @@ mod tests {
     }
 
     fn blurred(copy: &Copy) -> bool {
-        copy.symptoms[place_of("motion_blur")] > 0.0
+        shows(&copy.symptoms, CauseName::MotionBlur)
     }
 
     #[test]

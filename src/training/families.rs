@@ -3,7 +3,7 @@
 use super::learn::{self, Task};
 use super::ridge::Solution;
 use super::{Sample, TrainingError, report};
-use crate::pack::build::head::CAUSES;
+use crate::cause::CauseName;
 
 /// A whole face with one kind of fault, as a head without this kind and this person foresees it.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(super) fn unseen(
     solve: impl Fn(&Task) -> Result<Vec<Solution>, TrainingError>,
 ) -> Result<Vec<UnseenFault>, TrainingError> {
     let mut all = Vec::new();
-    for (cause, family) in CAUSES.into_iter().enumerate() {
+    for (cause, family) in CauseName::LEARNT.into_iter().enumerate() {
         let has_it_alone = |sample: &Sample| {
             sample
                 .symptoms
@@ -63,7 +63,7 @@ pub(super) fn unseen(
             return Err(TrainingError::Singular);
         };
         all.extend(tested.into_iter().map(|(row, reached)| UnseenFault {
-            family,
+            family: family.name(),
             person: samples[row].person,
             reached,
             of_seen_kind: signals[row],

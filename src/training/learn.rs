@@ -1,7 +1,6 @@
 //! From samples to a head: two experts on similarity with a gate between them, and a detector for each cause; all of them linear, all
 //! of them by ridge regression, each with predictions for people that its fit has not seen.
 
-use super::copies::place_of;
 use super::photos::Group;
 use super::ridge::{Linear, Solution};
 use super::scale::{self, Foreseen};
@@ -10,7 +9,8 @@ use super::{
     ALPHA, FOLDS, Outcome, Sample, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
     shortened, targets,
 };
-use crate::pack::build::head::{CAUSES, LinearHead};
+use crate::cause::CauseName;
+use crate::pack::build::head::LinearHead;
 use crate::stats::quantile;
 
 /// Steepness of the gate: its regression says 0 for camera pictures and 1 for web crops, and it opens in between.
@@ -33,7 +33,8 @@ struct Predicted {
 impl Predicted {
     /// Sum of the logits of what covers a face.
     fn covered(&self, sample: usize) -> f64 {
-        self.causes[place_of("occlusion")][sample] + self.causes[place_of("mask")][sample]
+        let places = CauseName::COVERS.into_iter().filter_map(CauseName::place);
+        places.map(|place| self.causes[place][sample]).sum()
     }
 }
 
@@ -239,14 +240,14 @@ fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Opt
 
 /// A detector for each cause. Of web crops nobody knows what is wrong with them; things have no causes.
 fn cause_task(samples: &[Sample]) -> Task {
-    let mask = place_of("mask");
+    let mask = CauseName::Mask.place();
     Task {
-        targets: (0..CAUSES.len())
+        targets: (0..CauseName::LEARNT.len())
             .map(|cause| {
                 samples
                     .iter()
                     .map(|sample| match sample.group {
-                        Group::Masked => f64::from(u8::from(cause == mask)),
+                        Group::Masked => f64::from(u8::from(Some(cause) == mask)),
                         _ => sample.symptoms[cause],
                     })
                     .collect()

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::capture::CaptureError;
+use crate::cause::CauseName;
 use crate::degrade::unit;
 use crate::face::FaceError;
 use crate::geometry::BoundingBox;
@@ -34,7 +35,7 @@ mod targets;
 
 use chain::{Chain, Seen};
 pub use copies::Faults;
-use copies::{Copy, Symptoms, place_of};
+use copies::{Copy, Symptoms, shows};
 pub use families::UnseenFault;
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
@@ -194,9 +195,9 @@ pub const fn fold_of(person: u32) -> usize {
 impl Sample {
     /// Whether something was laid over mouth or eyes of a bare face.
     fn is_covered(&self) -> bool {
-        ["occlusion", "mask"]
+        CauseName::COVERS
             .into_iter()
-            .any(|cause| self.symptoms[place_of(cause)] > 0.0)
+            .any(|cause| shows(&self.symptoms, cause))
     }
 }
 

@@ -172,7 +172,7 @@ pub(super) fn monotone_map(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::build::head::CAUSES;
+    use crate::cause::CauseName;
 
     /// A clean photo of `person` whose embedding points `degrees` away from the x axis.
     fn photo(group: Group, person: u32, number: usize, degrees: f32) -> Sample {
@@ -184,7 +184,7 @@ mod tests {
             scene: 0,
             is_second_shot: false,
             is_clean: true,
-            symptoms: [0.0; CAUSES.len()],
+            symptoms: [0.0; CauseName::LEARNT.len()],
             seen: Seen {
                 embedding: vec![cos, sin],
                 norms: Vec::new(),

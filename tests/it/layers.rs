@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("geometry", &[]),
     ("stats", &[]),
     ("problem", &[]),
+    ("cause", &[]),
     ("checkpoint", &[]),
     ("html", &[]),
     ("columns", &[]),
@@ -122,7 +123,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Values without behaviour that every layer may name: the codes of what callers can see go wrong.
-const FREE: &[&str] = &["problem", "checkpoint"];
+const FREE: &[&str] = &["problem", "checkpoint", "cause"];
 
 #[test]
 fn every_module_uses_only_what_its_layer_may() {

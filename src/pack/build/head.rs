@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
 use super::{BuildError, rewrite};
+use crate::cause::CauseName;
 
 /// Length of the fused embedding.
 pub const EMBEDDING_LENGTH: usize = 512;
@@ -29,25 +30,12 @@ pub const NORM_SCALES: &str = "fused.norm_scales";
 pub const FEATURES: &str = "features";
 /// Tensor `[N]`: the similarity that the head expects.
 pub const OOD_LOGIT: &str = "ood_logit";
-/// Tensor `[N, causes]`: how much each of [`CAUSES`] is to be seen; 0 is not at all, 1 is plainly.
+/// Tensor `[N, causes]`: how much each of [`CauseName::LEARNT`] is to be seen; 0 is not at all, 1 is plainly.
 pub const CAUSE_LOGITS: &str = "cause_logits";
-/// What the head names of what pulls a score down, in the order of [`CAUSE_LOGITS`].
-pub const CAUSES: [&str; 10] = [
-    "noise",
-    "blur",
-    "motion_blur",
-    "low_resolution",
-    "compression",
-    "underexposure",
-    "overexposure",
-    "screen_recapture",
-    "occlusion",
-    "mask",
-];
 /// Outputs of the head before the causes: two experts on similarity, and the gate between them.
 pub const EXPERT_OUTPUTS: usize = 3;
 /// All outputs of the head.
-pub const HEAD_OUTPUTS: usize = EXPERT_OUTPUTS + CAUSES.len();
+pub const HEAD_OUTPUTS: usize = EXPERT_OUTPUTS + CauseName::LEARNT.len();
 
 /// One recogniser on its way into the fused graph.
 #[derive(Clone, Debug)]
@@ -88,7 +76,7 @@ pub struct Tap {
 /// The features, in order: for each tower and each of its taps the mean, then the standard deviation over positions; then the
 /// towers' norms. The outputs, in order: the similarity that an expert on camera pictures expects, and one on pictures that have been
 /// passed around; the gate, whose logistic function is the second expert's share (a mixture of experts: Jacobs et al. 1991); and
-/// [`CAUSES`].
+/// [`CauseName::LEARNT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearHead {
@@ -189,9 +177,10 @@ pub fn fuse(
         Purpose::Serve(head) => {
             append_head(&mut joined, head, feature_count(towers))?;
             joined.output.push(ValueInfo::floats(OOD_LOGIT, &[None]));
-            joined
-                .output
-                .push(ValueInfo::floats(CAUSE_LOGITS, &[None, Some(CAUSES.len())]));
+            joined.output.push(ValueInfo::floats(
+                CAUSE_LOGITS,
+                &[None, Some(CauseName::LEARNT.len())],
+            ));
         }
         Purpose::Train => joined.output.push(ValueInfo::floats(
             "features",
@@ -460,7 +449,10 @@ fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<
         &["fused.camera", "fused.shift"],
         OOD_LOGIT,
     ));
-    let causes: Vec<i64> = (0_i64..).skip(EXPERT_OUTPUTS).take(CAUSES.len()).collect();
+    let causes: Vec<i64> = (0_i64..)
+        .skip(EXPERT_OUTPUTS)
+        .take(CauseName::LEARNT.len())
+        .collect();
     graph
         .initializer
         .push(Tensor::integers("fused.cause_places", &causes));

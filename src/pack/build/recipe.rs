@@ -5,9 +5,10 @@ use std::path::Path;
 use prost::bytes::Bytes;
 
 use super::graph::Model;
-use super::head::{self, CAUSE_LOGITS, CAUSES, Purpose, Tap, Tower};
+use super::head::{self, CAUSE_LOGITS, Purpose, Tap, Tower};
 use super::projection::principal_directions;
 use super::{BuildError, Learnt};
+use crate::cause::CauseName;
 use crate::pack::manifest::{
     CalibrationFile, Causes, Channels, Decoding, Detector, Embedder, Extent, Landmarks,
     MANIFEST_VERSION, Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput,
@@ -373,8 +374,10 @@ fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
 /// How the manifest describes what the head says of causes.
 pub(in crate::pack) fn causes(covered_from: f32) -> Causes {
     Causes {
-        output: output(CAUSE_LOGITS, &[None, Some(CAUSES.len())]),
-        names: CAUSES.map(str::to_owned).to_vec(),
+        output: output(CAUSE_LOGITS, &[None, Some(CauseName::LEARNT.len())]),
+        names: CauseName::LEARNT
+            .map(|cause| cause.name().to_owned())
+            .to_vec(),
         covered_from,
     }
 }

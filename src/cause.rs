@@ -1,0 +1,127 @@
+//! What can pull a quality score down. Every part of the program that names a cause names it by [`CauseName`]: the score and its
+//! causes, the faults that training makes, the OOD head's outputs, the analysis of the log.
+
+use serde::{Deserialize, Serialize};
+
+/// What can pull a score down, as the contract names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseName {
+    /// Sensor noise.
+    Noise,
+    /// Out of focus.
+    Blur,
+    /// The head or the camera moved.
+    MotionBlur,
+    /// Too few pixels on the face.
+    LowResolution,
+    /// Compressed too strongly.
+    Compression,
+    /// Too dark.
+    Underexposure,
+    /// Too bright, clipped.
+    Overexposure,
+    /// A picture of a screen or of a print.
+    ScreenRecapture,
+    /// Something covers a part of the face.
+    Occlusion,
+    /// A mask over mouth and nose.
+    Mask,
+    /// The head is turned away.
+    Pose,
+    /// Nothing that is measured explains it.
+    Unknown,
+}
+
+impl CauseName {
+    /// Every cause, in the contract's order.
+    pub const ALL: [Self; 12] = [
+        Self::Noise,
+        Self::Blur,
+        Self::MotionBlur,
+        Self::LowResolution,
+        Self::Compression,
+        Self::Underexposure,
+        Self::Overexposure,
+        Self::ScreenRecapture,
+        Self::Occlusion,
+        Self::Mask,
+        Self::Pose,
+        Self::Unknown,
+    ];
+
+    /// Those that the OOD head names, in the order of its outputs.
+    pub const LEARNT: [Self; 10] = [
+        Self::Noise,
+        Self::Blur,
+        Self::MotionBlur,
+        Self::LowResolution,
+        Self::Compression,
+        Self::Underexposure,
+        Self::Overexposure,
+        Self::ScreenRecapture,
+        Self::Occlusion,
+        Self::Mask,
+    ];
+
+    /// Those that hide a part of the face.
+    pub const COVERS: [Self; 2] = [Self::Occlusion, Self::Mask];
+
+    /// Its place among [`Self::LEARNT`]; `None` where the head does not name it.
+    #[must_use]
+    pub fn place(self) -> Option<usize> {
+        Self::LEARNT.iter().position(|&learnt| learnt == self)
+    }
+
+    /// The cause of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+
+    /// Name in JSON, in the log, in manifests and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Blur => "blur",
+            Self::MotionBlur => "motion_blur",
+            Self::LowResolution => "low_resolution",
+            Self::Compression => "compression",
+            Self::Underexposure => "underexposure",
+            Self::Overexposure => "overexposure",
+            Self::ScreenRecapture => "screen_recapture",
+            Self::Occlusion => "occlusion",
+            Self::Mask => "mask",
+            Self::Pose => "pose",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found_again() {
+        for cause in CauseName::ALL {
+            assert_eq!(CauseName::from_name(cause.name()), Some(cause));
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.name());
+        }
+        assert_eq!(CauseName::from_name("haze"), None);
+    }
+
+    #[test]
+    fn the_order_of_the_head_s_outputs_is_that_of_the_packs_in_use() {
+        // Packs list these names in their manifests; their networks have the outputs in this order.
+        let names = CauseName::LEARNT.map(CauseName::name).join(" ");
+        assert_eq!(
+            names,
+            "noise blur motion_blur low_resolution compression underexposure overexposure screen_recapture occlusion mask"
+        );
+        assert_eq!(CauseName::Noise.place(), Some(0));
+        assert_eq!(CauseName::Mask.place(), Some(9));
+        assert_eq!(CauseName::Pose.place(), None);
+    }
+}
