@@ -88,7 +88,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         None if matches!(args.format, Kind::Parquet) && std::io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
-        None => Box::new(output::stream()),
+        None => output::stream(),
     };
     // Rows that go to this very terminal show well enough that something is done.
     let is_shown = args.out.is_none() && output::is_terminal();

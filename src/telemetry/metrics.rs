@@ -363,6 +363,7 @@ mod tests {
             request("/v1/extract", 200, "ok", Duration::from_millis(12));
             request("/v1/extract", 422, "no_face", Duration::from_millis(5));
             action("access", Some("never-a-label"), "accept");
+            action("a\"} 1\nforged{b=\"", None, "accept");
             verdict("access", "untrusted");
             stage("decode", 3.0);
             queue(2, 16);
@@ -382,6 +383,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+        assert!(!text.contains("\nforged"), "{text}");
         let resident = text
             .lines()
             .find_map(|line| line.strip_prefix("faceood_process_resident_bytes "))

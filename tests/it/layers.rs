@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("problem", &[]),
     ("html", &[]),
     ("columns", &[]),
+    ("sinks", &[]),
     ("runtime", &[]),
     ("telemetry", &[]),
     ("capture", &["geometry"]),
@@ -32,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "geometry", "stats", "runtime", "capture", "pack", "face", "embed", "quality", "policy",
         ],
     ),
-    ("inference_log", &["pipeline", "policy", "quality"]),
+    ("inference_log", &["pipeline", "policy", "quality", "sinks"]),
     (
         "analysis",
         &["inference_log", "quality", "stats", "html", "columns"],
@@ -103,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "columns",
             "html",
+            "sinks",
         ],
     ),
     (

@@ -7,13 +7,15 @@ use chrono::Utc;
 use super::query::{Filter, LARGEST_PAGE, LogReader, Order};
 use super::row::{Value, columns, decimal, time_text, to_json, to_values};
 use super::{InferenceRecord, LogError, base64_text};
+use crate::sinks::csv_cell;
 
 mod parquet;
 
 /// Which kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON.
+    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON. A text that
+    /// a spreadsheet would take for a formula has an apostrophe before it.
     Csv,
     /// One JSON object a line; NULL is null, blobs are base64.
     Jsonl,
@@ -120,7 +122,8 @@ impl<W: Write + Send> Sink<W> {
 fn csv_text(value: Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::Text(text) | Value::Json(text) => text,
+        Value::Text(text) => csv_cell(text),
+        Value::Json(text) => text,
         Value::Time(time) => time_text(time),
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => decimal(number).to_string(),
