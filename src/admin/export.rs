@@ -95,6 +95,13 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
+        if args.since.is_some()
+            && let Some(objection) = reader.clock().await?.objection(Utc::now())
+        {
+            output::note(&format!(
+                "{objection}: a span such as 7d is counted back from a clock that may be wrong"
+            ));
+        }
         Ok(inference_log::export(&reader, &filter, args.format.into(), out).await?)
     });
     if let Some(doing) = doing {

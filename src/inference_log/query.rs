@@ -48,6 +48,8 @@ pub struct Filter {
     pub max_score: Option<f32>,
     /// With an outcome that a caller told.
     pub has_outcome: bool,
+    /// Written up to this row, by the order of writing; see [`LogReader::newest_number`].
+    pub up_to: Option<i64>,
     /// Rows per page, [`DEFAULT_PAGE`] if not given, at most [`LARGEST_PAGE`].
     pub limit: Option<u32>,
     /// Which way.
@@ -229,6 +231,17 @@ impl LogReader {
         rows.iter().map(row::from_row).collect()
     }
 
+    /// The number of the row that was written last, 0 where there is none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn newest_number(&self) -> Result<i64, LogError> {
+        sqlx::query_scalar("SELECT coalesce(max(rowid), 0) FROM inferences")
+            .fetch_one(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))
+    }
+
     /// How many rows `filter` finds; its limit and order do not matter.
     ///
     /// # Errors
@@ -291,6 +304,9 @@ pub(super) fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     }
     if filter.has_outcome {
         query.push(" AND outcome IS NOT NULL");
+    }
+    if let Some(number) = filter.up_to {
+        query.push(" AND rowid <= ").push_bind(number);
     }
 }
 

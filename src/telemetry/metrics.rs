@@ -43,9 +43,12 @@ const GPU_TOTAL: &str = "faceood_gpu_memory_total_bytes";
 const GPU_OURS: &str = "faceood_process_gpu_memory_bytes";
 
 /// Counters of the log that stand at 0 from the start, so that an alarm sees even their first rise.
-const FROM_NOTHING: [&str; 3] = [
+const FROM_NOTHING: [&str; 6] = [
     "faceood_log_rows_total",
     "faceood_log_rows_lost_total",
+    "faceood_log_rows_unwritten_total",
+    "faceood_log_reopened_total",
+    "faceood_log_doubtful_rows_total",
     "faceood_log_pruned_rows_total",
 ];
 

@@ -18,6 +18,7 @@ mod admin_watch;
 mod alignment;
 mod analysis_rows;
 mod calibration;
+mod clock;
 mod compare;
 mod components_on_photos;
 mod config;

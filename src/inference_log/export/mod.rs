@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use chrono::Utc;
-
 use super::query::{Filter, LARGEST_PAGE, LogReader, Order};
 use super::row::{Value, columns, decimal, time_text, to_json, to_values};
 use super::{InferenceRecord, LogError, base64_text};
@@ -43,7 +41,8 @@ impl ExportError {
 }
 
 /// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order do not apply. Rows that
-/// are written to a live log after the call are left out, so that the export ends.
+/// are written to a live log after the call are left out, so that the export ends; they are told by the order of writing, since
+/// a clock may have been wrong.
 ///
 /// # Errors
 /// Where the log cannot be read or `out` cannot be written.
@@ -54,7 +53,7 @@ pub async fn export(
     out: impl Write + Send,
 ) -> Result<u64, ExportError> {
     let filter = Filter {
-        until: filter.until.or_else(|| Some(Utc::now())),
+        up_to: Some(reader.newest_number().await?),
         limit: Some(LARGEST_PAGE),
         order: Order::OldestFirst,
         ..filter.clone()

@@ -183,6 +183,23 @@ async fn a_broken_pipe_is_known_as_one_in_every_format() {
 }
 
 #[tokio::test]
+async fn without_an_end_rows_from_the_future_are_exported_too() {
+    let (_folder, log) = open(&crate::inference_log::Settings::default()).await;
+    let rows = (0..6).map(|number| {
+        let mut row = full_record("r", number);
+        if number < 3 {
+            row.time += chrono::TimeDelta::days(3650);
+        }
+        row
+    });
+    log.append_all(rows.collect()).await.unwrap();
+    for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+        let written = export(log.reader(), &Filter::default(), format, &mut Vec::new()).await;
+        assert_eq!(written.unwrap(), 6, "{format:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_cell_of_a_caller_is_a_formula() {
     let (_folder, log) = open(&crate::inference_log::Settings::default()).await;
     let mut row = full_record("-1", 1);

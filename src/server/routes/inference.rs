@@ -7,6 +7,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use uuid::Uuid;
 
 use crate::face::FaceError;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
@@ -257,6 +258,7 @@ fn context(
 ) -> RequestContext {
     RequestContext {
         request_id: id.as_str().to_owned(),
+        request_key: Uuid::now_v7(),
         endpoint,
         scenario: outcome.scenario.clone(),
         source: outcome.source.clone(),
