@@ -21,6 +21,7 @@ pub mod problem;
 pub mod quality;
 pub mod runtime;
 pub mod server;
+mod sinks;
 pub mod stats;
 pub mod telemetry;
 pub mod training;

@@ -198,11 +198,13 @@ export interface components {
          * @description What a caller tells of an earlier request.
          */
         FeedbackRequest: {
+            /** @description Who says so, at most 64 characters; nobody checks it. */
+            author?: string | null;
             /** @description A few words for whoever looks at the row, at most 500 characters. */
             note?: string | null;
             /** @description How it turned out. */
             outcome: components["schemas"]["Outcome"];
-            /** @description The `request_id` of the answer that it is about. */
+            /** @description The `request_id` of the answer that it is about; of several with one id the last is meant, and a row's `id` names another. */
             request_id: string;
         };
         /** @description A quality score that a caller kept with an embedding. */

@@ -88,13 +88,20 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         None if matches!(args.format, Kind::Parquet) && std::io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
-        None => Box::new(output::stream()),
+        None => output::stream(),
     };
     // Rows that go to this very terminal show well enough that something is done.
     let is_shown = args.out.is_none() && output::is_terminal();
     let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
+        if args.since.is_some()
+            && let Some(objection) = reader.clock().await?.objection(Utc::now())
+        {
+            output::note(&format!(
+                "{objection}: a span such as 7d is counted back from a clock that may be wrong"
+            ));
+        }
         Ok(inference_log::export(&reader, &filter, args.format.into(), out).await?)
     });
     if let Some(doing) = doing {

@@ -8,11 +8,21 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// Prints a result that is text already.
+use crate::sinks;
+
+/// Prints a result that is text already. What a terminal would act on is shown and not sent: callers' words may be in it.
 ///
 /// # Errors
 /// If standard output is gone; a broken pipe counts as success further up.
 pub fn text(text: &str) -> io::Result<()> {
+    coloured(&sinks::terminal(text))
+}
+
+/// Prints text that has colours of its own, and in which whoever made it has made callers' words harmless.
+///
+/// # Errors
+/// As [`text`].
+pub fn coloured(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
@@ -39,10 +49,39 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
     text(&shown)
 }
 
-/// Standard output for a result too large to build first.
+/// Standard output for a result too large to build first. On a terminal, what it would act on is shown as [`text`] shows it.
 #[must_use]
-pub fn stream() -> impl Write + Send {
-    BufWriter::with_capacity(1 << 16, io::stdout())
+pub fn stream() -> Box<dyn Write + Send> {
+    if is_terminal() {
+        return Box::new(Shown(io::stdout()));
+    }
+    Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
+}
+
+/// Writes to a terminal what it can do nothing but show.
+struct Shown<W>(W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A character may lie across two pieces: its end comes with the next one.
+        let whole = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) if error.valid_up_to() > 0 => {
+                let (valid, _) = bytes.split_at(error.valid_up_to());
+                std::str::from_utf8(valid).unwrap_or_default()
+            }
+            Err(_) => {
+                self.0.write_all(b"?")?;
+                return Ok(1);
+            }
+        };
+        self.0.write_all(sinks::terminal(whole).as_bytes())?;
+        Ok(whole.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Whether a person reads standard output.
@@ -78,17 +117,17 @@ pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<Cow<'a, str>>
 /// Says something by the way.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", sinks::terminal(text));
 }
 
 /// Says why a subcommand failed: the error and what lies behind it.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub fn error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
     let mut said = error.to_string();
+    eprintln!("error: {}", sinks::terminal(&said));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !said.contains(&cause) {
-            eprintln!("  because {cause}");
+            eprintln!("  because {}", sinks::terminal(&cause));
         }
         said = cause;
     }
@@ -118,6 +157,13 @@ pub fn doing(what: &'static str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_streams_to_a_terminal_is_only_shown() {
+        let mut shown = Shown(Vec::new());
+        shown.write_all("é\x1b[31m门\n".as_bytes()).unwrap();
+        assert_eq!(shown.0, "é\\u001b[31m门\n".as_bytes());
+    }
 
     #[test]
     fn tables_are_aligned_and_have_no_frames() {

@@ -1,22 +1,26 @@
 //! `prune`: deletes old rows of the log, in steps so small that a live daemon does not notice.
 
+use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Context, Outcome, output, when};
-use crate::inference_log::{self, Filter, Limits, LogReader};
+use crate::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use crate::telemetry::host::Bytes;
 
 /// Arguments of `prune`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon keeps by itself.
+After a jump of the clock nothing is deleted by age, by the daemon or by this command, until the clock has been steady for a day
+or --trust-clock says that it is right. Look at it first: date -u; timedatectl
 A backup first does no harm: faceood-admin backup FILE.
 
 Examples:
   faceood-admin prune --older-than 30d --dry-run
   faceood-admin prune --older-than 30d
-  faceood-admin prune --max-size 500MB")]
+  faceood-admin prune --max-size 500MB
+  faceood-admin prune --trust-clock     the clock is right: the daemon deletes by it again")]
 pub struct Args {
     /// Delete rows older than this: 12h, 30d, 26w
     #[arg(long, value_name = "SPAN", value_parser = when::span)]
@@ -24,6 +28,12 @@ pub struct Args {
     /// Delete the oldest rows while the database is larger than this: 500MB, 2GB
     #[arg(long, value_name = "SIZE", value_parser = when::size)]
     max_size: Option<u64>,
+    /// Say that the clock is right: to this command, and to the daemon, which then deletes by age again
+    #[arg(long)]
+    trust_clock: bool,
+    /// Delete by age also rows that were written while the clock could not be trusted, by the time that they bear
+    #[arg(long)]
+    include_doubtful: bool,
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
@@ -39,6 +49,8 @@ struct Report {
     is_dry_run: bool,
     rows_before: u64,
     rows_deleted: u64,
+    /// Rows beyond the age that are kept, since the clock could not be trusted when they were written.
+    rows_doubtful: u64,
     /// Of the database file, given back to the disk; not known of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     freed_bytes: Option<u64>,
@@ -55,6 +67,24 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let reader = LogReader::open(&path).await?;
         let rows_before = reader.count(&Filter::default()).await?.rows;
         let database = path.display().to_string();
+        let doubtful = match limits.oldest {
+            Some(oldest) => reader.doubtful_before(oldest).await?,
+            None => 0,
+        };
+        let rows_doubtful = if args.include_doubtful { 0 } else { doubtful };
+        let now = Utc::now();
+        if args.trust_clock {
+            if !args.dry_run {
+                inference_log::accept_clock(&path, now).await?;
+            }
+        } else if limits.oldest.is_some()
+            && let Some(objection) = reader.clock().await?.objection(now)
+        {
+            bail!(
+                "nothing is deleted by age, because {objection}: look at the clock (date -u; timedatectl), set it where it is \
+                 wrong, and if it is right, say so with --trust-clock"
+            );
+        }
         if args.dry_run {
             let (file, rows) = (std::fs::metadata(&path)?.len(), rows_before);
             let by_age = match limits.oldest {
@@ -63,7 +93,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
                         until: Some(oldest),
                         ..Filter::default()
                     };
-                    reader.count(&old).await?.rows
+                    reader.count(&old).await?.rows - rows_doubtful
                 }
                 None => 0,
             };
@@ -75,6 +105,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
                 is_dry_run: true,
                 rows_before,
                 rows_deleted: by_age.max(by_size),
+                rows_doubtful,
                 freed_bytes: None,
             });
         }
@@ -87,6 +118,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             is_dry_run: false,
             rows_before,
             rows_deleted: pruned.rows,
+            rows_doubtful,
             freed_bytes: Some(pruned.freed_bytes),
         })
     })?;
@@ -100,14 +132,23 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
 
 fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
     let now = Utc::now();
-    if args.older_than.is_none() && args.max_size.is_none() {
-        return Ok(Limits::of(&context.config()?.log, now));
-    }
-    Ok(Limits {
-        oldest: args
-            .older_than
-            .and_then(|span| now.checked_sub_signed(span)),
-        max_bytes: args.max_size,
+    let limits = if args.older_than.is_none() && args.max_size.is_none() {
+        Limits::of(&context.config()?.log, now)
+    } else {
+        Limits {
+            oldest: args
+                .older_than
+                .and_then(|span| now.checked_sub_signed(span)),
+            max_bytes: args.max_size,
+            doubtful: Doubtful::Keep,
+        }
+    };
+    Ok(match args.include_doubtful {
+        true => Limits {
+            doubtful: Doubtful::AsStamped,
+            ..limits
+        },
+        false => limits,
     })
 }
 
@@ -125,11 +166,18 @@ fn text(report: &Report) -> String {
         rows_deleted,
         ..
     } = report;
-    match report.freed_bytes {
+    let done = match report.freed_bytes {
         None => format!("{database}: about {rows_deleted} of {rows_before} rows would be deleted"),
         Some(freed) => format!(
             "{database}: {rows_deleted} of {rows_before} rows deleted, {} given back to the disk",
             Bytes(freed)
+        ),
+    };
+    match report.rows_doubtful {
+        0 => done,
+        rows => format!(
+            "{done}\n{rows} rows beyond that age were written while the clock could not be trusted, and are kept: the daemon \
+             deletes them by its own running time; --include-doubtful deletes them by the time that they bear"
         ),
     }
 }

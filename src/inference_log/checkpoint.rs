@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::place::with_suffix;
 use super::schema;
-use super::writer::{Command, Shared};
+use super::shared::Shared;
+use super::writer::Command;
 
 /// Pages in the write-ahead log at which the writer's commit folds them in itself: 64 MB.
 pub(super) const AUTOMATIC_PAGES: u32 = 16_384;

@@ -131,6 +131,11 @@ pub enum LogError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The file is not the one that was opened.
+    #[error(
+        "{0} is deleted or replaced again and again while it is in use: find out which program does that, and stop it"
+    )]
+    Replaced(PathBuf),
     /// The log is closed, since the service stops.
     #[error("the log is closed: the service is stopping")]
     Closed,
@@ -144,6 +149,11 @@ pub enum Trouble {
         "the disk is full, or the log's size limit of the file system is reached; free some space"
     )]
     Full,
+    /// Too many open files.
+    #[error(
+        "no file can be opened, because too many are open; find out what holds them (ls /proc/PID/fd), or raise LimitNOFILE= of the service"
+    )]
+    Descriptors,
     /// No permission to write.
     #[error(
         "the file or its folder cannot be written; check its owner and permissions, and that the disk is not mounted read-only"
@@ -170,6 +180,9 @@ impl Trouble {
     const fn in_chinese(self) -> &'static str {
         match self {
             Self::Full => "磁盘已满，请腾出空间",
+            Self::Descriptors => {
+                "打开的文件过多，无法再打开文件；请查明占用者，或提高服务的 LimitNOFILE="
+            }
             Self::ReadOnly => "文件或其目录无法写入，请检查属主、权限，以及磁盘是否以只读方式挂载",
             Self::Busy => "数据库被另一个进程锁定，请结束该进程",
             Self::Corrupt => "文件已损坏",
@@ -197,6 +210,8 @@ impl Trouble {
         // The low byte is the primary result code: https://www.sqlite.org/rescode.html
         match code & 0xff {
             13 => Self::Full,
+            // SQLite cannot open a file, and does not say why.
+            14 if are_descriptors_exhausted() => Self::Descriptors,
             3 | 8 | 14 => Self::ReadOnly,
             5 | 6 => Self::Busy,
             11 | 26 => Self::Corrupt,
@@ -205,6 +220,16 @@ impl Trouble {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether this process, or the machine, can open no more files.
+fn are_descriptors_exhausted() -> bool {
+    let errors = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    std::fs::File::open("/dev/null").is_err_and(|error| {
+        errors
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    })
 }
 
 impl LogError {
@@ -250,7 +275,10 @@ impl LogError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Database { trouble, .. } => *trouble != Trouble::Row,
-            Self::Io { .. } | Self::TooSlow { .. } | Self::NoWriteAheadLog { .. } => true,
+            Self::Io { .. }
+            | Self::TooSlow { .. }
+            | Self::NoWriteAheadLog { .. }
+            | Self::Replaced(_) => true,
             _ => false,
         }
     }
@@ -272,6 +300,7 @@ impl LogError {
             | Self::Database { .. }
             | Self::Io { .. }
             | Self::TooSlow { .. }
+            | Self::Replaced(_)
             | Self::Closed => ProblemCode::NotReady,
         }
     }
@@ -302,6 +331,7 @@ impl LogError {
             Self::Migrate { .. } => "the log's schema cannot be brought up to date".into(),
             Self::NoWriteAheadLog { .. } => "the log's disk offers no write-ahead log".into(),
             Self::Exists(_) => "the file exists".into(),
+            Self::Replaced(_) => "the log's file is deleted or replaced again and again".into(),
         }
     }
 
@@ -311,6 +341,7 @@ impl LogError {
         match self {
             Self::Database { trouble, .. } => format!("日志无法使用：{}", trouble.in_chinese()),
             Self::Io { .. } => "日志无法使用：文件无法读写".into(),
+            Self::Replaced(_) => "日志文件在使用中被反复删除或替换".into(),
             Self::TooSlow { seconds } => format!("日志在 {seconds} 秒内没有写完：磁盘过慢"),
             Self::Closed => "日志已关闭：服务正在停止".into(),
             _ => format!("日志无法使用：{}", self.detail()),

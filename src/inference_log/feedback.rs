@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::writer::Command;
-use super::{InferenceLog, LogError, row};
+use super::{InferenceLog, InferenceRecord, LogError, LogReader, row};
 
 /// How a capture turned out, where somebody looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,11 +44,31 @@ pub struct Feedback {
     pub outcome: Outcome,
     /// The caller's words.
     pub note: Option<String>,
+    /// Who says so, in the caller's words.
+    pub author: Option<String>,
+    /// From where it is told.
+    pub address: Option<String>,
+}
+
+/// One word about a request, as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// When.
+    pub time: DateTime<Utc>,
+    /// How it turned out.
+    pub outcome: Outcome,
+    /// The caller's words.
+    pub note: Option<String>,
+    /// Who said so, in the caller's words.
+    pub author: Option<String>,
+    /// From where it was told.
+    pub address: Option<String>,
 }
 
 impl InferenceLog {
     /// Writes `feedback` beside the rows of its request and says since when it stands there: told again, nothing changes; told
-    /// otherwise, the later word counts. `None` where no row has that request id.
+    /// otherwise, the later word is in force and the earlier one is kept. Where callers have repeated an id it is about the last
+    /// request that bore it; an earlier one is named by the id of one of its rows. `None` where no row has such an id.
     ///
     /// # Errors
     /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
@@ -58,27 +78,105 @@ impl InferenceLog {
     }
 }
 
-/// One statement: all rows of the request, or none.
+impl LogReader {
+    /// What has been told of the request that this row belongs to, in the order in which it was told: the last word is in force.
+    ///
+    /// # Errors
+    /// What the database says, or [`LogError::BadColumn`].
+    pub async fn told(&self, record: &InferenceRecord) -> Result<Vec<Told>, LogError> {
+        /// time, outcome, note, author, address
+        type Line = (
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+        );
+        let lines: Vec<Line> = sqlx::query_as(
+            "SELECT time, outcome, note, author, address FROM feedback \
+             WHERE request_id = ? AND request_key IS ? ORDER BY id",
+        )
+        .bind(&record.request_id)
+        .bind(record.request_key.map(|key| key.to_string()))
+        .fetch_all(&self.pool())
+        .await
+        .map_err(|error| self.failed(error))?;
+        let bad = |column| move |found| LogError::BadColumn { column, found };
+        let lines = lines.into_iter();
+        lines
+            .map(|(time, outcome, note, author, address)| {
+                let known = Outcome::ALL.into_iter().find(|one| one.name() == outcome);
+                Ok(Told {
+                    time: row::parse_time(&time).map_err(bad("time"))?,
+                    outcome: known.ok_or(outcome).map_err(bad("outcome"))?,
+                    note,
+                    author,
+                    address,
+                })
+            })
+            .collect()
+    }
+}
+
+/// One transaction: all rows of the request and the line in the history, or nothing.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     feedback: &Feedback,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    // To the end, although the first row tells all: a statement that is left in the middle is not committed.
-    let times: Vec<String> = sqlx::query_scalar(
-        "UPDATE inferences SET outcome = ?1, outcome_note = ?2, outcome_time = \
-         CASE WHEN outcome IS ?1 AND outcome_note IS ?2 THEN outcome_time ELSE ?3 END \
-         WHERE request_id = ?4 RETURNING outcome_time",
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let found: Option<InForce> = sqlx::query_as(
+        "SELECT request_id, request_key, outcome, outcome_note, outcome_time FROM inferences \
+         WHERE request_id = ?1 OR id = ?1 ORDER BY rowid DESC LIMIT 1",
+    )
+    .bind(&feedback.request_id)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some((request_id, request_key, outcome, note, time)) = found else {
+        return Ok(None);
+    };
+    let decoded =
+        |time: String| row::parse_time(&time).map_err(|found| sqlx::Error::Decode(found.into()));
+    let is_same = outcome.as_deref() == Some(feedback.outcome.name()) && note == feedback.note;
+    if let Some(time) = time.filter(|_| is_same) {
+        return decoded(time).map(Some);
+    }
+    let time = row::time_text(Utc::now());
+    sqlx::query(
+        "UPDATE inferences SET outcome = ?, outcome_note = ?, outcome_time = ? \
+         WHERE request_id = ? AND request_key IS ?",
     )
     .bind(feedback.outcome.name())
     .bind(feedback.note.as_deref())
-    .bind(row::time_text(Utc::now()))
-    .bind(&feedback.request_id)
-    .fetch_all(connection)
+    .bind(&time)
+    .bind(&request_id)
+    .bind(&request_key)
+    .execute(&mut *transaction)
     .await?;
-    let time = times.first().map(|time| row::parse_time(time));
-    time.transpose()
-        .map_err(|found| sqlx::Error::Decode(found.into()))
+    sqlx::query(
+        "INSERT INTO feedback (time, request_id, request_key, outcome, note, author, address) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&time)
+    .bind(&request_id)
+    .bind(&request_key)
+    .bind(feedback.outcome.name())
+    .bind(feedback.note.as_deref())
+    .bind(feedback.author.as_deref())
+    .bind(feedback.address.as_deref())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    decoded(time).map(Some)
 }
+
+/// A request's id and key, and the outcome, note and time that stand in its rows.
+type InForce = (
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 #[cfg(test)]
 mod tests {
@@ -92,6 +190,8 @@ mod tests {
             request_id: request_id.to_owned(),
             outcome,
             note: note.map(str::to_owned),
+            author: Some("guard".to_owned()),
+            address: Some("192.0.2.7".to_owned()),
         }
     }
 
@@ -109,7 +209,9 @@ mod tests {
     #[tokio::test]
     async fn it_stands_in_every_row_of_its_request_and_in_no_other() {
         let (_folder, log) = open(&keep_all()).await;
-        let pair = vec![row("pair", Role::Probe), row("pair", Role::Reference)];
+        let of_pair = context("pair", "gate");
+        let side = |role| of_pair.failed(role, ProblemCode::NoFace, "", None);
+        let pair = vec![side(Role::Probe), side(Role::Reference)];
         log.append_all(pair).await.unwrap();
         log.append(row("other", Role::Image)).await.unwrap();
         let told = feedback("pair", Outcome::Impostor, Some("a brother"));
@@ -136,6 +238,40 @@ mod tests {
         let rows = log.reader().by_request("r").await.unwrap();
         assert_eq!(rows[0].outcome, Some(Outcome::Unusable));
         assert_eq!(rows[0].outcome_time, later);
+        // What was said before is not lost, and goes with the row.
+        let told = log.reader().told(&rows[0]).await.unwrap();
+        let words: Vec<_> = told.iter().map(|told| told.outcome).collect();
+        assert_eq!(words, [Outcome::Genuine, Outcome::Unusable]);
+        assert_eq!(told[0].author.as_deref(), Some("guard"));
+        assert_eq!(told[1].note.as_deref(), Some("a wall"));
+        assert_eq!(Some(told[1].time), later);
+        log.execute("DELETE FROM inferences").await;
+        assert_eq!(log.reader().told(&rows[0]).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_repeated_id_is_about_its_last_request_alone() {
+        let (_folder, log) = open(&keep_all()).await;
+        for _ in 0..2 {
+            log.append(row("gate-3.42", Role::Image)).await.unwrap();
+        }
+        let outcomes = async || {
+            let rows = log.reader().by_request("gate-3.42").await.unwrap();
+            [rows[0].outcome, rows[1].outcome]
+        };
+        log.tell(feedback("gate-3.42", Outcome::Impostor, None))
+            .await
+            .unwrap();
+        assert_eq!(outcomes().await, [None, Some(Outcome::Impostor)]);
+        // The earlier one is named by its row.
+        let rows = log.reader().by_request("gate-3.42").await.unwrap();
+        let id = rows[0].id.to_string();
+        let told = log.tell(feedback(&id, Outcome::Genuine, None)).await;
+        assert!(told.unwrap().is_some());
+        assert_eq!(
+            outcomes().await,
+            [Some(Outcome::Genuine), Some(Outcome::Impostor)]
+        );
     }
 
     #[tokio::test]

@@ -1,11 +1,15 @@
 //! Rows for this module's tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::{
-    Endpoint, InferenceLog, InferenceRecord, ModelFacts, Outcome, RequestContext, Role, Settings,
+    Clock, ClockMark, Endpoint, InferenceLog, InferenceRecord, ModelFacts, Outcome, Reading,
+    RequestContext, Role, Settings,
 };
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;
@@ -15,6 +19,7 @@ use crate::quality::{Cause, CauseName, Component, Grade};
 pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
     RequestContext {
         request_id: request_id.to_owned(),
+        request_key: Uuid::now_v7(),
         endpoint: Endpoint::Extract,
         scenario: Some("access".to_owned()),
         source: Some(source.to_owned()),
@@ -79,6 +84,8 @@ pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
         weight: 0.7,
     }]);
     record.verdict = Some(Verdict::Review);
+    record.clock = Some(ClockMark::Unsynchronised);
+    record.clock_run_seconds = Some(7);
     record.outcome = Some(Outcome::Genuine);
     record.outcome_note = Some("looked at".to_owned());
     record.outcome_time = Some(record.time);
@@ -93,8 +100,52 @@ pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
 /// A fresh log in a folder of its own, which goes when the first value is dropped.
 pub(crate) async fn open(settings: &Settings) -> (TempDir, InferenceLog) {
     let folder = tempfile::tempdir().unwrap();
-    let log = InferenceLog::open(settings, folder.path()).await.unwrap();
+    let log = InferenceLog::open_with_clock(settings, folder.path(), steady_clock())
+        .await
+        .unwrap();
     (folder, log)
+}
+
+/// This machine's clock, taken for synchronised.
+pub(crate) fn steady_clock() -> Clock {
+    let start = std::time::Instant::now();
+    Clock::new(move || Reading {
+        wall: Utc::now(),
+        uptime: start.elapsed(),
+        is_synchronised: Some(true),
+    })
+}
+
+/// Clocks that stand still until a test moves them.
+#[derive(Clone)]
+pub(crate) struct TestClock(Arc<Mutex<Reading>>);
+
+impl TestClock {
+    pub(crate) fn at(wall: DateTime<Utc>, is_synchronised: Option<bool>) -> Self {
+        Self(Arc::new(Mutex::new(Reading {
+            wall,
+            uptime: Duration::ZERO,
+            is_synchronised,
+        })))
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let shown = Arc::clone(&self.0);
+        Clock::new(move || *shown.lock().unwrap())
+    }
+
+    /// Sets the wall clock; no time passes.
+    pub(crate) fn set(&self, wall: DateTime<Utc>, is_synchronised: Option<bool>) {
+        let mut shown = self.0.lock().unwrap();
+        (shown.wall, shown.is_synchronised) = (wall, is_synchronised);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        let mut shown = self.0.lock().unwrap();
+        shown.wall += time;
+        shown.uptime += time.to_std().unwrap();
+    }
 }
 
 /// Settings that keep embeddings and thumbnails, so that no column is NULL.

@@ -9,7 +9,9 @@
 //!
 //! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a row, only where
 //! `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction), `faceood_log_queue_rows` (waiting),
-//! `faceood_log_pruned_rows_total` (removed by retention).
+//! `faceood_log_pruned_rows_total` (removed by retention), `faceood_log_rows_unwritten_total` (refused or lost while the log
+//! could not be written), `faceood_log_reopened_total` (its file was deleted or replaced), `faceood_log_doubtful_rows_total`
+//! (written while the clock could not be trusted), `faceood_clock_in_doubt`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 mod backup;
 mod checkpoint;
+mod clock;
 mod error;
 mod export;
 mod feedback;
@@ -31,27 +34,36 @@ mod retention;
 mod row;
 mod scan;
 mod schema;
+mod shared;
+mod stamp;
+mod unwritten;
 mod writer;
 
 pub use backup::backup;
+pub use clock::{Clock, ClockFacts, ClockMark, Reading, accept_clock, is_synchronised};
 pub use error::{LogError, Trouble};
 pub use export::{ExportError, Format, export};
-pub use feedback::{Feedback, Outcome};
+pub use feedback::{Feedback, Outcome, Told};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
-pub use retention::{Limits, Pruned, prune};
+pub use retention::{Doubtful, Limits, Pruned, prune};
 pub use row::{Column, Kind, Value, columns, to_json, to_values};
 pub use scan::{Observation, scan_parquet};
 pub use schema::newest_version;
+pub use unwritten::Unwritten;
 
-use writer::{Command, Entry, Shared};
+use shared::Shared;
+use writer::{Command, Entry};
 
 /// How long an appender waits for its commit before it is told that the disk hardly answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Appends that may wait for the writer. The analysis queue bounds what can arrive, so this only has to be larger.
 const QUEUE: usize = 1024;
+
+/// How long `/readyz` waits for a trial write. A request that meets the same disk waits longer, since its row may still come.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A log that has not been written for so long is tried before it is called writable.
 const STALE: Duration = Duration::from_secs(5);
@@ -152,11 +164,25 @@ impl InferenceLog {
     /// missing permission, a lock) is refused too unless `on_failure = "continue"`: then the log begins as failing and
     /// is opened as soon as that works.
     pub async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, LogError> {
+        Self::open_with_clock(settings, data_dir, Clock::of_machine()).await
+    }
+
+    /// As [`open`](Self::open), with a clock of the caller's choice.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with_clock(
+        settings: &Settings,
+        data_dir: &Path,
+        clock: Clock,
+    ) -> Result<Self, LogError> {
         let path = data_dir.join(FILE_NAME);
         place::refuse_network(data_dir)?;
-        let shared = Arc::new(Shared::new(&path, settings));
+        let shared = Arc::new(Shared::new(&path, settings, clock));
+        shared.look_aside();
         let (commands, queue) = mpsc::channel(QUEUE);
         writer::start(Arc::clone(&shared), queue).await?;
+        shared.look_aside();
         tokio::spawn(checkpoint::keep(commands.downgrade(), Arc::clone(&shared)));
         tokio::spawn(retention::keep(commands.downgrade(), settings.clone()));
         Ok(Self { commands, shared })
@@ -192,7 +218,11 @@ impl InferenceLog {
         let (committed, answer) = oneshot::channel();
         self.shared.queued(records.len());
         let entry = Command::Append(Entry { records, committed });
-        match (self.asked(entry, answer).await, settings.on_failure) {
+        let outcome = self.asked(entry, answer).await;
+        if let Err(error @ LogError::TooSlow { .. }) = &outcome {
+            self.shared.fail(error);
+        }
+        match (outcome, settings.on_failure) {
             // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
             (Err(LogError::TooSlow { .. }), OnFailure::Continue) => Ok(()),
             (outcome, _) => outcome,
@@ -224,12 +254,26 @@ impl InferenceLog {
         self.shared.health()
     }
 
-    /// How the log is, after a small write to find out unless it was written a moment ago.
+    /// How the log is, after a small write to find out unless it was written a moment ago. Where the disk does not answer
+    /// within some seconds, the log is failing.
     pub async fn check(&self) -> Health {
-        if self.shared.is_stale(STALE) {
+        let looked = async {
+            let shared = Arc::clone(&self.shared);
+            // A folder on a disk that hangs: not on a thread that serves requests.
+            let _ = tokio::task::spawn_blocking(move || shared.look_aside()).await;
             let (reply, answer) = oneshot::channel();
-            if self.commands.send(Command::Check(reply)).await.is_ok() {
-                let _ = tokio::time::timeout(PATIENCE, answer).await;
+            let is_asked = self.shared.is_stale(STALE)
+                && self.commands.send(Command::Check(reply)).await.is_ok();
+            if is_asked {
+                let _ = answer.await;
+            }
+        };
+        if tokio::time::timeout(CHECK_PATIENCE, looked).await.is_err() {
+            let error = LogError::TooSlow {
+                seconds: CHECK_PATIENCE.as_secs(),
+            };
+            if self.shared.fail(&error) {
+                tracing::error!(%error, "the inference log cannot be written");
             }
         }
         self.health()

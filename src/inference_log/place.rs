@@ -1,7 +1,7 @@
 //! The folder a log lives in: which file systems will do, who owns it, and where damaged files go.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,18 @@ use chrono::{DateTime, Utc};
 
 use super::LogError;
 
+mod ownership;
+
+pub(super) use ownership::Ownership;
+
 /// File name of the database in the data folder.
 pub const FILE_NAME: &str = "faceood.db";
 
 /// What stands between a damaged database's name and the time at which it was set aside.
 const SET_ASIDE: &str = ".corrupt-";
+
+/// The same for what a database left behind that was deleted or replaced.
+const REPLACED: &str = ".replaced-";
 
 /// Kernel file systems whose other end is another machine, by statfs(2)'s number (linux/magic.h; Lustre's own header).
 const NETWORK_MAGIC: [(u64, &str); 10] = [
@@ -96,71 +103,103 @@ fn network_kind(magic: u64, device: u64, mounts: &str) -> Option<String> {
         .map(|(_, name)| (*name).to_owned())
 }
 
-/// The right to write to a log; given back when dropped or when the process ends in whatever way.
-#[derive(Debug)]
-pub(super) struct Ownership(#[expect(dead_code, reason = "held open for the lock on it")] File);
-
-impl Ownership {
-    /// Takes the advisory lock on `DATABASE.lock` and writes our process id into it.
-    ///
-    /// # Errors
-    /// [`LogError::LockedByAnother`] where another process has it.
-    pub(super) fn take(database: &Path) -> Result<Self, LogError> {
-        let path = with_suffix(database, ".lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|error| LogError::io("open", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let is_known =
-                    file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-                return Err(LogError::LockedByAnother {
-                    path: database.to_owned(),
-                    holder: is_known.then(|| holder.trim().to_owned()),
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(LogError::io("lock", &path, error)),
-        }
-        // The number only serves the message above: a full disk must not keep the daemon from starting.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self(file))
-    }
-}
-
 /// Renames a damaged database and what belongs to it, so that a fresh one can be begun and the old one still be examined:
 /// `faceood.db` → `faceood.db.corrupt-20261124T101500Z`, with its `-wal` and `-shm` under the names SQLite looks for.
 ///
 /// # Errors
 /// [`LogError::Io`] where the database itself cannot be renamed.
 pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, LogError> {
-    let stamp = now.format("%Y%m%dT%H%M%SZ");
-    let target = (0..)
-        .map(|again| match again {
-            0 => with_suffix(database, &format!("{SET_ASIDE}{stamp}")),
-            again => with_suffix(database, &format!("{SET_ASIDE}{stamp}.{again}")),
-        })
-        .find(|candidate| !candidate.exists())
-        .unwrap_or_else(|| with_suffix(database, SET_ASIDE));
+    let target = free_name(database, SET_ASIDE, now);
     // The side files first: should the process die in between, a database without them is still found damaged, while
     // side files left beside a fresh database would be applied to it.
+    rename_sides(database, &target)?;
+    fs::rename(database, &target).map_err(|error| LogError::io("rename", database, error))?;
+    Ok(target)
+}
+
+/// Renames the side files of a database that is not there any more: `faceood.db-wal` → `faceood.db.replaced-TIME-wal`.
+///
+/// # Errors
+/// [`LogError::Io`] where one cannot be renamed.
+pub(super) fn set_sides_aside(database: &Path, now: DateTime<Utc>) -> Result<(), LogError> {
+    rename_sides(database, &free_name(database, REPLACED, now))
+}
+
+/// `database` with `what` and the time behind it, and a number where that is taken.
+fn free_name(database: &Path, what: &str, now: DateTime<Utc>) -> PathBuf {
+    let stamp = now.format("%Y%m%dT%H%M%SZ");
+    (0..)
+        .map(|again| match again {
+            0 => with_suffix(database, &format!("{what}{stamp}")),
+            again => with_suffix(database, &format!("{what}{stamp}.{again}")),
+        })
+        .find(|candidate| !candidate.exists() && !with_suffix(candidate, "-wal").exists())
+        .unwrap_or_else(|| with_suffix(database, what))
+}
+
+fn rename_sides(database: &Path, target: &Path) -> Result<(), LogError> {
     for side in ["-wal", "-shm"] {
         let from = with_suffix(database, side);
-        match fs::rename(&from, with_suffix(&target, side)) {
+        match fs::rename(&from, with_suffix(target, side)) {
             // Never there, or removed just now by a connection that closed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(|error| LogError::io("rename", &from, error))?,
         }
     }
-    fs::rename(database, &target).map_err(|error| LogError::io("rename", database, error))?;
-    Ok(target)
+    Ok(())
+}
+
+/// Whether a daemon left a write-ahead log behind: it was killed, or the machine was.
+pub(super) fn has_write_ahead_log(database: &Path) -> bool {
+    fs::metadata(with_suffix(database, "-wal")).is_ok_and(|facts| facts.len() > 0)
+}
+
+/// Which file a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    async fn of(path: &Path) -> Option<Self> {
+        tokio::fs::metadata(path)
+            .await
+            .ok()
+            .map(|facts| Self::from(&facts))
+    }
+}
+
+impl From<&fs::Metadata> for FileId {
+    fn from(facts: &fs::Metadata) -> Self {
+        Self {
+            device: facts.dev(),
+            inode: facts.ino(),
+        }
+    }
+}
+
+/// The files that an open database consists of. A file that is deleted or renamed stays open, and what is written to it is lost
+/// for everybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    database: FileId,
+    write_ahead_log: FileId,
+}
+
+impl Files {
+    /// Those that stand there now; `None` where one is missing.
+    pub(super) async fn of(database: &Path) -> Option<Self> {
+        Some(Self {
+            database: FileId::of(database).await?,
+            write_ahead_log: FileId::of(&with_suffix(database, "-wal")).await?,
+        })
+    }
+
+    /// Whether the database itself is still the same.
+    pub(super) async fn has_same_database(&self, database: &Path) -> bool {
+        FileId::of(database).await == Some(self.database)
+    }
 }
 
 /// Damaged databases that were set aside in `folder` and that nobody has moved away yet, oldest first.
@@ -227,20 +266,6 @@ mod tests {
         refuse_network(folder.path()).unwrap();
         let missing = folder.path().join("missing");
         assert!(matches!(refuse_network(&missing), Err(LogError::Io { .. })));
-    }
-
-    #[test]
-    fn a_second_owner_is_refused_until_the_first_lets_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join(FILE_NAME);
-        let first = Ownership::take(&database).unwrap();
-        let refusal = Ownership::take(&database).unwrap_err().to_string();
-        assert!(
-            refusal.contains(&format!("process {}", std::process::id())),
-            "{refusal}"
-        );
-        drop(first);
-        Ownership::take(&database).unwrap();
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Filter {
     pub max_score: Option<f32>,
     /// With an outcome that a caller told.
     pub has_outcome: bool,
+    /// Written up to this row, by the order of writing; see [`LogReader::newest_number`].
+    pub up_to: Option<i64>,
     /// Rows per page, [`DEFAULT_PAGE`] if not given, at most [`LARGEST_PAGE`].
     pub limit: Option<u32>,
     /// Which way.
@@ -233,6 +235,17 @@ impl LogReader {
         rows.iter().map(row::from_row).collect()
     }
 
+    /// The number of the row that was written last, 0 where there is none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn newest_number(&self) -> Result<i64, LogError> {
+        sqlx::query_scalar("SELECT coalesce(max(rowid), 0) FROM inferences")
+            .fetch_one(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))
+    }
+
     /// How many rows `filter` finds; its limit and order do not matter.
     ///
     /// # Errors
@@ -286,6 +299,9 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
             Some(Value::Real(number)) => query.push_bind(number),
             _ => query,
         };
+    }
+    if let Some(number) = filter.up_to {
+        query.push(" AND rowid <= ").push_bind(number);
     }
 }
 

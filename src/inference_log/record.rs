@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::clock::ClockMark;
 use super::feedback::Outcome;
+use super::stamp;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
 use crate::policy::{Action, Decision, Reason, Verdict};
@@ -44,6 +46,8 @@ pub enum Role {
 pub struct RequestContext {
     /// The request's id, the caller's own or ours.
     pub request_id: String,
+    /// Our key for this request alone: callers may repeat their ids.
+    pub request_key: Uuid,
     /// Which question was asked.
     pub endpoint: Endpoint,
     /// The scenario asked for, even if no such policy exists.
@@ -68,8 +72,14 @@ pub struct InferenceRecord {
     pub id: Uuid,
     /// When the outcome was known, to the microsecond.
     pub time: DateTime<Utc>,
-    /// The request's id; several rows may share it.
+    /// Why `time` cannot be trusted; `None` where nothing speaks against it.
+    pub clock: Option<ClockMark>,
+    /// Where it cannot: for how many seconds the daemon had run on this log.
+    pub clock_run_seconds: Option<u64>,
+    /// The request's id, the caller's own or ours; several rows may share it, and callers may repeat theirs.
     pub request_id: String,
+    /// Shared by the rows of one request and by no others; `None` in rows of older releases.
+    pub request_key: Option<Uuid>,
     /// Which question was asked.
     pub endpoint: Endpoint,
     /// What the picture is to the request.
@@ -238,6 +248,7 @@ impl RequestContext {
 
     fn blank(&self, role: Role) -> InferenceRecord {
         let mut record = InferenceRecord::new(&self.request_id, self.endpoint, role);
+        record.request_key = Some(self.request_key);
         record.scenario.clone_from(&self.scenario);
         record.source.clone_from(&self.source);
         record.pack = Some(self.model.pack.clone());
@@ -250,13 +261,17 @@ impl RequestContext {
 }
 
 impl InferenceRecord {
-    /// A row with a fresh id and the present time, in which everything else is NULL.
+    /// A row with a fresh id and the present time, in which everything else is NULL. Within a process neither goes back.
     #[must_use]
     pub fn new(request_id: &str, endpoint: Endpoint, role: Role) -> Self {
+        let (id, time) = stamp::next();
         Self {
-            id: Uuid::now_v7(),
-            time: Utc::now().trunc_subsecs(6),
+            id,
+            time,
+            clock: None,
+            clock_run_seconds: None,
             request_id: request_id.to_owned(),
+            request_key: None,
             endpoint,
             role,
             scenario: None,

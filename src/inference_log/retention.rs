@@ -9,6 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::clock::Look;
 use super::writer::Command;
 use super::{LogError, Settings, row, schema};
 
@@ -34,10 +35,24 @@ const EVERY: Duration = Duration::from_secs(60);
 /// What may stay. The default is everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows from before this time go.
+    /// Rows from before this time go, where their time can be trusted.
     pub oldest: Option<DateTime<Utc>>,
+    /// Which of the others go.
+    pub doubtful: Doubtful,
     /// The oldest rows go while the database holds more bytes than this.
     pub max_bytes: Option<u64>,
+}
+
+/// Which rows go whose time cannot be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doubtful {
+    /// None.
+    #[default]
+    Keep,
+    /// Those written before the daemon had run for so many seconds on this log.
+    WrittenBefore(i64),
+    /// Those that bear a time before [`Limits::oldest`], as all others.
+    AsStamped,
 }
 
 /// What a pruning did.
@@ -50,7 +65,7 @@ pub struct Pruned {
 }
 
 impl Limits {
-    /// The limits that `settings` set at the time `now`.
+    /// The limits that `settings` set at the time `now`. Rows whose time cannot be trusted are kept.
     #[must_use]
     pub fn of(settings: &Settings, now: DateTime<Utc>) -> Self {
         let days = i64::from(settings.retention_days);
@@ -59,7 +74,26 @@ impl Limits {
                 .then(|| now.checked_sub_signed(TimeDelta::days(days)))
                 .flatten(),
             max_bytes: (settings.max_bytes > 0).then_some(settings.max_bytes),
+            doubtful: Doubtful::Keep,
         }
+    }
+
+    /// The limits that the daemon keeps by itself. By a clock in doubt nothing is deleted; rows whose time cannot be trusted go
+    /// when the daemon itself has run for as long as rows are kept.
+    fn at(settings: &Settings, look: &Look) -> Self {
+        let limits = Self::of(settings, look.now.time);
+        if !look.is_trusted {
+            return Self {
+                oldest: None,
+                ..limits
+            };
+        }
+        let seconds = i64::from(settings.retention_days) * 24 * 60 * 60;
+        let doubtful = match limits.oldest {
+            Some(_) => Doubtful::WrittenBefore(look.now.run_seconds - seconds),
+            None => Doubtful::Keep,
+        };
+        Self { doubtful, ..limits }
     }
 }
 
@@ -151,11 +185,32 @@ impl Pace {
         limits: &Limits,
     ) -> Result<u64, sqlx::Error> {
         if let Some(oldest) = limits.oldest {
+            let statement = match limits.doubtful {
+                Doubtful::AsStamped => {
+                    "DELETE FROM inferences WHERE rowid IN \
+                     (SELECT rowid FROM inferences WHERE time < ? ORDER BY time, id LIMIT ?)"
+                }
+                Doubtful::Keep | Doubtful::WrittenBefore(_) => {
+                    "DELETE FROM inferences WHERE rowid IN \
+                     (SELECT rowid FROM inferences WHERE clock IS NULL AND time < ? ORDER BY time, id LIMIT ?)"
+                }
+            };
+            let deleted = sqlx::query(statement)
+                .bind(row::time_text(oldest))
+                .bind(self.rows)
+                .execute(&mut *connection)
+                .await?
+                .rows_affected();
+            if deleted > 0 {
+                return Ok(deleted);
+            }
+        }
+        if let Doubtful::WrittenBefore(run_seconds) = limits.doubtful {
             let deleted = sqlx::query(
-                "DELETE FROM inferences WHERE rowid IN \
-                 (SELECT rowid FROM inferences WHERE time < ? ORDER BY time, id LIMIT ?)",
+                "DELETE FROM inferences WHERE rowid IN (SELECT rowid FROM inferences \
+                 WHERE clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds LIMIT ?)",
             )
-            .bind(row::time_text(oldest))
+            .bind(run_seconds)
             .bind(self.rows)
             .execute(&mut *connection)
             .await?
@@ -181,9 +236,10 @@ impl Pace {
         .unsigned_abs();
         let share = u128::from(all) * u128::from(used - max_bytes) / u128::from(used) + 1;
         let rows = u32::try_from(share).unwrap_or(u32::MAX).min(self.rows);
+        // The oldest by the order of writing, which no clock can confuse.
         let deleted = sqlx::query(
             "DELETE FROM inferences WHERE rowid IN \
-             (SELECT rowid FROM inferences ORDER BY time, id LIMIT ?)",
+             (SELECT rowid FROM inferences ORDER BY rowid LIMIT ?)",
         )
         .bind(rows)
         .execute(connection)
@@ -242,21 +298,32 @@ async fn vacuum(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     Ok((free - left).unsigned_abs() * size.unsigned_abs())
 }
 
-/// Keeps a running daemon's log within the settings until the log is closed.
+/// Watches the clock, and keeps a running daemon's log within the settings, until the log is closed.
 pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let limits = Limits::of(&settings, Utc::now());
-        if limits == Limits::default() {
-            return;
-        }
         let Some(commands) = commands.upgrade() else {
             return;
         };
-        if run(&commands, limits).await.is_none() {
+        if round(&commands, &settings).await.is_none() {
             return;
         }
     }
+}
+
+/// One look at the clock, and what is to be deleted by it; `None` once the log is closed. While the clock is not known, since
+/// the database cannot be used, nothing is.
+pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings) -> Option<Pruned> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(Command::Tend(reply)).await.ok()?;
+    let Ok(look) = answer.await.ok()? else {
+        return Some(Pruned::default());
+    };
+    let limits = Limits::at(settings, &look);
+    if limits == Limits::default() {
+        return Some(Pruned::default());
+    }
+    run(commands, limits).await
 }
 
 /// Prunes through the writer; `None` once it is closed. A failure is the writer's to report, the next round tries again.

@@ -212,6 +212,15 @@ pub(super) async fn version(
     Ok(newest.unwrap_or(0))
 }
 
+/// Number and time of the newest row by the order of writing.
+pub(super) async fn end(
+    connection: &mut SqliteConnection,
+) -> Result<Option<(i64, String)>, sqlx::Error> {
+    sqlx::query_as("SELECT rowid, time FROM inferences ORDER BY rowid DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await
+}
+
 async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LogError> {
     use sqlx::migrate::MigrateError;
     // Not `run`: its future is not `Send` for every lifetime of the connection, so that the writer could not be spawned.

@@ -152,10 +152,20 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     let failing = log.health().failing.unwrap();
     assert!(failing.reason.contains("full"), "{}", failing.reason);
     assert_eq!(log.lost(), 0);
+    for _ in 0..5 {
+        log.append(big_record("lost")).await.unwrap_err();
+    }
+    assert_eq!(log.reader().unwritten().await.unwrap(), None);
 
     log.execute("PRAGMA max_page_count = 100000").await;
     assert_eq!(log.check().await, Health::default());
     log.append(big_record("after")).await.unwrap();
+    // Nobody had an answer without its row, and none of the refusals is forgotten.
+    let unwritten = log.reader().unwritten().await.unwrap().unwrap();
+    assert_eq!((unwritten.rows, log.lost()), (6, 0));
+    assert!(unwritten.since <= unwritten.until);
+    log.append(full_record("later", 1)).await.unwrap();
+    assert_eq!(log.reader().unwritten().await.unwrap(), Some(unwritten));
     assert_eq!(log.reader().by_request("lost").await.unwrap(), []);
     assert_eq!(log.reader().by_request("before").await.unwrap().len(), 1);
     assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
@@ -256,6 +266,111 @@ async fn damage_met_while_running_is_set_aside_and_the_row_goes_into_a_fresh_log
     let aside = set_aside_files(folder.path());
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read(&aside[0]).unwrap(), damaged);
+}
+
+/// Readers of another process, since the log's own may know more than the files.
+async fn seen_by_others(folder: &Path, request_id: &str) -> usize {
+    let reader = LogReader::open(&folder.join(FILE_NAME)).await.unwrap();
+    reader.by_request(request_id).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn no_row_is_acknowledged_into_a_deleted_database() {
+    let (folder, log) = open(&Settings::default()).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
+    log.append(full_record("after", 2)).await.unwrap();
+    assert_eq!(seen_by_others(folder.path(), "after").await, 1);
+    assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
+    let warnings = log.health().warnings;
+    assert!(warnings[0].contains("deleted or replaced"), "{warnings:?}");
+
+    // Without a request, the check finds out.
+    fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
+    log.shared.fail(&LogError::Closed);
+    assert_eq!(log.check().await.failing, None);
+    log.append(full_record("again", 3)).await.unwrap();
+    assert_eq!(seen_by_others(folder.path(), "again").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_takes_the_place_of_another_is_used() {
+    let (folder, log) = open(&Settings::default()).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    let copy = folder.path().join("copy.db");
+    backup(log.reader(), &copy).await.unwrap();
+    log.append(full_record("since the copy", 2)).await.unwrap();
+    fs::rename(&copy, folder.path().join(FILE_NAME)).unwrap();
+    log.append(full_record("after", 3)).await.unwrap();
+    for (request_id, rows) in [("before", 1), ("since the copy", 0), ("after", 1)] {
+        assert_eq!(seen_by_others(folder.path(), request_id).await, rows);
+    }
+    log.close().await;
+    let path = folder.path().join(FILE_NAME);
+    LogReader::open(&path)
+        .await
+        .unwrap()
+        .check_pages()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn rows_survive_a_deleted_write_ahead_log() {
+    let (folder, log) = open(&Settings::default()).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    fs::remove_file(with_suffix(&folder.path().join(FILE_NAME), "-wal")).unwrap();
+    log.append(full_record("after", 2)).await.unwrap();
+    for request_id in ["before", "after"] {
+        assert_eq!(
+            seen_by_others(folder.path(), request_id).await,
+            1,
+            "{request_id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_refuses() {
+    let (folder, log) = open(&Settings::default()).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    fs::remove_dir_all(folder.path()).unwrap();
+    log.append(full_record("after", 2)).await.unwrap_err();
+    assert!(log.check().await.failing.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_answer_is_failing() {
+    let settings = Settings {
+        busy_timeout_ms: 600_000,
+        ..Settings::default()
+    };
+    let (folder, log) = open(&settings).await;
+    log.append(full_record("before", 1)).await.unwrap();
+    // A writer that waits for a lock waits like one whose disk hangs.
+    let mut other = outsider(&folder.path().join(FILE_NAME)).await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    log.shared.fail(&LogError::Closed);
+    log.shared.succeed();
+    let waiting = log.append(full_record("waits", 2));
+    let checking = async {
+        tokio::time::sleep(STALE + Duration::from_secs(1)).await;
+        log.check().await
+    };
+    let (outcome, health) = tokio::join!(waiting, async {
+        let health = checking.await;
+        lock.rollback().await.unwrap();
+        health
+    });
+    let failing = health.failing.unwrap();
+    assert!(
+        failing.reason.contains("did not confirm"),
+        "{}",
+        failing.reason
+    );
+    // Late, but there; or refused, since it took too long.
+    drop(outcome);
+    assert_eq!(log.check().await.failing, None);
 }
 
 #[test]

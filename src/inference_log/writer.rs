@@ -3,9 +3,7 @@
 //! It never waits for company: a lone row is committed at once, and what arrives during a commit shares the next one, so
 //! the wait is one commit at most and batches grow by themselves as load does.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,25 +11,23 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::clock::Look;
 use super::feedback::{self, Feedback};
-use super::place::{self, Ownership};
-use super::query::LogReader;
+use super::place::{self, Files, Ownership};
 use super::record::InferenceRecord;
 use super::retention::{Limits, Pace, Step};
-use super::{Failing, Health, LogError, OnFailure, Settings, Trouble, row, schema};
+use super::shared::Shared;
+use super::unwritten::Tally;
+use super::{LogError, OnFailure, Trouble, schema};
+use batch::{acknowledge, gather, insert, try_out};
 
-/// Most rows of one transaction: about 3 ms of work, so that nobody waits long behind others.
-const BATCH_ROWS: usize = 64;
+mod batch;
 
 /// After a failure the next attempt waits this long, then twice as long each time up to [`SLOWEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Longest wait between attempts, and so the longest that a cured disk goes unnoticed.
 const SLOWEST_RETRY: Duration = Duration::from_secs(2);
-
-/// Bytes that a trial write needs: several pages, as rows do, so that it fails on the same disk that they fail on; few,
-/// since a probe that asks every few seconds must not wear out a memory card.
-const BALLAST_BYTES: i64 = 16 << 10;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -42,6 +38,8 @@ pub(super) enum Command {
     Feedback(Feedback, FeedbackReply),
     /// Find out whether rows could be written.
     Check(oneshot::Sender<()>),
+    /// Look at the clock, and write what was seen.
+    Tend(oneshot::Sender<Result<Look, LogError>>),
     /// Delete a few rows that exceed the limits.
     Prune(Limits, oneshot::Sender<Result<Step, LogError>>),
     /// Run a statement on the write connection, to bring about what tests need.
@@ -61,84 +59,6 @@ pub(super) struct Entry {
     pub(super) committed: oneshot::Sender<Result<(), LogError>>,
 }
 
-/// What the writer and the handles both see.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) settings: Settings,
-    pub(super) reader: LogReader,
-    /// Held by who opens, renames or closes the database's files beside or instead of the writer.
-    pub(super) files: tokio::sync::Mutex<()>,
-    lost: AtomicU64,
-    queued: AtomicU64,
-    // A std mutex: held for a copy only, never across an await.
-    status: Mutex<Status>,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    failing: Option<Failing>,
-    written: Option<Instant>,
-}
-
-impl Shared {
-    pub(super) fn new(path: &Path, settings: &Settings) -> Self {
-        Self {
-            settings: settings.clone(),
-            reader: LogReader::lazy(path, false),
-            files: tokio::sync::Mutex::default(),
-            lost: AtomicU64::new(0),
-            queued: AtomicU64::new(0),
-            status: Mutex::default(),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.reader.path()
-    }
-
-    fn status(&self) -> MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn queued(&self, rows: usize) {
-        let before = self.queued.fetch_add(rows as u64, Ordering::Relaxed);
-        gauge_queue(before + rows as u64);
-    }
-
-    fn dequeued(&self, rows: usize) {
-        let before = self.queued.fetch_sub(rows as u64, Ordering::Relaxed);
-        gauge_queue(before.saturating_sub(rows as u64));
-    }
-
-    pub(super) fn is_stale(&self, age: Duration) -> bool {
-        let status = self.status();
-        status.failing.is_some() || status.written.is_none_or(|at| at.elapsed() > age)
-    }
-
-    pub(super) fn health(&self) -> Health {
-        let folder = self.path().parent().unwrap_or(Path::new("."));
-        let warnings = place::set_aside_files(folder).into_iter().map(|file| {
-            let name = file
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            format!("a damaged log was set aside as {name}: examine it, then move it away")
-        });
-        Health {
-            failing: self.status().failing.clone(),
-            warnings: warnings.collect(),
-            lost_rows: self.lost.load(Ordering::Relaxed),
-            queued_rows: self.queued.load(Ordering::Relaxed),
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a queue is short")]
-fn gauge_queue(rows: u64) {
-    metrics::gauge!("faceood_log_queue_rows").set(rows as f64);
-}
-
 /// Opens the database and starts the task.
 ///
 /// # Errors
@@ -150,7 +70,9 @@ pub(super) async fn start(
     let mut writer = Writer {
         shared,
         connection: None,
+        files: None,
         ownership: None,
+        unwritten: Tally::default(),
         last_error: LogError::Closed,
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
@@ -171,6 +93,10 @@ struct Writer {
     shared: Arc<Shared>,
     /// `None` until opened, and again after a failure that leaves it in doubt.
     connection: Option<SqliteConnection>,
+    /// Which files the connection has open.
+    files: Option<Files>,
+    /// Rows that were refused since the log could last be written.
+    unwritten: Tally,
     /// Held from the first opening to the end.
     ownership: Option<Ownership>,
     /// What is answered while no attempt is due.
@@ -192,7 +118,7 @@ impl Writer {
                         Some(command) => command,
                         None => break,
                     },
-                    () = tokio::time::sleep_until(self.retry_at), if self.is_failing() => {
+                    () = tokio::time::sleep_until(self.retry_at), if self.shared.is_failing() => {
                         self.check().await;
                         continue;
                     }
@@ -210,6 +136,9 @@ impl Writer {
                 Command::Check(reply) => {
                     self.check().await;
                     let _ = reply.send(());
+                }
+                Command::Tend(reply) => {
+                    let _ = reply.send(self.tend().await);
                 }
                 Command::Prune(limits, reply) => {
                     let _ = reply.send(self.prune(&limits).await);
@@ -242,15 +171,13 @@ impl Writer {
         self.close().await;
     }
 
-    fn is_failing(&self) -> bool {
-        self.shared.status().failing.is_some()
-    }
-
     /// Writes the batch and answers everyone in it.
-    async fn append(&mut self, batch: Vec<Entry>) {
+    async fn append(&mut self, mut batch: Vec<Entry>) {
         let rows = batch.iter().map(|entry| entry.records.len()).sum();
         self.shared.dequeued(rows);
-        if self.is_failing() && Instant::now() < self.retry_at {
+        let records = batch.iter_mut().flat_map(|entry| &mut entry.records);
+        self.shared.clock.mark(records);
+        if self.shared.is_failing() && Instant::now() < self.retry_at {
             let error = self.last_error.clone();
             return self.refuse(batch, &error);
         }
@@ -285,7 +212,7 @@ impl Writer {
                 let rows: usize = batch.iter().map(|entry| entry.records.len()).sum();
                 metrics::histogram!("faceood_log_commit_seconds").record(started.elapsed());
                 metrics::counter!("faceood_log_rows_total").increment(rows as u64);
-                self.note_success();
+                self.note_success().await;
             }
             Err(error) if error.trouble() == Some(Trouble::Row) => {}
             Err(error) => self.note_failure(error),
@@ -293,8 +220,27 @@ impl Writer {
         outcome
     }
 
+    /// Writes the batch and makes sure that it lies where readers and the next start will look for it.
     async fn try_write(&mut self, batch: &[Entry]) -> Result<(), LogError> {
         self.connect().await?;
+        let mut last_row = self.insert(batch).await?;
+        if !self.is_in_place().await {
+            // What was committed may lie in a file that nobody finds any more.
+            self.reopen().await?;
+            if !self.has(batch).await? {
+                last_row = self.insert(batch).await?;
+            }
+            if !self.is_in_place().await {
+                return Err(LogError::Replaced(self.shared.path().to_owned()));
+            }
+        }
+        if let Some(ownership) = &self.ownership {
+            ownership.note(last_row);
+        }
+        Ok(())
+    }
+
+    async fn insert(&mut self, batch: &[Entry]) -> Result<i64, LogError> {
         let Some(connection) = &mut self.connection else {
             return Err(LogError::Closed);
         };
@@ -302,21 +248,87 @@ impl Writer {
         outcome.map_err(|error| LogError::database(self.shared.path(), error))
     }
 
+    /// Whether the batch is in the database.
+    async fn has(&mut self, batch: &[Entry]) -> Result<bool, LogError> {
+        let first = batch.iter().flat_map(|entry| &entry.records).next();
+        let (Some(connection), Some(first)) = (&mut self.connection, first) else {
+            return Err(LogError::Closed);
+        };
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inferences WHERE id = ?)")
+            .bind(first.id.to_string())
+            .fetch_one(connection)
+            .await
+            .map_err(|error| LogError::database(self.shared.path(), error))
+    }
+
+    async fn is_in_place(&self) -> bool {
+        match self.files {
+            Some(files) => Files::of(self.shared.path()).await == Some(files),
+            None => false,
+        }
+    }
+
+    /// Opens what now stands under the database's name, after its file was deleted or replaced.
+    async fn reopen(&mut self) -> Result<(), LogError> {
+        let path = self.shared.path().to_owned();
+        tracing::error!(
+            database = %path.display(),
+            "the inference log's file was deleted or replaced while the daemon used it: rows from before are gone with it, \
+             unless the file is brought back; what stands there now is used, or a fresh log is begun"
+        );
+        metrics::counter!("faceood_log_reopened_total").increment(1);
+        self.shared.notice(format!(
+            "the log's file was deleted or replaced at {} while the daemon used it: rows from before may be missing; find out who did it",
+            Utc::now().format("%F %T UTC")
+        ));
+        let is_same_file = match self.files {
+            Some(files) => files.has_same_database(&path).await,
+            None => false,
+        };
+        self.disconnect().await;
+        if !is_same_file {
+            let _files = self.shared.files.lock().await;
+            // SQLite would apply the write-ahead log of the former file to the one that stands there now.
+            place::set_sides_aside(&path, Utc::now())?;
+        }
+        if self
+            .ownership
+            .as_ref()
+            .is_some_and(|lock| !lock.is_in_place(&path))
+        {
+            self.ownership = None;
+        }
+        self.shared.reader.reconnect();
+        self.connect().await
+    }
+
     /// A write that leaves nothing behind, to find out whether rows could be written.
     async fn check(&mut self) {
-        let outcome = match self.connect().await {
-            Ok(()) => match &mut self.connection {
-                Some(connection) => try_out(connection)
-                    .await
-                    .map_err(|error| LogError::database(self.shared.path(), error)),
-                None => Err(LogError::Closed),
-            },
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => self.note_success(),
+        match self.try_check().await {
+            Ok(()) => self.note_success().await,
             Err(error) => self.note_failure(&error),
         }
+    }
+
+    async fn try_check(&mut self) -> Result<(), LogError> {
+        self.connect().await?;
+        if !self.is_in_place().await {
+            self.reopen().await?;
+        }
+        let Some(connection) = &mut self.connection else {
+            return Err(LogError::Closed);
+        };
+        try_out(connection)
+            .await
+            .map_err(|error| LogError::database(self.shared.path(), error))
+    }
+
+    async fn tend(&mut self) -> Result<Look, LogError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(self.last_error.clone());
+        };
+        let look = self.shared.clock.tend(connection).await;
+        look.map_err(|error| LogError::database(self.shared.path(), error))
     }
 
     /// Whether the log can be written is judged by rows and trial writes: feedback comes too seldom to tell.
@@ -339,23 +351,41 @@ impl Writer {
             .await
             .map_err(|error| LogError::database(self.shared.path(), error))?;
         metrics::counter!("faceood_log_pruned_rows_total").increment(step.pruned.rows);
+        if let Some(ownership) = self.ownership.as_ref().filter(|_| step.pruned.rows > 0) {
+            ownership.forget();
+        }
         Ok(step)
     }
 
     /// Opens what is not open.
     async fn connect(&mut self) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let path = shared.path();
         if self.ownership.is_none() {
-            self.ownership = Some(Ownership::take(self.shared.path())?);
+            self.ownership = Some(Ownership::take(path)?);
         }
-        if self.connection.is_none() {
-            let shared = &self.shared;
-            let _files = shared.files.lock().await;
-            let opened = schema::open_for_writing(shared.path(), &shared.settings).await?;
-            if opened.set_aside.is_some() {
-                shared.reader.reconnect();
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let _files = shared.files.lock().await;
+        let was_killed = place::has_write_ahead_log(path);
+        let mut opened = schema::open_for_writing(path, &shared.settings).await?;
+        let fail = |error| LogError::database(path, error);
+        if opened.set_aside.is_some() {
+            shared.reader.reconnect();
+        } else if was_killed && let Some(ownership) = &mut self.ownership {
+            let end = schema::end(&mut opened.connection).await.map_err(fail)?;
+            if let Some(notice) = ownership.compare(end) {
+                shared.notice(notice);
             }
-            self.connection = Some(opened.connection);
         }
+        shared
+            .clock
+            .tend(&mut opened.connection)
+            .await
+            .map_err(fail)?;
+        self.files = Files::of(path).await;
+        self.connection = Some(opened.connection);
         Ok(())
     }
 
@@ -371,12 +401,15 @@ impl Writer {
         Ok(())
     }
 
-    fn note_success(&mut self) {
+    async fn note_success(&mut self) {
         self.retry_after = FIRST_RETRY;
-        let mut status = self.shared.status();
-        status.written = Some(Instant::now());
-        if let Some(failing) = status.failing.take() {
-            tracing::warn!(since = %failing.since, "the inference log can be written again");
+        if let Some(failing) = self.shared.succeed() {
+            tracing::warn!(since = %failing.since, rows = self.unwritten.rows(), "the inference log can be written again; so many rows are missing");
+        }
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = self.unwritten.write(connection).await
+        {
+            tracing::warn!(%error, "how many rows are missing could not be written to the log");
         }
     }
 
@@ -384,38 +417,26 @@ impl Writer {
         self.retry_at = Instant::now() + self.retry_after;
         self.retry_after = (self.retry_after * 2).min(SLOWEST_RETRY);
         self.last_error = error.clone();
-        let mut status = self.shared.status();
-        let since = match &status.failing {
-            Some(failing) => failing.since,
-            None => {
-                let policy = self.shared.settings.on_failure;
-                tracing::error!(%error, on_failure = ?policy, "the inference log cannot be written");
-                Utc::now()
-            }
-        };
-        status.failing = Some(Failing {
-            since,
-            reason: error.detail(),
-            chinese: error.detail_in_chinese(),
-        });
-        drop(status);
+        if self.shared.fail(error) {
+            let policy = self.shared.settings.on_failure;
+            tracing::error!(%error, on_failure = ?policy, "the inference log cannot be written");
+        }
         // After these the connection is as good as before; after others it is better to begin anew.
         if !matches!(error.trouble(), Some(Trouble::Full | Trouble::Busy)) {
             self.connection = None;
         }
     }
 
-    /// Tells those whose rows could not be written.
-    fn refuse(&self, batch: Vec<Entry>, error: &LogError) {
+    /// Tells those whose rows could not be written, and counts the rows.
+    fn refuse(&mut self, batch: Vec<Entry>, error: &LogError) {
         for entry in batch {
-            let outcome = match self.shared.settings.on_failure {
-                OnFailure::Refuse => Err(error.clone()),
-                OnFailure::Continue => {
-                    let rows = entry.records.len() as u64;
-                    self.shared.lost.fetch_add(rows, Ordering::Relaxed);
-                    metrics::counter!("faceood_log_rows_lost_total").increment(rows);
-                    Ok(())
-                }
+            let is_answered = self.shared.settings.on_failure == OnFailure::Continue;
+            self.unwritten.add(&entry.records, is_answered);
+            let outcome = if is_answered {
+                self.shared.lose(entry.records.len() as u64);
+                Ok(())
+            } else {
+                Err(error.clone())
             };
             let _ = entry.committed.send(outcome);
         }
@@ -432,6 +453,7 @@ impl Writer {
     async fn close(mut self) {
         if let Some(connection) = &mut self.connection {
             // Readers may still hold a snapshot; what cannot be folded in now is by the next opening.
+            let _ = self.shared.clock.leave(connection).await;
             let _ = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
                 .execute(connection)
                 .await;
@@ -442,58 +464,4 @@ impl Writer {
         let _files = shared.files.lock().await;
         self.disconnect().await;
     }
-}
-
-/// Takes what already waits, up to a full batch; returns the first command of another kind.
-fn gather(queue: &mut mpsc::Receiver<Command>, batch: &mut Vec<Entry>) -> Option<Command> {
-    let mut rows: usize = batch.iter().map(|entry| entry.records.len()).sum();
-    while rows < BATCH_ROWS {
-        match queue.try_recv() {
-            Ok(Command::Append(entry)) => {
-                rows += entry.records.len();
-                batch.push(entry);
-            }
-            Ok(other) => return Some(other),
-            Err(_) => break,
-        }
-    }
-    None
-}
-
-fn acknowledge(batch: Vec<Entry>) {
-    for entry in batch {
-        // A caller that left does not care.
-        let _ = entry.committed.send(Ok(()));
-    }
-}
-
-async fn insert(connection: &mut SqliteConnection, batch: &[Entry]) -> Result<(), sqlx::Error> {
-    if let [entry] = batch
-        && let [record] = &entry.records[..]
-    {
-        // A lone statement is a transaction of its own, at a third of the round trips.
-        row::bind(record).execute(connection).await?;
-        return Ok(());
-    }
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for entry in batch {
-        for record in &entry.records {
-            row::bind(record).execute(&mut *transaction).await?;
-        }
-    }
-    transaction.commit().await
-}
-
-async fn try_out(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO write_probe (id, time, ballast) VALUES (1, ?, zeroblob(?))",
-    )
-    .bind(row::time_text(Utc::now()))
-    .bind(BALLAST_BYTES)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM write_probe")
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Keeps the folder of the text log in order: files of past days are compressed, and deleted once they are old enough.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,13 +69,23 @@ impl Drop for Housekeeper {
     }
 }
 
-/// Compresses the files of days before `today` and deletes those `keep_days` old or older.
+/// Compresses the files of days before `today` and deletes those `keep_days` old or older. A clock that jumped must not delete
+/// the log of what happened before: a file goes only when files of `keep_days`
+/// days between it and today are there.
 fn tidy(directory: &Path, keep_days: u16, today: NaiveDate) -> io::Result<()> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let Some(day) = day_of(&path) else { continue };
+        files.extend(day_of(&path).map(|day| (day, path)));
+    }
+    let days: BTreeSet<NaiveDate> = files.iter().map(|(day, _)| *day).collect();
+    for (day, path) in files {
         let age = today.signed_duration_since(day).num_days();
-        if age >= i64::from(keep_days) {
+        let later = days
+            .iter()
+            .filter(|other| (day < **other) && (**other < today))
+            .count();
+        if age >= i64::from(keep_days) && later >= usize::from(keep_days) {
             fs::remove_file(&path)?;
         } else if age > 0 && path.extension().is_some_and(|end| end == FILE_SUFFIX) {
             compress(&path)?;
@@ -129,8 +140,8 @@ mod tests {
         for (name, text) in [
             ("faceoodd.2026-11-24.log", "today"),
             ("faceoodd.2026-11-23.log", "yesterday\n"),
-            ("faceoodd.2026-11-11.log.gz", "13 days"),
-            ("faceoodd.2026-11-10.log.gz", "14 days"),
+            ("faceoodd.2026-11-22.log.gz", "2 days"),
+            ("faceoodd.2026-11-21.log.gz", "3 days"),
             ("faceoodd.2026-11-01.log", "23 days"),
             ("faceoodd.notes.log", "not ours"),
             ("other.2026-11-01.log", "not ours"),
@@ -138,11 +149,12 @@ mod tests {
             fs::write(dir.path().join(name), text).unwrap();
         }
         let today = NaiveDate::from_ymd_opt(2026, 11, 24).unwrap();
-        tidy(dir.path(), 14, today).unwrap();
+        tidy(dir.path(), 3, today).unwrap();
         assert_eq!(
             names(&dir),
             [
-                "faceoodd.2026-11-11.log.gz",
+                "faceoodd.2026-11-21.log.gz",
+                "faceoodd.2026-11-22.log.gz",
                 "faceoodd.2026-11-23.log.gz",
                 "faceoodd.2026-11-24.log",
                 "faceoodd.notes.log",
@@ -153,5 +165,18 @@ mod tests {
         let file = File::open(dir.path().join("faceoodd.2026-11-23.log.gz")).unwrap();
         GzDecoder::new(file).read_to_string(&mut text).unwrap();
         assert_eq!(text, "yesterday\n");
+    }
+    #[test]
+    fn a_clock_ten_years_ahead_deletes_nothing() {
+        let dir = TempDir::new().unwrap();
+        for day in 1..=20 {
+            let name = format!("faceoodd.2026-11-{day:02}.log.gz");
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::write(dir.path().join("faceoodd.2036-11-20.log"), "now").unwrap();
+        let before = names(&dir);
+        let wrong = NaiveDate::from_ymd_opt(2036, 11, 20).unwrap();
+        tidy(dir.path(), 20, wrong).unwrap();
+        assert_eq!(names(&dir), before);
     }
 }

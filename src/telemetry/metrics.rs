@@ -43,9 +43,12 @@ const GPU_TOTAL: &str = "faceood_gpu_memory_total_bytes";
 const GPU_OURS: &str = "faceood_process_gpu_memory_bytes";
 
 /// Counters of the log that stand at 0 from the start, so that an alarm sees even their first rise.
-const FROM_NOTHING: [&str; 3] = [
+const FROM_NOTHING: [&str; 6] = [
     "faceood_log_rows_total",
     "faceood_log_rows_lost_total",
+    "faceood_log_rows_unwritten_total",
+    "faceood_log_reopened_total",
+    "faceood_log_doubtful_rows_total",
     "faceood_log_pruned_rows_total",
 ];
 
@@ -363,6 +366,7 @@ mod tests {
             request("/v1/extract", 200, "ok", Duration::from_millis(12));
             request("/v1/extract", 422, "no_face", Duration::from_millis(5));
             action("access", Some("never-a-label"), "accept");
+            action("a\"} 1\nforged{b=\"", None, "accept");
             verdict("access", "untrusted");
             stage("decode", 3.0);
             queue(2, 16);
@@ -382,6 +386,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+        assert!(!text.contains("\nforged"), "{text}");
         let resident = text
             .lines()
             .find_map(|line| line.strip_prefix("faceood_process_resident_bytes "))

@@ -194,7 +194,14 @@ fn pruning_says_first_and_then_does() {
     };
     let told = run(
         &daemon,
-        &["prune", "--older-than", "0m", "--dry-run", "--json"],
+        &[
+            "prune",
+            "--older-than",
+            "0m",
+            "--include-doubtful",
+            "--dry-run",
+            "--json",
+        ],
     )
     .success()
     .json();
@@ -207,9 +214,18 @@ fn pruning_says_first_and_then_does() {
         .success()
         .json();
     assert_eq!(kept["rows_deleted"], 0);
-    let done = run(&daemon, &["prune", "--older-than", "0m", "--json"])
-        .success()
-        .json();
+    let done = run(
+        &daemon,
+        &[
+            "prune",
+            "--older-than",
+            "0m",
+            "--include-doubtful",
+            "--json",
+        ],
+    )
+    .success()
+    .json();
     assert_eq!(
         (&done["rows_before"], &done["rows_deleted"]),
         (&5.into(), &5.into())

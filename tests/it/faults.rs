@@ -4,6 +4,7 @@
 use std::fs;
 
 use faceood::pack::build::graph::{Node, Tensor};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::PackCopy;
 use crate::support::daemon::Home;
@@ -224,4 +225,53 @@ fn a_full_disk_refuses_until_space_is_freed_and_keeps_what_was_acknowledged() {
     let rows = Outsider::open(&left.path().join("faceood.db")).rows();
     let rows: Vec<String> = rows.into_iter().map(|(id, _)| id).collect();
     assert_eq!(rows, ids);
+}
+
+#[test]
+fn a_database_that_is_deleted_while_it_is_used_loses_no_acknowledged_row() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    acknowledged(&client, 2);
+    fs::remove_file(daemon.database()).unwrap();
+    let ids = acknowledged(&client, 2);
+    let ready = client.get("/readyz").ok();
+    let warning = ready["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("deleted or replaced"), "{ready}");
+    let metrics = client.get("/metrics").text();
+    assert!(
+        metrics.contains("\nfaceood_log_reopened_total 1"),
+        "{metrics}"
+    );
+    let rows = Outsider::open(&daemon.database()).rows();
+    let rows: Vec<String> = rows.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(rows, ids);
+    assert!(daemon.output().contains("deleted or replaced"));
+}
+
+#[test]
+fn exhausted_file_descriptors_are_told_as_such() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    acknowledged(&client, 1);
+    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    let before = getrlimit(Resource::Nofile);
+    // No number is left for a new file; those that are open stay.
+    let none = Rlimit {
+        current: Some(3),
+        ..before
+    };
+    prlimit(pid, Resource::Nofile, none).unwrap();
+    // So that the log has to be opened anew.
+    fs::remove_file(daemon.database()).unwrap();
+    let problem = client
+        .quality(&photos::astronaut(), "")
+        .problem(503, "not_ready");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("too many are open"), "{detail}");
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    wait_for("readiness with descriptors", || {
+        (client.get("/readyz").status == 200).then_some(())
+    });
+    acknowledged(&client, 1);
+    assert!(daemon.output().contains("too many are open"));
 }

@@ -59,7 +59,8 @@ fn an_outcome_stands_beside_its_rows() {
         "{rows}"
     );
     assert!(admin(&["explain", id]).contains("feedback: unusable"));
-    admin(&["prune", "--older-than", "0m"]);
+    // Where no time service keeps the clock, rows go by age only where that is asked for.
+    admin(&["prune", "--older-than", "0m", "--include-doubtful"]);
     let problem = client.post_json("/v1/feedback", &told);
     problem.problem(404, "not_found");
 }
@@ -141,4 +142,43 @@ fn what_cannot_be_told_says_why() {
         [Value::Null],
         "nothing was written, and no row made"
     );
+}
+
+#[test]
+fn a_callers_words_are_only_shown_wherever_an_operator_reads_them() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let photo = photos::astronaut();
+    let id = client.quality(&photo, "").ok()["request_id"].clone();
+    let told = json!({
+        "request_id": id, "outcome": "genuine", "author": "\u{1b}]0;guard\u{7}",
+        "note": "=HYPERLINK(\"http://example.com\") \u{1b}[31m",
+    });
+    client.post_json("/v1/feedback", &told).ok();
+    client
+        .quality(&photo, "?scenario=%1b%5b31mred%c2%9b2J%0aready")
+        .problem(400, "unknown_scenario");
+    let data = daemon.data_dir();
+    let admin = |arguments: &[&str]| {
+        let folder = ["--data-dir", data.to_str().unwrap()];
+        Admin::run(folder.iter().chain(arguments)).success().stdout
+    };
+    let explained = admin(&["explain", id.as_str().unwrap()]);
+    assert!(explained.contains("=HYPERLINK"), "{explained}");
+    assert!(explained.contains("127.0.0.1"), "{explained}");
+    let json = admin(&["explain", id.as_str().unwrap(), "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["feedback"][0]["note"], told["note"]);
+    let watched = admin(&["watch", "--once"]);
+    let csv = admin(&["export", "--format", "csv"]);
+    assert!(csv.contains("\"'=HYPERLINK"), "{csv}");
+    let journal = daemon.output();
+    assert!(journal.contains("unknown_scenario"), "{journal}");
+    for text in [&explained, &watched, &journal] {
+        let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+        assert!(!text.contains(acts), "{text:?}");
+    }
+    assert!(!journal.contains("\nready"), "{journal}");
+    let metrics = client.get("/metrics").text();
+    assert!(!metrics.contains("31m"), "{metrics}");
 }

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("checkpoint", &[]),
     ("html", &[]),
     ("columns", &[]),
+    ("sinks", &[]),
     ("runtime", &[]),
     ("telemetry", &[]),
     ("capture", &["geometry"]),
@@ -34,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "geometry", "stats", "runtime", "capture", "pack", "face", "embed", "quality", "policy",
         ],
     ),
-    ("inference_log", &["pipeline", "policy", "quality"]),
+    ("inference_log", &["pipeline", "policy", "quality", "sinks"]),
     (
         "analysis",
         &["inference_log", "quality", "stats", "html", "columns"],
@@ -105,6 +106,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "columns",
             "html",
+            "sinks",
         ],
     ),
     (

@@ -19,6 +19,7 @@ mod alignment;
 mod analysis_rows;
 mod bounds;
 mod calibration;
+mod clock;
 mod compare;
 mod components_on_photos;
 mod config;

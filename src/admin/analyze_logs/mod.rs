@@ -181,6 +181,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     };
     match out {
         Some(target) => target.write(|file| file.write_all(shown.as_bytes()))?,
+        // The report makes sources harmless itself; its colours are its own.
+        None if matches!(args.format, Kind::Text) => output::coloured(&shown)?,
         None => output::text(&shown)?,
     }
     Ok(if args.fail_on_drift && report.has_drift() {

@@ -90,7 +90,10 @@ pub(super) fn gather(
 impl From<InferenceRecord> for Row {
     fn from(record: InferenceRecord) -> Self {
         Self {
-            request_id: record.request_id,
+            // Callers repeat their ids; rows of older releases have nothing better.
+            request_id: record
+                .request_key
+                .map_or(record.request_id, |key| key.to_string()),
             time: record.time,
             source: record.source,
             role: record.role,

@@ -1,10 +1,9 @@
 //! The clock: rows are found by their time, and patterns by the hour of day.
 
-use std::process::Command;
-
 use chrono::{DateTime, Datelike, Utc};
 
 use super::Check;
+use crate::inference_log::is_synchronised;
 
 const NAME: &str = "clock";
 
@@ -36,19 +35,6 @@ fn judge(now: DateTime<Utc>, is_synchronised: Option<bool>) -> Check {
             NAME,
             format!("{shown}; whether it is synchronised cannot be told here"),
         ),
-    }
-}
-
-/// What systemd knows of it; `None` where there is none to ask.
-fn is_synchronised() -> Option<bool> {
-    let output = Command::new("timedatectl")
-        .args(["show", "--property=NTPSynchronized", "--value"])
-        .output()
-        .ok()?;
-    match String::from_utf8_lossy(&output.stdout).trim() {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
     }
 }
 

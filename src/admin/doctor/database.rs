@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Check, Context, Status};
 use crate::config::Config;
-use crate::inference_log::{Counts, Filter, LogReader, set_aside_files};
+use crate::inference_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
 use crate::telemetry::host::Bytes;
 
 const NAME: &str = "database";
@@ -24,6 +24,7 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
     let mut checks = vec![readable(context, &path)];
     if checks[0].status == Status::Ok || checks[0].status == Status::Warning {
         checks.push(pages(context, &path));
+        checks.extend(clock_and_gaps(context, &path));
     }
     checks.extend(set_aside(path.parent().unwrap_or(Path::new("."))));
     checks
@@ -91,6 +92,57 @@ fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Check {
     Check::ok(NAME, found)
 }
 
+/// What the log itself knows of the clock, and of rows that it could not take.
+fn clock_and_gaps(context: &Context, path: &Path) -> Vec<Check> {
+    let facts = context.block_on(async {
+        let reader = LogReader::open(path).await?;
+        Ok((reader.clock().await?, reader.unwritten().await?))
+    });
+    match facts {
+        Ok((clock, unwritten)) => vec![
+            judge_clock(&clock, Utc::now()),
+            judge_gaps(unwritten.as_ref()),
+        ],
+        // Whether it can be read at all is another check's.
+        Err(_) => Vec::new(),
+    }
+}
+
+fn judge_clock(clock: &ClockFacts, now: DateTime<Utc>) -> Check {
+    const NAME: &str = "clock of the log";
+    let rows = match clock.doubtful_rows {
+        0 => "every row's time can be trusted".to_owned(),
+        rows => format!(
+            "{rows} rows were written while the clock could not be trusted (column clock); they go by the daemon's running time"
+        ),
+    };
+    match clock.objection(now) {
+        Some(objection) => Check::warning(
+            NAME,
+            format!("{objection}; {rows}"),
+            "look at the clock (date -u; timedatectl) and set it where it is wrong. Until it has been steady for a day no row is deleted by age; \
+             if it is right, faceood-admin prune --trust-clock says so",
+        ),
+        None => Check::ok(NAME, rows),
+    }
+}
+
+fn judge_gaps(unwritten: Option<&Unwritten>) -> Check {
+    const NAME: &str = "missing rows";
+    match unwritten {
+        None => Check::ok(NAME, "none: every row could be written"),
+        Some(Unwritten { rows, since, until }) => Check::warning(
+            NAME,
+            format!(
+                "{rows} rows could not be written between {} and {} (table unwritten has them by endpoint)",
+                since.format("%F %T"),
+                until.format("%F %T UTC")
+            ),
+            "the text log of that time says why; mostly a full disk, see room",
+        ),
+    }
+}
+
 fn set_aside(folder: &Path) -> Option<Check> {
     let files = set_aside_files(folder);
     if files.is_empty() {
@@ -125,6 +177,40 @@ mod tests {
         };
         assert_eq!(status("2026-11-24T11:59:59Z"), Status::Ok);
         assert_eq!(status("2026-11-24T13:00:00Z"), Status::Warning);
+    }
+
+    #[test]
+    fn a_clock_in_doubt_is_a_warning_until_somebody_has_looked() {
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        let seen = |time: &str| ClockFacts {
+            seen: Some(time.parse().unwrap()),
+            ..ClockFacts::default()
+        };
+        let status = |facts: &ClockFacts| judge_clock(facts, now).status;
+        assert_eq!(status(&seen("2026-11-24T11:55:00Z")), Status::Ok);
+        assert_eq!(status(&seen("2036-11-24T11:55:00Z")), Status::Warning);
+        assert_eq!(status(&seen("1970-01-01T00:00:00Z")), Status::Warning);
+        let mut facts = seen("2026-11-24T11:55:00Z");
+        facts.newest = Some("2026-12-24T12:00:00Z".parse().unwrap());
+        assert_eq!(status(&facts), Status::Warning);
+        facts.newest = Some("2026-11-20T12:00:00Z".parse().unwrap());
+        facts.doubtful_rows = 3;
+        let check = judge_clock(&facts, now);
+        assert_eq!(check.status, Status::Ok);
+        assert!(check.found.contains("3 rows"), "{check:?}");
+    }
+
+    #[test]
+    fn rows_that_could_not_be_written_are_told() {
+        assert_eq!(judge_gaps(None).status, Status::Ok);
+        let gap = Unwritten {
+            rows: 1406,
+            since: "2026-11-24T12:00:00Z".parse().unwrap(),
+            until: "2026-11-24T12:30:00Z".parse().unwrap(),
+        };
+        let check = judge_gaps(Some(&gap));
+        assert_eq!(check.status, Status::Warning);
+        assert!(check.found.contains("1406 rows"), "{check:?}");
     }
 
     #[test]

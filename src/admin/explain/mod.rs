@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{Context, Outcome, output};
-use crate::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role};
+use crate::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, Told};
 use crate::pack::Pack;
 use crate::pipeline::thresholds_of;
 use crate::policy::{Action, Policies, Reason, Thresholds, Verdict};
@@ -51,6 +51,12 @@ struct Explanation {
     outcome: Option<inference_log::Outcome>,
     /// The caller's words about that.
     outcome_note: Option<String>,
+    /// Everything that was told, in that order: the last is in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feedback: Vec<Told>,
+    /// Rows of earlier requests to which their callers gave the same id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    same_id: Vec<String>,
     /// Of a comparison that came to a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
@@ -112,13 +118,19 @@ struct Measured {
 /// If the database cannot be read, or no row has the id.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let path = context.database()?;
-    let rows = context.block_on(async {
+    let (rows, told) = context.block_on(async {
         let reader = LogReader::open(&path).await?;
-        Ok(reader.by_request(&args.request_id).await?)
+        let rows = found(&reader, &args.request_id).await?;
+        let told = match rows.last() {
+            Some(row) => reader.told(row).await?,
+            None => Vec::new(),
+        };
+        Ok((rows, told))
     })?;
     let config = context.config()?;
     let policies = Policies::new(&config.policies)?;
-    let Some(explanation) = explain(&rows, &policies, thresholds(&config.pack_dir(), &rows)) else {
+    let Some(mut explanation) = explain(&rows, &policies, thresholds(&config.pack_dir(), &rows))
+    else {
         bail!(
             "no row of {} has the request id {:?}: ids are compared exactly; rows may also have been pruned (log.retention_days is {})",
             path.display(),
@@ -126,12 +138,31 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             config.log.retention_days
         );
     };
+    explanation.feedback = told;
     if args.json {
         output::json(&explanation)?;
     } else {
         output::text(&explanation.text())?;
     }
     Ok(Outcome::Done)
+}
+
+/// The rows of the requests with this id; where there is none, those of the request that has a row with it.
+async fn found(reader: &LogReader, id: &str) -> anyhow::Result<Vec<InferenceRecord>> {
+    let rows = reader.by_request(id).await?;
+    if !rows.is_empty() {
+        return Ok(rows);
+    }
+    let row = match id.parse() {
+        Ok(id) => reader.by_id(id).await?,
+        Err(_) => None,
+    };
+    let Some(row) = row else {
+        return Ok(Vec::new());
+    };
+    let mut rows = reader.by_request(&row.request_id).await?;
+    rows.retain(|other| other.request_key == row.request_key);
+    Ok(rows)
 }
 
 /// The cuts of the pack that judged the rows, if it is the one installed; otherwise the usual ones.
@@ -143,13 +174,15 @@ fn thresholds(pack_dir: &std::path::Path, rows: &[InferenceRecord]) -> Threshold
         .map_or_else(Thresholds::default, thresholds_of)
 }
 
-/// Explains the rows of one request; `None` where there are none.
+/// Explains the rows of the last request that had their id; `None` where there are none.
 fn explain(
     rows: &[InferenceRecord],
     policies: &Policies,
     thresholds: Thresholds,
 ) -> Option<Explanation> {
-    let first = rows.first()?;
+    let last = rows.last()?.request_key;
+    let (rows, earlier): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.request_key == last);
+    let first = *rows.first()?;
     let compared = rows
         .iter()
         .find_map(|row| Some((row.similarity?, row.verdict?)));
@@ -158,7 +191,7 @@ fn explain(
         verdict,
         same_from: thresholds.same,
         different_below: thresholds.different,
-        why: words::of_verdict(similarity, verdict, thresholds, rows),
+        why: words::of_verdict(similarity, verdict, thresholds, &rows),
     });
     Some(Explanation {
         request_id: first.request_id.clone(),
@@ -174,6 +207,11 @@ fn explain(
         calibration_id: first.calibration_id.clone(),
         outcome: first.outcome,
         outcome_note: first.outcome_note.clone(),
+        feedback: Vec::new(),
+        same_id: earlier
+            .iter()
+            .map(|row| format!("{} {}", row.time.format("%F %T UTC"), row.id))
+            .collect(),
         comparison,
         samples: rows.iter().map(|row| sample(row, policies)).collect(),
     })

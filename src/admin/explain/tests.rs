@@ -157,3 +157,33 @@ fn the_text_shows_what_the_json_holds() {
     assert!(text.contains("lower"), "{text}");
     assert!(explain(&[], &Policies::default(), Thresholds::default()).is_none());
 }
+
+#[test]
+fn a_callers_words_cannot_act_on_the_terminal_nor_forge_a_line() {
+    let mut row = face(Role::Image, 0.5, Action::Review, &[Reason::Quality]);
+    row.scenario = Some("a\x1b[2Jb".into());
+    row.outcome = Some(inference_log::Outcome::Genuine);
+    row.outcome_note = Some("seen\n  picture: accept \x1b[31m".into());
+    let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
+    let text = explanation.text();
+    assert!(!text.contains('\x1b'), "{text:?}");
+    assert!(
+        text.contains("\n  seen\\u000a  picture: accept \\u001b[31m\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn of_a_repeated_id_the_last_request_is_explained_and_the_others_named() {
+    let request = |score| {
+        let mut row = face(Role::Image, score, Action::Accept, &[]);
+        row.request_key = Some(row.id);
+        row
+    };
+    let rows = [request(0.7), request(0.9)];
+    let explanation = explain(&rows, &Policies::default(), Thresholds::default()).unwrap();
+    assert_eq!(explanation.samples.len(), 1);
+    assert_eq!(explanation.samples[0].score, Some(0.9));
+    assert!(explanation.same_id[0].contains(&rows[0].id.to_string()));
+    assert!(explanation.text().contains("earlier requests with this id"));
+}

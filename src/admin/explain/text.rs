@@ -1,6 +1,7 @@
 //! An explanation for eyes.
 
 use super::{Explanation, Sample, output, words};
+use crate::sinks::terminal_line;
 
 impl Explanation {
     pub(super) fn text(&self) -> String {
@@ -26,7 +27,12 @@ impl Explanation {
         .into_iter()
         .flatten()
         .collect();
-        let mut blocks = vec![format!("{}\n{}", head.join(" · "), model.join(" "))];
+        let (head, model) = (head.join(" · "), model.join(" "));
+        let mut blocks = vec![format!(
+            "{}\n{}",
+            terminal_line(&head),
+            terminal_line(&model)
+        )];
         if let Some(comparison) = &self.comparison {
             let mut block = format!("verdict: {}", comparison.verdict.name());
             push_indented(&mut block, &comparison.why);
@@ -35,10 +41,40 @@ impl Explanation {
         if let Some(outcome) = self.outcome {
             let mut block = format!("feedback: {}", outcome.name());
             push_indented(&mut block, self.outcome_note.as_slice());
+            push_indented(&mut block, &self.history());
+            blocks.push(block);
+        }
+        if !self.same_id.is_empty() {
+            let mut block =
+                "earlier requests with this id (explain takes the id of a row too):".to_owned();
+            push_indented(&mut block, &self.same_id);
             blocks.push(block);
         }
         blocks.extend(self.samples.iter().map(Sample::text));
         blocks.join("\n\n")
+    }
+}
+
+impl Explanation {
+    /// Who said what and when, the last first.
+    fn history(&self) -> Vec<String> {
+        let words = self.feedback.iter().rev().map(|told| {
+            let who = [&told.author, &told.address].map(|name| name.as_deref());
+            let who: Vec<&str> = who.into_iter().flatten().collect();
+            let who = if who.is_empty() {
+                "unknown".to_owned()
+            } else {
+                who.join(", ")
+            };
+            let note = told.note.as_deref();
+            let note = note.map_or_else(String::new, |note| format!(": {note}"));
+            format!(
+                "{} by {who}: {}{note}",
+                told.time.format("%F %T UTC"),
+                told.outcome.name()
+            )
+        });
+        words.collect()
     }
 }
 
@@ -99,6 +135,6 @@ impl Sample {
 fn push_indented(block: &mut String, lines: &[String]) {
     for line in lines {
         block.push_str("\n  ");
-        block.push_str(line);
+        block.push_str(&terminal_line(line));
     }
 }

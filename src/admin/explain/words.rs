@@ -98,7 +98,7 @@ pub(super) fn of_verdict(
     similarity: f32,
     verdict: Verdict,
     thresholds: Thresholds,
-    rows: &[InferenceRecord],
+    rows: &[&InferenceRecord],
 ) -> Vec<String> {
     let with = |action: Action| {
         let roles = rows.iter().filter(move |row| row.action == Some(action));

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::inference_log::{Filter, InferenceRecord, LogError, LogReader, Order};
 use crate::policy::Action;
+use crate::sinks::terminal_line;
 
 /// How far back is shown.
 pub(super) const WINDOW: TimeDelta = TimeDelta::minutes(10);
@@ -53,9 +54,9 @@ impl From<InferenceRecord> for Sample {
         };
         Self {
             time: row.time,
-            request_id: row.request_id,
-            scenario: row.scenario.unwrap_or_default(),
-            source: row.source.unwrap_or_else(|| "–".to_owned()),
+            request_id: terminal_line(&row.request_id).into_owned(),
+            scenario: terminal_line(&row.scenario.unwrap_or_default()).into_owned(),
+            source: terminal_line(row.source.as_deref().unwrap_or("–")).into_owned(),
             score: row.quality_score,
             norm: row.embedding_norm,
             action: row.action,
@@ -95,6 +96,10 @@ impl Recent {
         now: DateTime<Utc>,
     ) -> Result<(), LogError> {
         let start = now - WINDOW;
+        if self.read_until.is_some_and(|until| until > now + OVERLAP) {
+            // The clock was set back: what is new lies before what was read.
+            *self = Self::default();
+        }
         let since = self.read_until.map_or(start, |until| until - OVERLAP);
         // Newest first: on a box with more rows than are kept, the oldest are left out.
         let filter = Filter {

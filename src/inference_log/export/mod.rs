@@ -2,18 +2,18 @@
 
 use std::io::{self, Write};
 
-use chrono::Utc;
-
 use super::query::{Filter, LARGEST_PAGE, LogReader, Order};
 use super::row::{Value, columns, decimal, time_text, to_json, to_values};
 use super::{InferenceRecord, LogError, base64_text};
+use crate::sinks::csv_cell;
 
 mod parquet;
 
 /// Which kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON.
+    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON. A text that
+    /// a spreadsheet would take for a formula has an apostrophe before it.
     Csv,
     /// One JSON object a line; NULL is null, blobs are base64.
     Jsonl,
@@ -41,7 +41,8 @@ impl ExportError {
 }
 
 /// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order do not apply. Rows that
-/// are written to a live log after the call are left out, so that the export ends.
+/// are written to a live log after the call are left out, so that the export ends; they are told by the order of writing, since
+/// a clock may have been wrong.
 ///
 /// # Errors
 /// Where the log cannot be read or `out` cannot be written.
@@ -52,7 +53,7 @@ pub async fn export(
     out: impl Write + Send,
 ) -> Result<u64, ExportError> {
     let filter = Filter {
-        until: filter.until.or_else(|| Some(Utc::now())),
+        up_to: Some(reader.newest_number().await?),
         limit: Some(LARGEST_PAGE),
         order: Order::OldestFirst,
         ..filter.clone()
@@ -120,7 +121,8 @@ impl<W: Write + Send> Sink<W> {
 fn csv_text(value: Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::Text(text) | Value::Json(text) => text,
+        Value::Text(text) => csv_cell(text),
+        Value::Json(text) => text,
         Value::Time(time) => time_text(time),
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => decimal(number).to_string(),

@@ -181,3 +181,46 @@ async fn a_broken_pipe_is_known_as_one_in_every_format() {
         }
     }
 }
+
+#[tokio::test]
+async fn without_an_end_rows_from_the_future_are_exported_too() {
+    let (_folder, log) = open(&crate::inference_log::Settings::default()).await;
+    let rows = (0..6).map(|number| {
+        let mut row = full_record("r", number);
+        if number < 3 {
+            row.time += chrono::TimeDelta::days(3650);
+        }
+        row
+    });
+    log.append_all(rows.collect()).await.unwrap();
+    for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+        let written = export(log.reader(), &Filter::default(), format, &mut Vec::new()).await;
+        assert_eq!(written.unwrap(), 6, "{format:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_cell_of_a_caller_is_a_formula() {
+    let (_folder, log) = open(&crate::inference_log::Settings::default()).await;
+    let mut row = full_record("-1", 1);
+    row.outcome_note = Some("=HYPERLINK(\"http://example.com\")".to_owned());
+    row.pose_yaw = Some(-3.5);
+    log.append(row.clone()).await.unwrap();
+    let mut out = Vec::new();
+    export(log.reader(), &Filter::default(), Format::Csv, &mut out)
+        .await
+        .unwrap();
+    let mut reader = csv::Reader::from_reader(&out[..]);
+    let head = reader.headers().unwrap().clone();
+    let cells = reader.records().next().unwrap().unwrap();
+    let cell = |name: &str| &cells[head.iter().position(|column| column == name).unwrap()];
+    assert_eq!(cell("outcome_note"), "'=HYPERLINK(\"http://example.com\")");
+    assert_eq!((cell("request_id"), cell("pose_yaw")), ("'-1", "-3.5"));
+    // Programs get what was written.
+    let mut out = Vec::new();
+    export(log.reader(), &Filter::default(), Format::Jsonl, &mut out)
+        .await
+        .unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(line["outcome_note"], row.outcome_note.unwrap());
+}

@@ -5,13 +5,14 @@ use crate::inference_log::{FILE_NAME, Filter, InferenceLog, InferenceRecord};
 fn row_of_age(days: i64, now: DateTime<Utc>) -> InferenceRecord {
     let mut record = full_record("r", 1);
     record.time = now - TimeDelta::days(days);
+    record.clock = None;
     record
 }
 
 /// A log with a row for each of the last 300 days.
 async fn filled(now: DateTime<Utc>) -> (tempfile::TempDir, InferenceLog) {
     let (folder, log) = open(&Settings::default()).await;
-    let rows = (0..300).map(|days| row_of_age(days, now)).collect();
+    let rows = (0..300).rev().map(|days| row_of_age(days, now)).collect();
     log.append_all(rows).await.unwrap();
     (folder, log)
 }
@@ -31,6 +32,7 @@ fn settings_become_limits_and_zero_sets_none() {
     let limits = Limits {
         oldest: Some(now - TimeDelta::days(30)),
         max_bytes: Some(1000),
+        ..Limits::default()
     };
     assert_eq!(Limits::of(&settings, now), limits);
     let settings = Settings {
@@ -55,7 +57,7 @@ async fn old_rows_go_and_young_ones_stay() {
     let oldest = now - TimeDelta::days(100);
     let limits = Limits {
         oldest: Some(oldest),
-        max_bytes: None,
+        ..Limits::default()
     };
     let pruned = log.prune(limits).await.unwrap();
     assert_eq!(pruned.rows, 199);
@@ -82,8 +84,8 @@ async fn the_oldest_rows_go_until_the_size_fits() {
     let mut connection = schema::open_beside(&path).await.unwrap();
     let before = used_bytes(&mut connection).await.unwrap();
     let limits = Limits {
-        oldest: None,
         max_bytes: Some(before / 2),
+        ..Limits::default()
     };
     let pruned = log.prune(limits).await.unwrap();
     assert!(used_bytes(&mut connection).await.unwrap() <= before / 2);
@@ -94,8 +96,8 @@ async fn the_oldest_rows_go_until_the_size_fits() {
     assert!(now - counts.newest.unwrap() < TimeDelta::seconds(1));
     // A size that not even an empty log has ends as well.
     let limits = Limits {
-        oldest: None,
         max_bytes: Some(1),
+        ..Limits::default()
     };
     log.prune(limits).await.unwrap();
     assert_eq!(count(&log).await, 0);
@@ -109,8 +111,8 @@ async fn the_file_shrinks_when_much_of_it_is_free() {
     log.append(record).await.unwrap();
     let path = folder.path().join(FILE_NAME);
     let limits = Limits {
-        oldest: None,
         max_bytes: Some(1),
+        ..Limits::default()
     };
     let pruned = log.prune(limits).await.unwrap();
     assert!(pruned.freed_bytes > 2 << 20, "{pruned:?}");
@@ -139,7 +141,7 @@ async fn a_deleted_face_is_overwritten() {
     assert!(is_stored());
     let limits = Limits {
         oldest: Some(now - TimeDelta::days(100)),
-        max_bytes: None,
+        ..Limits::default()
     };
     assert_eq!(log.prune(limits).await.unwrap().rows, 1);
     // Not by closing, which may use the free pages for something else.
@@ -154,7 +156,7 @@ async fn the_operators_command_prunes_beside_a_writing_daemon() {
     let path = folder.path().join(FILE_NAME);
     let limits = Limits {
         oldest: Some(now - TimeDelta::days(100)),
-        max_bytes: None,
+        ..Limits::default()
     };
     let mut heard = Vec::new();
     let pruning = prune(&path, &limits, |so_far| heard.push(so_far.rows));
@@ -190,4 +192,60 @@ fn steps_grow_while_they_are_quick_and_shrink_when_they_are_not() {
         pace.learn(STEP_BUDGET * 2);
     }
     assert_eq!(pace.rows, 1);
+}
+
+#[tokio::test]
+async fn size_goes_by_the_order_of_writing_whatever_the_clock_said() {
+    let now = Utc::now();
+    let (folder, log) = open(&Settings::default()).await;
+    // The clock was ten years ahead, then lost its battery, then was right.
+    let ages = [-3650, 20_000, 0];
+    let rows = ages
+        .iter()
+        .flat_map(|days| vec![row_of_age(*days, now); 100]);
+    let mut rows: Vec<_> = rows.collect();
+    for (number, row) in rows.iter_mut().enumerate() {
+        row.id = uuid::Uuid::from_u128(number as u128);
+    }
+    log.append_all(rows).await.unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let mut connection = schema::open_beside(&path).await.unwrap();
+    let used = used_bytes(&mut connection).await.unwrap();
+    let limits = Limits {
+        max_bytes: Some(used * 2 / 3),
+        ..Limits::default()
+    };
+    log.prune(limits).await.unwrap();
+    let future = Filter {
+        since: Some(now + TimeDelta::days(1)),
+        ..Filter::default()
+    };
+    let gone = 300 - count(&log).await;
+    assert!(gone > 50, "{gone}");
+    let left = log.reader().count(&future).await.unwrap().rows;
+    assert_eq!(left, 100_u64.saturating_sub(gone));
+}
+
+#[tokio::test]
+async fn rows_in_doubt_stay_unless_they_are_asked_for() {
+    let now = Utc::now();
+    let (_folder, log) = open(&Settings::default()).await;
+    let mut doubtful = row_of_age(20_000, now);
+    doubtful.clock = Some(crate::inference_log::ClockMark::Unsynchronised);
+    doubtful.clock_run_seconds = Some(100);
+    log.append_all(vec![doubtful, row_of_age(200, now)])
+        .await
+        .unwrap();
+    let by_age = |doubtful| Limits {
+        oldest: Some(now - TimeDelta::days(180)),
+        doubtful,
+        max_bytes: None,
+    };
+    assert_eq!(log.reader().doubtful_before(now).await.unwrap(), 1);
+    let kept = log.prune(by_age(Doubtful::Keep)).await.unwrap();
+    assert_eq!((kept.rows, count(&log).await), (1, 1));
+    let young = log.prune(by_age(Doubtful::WrittenBefore(100))).await;
+    assert_eq!((young.unwrap().rows, count(&log).await), (0, 1));
+    let old = log.prune(by_age(Doubtful::WrittenBefore(101))).await;
+    assert_eq!((old.unwrap().rows, count(&log).await), (1, 0));
 }

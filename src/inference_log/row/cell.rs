@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::super::clock::ClockMark;
 use super::super::feedback::Outcome;
 use super::super::record::{Endpoint, Role};
 use super::{Kind, Value};
@@ -151,7 +152,7 @@ macro_rules! word_cells {
         }
     )*};
 }
-word_cells!(Endpoint, Role, Grade, Action, Verdict, Outcome);
+word_cells!(Endpoint, Role, Grade, Action, Verdict, Outcome, ClockMark);
 
 macro_rules! json_cells {
     ($($json:ty),*) => {$(

@@ -106,6 +106,9 @@ async fn an_older_schema_is_brought_up_to_date_by_the_daemon_only() {
         &[
             "DROP TABLE inferences",
             "DROP TABLE write_probe",
+            "DROP TABLE clock_watch",
+            "DROP TABLE feedback",
+            "DROP TABLE unwritten",
             "DELETE FROM _sqlx_migrations",
         ],
     )
@@ -166,7 +169,7 @@ async fn what_is_damaged_is_set_aside_byte_for_byte_and_a_fresh_log_begun() {
         let file_name = aside[0].file_name().unwrap().to_str().unwrap();
         assert!(warnings[0].contains(file_name), "{name}: {warnings:?}");
         fs::remove_file(&aside[0]).unwrap();
-        assert_eq!(log.health().warnings, Vec::<String>::new());
+        assert_eq!(log.check().await.warnings, Vec::<String>::new());
     }
 }
 
@@ -188,6 +191,59 @@ async fn a_log_whose_daemon_was_killed_is_read_with_its_last_rows() {
         .unwrap();
     assert_eq!(again.reader().by_request("last").await.unwrap().len(), 1);
     assert_eq!(again.health().warnings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_cut_short_is_told_with_the_rows_that_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = InferenceLog::open(&Settings::default(), folder.path())
+        .await
+        .unwrap();
+    for seed in 0..300 {
+        log.append(full_record("r", seed)).await.unwrap();
+    }
+    let left = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal", ".lock"] {
+        let name = format!("{FILE_NAME}{suffix}");
+        fs::copy(folder.path().join(&name), left.path().join(&name)).unwrap();
+    }
+    let wal = left.path().join(format!("{FILE_NAME}-wal"));
+    let wal = fs::OpenOptions::new().write(true).open(wal).unwrap();
+    wal.set_len(wal.metadata().unwrap().len() * 2 / 3).unwrap();
+
+    let log = InferenceLog::open(&Settings::default(), left.path())
+        .await
+        .unwrap();
+    let rows = log.reader().by_request("r").await.unwrap().len();
+    assert!((1..300).contains(&rows), "{rows}");
+    let warnings = log.health().warnings;
+    let expected = format!("{} rows up to", 300 - rows);
+    assert!(warnings[0].starts_with(&expected), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn the_first_word_of_an_older_log_stays_in_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_log(folder.path()).await;
+    let path = folder.path().join(FILE_NAME);
+    let before = [
+        "DROP TABLE unwritten",
+        "DROP TRIGGER feedback_goes_with_its_row",
+        "DROP TABLE feedback",
+        "DELETE FROM _sqlx_migrations WHERE version >= 5",
+    ];
+    execute(&path, &before).await;
+    let log = InferenceLog::open(&Settings::default(), folder.path())
+        .await
+        .unwrap();
+    log.close().await;
+    let mut connection = read_options(&path, true).connect().await.unwrap();
+    let words: Vec<(String, String)> =
+        sqlx::query_as("SELECT outcome, note FROM feedback WHERE request_id = 'old'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(words, [("genuine".to_owned(), "looked at".to_owned())]);
 }
 
 #[tokio::test]
@@ -219,8 +275,17 @@ async fn a_folder_that_cannot_be_written_refuses_or_begins_failing() {
 async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
     let folder = tempfile::tempdir().unwrap();
     closed_log(folder.path()).await;
-    // What the second migration added, taken away again.
+    // What the migrations after the first added, taken away again.
     let before = [
+        "DROP TABLE unwritten",
+        "DROP TRIGGER feedback_goes_with_its_row",
+        "DROP TABLE feedback",
+        "ALTER TABLE inferences DROP COLUMN request_key",
+        "DROP TABLE clock_watch",
+        "DROP INDEX inferences_clock",
+        "DROP INDEX inferences_trusted_time",
+        "ALTER TABLE inferences DROP COLUMN clock",
+        "ALTER TABLE inferences DROP COLUMN clock_run_seconds",
         "DROP INDEX inferences_outcome",
         "ALTER TABLE inferences DROP COLUMN outcome",
         "ALTER TABLE inferences DROP COLUMN outcome_note",
@@ -238,6 +303,8 @@ async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
         request_id: "old".to_owned(),
         outcome: Outcome::Genuine,
         note: None,
+        author: None,
+        address: None,
     };
     assert!(log.tell(told).await.unwrap().is_some());
     assert_eq!(

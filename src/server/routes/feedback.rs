@@ -16,12 +16,15 @@ use crate::server::upload::JsonText;
 /// Most characters of a note: a sentence or two for whoever looks at the row.
 const LONGEST_NOTE: usize = 500;
 
+/// Most characters of an author's name.
+const LONGEST_AUTHOR: usize = 64;
+
 /// What a caller tells of an earlier request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedbackRequest, title = "FeedbackRequest")]
 pub(super) struct FeedbackBody {
-    /// The `request_id` of the answer that it is about.
+    /// The `request_id` of the answer that it is about; of several with one id the last is meant, and a row's `id` names another.
     request_id: String,
     /// How it turned out.
     #[schema(value_type = OutcomeWord)]
@@ -30,6 +33,10 @@ pub(super) struct FeedbackBody {
     #[serde(default)]
     #[schema(max_length = 500)]
     note: Option<String>,
+    /// Who says so, at most 64 characters; nobody checks it.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    author: Option<String>,
 }
 
 /// How a capture turned out.
@@ -64,7 +71,7 @@ pub(super) struct FeedbackAnswer<'a> {
 /// How an earlier answer turned out.
 ///
 /// Stored in the rows of that request, and read by `faceood-admin calibrate --from-log`. Sent again it changes nothing; sent
-/// otherwise the later word counts.
+/// otherwise the later word counts, and the earlier one is kept in the history that `faceood-admin explain` shows.
 #[utoipa::path(
     post,
     path = "/v1/feedback",
@@ -88,16 +95,23 @@ pub(super) async fn feedback(
             quoted(&body.request_id)
         )));
     }
-    let length = body.note.as_ref().map_or(0, |note| note.chars().count());
-    if length > LONGEST_NOTE {
-        return Err(Problem::parameter(format!(
-            "`note` has {length} characters; at most {LONGEST_NOTE} are kept"
-        )));
+    for (name, text, longest) in [
+        ("note", &body.note, LONGEST_NOTE),
+        ("author", &body.author, LONGEST_AUTHOR),
+    ] {
+        let length = text.as_ref().map_or(0, |text| text.chars().count());
+        if length > longest {
+            return Err(Problem::parameter(format!(
+                "`{name}` has {length} characters; at most {longest} are kept"
+            )));
+        }
     }
     let told = Feedback {
         request_id: body.request_id,
         outcome: body.outcome,
         note: body.note,
+        author: body.author,
+        address: request.peer_addr().map(|peer| peer.ip().to_string()),
     };
     let time = state.log.tell(told.clone()).await.map_err(|error| {
         tracing::error!(%error, "the log did not take feedback");

@@ -10,6 +10,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use crate::checkpoint::Interruption;
 use crate::face::FaceError;
@@ -277,6 +278,7 @@ fn context(
 ) -> RequestContext {
     RequestContext {
         request_id: id.as_str().to_owned(),
+        request_key: Uuid::now_v7(),
         endpoint,
         scenario: outcome.scenario.clone(),
         source: outcome.source.clone(),
