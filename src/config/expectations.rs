@@ -74,6 +74,10 @@ const TABLE: &[(&str, Expectation)] = &[
     ("capture.max_bytes", Expectation::Range(1e3, 1e9, "bytes")),
     ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
     (
+        "capture.max_memory_bytes",
+        Expectation::Range(1e6, 1e12, "bytes"),
+    ),
+    (
         "policies.*.accept",
         Expectation::Range(0.0, 1.0, "quality score"),
     ),

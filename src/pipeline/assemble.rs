@@ -139,6 +139,8 @@ pub struct Assembly {
     /// The one in force; every pipeline watches it, so that another can take its place while they work.
     calibration: watch::Sender<Arc<Calibration>>,
     capture: capture::Settings,
+    /// What the pictures of all pipelines share.
+    memory: capture::Memory,
     makes_thumbnails: bool,
 }
 
@@ -167,6 +169,7 @@ impl Assembly {
             pack,
             shared: Mutex::new(None),
             calibration,
+            memory: capture::Memory::new(capture.max_memory_bytes),
             capture,
             makes_thumbnails: false,
         })
@@ -241,6 +244,7 @@ impl Assembly {
         let manifest = self.pack.manifest();
         Ok(Pipeline {
             capture: self.capture.clone(),
+            memory: self.memory.clone(),
             detector: Detector::new(detector, detector_settings(&manifest.detector)),
             aligner: Aligner::new(
                 landmarks,
