@@ -139,6 +139,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         exported::export(id, folder, &inputs, &found, context)?;
         return Ok(Outcome::Done);
     }
+    if let Some(zone) = when::unknown_time_zone() {
+        output::note(&format!(
+            "TZ is {zone}, which this system does not know: hours of the day are shown in UTC; give a name from /usr/share/zoneinfo, such as TZ=Asia/Shanghai"
+        ));
+    }
     let earlier = args.compare_to.as_deref().map(earlier).transpose()?;
     // Files are made before the work, so that a wrong place is told at once.
     let assignments = args
