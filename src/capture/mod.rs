@@ -78,7 +78,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// Largest picture in pixels (width × height, read from the header before anything is allocated).
     pub max_pixels: u64,
-    /// Memory in bytes that all pictures in work may take together, each by what its decoder needs.
+    /// Memory in bytes that all pictures in work may take together, each by what its decoder needs; 0: by the number of
+    /// workers, see [`Self::memory_bytes`].
     pub max_memory_bytes: u64,
 }
 
@@ -87,7 +88,22 @@ impl Default for Settings {
         Self {
             max_bytes: 20_000_000,
             max_pixels: 50_000_000,
-            max_memory_bytes: 320 << 20,
+            max_memory_bytes: 0,
+        }
+    }
+}
+
+/// Memory for each worker, where the settings give none: two 12-megapixel photos.
+const WORKER_BYTES: u64 = 160 << 20;
+
+impl Settings {
+    /// The memory that the pictures of so many workers may take together. At least that of two, which a picture of the largest
+    /// size needs; with it two workers fit into 1 GB (`docs/pictures.md`).
+    #[must_use]
+    pub fn memory_bytes(&self, workers: usize) -> u64 {
+        match self.max_memory_bytes {
+            0 => WORKER_BYTES * workers.max(2) as u64,
+            bytes => bytes,
         }
     }
 }
@@ -146,7 +162,7 @@ pub enum CaptureError {
         /// The largest ratio allowed.
         limit: u32,
     },
-    /// More memory than all pictures together may take ([`Settings::max_memory_bytes`]).
+    /// More memory than all pictures together may take ([`Settings::memory_bytes`]).
     #[error(
         "decoding the picture takes {} MB, the limit is {} MB; scale it down, or save it as a JPEG or with 8 bits per sample",
         .needed.div_ceil(1_000_000),
@@ -268,13 +284,13 @@ pub struct Patch {
     pub scale: f32,
 }
 
-/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright. All of the memory in
-/// `settings` is this picture's.
+/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright. All of the memory that
+/// `settings` allow one worker is this picture's.
 ///
 /// # Errors
 /// See [`CaptureError`]; it says what was got, what is expected and what to do.
 pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError> {
-    decode_within(bytes, settings, &Memory::new(settings.max_memory_bytes))
+    decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
 }
 
 /// As [`decode`], with memory that other pictures share: waits a few seconds where they hold too much of it.

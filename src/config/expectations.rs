@@ -75,7 +75,7 @@ const TABLE: &[(&str, Expectation)] = &[
     ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
     (
         "capture.max_memory_bytes",
-        Expectation::Range(1e6, 1e12, "bytes"),
+        Expectation::Range(0.0, 1e12, "bytes; 0: by workers"),
     ),
     (
         "policies.*.accept",

@@ -169,7 +169,7 @@ impl Assembly {
             pack,
             shared: Mutex::new(None),
             calibration,
-            memory: capture::Memory::new(capture.max_memory_bytes),
+            memory: capture::Memory::new(capture.memory_bytes(cores())),
             capture,
             makes_thumbnails: false,
         })
@@ -180,6 +180,15 @@ impl Assembly {
     pub fn with_thumbnails(self, makes_thumbnails: bool) -> Self {
         Self {
             makes_thumbnails,
+            ..self
+        }
+    }
+
+    /// The same for so many pipelines, whose pictures share the memory that the settings allow them.
+    #[must_use]
+    pub fn for_workers(self, workers: usize) -> Self {
+        Self {
+            memory: capture::Memory::new(self.capture.memory_bytes(workers)),
             ..self
         }
     }

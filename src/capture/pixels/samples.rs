@@ -81,26 +81,28 @@ pub(in crate::capture) fn narrow(row: &[u8], depth: Depth, out: &mut [u8], step:
 pub(in crate::capture) fn to_rgb(row: &[u8], colour: Colour, out: &mut [u8]) {
     let out = out.as_chunks_mut::<3>().0.iter_mut();
     match colour {
-        Colour::Rgb => out.zip(row.as_chunks::<3>().0).for_each(|(o, &p)| *o = p),
-        Colour::Grey => out.zip(row).for_each(|(o, &grey)| *o = [grey; 3]),
-        Colour::GreyAlpha => out
-            .zip(row.as_chunks::<2>().0)
-            .for_each(|(o, &[grey, alpha])| *o = [on_ground(grey, alpha); 3]),
-        Colour::Rgba => {
-            out.zip(row.as_chunks::<4>().0)
-                .for_each(|(o, &[red, green, blue, alpha])| {
-                    *o = [red, green, blue].map(|value| on_ground(value, alpha));
-                })
-        }
-        Colour::Cmyk => {
-            out.zip(row.as_chunks::<4>().0)
-                .for_each(|(o, &[cyan, magenta, yellow, black])| {
-                    *o = [cyan, magenta, yellow].map(|ink| mixed(!ink, !black));
-                })
-        }
-        Colour::YCbCr => out
-            .zip(row.as_chunks::<3>().0)
-            .for_each(|(o, &pixel)| *o = from_ycbcr(pixel)),
+        Colour::Rgb => each(out, row, |pixel: &[u8; 3]| *pixel),
+        Colour::Grey => each(out, row, |&[grey]: &[u8; 1]| [grey; 3]),
+        Colour::GreyAlpha => each(out, row, |&[grey, alpha]: &[u8; 2]| {
+            [on_ground(grey, alpha); 3]
+        }),
+        Colour::Rgba => each(out, row, |&[red, green, blue, alpha]: &[u8; 4]| {
+            [red, green, blue].map(|value| on_ground(value, alpha))
+        }),
+        Colour::Cmyk => each(out, row, |&[cyan, magenta, yellow, black]: &[u8; 4]| {
+            [cyan, magenta, yellow].map(|ink| mixed(!ink, !black))
+        }),
+        Colour::YCbCr => each(out, row, |&pixel: &[u8; 3]| from_ycbcr(pixel)),
+    }
+}
+
+fn each<'o, const CHANNELS: usize>(
+    out: impl Iterator<Item = &'o mut [u8; 3]>,
+    row: &[u8],
+    convert: impl Fn(&[u8; CHANNELS]) -> [u8; 3],
+) {
+    for (out, pixel) in out.zip(row.as_chunks::<CHANNELS>().0) {
+        *out = convert(pixel);
     }
 }
 

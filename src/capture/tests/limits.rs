@@ -134,6 +134,17 @@ fn sixteen_bits_and_opacity_take_no_more_memory_than_the_picture() {
 }
 
 #[test]
+fn memory_follows_the_workers_where_no_setting_gives_it() {
+    let mib = |settings: &Settings| [1, 2, 16].map(|workers| settings.memory_bytes(workers) >> 20);
+    assert_eq!(mib(&Settings::default()), [320, 320, 2560]);
+    let fixed = Settings {
+        max_memory_bytes: 64 << 20,
+        ..Settings::default()
+    };
+    assert_eq!(mib(&fixed), [64; 3]);
+}
+
+#[test]
 fn several_pictures_share_one_memory() {
     let settings = Settings::default();
     let bytes = png(&scene(100, 100));
