@@ -1,13 +1,13 @@
 //! `export`: the log as a file for other programs, in memory that does not grow with it.
 
-use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 
+use super::whole_file::WholeFile;
 use super::{Context, Outcome, output, when};
 use crate::inference_log::{self, Filter, Format, LogReader};
 
@@ -78,16 +78,19 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         ..Filter::default()
     };
     let path = context.database()?;
-    let out: Box<dyn Write + Send> = match &args.out {
-        Some(file) => Box::new(File::create_new(file).with_context(|| {
-            format!(
-                "cannot make {} (an existing file is not overwritten)",
-                file.display()
-            )
-        })?),
-        None if matches!(args.format, Kind::Parquet) && std::io::stdout().is_terminal() => {
+    let mut file = match &args.out {
+        Some(file) if file.exists() => bail!(
+            "cannot make {} (an existing file is not overwritten)",
+            file.display()
+        ),
+        Some(file) => Some(WholeFile::beside(file)?),
+        None if matches!(args.format, Kind::Parquet) && io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
+        None => None,
+    };
+    let out: Box<dyn Write + Send + '_> = match &mut file {
+        Some(file) => Box::new(file),
         None => output::stream(),
     };
     // Rows that go to this very terminal show well enough that something is done.
@@ -108,6 +111,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         doing.finish_and_clear();
     }
     let rows = rows?;
+    if let Some(file) = file {
+        file.finish_new()?;
+    }
     output::note(&format!("{rows} rows exported"));
     Ok(Outcome::Done)
 }

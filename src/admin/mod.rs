@@ -34,6 +34,7 @@ pub mod prune;
 pub mod users;
 pub mod watch;
 pub mod when;
+mod whole_file;
 
 pub use context::Context;
 

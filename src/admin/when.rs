@@ -1,5 +1,7 @@
 //! Times, spans and sizes as an operator types them: `7d`, `2026-11-24`, `500MB`.
 
+use std::path::Path;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 /// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339 (`2026-11-24T08:00:00Z`).
@@ -75,9 +77,53 @@ pub fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// Where the zones of the system are kept; `TZDIR` names another place.
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// What `TZ` names, where the system knows no such zone: times are silently shown in UTC then.
+#[must_use]
+pub fn unknown_time_zone() -> Option<String> {
+    let zone = std::env::var("TZ").ok()?;
+    let folder = std::env::var_os("TZDIR").unwrap_or_else(|| ZONES.into());
+    (!is_time_zone(&zone, Path::new(&folder))).then_some(zone)
+}
+
+/// Whether `zone` is empty (UTC), a file, or a rule in the manner of POSIX: `CST-8`, `<+03>-3`, `CET-1CEST,M3.5.0,M10.5.0/3`.
+fn is_time_zone(zone: &str, folder: &Path) -> bool {
+    let zone = zone.strip_prefix(':').unwrap_or(zone);
+    let after_name = match zone.strip_prefix('<') {
+        Some(rest) => rest.split_once('>').map_or("", |(_, rest)| rest),
+        None => zone.trim_start_matches(|letter: char| letter.is_ascii_alphabetic()),
+    };
+    let is_rule = zone.len() >= after_name.len() + 3
+        && after_name.starts_with(|letter: char| letter.is_ascii_digit() || "+-".contains(letter));
+    zone.is_empty() || zone == "UTC" || is_rule || folder.join(zone).is_file()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_zones_are_files_or_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("Asia")).unwrap();
+        std::fs::write(folder.path().join("Asia/Shanghai"), "TZif").unwrap();
+        for known in [
+            "",
+            "UTC",
+            "Asia/Shanghai",
+            ":Asia/Shanghai",
+            "CST-8",
+            "<+03>-3",
+            "CET-1CEST",
+        ] {
+            assert!(is_time_zone(known, folder.path()), "{known}");
+        }
+        for unknown in ["Foo/Bar", "Asia", "Shanghai", "+8", "X9"] {
+            assert!(!is_time_zone(unknown, folder.path()), "{unknown}");
+        }
+    }
 
     #[test]
     fn moments_are_days_times_or_spans_before_now() {

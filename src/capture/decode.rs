@@ -1,113 +1,186 @@
-//! Everything but JPEG: header, limits, pixels to 8-bit RGB, orientation.
+//! Everything but JPEG: header, limits, pixels to 8-bit RGB, orientation. PNG and TIFF are read by rows and parts, so that
+//! wide samples never take more memory than the picture; WebP and BMP have decoders that give 8 bits by themselves.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, webp::WebPDecoder};
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, RgbImage};
+use image::{ColorType, ImageDecoder, RgbImage};
 
-use super::{CaptureError, ImageFormat, Settings, limits, pixels};
+use super::limits::Gate;
+use super::memory::Reservation;
+use super::{CaptureError, ImageFormat, allocated, pixels, png, tiff, webp};
+
+/// A decoded picture, as stored, with the memory that it holds and how it is to be turned.
+pub(super) struct Decoded {
+    /// 8-bit RGB, row by row.
+    pub(super) pixels: Vec<u8>,
+    /// Columns and rows as stored.
+    pub(super) size: (u32, u32),
+    /// From the metadata.
+    pub(super) orientation: Orientation,
+    /// What was reserved for it.
+    pub(super) memory: Reservation,
+}
 
 /// Decodes PNG, WebP, BMP or TIFF into an upright picture. JPEG does not come here.
 ///
 /// # Errors
 /// Where the header claims too much, or the content is cut off, broken or of a kind that is not supported.
 pub(super) fn decode(
-    format: ImageFormat,
     bytes: &[u8],
-    settings: &Settings,
-) -> Result<RgbImage, CaptureError> {
-    if let Some((width, height)) = limits::claimed_size(format, bytes) {
-        limits::check_pixels(format, width, height, settings)?;
-    }
-    if format == ImageFormat::Webp && is_shorter_than_riff_says(bytes) {
-        return Err(CaptureError::Truncated { format });
-    }
-    guarded(format, || decode_unguarded(format, bytes, settings))
+    gate: Gate<'_>,
+) -> Result<(RgbImage, Reservation), CaptureError> {
+    let decoded = guarded(gate.format, || match gate.format {
+        ImageFormat::Png => png::decode(bytes, gate),
+        ImageFormat::Tiff => tiff::decode(bytes, gate),
+        ImageFormat::Webp => webp(bytes, gate),
+        ImageFormat::Bmp | ImageFormat::Jpeg => bmp(bytes, gate),
+    })?;
+    let (width, height) = decoded.size;
+    let image =
+        RgbImage::from_raw(width, height, decoded.pixels).ok_or_else(|| CaptureError::Damaged {
+            format: gate.format,
+            what: "its size does not match its pixels".to_owned(),
+        })?;
+    let upright = pixels::Turn::from(decoded.orientation).apply(image);
+    Ok((upright, decoded.memory))
 }
 
-/// Whether the container is longer than the file. The decoder below it would take what is missing for damage.
-fn is_shorter_than_riff_says(bytes: &[u8]) -> bool {
-    let size = bytes.get(4..8).and_then(|size| size.try_into().ok());
-    size.is_some_and(|size| bytes.len() as u64 - 8 < u64::from(u32::from_le_bytes(size)))
-}
-
-/// Runs a decoder that is foreign code fed by strangers. An assertion that a broken file trips in it is that file's fault,
-/// and must cost its sender an answer, not the service a worker.
+/// Runs a decoder that is foreign code fed by strangers. A panic in it is the decoder's fault: it must cost neither the
+/// service a worker nor the sender the blame for a file that may be sound.
 pub(super) fn guarded<T>(
     format: ImageFormat,
     decoder: impl FnOnce() -> Result<T, CaptureError>,
 ) -> Result<T, CaptureError> {
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
-        Err(CaptureError::Damaged {
+        tracing::warn!(
+            format = format.name(),
+            "the decoder panicked on a picture; it is refused as a kind that is not supported"
+        );
+        Err(CaptureError::UnsupportedKind {
             format,
-            what: "its content contradicts itself".to_owned(),
+            kind: "the decoder stopped at something in it that it does not handle".to_owned(),
+            expected: "a file as common programs write it",
         })
     })
 }
 
-fn decode_unguarded(
-    format: ImageFormat,
-    bytes: &[u8],
-    settings: &Settings,
-) -> Result<RgbImage, CaptureError> {
-    let cursor = Cursor::new(bytes);
-    let failed = |error: ImageError| describe(format, &error);
-    match format {
-        ImageFormat::Png => {
-            let limits = limits::decoder_limits(settings);
-            finish(
-                format,
-                PngDecoder::with_limits(cursor, limits).map_err(failed)?,
-                settings,
-            )
-        }
-        ImageFormat::Webp => finish(format, WebPDecoder::new(cursor).map_err(failed)?, settings),
-        ImageFormat::Bmp => finish(format, BmpDecoder::new(cursor).map_err(failed)?, settings),
-        ImageFormat::Tiff => finish(format, TiffDecoder::new(cursor).map_err(failed)?, settings),
-        ImageFormat::Jpeg => Err(CaptureError::Damaged {
-            format,
-            what: "it was handed to the wrong decoder".to_owned(),
-        }),
-    }
+fn webp(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
+    let parts = webp::Parts::read(bytes)?;
+    let memory = gate.admit(parts.canvas, parts.bytes_per_pixel(), bytes.len() as u64)?;
+    let failed = |error: ImageError| describe(gate.format, &error);
+    let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(failed)?;
+    let (pixels, size) = read_all(decoder, gate.format, Some(parts.canvas))?;
+    Ok(Decoded {
+        pixels,
+        size,
+        orientation: parts.orientation,
+        memory,
+    })
 }
 
-fn finish(
+fn bmp(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
+    let failed = |error: ImageError| describe(gate.format, &error);
+    // Its decoder has limits of its own, which it tells as damage.
+    if let Some((width, height)) = claimed_by_bmp(bytes) {
+        gate.check_size(width, height)?;
+    }
+    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(failed)?;
+    let memory = gate.admit(decoder.dimensions(), 4, 0)?;
+    let (pixels, size) = read_all(decoder, gate.format, None)?;
+    Ok(Decoded {
+        pixels,
+        size,
+        orientation: Orientation::NoTransforms,
+        memory,
+    })
+}
+
+/// Width and height in the header.
+fn claimed_by_bmp(bytes: &[u8]) -> Option<(u32, u32)> {
+    let at = |start: usize| bytes.get(start..start + 4)?.try_into().ok();
+    // The oldest header has 16-bit sizes.
+    if u32::from_le_bytes(at(14)?) == 12 {
+        let size = u32::from_le_bytes(at(18)?);
+        return Some((size & 0xFFFF, size >> 16));
+    }
+    // A negative height says that rows run from the top.
+    let side = |start: usize| Some(i32::from_le_bytes(at(start)?).unsigned_abs());
+    Some((side(18)?, side(22)?))
+}
+
+/// All pixels at once, as 8-bit RGB. `expected` is the size that the limits were checked against, where another reader found
+/// it.
+fn read_all(
+    decoder: impl ImageDecoder,
     format: ImageFormat,
-    mut decoder: impl ImageDecoder,
-    settings: &Settings,
-) -> Result<RgbImage, CaptureError> {
-    let failed = |error: ImageError| describe(format, &error);
-    let (width, height) = decoder.dimensions();
-    limits::check_pixels(format, width, height, settings)?;
+    expected: Option<(u32, u32)>,
+) -> Result<(Vec<u8>, (u32, u32)), CaptureError> {
+    let size = decoder.dimensions();
+    if expected.is_some_and(|expected| expected != size) {
+        return Err(CaptureError::Damaged {
+            format,
+            what: "it has two sizes".to_owned(),
+        });
+    }
+    let colour = decoder.color_type();
+    let mut pixels = allocated(usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX))?;
     decoder
-        .set_limits(limits::decoder_limits(settings))
-        .map_err(failed)?;
-    // A broken EXIF block says nothing of the pixels.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    let upright = if image.color().has_alpha() {
-        pixels::onto_ground(&image.into_rgba8())
-    } else {
-        image.into_rgb8()
-    };
-    Ok(pixels::Turn::from(orientation).apply(upright))
+        .read_image(&mut pixels)
+        .map_err(|error| describe(format, &error))?;
+    match colour {
+        ColorType::Rgb8 => {}
+        ColorType::Rgba8 => {
+            let is_unused =
+                |pixels: &[u8]| pixels.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 0);
+            // Many writers of BMP declare an alpha channel and leave it at 0: nobody means an invisible picture.
+            if format == ImageFormat::Bmp && is_unused(&pixels) {
+                pixels
+                    .as_chunks_mut::<4>()
+                    .0
+                    .iter_mut()
+                    .for_each(|pixel| pixel[3] = 255);
+            }
+            pixels::rgba_to_rgb_in_place(&mut pixels);
+        }
+        other => {
+            return Err(CaptureError::UnsupportedKind {
+                format,
+                kind: format!("{other:?}"),
+                expected: "8 bits per sample in RGB",
+            });
+        }
+    }
+    Ok((pixels, size))
 }
 
 fn describe(format: ImageFormat, error: &ImageError) -> CaptureError {
-    let ends_early = |error: &std::io::Error| error.kind() == std::io::ErrorKind::UnexpectedEof;
     match error {
-        ImageError::IoError(error) if ends_early(error) => CaptureError::Truncated { format },
+        ImageError::IoError(error) => io_error(format, error),
         ImageError::Unsupported(_) => CaptureError::UnsupportedKind {
             format,
             kind: error.to_string(),
             expected: "8 or 16 bits per sample in grey, RGB or CMYK",
         },
+        ImageError::Limits(_) => CaptureError::OutOfMemory,
         other => CaptureError::Damaged {
             format,
             what: other.to_string(),
+        },
+    }
+}
+
+/// A failure to read on: at the end of the file it was cut off.
+pub(super) fn io_error(format: ImageFormat, error: &std::io::Error) -> CaptureError {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => CaptureError::Truncated { format },
+        std::io::ErrorKind::OutOfMemory => CaptureError::OutOfMemory,
+        _ => CaptureError::Damaged {
+            format,
+            what: error.to_string(),
         },
     }
 }

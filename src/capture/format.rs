@@ -97,7 +97,8 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ForeignFormat> {
             b'P',
             ..,
         ] => Ok(ImageFormat::Webp),
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(ImageFormat::Tiff),
+        // 42, or 43 for files with 64-bit offsets (BigTIFF).
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(ImageFormat::Tiff),
         // Two letters alone would claim any text that starts with "BM": the sizes of the headers that exist decide.
         [b'B', b'M', ..]
             if matches!(
@@ -109,6 +110,32 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ForeignFormat> {
         }
         _ => Err(foreign(bytes)),
     }
+}
+
+/// `bytes` from where the picture in them starts. Clients that split a camera's stream (MJPEG over HTTP) often leave the line
+/// break before a picture, or the header of its part.
+pub(super) fn without_part_header(bytes: &[u8]) -> &[u8] {
+    /// Longer than the headers that cameras write.
+    const LONGEST: usize = 1024;
+    let breaks = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let rest = &bytes[breaks.take(LONGEST).count()..];
+    let head = &rest[..rest.len().min(LONGEST)];
+    let is_header = head.starts_with(b"--")
+        || head
+            .get(..8)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+    if !is_header {
+        return rest;
+    }
+    let after = |blank: &[u8]| {
+        let at = head.windows(blank.len()).position(|window| window == blank);
+        at.map(|at| at + blank.len())
+    };
+    after(b"\r\n\r\n")
+        .or_else(|| after(b"\n\n"))
+        .map_or(rest, |start| &rest[start..])
 }
 
 fn foreign(bytes: &[u8]) -> ForeignFormat {
@@ -191,12 +218,14 @@ mod tests {
             bytes[14] = 40;
             bytes
         };
-        let table: [(&[u8], ImageFormat); 6] = [
+        let table: [(&[u8], ImageFormat); 8] = [
             (b"\xFF\xD8\xFF\xE0", ImageFormat::Jpeg),
             (b"\x89PNG\r\n\x1A\n", ImageFormat::Png),
             (b"RIFF\0\0\0\0WEBPVP8 ", ImageFormat::Webp),
             (b"II*\0", ImageFormat::Tiff),
             (b"MM\0*", ImageFormat::Tiff),
+            (b"II+\0", ImageFormat::Tiff),
+            (b"MM\0+", ImageFormat::Tiff),
             (&bmp, ImageFormat::Bmp),
         ];
         for (bytes, format) in table {

@@ -1,13 +1,39 @@
 //! What an upload may cost, asked of its size and its header before anything is allocated for its pixels.
 
-use super::{CaptureError, ImageFormat, Settings};
+use super::memory::Reservation;
+use super::{CaptureError, ImageFormat, Memory, Settings};
 
-/// Scans that a progressive JPEG may have. Cameras and editors write about 10, size optimisers up to a few dozen; each one
-/// walks over the whole picture, so that a small file with thousands of them would hold a thread for minutes.
-pub(super) const MAX_JPEG_SCANS: usize = 100;
+/// Longest side of a picture in pixels. WebP ends there by itself, and no camera's pictures come near.
+pub(super) const MAX_SIDE: u32 = 16_384;
 
-/// Memory that a decoder may take for its own tables, apart from the pixels.
-const DECODER_OVERHEAD_BYTES: u64 = 16_000_000;
+/// How many times the longer side may be as long as the shorter. The widest panoramas have about 20.
+pub(super) const MAX_ASPECT: u32 = 50;
+
+/// Pictures up to this side cost little, whatever their shape: rulers and bars of web pages.
+const MAX_SIDE_OF_ANY_SHAPE: u32 = 1024;
+
+/// Scans that a JPEG may have. Cameras and editors write about 10, size optimisers up to a few dozen.
+const MAX_JPEG_SCANS: u64 = 100;
+
+/// Pixels × scans of a JPEG: each scan walks over the whole picture, even one of a few bytes. So many take half a second
+/// (measured on the machine of `docs/performance.md`); 20 scans of 50 megapixels.
+pub(super) const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
+
+/// The same with arithmetic coding, which takes several times longer; hardly anything writes it.
+const MAX_SCANNED_PIXELS_ARITHMETIC: u64 = 500_000_000;
+
+/// Bytes per pixel that any picture takes once it is decoded: the picture, and a part of it cut out or turned.
+const BYTES_PER_PIXEL: u64 = 6;
+
+/// How many scans a JPEG of so many pixels may have.
+pub(super) fn most_scans(pixels: u64, is_arithmetic: bool) -> usize {
+    let scanned = if is_arithmetic {
+        MAX_SCANNED_PIXELS_ARITHMETIC
+    } else {
+        MAX_SCANNED_PIXELS
+    };
+    (scanned / pixels.max(1)).clamp(1, MAX_JPEG_SCANS) as usize
+}
 
 /// Refuses an upload of no bytes, or of more than the limit.
 pub(super) fn check_bytes(bytes: usize, settings: &Settings) -> Result<(), CaptureError> {
@@ -23,119 +49,71 @@ pub(super) fn check_bytes(bytes: usize, settings: &Settings) -> Result<(), Captu
     Ok(())
 }
 
-/// Refuses a picture whose header claims no pixels, or more than the limit.
-pub(super) fn check_pixels(
-    format: ImageFormat,
-    width: u32,
-    height: u32,
-    settings: &Settings,
-) -> Result<(), CaptureError> {
-    if width == 0 || height == 0 {
-        return Err(CaptureError::ZeroSize {
-            format,
-            width,
-            height,
-        });
-    }
-    if u64::from(width) * u64::from(height) > settings.max_pixels {
-        return Err(CaptureError::TooManyPixels {
-            width,
-            height,
-            limit: settings.max_pixels,
-        });
-    }
-    Ok(())
+/// What stands between a header and its pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Gate<'a> {
+    /// What kind of file it is.
+    pub(super) format: ImageFormat,
+    /// The limits in force.
+    pub(super) settings: &'a Settings,
+    /// The memory that all pictures share.
+    pub(super) memory: &'a Memory,
 }
 
-/// Width and height as the header of `bytes` claims them; `None` where the header is too short, and for JPEG, whose structure
-/// is read anyway.
-pub(super) fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
-    let at = |start: usize| bytes.get(start..start + 4)?.try_into().ok();
-    match format {
-        ImageFormat::Png => Some((u32::from_be_bytes(at(16)?), u32::from_be_bytes(at(20)?))),
-        ImageFormat::Bmp => match u32::from_le_bytes(at(14)?) {
-            // The oldest header has 16-bit sizes.
-            12 => {
-                let [width_low, width_high, height_low, height_high] = at(18)?;
-                Some((
-                    u32::from(u16::from_le_bytes([width_low, width_high])),
-                    u32::from(u16::from_le_bytes([height_low, height_high])),
-                ))
-            }
-            // A negative height says that rows run from the top.
-            _ => Some((
-                i32::from_le_bytes(at(18)?).unsigned_abs(),
-                i32::from_le_bytes(at(22)?).unsigned_abs(),
-            )),
-        },
-        ImageFormat::Webp => match at(12)? {
-            // 24 bits each, less one.
-            [b'V', b'P', b'8', b'X'] => {
-                let width = u32::from_le_bytes(at(24)?) & 0x00FF_FFFF;
-                let height = u32::from_le_bytes(at(26)?) >> 8;
-                Some((width + 1, height + 1))
-            }
-            // After a signature byte 14 bits each, less one.
-            [b'V', b'P', b'8', b'L'] => {
-                let bits = u32::from_le_bytes(at(21)?);
-                Some(((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1))
-            }
-            // After a frame tag and a start code 14 bits each.
-            [b'V', b'P', b'8', b' '] => {
-                let bits = u32::from_le_bytes(at(26)?);
-                Some((bits & 0x3FFF, bits >> 16 & 0x3FFF))
-            }
-            _ => None,
-        },
-        ImageFormat::Tiff => claimed_by_tiff(bytes),
-        ImageFormat::Jpeg => None,
+impl Gate<'_> {
+    /// Admits a picture of `width` × `height`, for which its decoder takes `bytes_per_pixel` and `extra_bytes`, and reserves
+    /// that memory.
+    ///
+    /// # Errors
+    /// Where the header claims no pixels, or more of anything than a limit allows; or [`CaptureError::NoMemory`].
+    pub(super) fn admit(
+        self,
+        (width, height): (u32, u32),
+        bytes_per_pixel: u64,
+        extra_bytes: u64,
+    ) -> Result<Reservation, CaptureError> {
+        self.check_size(width, height)?;
+        let pixels = u64::from(width) * u64::from(height);
+        let bytes = pixels
+            .saturating_mul(bytes_per_pixel.max(BYTES_PER_PIXEL))
+            .saturating_add(extra_bytes);
+        self.memory.reserve(bytes)
     }
-}
 
-/// From the tags of the first page.
-fn claimed_by_tiff(bytes: &[u8]) -> Option<(u32, u32)> {
-    let big_endian = bytes.starts_with(b"MM");
-    let short = |at: usize| {
-        let value = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if big_endian {
-            u16::from_be_bytes(value)
-        } else {
-            u16::from_le_bytes(value)
-        })
-    };
-    let long = |at: usize| {
-        let value = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if big_endian {
-            u32::from_be_bytes(value)
-        } else {
-            u32::from_le_bytes(value)
-        })
-    };
-    let page = long(4)? as usize;
-    let (mut width, mut height) = (None, None);
-    for entry in 0..usize::from(short(page)?) {
-        let at = page + 2 + entry * 12;
-        let value = match short(at + 2)? {
-            3 => u32::from(short(at + 8)?),
-            _ => long(at + 8)?,
-        };
-        match short(at)? {
-            256 => width = Some(value),
-            257 => height = Some(value),
-            _ => {}
+    /// Holds the size against the limits.
+    ///
+    /// # Errors
+    /// Where the header claims no pixels, or too many, or too long a side.
+    pub(super) fn check_size(self, width: u32, height: u32) -> Result<(), CaptureError> {
+        if width == 0 || height == 0 {
+            return Err(CaptureError::ZeroSize {
+                format: self.format,
+                width,
+                height,
+            });
         }
+        if u64::from(width) * u64::from(height) > self.settings.max_pixels {
+            return Err(CaptureError::TooManyPixels {
+                width,
+                height,
+                limit: self.settings.max_pixels,
+            });
+        }
+        let (longer, shorter) = (width.max(height), width.min(height));
+        if longer > MAX_SIDE {
+            return Err(CaptureError::TooLong {
+                width,
+                height,
+                limit: MAX_SIDE,
+            });
+        }
+        if longer > MAX_SIDE_OF_ANY_SHAPE && longer / shorter > MAX_ASPECT {
+            return Err(CaptureError::TooNarrow {
+                width,
+                height,
+                limit: MAX_ASPECT,
+            });
+        }
+        Ok(())
     }
-    Some((width?, height?))
-}
-
-/// The bounds handed to decoders, for what they allocate by themselves: 16 bytes a pixel is the widest sample layout.
-pub(super) fn decoder_limits(settings: &Settings) -> image::Limits {
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(
-        settings
-            .max_pixels
-            .saturating_mul(16)
-            .saturating_add(DECODER_OVERHEAD_BYTES),
-    );
-    limits
 }

@@ -13,13 +13,19 @@ use crate::geometry::Point;
 use crate::problem::ProblemCode;
 
 mod decode;
+mod exif;
 mod format;
 mod jpeg;
 mod limits;
+mod memory;
 mod picture;
 pub mod pixels;
+mod png;
+mod tiff;
+mod webp;
 
 pub use format::{ForeignFormat, sniff};
+pub use memory::Memory;
 pub use picture::Capture;
 
 /// A picture type that is accepted, recognised by its first bytes and never by a name.
@@ -72,6 +78,9 @@ pub struct Settings {
     pub max_bytes: usize,
     /// Largest picture in pixels (width × height, read from the header before anything is allocated).
     pub max_pixels: u64,
+    /// Memory in bytes that all pictures in work may take together, each by what its decoder needs; 0: by the number of
+    /// workers, see [`Self::memory_bytes`].
+    pub max_memory_bytes: u64,
 }
 
 impl Default for Settings {
@@ -79,6 +88,22 @@ impl Default for Settings {
         Self {
             max_bytes: 20_000_000,
             max_pixels: 50_000_000,
+            max_memory_bytes: 0,
+        }
+    }
+}
+
+/// Memory for each worker, where the settings give none: two 12-megapixel photos.
+const WORKER_BYTES: u64 = 160 << 20;
+
+impl Settings {
+    /// The memory that the pictures of so many workers may take together. At least that of two, which a picture of the largest
+    /// size needs; with it two workers fit into 1 GB (`docs/pictures.md`).
+    #[must_use]
+    pub fn memory_bytes(&self, workers: usize) -> u64 {
+        match self.max_memory_bytes {
+            0 => WORKER_BYTES * workers.max(2) as u64,
+            bytes => bytes,
         }
     }
 }
@@ -113,6 +138,57 @@ pub enum CaptureError {
         /// The limit in force.
         limit: u64,
     },
+    /// A side longer than any camera makes.
+    #[error(
+        "the picture is {width}×{height}, the limit is {limit} pixels a side; scale it down or cut it first"
+    )]
+    TooLong {
+        /// Width that the header claims.
+        width: u32,
+        /// Height that the header claims.
+        height: u32,
+        /// The longest side allowed.
+        limit: u32,
+    },
+    /// A strip rather than a picture.
+    #[error(
+        "the picture is {width}×{height}; its longer side may be {limit} times the shorter one: cut it first"
+    )]
+    TooNarrow {
+        /// Width that the header claims.
+        width: u32,
+        /// Height that the header claims.
+        height: u32,
+        /// The largest ratio allowed.
+        limit: u32,
+    },
+    /// More memory than all pictures together may take ([`Settings::memory_bytes`]).
+    #[error(
+        "decoding the picture takes {} MB, the limit is {} MB; scale it down, or save it as a JPEG or with 8 bits per sample",
+        .needed.div_ceil(1_000_000),
+        .limit / 1_000_000
+    )]
+    TooMuchMemory {
+        /// What its decoder would take in bytes.
+        needed: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// Other pictures held the memory for too long.
+    #[error(
+        "decoding the picture takes {} MB, and other pictures hold too much of the {} MB kept for all; try again in a moment",
+        .needed.div_ceil(1_000_000),
+        .limit / 1_000_000
+    )]
+    NoMemory {
+        /// What its decoder would take in bytes.
+        needed: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The system had no memory left.
+    #[error("the system has no memory left for the picture; try again in a moment")]
+    OutOfMemory,
     /// A header that claims no pixels.
     #[error("the {} says that it is {width}×{height} pixels; both must be at least 1", .format.name())]
     ZeroSize {
@@ -146,7 +222,9 @@ pub enum CaptureError {
         format: ImageFormat,
     },
     /// A JPEG made of more scans than any camera or editor writes.
-    #[error("the JPEG has {scans} scans, the limit is {limit}; save it again as a baseline JPEG")]
+    #[error(
+        "the JPEG has {scans} scans, the limit for its size is {limit}; save it again as a baseline JPEG"
+    )]
     TooManyScans {
         /// Scans in the file.
         scans: usize,
@@ -176,7 +254,12 @@ impl CaptureError {
     #[must_use]
     pub const fn problem(&self) -> ProblemCode {
         match self {
-            Self::TooManyBytes { .. } | Self::TooManyPixels { .. } => ProblemCode::ImageTooLarge,
+            Self::TooManyBytes { .. }
+            | Self::TooManyPixels { .. }
+            | Self::TooLong { .. }
+            | Self::TooNarrow { .. }
+            | Self::TooMuchMemory { .. } => ProblemCode::ImageTooLarge,
+            Self::NoMemory { .. } | Self::OutOfMemory => ProblemCode::Overloaded,
             Self::Unsupported { .. } | Self::UnsupportedKind { .. } => {
                 ProblemCode::UnsupportedMediaType
             }
@@ -201,21 +284,58 @@ pub struct Patch {
     pub scale: f32,
 }
 
-/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright.
+/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright. All of the memory that
+/// `settings` allow one worker is this picture's.
 ///
 /// # Errors
 /// See [`CaptureError`]; it says what was got, what is expected and what to do.
 pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError> {
+    decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
+}
+
+/// As [`decode`], with memory that other pictures share: waits a few seconds where they hold too much of it.
+///
+/// # Errors
+/// As [`decode`], and [`CaptureError::NoMemory`] where the wait was in vain.
+pub fn decode_within(
+    bytes: &[u8],
+    settings: &Settings,
+    memory: &Memory,
+) -> Result<Capture, CaptureError> {
     limits::check_bytes(bytes.len(), settings)?;
-    let format = sniff(bytes).map_err(|found| CaptureError::Unsupported { found })?;
+    let (bytes, format) = match sniff(bytes) {
+        Ok(format) => (bytes, format),
+        Err(found) => {
+            let rest = format::without_part_header(bytes);
+            let format = sniff(rest).map_err(|_| CaptureError::Unsupported { found })?;
+            (rest, format)
+        }
+    };
+    let gate = limits::Gate {
+        format,
+        settings,
+        memory,
+    };
     if format != ImageFormat::Jpeg {
-        let picture = decode::decode(format, bytes, settings)?;
-        return Ok(Capture::whole(picture, format, bytes.len()));
+        let (picture, memory) = decode::decode(bytes, gate)?;
+        return Ok(Capture::whole(picture, format, bytes.len(), memory));
     }
     let structure = jpeg::Structure::read(bytes)?;
-    limits::check_pixels(format, structure.width, structure.height, settings)?;
+    let size = (structure.width, structure.height);
+    gate.check_size(size.0, size.1)?;
     structure.check()?;
-    Capture::from_jpeg(bytes, structure)
+    let memory = gate.admit(size, structure.bytes_per_pixel(), bytes.len() as u64)?;
+    Capture::from_jpeg(bytes, structure, memory)
+}
+
+/// `length` zeros, or an error where the system has no memory for them: the plain way would end the process.
+fn allocated(length: usize) -> Result<Vec<u8>, CaptureError> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| CaptureError::OutOfMemory)?;
+    bytes.resize(length, 0);
+    Ok(bytes)
 }
 
 #[cfg(test)]

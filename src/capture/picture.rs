@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 
 use image::RgbImage;
 
+use super::memory::Reservation;
 use super::pixels::{self, Area, Turn};
 use super::{CaptureError, ImageFormat, Patch, jpeg};
 use crate::geometry::{BoundingBox, Point};
@@ -27,6 +28,8 @@ pub struct Capture {
     overview_scale: f32,
     /// What the full resolution is decoded from, where the overview is smaller.
     source: Option<Source>,
+    /// The memory that all of this may take; given back when the analysis is done.
+    _memory: Reservation,
 }
 
 /// A JPEG whose overview was decoded at a fraction of its size.
@@ -43,8 +46,14 @@ struct Source {
 
 impl Capture {
     /// A capture whose overview is the picture at full resolution.
-    pub(super) fn whole(picture: RgbImage, format: ImageFormat, byte_len: usize) -> Self {
+    pub(super) fn whole(
+        picture: RgbImage,
+        format: ImageFormat,
+        byte_len: usize,
+        memory: Reservation,
+    ) -> Self {
         Self {
+            _memory: memory,
             width: picture.width(),
             height: picture.height(),
             format,
@@ -59,13 +68,23 @@ impl Capture {
     pub(super) fn from_jpeg(
         bytes: &[u8],
         structure: jpeg::Structure,
+        memory: Reservation,
     ) -> Result<Self, CaptureError> {
         let turn = Turn::from(structure.orientation);
         let eighths = jpeg::overview_eighths(&structure);
-        let mut overview = jpeg::decode(bytes, &structure, eighths)?;
+        let byte_len = bytes.len();
+        let bytes = jpeg::with_end(bytes, &structure);
+        let mut overview =
+            jpeg::decode(&bytes, &structure, eighths).map_err(|error| match error {
+                // More than the end marker was missing.
+                CaptureError::Damaged { .. } if !structure.complete => CaptureError::Truncated {
+                    format: ImageFormat::Jpeg,
+                },
+                error => error,
+            })?;
         if eighths == 8 {
             let picture = turn.apply(overview);
-            return Ok(Self::whole(picture, ImageFormat::Jpeg, bytes.len()));
+            return Ok(Self::whole(picture, ImageFormat::Jpeg, byte_len, memory));
         }
         if !turn.is_nothing() {
             // A last row or column that stands for less than a whole pixel would come first when mirrored, and shift the rest.
@@ -83,16 +102,17 @@ impl Capture {
             width,
             height,
             format: ImageFormat::Jpeg,
-            byte_len: bytes.len(),
+            byte_len,
             overview,
             overview_scale: eighths as f32 / 8.0,
             source: Some(Source {
-                bytes: bytes.to_vec(),
+                bytes: bytes.into_owned(),
                 structure,
                 turn,
                 region: OnceCell::new(),
                 whole: OnceCell::new(),
             }),
+            _memory: memory,
         })
     }
 

@@ -3,12 +3,14 @@
 //! Coordinates are those of OpenCV and of the networks' training: the *centre* of the top left pixel is (0, 0).
 
 use fast_image_resize as fir;
-use image::{GrayImage, RgbImage, RgbaImage};
+use image::{GrayImage, RgbImage};
 
 mod orient;
+mod samples;
 mod warp;
 
 pub(super) use orient::{Area, Turn};
+pub(super) use samples::{Colour, Depth, mixed, narrow, rgba_to_rgb_in_place, to_rgb};
 pub use warp::warp;
 
 /// Resizes to `width` × `height`. Shrinking averages over the whole area that an output pixel stands for, so that fine
@@ -77,19 +79,6 @@ pub fn luma(image: &RgbImage) -> GrayImage {
 
 /// What shows through transparent pixels: middle grey, which no measurement takes for under- or overexposed.
 const GROUND: u8 = 128;
-
-/// The picture laid on middle grey where it is transparent.
-pub(super) fn onto_ground(image: &RgbaImage) -> RgbImage {
-    let mut out = Vec::with_capacity(image.as_raw().len() / 4 * 3);
-    for &[red, green, blue, alpha] in image.as_raw().as_chunks::<4>().0 {
-        let alpha = u32::from(alpha);
-        let ground = u32::from(GROUND) * (255 - alpha) + 127;
-        for value in [red, green, blue] {
-            out.push(((u32::from(value) * alpha + ground) / 255) as u8);
-        }
-    }
-    RgbImage::from_raw(image.width(), image.height(), out).unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,14 @@ pub enum Problem {
         /// Why.
         source: io::Error,
     },
+    /// The file is text of another encoding.
+    #[error("the config file {} is in {encoding}; save it as UTF-8", path.display())]
+    Encoding {
+        /// Which file.
+        path: PathBuf,
+        /// What it seems to be in.
+        encoding: &'static str,
+    },
     /// The file is no TOML.
     #[error("{}, line {line}, column {column}: {message}", path.display())]
     Syntax {

@@ -90,6 +90,10 @@ const TABLE: &[(&str, Expectation)] = &[
     ("capture.max_bytes", Expectation::Range(1e3, 1e9, "bytes")),
     ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
     (
+        "capture.max_memory_bytes",
+        Expectation::Range(0.0, 1e12, "bytes; 0: by workers"),
+    ),
+    (
         "policies.*.accept",
         Expectation::Range(0.0, 1.0, "quality score"),
     ),

@@ -125,11 +125,10 @@ pub(super) fn file_entries(
     defaults: &Table,
     problems: &mut Vec<Problem>,
 ) -> Vec<Entry> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read(path) {
         Ok(text) => text,
-        Err(source) => {
-            let path = path.to_owned();
-            problems.push(Problem::Unreadable { path, source });
+        Err(problem) => {
+            problems.push(problem);
             return Vec::new();
         }
     };
@@ -157,6 +156,26 @@ pub(super) fn file_entries(
     };
     walk.table(&mut Vec::new(), spans.get_ref(), &table);
     walk.entries
+}
+
+/// The text of a config file. Editors on Windows put a mark before UTF-8, or save as UTF-16.
+fn read(path: &Path) -> Result<String, Problem> {
+    let bytes = std::fs::read(path).map_err(|source| Problem::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let encoding = match bytes[..] {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => "UTF-16",
+        _ => "an encoding other than UTF-8",
+    };
+    let text = String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'));
+    let text = text.ok_or_else(|| Problem::Encoding {
+        path: path.to_owned(),
+        encoding,
+    })?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// Steps through the file's values and, beside them, their places.

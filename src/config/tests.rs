@@ -29,6 +29,11 @@ impl Desk {
         self
     }
 
+    fn file_of(self, bytes: &[u8]) -> Self {
+        fs::write(self.dir.path().join("config.toml"), bytes).unwrap();
+        self
+    }
+
     fn env(mut self, name: &str, value: &str) -> Self {
         self.sources.environment.insert(name.into(), value.into());
         self
@@ -98,6 +103,29 @@ fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     let refusal = Desk::new().file("[policies.door]\nacept = 0.5\n").refusal();
     assert!(
         refusal.contains("did you mean `policies.door.accept`?"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_file_in_another_encoding_is_told_so() {
+    let text = "[capture]\nmax_bytes = 12345\n";
+    let marked = Desk::new().file(&format!("\u{feff}{text}")).load();
+    assert_eq!(marked.config.capture.max_bytes, 12_345);
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        for start in ["", "\u{feff}"] {
+            let wide = format!("{start}{text}");
+            let bytes: Vec<u8> = wide.encode_utf16().flat_map(order).collect();
+            let refusal = Desk::new().file_of(&bytes).refusal();
+            assert!(
+                refusal.contains("is in UTF-16; save it as UTF-8"),
+                "{refusal}"
+            );
+        }
+    }
+    let refusal = Desk::new().file_of(b"# \xE9\n").refusal();
+    assert!(
+        refusal.contains("other than UTF-8; save it as UTF-8"),
         "{refusal}"
     );
 }

@@ -145,6 +145,8 @@ pub struct Assembly {
     /// The one in force; every pipeline watches it, so that another can take its place while they work.
     calibration: watch::Sender<Arc<Calibration>>,
     capture: capture::Settings,
+    /// What the pictures of all pipelines share.
+    memory: capture::Memory,
     makes_thumbnails: bool,
 }
 
@@ -173,6 +175,7 @@ impl Assembly {
             pack,
             shared: Mutex::new(None),
             calibration,
+            memory: capture::Memory::new(capture.memory_bytes(cores())),
             capture,
             makes_thumbnails: false,
         })
@@ -183,6 +186,15 @@ impl Assembly {
     pub fn with_thumbnails(self, makes_thumbnails: bool) -> Self {
         Self {
             makes_thumbnails,
+            ..self
+        }
+    }
+
+    /// The same for so many pipelines, whose pictures share the memory that the settings allow them.
+    #[must_use]
+    pub fn for_workers(self, workers: usize) -> Self {
+        Self {
+            memory: capture::Memory::new(self.capture.memory_bytes(workers)),
             ..self
         }
     }
@@ -247,6 +259,7 @@ impl Assembly {
         let manifest = self.pack.manifest();
         Ok(Pipeline {
             capture: self.capture.clone(),
+            memory: self.memory.clone(),
             detector: Detector::new(detector, detector_settings(&manifest.detector)),
             aligner: Aligner::new(
                 landmarks,

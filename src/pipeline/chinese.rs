@@ -81,6 +81,24 @@ fn capture(error: &CaptureError) -> String {
             "图片为 {width}×{height} 像素，上限为 {} 万像素；请先缩小。",
             limit / 10_000
         ),
+        CaptureError::TooLong {
+            width,
+            height,
+            limit,
+        } => format!("图片为 {width}×{height} 像素，每边最多 {limit} 像素；请先缩小或裁剪。"),
+        CaptureError::TooNarrow {
+            width,
+            height,
+            limit,
+        } => format!("图片为 {width}×{height} 像素，长边不得超过短边的 {limit} 倍；请先裁剪。"),
+        CaptureError::TooMuchMemory { needed, limit } => format!(
+            "解码该图片需要 {} MB 内存，上限为 {} MB；请缩小图片，或另存为 JPEG 或每通道 8 位的图片。",
+            needed.div_ceil(1_000_000),
+            limit / 1_000_000
+        ),
+        CaptureError::NoMemory { .. } | CaptureError::OutOfMemory => {
+            "同时处理的图片占用内存过多，请稍后重试。".to_owned()
+        }
         CaptureError::ZeroSize {
             format,
             width,
@@ -107,7 +125,7 @@ fn capture(error: &CaptureError) -> String {
             format.name()
         ),
         CaptureError::TooManyScans { scans, limit } => {
-            format!("该 JPEG 有 {scans} 次扫描，上限为 {limit}；请另存为基线 JPEG。")
+            format!("该 JPEG 有 {scans} 次扫描，这一尺寸的上限为 {limit}；请另存为基线 JPEG。")
         }
         CaptureError::Damaged { format, what } => {
             format!("{} 文件已损坏（{what}）；请重新导出或发送。", format.name())

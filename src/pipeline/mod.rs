@@ -139,6 +139,8 @@ pub struct Analysis {
 /// Warm models and the rules between them, on one thread.
 pub struct Pipeline {
     capture: capture::Settings,
+    /// What the pictures of all pipelines share.
+    memory: capture::Memory,
     detector: Detector,
     aligner: Aligner,
     embedder: FaceEmbedder,
@@ -165,7 +167,9 @@ impl Pipeline {
     ) -> Result<Analysis, AnalyzeError> {
         checkpoint.pass()?;
         let mut clock = StageClock::start(queued);
-        let capture = clock.time(Stage::Decode, || capture::decode(upload, &self.capture))?;
+        let capture = clock.time(Stage::Decode, || {
+            capture::decode_within(upload, &self.capture, &self.memory)
+        })?;
         let image = ImageFacts {
             width: capture.width(),
             height: capture.height(),

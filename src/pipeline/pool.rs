@@ -106,7 +106,7 @@ impl AnalysisPool {
         let (stop, stopped) = bounded::<()>(0);
         let (warm, outcomes) = bounded(workers);
         let shared = Arc::new(Shared {
-            assembly,
+            assembly: assembly.for_workers(workers),
             expected: Mutex::new(None),
             failing: Mutex::new(None),
             is_stopping: AtomicBool::new(false),

@@ -26,6 +26,28 @@ fn run(daemon: &Daemon, arguments: &[&str]) -> Admin {
     Admin::run(all)
 }
 
+/// The shell's limit on the size of files stands for a full disk: a write fails half-way.
+fn no_cut_file_is_left_where_the_disk_is_full(daemon: &Daemon) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("log.csv");
+    let mut command = admin::clean("sh");
+    let script = r#"trap "" XFSZ; ulimit -f 1; exec "$@""#;
+    command.args([
+        "-c",
+        script,
+        "sh",
+        env!("CARGO_BIN_EXE_faceood-admin"),
+        "--db",
+    ]);
+    command.arg(daemon.data_dir().join("faceood.db"));
+    command
+        .args(["export", "--format", "csv", "--out"])
+        .arg(&out);
+    let failed = Admin::finish(command).expect_code(1);
+    assert!(failed.stderr.contains("too large"), "{}", failed.stderr);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_decision_is_explained_from_the_log() {
     let daemon = Daemon::start();
@@ -112,6 +134,8 @@ fn the_log_is_exported_in_three_kinds() {
     assert!(std::fs::read(&file).unwrap().starts_with(b"PAR1"));
     let again = run(&daemon, &["export", "--format", "parquet", "--out", out]).expect_code(1);
     assert!(again.stderr.contains("not overwritten"), "{}", again.stderr);
+
+    no_cut_file_is_left_where_the_disk_is_full(&daemon);
 
     let wrong = run(
         &daemon,

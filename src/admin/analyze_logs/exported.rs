@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::{Context, output};
+use super::super::{Context, output, whole_file};
 use super::fit::{self, Shown};
 use crate::analysis::{Analysis, Input, Rows};
 use crate::degrade::Recipe;
@@ -115,10 +115,7 @@ pub(super) fn export(
     let cluster = &clusters[place];
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let save = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
+    let save = |name: &str, bytes: &[u8]| whole_file::write(&folder.join(name), bytes);
     forget_pictures(folder)?;
     context.block_on(async {
         let mut rows = Vec::new();

@@ -1,7 +1,7 @@
 //! `analyze-logs`: what keeps going wrong, where, since when, what to do.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use chrono::{DateTime, Local, Utc};
 use clap::ValueEnum;
 use uuid::Uuid;
 
+use super::whole_file::WholeFile;
 use super::{Context, Outcome, output, when};
 use crate::analysis::render::html;
 use crate::analysis::render::text::{Style, text};
@@ -138,10 +139,19 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         exported::export(id, folder, &inputs, &found, context)?;
         return Ok(Outcome::Done);
     }
+    if let Some(zone) = when::unknown_time_zone() {
+        output::note(&format!(
+            "TZ is {zone}, which this system does not know: hours of the day are shown in UTC; give a name from /usr/share/zoneinfo, such as TZ=Asia/Shanghai"
+        ));
+    }
     let earlier = args.compare_to.as_deref().map(earlier).transpose()?;
     // Files are made before the work, so that a wrong place is told at once.
-    let assignments = args.assignments.as_deref().map(Target::open).transpose()?;
-    let out = args.out.as_deref().map(Target::open).transpose()?;
+    let assignments = args
+        .assignments
+        .as_deref()
+        .map(WholeFile::beside)
+        .transpose()?;
+    let out = args.out.as_deref().map(WholeFile::beside).transpose()?;
     let settings = settings(args, context);
     let (mut found, thumbnails) = context.block_on(async {
         let inputs = inputs(context).await?;
@@ -153,8 +163,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Ok((found, thumbnails))
     })?;
     found.report.comparison = earlier.map(|earlier| compare::compare(&found.report, &earlier));
-    if let Some(target) = assignments {
-        target.write(|file| write_assignments(file, &found))?;
+    if let Some(file) = assignments {
+        let mut lines = BufWriter::new(file);
+        write_assignments(&mut lines, &found)?;
+        lines.into_inner()?.finish()?;
     }
     let report = &found.report;
     let shown = match args.format {
@@ -180,7 +192,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         ),
     };
     match out {
-        Some(target) => target.write(|file| file.write_all(shown.as_bytes()))?,
+        Some(mut file) => {
+            file.write_all(shown.as_bytes())?;
+            file.finish()?;
+        }
         // The report makes sources harmless itself; its colours are its own.
         None if matches!(args.format, Kind::Text) => output::coloured(&shown)?,
         None => output::text(&shown)?,
@@ -304,55 +319,6 @@ fn earlier(path: &Path) -> anyhow::Result<Report> {
         );
     }
     Ok(report)
-}
-
-/// A file that is written as a whole or not at all: a reader of the weekly report never sees half of one.
-struct Target {
-    path: PathBuf,
-    beside: PathBuf,
-    file: File,
-}
-
-impl Target {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}.part", std::process::id()));
-        let beside = PathBuf::from(beside);
-        if path.is_dir() {
-            bail!(
-                "cannot write {}: it is a folder; give a file",
-                path.display()
-            );
-        }
-        let file = File::create(&beside).with_context(|| {
-            format!(
-                "cannot write {}: give a file in a folder that can be written to",
-                path.display()
-            )
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            beside,
-            file,
-        })
-    }
-
-    fn write(
-        self,
-        write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
-    ) -> anyhow::Result<()> {
-        let mut out = BufWriter::new(&self.file);
-        let written = write(&mut out).and_then(|()| out.flush());
-        let moved = written.and_then(|()| fs::rename(&self.beside, &self.path));
-        moved.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        // After a success there is nothing left under that name.
-        let _ = fs::remove_file(&self.beside);
-    }
 }
 
 fn write_assignments(out: &mut impl Write, found: &Analysis) -> std::io::Result<()> {

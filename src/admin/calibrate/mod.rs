@@ -5,14 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, offline, output, when};
+use super::{Context, Outcome, offline, output, when, whole_file};
 use crate::pipeline::Assembly;
 use crate::quality::Calibration;
 use crate::quality::calibration::Provenance;
@@ -143,12 +142,7 @@ fn embedder(assembly: &Assembly) -> &str {
 
 /// Replaces the file whole: a daemon that reloads meanwhile reads the old one or the new one.
 fn write(file: &Path, calibration: &Calibration) -> anyhow::Result<()> {
-    let mut draft = file.as_os_str().to_owned();
-    draft.push(".tmp");
-    let draft = PathBuf::from(draft);
-    fs::write(&draft, calibration.to_json()?)
-        .and_then(|()| fs::rename(&draft, file))
-        .with_context(|| format!("cannot write {}", file.display()))
+    whole_file::write(file, calibration.to_json()?.as_bytes())
 }
 
 impl Evidence {

@@ -1,6 +1,6 @@
 //! `evaluate`: how good recognition and score are on photos of one's own, with the daemon's pipeline and without the daemon.
 
-use std::fs::{self, File};
+use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::offline::{self, Parts};
+use super::whole_file::WholeFile;
 use super::{Context, Outcome, output};
 use crate::evaluation::dataset::{self, SourceFrom};
 use crate::evaluation::folder::{self, Terms};
@@ -237,26 +238,21 @@ impl Shared {
     }
 
     /// The file of the page, made before the work so that a wrong place is told at once.
-    pub(super) fn page(&self) -> anyhow::Result<Option<(File, &Path)>> {
-        let Some(path) = self.html.as_deref() else {
-            return Ok(None);
-        };
-        let file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Some((file, path)))
+    pub(super) fn page(&self) -> anyhow::Result<Option<WholeFile>> {
+        self.html.as_deref().map(WholeFile::beside).transpose()
     }
 
     /// Writes the page where one is asked for, and prints JSON or text.
     pub(super) fn show(
         &self,
         value: &impl Serialize,
-        page: Option<(File, &Path)>,
+        page: Option<WholeFile>,
         html: impl FnOnce() -> String,
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<Outcome> {
-        if let Some((mut file, path)) = page {
-            std::io::Write::write_all(&mut file, html().as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+        if let Some(mut file) = page {
+            std::io::Write::write_all(&mut file, html().as_bytes())?;
+            file.finish()?;
         }
         if self.json {
             output::json(value)?;

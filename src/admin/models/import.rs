@@ -321,7 +321,7 @@ pub(super) fn set_calibration(
         id: calibration.id(),
     };
     for (name, bytes) in import::recalibrated(&pack, text)? {
-        replace(&folder.join(name), &bytes)?;
+        write(&folder.join(name), &bytes)?;
     }
     let pack = Pack::open(&folder)?;
     output::text(&format!(
@@ -343,15 +343,6 @@ fn expect_empty(folder: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Writes a file whole or not at all: whoever opens the pack meanwhile reads the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".new");
-    let aside = PathBuf::from(aside);
-    write(&aside, bytes)?;
-    fs::rename(&aside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn file_name(path: &Path) -> String {

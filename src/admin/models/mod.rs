@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::whole_file::write;
 use super::{Context, Outcome, offline, output};
 use crate::pack::build::recipe::Sources;
 use crate::pack::build::{Learnt, prepare_bytes};
@@ -205,8 +206,4 @@ fn golden_of(embedder: &Embedder, bytes: &[u8], runtime: &Runtime) -> anyhow::Re
 
 fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

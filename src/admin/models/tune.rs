@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::super::{Context, Outcome, output};
+use super::super::{Context, Outcome, output, whole_file};
 use crate::html;
 use crate::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use crate::runtime::ProviderChoice;
@@ -69,8 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Kind::Html => page(&tuning),
     };
     match &args.out {
-        Some(file) => std::fs::write(file, report)
-            .with_context(|| format!("cannot write {}", file.display()))?,
+        Some(file) => whole_file::write(file, report.as_bytes())?,
         None => output::text(&report)?,
     }
     if !args.dry_run {

@@ -1,14 +1,16 @@
 //! JPEG through libjpeg-turbo: the structure first, then the whole picture at a fraction of its size, or a region at all of it.
 //!
-//! Which warnings are fatal: a file without its end marker is [`CaptureError::Truncated`], whatever libjpeg-turbo would make
-//! of it; data that breaks off or contradicts itself inside is [`CaptureError::Damaged`], since grey or smeared blocks would
-//! be judged as if they were the scene; what leaves every pixel as it was meant is accepted (see `HARMLESS`).
+//! Which warnings are fatal: data that breaks off or contradicts itself is [`CaptureError::Truncated`] or
+//! [`CaptureError::Damaged`], since grey or smeared blocks would be judged as if they were the scene; what leaves every pixel
+//! as it was meant is accepted (see `HARMLESS`), and so is a missing end marker where no block is missing.
+
+use std::borrow::Cow;
 
 use image::RgbImage;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, PixelFormat, ScalingFactor};
 
-use super::pixels::{Area, resize};
-use super::{CaptureError, ImageFormat};
+use super::pixels::{Area, mixed, resize};
+use super::{CaptureError, ImageFormat, allocated};
 
 mod region;
 mod structure;
@@ -38,7 +40,7 @@ const HARMLESS: [&str; 6] = [
 /// Files of several scans (progressive ones) are decoded whole: all of their scans have to be undone before the first pixel
 /// is known, so that a second pass would cost as much again, and one is needed for every third picture or more.
 pub(super) fn overview_eighths(structure: &Structure) -> u32 {
-    if structure.lossless || structure.scans > 1 {
+    if structure.is_lossless() || structure.scans > 1 {
         return 8;
     }
     let longer = structure.width.max(structure.height);
@@ -68,7 +70,7 @@ pub(super) fn decode(
     let (width, height) = (scaling.scale(header.width), scaling.scale(header.height));
     let format = pixel_format(&header);
     let pitch = width * format.size();
-    let mut pixels = vec![0; pitch * height];
+    let mut pixels = allocated(pitch * height)?;
     let target = turbojpeg::Image {
         pixels: pixels.as_mut_slice(),
         width,
@@ -77,7 +79,7 @@ pub(super) fn decode(
         format,
     };
     accept(decoder.decompress(bytes, target))?;
-    picture(pixels, width, height, format, structure)
+    picture(pixels, width, height, format)
 }
 
 /// Decodes `area` at full size, and as much around it as the format's blocks ask for. Gives the pixels, as stored, and where
@@ -107,13 +109,7 @@ pub(super) fn decode_region(
     let area = padded(area, block, structure);
     let format = pixel_format(&header);
     let pixels = region::decompress(bytes, area, format).map_err(|error| refused(&error))?;
-    let picture = picture(
-        pixels,
-        area.width as usize,
-        area.height as usize,
-        format,
-        structure,
-    )?;
+    let picture = picture(pixels, area.width as usize, area.height as usize, format)?;
     Ok((picture, area))
 }
 
@@ -166,11 +162,11 @@ fn decode_lenient(
         return Err(damaged("its size does not match its header"));
     }
     let scaled = |length: u32| scaling.scale(length as usize) as u32;
-    Ok(resize(
-        &image,
-        scaled(structure.width),
-        scaled(structure.height),
-    ))
+    let size = (scaled(structure.width), scaled(structure.height));
+    if image.dimensions() == size {
+        return Ok(image);
+    }
+    Ok(resize(&image, size.0, size.1))
 }
 
 fn accept(outcome: turbojpeg::Result<()>) -> Result<(), CaptureError> {
@@ -199,26 +195,31 @@ fn picture(
     width: usize,
     height: usize,
     format: PixelFormat,
-    structure: &Structure,
 ) -> Result<RgbImage, CaptureError> {
     if format == PixelFormat::CMYK {
-        pixels = ink_to_light(&pixels, structure.adobe);
+        pixels = ink_to_light(&pixels);
     }
     RgbImage::from_raw(width as u32, height as u32, pixels)
         .ok_or_else(|| damaged("its size does not match its pixels"))
 }
 
-/// CMYK to RGB, without a colour profile. Adobe's writers, and all that follow them, store light instead of ink (255 = none).
-fn ink_to_light(pixels: &[u8], stored_as_light: bool) -> Vec<u8> {
-    let invert = if stored_as_light { 0 } else { 0xFF };
+/// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe's writers began it, and other
+/// decoders (browsers, ImageMagick, libvips) take files without Adobe's marker so as well.
+fn ink_to_light(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
     for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {
-        let paper = u32::from(black ^ invert);
-        for ink in [cyan, magenta, yellow] {
-            out.push(((u32::from(ink ^ invert) * paper + 127) / 255) as u8);
-        }
+        out.extend([cyan, magenta, yellow].map(|light| mixed(light, black)));
     }
     out
+}
+
+/// `bytes` with an end marker, where it is missing.
+pub(super) fn with_end<'a>(bytes: &'a [u8], structure: &Structure) -> Cow<'a, [u8]> {
+    if structure.complete {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned([bytes, &[0xFF, 0xD9]].concat())
+    }
 }
 
 fn truncated() -> CaptureError {
@@ -236,6 +237,9 @@ fn damaged(what: &str) -> CaptureError {
 
 fn refused(error: &turbojpeg::Error) -> CaptureError {
     match error {
+        turbojpeg::Error::TurboJpegError(message) if message.contains("nsufficient memory") => {
+            CaptureError::OutOfMemory
+        }
         turbojpeg::Error::TurboJpegError(message) => damaged(message),
         other => damaged(&other.to_string()),
     }

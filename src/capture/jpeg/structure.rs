@@ -3,11 +3,11 @@
 use image::metadata::Orientation;
 
 use super::{damaged, truncated};
-use crate::capture::limits::MAX_JPEG_SCANS;
-use crate::capture::{CaptureError, ImageFormat};
+use crate::capture::limits;
+use crate::capture::{CaptureError, ImageFormat, exif};
 
 /// What the markers of a JPEG say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::capture) struct Structure {
     /// Columns as stored (before the orientation is applied).
     pub(in crate::capture) width: u32,
@@ -15,14 +15,18 @@ pub(in crate::capture) struct Structure {
     pub(in crate::capture) height: u32,
     /// Bits per sample; only 8 is decoded.
     pub(in crate::capture) precision: u8,
-    /// Whether it was compressed without loss: a rare kind that cannot be decoded at a fraction of its size.
-    pub(in crate::capture) lossless: bool,
-    /// Whether Adobe's marker is there: its CMYK is stored inverted.
-    pub(in crate::capture) adobe: bool,
-    /// From the EXIF block.
+    /// Samples of a pixel: 1 for grey, 3 for colour, 4 for ink.
+    pub(in crate::capture) components: u8,
+    /// Coefficients for each pixel: 3 where colour is kept at full size, 1.5 where at half of it both ways.
+    coefficients: f64,
+    /// Which process the frame header names: the second byte of its marker.
+    process: u8,
+    /// From the first EXIF block.
     pub(in crate::capture) orientation: Orientation,
     /// Scans: 1 for most baseline files, about 10 for progressive ones.
     pub(in crate::capture) scans: usize,
+    /// Components that the first scan holds.
+    scan_components: u8,
     /// Whether the end-of-image marker was reached. What follows it (previews, depth maps, padding) does not matter.
     pub(in crate::capture) complete: bool,
 }
@@ -37,13 +41,15 @@ impl Structure {
             width: 0,
             height: 0,
             precision: 0,
-            lossless: false,
-            adobe: false,
+            components: 0,
+            coefficients: 0.0,
+            process: 0,
             orientation: Orientation::NoTransforms,
             scans: 0,
+            scan_components: 0,
             complete: false,
         };
-        let mut framed = false;
+        let (mut framed, mut has_exif) = (false, false);
         let mut at = 2;
         while let Some((marker, body)) = next_marker(bytes, at) {
             at = body;
@@ -63,27 +69,40 @@ impl Structure {
             match marker {
                 // All start-of-frame markers; DHT (C4), JPG (C8) and DAC (CC) share their range.
                 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if !framed => {
-                    let [precision, high_h, low_h, high_w, low_w, ..] = *segment else {
+                    let [
+                        precision,
+                        high_h,
+                        low_h,
+                        high_w,
+                        low_w,
+                        components,
+                        ref sampling @ ..,
+                    ] = *segment
+                    else {
                         return Err(damaged("its frame header is too short"));
                     };
                     framed = true;
                     found.precision = precision;
-                    found.lossless = matches!(marker, 0xC3 | 0xC7 | 0xCB | 0xCF);
+                    found.process = marker;
+                    found.components = components;
+                    found.coefficients = coefficients(sampling);
                     found.height = u32::from(u16::from_be_bytes([high_h, low_h]));
                     found.width = u32::from(u16::from_be_bytes([high_w, low_w]));
                 }
+                0xF7 if !framed => return Err(unsupported("JPEG-LS".to_owned())),
                 0xDA => {
                     found.scans += 1;
+                    if found.scans == 1 {
+                        found.scan_components = segment.first().copied().unwrap_or(0);
+                    }
                     at = end_of_scan(bytes, at);
                 }
-                0xE1 => {
-                    if let Some(exif) = segment.strip_prefix(b"Exif\0\0")
-                        && let Some(orientation) = Orientation::from_exif_chunk(exif)
-                    {
-                        found.orientation = orientation;
-                    }
+                // Of several blocks the first counts, as in browsers: editors add theirs behind the camera's.
+                0xE1 if !has_exif && segment.starts_with(b"Exif\0\0") => {
+                    has_exif = true;
+                    found.orientation =
+                        exif::orientation(segment).unwrap_or(Orientation::NoTransforms);
                 }
-                0xEE if segment.starts_with(b"Adobe") => found.adobe = true,
                 _ => {}
             }
         }
@@ -100,26 +119,89 @@ impl Structure {
     /// Refuses what is cut off, and what libjpeg-turbo would not decode or only at great cost.
     ///
     /// # Errors
-    /// [`CaptureError::Truncated`] or [`CaptureError::Damaged`].
+    /// [`CaptureError::Truncated`], [`CaptureError::UnsupportedKind`] or [`CaptureError::TooManyScans`].
     pub(in crate::capture) fn check(&self) -> Result<(), CaptureError> {
-        if !self.complete || self.scans == 0 {
+        if self.scans == 0 || !(self.complete || self.may_lack_its_end()) {
             return Err(truncated());
         }
-        if self.precision != 8 {
-            return Err(CaptureError::UnsupportedKind {
-                format: ImageFormat::Jpeg,
-                kind: format!("{} bits per sample", self.precision),
-                expected: "8 bits per sample",
-            });
+        let bits = self.precision;
+        match self.process {
+            0xC5..=0xC7 | 0xCD..=0xCF => {
+                return Err(unsupported("hierarchical coding".to_owned()));
+            }
+            0xCB => return Err(unsupported("lossless arithmetic coding".to_owned())),
+            0xC3 if bits != 8 => {
+                return Err(unsupported(format!("lossless, {bits} bits per sample")));
+            }
+            _ if bits != 8 => return Err(unsupported(format!("{bits} bits per sample"))),
+            _ => {}
         }
-        if self.scans > MAX_JPEG_SCANS {
+        let limit = limits::most_scans(self.pixels(), self.is_arithmetic());
+        if self.scans > limit {
             return Err(CaptureError::TooManyScans {
                 scans: self.scans,
-                limit: MAX_JPEG_SCANS,
+                limit,
             });
         }
         Ok(())
     }
+
+    /// Whether it was compressed without loss: a rare kind that cannot be decoded at a fraction of its size.
+    pub(in crate::capture) const fn is_lossless(&self) -> bool {
+        self.process == 0xC3
+    }
+
+    const fn is_arithmetic(&self) -> bool {
+        matches!(self.process, 0xC9 | 0xCA)
+    }
+
+    /// Whether one scan holds all of the picture, so that a missing end marker may be all that is missing: some small
+    /// cameras do not write it. Where more is missing, the decoder runs out of data.
+    pub(in crate::capture) fn may_lack_its_end(&self) -> bool {
+        matches!(self.process, 0xC0 | 0xC1 | 0xC9)
+            && self.scans == 1
+            && self.scan_components == self.components
+    }
+
+    /// Width × height.
+    pub(in crate::capture) fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// What the decoder takes for each pixel.
+    pub(in crate::capture) fn bytes_per_pixel(&self) -> u64 {
+        let is_ink = self.components == 4;
+        // Several scans add up in planes of 16-bit coefficients, beside the pixels.
+        let coefficients = if self.scans > 1 {
+            (2.0 * self.coefficients).ceil() as u64
+        } else {
+            0
+        };
+        let decoding = coefficients + if is_ink { 4 } else { 3 };
+        decoding.max(if is_ink { 7 } else { 6 })
+    }
+}
+
+fn unsupported(kind: String) -> CaptureError {
+    CaptureError::UnsupportedKind {
+        format: ImageFormat::Jpeg,
+        kind,
+        expected: "a baseline or progressive JPEG of 8 bits per sample",
+    }
+}
+
+/// Coefficients for each pixel, by the sampling factors in a frame header: three bytes for each component, of which the second
+/// has both factors.
+fn coefficients(components: &[u8]) -> f64 {
+    let factors =
+        |component: &[u8; 3]| (f64::from(component[1] >> 4), f64::from(component[1] & 15));
+    let components = components.as_chunks::<3>().0.iter().map(factors);
+    let (mut sum, mut most) = (0.0, (1.0_f64, 1.0_f64));
+    for (across, down) in components {
+        sum += across * down;
+        most = (most.0.max(across), most.1.max(down));
+    }
+    sum / (most.0 * most.1)
 }
 
 /// The next marker at or after `at`, and where its body starts. Fill bytes and stray data before it are skipped.

@@ -1,5 +1,6 @@
 //! Limits are asked of the header; a lying one must not cost memory.
 
+use super::formats::{deflated, header, png_of};
 use super::*;
 
 /// Headers that claim far more pixels than any limit, with hardly any data behind them.
@@ -72,23 +73,106 @@ fn header_that_claims_too_much_is_refused_before_pixels() {
 }
 
 #[test]
-fn header_that_claims_too_much_within_the_limit_is_broken() {
+fn header_that_claims_too_much_is_refused_by_side_or_memory_where_pixels_are_allowed() {
     let generous = Settings {
         max_pixels: u64::MAX,
         ..Settings::default()
     };
-    // WebP and JPEG would allocate what the operator allowed; the others see first that the data is not there.
     for (name, bytes) in liars() {
-        if matches!(name, "PNG" | "JPEG") {
-            continue;
-        }
         let error = decode(&bytes, &generous).unwrap_err();
-        assert_eq!(
-            error.problem(),
-            ProblemCode::UndecodableImage,
-            "{name}: {error}"
-        );
+        let is_expected = match error {
+            // Its headers cannot claim a longer side: 16384² pixels of 7 bytes.
+            CaptureError::TooMuchMemory { needed, limit } => {
+                name == "WebP" && needed >= 7 << 28 && limit == 320 << 20
+            }
+            CaptureError::TooLong { limit, .. } => limit == 16_384,
+            _ => false,
+        };
+        assert!(is_expected, "{name}: {error}");
+        assert_eq!(error.problem(), ProblemCode::ImageTooLarge);
     }
+}
+
+/// A PNG of `width` × `height` pixels, all of one grey.
+fn blank(width: u32, height: u32) -> Vec<u8> {
+    let row = vec![0; width as usize + 1];
+    png_of(&[
+        (b"IHDR", &header(width, height, 8, 0)),
+        (b"IDAT", &deflated(&row.repeat(height as usize))),
+        (b"IEND", &[]),
+    ])
+}
+
+#[test]
+fn sides_and_their_ratio_are_bounded() {
+    assert!(decode(&blank(16_384, 328), &Settings::default()).is_ok());
+    let error = refused(&blank(1, 50_000_000 / 1000));
+    assert!(matches!(error, CaptureError::TooLong { .. }), "{error}");
+    for (width, height) in [(16_384, 300), (20, 1025)] {
+        let error = refused(&blank(width, height));
+        let expected = CaptureError::TooNarrow {
+            width,
+            height,
+            limit: 50,
+        };
+        assert_eq!(error, expected);
+        assert_eq!(error.problem(), ProblemCode::ImageTooLarge);
+    }
+    assert!(decode(&blank(1, 1024), &Settings::default()).is_ok());
+}
+
+#[test]
+fn sixteen_bits_and_opacity_take_no_more_memory_than_the_picture() {
+    // 1000 × 1000 of 16-bit RGBA are 8 MB; by rows it is the 6 MB of any picture, and the chunks.
+    let wide = image::DynamicImage::from(scene(1000, 1000)).into_rgba16();
+    let bytes = encoded(&wide.into(), Kind::Png);
+    let settings = Settings {
+        max_memory_bytes: 6_100_000 + 2 * bytes.len() as u64,
+        ..Settings::default()
+    };
+    assert!(decode(&bytes, &settings).is_ok());
+}
+
+#[test]
+fn memory_follows_the_workers_where_no_setting_gives_it() {
+    let mib = |settings: &Settings| [1, 2, 16].map(|workers| settings.memory_bytes(workers) >> 20);
+    assert_eq!(mib(&Settings::default()), [320, 320, 2560]);
+    let fixed = Settings {
+        max_memory_bytes: 64 << 20,
+        ..Settings::default()
+    };
+    assert_eq!(mib(&fixed), [64; 3]);
+}
+
+#[test]
+fn several_pictures_share_one_memory() {
+    let settings = Settings::default();
+    let bytes = png(&scene(100, 100));
+    let memory = Memory::new(100_000 + 4 * bytes.len() as u64);
+    let first = decode_within(&bytes, &settings, &memory).unwrap();
+    assert_eq!(memory.held(), 60_000 + 2 * bytes.len() as u64);
+    drop(first);
+    assert_eq!(memory.held(), 0);
+    // A picture that fails gives back what it reserved.
+    let cut = &bytes[..bytes.len() / 2];
+    assert!(decode_within(cut, &settings, &memory).is_err());
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn webp_is_held_against_the_size_inside_too() {
+    // The canvas says 16 × 16, the picture in it 16384 × 16384.
+    let inner = liars().pop().unwrap().1;
+    let mut body = b"WEBPVP8X\x0A\0\0\0\0\0\0\0\x0F\0\0\x0F\0\0".to_vec();
+    body.extend_from_slice(&inner[12..]);
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+    bytes.extend(body);
+    let error = refused(&bytes);
+    assert!(
+        error.to_string().contains("larger than its canvas"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod limits;
 mod orientation;
 mod patches;
 mod random;
+mod tiffs;
+mod writers;
 
 /// A real photo of 512 × 512 pixels (scikit-image's astronaut, public domain).
 const PHOTO: &[u8] = include_bytes!("../../../tests/photos/astronaut.jpg");

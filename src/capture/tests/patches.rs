@@ -27,7 +27,7 @@ fn turned(image: &RgbImage, orientation: u8) -> RgbImage {
 
 #[test]
 fn small_pictures_are_whole() {
-    for (width, height) in [(1920, 1080), (1080, 1920), (2559, 40), (16, 16)] {
+    for (width, height) in [(1920, 1080), (1080, 1920), (2559, 52), (16, 16)] {
         let capture = decoded(&jpeg(&scene(width, height), BASELINE));
         assert_eq!(capture.overview_scale(), 1.0);
         assert_eq!(capture.overview().dimensions(), (width, height));
@@ -37,11 +37,11 @@ fn small_pictures_are_whole() {
 #[test]
 fn large_jpegs_are_reduced_but_never_below_1280() {
     for (width, height, scale) in [
-        (2560, 40, 0.5),
-        (4000, 40, 0.5),
-        (40, 5120, 0.25),
-        (10240, 16, 0.125),
-        (40000, 16, 0.125),
+        (2560, 52, 0.5),
+        (4000, 80, 0.5),
+        (104, 5120, 0.25),
+        (10240, 208, 0.125),
+        (16384, 328, 0.125),
     ] {
         let capture = decoded(&jpeg(&scene(width, height), BASELINE));
         assert_eq!(capture.overview_scale(), scale);
@@ -59,7 +59,7 @@ fn large_progressive_jpegs_are_whole() {
         progressive: true,
         ..BASELINE
     };
-    assert_eq!(decoded(&jpeg(&scene(2600, 40), how)).overview_scale(), 1.0);
+    assert_eq!(decoded(&jpeg(&scene(2600, 52), how)).overview_scale(), 1.0);
 }
 
 #[test]

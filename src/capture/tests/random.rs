@@ -10,6 +10,7 @@ fn settings() -> Settings {
     Settings {
         max_bytes: 1 << 20,
         max_pixels: 1 << 16,
+        ..Settings::default()
     }
 }
 

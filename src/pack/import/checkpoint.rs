@@ -16,7 +16,7 @@ use super::pickle::{self, Element, Value, View};
 /// Bytes that every zip archive begins with.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// Largest pickle that is read: the names of a thousand tensors take a tenth of a megabyte.
-const PICKLE_LIMIT: u64 = 16 << 20;
+const PICKLE_LIMIT: u64 = 4 << 20;
 /// Keys under which a training script keeps the dictionary of tensors among other things.
 const NESTED_UNDER: [&str; 3] = ["state_dict", "model", "model_state_dict"];
 /// What `DataParallel` puts before every name.

@@ -9,6 +9,10 @@ use std::collections::HashMap;
 
 use super::checkpoint::CheckpointError;
 
+/// Memory that the values of a pickle may take. Those of a thousand tensors take about 5 MB; a pickle that recalls a long text
+/// or tuple again and again would copy it each time.
+const MEMORY_LIMIT: usize = 128 << 20;
+
 /// Position of a value in [`Values`].
 pub(super) type Id = usize;
 
@@ -141,6 +145,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Values, CheckpointError> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        taken: 0,
     };
     let root = machine.run()?;
     Ok(Values {
@@ -157,6 +162,8 @@ struct Machine<'a> {
     /// Heights of the stack at which sequences under construction begin.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Bytes that values have taken so far, copies that are gone again included.
+    taken: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -169,11 +176,11 @@ impl<'a> Machine<'a> {
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
                 b'(' => self.marks.push(self.stack.len()),
-                b'}' => self.push(Value::Dictionary(Vec::new())),
-                b']' | b')' => self.push(Value::Sequence(Vec::new())),
+                b'}' => self.push(Value::Dictionary(Vec::new()))?,
+                b']' | b')' => self.push(Value::Sequence(Vec::new()))?,
                 b't' => {
                     let items = self.above_mark()?;
-                    self.push(Value::Sequence(items));
+                    self.push(Value::Sequence(items))?;
                 }
                 0x85..=0x87 => {
                     let count = usize::from(opcode - 0x84);
@@ -181,7 +188,7 @@ impl<'a> Machine<'a> {
                     let items = self
                         .stack
                         .split_off(from.ok_or_else(|| self.wrong("a tuple of nothing"))?);
-                    self.push(Value::Sequence(items));
+                    self.push(Value::Sequence(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -205,10 +212,10 @@ impl<'a> Machine<'a> {
                     self.dictionary()?
                         .extend(pairs.iter().map(|&[key, value]| (key, value)));
                 }
-                b'N' | 0x88 | 0x89 => self.push(Value::Other),
+                b'N' | 0x88 | 0x89 => self.push(Value::Other)?,
                 b'G' => {
                     self.take(8)?;
-                    self.push(Value::Other);
+                    self.push(Value::Other)?;
                 }
                 b'K' => self.integer(1, false)?,
                 b'M' => self.integer(2, false)?,
@@ -248,12 +255,12 @@ impl<'a> Machine<'a> {
                 b'c' => {
                     let module = self.line()?;
                     let name = self.line()?;
-                    self.push(Value::Name(Name::of(&module, &name)?));
+                    self.push(Value::Name(Name::of(&module, &name)?))?;
                 }
                 0x93 => {
                     let name = self.pop_text()?;
                     let module = self.pop_text()?;
-                    self.push(Value::Name(Name::of(&module, &name)?));
+                    self.push(Value::Name(Name::of(&module, &name)?))?;
                 }
                 b'Q' => self.storage()?,
                 b'R' => self.reduce()?,
@@ -282,7 +289,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let storage = storage.ok_or_else(|| self.wrong("a storage that is none"))?;
-        self.push(Value::Storage(storage));
+        self.push(Value::Storage(storage))?;
         Ok(())
     }
 
@@ -309,7 +316,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let made = made.ok_or_else(|| self.wrong("a call that a dictionary of tensors has not"))?;
-        self.push(made);
+        self.push(made)?;
         Ok(())
     }
 
@@ -340,9 +347,32 @@ impl<'a> Machine<'a> {
         ids.iter().map(|&id| &self.values[id]).collect()
     }
 
-    fn push(&mut self, value: Value) {
+    fn push(&mut self, value: Value) -> Result<(), CheckpointError> {
+        let held = match &value {
+            Value::Text(text) => text.len(),
+            Value::Sequence(items) => size_of_val(&items[..]),
+            Value::Dictionary(entries) => size_of_val(&entries[..]),
+            Value::Storage(storage) => storage.key.len(),
+            Value::Tensor(view) => {
+                view.storage.key.len()
+                    + size_of_val(&view.shape[..])
+                    + size_of_val(&view.strides[..])
+            }
+            Value::Other | Value::Integer(_) | Value::Name(_) => 0,
+        };
+        self.charge(size_of::<Value>() + size_of::<Id>() + held)?;
         self.stack.push(self.values.len());
         self.values.push(value);
+        Ok(())
+    }
+
+    /// Counts `bytes` of memory, or of work on so much of it.
+    fn charge(&mut self, bytes: usize) -> Result<(), CheckpointError> {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken > MEMORY_LIMIT {
+            return Err(self.wrong("more values than a dictionary of tensors has"));
+        }
+        Ok(())
     }
 
     fn pop(&mut self) -> Result<Id, CheckpointError> {
@@ -359,10 +389,12 @@ impl<'a> Machine<'a> {
 
     fn pop_sequence(&mut self) -> Result<Vec<Id>, CheckpointError> {
         let id = self.pop()?;
-        match &self.values[id] {
-            Value::Sequence(items) => Ok(items.clone()),
-            _ => Err(self.wrong("no tuple where one belongs")),
-        }
+        let Value::Sequence(items) = &self.values[id] else {
+            return Err(self.wrong("no tuple where one belongs"));
+        };
+        let items = items.clone();
+        self.charge(size_of_val(&items[..]))?;
+        Ok(items)
     }
 
     fn above_mark(&mut self) -> Result<Vec<Id>, CheckpointError> {
@@ -391,12 +423,14 @@ impl<'a> Machine<'a> {
     fn memorise(&mut self, slot: u32) -> Result<(), CheckpointError> {
         let top = self.stack.last().copied();
         let top = top.ok_or_else(|| self.wrong("an empty stack"))?;
+        self.charge(size_of::<(u32, Id)>())?;
         self.memo.insert(slot, top);
         Ok(())
     }
 
     fn recall(&mut self, slot: u32) -> Result<(), CheckpointError> {
         let id = self.memo.get(&slot).copied();
+        self.charge(size_of::<Id>())?;
         self.stack
             .push(id.ok_or_else(|| self.wrong("an unknown memo"))?);
         Ok(())
@@ -411,7 +445,7 @@ impl<'a> Machine<'a> {
         let is_negative = is_signed && bytes.last().is_some_and(|&last| last >= 0x80);
         let mut wide = [if is_negative { 0xff } else { 0 }; 8];
         wide[..length].copy_from_slice(bytes);
-        self.push(Value::Integer(i64::from_le_bytes(wide)));
+        self.push(Value::Integer(i64::from_le_bytes(wide)))?;
         Ok(())
     }
 
@@ -419,7 +453,7 @@ impl<'a> Machine<'a> {
         let bytes = self.take(length)?;
         let text =
             std::str::from_utf8(bytes).map_err(|_| self.wrong("a text that is not UTF-8"))?;
-        self.push(Value::Text(text.to_owned()));
+        self.push(Value::Text(text.to_owned()))?;
         Ok(())
     }
 

@@ -56,8 +56,20 @@ impl Text<'_> {
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    // `%2F`, `%2B`, `%3D`: percent signs are no base64, so that whoever sends them escaped it for an address.
+    let unescaped = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    if unescaped != text {
+        return decode(&unescaped);
+    }
     if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        let joined: String = text.split_ascii_whitespace().collect();
+        // A form decoder makes spaces of plus signs. Where there is any other sign of that place in the alphabet, spaces only
+        // divide lines; every 64th character of a picture is one.
+        let has_sign = text.contains(['+', '-', '_']);
+        let joined: String = text
+            .chars()
+            .filter(|letter| *letter == ' ' && !has_sign || !letter.is_ascii_whitespace())
+            .map(|letter| if letter == ' ' { '+' } else { letter })
+            .collect();
         return decode(&joined);
     }
     // The two alphabets differ in two characters, so the presence of either tells which one it is.
@@ -138,6 +150,13 @@ mod tests {
             format!("data:image/png;base64,{padded}"),
             format!("DATA:image/png;charset=x;BASE64,{padded}"),
             padded.replace('+', "-").replace('/', "_"),
+            padded
+                .replace('+', "%2B")
+                .replace('/', "%2f")
+                .replace('=', "%3D"),
+            padded.replace('+', " "),
+            lines.join(" "),
+            format!("data:image/png;base64,{}", lines.join("%0D%0A")),
         ] {
             let got = text(&written).decode("image", 1000).unwrap();
             assert_eq!(&got[..], &bytes[..], "{written}");
@@ -172,7 +191,7 @@ mod tests {
 
     #[test]
     fn broken_text_names_the_place() {
-        let problem = text("abc%def").decode("probe", 1000).unwrap_err();
+        let problem = text("abc$def").decode("probe", 1000).unwrap_err();
         assert!(
             problem.detail.contains("`probe`") && problem.detail.contains('3'),
             "{}",

@@ -148,7 +148,7 @@ fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
     const WAYS: &str = "send multipart/form-data, or the picture itself with Content-Type image/jpeg (or another \
                         image/*), or application/json with base64";
     if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
-        && encoding != "identity"
+        && !is_identity(encoding.as_bytes())
     {
         return Err(Problem::new(
             ProblemCode::UnsupportedMediaType,
@@ -183,6 +183,12 @@ fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
             ),
         )),
     }
+}
+
+/// Whether a Content-Encoding says that nothing was done: by that name in any case, or by none.
+fn is_identity(encoding: &[u8]) -> bool {
+    let encoding = encoding.trim_ascii();
+    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
 }
 
 /// The body of `request` under the bounds that its wrapping and the number of `pictures` in it call for.
@@ -237,24 +243,56 @@ fn declared_length(request: &HttpRequest) -> Option<usize> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// Parses a JSON body; the message names key, line and column, and never repeats what a caller sent at length.
+/// Parses a JSON body; the message names key, line and column, and never repeats what stands there: it may be a picture or
+/// an embedding, and the message goes into the log.
 fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
-    const LONGEST: usize = 160;
+    /// What editors and programs on Windows put before UTF-8.
+    const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::malformed("the body is empty; JSON is expected"));
     }
+    if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..] = text {
+        return Err(Problem::malformed(
+            "the JSON body is in UTF-16; send it in UTF-8",
+        ));
+    }
     serde_json::from_slice(text).map_err(|error| {
-        let said = error.to_string();
-        let mut shown: String = said.chars().take(LONGEST).collect();
-        if shown.len() < said.len() {
-            shown.push_str(&format!(
-                "… at line {} column {}",
-                error.line(),
-                error.column()
-            ));
-        }
-        Problem::malformed(format!("the JSON body cannot be used: {shown}"))
+        let said = without_content(&error.to_string());
+        Problem::malformed(format!("the JSON body cannot be used: {said}"))
     })
+}
+
+/// `message` of the JSON parser without the values and unusual keys that it quotes.
+fn without_content(message: &str) -> String {
+    /// Longest key that may be a slip of the pen.
+    const LONGEST_KEY: usize = 32;
+    for start in ["invalid type: ", "invalid value: "] {
+        // "invalid type: string "…", expected …": the type stays. What is expected is our own text, and comes last.
+        if let Some(rest) = message.strip_prefix(start)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim();
+            return format!("{start}{kind}, expected {expected}");
+        }
+    }
+    for start in ["unknown field `", "unknown variant `"] {
+        if let Some(rest) = message.strip_prefix(start)
+            && let Some((found, expected)) = rest.rsplit_once("`, expected ")
+        {
+            let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+            let shown = if found.len() <= LONGEST_KEY && found.bytes().all(is_word) {
+                format!("`{found}`")
+            } else {
+                format!("of {} bytes", found.len())
+            };
+            return format!(
+                "{}{shown}, expected {expected}",
+                start.trim_end_matches('`')
+            );
+        }
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::error::PayloadError;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
@@ -30,11 +30,11 @@ where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin + 'static,
 {
     let account = body.account();
-    let mut form = Multipart::new(headers, body);
+    let mut form = Multipart::new(&as_mixed(headers), body);
     let mut found: [Option<Bytes>; N] = std::array::from_fn(|_| None);
     while let Some(field) = form.next().await {
         let mut field = field.map_err(|error| refused(&error, &account))?;
-        let name = field.name().unwrap_or_default().to_owned();
+        let name = name_of(field.headers());
         let Some(index) = names.iter().position(|known| *known == name) else {
             return Err(Problem::malformed(wrong_part(&name, &names)));
         };
@@ -71,6 +71,48 @@ where
         }
     }
     Ok(found.map(Option::unwrap_or_default))
+}
+
+/// `headers` with the form declared as `multipart/mixed`, which has the same shape: of a form the library wants file names in
+/// UTF-8, and refuses a part whose name is in GBK, Big5 or Latin-1, though nobody reads it.
+fn as_mixed(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let mixed = kind
+        .and_then(|kind| kind.split_once(';'))
+        .and_then(|(_, rest)| HeaderValue::from_str(&format!("multipart/mixed;{rest}")).ok());
+    if let Some(mixed) = mixed {
+        headers.insert(CONTENT_TYPE, mixed);
+    }
+    headers
+}
+
+/// The name of a part; empty where it has none. Bytes that are no ASCII, as a file name may have, are passed over.
+fn name_of(headers: &HeaderMap) -> String {
+    let Some(disposition) = headers.get(CONTENT_DISPOSITION) else {
+        return String::new();
+    };
+    let text: String = disposition
+        .as_bytes()
+        .iter()
+        .map(|&byte| {
+            if byte.is_ascii() {
+                char::from(byte)
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    let mut parameters = text
+        .split(';')
+        .skip(1)
+        .filter_map(|it| it.trim().split_once('='));
+    let name = parameters.find(|(key, _)| key.trim_end().eq_ignore_ascii_case("name"));
+    name.map_or_else(String::new, |(_, name)| {
+        name.trim().trim_matches('"').to_owned()
+    })
 }
 
 fn wrong_part(name: &str, names: &[&str]) -> String {

@@ -11,6 +11,8 @@ use super::*;
 use crate::server::problem_response::CONTENT_TYPE as PROBLEM_TYPE;
 use crate::server::request_id::attend;
 
+mod properties;
+
 const LIMIT: usize = 200_000;
 const BOUNDARY: &str = "boundary-of-the-form";
 
@@ -255,6 +257,125 @@ async fn json_mistakes_are_placed() {
     )
     .await;
     assert!(detail.contains("URL"), "{detail}");
+}
+
+#[actix_web::test]
+async fn what_stands_in_json_is_never_repeated() {
+    let secret = STANDARD.encode([0xab; 300]);
+    let embedding = json!(vec![0.123_456_f32; 512]);
+    for (uri, body, said) in [
+        ("/one", json!([[secret]]), "sequence, expected a string"),
+        (
+            "/one",
+            json!({ "image": [secret] }),
+            "sequence, expected a string",
+        ),
+        (
+            "/one",
+            json!({ "image": 0.123_456 }),
+            "floating point, expected",
+        ),
+        ("/one", json!(secret), "invalid type: string, expected"),
+        (
+            "/one",
+            json!({ secret.as_str(): 1 }),
+            "unknown field of 400 bytes, expected `image`",
+        ),
+        (
+            "/two",
+            json!({ "probe": secret }),
+            "invalid type: string, expected",
+        ),
+        (
+            "/two",
+            json!({ "probe": { "embedding": secret }, "reference": {} }),
+            "string, expected a sequence",
+        ),
+        (
+            "/two",
+            json!({ "probe": { "embedding": { "values": embedding } } }),
+            "map, expected a sequence",
+        ),
+        (
+            "/two",
+            json!({ "probe": { "embedding": ["0.123456, expected x"] } }),
+            "string, expected f32",
+        ),
+    ] {
+        let request = json_body(uri, &body.to_string());
+        let (detail, _) = refused(request, ProblemCode::MalformedRequest).await;
+        assert!(detail.contains(said), "{detail}");
+        assert!(
+            !detail.contains(&secret[..8]) && !detail.contains("0.123"),
+            "{detail}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn json_of_other_programs_is_read_or_told_what_it_is() {
+    let text = r#"{"image": "q6ur"}"#;
+    let marked = TestRequest::post()
+        .uri("/one")
+        .insert_header(ContentType::json())
+        .set_payload(format!("\u{feff}{text}"));
+    assert_eq!(send(marked).await.1, json!({ "image": 3 }));
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = TestRequest::post()
+        .uri("/one")
+        .insert_header(ContentType::json())
+        .set_payload(wide);
+    let (detail, _) = refused(wide, ProblemCode::MalformedRequest).await;
+    assert!(detail.contains("UTF-16"), "{detail}");
+}
+
+#[actix_web::test]
+async fn a_content_encoding_that_changes_nothing_is_taken() {
+    for encoding in ["identity", "Identity", " IDENTITY ", ""] {
+        let request = raw("image/jpeg", vec![7; 50]).insert_header(("content-encoding", encoding));
+        let (status, body) = send(request).await;
+        assert_eq!(
+            (status, body),
+            (StatusCode::OK, json!({ "image": 50 })),
+            "{encoding:?}"
+        );
+    }
+}
+
+/// A form with one part whose Content-Disposition is `disposition`.
+fn form_with(disposition: &[u8]) -> TestRequest {
+    let start = format!("--{BOUNDARY}\r\nContent-Disposition: ");
+    let end = format!("\r\n\r\npicture\r\n--{BOUNDARY}--\r\n");
+    form("/one", &[]).set_payload([start.as_bytes(), disposition, end.as_bytes()].concat())
+}
+
+#[actix_web::test]
+async fn a_file_name_in_any_encoding_is_no_hindrance() {
+    // 照片, 功 (whose second byte in Big5 is a backslash) and é.
+    let names: [&[u8]; 5] = [
+        b"\xD5\xD5\xC6\xAC.jpg",
+        b"\xA5\x5C",
+        b"\xE9.jpg",
+        "照片.jpg".as_bytes(),
+        b"a;b=c.jpg",
+    ];
+    for name in names {
+        let quoted = [b"form-data; name=\"image\"; filename=\"", name, b"\""].concat();
+        let first = [b"form-data; filename=\"", name, b"\"; name=image"].concat();
+        let extended = [quoted.as_slice(), b"; filename*=GBK''%D5%D5.jpg"].concat();
+        for disposition in [quoted, first, extended] {
+            let (status, body) = send(form_with(&disposition)).await;
+            assert_eq!(
+                (status, body),
+                (StatusCode::OK, json!({ "image": 7 })),
+                "{name:?}"
+            );
+        }
+    }
+    for nameless in [&b"form-data"[..], b"form-data; filename=\"image\"", b"\xE9"] {
+        let (detail, _) = refused(form_with(nameless), ProblemCode::MalformedRequest).await;
+        assert!(detail.contains("without a name"), "{detail}");
+    }
 }
 
 fn unit_vector() -> Vec<f32> {

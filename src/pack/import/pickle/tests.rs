@@ -57,6 +57,37 @@ fn nesting_however_deep_is_no_danger() {
     ));
 }
 
+/// A pickle that names a long text or tuple once and recalls it thousands of times, each a copy.
+#[test]
+fn a_pickle_that_multiplies_itself_is_refused() {
+    let text = |length: usize| {
+        let mut bytes = b"X".to_vec();
+        bytes.extend_from_slice(&u32::try_from(length).unwrap().to_le_bytes());
+        bytes.extend(std::iter::repeat_n(b'a', length));
+        bytes
+    };
+    // ('storage', FloatStorage, a key of a megabyte, 'cpu', 1), remembered and made into a storage again and again.
+    let mut storages = b"\x80\x02(".to_vec();
+    storages.extend(text(7));
+    storages.extend_from_slice(b"ctorch\nFloatStorage\n");
+    storages.extend(text(1 << 20));
+    storages.extend_from_slice(b"X\x03\0\0\0cpuK\x01tq\0");
+    storages.extend(b"h\0Q".repeat(300_000));
+    storages.push(b'.');
+    // A tuple of 100,000 items, taken as the arguments of a call that needs none of them.
+    let mut calls = b"ccollections\nOrderedDict\nq\x01(".to_vec();
+    calls.extend(std::iter::repeat_n(b'N', 100_000));
+    calls.extend_from_slice(b"tq\0");
+    calls.extend(b"h\x010h\0R".repeat(300_000));
+    calls.push(b'.');
+    for pickle in [storages, calls] {
+        assert!(matches!(read(&pickle), Err(CheckpointError::Pickle { .. })));
+    }
+    let values = b"N".repeat(4 << 20);
+    let error = read(&values).unwrap_err().to_string();
+    assert!(error.contains("more values"), "{error}");
+}
+
 proptest! {
     #[test]
     fn any_bytes_give_a_value_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

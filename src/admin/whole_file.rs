@@ -1,0 +1,160 @@
+//! Files that are written whole or not at all.
+//!
+//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one, and whoever reads the file
+//! meanwhile (a daemon that reloads, a browser) must see the old one or the new one.
+
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tempfile::{Builder, NamedTempFile};
+
+/// A file in the making. It lies beside its place under another name until [`Self::finish`], and is removed without that.
+#[derive(Debug)]
+pub(super) struct WholeFile {
+    draft: NamedTempFile,
+    path: PathBuf,
+}
+
+impl WholeFile {
+    /// Begins the file that will stand at `path`; what stands there stays until the end.
+    ///
+    /// # Errors
+    /// Where `path` is a folder, or no file can be made beside it.
+    pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
+        if path.is_dir() {
+            bail!(
+                "cannot write {}: it is a folder; give a file",
+                path.display()
+            );
+        }
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let draft = Builder::new()
+            .prefix(".faceood-")
+            .suffix(".part")
+            // As for any new file: the umask takes away what others may not have.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .with_context(|| {
+                format!(
+                    "cannot write {}: give a file in a folder that can be written to",
+                    path.display()
+                )
+            })?;
+        Ok(Self {
+            draft,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Puts the file in its place, once the disk has it.
+    ///
+    /// # Errors
+    /// Where the disk is full or the place cannot be written to; nothing is left behind then.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        let path = self.path.clone();
+        self.put(NamedTempFile::persist)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// As [`Self::finish`], where no file may be replaced.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and where there is a file by now.
+    pub(super) fn finish_new(self) -> anyhow::Result<()> {
+        let path = self.path.clone();
+        self.put(NamedTempFile::persist_noclobber).with_context(|| {
+            format!(
+                "cannot make {} (an existing file is not overwritten)",
+                path.display()
+            )
+        })
+    }
+
+    fn put(
+        self,
+        persist: impl FnOnce(NamedTempFile, PathBuf) -> Result<std::fs::File, tempfile::PersistError>,
+    ) -> io::Result<()> {
+        self.draft.as_file().sync_all()?;
+        persist(self.draft, self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.draft.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.flush()
+    }
+}
+
+/// Writes `bytes` to `path`, whole or not at all.
+///
+/// # Errors
+/// Naming the file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = WholeFile::beside(path)?;
+    file.write_all(bytes)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing_and_the_old_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        write(&path, b"old").unwrap();
+        let mut file = WholeFile::beside(&path).unwrap();
+        file.write_all(b"half of the new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(file);
+        assert_eq!(names(folder.path()), ["report.json"]);
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["report.json"]);
+    }
+
+    #[test]
+    fn what_must_not_be_replaced_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("week.csv");
+        let file = WholeFile::beside(&path).unwrap();
+        fs::write(&path, "of another").unwrap();
+        let error = file.finish_new().unwrap_err().to_string();
+        assert!(error.contains("not overwritten"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"of another");
+        assert_eq!(names(folder.path()), ["week.csv"]);
+        assert!(WholeFile::beside(folder.path()).is_err());
+    }
+
+    #[test]
+    fn others_may_read_it_as_any_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, plain) = (folder.path().join("a"), folder.path().join("b"));
+        write(&ours, b"x").unwrap();
+        fs::write(&plain, b"x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+}

@@ -1,0 +1,369 @@
+//! TIFF part by part (strips or tiles): each is converted to 8-bit RGB before the next is read, so that wide samples, several
+//! planes and extra channels never take memory for the whole picture.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use ::tiff::decoder::{ChunkType, Decoder};
+use ::tiff::tags::{
+    CompressionMethod, PhotometricInterpretation, PlanarConfiguration, SampleFormat, Tag,
+};
+use ::tiff::{ColorType, TiffError};
+use image::metadata::Orientation;
+
+use super::decode::{Decoded, io_error};
+use super::limits::{Gate, MAX_SCANNED_PIXELS};
+use super::memory::Reservation;
+use super::pixels::{Colour, Depth, narrow, to_rgb};
+use super::{CaptureError, ImageFormat, allocated, exif, jpeg};
+
+/// Most strips or tiles: one of each row of the longest side, and of each plane of four. Tiles of 64 × 64 pixels make 12,200 of
+/// 50 megapixels. Every part costs its decoder's start.
+const MAX_PARTS: usize = 16_384;
+
+/// Most bytes that are unpacked for each pixel of the largest picture allowed: four channels of 32 bits, and as much again for
+/// what parts hold beyond the picture's edges. 1.6 GB are unpacked in about a second.
+const MAX_PIXEL_BYTES: u64 = 32;
+
+/// How often the bytes of the file may be read over: some are read twice, and each part's reader looks ahead.
+const READ_AHEAD: u64 = 40 << 10;
+
+/// What is known of the picture before its pixels are.
+struct Layout {
+    width: u32,
+    height: u32,
+    colour: Colour,
+    depth: Depth,
+    /// Parts that together hold a piece of the picture: 1, or one for each channel.
+    planes: u32,
+    /// Bytes of a pixel over all planes and samples.
+    pixel_bytes: u64,
+    /// Whether the second of two channels is to be ignored: no opacity, but something unknown.
+    is_opaque: bool,
+    part: (u32, u32),
+    across: u32,
+    parts_per_plane: u32,
+}
+
+/// Decodes the first page.
+pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
+    // Before its reader sees it, which would find the strips too few: a size that is too large is what a caller has to hear of.
+    if let (Some(width), Some(height)) = (exif::value(bytes, 256), exif::value(bytes, 257)) {
+        gate.check_size(width, height)?;
+    }
+    let source = Metered::new(bytes);
+    let mut decoder = Decoder::new(source).map_err(|error| failed(&error))?;
+    let (layout, memory) = admitted(&mut decoder, bytes, gate)?;
+    let orientation = decoder
+        .find_tag_unsigned::<u8>(Tag::Orientation)
+        .ok()
+        .flatten()
+        .and_then(Orientation::from_exif)
+        .unwrap_or(Orientation::NoTransforms);
+    let pixels = layout.pixels(&mut decoder)?;
+    Ok(Decoded {
+        pixels,
+        size: (layout.width, layout.height),
+        orientation,
+        memory,
+    })
+}
+
+/// Reads the layout, holds it against the limits, and reserves the memory.
+fn admitted(
+    decoder: &mut Decoder<Metered<'_>>,
+    bytes: &[u8],
+    gate: Gate<'_>,
+) -> Result<(Layout, Reservation), CaptureError> {
+    let (width, height) = decoder.dimensions().map_err(|error| failed(&error))?;
+    gate.check_size(width, height)?;
+    let tag = |decoder: &mut Decoder<Metered<'_>>, tag: Tag| {
+        decoder
+            .find_tag_unsigned_vec::<u64>(tag)
+            .map_err(|error| failed(&error))
+    };
+    let first = |values: Option<Vec<u64>>, default: u16| {
+        values
+            .and_then(|values| u16::try_from(*values.first()?).ok())
+            .unwrap_or(default)
+    };
+    let photometric = first(tag(decoder, Tag::PhotometricInterpretation)?, 0);
+    if photometric == PhotometricInterpretation::RGBPalette.to_u16() {
+        return Err(unsupported("palette colours"));
+    }
+    if first(tag(decoder, Tag::FillOrder)?, 1) == 2 {
+        return Err(unsupported("bits in reverse order, FillOrder 2"));
+    }
+    let format = first(
+        tag(decoder, Tag::SampleFormat)?,
+        SampleFormat::Uint.to_u16(),
+    );
+    let channels = first(tag(decoder, Tag::SamplesPerPixel)?, 1);
+    let is_alpha = matches!(first(tag(decoder, Tag::ExtraSamples)?, 0), 1 | 2);
+    let is_planar =
+        first(tag(decoder, Tag::PlanarConfiguration)?, 1) == PlanarConfiguration::Planar.to_u16();
+    let (colour, bits) = colour_of(decoder.colortype().map_err(|error| failed(&error))?)?;
+    let depth = match (bits, SampleFormat::from_u16(format)) {
+        (1 | 2 | 4, Some(SampleFormat::Uint)) => Depth::Packed(bits),
+        (8, Some(SampleFormat::Uint)) => Depth::Eight,
+        (16, Some(SampleFormat::Uint)) => Depth::SixteenNative,
+        (32, Some(SampleFormat::IEEEFP)) => Depth::Float,
+        _ => {
+            return Err(unsupported(&format!(
+                "{bits} bits per sample, sample format {format}"
+            )));
+        }
+    };
+    let part = decoder.chunk_dimensions();
+    let (offsets, counts, across) = match decoder.get_chunk_type() {
+        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts, 1),
+        ChunkType::Tile => (
+            Tag::TileOffsets,
+            Tag::TileByteCounts,
+            width.div_ceil(part.0),
+        ),
+    };
+    let offsets = tag(decoder, offsets)?.unwrap_or_default();
+    let counts = tag(decoder, counts)?.unwrap_or_default();
+    if offsets.len() > MAX_PARTS {
+        return Err(unsupported(&format!(
+            "{} strips or tiles, at most {MAX_PARTS} are read",
+            offsets.len()
+        )));
+    }
+    let layout = Layout {
+        width,
+        height,
+        colour,
+        depth,
+        planes: if is_planar {
+            colour.channels() as u32
+        } else {
+            1
+        },
+        pixel_bytes: (u64::from(channels) * u64::from(bits)).div_ceil(8),
+        is_opaque: colour == Colour::GreyAlpha && !is_alpha,
+        part,
+        across,
+        parts_per_plane: across * height.div_ceil(part.1),
+    };
+    // A strip may claim more rows than the picture has; a tile is unpacked whole.
+    let is_tiled = decoder.get_chunk_type() == ChunkType::Tile;
+    let part_rows = if is_tiled { part.1 } else { part.1.min(height) };
+    let part_pixels = u64::from(part.0) * u64::from(part_rows);
+    let unpacked = part_pixels
+        .saturating_mul(offsets.len() as u64)
+        .saturating_mul(layout.pixel_bytes / u64::from(layout.planes).max(1));
+    if unpacked > gate.settings.max_pixels.saturating_mul(MAX_PIXEL_BYTES) {
+        return Err(unsupported(&format!(
+            "its {} strips or tiles of {}×{part_rows} pixels hold {unpacked} bytes, more than the largest picture",
+            offsets.len(),
+            part.0
+        )));
+    }
+    let compression = first(tag(decoder, Tag::Compression)?, 1);
+    let mut copies = 1;
+    if compression != CompressionMethod::None.to_u16() {
+        check_ranges(&offsets, &counts, bytes.len() as u64)?;
+        if compression == CompressionMethod::ModernJPEG.to_u16() {
+            let samples = if is_planar { 1 } else { channels };
+            let has_scans = check_jpegs(bytes, &offsets, &counts, (part.0, part_rows), samples)?;
+            // Its decoder's samples beside those that are handed out, and of several scans 16-bit coefficients.
+            copies = if has_scans { 4 } else { 2 };
+        }
+    }
+    decoder.inner().allow(READ_AHEAD * offsets.len() as u64);
+    // The picture, and one part of it in each plane.
+    let of_parts = part_pixels.saturating_mul(layout.pixel_bytes * copies);
+    let of_picture = 3 * u64::from(width) * u64::from(height);
+    let memory = gate.admit((width, height), 3, of_parts.saturating_sub(of_picture))?;
+    Ok((layout, memory))
+}
+
+/// What the samples stand for, and how many bits each has.
+fn colour_of(kind: ColorType) -> Result<(Colour, u8), CaptureError> {
+    match kind {
+        ColorType::Gray(bits) => Ok((Colour::Grey, bits)),
+        ColorType::GrayA(bits)
+        | ColorType::Multiband {
+            bit_depth: bits,
+            num_samples: 2,
+        } => Ok((Colour::GreyAlpha, bits)),
+        ColorType::RGB(bits) => Ok((Colour::Rgb, bits)),
+        ColorType::RGBA(bits) => Ok((Colour::Rgba, bits)),
+        ColorType::CMYK(bits) => Ok((Colour::Cmyk, bits)),
+        ColorType::YCbCr(8) => Ok((Colour::YCbCr, 8)),
+        other => Err(unsupported(&format!("{other:?}"))),
+    }
+}
+
+/// Refuses packed parts that together have more bytes than the file: a small file must not be unpacked again and again.
+fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), CaptureError> {
+    let ends = || {
+        offsets
+            .iter()
+            .zip(counts)
+            .map(|(&at, &count)| at.saturating_add(count))
+    };
+    if counts
+        .iter()
+        .fold(0, |sum: u64, &count| sum.saturating_add(count))
+        <= length
+    {
+        Ok(())
+    } else if ends().any(|end| end > length) {
+        Err(CaptureError::Truncated {
+            format: ImageFormat::Tiff,
+        })
+    } else {
+        Err(damaged("its strips or tiles share bytes"))
+    }
+}
+
+/// Holds the JPEGs inside against the parts that they fill: their own headers decide what is decoded and allocated. Gives
+/// whether one of them has several scans.
+fn check_jpegs(
+    bytes: &[u8],
+    offsets: &[u64],
+    counts: &[u64],
+    (width, height): (u32, u32),
+    samples: u16,
+) -> Result<bool, CaptureError> {
+    let (mut scanned, mut has_scans) = (0, false);
+    for (&offset, &count) in offsets.iter().zip(counts) {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+        let part = bytes.get(start..end).ok_or(CaptureError::Truncated {
+            format: ImageFormat::Tiff,
+        })?;
+        let inside = jpeg::Structure::read(part)
+            .map_err(|error| damaged(&format!("in one of its strips or tiles {error}")))?;
+        if inside.width != width || inside.height > height {
+            return Err(damaged(&format!(
+                "a strip or tile of {width}×{height} pixels holds a JPEG of {}×{}",
+                inside.width, inside.height
+            )));
+        }
+        if u16::from(inside.components) != samples {
+            return Err(damaged(&format!(
+                "a strip or tile of {samples} samples a pixel holds a JPEG of {}",
+                inside.components
+            )));
+        }
+        scanned += inside.pixels() * inside.scans as u64;
+        has_scans |= inside.scans > 1;
+    }
+    if scanned > MAX_SCANNED_PIXELS {
+        return Err(unsupported(
+            "the JPEGs in it have more scans than can be decoded in time",
+        ));
+    }
+    Ok(has_scans)
+}
+
+impl Layout {
+    fn pixels(&self, decoder: &mut Decoder<Metered<'_>>) -> Result<Vec<u8>, CaptureError> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let (part_width, part_height) = (self.part.0 as usize, self.part.1 as usize);
+        let channels = self.colour.channels();
+        let planes = self.planes as usize;
+        let mut pixels = allocated(width * height * 3)?;
+        let mut parts = vec![Vec::new(); planes];
+        let mut line = vec![0; part_width.min(width) * channels];
+        for index in 0..self.parts_per_plane {
+            let mut stride = 0;
+            for (plane, part) in (0..).zip(&mut parts) {
+                let index = index + plane * self.parts_per_plane;
+                let wanted = decoder
+                    .image_chunk_buffer_layout(index)
+                    .map_err(|error| failed(&error))?;
+                stride = wanted.row_stride.map_or(0, usize::from);
+                part.resize(wanted.len, 0);
+                decoder
+                    .read_chunk_bytes(index, part)
+                    .map_err(|error| failed(&error))?;
+            }
+            let left = (index % self.across) as usize * part_width;
+            let top = (index / self.across) as usize * part_height;
+            let columns = part_width.min(width - left);
+            let line = &mut line[..columns * channels];
+            for row in 0..part_height.min(height - top) {
+                for (plane, part) in parts.iter().enumerate() {
+                    let samples = part.get(row * stride..).unwrap_or_default();
+                    narrow(samples, self.depth, &mut line[plane..], planes);
+                }
+                if self.is_opaque {
+                    line.iter_mut()
+                        .skip(1)
+                        .step_by(2)
+                        .for_each(|sample| *sample = 255);
+                }
+                let at = ((top + row) * width + left) * 3;
+                to_rgb(line, self.colour, &mut pixels[at..at + columns * 3]);
+            }
+        }
+        Ok(pixels)
+    }
+}
+
+/// The file under a meter. Parts may claim the same bytes, and a packed part may read on behind its end: all reads together are
+/// bounded, so that a small file cannot have its bytes unpacked thousands of times.
+struct Metered<'a> {
+    file: Cursor<&'a [u8]>,
+    left: u64,
+}
+
+impl<'a> Metered<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            file: Cursor::new(bytes),
+            left: 2 * bytes.len() as u64 + READ_AHEAD,
+        }
+    }
+
+    fn allow(&mut self, more: u64) {
+        self.left += more;
+    }
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(read as u64)
+            .ok_or_else(|| io::Error::other("its strips or tiles share bytes"))?;
+        Ok(read)
+    }
+}
+
+impl Seek for Metered<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+fn unsupported(kind: &str) -> CaptureError {
+    CaptureError::UnsupportedKind {
+        format: ImageFormat::Tiff,
+        kind: kind.to_owned(),
+        expected: "grey, RGB, YCbCr or CMYK of 8 or 16 bits per sample, or 32 bits floating point",
+    }
+}
+
+fn damaged(what: &str) -> CaptureError {
+    CaptureError::Damaged {
+        format: ImageFormat::Tiff,
+        what: what.to_owned(),
+    }
+}
+
+fn failed(error: &TiffError) -> CaptureError {
+    match error {
+        TiffError::IoError(error) => io_error(ImageFormat::Tiff, error),
+        TiffError::UnsupportedError(what) => unsupported(&what.to_string()),
+        TiffError::IntSizeError | TiffError::LimitsExceeded => {
+            unsupported("a number in it is larger than this reader takes")
+        }
+        other => damaged(&other.to_string()),
+    }
+}
