@@ -146,6 +146,10 @@ export interface components {
         Extraction: {
             /** @description Faces, largest first. */
             faces: components["schemas"]["Face"][];
+            /** @description How many faces were found: where only the largest is asked for, as far as the search saw others on its way. */
+            faces_found: number;
+            /** @description How many of the faces asked for are left out, because a picture may have no more than `limits.max_faces` of `/v1/info`. */
+            faces_omitted: number;
             /** @description Advice for the person in front of the camera. */
             hints: components["schemas"]["Hint"][];
             /** @description The picture. */
@@ -306,6 +310,11 @@ export interface components {
         };
         /** @description What is refused. */
         Limits: {
+            /**
+             * Format: int64
+             * @description Most milliseconds from the end of an upload to the answer.
+             */
+            deadline_ms: number;
             /** @description Types that are read. */
             formats: string[];
             /** @description Largest picture in bytes. */
@@ -315,6 +324,8 @@ export interface components {
              * @description Largest picture in pixels.
              */
             image_pixels: number;
+            /** @description Most faces of a picture that are analysed where all are asked for; the largest come first. */
+            max_faces: number;
             /** @description Pictures that may wait for a worker before requests are refused. */
             queue: number;
         };
@@ -429,7 +440,7 @@ export interface components {
              * @example urn:faceood:problem:no_face
              * @enum {string}
              */
-            type: "urn:faceood:problem:malformed_request" | "urn:faceood:problem:unknown_scenario" | "urn:faceood:problem:invalid_parameter" | "urn:faceood:problem:unauthenticated" | "urn:faceood:problem:forbidden" | "urn:faceood:problem:not_found" | "urn:faceood:problem:method_not_allowed" | "urn:faceood:problem:model_mismatch" | "urn:faceood:problem:image_too_large" | "urn:faceood:problem:unsupported_media_type" | "urn:faceood:problem:undecodable_image" | "urn:faceood:problem:no_face" | "urn:faceood:problem:rate_limited" | "urn:faceood:problem:internal" | "urn:faceood:problem:overloaded" | "urn:faceood:problem:not_ready";
+            type: "urn:faceood:problem:malformed_request" | "urn:faceood:problem:unknown_scenario" | "urn:faceood:problem:invalid_parameter" | "urn:faceood:problem:unauthenticated" | "urn:faceood:problem:forbidden" | "urn:faceood:problem:not_found" | "urn:faceood:problem:method_not_allowed" | "urn:faceood:problem:model_mismatch" | "urn:faceood:problem:image_too_large" | "urn:faceood:problem:unsupported_media_type" | "urn:faceood:problem:undecodable_image" | "urn:faceood:problem:no_face" | "urn:faceood:problem:rate_limited" | "urn:faceood:problem:internal" | "urn:faceood:problem:overloaded" | "urn:faceood:problem:deadline_exceeded" | "urn:faceood:problem:not_ready";
         };
         /** @description Where the models run. */
         Provider: {

@@ -42,6 +42,8 @@ fn a_photo_gives_what_the_contract_promises_and_a_row() {
 
     let top = [
         "faces",
+        "faces_found",
+        "faces_omitted",
         "hints",
         "image",
         "model",

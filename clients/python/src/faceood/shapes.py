@@ -109,6 +109,12 @@ class Extraction(TypedDict):
 
     faces: list[Face]
     """Faces, largest first."""
+    faces_found: int
+    """How many faces were found: where only the largest is asked for, as far as the search saw others on its
+    way."""
+    faces_omitted: int
+    """How many of the faces asked for are left out, because a picture may have no more than `limits.max_faces` of
+    `/v1/info`."""
     hints: list[Hint]
     """Advice for the person in front of the camera."""
     image: Image
@@ -244,12 +250,16 @@ class Info(TypedDict):
 class Limits(TypedDict):
     """What is refused."""
 
+    deadline_ms: int
+    """Most milliseconds from the end of an upload to the answer."""
     formats: list[str]
     """Types that are read."""
     image_bytes: int
     """Largest picture in bytes."""
     image_pixels: int
     """Largest picture in pixels."""
+    max_faces: int
+    """Most faces of a picture that are analysed where all are asked for; the largest come first."""
     queue: int
     """Pictures that may wait for a worker before requests are refused."""
 
@@ -325,7 +335,7 @@ class Problem(TypedDict):
     """The HTTP status again."""
     title: str
     """A short summary, the same for every occurrence."""
-    type: Literal["urn:faceood:problem:malformed_request", "urn:faceood:problem:unknown_scenario", "urn:faceood:problem:invalid_parameter", "urn:faceood:problem:unauthenticated", "urn:faceood:problem:forbidden", "urn:faceood:problem:not_found", "urn:faceood:problem:method_not_allowed", "urn:faceood:problem:model_mismatch", "urn:faceood:problem:image_too_large", "urn:faceood:problem:unsupported_media_type", "urn:faceood:problem:undecodable_image", "urn:faceood:problem:no_face", "urn:faceood:problem:rate_limited", "urn:faceood:problem:internal", "urn:faceood:problem:overloaded", "urn:faceood:problem:not_ready"]
+    type: Literal["urn:faceood:problem:malformed_request", "urn:faceood:problem:unknown_scenario", "urn:faceood:problem:invalid_parameter", "urn:faceood:problem:unauthenticated", "urn:faceood:problem:forbidden", "urn:faceood:problem:not_found", "urn:faceood:problem:method_not_allowed", "urn:faceood:problem:model_mismatch", "urn:faceood:problem:image_too_large", "urn:faceood:problem:unsupported_media_type", "urn:faceood:problem:undecodable_image", "urn:faceood:problem:no_face", "urn:faceood:problem:rate_limited", "urn:faceood:problem:internal", "urn:faceood:problem:overloaded", "urn:faceood:problem:deadline_exceeded", "urn:faceood:problem:not_ready"]
     """`urn:faceood:problem:` and the code."""
 
 
