@@ -16,11 +16,11 @@ const MAX_SIDE_OF_ANY_SHAPE: u32 = 1024;
 const MAX_JPEG_SCANS: u64 = 100;
 
 /// Pixels × scans of a JPEG: each scan walks over the whole picture, even one of a few bytes. So many take half a second
-/// (measured on the machine of `docs/performance.md`); 20 scans of 50 megapixels.
+/// (`docs/pictures.md`); 20 scans of 50 megapixels.
 pub(super) const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 
 /// The same with arithmetic coding, which takes several times longer; hardly anything writes it.
-const MAX_SCANNED_PIXELS_ARITHMETIC: u64 = 500_000_000;
+const MAX_SCANNED_PIXELS_ARITHMETIC: u64 = 200_000_000;
 
 /// Bytes per pixel that any picture takes once it is decoded: the picture, and a part of it cut out or turned.
 const BYTES_PER_PIXEL: u64 = 6;

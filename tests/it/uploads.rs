@@ -120,6 +120,25 @@ fn limits_are_told_with_what_was_seen() {
 }
 
 #[test]
+fn memory_is_told_with_what_the_picture_takes() {
+    let daemon = Daemon::with_config("[capture]\nmax_memory_bytes = 3000000\n");
+    let client = daemon.client();
+    let pixels = photos::without_face(1000, 800, 4);
+    let problem = client
+        .extract(&photos::encoded(&pixels, image::ImageFormat::Bmp), "")
+        .problem(413, "image_too_large");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("takes 5 MB, the limit is 3 MB"),
+        "{problem}"
+    );
+    // A smaller one still finds its place, again and again.
+    for _ in 0..3 {
+        client.extract(&photos::astronaut(), "").ok();
+    }
+}
+
+#[test]
 fn two_hundred_slow_clients_do_not_starve_a_good_one() {
     let daemon = Daemon::start();
     let client = daemon.client();
