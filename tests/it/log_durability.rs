@@ -46,6 +46,8 @@ fn no_acknowledged_row_is_lost_however_often_it_is_killed() {
         });
         daemon.wait_exit();
         daemon = daemon.into_home().start();
+        let ready = daemon.client().get("/readyz").ok();
+        assert!(ready["warnings"].is_null(), "{ready}");
         let log = daemon.client().get("/v1/inferences?limit=100").ok();
         let rows: Vec<&Value> = log["inferences"].as_array().into_iter().flatten().collect();
         for id in lock(&acknowledged).iter() {

@@ -90,10 +90,8 @@ pub(super) fn gather(
 impl From<InferenceRecord> for Row {
     fn from(record: InferenceRecord) -> Self {
         Self {
-            // Callers repeat their ids; rows of older releases have nothing better.
-            request_id: record
-                .request_key
-                .map_or(record.request_id, |key| key.to_string()),
+            // Callers repeat their ids; rows of older releases have no key of ours.
+            request_id: format!("{} {:?}", record.request_id, record.request_key),
             time: record.time,
             source: record.source,
             role: record.role,
