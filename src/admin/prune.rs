@@ -76,6 +76,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         if args.trust_clock {
             if !args.dry_run {
                 inference_log::accept_clock(&path, now).await?;
+                output::note(
+                    "the clock is taken to be right from now on; a daemon that runs goes by it within a minute",
+                );
             }
         } else if limits.oldest.is_some()
             && let Some(objection) = reader.clock().await?.objection(now)

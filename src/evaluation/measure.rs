@@ -197,7 +197,7 @@ impl Worker<'_> {
             .ok_or(AnalyzeError::Face(FaceError::NoFace {
                 width: analysis.image.width,
                 height: analysis.image.height,
-                is_on_its_side: analysis.hints.contains(&HintCode::TurnPicture),
+                is_turned: analysis.hints.contains(&HintCode::TurnPicture),
             }))
     }
 }

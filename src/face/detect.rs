@@ -9,7 +9,7 @@
 //! A score of [`DetectorSettings::sure_score`] settles the matter and ends the search for the largest face. What is left over
 //! from [`DetectorSettings::floor_score`] gets a second opinion (`evidence`) at the end of each stage.
 
-use image::imageops::{rotate90, rotate270};
+use image::imageops::{rotate90, rotate180, rotate270};
 
 use super::evidence::{self, SecondOpinion};
 use super::network::Network;
@@ -173,7 +173,7 @@ impl Detector {
             return Err(FaceError::NoFace {
                 width: capture.width(),
                 height: capture.height(),
-                is_on_its_side: false,
+                is_turned: false,
             });
         }
         nms::sort_for_report(&mut faces, picture.0, picture.1);
@@ -182,12 +182,12 @@ impl Detector {
         Ok(faces)
     }
 
-    /// Whether `faces`, what [`Self::detect`] found, has no sure face while the picture turned by a quarter has one: it lies on its
-    /// side, because a camera turned it or a program lost its EXIF orientation. Costs two passes at the first stage's size.
+    /// Whether `faces`, what [`Self::detect`] found, has no sure face while the picture turned has one: it lies on its
+    /// side or upside down, because a camera turned it or a program lost its EXIF orientation. Costs three passes at the first stage's size.
     ///
     /// # Errors
     /// As [`Self::detect`].
-    pub fn is_on_its_side(
+    pub fn is_turned(
         &mut self,
         capture: &Capture,
         faces: &[DetectedFace],
@@ -198,7 +198,7 @@ impl Detector {
             return Ok(false);
         }
         let view = View::whole(capture, self.settings.first_side);
-        for turn in [rotate90, rotate270] {
+        for turn in [rotate90, rotate270, rotate180] {
             checkpoint.pass()?;
             if !self
                 .network

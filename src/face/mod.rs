@@ -79,15 +79,15 @@ pub enum FaceError {
     /// Every pass over the picture came back empty.
     #[error(
         "no face found in {width}×{height} px; {}",
-        no_face_advice(.is_on_its_side)
+        no_face_advice(.is_turned)
     )]
     NoFace {
         /// Width of the upright picture.
         width: u32,
         /// Height of the upright picture.
         height: u32,
-        /// Whether a face shows when the picture is turned by 90°, as far as was looked.
-        is_on_its_side: bool,
+        /// Whether a face shows when the picture is turned, as far as was looked.
+        is_turned: bool,
     },
     /// A network lacks an output, or gives it in another shape than the one that is decoded here.
     #[error("output {name:?} of the {network} network is {got}, expected {expected}")]
@@ -144,9 +144,9 @@ impl FaceError {
     }
 }
 
-fn no_face_advice(is_on_its_side: &bool) -> &'static str {
-    if *is_on_its_side {
-        "there is one when the picture is turned by 90°: turn it, or keep its EXIF orientation"
+fn no_face_advice(is_turned: &bool) -> &'static str {
+    if *is_turned {
+        "there is one when the picture is turned: turn it upright, or keep its EXIF orientation"
     } else {
         "show one whole face, at least 42×56 px large, with light on it"
     }

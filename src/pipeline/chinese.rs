@@ -46,10 +46,10 @@ fn face(error: &FaceError) -> String {
         FaceError::NoFace {
             width,
             height,
-            is_on_its_side,
+            is_turned,
         } => {
-            let advice = if *is_on_its_side {
-                "旋转 90 度后可检测到人脸：请先将图片转正，或保留其 EXIF 方向信息。"
+            let advice = if *is_turned {
+                "将图片转正后可检测到人脸：请先转正，或保留其 EXIF 方向信息。"
             } else {
                 "请使用光线充足、能看清整张脸（至少 42×56 像素）的图片。"
             };
@@ -175,7 +175,7 @@ mod tests {
         let small = AnalyzeError::Face(FaceError::NoFace {
             width: 320,
             height: 240,
-            is_on_its_side: false,
+            is_turned: false,
         });
         assert!(detail(&small).contains("320×240"));
         let large = AnalyzeError::Capture(CaptureError::TooManyPixels {

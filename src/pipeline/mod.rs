@@ -181,20 +181,20 @@ impl Pipeline {
         } else {
             Search::All
         };
-        let (found, is_on_its_side) = clock.time(Stage::Detect, || {
+        let (found, is_turned) = clock.time(Stage::Detect, || {
             let found = match self.detector.detect(&capture, search, checkpoint) {
                 Err(FaceError::NoFace { .. }) => Vec::new(),
                 outcome => outcome?,
             };
-            let is_on_its_side = self.detector.is_on_its_side(&capture, &found, checkpoint)?;
-            Ok::<_, FaceError>((found, is_on_its_side))
+            let is_turned = self.detector.is_turned(&capture, &found, checkpoint)?;
+            Ok::<_, FaceError>((found, is_turned))
         })?;
         if found.is_empty() && ask.needs_face {
             let (width, height) = (image.width, image.height);
             return Err(FaceError::NoFace {
                 width,
                 height,
-                is_on_its_side,
+                is_turned,
             }
             .into());
         }
@@ -264,7 +264,7 @@ impl Pipeline {
         let hints = hints(&Scene {
             width: image.width,
             height: image.height,
-            is_on_its_side,
+            is_turned,
             face_count: found.len(),
             largest: faces
                 .first()

@@ -22,7 +22,7 @@ const LEAST_WEIGHT: f32 = 0.15;
 pub enum HintCode {
     /// Nobody to be seen.
     NoFace,
-    /// The picture lies on its side.
+    /// The picture lies on its side or upside down.
     TurnPicture,
     /// The picture's shorter side is under 300 px.
     ImageTooSmall,
@@ -87,8 +87,8 @@ impl HintCode {
                 "未检测到人脸，请站到镜头前并正视镜头。",
             ),
             Self::TurnPicture => (
-                "The picture lies on its side: turn it or the camera by 90 degrees.",
-                "图片是横倒的，请将图片或相机旋转 90 度。",
+                "The picture lies on its side or upside down: turn it upright, or turn the camera.",
+                "图片横倒或上下颠倒，请将图片或相机转正。",
             ),
             Self::ImageTooSmall => (
                 "The picture is too small: use one of at least 300 × 300 pixels.",
@@ -141,8 +141,8 @@ pub struct Scene<'a> {
     pub width: u32,
     /// Upright height of the picture in pixels.
     pub height: u32,
-    /// Whether a face is sure only when the picture is turned by 90°.
-    pub is_on_its_side: bool,
+    /// Whether a face is sure only when the picture is turned.
+    pub is_turned: bool,
     /// Faces that were found, judged or not.
     pub face_count: usize,
     /// The largest face, where there is one.
@@ -159,7 +159,7 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
     if scene.face_count == 0 {
         found.push(HintCode::NoFace);
     }
-    if scene.is_on_its_side {
+    if scene.is_turned {
         found.push(HintCode::TurnPicture);
         // What was measured is not a face as it is meant to be seen.
         return found;
@@ -237,7 +237,7 @@ mod tests {
         hints(&Scene {
             width: side,
             height: side + 100,
-            is_on_its_side: false,
+            is_turned: false,
             face_count,
             largest: (face_count > 0).then_some((&bounding_box, &quality)),
         })
@@ -266,7 +266,7 @@ mod tests {
         let scene = Scene {
             width: 800,
             height: 800,
-            is_on_its_side: false,
+            is_turned: false,
             face_count: 1,
             largest: Some((&bounding_box, &quality)),
         };

@@ -112,7 +112,8 @@ fn explanation(status: StatusCode) -> Bytes {
             "the head of the request did not arrive in time (server.head_timeout_ms); send it in one piece"
         }
         _ => {
-            "this is no HTTP/1.1 request; it begins with a line such as POST /v1/extract HTTP/1.1 of at most 64 kB, and has one \
+            "this is no HTTP/1.1 request; it begins with a line such as POST /v1/extract HTTP/1.1 of at most 64 kB, with other than \
+             ASCII characters of the address percent-encoded, and has one \
              header Host and, with a body, one Content-Length that is a number; HTTPS is not spoken here"
         }
     };
@@ -128,10 +129,11 @@ fn explanation(status: StatusCode) -> Bytes {
     };
     let body = serde_json::to_string(&body).unwrap_or_default();
     metrics::request("other", status.as_u16(), code.code(), Duration::ZERO);
-    tracing::debug!(
+    tracing::info!(
         request_id = id,
         status = status.as_u16(),
-        "refused what is no HTTP request"
+        code = code.code(),
+        "refused a head that is no HTTP request"
     );
     let reason = status.canonical_reason().unwrap_or("Refused");
     format!(

@@ -209,7 +209,7 @@ fn report(
     let detail = problem.map(|problem| problem.detail.as_str());
     if status >= 500 {
         tracing::warn!(request_id = %id, endpoint, status, code, source, scenario, ms, detail, "request failed");
-    } else if endpoint.starts_with("/v1/") {
+    } else if endpoint.starts_with("/v1/") || status == 429 {
         tracing::info!(request_id = %id, endpoint, status, code, source, scenario, action, score, ms, detail, "request");
     } else {
         tracing::debug!(request_id = %id, endpoint, status, code, ms, "request");

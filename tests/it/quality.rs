@@ -78,7 +78,7 @@ fn worse_frames_score_less_and_the_person_is_told_what_to_do() {
 }
 
 #[test]
-fn a_picture_on_its_side_is_told_to_be_turned_and_nothing_else() {
+fn a_picture_that_is_turned_is_told_to_be_turned_and_nothing_else() {
     let daemon = Daemon::start();
     let client = daemon.client();
     let upright = photos::pixels(&photos::astronaut());
@@ -96,7 +96,7 @@ fn a_picture_on_its_side_is_told_to_be_turned_and_nothing_else() {
         if answer["faces"].as_array().unwrap().is_empty() {
             let problem = client.extract(&picture, "").problem(422, "no_face");
             let detail = problem["detail"].as_str().unwrap();
-            assert!(detail.contains("turned by 90°"), "{detail}");
+            assert!(detail.contains("is turned"), "{detail}");
         }
     }
     let hints = client.quality(&photos::astronaut(), "").ok()["hints"].clone();

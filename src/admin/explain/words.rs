@@ -10,6 +10,11 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
             .error_detail
             .as_deref()
             .unwrap_or("no detail was logged");
+        if !problem.is_answered() {
+            return vec![format!(
+                "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md)."
+            )];
+        }
         return vec![format!(
             "Refused with {} ({}): {detail}",
             problem.code(),

@@ -161,11 +161,11 @@ impl Inference {
         count(&analysis, self.context.source.as_deref());
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let (width, height) = (analysis.image.width, analysis.image.height);
-            let is_on_its_side = analysis.hints.contains(&HintCode::TurnPicture);
+            let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
             let error = FaceError::NoFace {
                 width,
                 height,
-                is_on_its_side,
+                is_turned,
             };
             return Err(problem_of(&error.into()).with_image(analysis.image));
         }

@@ -46,7 +46,7 @@ impl Text<'_> {
             return Err(Problem::new(
                 ProblemCode::ImageTooLarge,
                 format!(
-                    "`{name}` has {} bytes; a picture may have {limit}",
+                    "`{name}` has {} bytes; a picture may have {limit}; make it smaller, or save it as a JPEG of lower quality",
                     bytes.len()
                 ),
             ));

@@ -212,7 +212,7 @@ fn guard(
         return Err(Problem::new(
             ProblemCode::ImageTooLarge,
             format!(
-                "the body has {size} bytes; a picture may have {}{per_picture}",
+                "the body has {size} bytes; a picture may have {}{per_picture}; make it smaller, or save it as a JPEG of lower quality",
                 limits.image_bytes
             ),
         )
