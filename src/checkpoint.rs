@@ -17,8 +17,8 @@ pub enum Interruption {
         /// The time that a request has.
         limit_ms: u64,
     },
-    /// The caller has closed the connection: nobody would read the answer.
-    #[error("the caller closed the connection before the answer was ready")]
+    /// The caller has closed the connection, or its side of it, which looks the same: nobody would read the answer.
+    #[error("the caller closed the connection, or its own side of it, before the answer was ready")]
     CallerLeft,
     /// The service goes down.
     #[error("the service is stopping")]

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 /// <https://owasp.org/www-community/attacks/CSV_Injection>.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
 
-/// Text for a cell of a CSV file: with an apostrophe before what would be a formula. Numbers are written without it.
+/// Text for a cell of a CSV file: with an apostrophe before what would be a formula, and without what a terminal would act on, since
+/// such files are looked at there too. Numbers are written without it.
 pub(crate) fn csv_cell(text: String) -> String {
-    if text.starts_with(FORMULA) {
-        format!("'{text}")
-    } else {
-        text
-    }
+    let is_formula = text.starts_with(FORMULA);
+    let text = match terminal(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shown) => shown,
+    };
+    if is_formula { format!("'{text}") } else { text }
 }
 
 /// Text of several lines for a terminal: control characters and those that change the direction of writing are shown as `\u001b`.
@@ -62,10 +64,11 @@ mod tests {
             "@SUM(A1)",
             "＝1",
             "\t=1",
-            "\r=1",
         ] {
             assert_eq!(csv_cell(formula.to_owned()), format!("'{formula}"));
         }
+        assert_eq!(csv_cell("\r=1".to_owned()), "'\\u000d=1");
+        assert_eq!(csv_cell("\x1b[31mred".to_owned()), "\\u001b[31mred");
         for plain in ["", "gate-3", "seen by the guard", "a=b", "[]"] {
             assert_eq!(csv_cell(plain.to_owned()), plain);
         }

@@ -100,6 +100,12 @@ const BORDER_SHARE: f32 = 0.3;
 const MOST_WEIGHED: usize = 3;
 const MOST_WEIGHED_OF_ALL: usize = 32;
 
+/// Candidates, and faces, that are kept of one picture, the best first: each is compared with all others after each pass.
+const MOST_KEPT: usize = 1_000;
+
+/// Faces with a coarse box that are looked at again, the largest first.
+const MOST_REFINED: usize = 100;
+
 /// A face below this side in a view is looked at once more at [`REFINED_SIDE`]: its box is coarse.
 const COARSE_SIDE: f32 = 32.0;
 const REFINED_SIDE: f32 = 64.0;
@@ -326,6 +332,7 @@ impl Detector {
             .settings
             .overlap
             .suppress(std::mem::take(&mut findings.candidates));
+        findings.candidates.truncate(MOST_KEPT);
         Ok(())
     }
 
@@ -393,7 +400,7 @@ impl Detector {
     ) -> Result<(), FaceError> {
         let picture = (capture.width() as f32, capture.height() as f32);
         let view_scale = (self.settings.first_side as f32 / picture.0.max(picture.1)).min(1.0);
-        for face in faces {
+        for face in faces.iter_mut().take(MOST_REFINED) {
             let side = face.bounding_box.width.max(face.bounding_box.height);
             if side * view_scale >= COARSE_SIDE {
                 continue;
@@ -429,6 +436,7 @@ impl Findings<'_> {
     fn add(&mut self, faces: Vec<DetectedFace>, overlap: &Overlap) {
         self.faces.extend(faces);
         self.faces = overlap.suppress(std::mem::take(&mut self.faces));
+        self.faces.truncate(MOST_KEPT);
         self.candidates.retain(|candidate| {
             !self
                 .faces

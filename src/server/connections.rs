@@ -7,7 +7,6 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 
 /// The open connections of each address.
@@ -19,10 +18,14 @@ pub(super) struct Connections {
 
 /// Stands for one open connection; counted for as long as it lives.
 pub(super) struct Counted {
-    address: IpAddr,
+    /// The address, where it is known.
+    address: Option<IpAddr>,
     connections: Connections,
     is_one_too_many: bool,
 }
+
+/// Whether a connection's address held as many as it may already when it began: its requests are refused.
+pub(super) struct OneTooMany(pub(super) bool);
 
 impl Connections {
     /// An address may hold `most` connections; 0 sets no limit.
@@ -34,22 +37,31 @@ impl Connections {
         }
     }
 
-    /// Counts the connection that begins with `socket` and puts the count beside it.
-    pub(super) fn count(&self, socket: &TcpStream, beside: &mut Extensions) {
-        if let Ok(address) = socket.peer_addr() {
-            beside.insert(self.counted(address.ip()));
-        }
+    /// Counts the connection that begins with `socket`. `None` where its address has twice as many as it may: it is to be closed
+    /// unheard. Up to there each has its request answered with a refusal, so that a caller by mistake learns of it.
+    pub(super) fn count(&self, socket: &TcpStream) -> Option<Counted> {
+        let Ok(address) = socket.peer_addr() else {
+            return Some(Counted {
+                address: None,
+                connections: self.clone(),
+                is_one_too_many: false,
+            });
+        };
+        self.counted(address.ip())
     }
 
-    fn counted(&self, address: IpAddr) -> Counted {
+    fn counted(&self, address: IpAddr) -> Option<Counted> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let held = open.entry(address).or_default();
+        if self.most > 0 && *held >= 2 * self.most {
+            return None;
+        }
         *held += 1;
-        Counted {
-            address,
+        Some(Counted {
+            address: Some(address),
             is_one_too_many: self.most > 0 && *held > self.most,
             connections: self.clone(),
-        }
+        })
     }
 }
 
@@ -63,12 +75,15 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        let Some(address) = self.address else {
+            return;
+        };
         let open = &self.connections.open;
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = open.get_mut(&self.address) {
+        if let Some(held) = open.get_mut(&address) {
             *held -= 1;
             if *held == 0 {
-                open.remove(&self.address);
+                open.remove(&address);
             }
         }
     }
@@ -97,15 +112,19 @@ mod tests {
     fn an_address_has_so_many_and_gets_back_what_it_closes() {
         let connections = Connections::new(2);
         let [one, other] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
-        let first = connections.counted(one);
-        let second = connections.counted(one);
-        assert!(!first.is_one_too_many() && !second.is_one_too_many());
-        let third = connections.counted(one);
-        assert!(third.is_one_too_many());
-        assert!(!connections.counted(other).is_one_too_many());
-        drop((third, second));
-        assert!(!connections.counted(one).is_one_too_many());
-        drop(first);
+        let held: Vec<_> = (0..4)
+            .map(|_| connections.counted(one).unwrap().is_one_too_many)
+            .collect();
+        // Each is given back at once.
+        assert_eq!(held, [false; 4]);
+        let mut held: Vec<_> = (0..4).map(|_| connections.counted(one).unwrap()).collect();
+        let refused: Vec<_> = held.iter().map(Counted::is_one_too_many).collect();
+        assert_eq!(refused, [false, false, true, true]);
+        assert!(connections.counted(one).is_none(), "closed unheard");
+        assert!(!connections.counted(other).unwrap().is_one_too_many());
+        held.truncate(1);
+        assert!(!connections.counted(one).unwrap().is_one_too_many());
+        held.clear();
         assert!(connections.open.lock().unwrap().is_empty());
     }
 
@@ -113,7 +132,7 @@ mod tests {
     fn zero_is_no_limit() {
         let connections = Connections::new(0);
         let held: Vec<_> = (0..100)
-            .map(|_| connections.counted("::1".parse().unwrap()))
+            .map(|_| connections.counted("::1".parse().unwrap()).unwrap())
             .collect();
         assert!(held.iter().all(|counted| !counted.is_one_too_many()));
     }

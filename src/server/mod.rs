@@ -32,7 +32,7 @@ pub mod state;
 pub mod upload;
 
 pub use self::state::{AppState, Info};
-use connections::Connections;
+use connections::{Connections, OneTooMany};
 use refusals::Explained;
 
 /// How often recorded samples are folded into their histograms.
@@ -80,7 +80,7 @@ impl Default for Settings {
             body_timeout_ms: 60_000,
             write_idle_timeout_ms: 20_000,
             keep_alive_ms: 15_000,
-            upload_memory_bytes: 134_217_728,
+            upload_memory_bytes: 67_108_864,
             drain_ms: 8_000,
         }
     }
@@ -165,13 +165,17 @@ pub async fn run(
                     let mut closed = closed.clone();
                     async move { drop(closed.wait_for(|&is_closed| is_closed).await) }
                 })
-                .on_connect_ext(move |connection: &Explained, beside| {
-                    connections.count(connection.socket(), beside);
+                .on_connect_ext(|connection: &Explained, beside| {
+                    beside.insert(OneTooMany(connection.counted().is_one_too_many()));
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
-            fn_service(|socket: TcpStream| {
+            fn_service(move |socket: TcpStream| {
                 let peer = socket.peer_addr().ok();
-                ready(Ok::<_, DispatchError>((Explained::new(socket), peer)))
+                let counted = connections.count(&socket);
+                ready(match counted {
+                    Some(counted) => Ok((Explained::new(socket, counted), peer)),
+                    None => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),
+                })
             })
             .and_then(protocol)
         })?

@@ -15,6 +15,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
+use super::connections::Counted;
 use super::problem_response::{CONTENT_TYPE, ProblemBody};
 use crate::problem::ProblemCode;
 use crate::telemetry::metrics;
@@ -22,20 +23,22 @@ use crate::telemetry::metrics;
 /// A connection whose refusals say why.
 pub(super) struct Explained {
     socket: TcpStream,
+    counted: Counted,
     /// What the socket has not yet taken of a refusal.
     waiting: Bytes,
 }
 
 impl Explained {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream, counted: Counted) -> Self {
         Self {
             socket,
+            counted,
             waiting: Bytes::new(),
         }
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub(super) fn counted(&self) -> &Counted {
+        &self.counted
     }
 
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

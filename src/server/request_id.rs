@@ -12,7 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use uuid::Uuid;
 
-use super::connections::Counted;
+use super::connections::OneTooMany;
 use super::problem_response::Problem;
 use crate::problem::ProblemCode;
 use crate::quality::Language;
@@ -168,9 +168,12 @@ pub async fn attend<B: MessageBody + 'static>(
 }
 
 fn is_one_too_many(request: &ServiceRequest) -> bool {
-    request
-        .conn_data::<Counted>()
-        .is_some_and(Counted::is_one_too_many)
+    // Whoever watches the service must hear of it, whatever else comes from the same address.
+    let is_watching = ["/healthz", "/readyz", "/metrics"].contains(&request.path());
+    !is_watching
+        && request
+            .conn_data::<OneTooMany>()
+            .is_some_and(|connection| connection.0)
 }
 
 /// The problem that `response` stands for, if it is an error.

@@ -207,6 +207,7 @@ fn begin(stored: Option<&Stored>, newest: Option<&Newest>, now: Moment) -> Watch
         || Watch::trusting(now),
         |stored| Watch {
             seen: stored.seen,
+            anchor: stored.seen,
             doubt: stored.doubt,
         },
     );
@@ -214,6 +215,7 @@ fn begin(stored: Option<&Stored>, newest: Option<&Newest>, now: Moment) -> Watch
     if let Some(newest) = newest.filter(|newest| newest.number > last_row && newest.is_trusted) {
         // Written after the last look: it knows more.
         watch.seen.time = newest.time;
+        watch.anchor = watch.seen;
     }
     watch
 }

@@ -171,12 +171,19 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Watch {
     pub(super) seen: Moment,
+    /// Where this process began to trust the clock: a clock that is moved by less than a day at a time is found by what its moves
+    /// come to.
+    pub(super) anchor: Moment,
     pub(super) doubt: Option<Doubt>,
 }
 
 impl Watch {
     pub(super) fn trusting(seen: Moment) -> Self {
-        Self { seen, doubt: None }
+        Self {
+            seen,
+            anchor: seen,
+            doubt: None,
+        }
     }
 
     /// Takes a look into account.
@@ -184,17 +191,18 @@ impl Watch {
         let before = std::mem::replace(&mut self.seen, now);
         let is_even = before.agrees(&now);
         match &mut self.doubt {
-            None if is_even => None,
+            None if is_even && self.anchor.agrees(&now) => None,
             None => {
                 let doubt = Doubt {
                     since: now,
-                    expected: before,
+                    expected: if is_even { self.anchor } else { before },
                 };
                 self.doubt = Some(doubt);
                 Some(Change::Jumped(doubt))
             }
             Some(doubt) if doubt.expected.agrees(&now) => {
                 self.doubt = None;
+                self.anchor = now;
                 Some(Change::Returned)
             }
             Some(doubt) if !is_even => {
@@ -203,6 +211,7 @@ impl Watch {
             }
             Some(doubt) if now.run_seconds - doubt.since.run_seconds >= STEADY_SECONDS => {
                 self.doubt = None;
+                self.anchor = now;
                 Some(Change::Settled)
             }
             Some(_) => None,

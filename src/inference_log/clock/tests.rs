@@ -64,6 +64,23 @@ fn a_step_of_less_than_a_day_is_no_jump() {
 }
 
 #[test]
+fn steps_that_come_to_more_than_a_day_are_a_jump() {
+    let start = time("2026-11-24T12:00:00Z");
+    let at = |hours: i64, run_seconds: i64| Moment {
+        time: start + TimeDelta::hours(hours) + TimeDelta::seconds(run_seconds),
+        run_seconds,
+    };
+    let mut watch = Watch::trusting(at(0, 0));
+    assert_eq!(watch.look(at(23, 60)), None);
+    let Some(Change::Jumped(doubt)) = watch.look(at(46, 120)) else {
+        panic!("{watch:?}");
+    };
+    assert_eq!(doubt.expected, at(0, 0));
+    assert_eq!(watch.look(at(46, 180)), None, "told once");
+    assert_eq!(watch.look(at(1, 240)), Some(Change::Returned));
+}
+
+#[test]
 fn steadiness_is_counted_from_the_last_jump() {
     let start = time("2026-11-24T12:00:00Z");
     let at = |days: i64, run_seconds: i64| Moment {

@@ -33,7 +33,10 @@ pub struct PairBody<'a> {
 
 /// One side in JSON: `image`, or `embedding` with what is known of it.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `image`, or with `embedding`"
+)]
 #[schema(as = CompareSide, title = "CompareSide")]
 pub struct SideBody<'a> {
     /// A picture as base64.
