@@ -293,10 +293,10 @@ pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError
     decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
 }
 
-/// As [`decode`], with memory that other pictures share: waits a few seconds where they hold too much of it.
+/// As [`decode()`], with memory that other pictures share: waits a few seconds where they hold too much of it.
 ///
 /// # Errors
-/// As [`decode`], and [`CaptureError::NoMemory`] where the wait was in vain.
+/// As [`decode()`], and [`CaptureError::NoMemory`] where the wait was in vain.
 pub fn decode_within(
     bytes: &[u8],
     settings: &Settings,

@@ -20,7 +20,7 @@ pub use parquet::scan_parquet;
 /// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
 const PAGE_ROWS: i64 = 20_000;
 
-/// The columns before the components, in the order in which [`observe`] reads them.
+/// The columns before the components, in the order in which rows are read.
 const COLUMNS: [&str; 14] = [
     "id",
     "time",
