@@ -137,12 +137,13 @@ fn a_worker_amid_a_long_picture_does_not_hold_up_the_end() {
 
 #[test]
 fn an_address_holds_so_many_connections() {
+    const NOWHERE: &str = "/nowhere";
     let daemon =
         Daemon::with_config("[server]\nmax_connections_per_address = 6\nkeep_alive_ms = 600000\n");
-    let ask = |socket: &mut TcpStream| {
+    let ask = |socket: &mut TcpStream, path: &str| {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
             .unwrap();
         // Head and body may come apart.
         let mut answer = String::new();
@@ -159,8 +160,8 @@ fn an_address_holds_so_many_connections() {
     let mut held = Vec::new();
     let (mut refused_one, refused) = loop {
         let mut socket = connect();
-        let answer = ask(&mut socket);
-        if !answer.starts_with("HTTP/1.1 200") {
+        let answer = ask(&mut socket, NOWHERE);
+        if !answer.starts_with("HTTP/1.1 404") {
             break (socket, answer);
         }
         held.push(socket);
@@ -174,12 +175,14 @@ fn an_address_holds_so_many_connections() {
     );
     assert!(refused.contains("max_connections_per_address"), "{refused}");
     assert_eq!(refused_one.read(&mut [0; 8]).unwrap(), 0, "it is closed");
+    // Whoever watches the service is answered all the same.
+    assert!(ask(&mut connect(), "/healthz").starts_with("HTTP/1.1 200"));
     // Those that were there go on, and a place that is given back can be had again.
-    assert!(ask(&mut held[0]).starts_with("HTTP/1.1 200"));
+    assert!(ask(&mut held[0], NOWHERE).starts_with("HTTP/1.1 404"));
     held.pop();
     wait_for("the place", || {
-        ask(&mut connect())
-            .starts_with("HTTP/1.1 200")
+        ask(&mut connect(), NOWHERE)
+            .starts_with("HTTP/1.1 404")
             .then_some(())
     });
 }
