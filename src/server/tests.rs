@@ -100,7 +100,8 @@ async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
         queue: 4,
         ..pipeline::Settings::default()
     };
-    let (pool, (_folder, log), address, stop) = serving(settings).await;
+    let service = serving(settings).await;
+    let (pool, log, address) = (&service.pool, &service.log, service.address);
 
     let asking = move || {
         ask(
@@ -131,34 +132,52 @@ async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
         assert_eq!(rows[0].error_detail.as_deref(), Some(detail));
     }
     assert_eq!(pool.readiness(), Ok(()));
-    drop(stop);
-    tokio::task::spawn_blocking(move || pool.close())
-        .await
-        .unwrap();
+    service.end().await;
 }
 
-/// The pool with one worker, a log with its folder, and the address of a service over both; all of it ends with the sender.
-async fn serving(
-    settings: pipeline::Settings,
-) -> (
-    AnalysisPool,
-    (tempfile::TempDir, inference_log::InferenceLog),
-    SocketAddr,
-    oneshot::Sender<()>,
-) {
-    let log = inference_log::fixture::open(&inference_log::Settings::default()).await;
+/// A service over a pool and a log of its own.
+struct Service {
+    pool: AnalysisPool,
+    log: inference_log::InferenceLog,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+    stop: oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl Service {
+    /// Stops it, and holds it against its promise to end without an error.
+    async fn end(self) {
+        drop(self.stop);
+        self.serving.await.unwrap().unwrap();
+        let pool = self.pool;
+        tokio::task::spawn_blocking(move || pool.close())
+            .await
+            .unwrap();
+    }
+}
+
+async fn serving(settings: pipeline::Settings) -> Service {
+    let (folder, log) = inference_log::fixture::open(&inference_log::Settings::default()).await;
     let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
     let pool = pool.await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let state = state(&pool, &log.1);
-    tokio::spawn(async move {
+    let state = state(&pool, &log);
+    let serving = tokio::spawn(async move {
         let stopped = async { drop(stopped.await) };
         run(listener, &Settings::default(), state, stopped).await
     });
-    (pool, log, address, stop)
+    Service {
+        pool,
+        log,
+        address,
+        _folder: folder,
+        stop,
+        serving,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +187,8 @@ async fn busy_is_not_hung_and_a_deadline_holds_amid_a_stage() {
         deadline_ms: 1_000,
         ..pipeline::Settings::default()
     };
-    let (pool, (_folder, log), address, _stop) = serving(settings).await;
+    let service = serving(settings).await;
+    let (pool, log, address) = (&service.pool, &service.log, service.address);
     let asking = tokio::task::spawn_blocking(move || {
         let began = std::time::Instant::now();
         (ask(address, &[SLOW]), began.elapsed())
@@ -188,14 +208,13 @@ async fn busy_is_not_hung_and_a_deadline_holds_amid_a_stage() {
     let id = body["request_id"].as_str().unwrap();
     let rows = log.reader().by_request(id).await.unwrap();
     assert_eq!(rows[0].error_code, Some(ProblemCode::DeadlineExceeded));
-    tokio::task::spawn_blocking(move || pool.close())
-        .await
-        .unwrap();
+    service.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_the_log_ends_by_its_bytes_and_the_next_goes_on() {
-    let (pool, (_folder, log), address, _stop) = serving(pipeline::Settings::default()).await;
+    let service = serving(pipeline::Settings::default()).await;
+    let (log, address) = (&service.log, service.address);
     const ROWS: usize = 900;
     let record = |index| inference_log::fixture::full_record(&format!("r{index}"), 1);
     log.append_all((0..ROWS).map(record).collect())
@@ -230,7 +249,5 @@ async fn a_page_of_the_log_ends_by_its_bytes_and_the_next_goes_on() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), ROWS, "each row once");
-    tokio::task::spawn_blocking(move || pool.close())
-        .await
-        .unwrap();
+    service.end().await;
 }
