@@ -1,9 +1,10 @@
-//! How long `faceood-admin analyze-logs` takes and how much memory, and what a daemon's callers feel of it. `scripts/bench analysis`
-//! runs it.
+//! How long `faceood-admin analyze-logs` takes and how much memory, and what a daemon's callers
+//! feel of it. `scripts/bench analysis` runs it.
 //!
-//! SITE="1000000" are the rows of logs as a site without a fault has them, of which 1.6 % are low. ROWS="100000 300000 1000000" are the
-//! low rows of logs with a tenth as many good ones. The logs are made in TMPDIR, some 1 GB a million rows, and deleted afterwards.
-//! ADMIN names another `faceood-admin` to measure.
+//! SITE="1000000" are the rows of logs as a site without a fault has them, of which 1.6 % are low.
+//! ROWS="100000 300000 1000000" are the low rows of logs with a tenth as many good ones. The logs
+//! are made in TMPDIR, some 1 GB a million rows, and deleted afterwards. ADMIN names another
+//! `faceood-admin` to measure.
 
 #![allow(
     clippy::unwrap_used,
@@ -149,7 +150,8 @@ fn interference(folder: &Path) -> String {
     )
 }
 
-/// A log of `rows`, written in the order of time as a daemon does, of which about `low` are low ones of five patterns.
+/// A log of `rows`, written in the order of time as a daemon does, of which about `low` are low
+/// ones of five patterns.
 fn make(path: &Path, rows: usize, low: usize) {
     let mut fixture = LogFixture::new(1);
     let planted = (BASE * low).div_ceil(20 * rows);

@@ -1,5 +1,6 @@
-//! What can pull a quality score down. Every part of the program that names a cause names it by [`CauseName`]: the score and its
-//! causes, the faults that training makes, the OOD head's outputs, the analysis of the log.
+//! What can pull a quality score down. Every part of the program that names a cause names it by
+//! [`CauseName`]: the score and its causes, the faults that training makes, the OOD head's outputs,
+//! the analysis of the log.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! Long work asks here, between two steps, whether anybody still wants it.
 //!
-//! Everything that takes longer than a few milliseconds and is done for one caller passes a [`Checkpoint`] between its
-//! stages, its passes over the picture and its faces. So one step is the most that is done in vain.
+//! Everything that takes longer than a few milliseconds and is done for one caller passes a
+//! [`Checkpoint`] between its stages, its passes over the picture and its faces. So one step is the
+//! most that is done in vain.
 
 use crate::problem::ProblemCode;
 
@@ -17,7 +18,8 @@ pub enum Interruption {
         /// The time that a request has.
         limit_ms: u64,
     },
-    /// The caller has closed the connection, or its side of it, which looks the same: nobody would read the answer.
+    /// The caller has closed the connection, or its side of it, which looks the same: nobody would
+    /// read the answer.
     #[error("the caller closed the connection, or its own side of it, before the answer was ready")]
     CallerLeft,
     /// The service goes down.

@@ -34,7 +34,8 @@ pub enum ProblemCode {
     Overloaded,
     /// The request used up its time.
     DeadlineExceeded,
-    /// The caller closed the connection before there was an answer. Nobody sees this one: it stands in the log.
+    /// The caller closed the connection before there was an answer. Nobody sees this one: it stands
+    /// in the log.
     CallerLeft,
     /// Models are warming, the log cannot be written, or the service is stopping.
     NotReady,

@@ -1,5 +1,6 @@
-//! What callers wrote, on its way into an operator's tools: a spreadsheet must not calculate with it, and a terminal must not act
-//! on it. One function for each kind of sink; HTML is `maud`'s to escape, JSON serde's, and labels of metrics the exporter's.
+//! What callers wrote, on its way into an operator's tools: a spreadsheet must not calculate with
+//! it, and a terminal must not act on it. One function for each kind of sink; HTML is `maud`'s to
+//! escape, JSON serde's, and labels of metrics the exporter's.
 
 use std::borrow::Cow;
 
@@ -7,8 +8,9 @@ use std::borrow::Cow;
 /// <https://owasp.org/www-community/attacks/CSV_Injection>.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
 
-/// Text for a cell of a CSV file: with an apostrophe before what would be a formula, and without what a terminal would act on, since
-/// such files are looked at there too. Numbers are written without it.
+/// Text for a cell of a CSV file: with an apostrophe before what would be a formula, and without
+/// what a terminal would act on, since such files are looked at there too. Numbers are written
+/// without it.
 pub(crate) fn csv_cell(text: String) -> String {
     let is_formula = text.starts_with(FORMULA);
     let text = match terminal(&text) {
@@ -18,8 +20,9 @@ pub(crate) fn csv_cell(text: String) -> String {
     if is_formula { format!("'{text}") } else { text }
 }
 
-/// Text of several lines for a terminal: control characters and those that change the direction of writing are shown as `\u001b`.
-/// In JSON, where they stand in strings only, that means the same character.
+/// Text of several lines for a terminal: control characters and those that change the direction of
+/// writing are shown as `\u001b`. In JSON, where they stand in strings only, that means the same
+/// character.
 pub(crate) fn terminal(text: &str) -> Cow<'_, str> {
     shown(text, |c| {
         is_acted_on(c) && !matches!(c, '\n' | '\t') || c == '\r'

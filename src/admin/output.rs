@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::sinks;
 
-/// Prints a result that is text already. What a terminal would act on is shown and not sent: callers' words may be in it.
+/// Prints a result that is text already. What a terminal would act on is shown and not sent:
+/// callers' words may be in it.
 ///
 /// # Errors
 /// If standard output is gone; a broken pipe counts as success further up.
@@ -18,7 +19,8 @@ pub fn text(text: &str) -> io::Result<()> {
     coloured(&sinks::terminal(text))
 }
 
-/// Prints text that has colours of its own, and in which whoever made it has made callers' words harmless.
+/// Prints text that has colours of its own, and in which whoever made it has made callers' words
+/// harmless.
 ///
 /// # Errors
 /// As [`text`].
@@ -49,7 +51,8 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
     text(&shown)
 }
 
-/// Standard output for a result too large to build first. On a terminal, what it would act on is shown as [`text`] shows it.
+/// Standard output for a result too large to build first. On a terminal, what it would act on is
+/// shown as [`text`] shows it.
 #[must_use]
 pub fn stream() -> Box<dyn Write + Send> {
     if is_terminal() {

@@ -28,10 +28,12 @@ pub struct Args {
     /// Delete the oldest rows while the database is larger than this: 500MB, 2GB
     #[arg(long, value_name = "SIZE", value_parser = when::size)]
     max_size: Option<u64>,
-    /// Say that the clock is right: to this command, and to the daemon, which then deletes by age again
+    /// Say that the clock is right: to this command, and to the daemon, which then deletes by age
+    /// again
     #[arg(long)]
     trust_clock: bool,
-    /// Delete by age also rows that were written while the clock could not be trusted, by the time that they bear
+    /// Delete by age also rows that were written while the clock could not be trusted, by the time
+    /// that they bear
     #[arg(long)]
     include_doubtful: bool,
     /// Only say what would be deleted
@@ -49,7 +51,8 @@ struct Report {
     is_dry_run: bool,
     rows_before: u64,
     rows_deleted: u64,
-    /// Rows beyond the age that are kept, since the clock could not be trusted when they were written.
+    /// Rows beyond the age that are kept, since the clock could not be trusted when they were
+    /// written.
     rows_doubtful: u64,
     /// Of the database file, given back to the disk; not known of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]

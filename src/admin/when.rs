@@ -88,7 +88,8 @@ pub fn unknown_time_zone() -> Option<String> {
     (!is_time_zone(&zone, Path::new(&folder))).then_some(zone)
 }
 
-/// Whether `zone` is empty (UTC), a file, or a rule in the manner of POSIX: `CST-8`, `<+03>-3`, `CET-1CEST,M3.5.0,M10.5.0/3`.
+/// Whether `zone` is empty (UTC), a file, or a rule in the manner of POSIX: `CST-8`, `<+03>-3`,
+/// `CET-1CEST,M3.5.0,M10.5.0/3`.
 fn is_time_zone(zone: &str, folder: &Path) -> bool {
     let zone = zone.strip_prefix(':').unwrap_or(zone);
     let after_name = match zone.strip_prefix('<') {

@@ -1,7 +1,8 @@
 //! Files that are written whole or not at all.
 //!
-//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one, and whoever reads the file
-//! meanwhile (a daemon that reloads, a browser) must see the old one or the new one.
+//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one,
+//! and whoever reads the file meanwhile (a daemon that reloads, a browser) must see the old one or
+//! the new one.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tempfile::{Builder, NamedTempFile};
 
-/// A file in the making. It lies beside its place under another name until [`Self::finish`], and is removed without that.
+/// A file in the making. It lies beside its place under another name until [`Self::finish`], and is
+/// removed without that.
 #[derive(Debug)]
 pub(super) struct WholeFile {
     draft: NamedTempFile,

@@ -227,9 +227,9 @@ fn usual() -> [[f32; 2]; MEASURES] {
     usual
 }
 
-/// Median and robust deviation over 315 clean photos of as many people, for windows without good rows. Where the deviation is next
-/// to nothing, as with clipped light, it is a difference that one would notice. `tests/it/components_on_photos.rs` prints such
-/// percentiles.
+/// Median and robust deviation over 315 clean photos of as many people, for windows without good
+/// rows. Where the deviation is next to nothing, as with clipped light, it is a difference that one
+/// would notice. `tests/it/components_on_photos.rs` prints such percentiles.
 const fn usual_component(component: Component) -> [f32; 2] {
     match component {
         Component::Sharpness => [1.886, 0.714],

@@ -61,7 +61,8 @@ pub(super) fn anomalies(
     anomalies
 }
 
-/// Of each pack and signal of a source, how likely chance makes its clearest change, and its levels where there are several.
+/// Of each pack and signal of a source, how likely chance makes its clearest change, and its levels
+/// where there are several.
 fn candidates(
     source: usize,
     streams: &Streams<'_>,

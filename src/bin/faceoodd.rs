@@ -333,8 +333,8 @@ fn end_at_once(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Ends the process when the time to finish requests is over and a worker or the disk still does not come back. Nothing is lost by
-/// that: who has an answer has a row.
+/// Ends the process when the time to finish requests is over and a worker or the disk still does
+/// not come back. Nothing is lost by that: who has an answer has a row.
 fn end_in_time(drain: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(drain + STOPPING);

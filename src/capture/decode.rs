@@ -1,5 +1,6 @@
-//! Everything but JPEG: header, limits, pixels to 8-bit RGB, orientation. PNG and TIFF are read by rows and parts, so that
-//! wide samples never take more memory than the picture; WebP and BMP have decoders that give 8 bits by themselves.
+//! Everything but JPEG: header, limits, pixels to 8-bit RGB, orientation. PNG and TIFF are read by
+//! rows and parts, so that wide samples never take more memory than the picture; WebP and BMP have
+//! decoders that give 8 bits by themselves.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,8 +50,8 @@ pub(super) fn decode(
     Ok((upright, decoded.memory))
 }
 
-/// Runs a decoder that is foreign code fed by strangers. A panic in it is the decoder's fault: it must cost neither the
-/// service a worker nor the sender the blame for a file that may be sound.
+/// Runs a decoder that is foreign code fed by strangers. A panic in it is the decoder's fault: it
+/// must cost neither the service a worker nor the sender the blame for a file that may be sound.
 pub(super) fn guarded<T>(
     format: ImageFormat,
     decoder: impl FnOnce() -> Result<T, CaptureError>,
@@ -112,8 +113,8 @@ fn claimed_by_bmp(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((side(18)?, side(22)?))
 }
 
-/// All pixels at once, as 8-bit RGB. `expected` is the size that the limits were checked against, where another reader found
-/// it.
+/// All pixels at once, as 8-bit RGB. `expected` is the size that the limits were checked against,
+/// where another reader found it.
 fn read_all(
     decoder: impl ImageDecoder,
     format: ImageFormat,
@@ -136,7 +137,8 @@ fn read_all(
         ColorType::Rgba8 => {
             let is_unused =
                 |pixels: &[u8]| pixels.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 0);
-            // Many writers of BMP declare an alpha channel and leave it at 0: nobody means an invisible picture.
+            // Many writers of BMP declare an alpha channel and leave it at 0: nobody means an
+            // invisible picture.
             if format == ImageFormat::Bmp && is_unused(&pixels) {
                 pixels
                     .as_chunks_mut::<4>()

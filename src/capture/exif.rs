@@ -1,11 +1,13 @@
-//! The orientation in an EXIF block, which is all that is read of it, and what else a directory of TIFF says.
+//! The orientation in an EXIF block, which is all that is read of it, and what else a directory of
+//! TIFF says.
 
 use image::metadata::Orientation;
 
 /// Tag of the orientation in the first directory.
-const ORIENTATION: u16 = 0x0112;
+pub(super) const ORIENTATION: u16 = 0x0112;
 
-/// The first value of `tag` in the first directory of a block that starts with a TIFF header, as a TIFF file does itself.
+/// The first value of `tag` in the first directory of a block that starts with a TIFF header, as a
+/// TIFF file does itself.
 pub(super) fn value(block: &[u8], tag: u16) -> Option<u32> {
     let big_endian = match block.get(..4)? {
         b"II*\0" => false,
@@ -36,20 +38,22 @@ pub(super) fn value(block: &[u8], tag: u16) -> Option<u32> {
     }
 }
 
-/// The orientation that `block` names, or `None` where it names none or makes no sense: a broken block says nothing of the
-/// pixels. A block starts with a TIFF header; writers of PNG and WebP often copy JPEG's `Exif\0\0` before it.
+/// The orientation that `block` names, or `None` where it names none or makes no sense: a broken
+/// block says nothing of the pixels. A block starts with a TIFF header; writers of PNG and WebP
+/// often copy JPEG's `Exif\0\0` before it.
 pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
     Orientation::from_exif(u8::try_from(value(block, ORIENTATION)?).ok()?)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn block(big_endian: bool, tag: u16, kind: u16, value: u32) -> Vec<u8> {
+    /// A TIFF structure with one entry.
+    pub(in crate::capture) fn block(big_endian: bool, tag: u16, kind: u16, value: u32) -> Vec<u8> {
         let short = |value: u16| {
             if big_endian {
                 value.to_be_bytes()

@@ -112,8 +112,8 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ForeignFormat> {
     }
 }
 
-/// `bytes` from where the picture in them starts. Clients that split a camera's stream (MJPEG over HTTP) often leave the line
-/// break before a picture, or the header of its part.
+/// `bytes` from where the picture in them starts. Clients that split a camera's stream (MJPEG over
+/// HTTP) often leave the line break before a picture, or the header of its part.
 pub(super) fn without_part_header(bytes: &[u8]) -> &[u8] {
     /// Longer than the headers that cameras write.
     const LONGEST: usize = 1024;

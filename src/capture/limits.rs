@@ -3,26 +3,30 @@
 use super::memory::Reservation;
 use super::{CaptureError, ImageFormat, Memory, Settings};
 
-/// Longest side of a picture in pixels. WebP ends there by itself, and no camera's pictures come near.
+/// Longest side of a picture in pixels. WebP ends there by itself, and no camera's pictures come
+/// near.
 pub(super) const MAX_SIDE: u32 = 16_384;
 
-/// How many times the longer side may be as long as the shorter. The widest panoramas have about 20.
+/// How many times the longer side may be as long as the shorter. The widest panoramas have about
+/// 20.
 pub(super) const MAX_ASPECT: u32 = 50;
 
 /// Pictures up to this side cost little, whatever their shape: rulers and bars of web pages.
 const MAX_SIDE_OF_ANY_SHAPE: u32 = 1024;
 
-/// Scans that a JPEG may have. Cameras and editors write about 10, size optimisers up to a few dozen.
+/// Scans that a JPEG may have. Cameras and editors write about 10, size optimisers up to a few
+/// dozen.
 const MAX_JPEG_SCANS: u64 = 100;
 
-/// Pixels × scans of a JPEG: each scan walks over the whole picture, even one of a few bytes. So many take half a second
-/// (`docs/pictures.md`); 20 scans of 50 megapixels.
+/// Pixels × scans of a JPEG: each scan walks over the whole picture, even one of a few bytes. So
+/// many take half a second (`docs/pictures.md`); 20 scans of 50 megapixels.
 pub(super) const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 
 /// The same with arithmetic coding, which takes several times longer; hardly anything writes it.
 const MAX_SCANNED_PIXELS_ARITHMETIC: u64 = 200_000_000;
 
-/// Bytes per pixel that any picture takes once it is decoded: the picture, and a part of it cut out or turned.
+/// Bytes per pixel that any picture takes once it is decoded: the picture, and a part of it cut out
+/// or turned.
 const BYTES_PER_PIXEL: u64 = 6;
 
 /// How many scans a JPEG of so many pixels may have.
@@ -61,11 +65,12 @@ pub(super) struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// Admits a picture of `width` × `height`, for which its decoder takes `bytes_per_pixel` and `extra_bytes`, and reserves
-    /// that memory.
+    /// Admits a picture of `width` × `height`, for which its decoder takes `bytes_per_pixel` and
+    /// `extra_bytes`, and reserves that memory.
     ///
     /// # Errors
-    /// Where the header claims no pixels, or more of anything than a limit allows; or [`CaptureError::NoMemory`].
+    /// Where the header claims no pixels, or more of anything than a limit allows; or
+    /// [`CaptureError::NoMemory`].
     pub(super) fn admit(
         self,
         (width, height): (u32, u32),

@@ -1,16 +1,17 @@
 //! One budget in bytes for all pictures that are in work at the same time.
 //!
-//! A limit in pixels says little about memory: a pixel takes 3 bytes in a baseline JPEG, 9 in a progressive one, 16 as
-//! floating point numbers. Each picture therefore reserves what its decoder will take, by its header, before anything is
-//! allocated, and gives it back when the analysis is done with it.
+//! A limit in pixels says little about memory: a pixel takes 3 bytes in a baseline JPEG, 9 in a
+//! progressive one, 16 as floating point numbers. Each picture therefore reserves what its decoder
+//! will take, by its header, before anything is allocated, and gives it back when the analysis is
+//! done with it.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::CaptureError;
 
-/// How long a picture waits for the memory that others hold. Callers give up after about 10 s (`docs/integrators.md`), so
-/// that a longer wait would only do work nobody reads.
+/// How long a picture waits for the memory that others hold. Callers give up after about 10 s
+/// (`docs/integrators.md`), so that a longer wait would only do work nobody reads.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The memory that pictures in work may take together. Clones share it.
@@ -48,8 +49,8 @@ impl Memory {
     /// Takes `bytes` out of the budget, and waits a while for them where others hold them.
     ///
     /// # Errors
-    /// [`CaptureError::TooMuchMemory`] where the whole budget would not do, [`CaptureError::NoMemory`] where the wait was
-    /// in vain.
+    /// [`CaptureError::TooMuchMemory`] where the whole budget would not do,
+    /// [`CaptureError::NoMemory`] where the wait was in vain.
     pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, CaptureError> {
         self.reserve_within(bytes, PATIENCE)
     }

@@ -78,8 +78,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// Largest picture in pixels (width × height, read from the header before anything is allocated).
     pub max_pixels: u64,
-    /// Memory in bytes that all pictures in work may take together, each by what its decoder needs; 0: by the number of
-    /// workers, see [`Self::memory_bytes`].
+    /// Memory in bytes that all pictures in work may take together, each by what its decoder needs;
+    /// 0: by the number of workers, see [`Self::memory_bytes`].
     pub max_memory_bytes: u64,
 }
 
@@ -97,8 +97,9 @@ impl Default for Settings {
 const WORKER_BYTES: u64 = 160 << 20;
 
 impl Settings {
-    /// The memory that the pictures of so many workers may take together. At least that of two, which a picture of the largest
-    /// size needs; with it two workers fit into 1 GB (`docs/pictures.md`).
+    /// The memory that the pictures of so many workers may take together. At least that of two,
+    /// which a picture of the largest size needs; with it two workers fit into 1 GB
+    /// (`docs/pictures.md`).
     #[must_use]
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         match self.max_memory_bytes {
@@ -284,8 +285,8 @@ pub struct Patch {
     pub scale: f32,
 }
 
-/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned upright. All of the memory that
-/// `settings` allow one worker is this picture's.
+/// Decodes an upload: limits first, then the type by its first bytes, then the pixels, turned
+/// upright. All of the memory that `settings` allow one worker is this picture's.
 ///
 /// # Errors
 /// See [`CaptureError`]; it says what was got, what is expected and what to do.
@@ -293,7 +294,8 @@ pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError
     decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
 }
 
-/// As [`decode()`], with memory that other pictures share: waits a few seconds where they hold too much of it.
+/// As [`decode()`], with memory that other pictures share: waits a few seconds where they hold too
+/// much of it.
 ///
 /// # Errors
 /// As [`decode()`], and [`CaptureError::NoMemory`] where the wait was in vain.
@@ -328,7 +330,8 @@ pub fn decode_within(
     Capture::from_jpeg(bytes, structure, memory)
 }
 
-/// `length` zeros, or an error where the system has no memory for them: the plain way would end the process.
+/// `length` zeros, or an error where the system has no memory for them: the plain way would end the
+/// process.
 fn allocated(length: usize) -> Result<Vec<u8>, CaptureError> {
     let mut bytes = Vec::new();
     bytes

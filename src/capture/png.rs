@@ -10,11 +10,12 @@ use super::limits::Gate;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
 use super::{CaptureError, ImageFormat, allocated, exif};
 
-/// What the decoder may hold of chunks that are no pixels. Profiles and texts are skipped by it, however large.
+/// What the decoder may hold of chunks that are no pixels. Profiles and texts are skipped by it,
+/// however large.
 const CHUNK_BYTES: usize = 32 << 20;
 
-/// Longest text that an orientation is looked for in, unpacked. A JPEG's EXIF block has up to 64 KiB, which are twice as many
-/// hexadecimal digits, and some line breaks.
+/// Longest text that an orientation is looked for in, unpacked. A JPEG's EXIF block has up to 64
+/// KiB, which are twice as many hexadecimal digits, and some line breaks.
 const MAX_PROFILE_BYTES: u64 = 160 << 10;
 
 /// Decodes the picture, an animated one's default image.
@@ -77,8 +78,8 @@ pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureErr
     })
 }
 
-/// From the `eXIf` chunk, wherever it stands (some tools put it behind the pixels), else from the text in which ImageMagick and
-/// others kept EXIF before there was that chunk.
+/// From the `eXIf` chunk, wherever it stands (some tools put it behind the pixels), else from the
+/// text in which ImageMagick and others kept EXIF before there was that chunk.
 fn orientation(bytes: &[u8]) -> Option<Orientation> {
     // Only the first text is unpacked: a file may have thousands.
     let mut profile = None;
@@ -113,7 +114,8 @@ fn profile_in(chunk: &[u8]) -> Option<&[u8]> {
         .or_else(|| rest.strip_prefix(b"APP1\0"))
 }
 
-/// EXIF in a text: its name, its length in decimal digits, then its bytes in hexadecimal ones, each on lines of their own.
+/// EXIF in a text: its name, its length in decimal digits, then its bytes in hexadecimal ones, each
+/// on lines of their own.
 fn from_profile(rest: &[u8], is_packed: bool) -> Option<Orientation> {
     let mut text = String::new();
     if is_packed {

@@ -1,5 +1,5 @@
-//! TIFF part by part (strips or tiles): each is converted to 8-bit RGB before the next is read, so that wide samples, several
-//! planes and extra channels never take memory for the whole picture.
+//! TIFF part by part (strips or tiles): each is converted to 8-bit RGB before the next is read, so
+//! that wide samples, several planes and extra channels never take memory for the whole picture.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
@@ -16,15 +16,17 @@ use super::memory::Reservation;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
 use super::{CaptureError, ImageFormat, allocated, exif, jpeg};
 
-/// Most strips or tiles: one of each row of the longest side, and of each plane of four. Tiles of 64 × 64 pixels make 12,200 of
-/// 50 megapixels. Every part costs its decoder's start.
+/// Most strips or tiles: one of each row of the longest side, and of each plane of four. Tiles of
+/// 64 × 64 pixels make 12,200 of 50 megapixels. Every part costs its decoder's start.
 const MAX_PARTS: usize = 16_384;
 
-/// Most bytes that are unpacked for each pixel of the largest picture allowed: four channels of 32 bits, and as much again for
-/// what parts hold beyond the picture's edges. 1.6 GB are unpacked in about a second.
+/// Most bytes that are unpacked for each pixel of the largest picture allowed: four channels of 32
+/// bits, and as much again for what parts hold beyond the picture's edges. 1.6 GB are unpacked in
+/// about a second.
 const MAX_PIXEL_BYTES: u64 = 32;
 
-/// How often the bytes of the file may be read over: some are read twice, and each part's reader looks ahead.
+/// How often the bytes of the file may be read over: some are read twice, and each part's reader
+/// looks ahead.
 const READ_AHEAD: u64 = 40 << 10;
 
 /// What is known of the picture before its pixels are.
@@ -46,7 +48,8 @@ struct Layout {
 
 /// Decodes the first page.
 pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
-    // Before its reader sees it, which would find the strips too few: a size that is too large is what a caller has to hear of.
+    // Before its reader sees it, which would find the strips too few: a size that is too large is
+    // what a caller has to hear of.
     if let (Some(width), Some(height)) = (exif::value(bytes, 256), exif::value(bytes, 257)) {
         gate.check_size(width, height)?;
     }
@@ -167,7 +170,8 @@ fn admitted(
         if compression == CompressionMethod::ModernJPEG.to_u16() {
             let samples = if is_planar { 1 } else { channels };
             let has_scans = check_jpegs(bytes, &offsets, &counts, (part.0, part_rows), samples)?;
-            // Its decoder's samples beside those that are handed out, and of several scans 16-bit coefficients.
+            // Its decoder's samples beside those that are handed out, and of several scans 16-bit
+            // coefficients.
             copies = if has_scans { 4 } else { 2 };
         }
     }
@@ -196,7 +200,8 @@ fn colour_of(kind: ColorType) -> Result<(Colour, u8), CaptureError> {
     }
 }
 
-/// Refuses packed parts that together have more bytes than the file: a small file must not be unpacked again and again.
+/// Refuses packed parts that together have more bytes than the file: a small file must not be
+/// unpacked again and again.
 fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), CaptureError> {
     let ends = || {
         offsets
@@ -219,8 +224,8 @@ fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), Capt
     }
 }
 
-/// Holds the JPEGs inside against the parts that they fill: their own headers decide what is decoded and allocated. Gives
-/// whether one of them has several scans.
+/// Holds the JPEGs inside against the parts that they fill: their own headers decide what is
+/// decoded and allocated. Gives whether one of them has several scans.
 fn check_jpegs(
     bytes: &[u8],
     offsets: &[u64],
@@ -305,8 +310,9 @@ impl Layout {
     }
 }
 
-/// The file under a meter. Parts may claim the same bytes, and a packed part may read on behind its end: all reads together are
-/// bounded, so that a small file cannot have its bytes unpacked thousands of times.
+/// The file under a meter. Parts may claim the same bytes, and a packed part may read on behind its
+/// end: all reads together are bounded, so that a small file cannot have its bytes unpacked
+/// thousands of times.
 struct Metered<'a> {
     file: Cursor<&'a [u8]>,
     left: u64,

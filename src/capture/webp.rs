@@ -22,8 +22,8 @@ impl Parts {
     /// Walks over the chunks.
     ///
     /// # Errors
-    /// Where the file ends early, or the bitstream inside is larger than the canvas around it: the decoder would allocate
-    /// for both.
+    /// Where the file ends early, or the bitstream inside is larger than the canvas around it: the
+    /// decoder would allocate for both.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, CaptureError> {
         let format = ImageFormat::Webp;
         let long = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
@@ -60,7 +60,8 @@ impl Parts {
                     parts.is_lossless = true;
                     lossless_size(body)
                 }
-                // Only the first frame is decoded. Its chunks stand in it, after its own header: go in.
+                // Only the first frame is decoded. Its chunks stand in it, after its own header: go
+                // in.
                 b"ANMF" => {
                     frames += 1;
                     if frames == 1 {
@@ -86,9 +87,10 @@ impl Parts {
         Ok(parts)
     }
 
-    /// What the decoder takes: planes of brightness and colour (1.5) and the pixels of them (3 or 4), or four bytes a pixel
-    /// and the pixels of them; opacity is unpacked to four bytes and laid over that, frames over a canvas. Measured as the
-    /// peak of 50 megapixels: 3.8 bytes lossy, 6.7 lossless.
+    /// What the decoder takes: planes of brightness and colour (1.5) and the pixels of them (3 or
+    /// 4), or four bytes a pixel and the pixels of them; opacity is unpacked to four bytes and laid
+    /// over that, frames over a canvas. Measured as the peak of 50 megapixels: 3.8 bytes lossy, 6.7
+    /// lossless.
     pub(super) const fn bytes_per_pixel(&self) -> u64 {
         if self.flags & IS_ANIMATED != 0 {
             12

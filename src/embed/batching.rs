@@ -31,8 +31,8 @@ impl FaceEmbedder {
     /// The numbers of each 112×112 crop, in the order given. `checkpoint` is passed before each.
     ///
     /// # Errors
-    /// As [`Embedder::embed_crops`]; [`EmbedError::Lost`] where the shared session's thread is gone;
-    /// [`EmbedError::Interrupted`] where the checkpoint says so.
+    /// As [`Embedder::embed_crops`]; [`EmbedError::Lost`] where the shared session's thread is
+    /// gone; [`EmbedError::Interrupted`] where the checkpoint says so.
     pub fn embed(
         &mut self,
         crops: &[&RgbImage],

@@ -100,7 +100,8 @@ const BORDER_SHARE: f32 = 0.3;
 const MOST_WEIGHED: usize = 3;
 const MOST_WEIGHED_OF_ALL: usize = 32;
 
-/// Candidates, and faces, that are kept of one picture, the best first: each is compared with all others after each pass.
+/// Candidates, and faces, that are kept of one picture, the best first: each is compared with all
+/// others after each pass.
 const MOST_KEPT: usize = 1_000;
 
 /// Faces with a coarse box that are looked at again, the largest first.
@@ -140,8 +141,8 @@ impl Detector {
     /// `checkpoint` is passed before each look at the picture or at a part of it.
     ///
     /// # Errors
-    /// [`FaceError::NoFace`] when no stage found one; [`FaceError::Interrupted`] where the checkpoint says so; else if a
-    /// network or the capture fails.
+    /// [`FaceError::NoFace`] when no stage found one; [`FaceError::Interrupted`] where the
+    /// checkpoint says so; else if a network or the capture fails.
     pub fn detect(
         &mut self,
         capture: &Capture,
@@ -188,8 +189,9 @@ impl Detector {
         Ok(faces)
     }
 
-    /// Whether `faces`, what [`Self::detect`] found, has no sure face while the picture turned has one: it lies on its
-    /// side or upside down, because a camera turned it or a program lost its EXIF orientation. Costs three passes at the first stage's size.
+    /// Whether `faces`, what [`Self::detect`] found, has no sure face while the picture turned has
+    /// one: it lies on its side or upside down, because a camera turned it or a program lost its
+    /// EXIF orientation. Costs three passes at the first stage's size.
     ///
     /// # Errors
     /// As [`Self::detect`].

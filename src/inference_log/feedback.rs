@@ -66,9 +66,10 @@ pub struct Told {
 }
 
 impl InferenceLog {
-    /// Writes `feedback` beside the rows of its request and says since when it stands there: told again, nothing changes; told
-    /// otherwise, the later word is in force and the earlier one is kept. Where callers have repeated an id it is about the last
-    /// request that bore it; an earlier one is named by the id of one of its rows. `None` where no row has such an id.
+    /// Writes `feedback` beside the rows of its request and says since when it stands there: told
+    /// again, nothing changes; told otherwise, the later word is in force and the earlier one is
+    /// kept. Where callers have repeated an id it is about the last request that bore it; an
+    /// earlier one is named by the id of one of its rows. `None` where no row has such an id.
     ///
     /// # Errors
     /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
@@ -79,7 +80,8 @@ impl InferenceLog {
 }
 
 impl LogReader {
-    /// What has been told of the request that this row belongs to, in the order in which it was told: the last word is in force.
+    /// What has been told of the request that this row belongs to, in the order in which it was
+    /// told: the last word is in force.
     ///
     /// # Errors
     /// What the database says, or [`LogError::BadColumn`].

@@ -7,11 +7,13 @@
 //! Files in the data folder: `faceood.db` with SQLite's `-wal` and `-shm`, `faceood.db.lock` (which daemon owns it), and
 //! `faceood.db.corrupt-TIME` where a damaged database was set aside.
 //!
-//! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a row, only where
-//! `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction), `faceood_log_queue_rows` (waiting),
-//! `faceood_log_pruned_rows_total` (removed by retention), `faceood_log_rows_unwritten_total` (refused or lost while the log
-//! could not be written), `faceood_log_reopened_total` (its file was deleted or replaced), `faceood_log_doubtful_rows_total`
-//! (written while the clock could not be trusted), `faceood_clock_in_doubt`.
+//! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a
+//! row, only where `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction),
+//! `faceood_log_queue_rows` (waiting), `faceood_log_pruned_rows_total` (removed by retention),
+//! `faceood_log_rows_unwritten_total` (refused or lost while the log could not be written),
+//! `faceood_log_reopened_total` (its file was deleted or replaced),
+//! `faceood_log_doubtful_rows_total` (written while the clock could not be trusted),
+//! `faceood_clock_in_doubt`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +64,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Appends that may wait for the writer. The analysis queue bounds what can arrive, so this only has to be larger.
 const QUEUE: usize = 1024;
 
-/// How long `/readyz` waits for a trial write. A request that meets the same disk waits longer, since its row may still come.
+/// How long `/readyz` waits for a trial write. A request that meets the same disk waits longer,
+/// since its row may still come.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A log that has not been written for so long is tried before it is called writable.
@@ -254,8 +257,8 @@ impl InferenceLog {
         self.shared.health()
     }
 
-    /// How the log is, after a small write to find out unless it was written a moment ago. Where the disk does not answer
-    /// within some seconds, the log is failing.
+    /// How the log is, after a small write to find out unless it was written a moment ago. Where
+    /// the disk does not answer within some seconds, the log is failing.
     pub async fn check(&self) -> Health {
         let looked = async {
             let shared = Arc::clone(&self.shared);

@@ -110,14 +110,15 @@ fn network_kind(magic: u64, device: u64, mounts: &str) -> Option<String> {
 /// [`LogError::Io`] where the database itself cannot be renamed.
 pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, LogError> {
     let target = free_name(database, SET_ASIDE, now);
-    // The side files first: should the process die in between, a database without them is still found damaged, while
-    // side files left beside a fresh database would be applied to it.
+    // The side files first: should the process die in between, a database without them is still
+    // found damaged, while side files left beside a fresh database would be applied to it.
     rename_sides(database, &target)?;
     fs::rename(database, &target).map_err(|error| LogError::io("rename", database, error))?;
     Ok(target)
 }
 
-/// Renames the side files of a database that is not there any more: `faceood.db-wal` → `faceood.db.replaced-TIME-wal`.
+/// Renames the side files of a database that is not there any more: `faceood.db-wal` →
+/// `faceood.db.replaced-TIME-wal`.
 ///
 /// # Errors
 /// [`LogError::Io`] where one cannot be renamed.
@@ -179,8 +180,8 @@ impl From<&fs::Metadata> for FileId {
     }
 }
 
-/// The files that an open database consists of. A file that is deleted or renamed stays open, and what is written to it is lost
-/// for everybody else.
+/// The files that an open database consists of. A file that is deleted or renamed stays open, and
+/// what is written to it is lost for everybody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Files {
     database: FileId,

@@ -305,7 +305,8 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     }
 }
 
-/// What `filter` asks of a row as SQL: each condition with the value, a text or a number, that stands after it.
+/// What `filter` asks of a row as SQL: each condition with the value, a text or a number, that
+/// stands after it.
 pub(super) fn conditions(filter: &Filter) -> Vec<(&'static str, Option<Value>)> {
     let time = |time: Option<DateTime<Utc>>| time.map(|time| Value::Text(row::time_text(time)));
     let compared = [

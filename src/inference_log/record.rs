@@ -76,7 +76,8 @@ pub struct InferenceRecord {
     pub clock: Option<ClockMark>,
     /// Where it cannot: for how many seconds the daemon had run on this log.
     pub clock_run_seconds: Option<u64>,
-    /// The request's id, the caller's own or ours; several rows may share it, and callers may repeat theirs.
+    /// The request's id, the caller's own or ours; several rows may share it, and callers may
+    /// repeat theirs.
     pub request_id: String,
     /// Shared by the rows of one request and by no others; `None` in rows of older releases.
     pub request_key: Option<Uuid>,
@@ -261,7 +262,8 @@ impl RequestContext {
 }
 
 impl InferenceRecord {
-    /// A row with a fresh id and the present time, in which everything else is NULL. Within a process neither goes back.
+    /// A row with a fresh id and the present time, in which everything else is NULL. Within a
+    /// process neither goes back.
     #[must_use]
     pub fn new(request_id: &str, endpoint: Endpoint, role: Role) -> Self {
         let (id, time) = stamp::next();

@@ -65,7 +65,8 @@ pub struct Pruned {
 }
 
 impl Limits {
-    /// The limits that `settings` set at the time `now`. Rows whose time cannot be trusted are kept.
+    /// The limits that `settings` set at the time `now`. Rows whose time cannot be trusted are
+    /// kept.
     #[must_use]
     pub fn of(settings: &Settings, now: DateTime<Utc>) -> Self {
         let days = i64::from(settings.retention_days);
@@ -78,8 +79,8 @@ impl Limits {
         }
     }
 
-    /// The limits that the daemon keeps by itself. By a clock in doubt nothing is deleted; rows whose time cannot be trusted go
-    /// when the daemon itself has run for as long as rows are kept.
+    /// The limits that the daemon keeps by itself. By a clock in doubt nothing is deleted; rows
+    /// whose time cannot be trusted go when the daemon itself has run for as long as rows are kept.
     fn at(settings: &Settings, look: &Look) -> Self {
         let limits = Self::of(settings, look.now.time);
         if !look.is_trusted {
@@ -298,7 +299,8 @@ async fn vacuum(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     Ok((free - left).unsigned_abs() * size.unsigned_abs())
 }
 
-/// Watches the clock, and keeps a running daemon's log within the settings, until the log is closed.
+/// Watches the clock, and keeps a running daemon's log within the settings, until the log is
+/// closed.
 pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
     loop {
         tokio::time::sleep(EVERY).await;
@@ -311,8 +313,8 @@ pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings
     }
 }
 
-/// One look at the clock, and what is to be deleted by it; `None` once the log is closed. While the clock is not known, since
-/// the database cannot be used, nothing is.
+/// One look at the clock, and what is to be deleted by it; `None` once the log is closed. While the
+/// clock is not known, since the database cannot be used, nothing is.
 pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings) -> Option<Pruned> {
     let (reply, answer) = oneshot::channel();
     commands.send(Command::Tend(reply)).await.ok()?;

@@ -135,7 +135,8 @@ impl LogReader {
         Ok(picture.map_err(|error| self.failed(error))?.flatten())
     }
 
-    /// Shows the rows with these ids to `visit`; an id without a row is left out. Blocks the thread.
+    /// Shows the rows with these ids to `visit`; an id without a row is left out. Blocks the
+    /// thread.
     ///
     /// # Errors
     /// What the database or `visit` says, or [`LogError::BadColumn`].
@@ -158,8 +159,9 @@ impl LogReader {
         Ok(())
     }
 
-    /// Shows every row that `filter` finds to `visit`, oldest first and without sizes and components; its limit and order do not
-    /// matter. Rows that are written meanwhile may or may not be among them; no other is missed or shown twice. Blocks the thread.
+    /// Shows every row that `filter` finds to `visit`, oldest first and without sizes and
+    /// components; its limit and order do not matter. Rows that are written meanwhile may or may
+    /// not be among them; no other is missed or shown twice. Blocks the thread.
     ///
     /// # Errors
     /// What the database or `visit` says, or [`LogError::BadColumn`].
@@ -202,8 +204,9 @@ impl LogReader {
         }
     }
 
-    /// Splits `filter` by time, so that threads can [`scan`](Self::scan) its parts at once: they come in the order of time, and each row
-    /// is in one of them. Where rows were written in the order of time, the parts have about as many rows each.
+    /// Splits `filter` by time, so that threads can [`scan`](Self::scan) its parts at once: they
+    /// come in the order of time, and each row is in one of them. Where rows were written in the
+    /// order of time, the parts have about as many rows each.
     ///
     /// # Errors
     /// What the database says, or [`LogError::BadColumn`].
@@ -227,8 +230,9 @@ impl LogReader {
         Ok(parts)
     }
 
-    /// A connection of the calling thread. The pool's driver copies every column of every row and hands it over from a thread of its
-    /// own, which takes several times as long as all that a scan does with a row.
+    /// A connection of the calling thread. The pool's driver copies every column of every row and
+    /// hands it over from a thread of its own, which takes several times as long as all that a scan
+    /// does with a row.
     fn connect(&self) -> Result<Connection, rusqlite::Error> {
         let path = self.path().to_string_lossy();
         let path = path

@@ -1,4 +1,5 @@
-//! The time and the id of a new row. Within one process both only go forward, also where the wall clock is set back.
+//! The time and the id of a new row. Within one process both only go forward, also where the wall
+//! clock is set back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -37,8 +38,8 @@ impl Stamps {
         }
     }
 
-    /// After a step back time goes on at half its pace until the wall clock has caught up: rows keep their order and distances
-    /// that mean something.
+    /// After a step back time goes on at half its pace until the wall clock has caught up: rows
+    /// keep their order and distances that mean something.
     fn next(&mut self, wall: DateTime<Utc>, at: Instant) -> (Uuid, DateTime<Utc>) {
         let passed = at.saturating_duration_since(self.at) / 2;
         let carried = self.last + TimeDelta::from_std(passed).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Rows that the log could not take: counted while it cannot be written, summed up in it when it can be again.
+//! Rows that the log could not take: counted while it cannot be written, summed up in it when it
+//! can be again.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use sqlx::{Connection, SqliteConnection};
 use super::record::InferenceRecord;
 use super::{LogError, LogReader, row};
 
-/// Lines of table `unwritten` that are kept: a disk that fails every few seconds must not fill the log with them.
+/// Lines of table `unwritten` that are kept: a disk that fails every few seconds must not fill the
+/// log with them.
 const KEPT_LINES: i64 = 1000;
 
 /// What is known of rows that are missing.

@@ -220,7 +220,8 @@ impl Writer {
         outcome
     }
 
-    /// Writes the batch and makes sure that it lies where readers and the next start will look for it.
+    /// Writes the batch and makes sure that it lies where readers and the next start will look for
+    /// it.
     async fn try_write(&mut self, batch: &[Entry]) -> Result<(), LogError> {
         self.connect().await?;
         let mut last_row = self.insert(batch).await?;
@@ -288,7 +289,8 @@ impl Writer {
         self.disconnect().await;
         if !is_same_file {
             let _files = self.shared.files.lock().await;
-            // SQLite would apply the write-ahead log of the former file to the one that stands there now.
+            // SQLite would apply the write-ahead log of the former file to the one that stands
+            // there now.
             place::set_sides_aside(&path, Utc::now())?;
         }
         if self

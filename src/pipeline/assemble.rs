@@ -24,7 +24,8 @@ pub struct Settings {
     pub workers: usize,
     /// Pictures that may wait for a worker; one more is refused with `overloaded`.
     pub queue: usize,
-    /// Most time from the end of the upload to the answer; then the request is refused with `deadline_exceeded`.
+    /// Most time from the end of the upload to the answer; then the request is refused with
+    /// `deadline_exceeded`.
     pub deadline_ms: u64,
     /// Most faces of a picture that are analysed where all are asked for; the largest come first.
     pub max_faces: usize,
@@ -190,7 +191,8 @@ impl Assembly {
         }
     }
 
-    /// The same for so many pipelines, whose pictures share the memory that the settings allow them.
+    /// The same for so many pipelines, whose pictures share the memory that the settings allow
+    /// them.
     #[must_use]
     pub fn for_workers(self, workers: usize) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! What tests of other modules need: warm workers on the pack that ships, and a stage that panics or takes long where it is asked
-//! to.
+//! What tests of other modules need: warm workers on the pack that ships, and a stage that panics
+//! or takes long where it is asked to.
 
 use std::path::Path;
 use std::time::Duration;

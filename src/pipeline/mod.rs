@@ -48,7 +48,8 @@ use timings::{Stage, StageClock};
 pub enum Faces {
     /// The largest one.
     Largest,
-    /// All of them, up to so many, largest first: each costs an embedding, and a picture may show hundreds.
+    /// All of them, up to so many, largest first: each costs an embedding, and a picture may show
+    /// hundreds.
     All {
         /// How many at most.
         at_most: usize,
@@ -153,11 +154,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Looks at one picture: decode → detect → align → embed → judge → decide. `queued` is how long it waited before;
-    /// `checkpoint` is passed before each stage and before each face.
+    /// Looks at one picture: decode → detect → align → embed → judge → decide. `queued` is how long
+    /// it waited before; `checkpoint` is passed before each stage and before each face.
     ///
     /// # Errors
-    /// [`AnalyzeError`] of the stage that failed, or of the checkpoint; [`FaceError::NoFace`] only where the ask needs a face.
+    /// [`AnalyzeError`] of the stage that failed, or of the checkpoint; [`FaceError::NoFace`] only
+    /// where the ask needs a face.
     pub fn analyze(
         &mut self,
         upload: &[u8],

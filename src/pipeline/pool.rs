@@ -1,11 +1,12 @@
 //! Pipelines on threads of their own, behind a bounded queue. HTTP's threads wait here and never compute.
 //!
-//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A worker gives a picture up
-//! between two steps once its caller has left, its time is over, or the service stops. A panic in a stage is caught at the
-//! thread's edge, answered, and the thread opens its models anew.
+//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A
+//! worker gives a picture up between two steps once its caller has left, its time is over, or the
+//! service stops. A panic in a stage is caught at the thread's edge, answered, and the thread opens
+//! its models anew.
 //!
-//! Busy is not hung. The self-check takes the next worker that is free; where none is free soon, what counts is that each of
-//! them still finishes steps.
+//! Busy is not hung. The self-check takes the next worker that is free; where none is free soon,
+//! what counts is that each of them still finishes steps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,8 +28,8 @@ use crate::runtime;
 /// How long a probe waits for a free worker, before it is judged by what the workers do.
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A worker that finishes no step for this long hangs. The slowest step is the decoding of the largest picture, which the
-/// limits of [`capture`](crate::capture) keep to a few seconds.
+/// A worker that finishes no step for this long hangs. The slowest step is the decoding of the
+/// largest picture, which the limits of [`capture`](crate::capture) keep to a few seconds.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 struct Job {
@@ -78,7 +79,8 @@ struct Shared {
     is_aborting: AtomicBool,
     deadline_ms: u64,
     max_faces: usize,
-    /// For each worker the millisecond since `epoch` at which it began its present step; 0 while it waits.
+    /// For each worker the millisecond since `epoch` at which it began its present step; 0 while it
+    /// waits.
     step_since: Vec<AtomicU64>,
     epoch: Instant,
 }
@@ -187,11 +189,13 @@ impl AnalysisPool {
         Instant::now() + Duration::from_millis(self.shared.deadline_ms)
     }
 
-    /// Analyses `upload` as soon as a worker is free. A caller who drops the future has the work given up.
+    /// Analyses `upload` as soon as a worker is free. A caller who drops the future has the work
+    /// given up.
     ///
     /// # Errors
-    /// At once [`AnalyzeError::Overloaded`] where the queue is full; [`Interruption::DeadlineExceeded`] at `deadline`, whatever
-    /// the worker is at; [`Interruption::Stopping`] after [`Self::close`]; else what the pipeline says.
+    /// At once [`AnalyzeError::Overloaded`] where the queue is full;
+    /// [`Interruption::DeadlineExceeded`] at `deadline`, whatever the worker is at;
+    /// [`Interruption::Stopping`] after [`Self::close`]; else what the pipeline says.
     pub async fn submit(
         &self,
         upload: Bytes,
@@ -222,11 +226,13 @@ impl AnalysisPool {
         }
     }
 
-    /// A real inference on the embedded face, ahead of the queue. Its outcome stands in [`Self::readiness`] until the next.
-    /// Where no worker is free for it soon, the last outcome stands as long as every worker gets on.
+    /// A real inference on the embedded face, ahead of the queue. Its outcome stands in
+    /// [`Self::readiness`] until the next. Where no worker is free for it soon, the last outcome
+    /// stands as long as every worker gets on.
     ///
     /// # Errors
-    /// [`ProbeError`] where it fails or gives other numbers than at start, and where a worker hangs.
+    /// [`ProbeError`] where it fails or gives other numbers than at start, and where a worker
+    /// hangs.
     pub async fn probe(&self) -> Result<(), ProbeError> {
         let outcome = match self.shared.stuck() {
             Some(stuck) => Err(stuck),
@@ -364,7 +370,8 @@ impl Shared {
         }
     }
 
-    /// Whether the picture that `worker` is at is still wanted. Asked between two steps, so it notes the end of one.
+    /// Whether the picture that `worker` is at is still wanted. Asked between two steps, so it
+    /// notes the end of one.
     fn is_wanted(&self, worker: usize, job: &Job) -> Result<(), Interruption> {
         self.step_since[worker].store(self.now_ms(), Ordering::Relaxed);
         if job.reply.is_closed() {
@@ -436,12 +443,9 @@ impl Worker {
             let checkpoint = Checkpoint::new(&is_wanted);
             pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed(), &checkpoint)
         });
-        if let Err(error) = &outcome
-            && job.reply.is_closed()
-        {
+        if let Err(Err(error)) = job.reply.send(outcome) {
             tracing::debug!(%error, "gave up a picture");
         }
-        let _ = job.reply.send(outcome);
     }
 
     fn answer_probe(&mut self, reply: ProbeReply) {

@@ -335,13 +335,14 @@ fn environment_of(library: &Library) -> Result<Environment, RuntimeError> {
     Ok(environment)
 }
 
-/// Gives memory that was freed back to the system. Opening a model takes several times its size for a moment, and glibc keeps
-/// what was freed in the arena of each thread: with OpenVINO in f32 a daemon with two workers holds 616 MB without this.
+/// Gives memory that was freed back to the system. Opening a model takes several times its size for
+/// a moment, and glibc keeps what was freed in the arena of each thread: with OpenVINO in f32 a
+/// daemon with two workers holds 616 MB without this.
 #[expect(unsafe_code, reason = "no safe binding of this function of glibc")]
 pub fn return_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `malloc_trim` takes a number of bytes to leave at the top, may be called at any time from any thread, and touches
-    // only memory that nobody uses.
+    // SAFETY: `malloc_trim` takes a number of bytes to leave at the top, may be called at any time
+    // from any thread, and touches only memory that nobody uses.
     unsafe {
         libc::malloc_trim(0);
     }

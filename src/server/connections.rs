@@ -1,5 +1,5 @@
-//! What a connection may cost whatever is sent over it: how many an address may hold, and how long one may go without taking
-//! what it asked for.
+//! What a connection may cost whatever is sent over it: how many an address may hold, and how long
+//! one may go without taking what it asked for.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,8 @@ pub(super) struct Counted {
     is_one_too_many: bool,
 }
 
-/// Whether a connection's address held as many as it may already when it began: its requests are refused.
+/// Whether a connection's address held as many as it may already when it began: its requests are
+/// refused.
 pub(super) struct OneTooMany(pub(super) bool);
 
 impl Connections {
@@ -37,8 +38,9 @@ impl Connections {
         }
     }
 
-    /// Counts the connection that begins with `socket`. `None` where its address has twice as many as it may: it is to be closed
-    /// unheard. Up to there each has its request answered with a refusal, so that a caller by mistake learns of it.
+    /// Counts the connection that begins with `socket`. `None` where its address has twice as many
+    /// as it may: it is to be closed unheard. Up to there each has its request answered with a
+    /// refusal, so that a caller by mistake learns of it.
     pub(super) fn count(&self, socket: &TcpStream) -> Option<Counted> {
         let Ok(address) = socket.peer_addr() else {
             return Some(Counted {
@@ -89,8 +91,9 @@ impl Drop for Counted {
     }
 }
 
-/// Has the system close each connection of `listener` whose peer has taken nothing for so long of what was sent to it: without
-/// that, an answer that nobody reads stays in memory for as long as the peer likes.
+/// Has the system close each connection of `listener` whose peer has taken nothing for so long of
+/// what was sent to it: without that, an answer that nobody reads stays in memory for as long as
+/// the peer likes.
 ///
 /// # Errors
 /// Where the system refuses.

@@ -50,8 +50,8 @@ pub struct Settings {
     pub workers: usize,
     /// Connections that each of these threads holds at once; more wait to be accepted.
     pub max_connections: usize,
-    /// Connections that one address may hold; more are answered with `rate_limited`. 0: no limit. Everybody behind one proxy has
-    /// the proxy's address.
+    /// Connections that one address may hold; more are answered with `rate_limited`. 0: no limit.
+    /// Everybody behind one proxy has the proxy's address.
     pub max_connections_per_address: usize,
     /// Most time for the head of a request.
     pub head_timeout_ms: u64,
@@ -59,7 +59,8 @@ pub struct Settings {
     pub body_idle_timeout_ms: u64,
     /// Most time for a whole body.
     pub body_timeout_ms: u64,
-    /// Longest time in which a client takes nothing of the answer that it asked for; then the connection is closed.
+    /// Longest time in which a client takes nothing of the answer that it asked for; then the
+    /// connection is closed.
     pub write_idle_timeout_ms: u64,
     /// How long a connection without a request is kept open.
     pub keep_alive_ms: u64,
@@ -96,7 +97,8 @@ impl Settings {
         }
     }
 
-    /// Files that the process may have to open at once: a connection each, and some for models, database and logs.
+    /// Files that the process may have to open at once: a connection each, and some for models,
+    /// database and logs.
     #[must_use]
     pub fn open_files(&self) -> u64 {
         const OTHERS: usize = 200;

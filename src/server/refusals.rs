@@ -1,8 +1,9 @@
 //! A problem body for what is no HTTP request at all.
 //!
-//! actix refuses such bytes before any of our code sees a request, with a status and an empty body. The connection is the only
-//! place left to say more: [`Explained`] sits between actix and the socket and puts a problem in the place of that refusal. No
-//! other answer of the service is an error without a body, so nothing else is touched.
+//! actix refuses such bytes before any of our code sees a request, with a status and an empty body.
+//! The connection is the only place left to say more: [`Explained`] sits between actix and the
+//! socket and puts a problem in the place of that refusal. No other answer of the service is an
+//! error without a body, so nothing else is touched.
 
 use std::io;
 use std::pin::Pin;
@@ -96,13 +97,17 @@ impl AsyncWrite for Explained {
 fn bare_refusal(bytes: &[u8]) -> Option<StatusCode> {
     let rest = bytes.strip_prefix(b"HTTP/1.1 ")?;
     let status = StatusCode::from_bytes(rest.get(..3)?).ok()?;
+    // Answers pass here, too: of those nothing more is read.
+    if !status.is_client_error() {
+        return None;
+    }
     let head = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
     let is_empty = head
         .lines()
         .skip(1)
         .any(|line| line.eq_ignore_ascii_case("content-length: 0"));
     // A body would stand behind another empty line.
-    (status.is_client_error() && is_empty && !head.contains("\r\n\r\n")).then_some(status)
+    (is_empty && !head.contains("\r\n\r\n")).then_some(status)
 }
 
 /// The same refusal with a problem in it.

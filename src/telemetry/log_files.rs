@@ -69,9 +69,9 @@ impl Drop for Housekeeper {
     }
 }
 
-/// Compresses the files of days before `today` and deletes those `keep_days` old or older. A clock that jumped must not delete
-/// the log of what happened before: a file goes only when files of `keep_days`
-/// days between it and today are there.
+/// Compresses the files of days before `today` and deletes those `keep_days` old or older. A clock
+/// that jumped must not delete the log of what happened before: a file goes only when files of
+/// `keep_days` days between it and today are there.
 fn tidy(directory: &Path, keep_days: u16, today: NaiveDate) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {

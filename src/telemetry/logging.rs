@@ -207,8 +207,8 @@ impl FormatTime for Clock {
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Libraries whose information repeats ours; a directive of the operator's own wins. What is no HTTP request has a line of ours, and
-/// is no error of the service: any scan of the port makes one.
+/// Libraries whose information repeats ours; a directive of the operator's own wins. What is no
+/// HTTP request has a line of ours, and is no error of the service: any scan of the port makes one.
 const QUIET: &str = "actix_server=warn,actix_http::h1::dispatcher=off";
 
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {

@@ -1,5 +1,5 @@
-//! Everything has a bound: the time of a request, the faces of a picture, the connections of an address, the patience with who
-//! takes nothing, the end of the service.
+//! Everything has a bound: the time of a request, the faces of a picture, the connections of an
+//! address, the patience with who takes nothing, the end of the service.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -84,7 +84,8 @@ fn who_closes_the_connection_before_the_answer_has_a_row_that_says_so() {
     );
     socket.write_all(head.as_bytes()).unwrap();
     socket.write_all(&picture).unwrap();
-    // Also a sender who only says that no more requests follow: the server cannot tell the two apart.
+    // Also a sender who only says that no more requests follow: the server cannot tell the two
+    // apart.
     socket.shutdown(Shutdown::Write).unwrap();
     let rows = wait_for("the row", || {
         Some(rows(&daemon, "gone")).filter(|rows| !rows.is_empty())

@@ -1,4 +1,5 @@
-//! A wall clock that jumps under a running daemon: the real programs, with a library laid before the C library's clock.
+//! A wall clock that jumps under a running daemon: the real programs, with a library laid before
+//! the C library's clock.
 
 use std::fs;
 use std::path::Path;

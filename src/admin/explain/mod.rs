@@ -147,7 +147,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The rows of the requests with this id; where there is none, those of the request that has a row with it.
+/// The rows of the requests with this id; where there is none, those of the request that has a row
+/// with it.
 async fn found(reader: &LogReader, id: &str) -> anyhow::Result<Vec<InferenceRecord>> {
     let rows = reader.by_request(id).await?;
     if !rows.is_empty() {

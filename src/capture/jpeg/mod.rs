@@ -1,8 +1,9 @@
 //! JPEG through libjpeg-turbo: the structure first, then the whole picture at a fraction of its size, or a region at all of it.
 //!
-//! Which warnings are fatal: data that breaks off or contradicts itself is [`CaptureError::Truncated`] or
-//! [`CaptureError::Damaged`], since grey or smeared blocks would be judged as if they were the scene; what leaves every pixel
-//! as it was meant is accepted (see `HARMLESS`), and so is a missing end marker where no block is missing.
+//! Which warnings are fatal: data that breaks off or contradicts itself is
+//! [`CaptureError::Truncated`] or [`CaptureError::Damaged`], since grey or smeared blocks would be
+//! judged as if they were the scene; what leaves every pixel as it was meant is accepted (see
+//! `HARMLESS`), and so is a missing end marker where no block is missing.
 
 use std::borrow::Cow;
 
@@ -203,8 +204,9 @@ fn picture(
         .ok_or_else(|| damaged("its size does not match its pixels"))
 }
 
-/// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe's writers began it, and other
-/// decoders (browsers, ImageMagick, libvips) take files without Adobe's marker so as well.
+/// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe's
+/// writers began it, and other decoders (browsers, ImageMagick, libvips) take files without Adobe's
+/// marker so as well.
 fn ink_to_light(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
     for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {

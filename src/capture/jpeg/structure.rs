@@ -17,7 +17,8 @@ pub(in crate::capture) struct Structure {
     pub(in crate::capture) precision: u8,
     /// Samples of a pixel: 1 for grey, 3 for colour, 4 for ink.
     pub(in crate::capture) components: u8,
-    /// Coefficients for each pixel: 3 where colour is kept at full size, 1.5 where at half of it both ways.
+    /// Coefficients for each pixel: 3 where colour is kept at full size, 1.5 where at half of it
+    /// both ways.
     coefficients: f64,
     /// Which process the frame header names: the second byte of its marker.
     process: u8,
@@ -97,7 +98,8 @@ impl Structure {
                     }
                     at = end_of_scan(bytes, at);
                 }
-                // Of several blocks the first counts, as in browsers: editors add theirs behind the camera's.
+                // Of several blocks the first counts, as in browsers: editors add theirs behind the
+                // camera's.
                 0xE1 if !has_exif && segment.starts_with(b"Exif\0\0") => {
                     has_exif = true;
                     found.orientation =
@@ -119,7 +121,8 @@ impl Structure {
     /// Refuses what is cut off, and what libjpeg-turbo would not decode or only at great cost.
     ///
     /// # Errors
-    /// [`CaptureError::Truncated`], [`CaptureError::UnsupportedKind`] or [`CaptureError::TooManyScans`].
+    /// [`CaptureError::Truncated`], [`CaptureError::UnsupportedKind`] or
+    /// [`CaptureError::TooManyScans`].
     pub(in crate::capture) fn check(&self) -> Result<(), CaptureError> {
         if self.scans == 0 || !(self.complete || self.may_lack_its_end()) {
             return Err(truncated());
@@ -146,7 +149,8 @@ impl Structure {
         Ok(())
     }
 
-    /// Whether it was compressed without loss: a rare kind that cannot be decoded at a fraction of its size.
+    /// Whether it was compressed without loss: a rare kind that cannot be decoded at a fraction of
+    /// its size.
     pub(in crate::capture) const fn is_lossless(&self) -> bool {
         self.process == 0xC3
     }
@@ -155,8 +159,9 @@ impl Structure {
         matches!(self.process, 0xC9 | 0xCA)
     }
 
-    /// Whether one scan holds all of the picture, so that a missing end marker may be all that is missing: some small
-    /// cameras do not write it. Where more is missing, the decoder runs out of data.
+    /// Whether one scan holds all of the picture, so that a missing end marker may be all that is
+    /// missing: some small cameras do not write it. Where more is missing, the decoder runs out of
+    /// data.
     pub(in crate::capture) fn may_lack_its_end(&self) -> bool {
         matches!(self.process, 0xC0 | 0xC1 | 0xC9)
             && self.scans == 1
@@ -190,8 +195,8 @@ fn unsupported(kind: String) -> CaptureError {
     }
 }
 
-/// Coefficients for each pixel, by the sampling factors in a frame header: three bytes for each component, of which the second
-/// has both factors.
+/// Coefficients for each pixel, by the sampling factors in a frame header: three bytes for each
+/// component, of which the second has both factors.
 fn coefficients(components: &[u8]) -> f64 {
     let factors =
         |component: &[u8; 3]| (f64::from(component[1] >> 4), f64::from(component[1] & 15));

@@ -46,7 +46,8 @@ pub(in crate::capture) enum Depth {
     Float,
 }
 
-/// The samples of `row` in 8 bits, every `step`-th of `out` from the first on, as far as `out` reaches.
+/// The samples of `row` in 8 bits, every `step`-th of `out` from the first on, as far as `out`
+/// reaches.
 pub(in crate::capture) fn narrow(row: &[u8], depth: Depth, out: &mut [u8], step: usize) {
     let out = out.iter_mut().step_by(step);
     // (v + 128) / 257: 16 bits rounded to 8, so that 65535 becomes 255.
@@ -132,7 +133,8 @@ fn from_ycbcr([luma, blue, red]: [u8; 3]) -> [u8; 3] {
     .map(|sum| (sum >> 16).clamp(0, 255) as u8)
 }
 
-/// Makes RGB of the RGBA in `pixels`, in the same memory: a second picture of 50 megapixels would be 150 MB.
+/// Makes RGB of the RGBA in `pixels`, in the same memory: a second picture of 50 megapixels would
+/// be 150 MB.
 pub(in crate::capture) fn rgba_to_rgb_in_place(pixels: &mut Vec<u8>) {
     let count = pixels.len() / 4;
     for index in 0..count {

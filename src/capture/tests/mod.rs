@@ -5,6 +5,8 @@ use std::io::Cursor;
 use image::{ImageFormat as Kind, Rgb, RgbImage};
 use turbojpeg::{Colorspace, Compressor, PixelFormat, Subsamp};
 
+use super::exif::ORIENTATION;
+use super::exif::tests::block;
 use super::*;
 
 mod broken;
@@ -91,34 +93,12 @@ fn jpeg(image: &RgbImage, how: Jpeg) -> Vec<u8> {
     )
 }
 
-/// A TIFF structure with one entry: the orientation, in either byte order.
+/// A TIFF structure with one entry: the orientation, in either byte order, and the end of the list
+/// behind it.
 fn exif(orientation: u8, big_endian: bool) -> Vec<u8> {
-    let mut out = Vec::new();
-    let short = |value: u16| {
-        if big_endian {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
-    };
-    let long = |value: u32| {
-        if big_endian {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
-    };
-    out.extend_from_slice(if big_endian { b"MM" } else { b"II" });
-    out.extend_from_slice(&short(42));
-    out.extend_from_slice(&long(8));
-    out.extend_from_slice(&short(1));
-    out.extend_from_slice(&short(0x0112));
-    out.extend_from_slice(&short(3));
-    out.extend_from_slice(&long(1));
-    out.extend_from_slice(&short(u16::from(orientation)));
-    out.extend_from_slice(&short(0));
-    out.extend_from_slice(&long(0));
-    out
+    const SHORT: u16 = 3;
+    let entry = block(big_endian, ORIENTATION, SHORT, orientation.into());
+    [entry, vec![0; 4]].concat()
 }
 
 /// `jpeg` with a segment put in right after the start marker.
@@ -152,6 +132,17 @@ fn decoded(bytes: &[u8]) -> Capture {
 
 fn refused(bytes: &[u8]) -> CaptureError {
     decode(bytes, &Settings::default()).unwrap_err()
+}
+
+/// Holds that `bytes` are of a kind that is not read, and that the error calls it by `name`.
+fn refused_by_name(bytes: &[u8], name: &str) {
+    let error = refused(bytes);
+    assert_eq!(
+        error.problem(),
+        ProblemCode::UnsupportedMediaType,
+        "{error}"
+    );
+    assert!(error.to_string().contains(name), "{error}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The watch on the clock as the daemon keeps it: in memory for each commit, in the database over its starts.
+//! The watch on the clock as the daemon keeps it: in memory for each commit, in the database over
+//! its starts.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use super::{Change, Clock, ClockMark, Doubt, JUMP, Moment, Reading, STEADY_SECON
 use crate::inference_log::record::InferenceRecord;
 use crate::inference_log::{LogError, LogReader, row, schema, stamp};
 
-/// How old the written state may be. The threshold is a day, so that minutes do not matter, and a memory card is spared.
+/// How old the written state may be. The threshold is a day, so that minutes do not matter, and a
+/// memory card is spared.
 const SAVE_EVERY_SECONDS: i64 = 600;
 
 /// What an operator may do about a clock in doubt.
@@ -131,7 +133,8 @@ impl Keeper {
         }
     }
 
-    /// Takes up what the database knows of the clock, what an operator said about it, and writes what is known now.
+    /// Takes up what the database knows of the clock, what an operator said about it, and writes
+    /// what is known now.
     pub(in super::super) async fn tend(
         &self,
         connection: &mut SqliteConnection,
@@ -201,7 +204,8 @@ fn report(change: &Change) {
     }
 }
 
-/// The watch at the first look of a process. What a release without this table wrote is judged by its newest row.
+/// The watch at the first look of a process. What a release without this table wrote is judged by
+/// its newest row.
 fn begin(stored: Option<&Stored>, newest: Option<&Newest>, now: Moment) -> Watch {
     let mut watch = stored.map_or_else(
         || Watch::trusting(now),
@@ -398,8 +402,8 @@ impl LogReader {
     }
 }
 
-/// Says to the daemon of the log at `path` that the clock, which shows `now`, is right. It hears of that within a minute, or at
-/// its next start.
+/// Says to the daemon of the log at `path` that the clock, which shows `now`, is right. It hears of
+/// that within a minute, or at its next start.
 ///
 /// # Errors
 /// Where the log is missing, not of this release's schema, or refuses to be written.

@@ -1,9 +1,10 @@
-//! What the wall clock is worth. A box without a battery starts in 1970, a time service steps the clock, somebody types a
-//! year wrong: what deletes rows must not believe one look at it.
+//! What the wall clock is worth. A box without a battery starts in 1970, a time service steps the
+//! clock, somebody types a year wrong: what deletes rows must not believe one look at it.
 //!
-//! [`Watch`] compares each look with the one before and with the time that has really passed. After a jump of more than a day
-//! the clock is in doubt until it is back where it was expected, has been steady for a day, or an operator says that it is
-//! right. Meanwhile nothing is deleted by age, and rows are marked.
+//! [`Watch`] compares each look with the one before and with the time that has really passed. After
+//! a jump of more than a day the clock is in doubt until it is back where it was expected, has been
+//! steady for a day, or an operator says that it is right. Meanwhile nothing is deleted by age, and
+//! rows are marked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,8 +79,9 @@ fn uptime() -> Duration {
     )
 }
 
-/// Whether a time service keeps this machine's clock. A container sees the host's state; where adjtimex(2) is forbidden,
-/// systemd-timesyncd's file tells, and where there is neither the answer is `None`.
+/// Whether a time service keeps this machine's clock. A container sees the host's state; where
+/// adjtimex(2) is forbidden, systemd-timesyncd's file tells, and where there is neither the answer
+/// is `None`.
 #[must_use]
 pub fn is_synchronised() -> Option<bool> {
     kernels_word().or_else(|| {
@@ -90,17 +92,20 @@ pub fn is_synchronised() -> Option<bool> {
     })
 }
 
-/// As `timedatectl` reads it: the kernel's estimated error grows until a time service corrects the clock, and stands at 16 s
-/// where none ever did. Its flag `STA_UNSYNC` tells less, since some services set it to keep the kernel from the battery clock.
+/// As `timedatectl` reads it: the kernel's estimated error grows until a time service corrects the
+/// clock, and stands at 16 s where none ever did. Its flag `STA_UNSYNC` tells less, since some
+/// services set it to keep the kernel from the battery clock.
 #[expect(
     unsafe_code,
     reason = "none of our libraries has a safe call for adjtimex"
 )]
 fn kernels_word() -> Option<bool> {
     const LARGEST_ERROR_US: libc::c_long = 16_000_000;
-    // SAFETY: a `timex` is plain numbers, for which zero is a value; `modes` 0 says that nothing is to be set.
+    // SAFETY: a `timex` is plain numbers, for which zero is a value; `modes` 0 says that nothing is
+    // to be set.
     let mut facts: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes into the struct that it is given, which lives until the call returns.
+    // SAFETY: the kernel writes into the struct that it is given, which lives until the call
+    // returns.
     let state = unsafe { libc::adjtimex(&raw mut facts) };
     (state >= 0).then_some(facts.maxerror < LARGEST_ERROR_US)
 }
@@ -115,7 +120,8 @@ pub enum ClockMark {
     Jumped,
 }
 
-/// What the wall clock showed after so much running time, counted over all starts of the daemon on one log.
+/// What the wall clock showed after so much running time, counted over all starts of the daemon on
+/// one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     pub(super) time: DateTime<Utc>,
@@ -171,8 +177,8 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Watch {
     pub(super) seen: Moment,
-    /// Where this process began to trust the clock: a clock that is moved by less than a day at a time is found by what its moves
-    /// come to.
+    /// Where this process began to trust the clock: a clock that is moved by less than a day at a
+    /// time is found by what its moves come to.
     pub(super) anchor: Moment,
     pub(super) doubt: Option<Doubt>,
 }

@@ -153,7 +153,8 @@ async fn a_start_in_1970_loses_no_row_and_settles_by_itself() {
     clock.pass(DAY);
     assert_eq!((round(&log).await, count(&log).await), (0, 1));
     assert_eq!(log.health().warnings, Vec::<String>::new());
-    // Retention works: an old row goes, the one of 1970 stays until the daemon has run for as long as rows are kept.
+    // Retention works: an old row goes, the one of 1970 stays until the daemon has run for as long
+    // as rows are kept.
     log.append(row_at(time("2026-01-01T00:00:00Z")))
         .await
         .unwrap();

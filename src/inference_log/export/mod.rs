@@ -12,8 +12,9 @@ mod parquet;
 /// Which kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON. A text that
-    /// a spreadsheet would take for a formula has an apostrophe before it.
+    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes`
+    /// and `network_norms` JSON. A text that a spreadsheet would take for a formula has an
+    /// apostrophe before it.
     Csv,
     /// One JSON object a line; NULL is null, blobs are base64.
     Jsonl,
@@ -40,9 +41,9 @@ impl ExportError {
     }
 }
 
-/// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order do not apply. Rows that
-/// are written to a live log after the call are left out, so that the export ends; they are told by the order of writing, since
-/// a clock may have been wrong.
+/// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order
+/// do not apply. Rows that are written to a live log after the call are left out, so that the
+/// export ends; they are told by the order of writing, since a clock may have been wrong.
 ///
 /// # Errors
 /// Where the log cannot be read or `out` cannot be written.

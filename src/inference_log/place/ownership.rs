@@ -12,8 +12,9 @@ use crate::inference_log::{LogError, row};
 
 /// The right to write to a log; given back when dropped or when the process ends in whatever way.
 ///
-/// Beside the process id the file holds the number and the time of the last row that was acknowledged. It is written without
-/// waiting for the disk: a hint for the next start, which finds out with it when rows have gone.
+/// Beside the process id the file holds the number and the time of the last row that was
+/// acknowledged. It is written without waiting for the disk: a hint for the next start, which finds
+/// out with it when rows have gone.
 #[derive(Debug)]
 pub(crate) struct Ownership {
     /// Held open for the lock on it.
@@ -74,15 +75,16 @@ impl Ownership {
         self.write("");
     }
 
-    /// In lines of one width, so that a new one covers all of the former. A failure must not keep the daemon from its work.
+    /// In lines of one width, so that a new one covers all of the former. A failure must not keep
+    /// the daemon from its work.
     fn write(&self, last_row: &str) {
         let text = format!("{}\n{last_row:<50}\n", std::process::id());
         let _ = self.file.write_all_at(text.as_bytes(), 0);
         let _ = self.file.set_len(text.len() as u64);
     }
 
-    /// Compares the newest row that was found, its number and time, with what the daemon before had acknowledged. Says what is
-    /// missing.
+    /// Compares the newest row that was found, its number and time, with what the daemon before had
+    /// acknowledged. Says what is missing.
     pub(crate) fn compare(&mut self, found: Option<(i64, String)>) -> Option<String> {
         let (number, end) = found.unwrap_or_else(|| (0, "its beginning".to_owned()));
         tracing::warn!(

@@ -30,7 +30,8 @@ pub const NORM_SCALES: &str = "fused.norm_scales";
 pub const FEATURES: &str = "features";
 /// Tensor `[N]`: the similarity that the head expects.
 pub const OOD_LOGIT: &str = "ood_logit";
-/// Tensor `[N, causes]`: how much each of [`CauseName::LEARNT`] is to be seen; 0 is not at all, 1 is plainly.
+/// Tensor `[N, causes]`: how much each of [`CauseName::LEARNT`] is to be seen; 0 is not at all, 1
+/// is plainly.
 pub const CAUSE_LOGITS: &str = "cause_logits";
 /// Outputs of the head before the causes: two experts on similarity, and the gate between them.
 pub const EXPERT_OUTPUTS: usize = 3;

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use super::checkpoint::CheckpointError;
 
-/// Memory that the values of a pickle may take. Those of a thousand tensors take about 5 MB; a pickle that recalls a long text
-/// or tuple again and again would copy it each time.
+/// Memory that the values of a pickle may take. Those of a thousand tensors take about 5 MB; a
+/// pickle that recalls a long text or tuple again and again would copy it each time.
 const MEMORY_LIMIT: usize = 128 << 20;
 
 /// Position of a value in [`Values`].

@@ -219,8 +219,8 @@ impl Tuning {
     }
 }
 
-/// Tries every candidate of this box, one after the other, whichever provider the settings name: what is measured holds for
-/// `runtime.provider = "auto"`.
+/// Tries every candidate of this box, one after the other, whichever provider the settings name:
+/// what is measured holds for `runtime.provider = "auto"`.
 ///
 /// # Errors
 /// Where the pack is damaged, or no candidate works.

@@ -308,9 +308,11 @@ pub struct ExtractAnswer<'a> {
     pub image: ImageDto,
     /// Faces, largest first.
     pub faces: Vec<FaceDto>,
-    /// How many faces were found: where only the largest is asked for, as far as the search saw others on its way.
+    /// How many faces were found: where only the largest is asked for, as far as the search saw
+    /// others on its way.
     pub faces_found: usize,
-    /// How many of the faces asked for are left out, because a picture may have no more than `limits.max_faces` of `/v1/info`.
+    /// How many of the faces asked for are left out, because a picture may have no more than
+    /// `limits.max_faces` of `/v1/info`.
     pub faces_omitted: usize,
     /// Advice for the person in front of the camera.
     pub hints: Vec<HintDto>,

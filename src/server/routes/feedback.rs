@@ -24,7 +24,8 @@ const LONGEST_AUTHOR: usize = 64;
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedbackRequest, title = "FeedbackRequest")]
 pub(super) struct FeedbackBody {
-    /// The `request_id` of the answer that it is about; of several with one id the last is meant, and a row's `id` names another.
+    /// The `request_id` of the answer that it is about; of several with one id the last is meant,
+    /// and a row's `id` names another.
     request_id: String,
     /// How it turned out.
     #[schema(value_type = OutcomeWord)]
@@ -70,8 +71,9 @@ pub(super) struct FeedbackAnswer<'a> {
 
 /// How an earlier answer turned out.
 ///
-/// Stored in the rows of that request, and read by `faceood-admin calibrate --from-log`. Sent again it changes nothing; sent
-/// otherwise the later word counts, and the earlier one is kept in the history that `faceood-admin explain` shows.
+/// Stored in the rows of that request, and read by `faceood-admin calibrate --from-log`. Sent again
+/// it changes nothing; sent otherwise the later word counts, and the earlier one is kept in the
+/// history that `faceood-admin explain` shows.
 #[utoipa::path(
     post,
     path = "/v1/feedback",

@@ -144,7 +144,8 @@ impl Inference {
             // Asked for below, where what is known of the picture is still at hand for its row.
             needs_face: false,
         };
-        // From here on: the time that a slow sender took is his own. A comparison's two pictures share it.
+        // From here on: the time that a slow sender took is his own. A comparison's two pictures
+        // share it.
         let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
         let analysis = self
             .state
@@ -312,11 +313,7 @@ pub(super) async fn record_failure<B: MessageBody>(
         && problem.code != ProblemCode::MethodNotAllowed
     {
         let context = context(&state, &RequestId::of(request), endpoint, &outcome);
-        let role = match (endpoint, problem.part) {
-            (_, Some(part)) => role_of(part),
-            (Endpoint::Compare, None) => Role::Probe,
-            _ => Role::Image,
-        };
+        let role = role_in(endpoint, problem.part);
         let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
         if let Err(error) = state.log.append(row).await {
             tracing::error!(request_id = %context.request_id, %error, "the log did not take the row of a failure");
@@ -325,8 +322,9 @@ pub(super) async fn record_failure<B: MessageBody>(
     Ok(response)
 }
 
-/// A caller who waits for an answer. The server drops the work for one who closes the connection: then this writes the row, the
-/// line in the text log and the metric that the request would have had.
+/// A caller who waits for an answer. The server drops the work for one who closes the connection:
+/// then this writes the row, the line in the text log and the metric that the request would have
+/// had.
 struct Waiting {
     request: Option<HttpRequest>,
     began: Instant,
@@ -369,17 +367,22 @@ impl Drop for Waiting {
             self.began.elapsed(),
         );
         tracing::info!(request_id = %context.request_id, endpoint = request.path(), code = code.code(), "the caller closed the connection before the answer");
-        let role = if endpoint == Endpoint::Compare {
-            Role::Probe
-        } else {
-            Role::Image
-        };
+        let role = role_in(endpoint, None);
         let row = context.failed(role, code, &Interruption::CallerLeft.to_string(), None);
         runtime.spawn(async move {
             if let Err(error) = state.log.append(row).await {
                 tracing::error!(%error, "the log did not take the row of a caller who left");
             }
         });
+    }
+}
+
+/// The role of the row of a failure, which is one side's fault or the whole request's.
+fn role_in(endpoint: Endpoint, part: Option<Part>) -> Role {
+    match (endpoint, part) {
+        (_, Some(part)) => role_of(part),
+        (Endpoint::Compare, None) => Role::Probe,
+        _ => Role::Image,
     }
 }
 

@@ -14,7 +14,8 @@ use crate::server::state::AppState;
 /// Columns that hold what a person could be recognised by: stored only where the operator says so, and never sent.
 const PRIVATE: [&str; 2] = ["embedding", "thumbnail"];
 
-/// A page ends with the row that passes this: an answer waits in memory until its reader has taken it.
+/// A page ends with the row that passes this: an answer waits in memory until its reader has taken
+/// it.
 const MOST_BYTES: usize = 512 * 1024;
 
 /// A page of the log.

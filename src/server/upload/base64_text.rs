@@ -56,14 +56,15 @@ impl Text<'_> {
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
-    // `%2F`, `%2B`, `%3D`: percent signs are no base64, so that whoever sends them escaped it for an address.
+    // `%2F`, `%2B`, `%3D`: percent signs are no base64, so that whoever sends them escaped it for
+    // an address.
     let unescaped = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     if unescaped != text {
         return decode(&unescaped);
     }
     if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        // A form decoder makes spaces of plus signs. Where there is any other sign of that place in the alphabet, spaces only
-        // divide lines; every 64th character of a picture is one.
+        // A form decoder makes spaces of plus signs. Where there is any other sign of that place in
+        // the alphabet, spaces only divide lines; every 64th character of a picture is one.
         let has_sign = text.contains(['+', '-', '_']);
         let joined: String = text
             .chars()

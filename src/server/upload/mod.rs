@@ -243,8 +243,8 @@ fn declared_length(request: &HttpRequest) -> Option<usize> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// Parses a JSON body; the message names key, line and column, and never repeats what stands there: it may be a picture or
-/// an embedding, and the message goes into the log.
+/// Parses a JSON body; the message names key, line and column, and never repeats what stands there:
+/// it may be a picture or an embedding, and the message goes into the log.
 fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
     /// What editors and programs on Windows put before UTF-8.
     const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -268,7 +268,8 @@ fn without_content(message: &str) -> String {
     /// Longest key that may be a slip of the pen.
     const LONGEST_KEY: usize = 32;
     for start in ["invalid type: ", "invalid value: "] {
-        // "invalid type: string "…", expected …": the type stays. What is expected is our own text, and comes last.
+        // "invalid type: string "…", expected …": the type stays. What is expected is our own text,
+        // and comes last.
         if let Some(rest) = message.strip_prefix(start)
             && let Some((found, expected)) = rest.rsplit_once(", expected ")
         {

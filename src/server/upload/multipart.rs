@@ -73,8 +73,9 @@ where
     Ok(found.map(Option::unwrap_or_default))
 }
 
-/// `headers` with the form declared as `multipart/mixed`, which has the same shape: of a form the library wants file names in
-/// UTF-8, and refuses a part whose name is in GBK, Big5 or Latin-1, though nobody reads it.
+/// `headers` with the form declared as `multipart/mixed`, which has the same shape: of a form the
+/// library wants file names in UTF-8, and refuses a part whose name is in GBK, Big5 or Latin-1,
+/// though nobody reads it.
 fn as_mixed(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     let kind = headers
@@ -89,7 +90,8 @@ fn as_mixed(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The name of a part; empty where it has none. Bytes that are no ASCII, as a file name may have, are passed over.
+/// The name of a part; empty where it has none. Bytes that are no ASCII, as a file name may have,
+/// are passed over.
 fn name_of(headers: &HeaderMap) -> String {
     let Some(disposition) = headers.get(CONTENT_DISPOSITION) else {
         return String::new();

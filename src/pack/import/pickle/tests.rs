@@ -66,7 +66,8 @@ fn a_pickle_that_multiplies_itself_is_refused() {
         bytes.extend(std::iter::repeat_n(b'a', length));
         bytes
     };
-    // ('storage', FloatStorage, a key of a megabyte, 'cpu', 1), remembered and made into a storage again and again.
+    // ('storage', FloatStorage, a key of a megabyte, 'cpu', 1), remembered and made into a storage
+    // again and again.
     let mut storages = b"\x80\x02(".to_vec();
     storages.extend(text(7));
     storages.extend_from_slice(b"ctorch\nFloatStorage\n");

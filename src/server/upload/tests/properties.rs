@@ -1,4 +1,5 @@
-//! Any bytes in any wrapping give a picture or a problem of the caller's, never a panic, and never more bytes than allowed.
+//! Any bytes in any wrapping give a picture or a problem of the caller's, never a panic, and never
+//! more bytes than allowed.
 
 use proptest::prelude::*;
 
