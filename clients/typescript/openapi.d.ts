@@ -146,9 +146,15 @@ export interface components {
         Extraction: {
             /** @description Faces, largest first. */
             faces: components["schemas"]["Face"][];
-            /** @description How many faces were found: where only the largest is asked for, as far as the search saw others on its way. */
+            /**
+             * @description How many faces were found: where only the largest is asked for, as far as the search saw
+             *     others on its way.
+             */
             faces_found: number;
-            /** @description How many of the faces asked for are left out, because a picture may have no more than `limits.max_faces` of `/v1/info`. */
+            /**
+             * @description How many of the faces asked for are left out, because a picture may have no more than
+             *     `limits.max_faces` of `/v1/info`.
+             */
             faces_omitted: number;
             /** @description Advice for the person in front of the camera. */
             hints: components["schemas"]["Hint"][];
@@ -208,7 +214,10 @@ export interface components {
             note?: string | null;
             /** @description How it turned out. */
             outcome: components["schemas"]["Outcome"];
-            /** @description The `request_id` of the answer that it is about; of several with one id the last is meant, and a row's `id` names another. */
+            /**
+             * @description The `request_id` of the answer that it is about; of several with one id the last is meant,
+             *     and a row's `id` names another.
+             */
             request_id: string;
         };
         /** @description A quality score that a caller kept with an embedding. */
