@@ -12,6 +12,9 @@ use super::clock::{Clock, Keeper};
 use super::query::LogReader;
 use super::{Failing, Health, LogError, Settings, place};
 
+/// Notices that are kept at once.
+const MOST_NOTICES: usize = 10;
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -110,6 +113,9 @@ impl Shared {
         if !status.notices.contains(&text) {
             status.notices.push(text);
         }
+        // The oldest go: the text log has all of them.
+        let excess = status.notices.len().saturating_sub(MOST_NOTICES);
+        status.notices.drain(..excess);
     }
 
     /// Looks for damaged databases that were set aside. Reads a folder, so it may wait for the
