@@ -271,3 +271,11 @@ fn thousands_of_scans_are_refused() {
     };
     assert!(scans > 1000 && limit == 100);
 }
+
+#[test]
+fn memory_that_the_system_lacks_is_no_fault_of_the_picture() {
+    // More than any address space has.
+    let error = allocated(usize::MAX / 4).unwrap_err();
+    assert!(matches!(error, CaptureError::OutOfMemory), "{error}");
+    assert_eq!(error.problem(), ProblemCode::Overloaded);
+}
