@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use faceood::checkpoint::Checkpoint;
 use faceood::pack::Pack;
 
-use faceood::pack::build::graph::{Graph, Model};
-use faceood::pack::build::head::{CAUSE_LOGITS, OOD_LOGIT};
+use faceood::pack::network::graph::{Graph, Model};
 use faceood::runtime::{Placement, Runtime, Session, Settings};
 use faceood::stats::quantile;
 
@@ -103,7 +102,7 @@ fn milliseconds(session: &mut Session, face: &[f32]) -> f64 {
 fn cut_head(graph: &mut Graph) {
     graph
         .output
-        .retain(|output| ![OOD_LOGIT, CAUSE_LOGITS].contains(&output.name()));
+        .retain(|output| !["ood_logit", "cause_logits"].contains(&output.name()));
     let mut needed: HashSet<String> = graph
         .output
         .iter()

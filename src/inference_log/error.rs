@@ -253,7 +253,7 @@ impl LogError {
     }
 
     /// Wraps what the file system said.
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io {
             action,
             path: path.to_owned(),

@@ -1,5 +1,11 @@
 //! Rows for this module's tests.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "rows for tests: a failure is a failed test"
+)]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +22,7 @@ use crate::problem::ProblemCode;
 use crate::quality::{Cause, CauseName, Component, Grade};
 
 /// A request from `source`.
-pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
+pub fn context(request_id: &str, source: &str) -> RequestContext {
     RequestContext {
         request_id: request_id.to_owned(),
         request_key: Uuid::now_v7(),
@@ -34,7 +40,7 @@ pub(crate) fn context(request_id: &str, source: &str) -> RequestContext {
 }
 
 /// A row in which no column is NULL; `seed` varies the numbers.
-pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
+pub fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
     let mut record = context(request_id, "gate-1").failed(
         Role::Probe,
         ProblemCode::NoFace,
@@ -98,7 +104,7 @@ pub(crate) fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
 }
 
 /// A fresh log in a folder of its own, which goes when the first value is dropped.
-pub(crate) async fn open(settings: &Settings) -> (TempDir, InferenceLog) {
+pub async fn open(settings: &Settings) -> (TempDir, InferenceLog) {
     let folder = tempfile::tempdir().unwrap();
     let log = InferenceLog::open_with_clock(settings, folder.path(), steady_clock())
         .await
@@ -107,7 +113,7 @@ pub(crate) async fn open(settings: &Settings) -> (TempDir, InferenceLog) {
 }
 
 /// This machine's clock, taken for synchronised.
-pub(crate) fn steady_clock() -> Clock {
+pub fn steady_clock() -> Clock {
     let start = std::time::Instant::now();
     Clock::new(move || Reading {
         wall: Utc::now(),
@@ -118,10 +124,10 @@ pub(crate) fn steady_clock() -> Clock {
 
 /// Clocks that stand still until a test moves them.
 #[derive(Clone)]
-pub(crate) struct TestClock(Arc<Mutex<Reading>>);
+pub struct TestClock(Arc<Mutex<Reading>>);
 
 impl TestClock {
-    pub(crate) fn at(wall: DateTime<Utc>, is_synchronised: Option<bool>) -> Self {
+    pub fn at(wall: DateTime<Utc>, is_synchronised: Option<bool>) -> Self {
         Self(Arc::new(Mutex::new(Reading {
             wall,
             uptime: Duration::ZERO,
@@ -129,19 +135,19 @@ impl TestClock {
         })))
     }
 
-    pub(crate) fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         let shown = Arc::clone(&self.0);
         Clock::new(move || *shown.lock().unwrap())
     }
 
     /// Sets the wall clock; no time passes.
-    pub(crate) fn set(&self, wall: DateTime<Utc>, is_synchronised: Option<bool>) {
+    pub fn set(&self, wall: DateTime<Utc>, is_synchronised: Option<bool>) {
         let mut shown = self.0.lock().unwrap();
         (shown.wall, shown.is_synchronised) = (wall, is_synchronised);
     }
 
     /// Lets time pass.
-    pub(crate) fn pass(&self, time: TimeDelta) {
+    pub fn pass(&self, time: TimeDelta) {
         let mut shown = self.0.lock().unwrap();
         shown.wall += time;
         shown.uptime += time.to_std().unwrap();
@@ -149,7 +155,7 @@ impl TestClock {
 }
 
 /// Settings that keep embeddings and thumbnails, so that no column is NULL.
-pub(crate) fn keep_all() -> Settings {
+pub fn keep_all() -> Settings {
     Settings {
         keep_embeddings: true,
         keep_thumbnails: true,

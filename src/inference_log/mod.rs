@@ -27,7 +27,6 @@ mod backup;
 mod checkpoint;
 mod clock;
 mod error;
-mod export;
 mod feedback;
 mod place;
 mod query;
@@ -44,14 +43,13 @@ mod writer;
 pub use backup::backup;
 pub use clock::{Clock, ClockFacts, ClockMark, Reading, accept_clock, is_synchronised};
 pub use error::{LogError, Trouble};
-pub use export::{ExportError, Format, export};
 pub use feedback::{Feedback, Outcome, Told};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
 pub use retention::{Doubtful, Limits, Pruned, prune};
-pub use row::{Column, Kind, Value, columns, to_json, to_values};
-pub use scan::{Observation, scan_parquet};
+pub use row::{Column, Kind, Value, columns, decimal, time_text, to_json, to_values};
+pub use scan::{Observation, SCANNED_COLUMNS, bad_scanned_column};
 pub use schema::newest_version;
 pub use unwritten::Unwritten;
 
@@ -327,12 +325,13 @@ impl InferenceLog {
 }
 
 /// `bytes` as base64, for the text forms of a row.
-fn base64_text(bytes: &[u8]) -> String {
+#[must_use]
+pub fn base64_text(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-#[cfg(test)]
-pub(crate) mod fixture;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixture;
 #[cfg(test)]
 mod tests;

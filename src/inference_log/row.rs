@@ -293,7 +293,8 @@ fn json_value(value: Value) -> serde_json::Value {
 }
 
 /// `time` as it is stored: of fixed width, so that it sorts as text.
-pub(super) fn time_text(time: DateTime<Utc>) -> String {
+#[must_use]
+pub fn time_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
@@ -304,7 +305,8 @@ pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// The 64-bit float that prints as `value` does: 0.83 and not 0.8299999833106995. Going back to 32 bits gives `value` again.
-pub(super) fn decimal(value: f32) -> f64 {
+#[must_use]
+pub fn decimal(value: f32) -> f64 {
     let shortest: f64 = value.to_string().parse().unwrap_or(f64::from(value));
     #[expect(clippy::cast_possible_truncation, reason = "that is the question")]
     let returns = (shortest as f32).to_bits() == value.to_bits();

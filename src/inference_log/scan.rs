@@ -13,15 +13,11 @@ use super::query::{Filter, LogReader, conditions};
 use super::{InferenceRecord, LogError, row};
 use crate::quality::{Cause, Component};
 
-mod parquet;
-
-pub use parquet::scan_parquet;
-
 /// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
 const PAGE_ROWS: i64 = 20_000;
 
 /// The columns before the components, in the order in which rows are read.
-const COLUMNS: [&str; 14] = [
+pub const SCANNED_COLUMNS: [&str; 14] = [
     "id",
     "time",
     "source",
@@ -223,7 +219,8 @@ impl LogReader {
         let Some(middle) = found.next().map_err(failed)? else {
             return Ok(vec![filter.clone()]);
         };
-        let middle = row::parse_time(text(middle, 0)?).map_err(|why| bad(1, &why))?;
+        let middle =
+            row::parse_time(text(middle, 0)?).map_err(|why| bad_scanned_column(1, &why))?;
         let mut parts = vec![filter.clone(); 2];
         parts[0].until = Some(filter.until.map_or(middle, |until| until.min(middle)));
         parts[1].since = Some(filter.since.map_or(middle, |since| since.max(middle)));
@@ -247,7 +244,7 @@ impl LogReader {
     }
 }
 
-/// [`COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
+/// [`SCANNED_COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
 fn columns(connection: &Connection) -> Result<Vec<&'static str>, rusqlite::Error> {
     let present: Vec<String> = connection
         .prepare("SELECT name FROM pragma_table_info('inferences')")?
@@ -258,14 +255,19 @@ fn columns(connection: &Connection) -> Result<Vec<&'static str>, rusqlite::Error
         if is_there { name } else { "NULL" }
     };
     let components = Component::ALL.iter().map(|component| component.name());
-    Ok(COLUMNS.into_iter().chain(components).map(or_null).collect())
+    Ok(SCANNED_COLUMNS
+        .into_iter()
+        .chain(components)
+        .map(or_null)
+        .collect())
 }
 
 /// Reads the first [`BRIEF`] columns.
 fn brief<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
     let (id, time) = (text(found, 0)?, text(found, 1)?);
     Ok(Observation {
-        id: Uuid::try_parse(id).map_err(|error| bad(0, &format!("{id:?} is no UUID: {error}")))?,
+        id: Uuid::try_parse(id)
+            .map_err(|error| bad_scanned_column(0, &format!("{id:?} is no UUID: {error}")))?,
         time: row::parse_time(time).map_err(|why| misfit(found, 1, &why))?,
         source: optional_text(found, 2)?,
         quality_score: real(found, 3)?,
@@ -289,7 +291,7 @@ fn complete<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
             .map(Into::into))
     };
     let mut components = [None; Component::ALL.len()];
-    for (value, index) in components.iter_mut().zip(COLUMNS.len()..) {
+    for (value, index) in components.iter_mut().zip(SCANNED_COLUMNS.len()..) {
         *value = real(found, index)?;
     }
     Ok(Observation {
@@ -307,7 +309,7 @@ fn text<'a>(found: &'a Row<'_>, index: usize) -> Result<&'a str, LogError> {
 fn optional_text<'a>(found: &'a Row<'_>, index: usize) -> Result<Option<&'a str>, LogError> {
     found
         .get_ref(index)
-        .map_err(|error| bad(index, &error.to_string()))?
+        .map_err(|error| bad_scanned_column(index, &error.to_string()))?
         .as_str_or_null()
         .map_err(|error| misfit(found, index, &error.to_string()))
 }
@@ -323,7 +325,7 @@ fn real(found: &Row<'_>, index: usize) -> Result<Option<f32>, LogError> {
             index,
             &format!("a {} where a number belongs", other.data_type()),
         )),
-        Err(error) => Err(bad(index, &error.to_string())),
+        Err(error) => Err(bad_scanned_column(index, &error.to_string())),
     }
 }
 
@@ -335,13 +337,15 @@ fn finite(number: f64) -> Option<f32> {
 /// What is wrong with a value, and in which row.
 fn misfit(found: &Row<'_>, index: usize, why: &str) -> LogError {
     let id = found.get_ref(0).ok().and_then(|id| id.as_str().ok());
-    bad(index, &format!("{why}, in the row {}", id.unwrap_or("?")))
+    bad_scanned_column(index, &format!("{why}, in the row {}", id.unwrap_or("?")))
 }
 
-fn bad(index: usize, found: &str) -> LogError {
-    let component = || Component::ALL.get(index.wrapping_sub(COLUMNS.len()));
+/// The error for what was found in a scanned column, by its place.
+#[must_use]
+pub fn bad_scanned_column(index: usize, found: &str) -> LogError {
+    let component = || Component::ALL.get(index.wrapping_sub(SCANNED_COLUMNS.len()));
     LogError::BadColumn {
-        column: COLUMNS
+        column: SCANNED_COLUMNS
             .get(index)
             .copied()
             .or_else(|| component().map(|component| component.name()))

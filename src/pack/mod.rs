@@ -11,15 +11,14 @@ use sha2::{Digest, Sha256};
 
 use crate::runtime::{GraphForm, RuntimeError};
 
-pub mod build;
-pub mod import;
 pub mod manifest;
+pub mod network;
 pub mod verify;
 
-use build::BuildError;
-use build::graph::Model;
 pub use manifest::Manifest;
 use manifest::{MANIFEST_VERSION, PackFile};
+use network::NetworkError;
+use network::graph::Model;
 
 /// Name of the manifest inside a pack's folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -93,7 +92,7 @@ pub enum PackError {
         /// Which file.
         file: String,
         /// What is wrong.
-        source: BuildError,
+        source: NetworkError,
     },
     /// A network lacks a tensor.
     #[error(
@@ -241,6 +240,24 @@ impl Pack {
         &self.calibration
     }
 
+    /// The detector's file as it lies on the disk.
+    #[must_use]
+    pub fn detector_file(&self) -> Bytes {
+        self.detector.clone()
+    }
+
+    /// The landmark network's file as it lies on the disk.
+    #[must_use]
+    pub fn landmarks_file(&self) -> Bytes {
+        self.landmarks.clone()
+    }
+
+    /// The embedder's file as it lies on the disk, its weights quantised.
+    #[must_use]
+    pub fn embedder_file(&self) -> Bytes {
+        self.embedder.clone()
+    }
+
     /// The detector, ready for the runtime.
     ///
     /// # Errors
@@ -377,7 +394,7 @@ fn read_model(file: &PackFile, bytes: &Bytes) -> Result<Model, PackError> {
 /// A network as the runtime wants it: weights as floats, only pictures as inputs, and what suits `form`.
 fn prepare(file: &PackFile, bytes: &Bytes, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
     let mut model = read_model(file, bytes)?;
-    build::prepare(&mut model, form).map_err(|source| PackError::Graph {
+    network::prepare(&mut model, form).map_err(|source| PackError::Graph {
         file: file.path.clone(),
         source,
     })?;

@@ -1,9 +1,8 @@
 //! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with each session
 //! that is to serve, since only that shows what a provider computes.
 
-use super::build::graph::{Graph, ValueInfo};
-use super::build::head::EMBEDDING_LENGTH;
 use super::manifest::{Detector, Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
+use super::network::graph::{Graph, ValueInfo};
 use super::{Pack, PackError};
 use image::RgbImage;
 
@@ -11,6 +10,9 @@ use crate::runtime::{Session, Tensor};
 
 /// Side of the golden input in pixels.
 const SIDE: usize = 112;
+
+/// Numbers of the embedding that callers get, as `embed::EMBEDDING_LENGTH`.
+const EMBEDDING_LENGTH: usize = 512;
 
 /// Numbers of 68 landmarks.
 const LANDMARK_NUMBERS: usize = 136;
@@ -139,7 +141,7 @@ pub(super) fn check_graph(
     let made: Vec<&str> = graph
         .initializer
         .iter()
-        .map(super::build::graph::Tensor::name)
+        .map(super::network::graph::Tensor::name)
         .collect();
     let fed: Vec<&ValueInfo> = graph
         .input
@@ -190,7 +192,8 @@ fn check_value(
 }
 
 /// `[?, 3, 112, 112]`.
-pub(super) fn describe(shape: &[Option<usize>]) -> String {
+#[must_use]
+pub fn describe(shape: &[Option<usize>]) -> String {
     let extents: Vec<String> = shape
         .iter()
         .map(|extent| extent.map_or_else(|| "?".to_owned(), |extent| extent.to_string()))

@@ -9,8 +9,8 @@ use faceood::geometry::{BoundingBox, Point};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::support::stages::{Stages, capture};
-use super::support::{photos, repository};
+use crate::support::stages::{Stages, capture};
+use crate::support::{photos, repository};
 
 /// Least cosine between our embedding and the reference's, from the same box on.
 const LEAST_COSINE: f32 = 0.99;

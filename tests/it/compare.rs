@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::extract::embedding;
+use crate::support::client::embedding;
 use crate::support::{Daemon, photos};
 
 /// A different capture of the same scene: another size, other compression, other light.

@@ -6,7 +6,7 @@ use std::process::Output;
 use rustix::process::Signal;
 
 use crate::support::daemon::Home;
-use crate::support::{Daemon, wait_for};
+use crate::support::{Daemon, program, wait_for};
 
 /// The ended run of a daemon that does not serve.
 fn run(home: &Home, arguments: &[&str]) -> (i32, String, String) {
@@ -98,7 +98,7 @@ fn a_port_that_is_taken_is_named_and_no_other_is_tried() {
     let address = taken.local_addr().unwrap().to_string();
     // The later of two flags would be refused by clap, so by the environment in a home without the flag.
     let home = Home::new();
-    let mut command = crate::support::admin::clean(env!("CARGO_BIN_EXE_faceoodd"));
+    let mut command = crate::support::admin::clean(&program("faceoodd"));
     command
         .arg("--config")
         .arg(home.config_file())

@@ -16,8 +16,8 @@ use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::support::photos;
-use super::support::stages::{Stages, capture};
+use crate::support::photos;
+use crate::support::stages::{Stages, capture};
 
 /// A way to make a picture worse, and the share of faces that must still be found; 0 where it is only reported.
 struct Row {

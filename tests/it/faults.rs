@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use faceood::pack::build::graph::{Node, Tensor};
+use faceood::pack::network::graph::{Node, Tensor};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::PackCopy;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use faceood::capture;
 use faceood::checkpoint::Checkpoint;
-use faceood::pack::build::graph::{Graph, Node, Tensor as Constant};
+use faceood::pack::network::graph::{Graph, Node, Tensor as Constant};
 use faceood::pack::{Pack, PackError};
 use faceood::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::problem::ProblemCode;
 use faceood::runtime::{ProviderChoice, Runtime, Settings};
 
-use super::support::{PackCopy, photos};
+use crate::support::{PackCopy, photos};
 
 const ALL: Faces = Faces::All { at_most: 50 };
 

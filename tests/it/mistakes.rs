@@ -4,9 +4,9 @@
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::Value;
 
-use crate::extract::embedding;
+use crate::support::client::embedding;
 use crate::support::daemon::Home;
-use crate::support::{Client, admin, photos};
+use crate::support::{Client, admin, photos, program};
 
 /// An iPhone's photo as far as its first box.
 const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heicmiaf";
@@ -49,7 +49,7 @@ fn every_mistake_of_the_first_afternoon_is_told_the_way_out() {
     // A second daemon where the first one listens.
     let home = Home::new();
     let address = daemon.address().to_string();
-    let mut second = admin::clean(env!("CARGO_BIN_EXE_faceoodd"));
+    let mut second = admin::clean(&program("faceoodd"));
     second
         .args(["--listen", &address])
         .arg("--config")

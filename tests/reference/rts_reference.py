@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes rts.json and tensors.pt, which tests/it/import_rts.rs compares with: what PyTorch makes of the network of Random
+"""Makes rts.json and tensors.pt, which crates/admin/tests/it/import_rts.rs compares with: what PyTorch makes of the network of Random
 Temperature Scaling, and a small file as PyTorch writes it.
 
     pip install torch numpy            # any release from 1.6 on; on the CPU

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes sface.json, which tests/it/packs.rs compares with: what OpenCV's own FaceRecognizerSF makes of three crops.
+"""Makes sface.json, which crates/admin/tests/it/packs.rs compares with: what OpenCV's own FaceRecognizerSF makes of three crops.
 
     pip install numpy opencv-python-headless
     sface.py face_recognition_sface_2021dec_int8bq.onnx

@@ -1,0 +1,213 @@
+//! `--export-cluster`: a pattern as material to learn from. Its most typical rows, their pictures where the log keeps them, and the
+//! degradation that makes a clean picture look like it ([`fit`]), which `models train --augment` reads.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::super::{Context, output, whole_file};
+use super::fit::{self, Shown};
+use faceood::inference_log::to_json;
+use faceood_lab::degrade::Recipe;
+use faceood_patterns::{Analysis, Input, Rows};
+
+/// Version of `recipe.json`.
+const SCHEMA: u32 = 2;
+/// What of a pattern can be learnt from.
+const RECIPE_FILE: &str = "recipe.json";
+
+/// `recipe.json`: what makes a clean picture like the pattern.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    schema: u32,
+    /// The pattern's label.
+    label: &'a str,
+    #[serde(flatten)]
+    recipe: &'a Recipe,
+    /// What the pattern shows.
+    pattern: &'a Shown,
+    /// What the degraded clean picture shows that comes nearest.
+    nearest: Option<&'a Shown>,
+    /// How far apart these two are: 0 the same, 1.4 about another cause.
+    distance: Option<f64>,
+}
+
+/// As much of `recipe.json` as training needs.
+#[derive(Debug, Deserialize)]
+struct Read {
+    schema: u32,
+    label: String,
+    #[serde(flatten)]
+    recipe: Recipe,
+}
+
+/// The recipe in a folder that [`export`] has written.
+pub(crate) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
+    let path = folder.join(RECIPE_FILE);
+    let shown = path.display();
+    let bytes = fs::read(&path).with_context(|| {
+        format!("cannot read {shown}; give a folder that analyze-logs --export-cluster has written")
+    })?;
+    let read: Read = serde_json::from_slice(&bytes).with_context(|| {
+        format!("{shown} is no recipe of this version; export the pattern again")
+    })?;
+    if read.schema != SCHEMA {
+        bail!(
+            "{shown} has schema {}, this program reads {SCHEMA}; export the pattern again",
+            read.schema
+        );
+    }
+    if read.recipe.kinds.is_empty() {
+        bail!(
+            "{shown} names no kind of degradation, since none makes pictures like the pattern {}: there is nothing to learn from it",
+            read.label
+        );
+    }
+    if let Err(wrong) = read.recipe.check() {
+        bail!("{shown}: {wrong}");
+    }
+    Ok(read.recipe)
+}
+
+/// Deletes the pictures of the pattern that was written into `folder` before: nobody asked for those faces to be kept.
+fn forget_pictures(folder: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot clear the folder {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let is_of_row = path.extension().is_some_and(|kind| kind == "jpg")
+            && path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| Uuid::parse_str(name).is_ok());
+        if is_of_row {
+            fs::remove_file(&path).with_context(|| format!("cannot delete {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the pattern with number `id` into `folder`, which is made; the pattern that was there before is replaced.
+pub(super) fn export(
+    id: u32,
+    folder: &Path,
+    inputs: &[Input],
+    found: &Analysis,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let clusters = &found.report.clusters;
+    let Some(place) = clusters.iter().position(|cluster| cluster.id == id) else {
+        let known: Vec<String> = clusters
+            .iter()
+            .map(|cluster| cluster.id.to_string())
+            .collect();
+        bail!(
+            "there is no pattern {id} in this window{}",
+            if known.is_empty() {
+                ": there is none at all".to_owned()
+            } else {
+                format!("; there are {}", known.join(", "))
+            }
+        );
+    };
+    let cluster = &clusters[place];
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let save = |name: &str, bytes: &[u8]| whole_file::write(&folder.join(name), bytes);
+    forget_pictures(folder)?;
+    context.block_on(async {
+        let mut rows = Vec::new();
+        for (id, input) in cluster.exemplars.iter().zip(&found.exemplar_inputs[place]) {
+            let Rows::Database(reader) = &inputs[*input].rows else {
+                continue;
+            };
+            if let Some(mut record) = reader.by_id(*id).await? {
+                if let Some(picture) = record.thumbnail.take() {
+                    save(&format!("{id}.jpg"), &picture)?;
+                }
+                // The embedding could be compared with other faces; what is learnt here needs none.
+                record.embedding = None;
+                rows.push(to_json(&record));
+            }
+        }
+        save("exemplars.json", &serde_json::to_vec_pretty(&rows)?)
+    })?;
+    save("cluster.json", &serde_json::to_vec_pretty(cluster)?)?;
+    let fitted = fit::fit(cluster, context)?;
+    let written = Written {
+        schema: SCHEMA,
+        label: &cluster.label,
+        recipe: &fitted.recipe,
+        pattern: &fitted.pattern,
+        nearest: fitted.nearest.as_ref().map(|(_, shown)| shown),
+        distance: fitted.nearest.as_ref().map(|(distance, _)| *distance),
+    };
+    save(RECIPE_FILE, &serde_json::to_vec_pretty(&written)?)?;
+    let comes_nearest = if fitted.recipe.kinds.is_empty() {
+        "no kind of degradation makes a clean picture like it".to_owned()
+    } else {
+        let doses: Vec<String> = fitted
+            .recipe
+            .kinds
+            .iter()
+            .map(|dose| {
+                let [least, most] = dose.strengths;
+                format!(
+                    "{} from {least:.2} to {most:.2} of its scale",
+                    dose.kind.name()
+                )
+            })
+            .collect();
+        format!("{} comes nearest", doses.join(" with "))
+    };
+    output::note(&format!(
+        "pattern {id} ({}) is in {}: {comes_nearest}",
+        cluster.label,
+        folder.display()
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Recipe, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(RECIPE_FILE), text).unwrap();
+        recipe_in(folder.path()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_recipe_that_cannot_be_learnt_from_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = format!("{:#}", recipe_in(folder.path()).unwrap_err());
+        assert!(message.contains("--export-cluster"), "{message}");
+        for (text, says) in [
+            ("{}", "export the pattern again"),
+            (
+                r#"{"schema": 1, "label": "noise", "kinds": []}"#,
+                "export the pattern again",
+            ),
+            (
+                r#"{"schema": 2, "label": "pose", "kinds": []}"#,
+                "nothing to learn from",
+            ),
+            (
+                r#"{"schema": 2, "label": "noise", "kinds": [{"kind": "fog", "strengths": [0.1, 0.2]}]}"#,
+                "fog",
+            ),
+            (
+                r#"{"schema": 2, "label": "noise", "kinds": [{"kind": "noise", "strengths": [0.9, 0.2]}]}"#,
+                "between 0 and 1",
+            ),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(says), "{message}");
+        }
+        let good = r#"{"schema": 2, "label": "noise", "kinds": [{"kind": "noise", "strengths": [0.1, 0.2]}], "distance": 0.3}"#;
+        assert_eq!(read(good).unwrap().kinds[0].strengths, [0.1, 0.2]);
+    }
+}

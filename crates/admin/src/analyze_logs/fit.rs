@@ -1,0 +1,346 @@
+//! Which degradation makes a clean picture look like a pattern: kinds and strengths of `src/degrade` are tried, and what the pack and the
+//! measures say of the outcome is held against what they say of the pattern.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use image::{ImageFormat, RgbImage};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::super::{Context, offline, output};
+use faceood::capture::pixels;
+use faceood::checkpoint::Checkpoint;
+use faceood::pipeline::{Ask, Faces, Pipeline};
+use faceood::policy::DEFAULT_SCENARIO;
+use faceood::quality::components::{Component, Components};
+use faceood::quality::{Cause, CauseName, Quality};
+use faceood::stats::mean;
+use faceood_lab::degrade::{Degradation, Dose, Kind, Recipe, degrade};
+use faceood_patterns::report::Cluster;
+use faceood_patterns::usual_spread;
+
+/// A crop of scikit-image's `astronaut` (NASA, public domain): a clean face of which it is known that every pack finds it.
+const CLEAN: &[u8] = include_bytes!("../../../../src/pipeline/probe.jpg");
+
+/// Strengths at which every kind is tried, and those at which the likeliest are.
+const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
+const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+/// How many kinds are the likeliest.
+const LIKELIEST: usize = 2;
+/// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
+const DRAWS: u64 = 2;
+const MANY_DRAWS: u64 = 4;
+/// One kind this near explains the pattern by itself: no second one is looked for.
+const NEAR: f64 = 0.25;
+/// A second kind has to bring the pattern nearer by this factor: two kinds always come a little nearer than one.
+const SECOND_KIND_GAIN: f64 = 0.75;
+/// Recipes further away than this are none: the nearest other cause is 1.4 away.
+const FARTHEST: f64 = 0.8;
+/// What a measure's deviation counts beside a cause's weight, and the deviations beyond which it grows only with the logarithm.
+const MEASURE_WEIGHT: f64 = 0.1;
+const KNEE: f64 = 2.0;
+/// Weaker cases of a fault are not among the low scores that it is known by: it is learnt from this share of its least strength on.
+const WEAKER: f32 = 0.5;
+
+/// What the degradation is about, and not the person: pose and size are the face's own.
+const MEASURES: [Component; 11] = [
+    Component::Sharpness,
+    Component::UnderExposurePrevention,
+    Component::OverExposurePrevention,
+    Component::LuminanceMean,
+    Component::LuminanceVariance,
+    Component::DynamicRange,
+    Component::IlluminationUniformity,
+    Component::CompressionArtifacts,
+    Component::Noise,
+    Component::MotionBlur,
+    Component::RecapturePattern,
+];
+
+/// What comes nearest to a pattern.
+pub(super) struct Fitted {
+    /// No kinds where none comes near.
+    pub(super) recipe: Recipe,
+    /// What the pattern shows.
+    pub(super) pattern: Shown,
+    /// How far the nearest kinds are, and what they show.
+    pub(super) nearest: Option<(f64, Shown)>,
+}
+
+/// What a capture shows.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Shown {
+    score: f64,
+    causes: Vec<Cause>,
+    /// By how many usual deviations each measure differs from a clean capture's.
+    deviations: BTreeMap<&'static str, f64>,
+}
+
+/// A kind at a strength, over some draws.
+#[derive(Clone, Debug)]
+struct Tried {
+    kind: Kind,
+    strength: f32,
+    /// How far from the pattern.
+    distance: f64,
+    /// What it shows in the mean.
+    shown: Shown,
+}
+
+/// Tries all kinds at some strengths on a clean picture with a face as large as the pattern's, the likeliest at more, then a second kind
+/// besides.
+pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted> {
+    let pattern = shown_by(cluster);
+    let mut bench = Bench::open(cluster, &pattern, context)?;
+    let kinds = Kind::ALL.len();
+    let bar = output::progress((2 * kinds - 1 + LIKELIEST) as u64, "kinds of degradation");
+    let mut roughly: Vec<Tried> = Vec::new();
+    for kind in Kind::ALL {
+        roughly.extend(nearest_of(bench.try_kind(&[], kind, &FEW, DRAWS)?));
+        bar.inc(1);
+    }
+    roughly.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+    let mut tried = Vec::new();
+    for likely in roughly.iter().take(LIKELIEST) {
+        tried.extend(bench.try_kind(&[], likely.kind, &ALL, MANY_DRAWS)?);
+        bar.inc(1);
+    }
+    let best = nearest_of(tried.iter().cloned());
+    let mut pairs = Vec::new();
+    if let Some(best) = best.as_ref().filter(|best| best.distance > NEAR) {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
+            let first = (best.kind, best.strength);
+            pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let second = nearest_of(pairs).filter(|pair| {
+        let alone = best.as_ref().map(|best| best.distance);
+        alone.is_some_and(|alone| pair.distance < SECOND_KIND_GAIN * alone)
+    });
+    let kinds = match (&best, &second) {
+        (Some(best), Some(pair)) if pair.distance <= FARTHEST => {
+            vec![
+                dose(best.kind, best.strength, best.strength),
+                dose(pair.kind, pair.strength, pair.strength),
+            ]
+        }
+        (Some(best), None) if best.distance <= FARTHEST => vec![alone(best, &tried, cluster)],
+        _ => Vec::new(),
+    };
+    Ok(Fitted {
+        recipe: Recipe { kinds },
+        nearest: second.or(best).map(|found| (found.distance, found.shown)),
+        pattern,
+    })
+}
+
+fn nearest_of(tried: impl IntoIterator<Item = Tried>) -> Option<Tried> {
+    tried
+        .into_iter()
+        .min_by(|one, other| one.distance.total_cmp(&other.distance))
+}
+
+/// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
+fn alone(best: &Tried, tried: &[Tried], cluster: &Cluster) -> Dose {
+    let scores = cluster.quality.p10..=cluster.quality.p90;
+    let strengths = tried
+        .iter()
+        .filter(|other| other.kind == best.kind && scores.contains(&other.shown.score))
+        .map(|other| other.strength);
+    let (least, most) = strengths
+        .fold((best.strength, best.strength), |(least, most), strength| {
+            (least.min(strength), most.max(strength))
+        });
+    dose(best.kind, least, most)
+}
+
+fn dose(kind: Kind, least: f32, most: f32) -> Dose {
+    Dose {
+        kind,
+        strengths: [WEAKER * least, most],
+    }
+}
+
+fn shown_by(cluster: &Cluster) -> Shown {
+    let deviations = MEASURES.iter().filter_map(|component| {
+        let name = component.name();
+        Some((name, cluster.components.get(name)?.z))
+    });
+    Shown {
+        score: cluster.quality.mean,
+        causes: cluster.causes.clone(),
+        deviations: deviations.collect(),
+    }
+}
+
+/// Where degradations are tried out.
+struct Bench<'a> {
+    pattern: &'a Shown,
+    pipeline: Pipeline,
+    ask: Ask,
+    clean: RgbImage,
+    clean_components: Components,
+    face_px: f32,
+}
+
+impl<'a> Bench<'a> {
+    fn open(cluster: &Cluster, pattern: &'a Shown, context: &Context) -> anyhow::Result<Self> {
+        let parts = offline::parts(context)?;
+        let mut pipeline = parts.assembly.pipeline()?;
+        let ask = Ask {
+            scenario: DEFAULT_SCENARIO.to_owned(),
+            policy: parts.policy(DEFAULT_SCENARIO)?.clone(),
+            faces: Faces::Largest,
+            needs_face: false,
+        };
+        let found = "no face is found in the embedded picture";
+        let full = image::load_from_memory(CLEAN)
+            .context("the embedded picture cannot be read")?
+            .to_rgb8();
+        let (width, _) = look(&mut pipeline, &ask, &full)?.context(found)?;
+        let wanted = cluster
+            .components
+            .get("face_px")
+            .map_or(width, |size| size.median as f32);
+        let scale = (wanted / width).clamp(0.1, 1.0);
+        let side = |length: u32| (length as f32 * scale).round() as u32;
+        let clean = pixels::resize(&full, side(full.width()), side(full.height()));
+        let (face_px, quality) = look(&mut pipeline, &ask, &clean)?.context(found)?;
+        Ok(Self {
+            pattern,
+            pipeline,
+            ask,
+            clean,
+            clean_components: quality.components,
+            face_px,
+        })
+    }
+
+    /// Tries `kind` at these strengths, with `others` besides. A strength at which the face is not found any more is left out.
+    fn try_kind(
+        &mut self,
+        others: &[(Kind, f32)],
+        kind: Kind,
+        strengths: &[f32],
+        draws: u64,
+    ) -> anyhow::Result<Vec<Tried>> {
+        let mut tried = Vec::new();
+        for &strength in strengths {
+            let mut all = Vec::new();
+            for draw in 0..draws {
+                let mut random = ChaCha8Rng::seed_from_u64(draw);
+                let steps: Vec<Degradation> = others
+                    .iter()
+                    .chain(&[(kind, strength)])
+                    .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
+                    .collect();
+                let worse = degrade(&self.clean, &steps, draw);
+                if let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? {
+                    all.push(self.shown(quality));
+                }
+            }
+            // The pattern is many captures, too.
+            let Some(shown) = mean_of(&all) else { continue };
+            tried.push(Tried {
+                kind,
+                strength,
+                distance: distance(self.pattern, &shown),
+                shown,
+            });
+        }
+        Ok(tried)
+    }
+
+    fn shown(&self, quality: Quality) -> Shown {
+        let deviations = MEASURES.into_iter().filter_map(|component| {
+            let clean = self.clean_components.get(component)?;
+            let off = quality.components.get(component)? - clean;
+            Some((component.name(), f64::from(off / usual_spread(component)?)))
+        });
+        Shown {
+            score: f64::from(quality.score),
+            deviations: deviations.collect(),
+            causes: quality.causes,
+        }
+    }
+}
+
+/// What captures show in the mean: of each cause its mean weight, as in a pattern.
+fn mean_of(all: &[Shown]) -> Option<Shown> {
+    let count = all.len() as f64;
+    if all.is_empty() {
+        return None;
+    }
+    let weight = |name| {
+        let of_each = all.iter().flat_map(|shown| &shown.causes);
+        let sum: f32 = of_each
+            .filter(|cause| cause.name == name)
+            .map(|cause| cause.weight)
+            .sum();
+        sum / count as f32
+    };
+    let deviation = |name: &'static str| {
+        let of_each = all.iter().filter_map(|shown| shown.deviations.get(name));
+        let values: Vec<f64> = of_each.copied().collect();
+        (values.len() == all.len()).then(|| (name, mean(&values)))
+    };
+    let scores: Vec<f64> = all.iter().map(|shown| shown.score).collect();
+    Some(Shown {
+        score: mean(&scores),
+        causes: CauseName::ALL
+            .into_iter()
+            .map(|name| Cause {
+                name,
+                weight: weight(name),
+            })
+            .filter(|cause| cause.weight > 0.0)
+            .collect(),
+        deviations: MEASURES
+            .iter()
+            .filter_map(|component| deviation(component.name()))
+            .collect(),
+    })
+}
+
+/// Width of the face and what is said of it.
+fn look(
+    pipeline: &mut Pipeline,
+    ask: &Ask,
+    picture: &RgbImage,
+) -> anyhow::Result<Option<(f32, Quality)>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Bmp)
+        .context("a picture cannot be written")?;
+    let analysis = pipeline.analyze(bytes.get_ref(), ask, Duration::ZERO, &Checkpoint::OPEN)?;
+    let face = analysis.faces.into_iter().next();
+    Ok(face.map(|face| (face.bounding_box.width, face.quality)))
+}
+
+/// How unlike two captures are: the distance between the directions of their causes, the difference of their scores, and the differences of
+/// their measures, compressed.
+fn distance(one: &Shown, other: &Shown) -> f64 {
+    let direction = |shown: &Shown| {
+        let weights = CauseName::ALL.map(|name| {
+            let found = shown.causes.iter().find(|cause| cause.name == name);
+            found.map_or(0.0, |cause| f64::from(cause.weight))
+        });
+        let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+        weights.map(|weight| weight / squares.sqrt().max(1e-9))
+    };
+    let gaps = direction(one).into_iter().zip(direction(other));
+    let causes: f64 = gaps.map(|(a, b)| (a - b).powi(2)).sum();
+    let measures: f64 = one
+        .deviations
+        .iter()
+        .filter_map(|(name, z)| Some((z, other.deviations.get(name)?)))
+        .map(|(a, b)| (MEASURE_WEIGHT * ((a / KNEE).asinh() - (b / KNEE).asinh())).powi(2))
+        .sum();
+    (causes + (one.score - other.score).powi(2) + measures).sqrt()
+}

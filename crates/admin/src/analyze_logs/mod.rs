@@ -1,0 +1,350 @@
+//! `analyze-logs`: what keeps going wrong, where, since when, what to do.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Local, Utc};
+use clap::ValueEnum;
+use uuid::Uuid;
+
+use super::whole_file::WholeFile;
+use super::{Context, Outcome, output, when};
+use faceood::inference_log::LogReader;
+use faceood::policy::DEFAULT_SCENARIO;
+use faceood::quality::Language;
+use faceood_patterns::render::html;
+use faceood_patterns::render::text::{Style, text};
+use faceood_patterns::{self, Analysis, Input, Report, Rows, Settings, compare};
+
+pub(super) mod exported;
+mod fit;
+
+/// Arguments of `analyze-logs`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Low rows that resemble each other are grouped; a group is reported with its sources, hours and trend where chance does not explain it. \
+Reads the log of a live daemon, backups and Parquet exports; nothing is written to them. Hours are local: TZ=Asia/Shanghai sets another zone. \
+Exit code 3 with --fail-on-drift: a pattern is new or growing, a source's low share rose, or its embedding norm is at another level.
+
+Examples:
+  faceood-admin analyze-logs --since 7d
+  faceood-admin analyze-logs --since 7d --format html --out week.html
+  faceood-admin analyze-logs --since 30d --source gate-3 --format json | jq '.clusters[] | {label, trend, advice}'
+  faceood-admin --db box1.db --db box2.parquet analyze-logs
+  faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
+  faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
+pub struct Args {
+    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    since: Option<DateTime<Utc>>,
+    /// Before this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    until: Option<DateTime<Utc>>,
+    /// Only of this terminal or camera
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Rows up to this quality score are low
+    #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
+    max_score: f32,
+    /// Rows that a pattern needs, at least 2 [default: 20, or 1 in 100 of the low rows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    min_cluster_size: Option<u32>,
+    /// Kind of report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
+    format: Kind,
+    /// File to write the report to, in place of standard output; an existing one is replaced. With --export-cluster a folder
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Leave the faces out of the page, also where the log keeps pictures of them
+    #[arg(long)]
+    no_thumbnails: bool,
+    /// Write which row belongs to which pattern, as CSV: inference_id,cluster_id
+    #[arg(long, value_name = "FILE")]
+    assignments: Option<PathBuf>,
+    /// Say what is new, gone and grown since an earlier report in JSON
+    #[arg(long, value_name = "REPORT.json")]
+    compare_to: Option<PathBuf>,
+    /// Write a pattern's most typical rows, their pictures where the log keeps them, and the degradation that makes a clean picture like it,
+    /// into the folder that --out names
+    #[arg(long, value_name = "ID", requires = "out", conflicts_with_all = ["assignments", "compare_to"])]
+    export_cluster: Option<u32>,
+    /// Exit with 3 where something is new or growing
+    #[arg(long)]
+    fail_on_drift: bool,
+    /// Language of text and page; JSON has both
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = Tongue::En)]
+    language: Tongue,
+    /// What samples are drawn by, where the log is large
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Kinds of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// For a terminal
+    Text,
+    /// For programs
+    Json,
+    /// One self-contained page
+    Html,
+}
+
+/// Languages, by their tags.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Tongue {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+impl From<Tongue> for Language {
+    fn from(tongue: Tongue) -> Self {
+        match tongue {
+            Tongue::En => Self::English,
+            Tongue::Zh => Self::Chinese,
+        }
+    }
+}
+
+/// How far an analysis stands back behind a daemon on the same processors, of 19.
+const NICENESS: i32 = 10;
+
+/// Analyses and shows what was found.
+///
+/// # Errors
+/// If a log cannot be read, an earlier report is none, or a file cannot be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    if !(0.0..=1.0).contains(&args.max_score) {
+        bail!("--max-score is {}; expected 0 to 1", args.max_score);
+    }
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        bail!("--since ({since}) is not before --until ({until})");
+    }
+    // Callers of a daemon on this machine come first. Where the system does not let it, the analysis goes on as it is.
+    let _ = rustix::process::nice(NICENESS);
+    if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
+        let settings = settings(args, context);
+        let (inputs, found) = context.block_on(async {
+            let inputs = inputs(context).await?;
+            let found = faceood_patterns::analyze(&inputs, &settings)?;
+            Ok((inputs, found))
+        })?;
+        exported::export(id, folder, &inputs, &found, context)?;
+        return Ok(Outcome::Done);
+    }
+    if let Some(zone) = when::unknown_time_zone() {
+        output::note(&format!(
+            "TZ is {zone}, which this system does not know: hours of the day are shown in UTC; give a name from /usr/share/zoneinfo, such as TZ=Asia/Shanghai"
+        ));
+    }
+    let earlier = args.compare_to.as_deref().map(earlier).transpose()?;
+    // Files are made before the work, so that a wrong place is told at once.
+    let assignments = args
+        .assignments
+        .as_deref()
+        .map(WholeFile::beside)
+        .transpose()?;
+    let out = args.out.as_deref().map(WholeFile::beside).transpose()?;
+    let settings = settings(args, context);
+    let (mut found, thumbnails) = context.block_on(async {
+        let inputs = inputs(context).await?;
+        let found = faceood_patterns::analyze(&inputs, &settings)?;
+        let thumbnails = match args.format {
+            Kind::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
+            _ => HashMap::new(),
+        };
+        Ok((found, thumbnails))
+    })?;
+    found.report.comparison = earlier.map(|earlier| compare::compare(&found.report, &earlier));
+    if let Some(file) = assignments {
+        let mut lines = BufWriter::new(file);
+        write_assignments(&mut lines, &found)?;
+        lines.into_inner()?.finish()?;
+    }
+    let report = &found.report;
+    let shown = match args.format {
+        Kind::Json => {
+            let mut json = serde_json::to_string_pretty(report)?;
+            json.push('\n');
+            json
+        }
+        Kind::Html => html::html(
+            report,
+            html::Style {
+                language: args.language.into(),
+                local_time: settings.local_time,
+                thumbnails: &thumbnails,
+            },
+        ),
+        Kind::Text => text(
+            report,
+            Style {
+                language: args.language.into(),
+                is_coloured: out.is_none() && colours(),
+            },
+        ),
+    };
+    match out {
+        Some(mut file) => {
+            file.write_all(shown.as_bytes())?;
+            file.finish()?;
+        }
+        // The report makes sources harmless itself; its colours are its own.
+        None if matches!(args.format, Kind::Text) => output::coloured(&shown)?,
+        None => output::text(&shown)?,
+    }
+    Ok(if args.fail_on_drift && report.has_drift() {
+        Outcome::Drift
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+fn colours() -> bool {
+    output::is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn settings(args: &Args, context: &Context) -> Settings {
+    // A report needs no configuration: where there is none that can be read, the built-in policy says what passes.
+    let policies = context
+        .config()
+        .map(|config| config.policies)
+        .unwrap_or_default();
+    let accept = policies
+        .0
+        .get(DEFAULT_SCENARIO)
+        .and_then(|policy| policy.accept);
+    let default = Settings::default();
+    Settings {
+        since: args.since,
+        until: args.until,
+        source: args.source.clone(),
+        max_score: args.max_score,
+        min_cluster_size: args.min_cluster_size.map(|size| size as usize),
+        accept: accept.unwrap_or(default.accept),
+        scenario: DEFAULT_SCENARIO.to_owned(),
+        seed: args.seed,
+        local_time: |time| time.with_timezone(&Local).naive_local(),
+        with_assignments: args.assignments.is_some(),
+    }
+}
+
+/// What is to be read. Several logs are told apart by their files' names, or where these are the same by their folders', which come before
+/// the source: `box1/gate-3`.
+async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
+    let given = context.given_databases();
+    let paths = match given {
+        [] => vec![context.database()?],
+        given => given.to_vec(),
+    };
+    let prefixes = prefixes(&paths);
+    let mut inputs = Vec::new();
+    for (path, prefix) in paths.iter().zip(prefixes) {
+        let is_parquet = path.extension().is_some_and(|kind| kind == "parquet");
+        let rows = if is_parquet && path.is_file() {
+            Rows::Parquet(path.clone())
+        } else {
+            Rows::Database(LogReader::open_any_age(path).await?)
+        };
+        inputs.push(Input { prefix, rows });
+    }
+    Ok(inputs)
+}
+
+/// The exemplars' pictures, where the site keeps them.
+async fn thumbnails(inputs: &[Input], found: &Analysis) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
+    let mut pictures = HashMap::new();
+    for (cluster, places) in found.report.clusters.iter().zip(&found.exemplar_inputs) {
+        for (id, place) in cluster.exemplars.iter().zip(places) {
+            if let Rows::Database(reader) = &inputs[*place].rows
+                && let Some(picture) = reader.thumbnail(*id).await?
+            {
+                pictures.insert(*id, picture);
+            }
+        }
+    }
+    Ok(pictures)
+}
+
+fn prefixes(paths: &[PathBuf]) -> Vec<String> {
+    if paths.len() < 2 {
+        return vec![String::new(); paths.len()];
+    }
+    let stem = |path: &Path| {
+        path.file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let folder = |path: &Path| path.parent().map(&stem).unwrap_or_default();
+    let mut names: Vec<String> = paths.iter().map(|path| stem(path)).collect();
+    if has_doubles(&names) {
+        names = paths.iter().map(|path| folder(path)).collect();
+    }
+    if has_doubles(&names) {
+        names = (1..=paths.len()).map(|number| number.to_string()).collect();
+    }
+    names
+}
+
+fn has_doubles(names: &[String]) -> bool {
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn earlier(path: &Path) -> anyhow::Result<Report> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report: Report = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is no report of `faceood-admin analyze-logs --format json`",
+            path.display()
+        )
+    })?;
+    if report.schema != faceood_patterns::report::SCHEMA {
+        bail!(
+            "{} has schema {}, this release reads {}: make it again with this release",
+            path.display(),
+            report.schema,
+            faceood_patterns::report::SCHEMA
+        );
+    }
+    Ok(report)
+}
+
+fn write_assignments(out: &mut impl Write, found: &Analysis) -> std::io::Result<()> {
+    writeln!(out, "inference_id,cluster_id")?;
+    for (id, cluster) in &found.assignments {
+        writeln!(out, "{id},{cluster}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_told_apart_by_file_or_by_folder() {
+        let named = |paths: &[&str]| {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            prefixes(&paths)
+        };
+        assert_eq!(named(&["/a/faceood.db"]), [""]);
+        assert_eq!(named(&["/a/box1.db", "/a/box2.parquet"]), ["box1", "box2"]);
+        assert_eq!(
+            named(&["/north/faceood.db", "/south/faceood.db"]),
+            ["north", "south"]
+        );
+        assert_eq!(named(&["/x/a/l.db", "/y/a/l.db"]), ["1", "2"]);
+    }
+}

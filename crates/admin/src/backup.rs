@@ -1,0 +1,44 @@
+//! `backup`: a copy of the log as it is at one moment, while the daemon goes on writing.
+
+use std::path::PathBuf;
+
+use super::{Context, Outcome, output};
+use faceood::inference_log::{self, LogReader};
+use faceood::telemetry::host::Bytes;
+
+/// Arguments of `backup`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The copy is a whole database: to restore it, stop the daemon and put it in place of faceood.db (remove faceood.db-wal and \
+faceood.db-shm), or read it as it is with --db FILE. An existing file is not overwritten.
+
+Examples:
+  faceood-admin backup /mnt/backup/faceood-$(date +%F).db
+  faceood-admin --db /mnt/backup/faceood-2026-11-24.db export --format csv")]
+pub struct Args {
+    /// The copy, which must not exist
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Copies the database.
+///
+/// # Errors
+/// If it cannot be read, or the copy not be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let path = context.database()?;
+    let doing = output::doing("copying the log");
+    let size = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        Ok(inference_log::backup(&reader, &args.file).await?)
+    });
+    doing.finish_and_clear();
+    let size = size?;
+    output::text(&format!(
+        "{} copied to {} ({})",
+        path.display(),
+        args.file.display(),
+        Bytes(size)
+    ))?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,276 @@
+//! `calibrate`: learns on site how the pack's OOD signal becomes score and pass probability, from photos or from feedback.
+//!
+//! Both ways end in [`Sample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
+//! written to a file that the daemon takes up at SIGHUP.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Context, Outcome, offline, output, when, whole_file};
+use faceood::pipeline::Assembly;
+use faceood::quality::Calibration;
+use faceood::quality::calibration::Provenance;
+use faceood::quality::calibration::site::{Change, Figure, Sample, Trial};
+
+mod outcomes;
+mod photos;
+
+/// Arguments of `calibrate`.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "\
+DIR has a folder for each person with several photos, as the site's cameras take them: poor ones too. --from-log needs outcomes \
+that callers told (POST /v1/feedback). With too little of either it refuses and says how much is missing; without --out it \
+only says what would be gained.
+
+Examples:
+  faceood-admin calibrate photos/                                          what would be gained?
+  faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
+  faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
+  systemctl reload faceoodd                                                with calibration_file = \"calibration.json\"",
+    group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"])
+)]
+pub struct Args {
+    /// Folder with a folder of photos for each person
+    dir: Option<PathBuf>,
+    /// Learn from the outcomes in the log
+    #[arg(long)]
+    from_log: bool,
+    /// Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
+    since: Option<DateTime<Utc>>,
+    /// Only requests before this time
+    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
+    until: Option<DateTime<Utc>>,
+    /// Calibration file to write; one that is there is replaced
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of the site's captures.
+struct Evidence {
+    samples: Vec<Sample>,
+    /// How many of what there was, left out or used: for the file and for the operator.
+    counts: BTreeMap<&'static str, u64>,
+    /// Where it comes from, in a sentence.
+    method: &'static str,
+    /// The day it ends with, `YYYY-MM-DD`.
+    date: String,
+    /// What there has to be at least.
+    needs: Vec<Need>,
+}
+
+/// So many of something are needed.
+struct Need {
+    of: &'static str,
+    got: usize,
+    least: usize,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Report<'a> {
+    method: &'a str,
+    counts: &'a BTreeMap<&'static str, u64>,
+    /// Id of the calibration in force.
+    before: &'a str,
+    /// Id of the one that was learnt.
+    after: &'a str,
+    /// Expected calibration errors, the later one on captures that the learner has not seen.
+    ece: Trial,
+    /// Where it was written to.
+    out: Option<Cow<'a, str>>,
+}
+
+/// Learns a calibration, says whether it is better, and writes it where asked to.
+///
+/// # Errors
+/// With too little to learn from, saying how much is missing; where photos, log or models cannot be used, or the file not be
+/// written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let config = context.config()?;
+    let assembly = offline::pack(&config)?;
+    if let Some(file) = config.site_calibration()
+        && let Err(error) = assembly.recalibrate(Some(&file))
+    {
+        // It may be named in the settings before it is made, which is what this command does.
+        tracing::warn!(
+            "compared with the pack's own calibration, since the site's cannot be used: {error}"
+        );
+    }
+    let evidence = match &args.dir {
+        Some(folder) => photos::gather(folder, &assembly)?,
+        None => outcomes::gather(context, args.since, args.until, &assembly)?,
+    };
+    evidence.suffices()?;
+    let own = Calibration::load(assembly.pack().calibration_json())?;
+    let in_force = assembly.calibration();
+    let trial = in_force.trial(&own, &evidence.samples)?;
+    let learnt = own
+        .refit(&evidence.samples, evidence.provenance())?
+        .for_embedder(embedder(&assembly));
+    if let Some(file) = &args.out {
+        write(file, &learnt)?;
+    }
+    let report = Report {
+        method: evidence.method,
+        counts: &evidence.counts,
+        before: in_force.id(),
+        after: learnt.id(),
+        ece: trial,
+        out: args.out.as_deref().map(Path::to_string_lossy),
+    };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::text(&report.text())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn embedder(assembly: &Assembly) -> &str {
+    &assembly.pack().manifest().embedder.file.sha256
+}
+
+/// Replaces the file whole: a daemon that reloads meanwhile reads the old one or the new one.
+fn write(file: &Path, calibration: &Calibration) -> anyhow::Result<()> {
+    whole_file::write(file, calibration.to_json()?.as_bytes())
+}
+
+impl Evidence {
+    /// # Errors
+    /// With everything that is missing.
+    fn suffices(&self) -> anyhow::Result<()> {
+        let missing: Vec<String> = self
+            .needs
+            .iter()
+            .filter(|need| need.got < need.least)
+            .map(|need| {
+                let Need { of, got, least } = need;
+                format!(
+                    "{of}: {got} of at least {least}, {} are missing",
+                    least - got
+                )
+            })
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let counts: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(what, count)| format!("{} {count}", what.replace('_', " ")))
+            .collect();
+        bail!(
+            "too little to calibrate with: {}; found were: {}",
+            missing.join("; "),
+            counts.join(", ")
+        );
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            method: self.method.to_owned(),
+            date: self.date.clone(),
+            counts: self
+                .counts
+                .iter()
+                .map(|(&what, &count)| (what.to_owned(), count))
+                .collect(),
+        }
+    }
+}
+
+impl Report<'_> {
+    fn text(&self) -> String {
+        let counts = self
+            .counts
+            .iter()
+            .map(|(what, count)| vec![what.replace('_', " ").into(), count.to_string().into()]);
+        let row = |name: &'static str, change: &Change| {
+            let numbers = [&change.before, &change.after, &change.change].map(shown);
+            let mut row = vec![Cow::from(name)];
+            row.extend(numbers.map(Cow::from));
+            row
+        };
+        let errors = output::table(
+            &["calibration error (ECE)", "before", "after", "change"],
+            [
+                row("of the pass probability", &self.ece.pass),
+                row("of the expected similarity", &self.ece.similarity),
+            ],
+        );
+        let mut blocks = vec![
+            output::table(&[], counts),
+            errors,
+            format!(
+                "In brackets: where it lies 95 times in 100 with other captures (bootstrap). `after` is measured on people or hours \
+                 that the learner has not seen; {} bins of equal count.",
+                self.ece.bins
+            ),
+        ];
+        if ![self.ece.pass, self.ece.similarity]
+            .iter()
+            .any(|change| change.change.interval[1] < 0.0)
+        {
+            blocks.push(
+                "Neither error falls by more than chance explains: there is no reason to put this calibration in force."
+                    .to_owned(),
+            );
+        }
+        blocks.push(match &self.out {
+            Some(file) => format!(
+                "calibration {} written to {file}, in place of {}: name it in `calibration_file` and reload faceoodd",
+                self.after, self.before
+            ),
+            None => format!("nothing is written; --out FILE writes calibration {}", self.after),
+        });
+        blocks.join("\n\n")
+    }
+}
+
+fn shown(figure: &Figure) -> String {
+    let [low, high] = figure.interval;
+    format!("{:.3} ({low:.3} to {high:.3})", figure.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_missing_is_said_at_once() {
+        let need = |of, got, least| Need { of, got, least };
+        let mut evidence = Evidence {
+            samples: Vec::new(),
+            counts: BTreeMap::from([("without_a_face", 3)]),
+            method: "",
+            date: String::new(),
+            needs: vec![
+                need("captures", 299, 300),
+                need("people", 30, 30),
+                need("fails", 0, 50),
+            ],
+        };
+        let said = evidence.suffices().unwrap_err().to_string();
+        for part in [
+            "captures: 299 of at least 300, 1 are missing",
+            "fails: 0 of at least 50, 50 are missing",
+            "without a face 3",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+        assert!(!said.contains("people"), "{said}");
+        evidence.needs.truncate(2);
+        evidence.needs.remove(0);
+        assert!(evidence.suffices().is_ok());
+    }
+}

@@ -1,0 +1,331 @@
+//! Evidence from the log: what callers told of earlier answers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Timelike, Utc};
+
+use super::{Evidence, Need};
+use crate::Context;
+use faceood::inference_log::{
+    Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, Outcome, Role,
+};
+use faceood::pack::manifest::Ood;
+use faceood::pipeline::Assembly;
+use faceood::policy::Action;
+use faceood::quality::calibration::site::Sample;
+
+/// Fewest outcomes. They come in more unevenly than photos of a folder, and nobody knows of how many people.
+const LEAST_OUTCOMES: usize = 500;
+/// Fewest among them that failed: with 50 the share of failures is known to within 28 % of itself (1.96 / √50), and a knot of the
+/// map, which rests on 40, is about failures at all.
+const LEAST_FAILS: usize = 50;
+/// Fewest with a similarity: the score's map rests on them alone, as on a folder's photos.
+const LEAST_COMPARED: usize = 300;
+/// For the file.
+const METHOD: &str = "Learnt on site from outcomes in the log: isotonic over bins of equal count on similarities of genuine comparisons \
+                      (unusable captures fail); the pack's own maps beyond the site's captures";
+
+/// What a row tells. Rows may hold pictures and embeddings: only this is kept of them.
+#[derive(Clone, Debug)]
+struct Row {
+    request_id: String,
+    time: DateTime<Utc>,
+    source: Option<String>,
+    role: Role,
+    face_index: Option<u32>,
+    logit: Option<f32>,
+    similarity: Option<f32>,
+    action: Option<Action>,
+    pack_sha256: Option<String>,
+    outcome: Option<Outcome>,
+}
+
+/// Why a request teaches nothing, in the words of the report.
+const IMPOSTOR: &str = "left_out_impostor";
+const OTHER_PACK: &str = "left_out_judged_by_another_pack";
+const NO_FACE: &str = "left_out_without_a_judged_face";
+const NOT_COMPARED: &str = "left_out_genuine_but_not_compared";
+const POOR_REFERENCE: &str = "left_out_reference_not_accepted";
+const SHARED_ID: &str = "left_out_several_requests_share_the_id";
+
+/// Reads the requests with an outcome.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub(super) fn gather(
+    context: &Context,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    assembly: &Assembly,
+) -> anyhow::Result<Evidence> {
+    let path = context.database()?;
+    let filter = Filter {
+        since,
+        until,
+        has_outcome: true,
+        limit: Some(LARGEST_PAGE),
+        order: Order::OldestFirst,
+        ..Filter::default()
+    };
+    let rows = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = reader.query(&filter, cursor.as_ref()).await?;
+            rows.extend(page.records.into_iter().map(Row::from));
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+    })?;
+    let pack = assembly.pack();
+    Ok(evidence(
+        &rows,
+        &pack.manifest().embedder.ood,
+        pack.sha256(),
+    ))
+}
+
+impl From<InferenceRecord> for Row {
+    fn from(record: InferenceRecord) -> Self {
+        Self {
+            // Callers repeat their ids; rows of older releases have no key of ours.
+            request_id: format!("{} {:?}", record.request_id, record.request_key),
+            time: record.time,
+            source: record.source,
+            role: record.role,
+            face_index: record.face_index,
+            logit: record.ood_logit,
+            similarity: record.similarity,
+            action: record.action,
+            pack_sha256: record.pack_sha256,
+            outcome: record.outcome,
+        }
+    }
+}
+
+fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
+    let mut requests: Vec<Vec<&Row>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for row in rows {
+        let next = requests.len();
+        let place = *places.entry(&row.request_id).or_insert(next);
+        if place == next {
+            requests.push(Vec::new());
+        }
+        requests[place].push(row);
+    }
+    let mut counts = BTreeMap::from([
+        ("outcomes", requests.len() as u64),
+        (IMPOSTOR, 0),
+        (OTHER_PACK, 0),
+        (NO_FACE, 0),
+        (NOT_COMPARED, 0),
+        (POOR_REFERENCE, 0),
+        (SHARED_ID, 0),
+    ]);
+    let mut samples: Vec<Sample> = Vec::new();
+    // Whoever is sent back tries again at the same door within the hour.
+    let mut groups: HashMap<(Option<&str>, i64), usize> = HashMap::new();
+    for request in &requests {
+        match judged(request, pack_sha256) {
+            Ok((row, logit, similarity)) => {
+                let hour =
+                    row.time.timestamp() - i64::from(row.time.minute() * 60 + row.time.second());
+                let next = groups.len();
+                let group = *groups.entry((row.source.as_deref(), hour)).or_insert(next);
+                samples.push(Sample {
+                    signal: f64::from(ood.signal(logit)),
+                    similarity: similarity.map(f64::from),
+                    group,
+                });
+            }
+            Err(why) => *counts.entry(why).or_default() += 1,
+        }
+    }
+    let compared = samples.iter().filter(|s| s.similarity.is_some()).count();
+    let fails = samples.iter().filter(|sample| !sample.passes()).count();
+    counts.extend([
+        ("captures", samples.len() as u64),
+        ("compared", compared as u64),
+        ("fails", fails as u64),
+    ]);
+    let need = |of, got, least| Need { of, got, least };
+    Evidence {
+        needs: vec![
+            need(
+                "outcomes that tell of a capture",
+                samples.len(),
+                LEAST_OUTCOMES,
+            ),
+            need("genuine ones with a similarity", compared, LEAST_COMPARED),
+            need(
+                "that failed (unusable, or genuine and below .45)",
+                fails,
+                LEAST_FAILS,
+            ),
+        ],
+        samples,
+        counts,
+        method: METHOD,
+        date: rows
+            .last()
+            .map_or_else(Utc::now, |row| row.time)
+            .date_naive()
+            .to_string(),
+    }
+}
+
+/// The row of the capture in question, its logit, and the similarity it reached; or why the request teaches nothing.
+fn judged<'a>(
+    request: &[&'a Row],
+    pack_sha256: &str,
+) -> Result<(&'a Row, f32, Option<f32>), &'static str> {
+    let is_questioned = |row: &&&Row| match row.role {
+        Role::Probe => true,
+        // Of several faces the largest: whoever stood before the camera.
+        Role::Image => row.face_index.is_none_or(|index| index == 0),
+        Role::Reference => false,
+    };
+    let mut questioned = request.iter().filter(is_questioned);
+    let row = *questioned.next().ok_or(NO_FACE)?;
+    if questioned.next().is_some() {
+        return Err(SHARED_ID);
+    }
+    if row.outcome == Some(Outcome::Impostor) {
+        // What two people's pictures have in common says nothing of either picture.
+        return Err(IMPOSTOR);
+    }
+    let logit = row.logit.ok_or(NO_FACE)?;
+    if row.pack_sha256.as_deref() != Some(pack_sha256) {
+        return Err(OTHER_PACK);
+    }
+    if row.outcome == Some(Outcome::Unusable) {
+        return Ok((row, logit, None));
+    }
+    let similarity = row.similarity.ok_or(NOT_COMPARED)?;
+    let is_good = |row: &&Row| row.role != Role::Reference || row.action == Some(Action::Accept);
+    if !request.iter().all(is_good) {
+        // A low similarity may then be the reference's fault.
+        return Err(POOR_REFERENCE);
+    }
+    Ok((row, logit, Some(similarity)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faceood::pack::manifest::{OodTransform, OutputTensor, Polarity};
+
+    fn row(request_id: &str, role: Role, outcome: Outcome) -> Row {
+        Row {
+            request_id: request_id.to_owned(),
+            time: "2026-11-24T08:10:00Z".parse().unwrap(),
+            source: Some("gate-1".to_owned()),
+            role,
+            face_index: Some(0),
+            logit: Some(0.7),
+            similarity: Some(0.6),
+            action: Some(Action::Accept),
+            pack_sha256: Some("ab".to_owned()),
+            outcome: Some(outcome),
+        }
+    }
+
+    fn ood() -> Ood {
+        Ood {
+            output: OutputTensor {
+                name: "ood".to_owned(),
+                shape: Vec::new(),
+            },
+            transform: OodTransform::Identity,
+            polarity: Polarity::LowerIsBetter,
+        }
+    }
+
+    #[test]
+    fn each_request_teaches_what_it_can_and_the_rest_is_counted() {
+        use Outcome::{Genuine, Impostor, Unusable};
+        let reference = |row: &Row| Row {
+            role: Role::Reference,
+            similarity: row.similarity,
+            ..row.clone()
+        };
+        let genuine = row("genuine", Role::Probe, Genuine);
+        let unusable = Row {
+            similarity: None,
+            ..row("unusable", Role::Image, Unusable)
+        };
+        let behind = Row {
+            face_index: Some(1),
+            ..unusable.clone()
+        };
+        let later = Row {
+            time: "2026-11-24T09:00:00Z".parse().unwrap(),
+            ..row("later", Role::Probe, Genuine)
+        };
+        let poor = row("poor reference", Role::Probe, Genuine);
+        let poor_reference = Row {
+            action: Some(Action::Review),
+            ..reference(&poor)
+        };
+        let alone = Row {
+            similarity: None,
+            ..row("alone", Role::Image, Genuine)
+        };
+        let faceless = Row {
+            logit: None,
+            ..row("faceless", Role::Image, Unusable)
+        };
+        let older = Row {
+            pack_sha256: Some("cd".to_owned()),
+            ..row("older", Role::Probe, Genuine)
+        };
+        let shared = row("shared", Role::Probe, Genuine);
+        let rows = [
+            reference(&genuine),
+            genuine,
+            unusable,
+            behind,
+            row("impostor", Role::Probe, Impostor),
+            poor,
+            poor_reference,
+            alone,
+            faceless,
+            older,
+            shared.clone(),
+            shared,
+            later,
+        ];
+        let evidence = evidence(&rows, &ood(), "ab");
+        let sample = |similarity: Option<f32>, group| Sample {
+            signal: f64::from(-0.7_f32),
+            similarity: similarity.map(f64::from),
+            group,
+        };
+        assert_eq!(
+            evidence.samples,
+            [sample(Some(0.6), 0), sample(None, 0), sample(Some(0.6), 1)]
+        );
+        let expected = [
+            ("outcomes", 9),
+            ("captures", 3),
+            ("compared", 2),
+            ("fails", 1),
+            (IMPOSTOR, 1),
+            (POOR_REFERENCE, 1),
+            (NOT_COMPARED, 1),
+            (NO_FACE, 1),
+            (OTHER_PACK, 1),
+            (SHARED_ID, 1),
+        ];
+        assert_eq!(evidence.counts, BTreeMap::from(expected));
+        assert_eq!(evidence.date, "2026-11-24");
+        let error = evidence.suffices().unwrap_err().to_string();
+        assert!(
+            error.contains("3 of at least 500, 497 are missing"),
+            "{error}"
+        );
+    }
+}

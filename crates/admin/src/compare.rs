@@ -1,0 +1,134 @@
+//! `compare`: what the daemon would answer on two pictures, without a daemon and without a row in the log.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::offline::{self, Offline, Refusal};
+use super::{Context, Outcome, extract, output};
+use faceood::pipeline::view::{CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint};
+use faceood::pipeline::{Analysis, Face, Faces, Timings};
+use faceood::policy::{DEFAULT_SCENARIO, verdict};
+use faceood::quality::Language;
+
+/// Arguments of `compare`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+With --json the answer is shaped like that of POST /v1/compare. The largest face of each picture counts. Exit code 1 where \
+either picture has no face or cannot be read, whatever the verdict 0.
+
+Examples:
+  faceood-admin compare door.jpg badge.jpg
+  faceood-admin compare --json door.jpg badge.jpg | jq -r .verdict")]
+pub struct Args {
+    /// The picture being questioned; - is standard input
+    #[arg(value_name = "PROBE")]
+    probe: PathBuf,
+    /// The picture it is compared with
+    #[arg(value_name = "REFERENCE")]
+    reference: PathBuf,
+    /// Scenario whose policy decides
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_SCENARIO)]
+    scenario: String,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+    /// Put the embeddings into the JSON
+    #[arg(long, requires = "json")]
+    embedding: bool,
+}
+
+/// Compares the two and shows the verdict.
+///
+/// # Errors
+/// If the models cannot be used or a file cannot be read.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
+    let started = Instant::now();
+    let mut sides = Vec::new();
+    for (part, file) in [
+        (Part::Probe, &args.probe),
+        (Part::Reference, &args.reference),
+    ] {
+        match offline.analyze(&offline::read(file)?) {
+            Ok(analysis) => sides.push(analysis),
+            Err(error) => return refuse(args, file, &Refusal::new(&error, Some(part))),
+        }
+    }
+    let faces: Vec<&Face> = sides.iter().filter_map(|side| side.faces.first()).collect();
+    let [probe, reference] = faces[..] else {
+        anyhow::bail!(
+            "a picture passed the pipeline without a face: this is our fault, please report it"
+        );
+    };
+    let similarity = probe.embedding.similarity(&reference.embedding);
+    let actions = (probe.decision.action, reference.decision.action);
+    let verdict = verdict(similarity, offline.thresholds, actions.0, actions.1);
+    if args.json {
+        let shown =
+            |face: &Face| ComparedSide::Image(Box::new(FaceDto::new(face.clone(), args.embedding)));
+        output::json(&CompareAnswer {
+            request_id: offline::REQUEST_ID,
+            model: (&offline.model).into(),
+            similarity,
+            verdict: verdict.name(),
+            thresholds: offline.thresholds.into(),
+            probe: shown(probe),
+            reference: shown(reference),
+            hints: hints(&sides),
+            timings_ms: (&together(&sides, started)).into(),
+        })?;
+    } else {
+        let head = ["side", "score", "grade", "action", "why"];
+        let rows = [("probe", probe), ("reference", reference)].map(|(name, face)| {
+            vec![
+                name.into(),
+                format!("{:.2}", face.quality.score).into(),
+                face.quality.grade.name().into(),
+                face.decision.action.name().into(),
+                extract::why(face).into(),
+            ]
+        });
+        output::text(&format!(
+            "{} (similarity {similarity:.4}; same from {:.2}, different below {:.2})\n\n{}",
+            verdict.name(),
+            offline.thresholds.same,
+            offline.thresholds.different,
+            output::table(&head, rows)
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<Outcome> {
+    if args.json {
+        output::json(refusal)?;
+    } else {
+        output::note(&format!("{}: {}", file.display(), refusal.detail));
+    }
+    Ok(Outcome::Bad)
+}
+
+fn hints(sides: &[Analysis]) -> Vec<SideHint> {
+    let parts = Part::ALL.into_iter().zip(sides);
+    parts
+        .flat_map(|(part, side)| side.hints.iter().map(move |&hint| (part, hint)))
+        .map(|(part, hint)| SideHint {
+            hint: HintDto::new(hint, Language::English),
+            part,
+        })
+        .collect()
+}
+
+/// Each stage over both sides; in all, the time that passed.
+fn together(sides: &[Analysis], started: Instant) -> Timings {
+    let sum = |stage: fn(&Timings) -> f32| sides.iter().map(|side| stage(&side.timings)).sum();
+    Timings {
+        queue_ms: 0.0,
+        decode_ms: sum(|t| t.decode_ms),
+        detect_ms: sum(|t| t.detect_ms),
+        align_ms: sum(|t| t.align_ms),
+        embed_ms: sum(|t| t.embed_ms),
+        judge_ms: sum(|t| t.judge_ms),
+        total_ms: started.elapsed().as_secs_f32() * 1000.0,
+    }
+}

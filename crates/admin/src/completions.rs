@@ -1,0 +1,47 @@
+//! `completions`: what a shell needs to complete our command lines.
+
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::Shell;
+
+use super::{Command, Context, Outcome, output};
+use faceood::config::flags::DaemonFlags;
+
+/// Arguments of `completions`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faceood-admin completions bash > /etc/bash_completion.d/faceood-admin
+  faceood-admin completions zsh > ~/.zfunc/_faceood-admin
+  faceood-admin completions fish > ~/.config/fish/completions/faceood-admin.fish
+  faceood-admin completions bash --program faceoodd > /etc/bash_completion.d/faceoodd")]
+pub struct Args {
+    /// Which shell
+    shell: Shell,
+    /// Whose command line
+    #[arg(long, value_enum, default_value_t = Program::FaceoodAdmin)]
+    program: Program,
+}
+
+/// The programs of this package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Program {
+    /// The operator's command
+    FaceoodAdmin,
+    /// The daemon
+    Faceoodd,
+}
+
+/// Prints the completions.
+///
+/// # Errors
+/// If they cannot be printed.
+pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+    let (mut command, name) = match args.program {
+        Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
+        Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    output::text(&String::from_utf8(script)?)?;
+    Ok(Outcome::Done)
+}

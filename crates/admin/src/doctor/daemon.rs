@@ -1,0 +1,160 @@
+//! The running daemon, asked whether it is ready: one plain HTTP request to the address that it wrote down.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use super::Check;
+use crate::http;
+
+const NAME: &str = "daemon";
+
+/// Asks the daemon whose address stands in `address_file`.
+pub(super) fn check(address_file: &Path) -> Check {
+    let address = match http::address(address_file) {
+        Ok(Some(address)) => address,
+        Ok(None) => {
+            let place = address_file.display();
+            return Check::skipped(
+                NAME,
+                format!("no daemon runs on this data folder (no {place})"),
+            );
+        }
+        Err(written) => {
+            return Check::warning(
+                NAME,
+                format!("{} holds {written:?}, no address", address_file.display()),
+                "restart the daemon, which writes it anew",
+            );
+        }
+    };
+    match http::get(address, "/readyz") {
+        Ok((200, _)) => Check::ok(NAME, format!("ready at {address}")),
+        Ok((status, body)) => {
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+            let reason = body.get("detail").and_then(serde_json::Value::as_str);
+            let reason = reason.unwrap_or("it does not say why");
+            Check::failed(
+                NAME,
+                format!("{address} answers {status}: {reason}"),
+                "see the daemon's log (journalctl -u faceoodd, or the text log)",
+            )
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Check::warning(
+            NAME,
+            format!("nobody listens at {address}, where the last daemon did: it was killed"),
+            "start it again",
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{address} does not answer: {error}"),
+            "see the daemon's log, then restart it",
+        ),
+    }
+}
+
+/// Whether the daemon can have the address that the settings give it.
+pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Check {
+    const NAME: &str = "address";
+    if listen.port() == 0 {
+        return Check::skipped(NAME, format!("{listen}: any free port will do"));
+    }
+    let is_ours = http::address(address_file)
+        .ok()
+        .flatten()
+        .is_some_and(|address| {
+            address.port() == listen.port() && http::get(address, "/healthz").is_ok()
+        });
+    match TcpListener::bind(listen) {
+        _ if is_ours => Check::ok(NAME, format!("{listen} is the daemon's")),
+        Ok(_) => Check::ok(NAME, format!("{listen} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::failed(
+            NAME,
+            format!("{listen} is taken by another program"),
+            format!(
+                "see whose it is: ss -ltnp 'sport = {}'; stop that one, or choose another with listen",
+                listen.port()
+            ),
+        ),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{listen} cannot be listened on: {error}"),
+            "choose an address of this machine with listen, and a port above 1023",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::thread;
+    use tempfile::TempDir;
+
+    fn answered(answer: &'static str) -> Check {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        std::fs::write(
+            &file,
+            format!("http://{}\n", listener.local_addr().unwrap()),
+        )
+        .unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let check = check(&file);
+        assert!(
+            server
+                .join()
+                .unwrap()
+                .starts_with("GET /readyz HTTP/1.1\r\n")
+        );
+        check
+    }
+
+    #[test]
+    fn a_ready_daemon_is_told_from_one_that_is_not() {
+        let ready = answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        assert_eq!(ready.status, Status::Ok, "{ready:?}");
+        let full =
+            answered("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"detail\": \"the disk is full\"}");
+        assert_eq!(full.status, Status::Failed);
+        assert!(full.found.contains("the disk is full"), "{full:?}");
+    }
+
+    #[test]
+    fn a_killed_daemon_and_none_at_all_are_told_apart() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        assert_eq!(check(&file).status, Status::Skipped);
+        let gone = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        std::fs::write(&file, gone.to_string()).unwrap();
+        assert_eq!(check(&file).status, Status::Warning);
+    }
+
+    #[test]
+    fn an_address_that_another_program_has_is_a_failure() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("address");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let check = port(address, &file);
+        assert_eq!(check.status, Status::Failed);
+        assert!(check.advice.unwrap().contains("ss -ltnp"));
+        drop(taken);
+        assert_eq!(port(address, &file).status, Status::Ok);
+        let any = ([127, 0, 0, 1], 0).into();
+        assert_eq!(port(any, &file).status, Status::Skipped);
+        let foreign = ([203, 0, 113, 1], 80).into();
+        assert_eq!(port(foreign, &file).status, Status::Failed);
+    }
+}

@@ -1,0 +1,140 @@
+//! ONNX Runtime's library: whole, and one that loads.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Check, Status};
+use faceood::pack::sha256_hex;
+use faceood::pipeline::tuning::Chosen;
+use faceood::runtime::{Runtime, RuntimeError, Settings};
+
+const NAME: &str = "library";
+
+/// What scripts/setup fetches, with the SHA-256 of each wheel.
+const SETUP: &str = include_str!("../../../../scripts/setup");
+
+/// What helps where the library is not as it was fetched.
+const FETCH: &str = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
+
+/// The library's files, and the library loaded as the daemon loads it, with the runtime in it for further checks. One whose
+/// files are damaged is not loaded: it might take this process with it.
+pub(super) fn checks(
+    settings: &Settings,
+    chosen: Result<Chosen, RuntimeError>,
+) -> (Vec<Check>, Option<Runtime>) {
+    let found = chosen.and_then(|chosen| {
+        let library = Runtime::find_library(settings, chosen.plan.candidate.provider)?;
+        Ok((library, chosen.plan))
+    });
+    let (files, plan) = match found {
+        Ok((library, plan)) => (files(&library.path), plan),
+        Err(error) => return (vec![unusable(&error)], None),
+    };
+    if files.status == Status::Failed {
+        let not_loaded = Check::skipped(NAME, "not loaded, since its files are damaged");
+        return (vec![files, not_loaded], None);
+    }
+    match Runtime::load_as(settings, plan) {
+        Ok(runtime) => {
+            let found = format!(
+                "{} on {} ({}); {}",
+                runtime.provider(),
+                runtime.library().path.display(),
+                runtime.plan().reason,
+                runtime.build_info().trim(),
+            );
+            (vec![files, Check::ok(NAME, found)], Some(runtime))
+        }
+        Err(error) => (vec![files, unusable(&error)], None),
+    }
+}
+
+fn unusable(error: &RuntimeError) -> Check {
+    let advice = match error {
+        RuntimeError::ProviderUnavailable { .. } => {
+            "mend what it names, or set runtime.provider = \"auto\"; then restart the daemon"
+        }
+        _ => FETCH,
+    };
+    Check::failed(NAME, error.to_string(), advice)
+}
+
+/// Holds all that was fetched with `library` against the hashes that scripts/setup wrote beside it.
+fn files(library: &Path) -> Check {
+    const NAME: &str = "library files";
+    let folder = library.parent().unwrap_or(Path::new("."));
+    let shown = folder.display();
+    let Ok(list) = fs::read_to_string(folder.join("files.sha256")) else {
+        let found = format!("{shown} has no files.sha256: not fetched by scripts/setup");
+        return Check::skipped(NAME, found);
+    };
+    let listed: Vec<(&str, &str)> = list
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .collect();
+    let is_listed = |name: &str| listed.iter().any(|(_, listed)| *listed == name);
+    let mut wrong: Vec<String> = library
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|name| !is_listed(name))
+        .map(|name| format!("{name} is not in files.sha256"))
+        .into_iter()
+        .collect();
+    wrong.extend(
+        listed
+            .iter()
+            .filter_map(|(hash, name)| match fs::read(folder.join(name)) {
+                Ok(bytes) if sha256_hex(&bytes) == *hash => None,
+                Ok(_) => Some(format!(
+                    "{name} has another SHA-256 than when it was fetched"
+                )),
+                Err(error) => Some(format!("{name}: {error}")),
+            }),
+    );
+    if !wrong.is_empty() {
+        return Check::failed(NAME, format!("{shown}: {}", wrong.join("; ")), FETCH);
+    }
+    let found = format!("{} files in {shown} as they were fetched", listed.len());
+    match fs::read_to_string(folder.join("wheel.sha256")) {
+        Ok(wheel) if SETUP.contains(wheel.trim()) => Check::ok(NAME, found),
+        _ => Check::warning(
+            NAME,
+            format!("{found}, from another wheel than this release was tried with"),
+            FETCH,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn files_are_held_against_what_was_fetched() {
+        let dir = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        let library = dir.path().join("libonnxruntime.so.1");
+        let check = || files(&library);
+        write("libonnxruntime.so.1", "code");
+        assert_eq!(check().status, Status::Skipped);
+
+        let hash = sha256_hex(b"code");
+        write("files.sha256", &format!("{hash}  libonnxruntime.so.1\n"));
+        assert_eq!(check().status, Status::Warning, "no wheel is named");
+        let pinned = SETUP.split_once("onnxruntime=(onnxruntime ").unwrap().1;
+        let pinned = &pinned[pinned.find(' ').unwrap()..pinned.find(')').unwrap()];
+        write("wheel.sha256", &format!("{}\n", pinned.trim()));
+        assert_eq!(check().status, Status::Ok, "{:?}", check());
+
+        write("libonnxruntime.so.1", "cod\0");
+        let damaged = check();
+        assert_eq!(damaged.status, Status::Failed);
+        assert!(damaged.found.contains("another SHA-256"), "{damaged:?}");
+        assert!(damaged.advice.unwrap().contains("scripts/setup"));
+        fs::remove_file(&library).unwrap();
+        assert!(check().found.contains("No such file"), "{:?}", check());
+        let other = files(&dir.path().join("libonnxruntime.so.2"));
+        assert!(other.found.contains("not in files.sha256"), "{other:?}");
+    }
+}

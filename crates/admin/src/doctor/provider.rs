@@ -1,0 +1,61 @@
+//! How the models run on this box, and whether that was measured here.
+
+use super::Check;
+use faceood::config::Config;
+use faceood::pipeline::tuning::{Basis, Tuning};
+use faceood::runtime::ProviderChoice;
+
+const NAME: &str = "provider";
+
+/// What helps where the daemon cannot take what was kept.
+const REMEDY: &str = "the daemon measures anew at its next start; or run faceood-admin models tune";
+
+/// Looks at what was kept.
+pub(super) fn check(config: &Config) -> Check {
+    if config.runtime.provider != ProviderChoice::Auto {
+        return Check::ok(NAME, "named in the settings: nothing is measured");
+    }
+    match Tuning::load(&config.data_dir) {
+        Ok(Some(tuning)) => judge(&tuning, &Basis::of(&config.tuning_site())),
+        Ok(None) => Check::skipped(
+            NAME,
+            "not measured yet: the daemon does so at its first start",
+        ),
+        Err(error) => Check::warning(NAME, error.to_string(), REMEDY),
+    }
+}
+
+fn judge(tuning: &Tuning, now: &Basis) -> Check {
+    let found = format!("{}; {}", tuning.chosen, tuning.reason());
+    match tuning.basis.difference(now) {
+        None => Check::ok(NAME, found),
+        Some(what) => Check::warning(NAME, format!("{found}; since then {what} changed"), REMEDY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use faceood::runtime::Candidate;
+
+    #[test]
+    fn what_was_measured_on_another_box_is_a_warning_that_names_the_difference() {
+        let now = Basis::of(&Config::default().tuning_site());
+        let measured = |basis: Basis| Tuning {
+            basis,
+            measured_at: chrono::Utc::now(),
+            chosen: Candidate::REFERENCE,
+            trials: Vec::new(),
+        };
+        assert_eq!(judge(&measured(now.clone()), &now).status, Status::Ok);
+        let elsewhere = Basis {
+            driver: "another".to_owned(),
+            ..now.clone()
+        };
+        let moved = judge(&measured(elsewhere), &now);
+        assert_eq!(moved.status, Status::Warning);
+        assert!(moved.found.contains("since then the NVIDIA driver changed"));
+        assert!(moved.advice.unwrap().contains("models tune"));
+    }
+}

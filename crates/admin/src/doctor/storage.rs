@@ -1,0 +1,199 @@
+//! Memory, disk and permissions: what the daemon needs of its machine to keep state.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::Check;
+use faceood::config::Config;
+use faceood::inference_log::{self, LogError};
+use faceood::telemetry::host::{Bytes, Concern, Host};
+
+/// Looks at memory and disk.
+pub(super) fn of_machine(config: &Config) -> Vec<Check> {
+    let host = Host::look(&config.data_dir);
+    let network = inference_log::refuse_network(&config.data_dir);
+    vec![memory(&host), disk(&host, network)]
+}
+
+/// Looks at the folders that are written.
+pub(super) fn of_folders(config: &Config) -> Vec<Check> {
+    vec![
+        permissions(&config.data_dir, "data folder"),
+        permissions(&config.text_log_dir(), "text log"),
+    ]
+}
+
+fn memory(host: &Host) -> Check {
+    const NAME: &str = "memory";
+    let concern = host
+        .concerns()
+        .into_iter()
+        .find(|c| matches!(c, Concern::Memory { .. }));
+    let limit = host.memory_limit_bytes.map_or_else(String::new, |limit| {
+        format!(", limited to {}", Bytes(limit))
+    });
+    let found = format!(
+        "{} of {} available{limit}; {} cores; {} ({})",
+        Bytes(host.memory_available_bytes),
+        Bytes(host.memory_bytes),
+        host.cores,
+        host.system,
+        host.kernel,
+    );
+    match concern {
+        None => Check::ok(NAME, found),
+        Some(concern) => Check::warning(NAME, found, concern.to_string()),
+    }
+}
+
+/// Less than this, and SQLite cannot commit a row.
+const DISK_FULL: u64 = 1024 * 1024;
+
+/// `network` is what the log says of the folder's file system.
+fn disk(host: &Host, network: Result<(), LogError>) -> Check {
+    const NAME: &str = "disk";
+    let Some(disk) = &host.disk else {
+        return Check::skipped(NAME, "the data folder's disk cannot be told");
+    };
+    let found = format!(
+        "{} of {} free on {} ({})",
+        Bytes(disk.available_bytes),
+        Bytes(disk.total_bytes),
+        disk.mount.display(),
+        disk.file_system,
+    );
+    if let Err(error @ LogError::NetworkFilesystem { .. }) = network {
+        let advice = "set data_dir to a folder on a disk of this machine";
+        return Check::failed(NAME, format!("{found}: {error}"), advice);
+    }
+    let concern = host
+        .concerns()
+        .into_iter()
+        .find(|c| matches!(c, Concern::Disk { .. }));
+    match concern {
+        None => Check::ok(NAME, found),
+        Some(concern) if disk.available_bytes < DISK_FULL => {
+            Check::failed(NAME, format!("{found}: full"), concern.to_string())
+        }
+        Some(concern) => Check::warning(NAME, found, concern.to_string()),
+    }
+}
+
+/// Whether files can be made in `folder`, or the folder itself where it is not there yet.
+fn permissions(folder: &Path, name: &'static str) -> Check {
+    let shown = folder.display();
+    if folder.is_dir() {
+        return match try_writing(folder) {
+            Ok(()) => Check::ok(name, format!("{shown} can be written")),
+            Err(error) if is_full(&error) => Check::failed(
+                name,
+                format!("{shown} cannot be written: {error}"),
+                "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)",
+            ),
+            Err(error) => Check::failed(
+                name,
+                format!("{shown} cannot be written: {error}"),
+                format!(
+                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
+                ),
+            ),
+        };
+    }
+    let existing = folder.ancestors().skip(1).find(|above| {
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        above.is_dir()
+    });
+    let above = existing.filter(|above| !above.as_os_str().is_empty());
+    match try_writing(above.unwrap_or(Path::new("."))) {
+        Ok(()) => Check::ok(
+            name,
+            format!("{shown} is not there yet; the daemon makes it"),
+        ),
+        Err(error) => Check::failed(
+            name,
+            format!("{shown} is not there and cannot be made: {error}"),
+            "make it for the daemon's user, or choose another with data_dir",
+        ),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Writes a page, since an empty file can be made on a full disk.
+fn try_writing(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(format!(".faceood-doctor-{}", std::process::id()));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(&[0; 4096]));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        written => {
+            let removed = fs::remove_file(probe);
+            written.and(removed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_full_disk_fails_and_one_that_fills_warns() {
+        let mut host = Host::look(Path::new("/"));
+        let mut status = |available_bytes, network| {
+            if let Some(disk) = &mut host.disk {
+                disk.available_bytes = available_bytes;
+            }
+            disk(&host, network).status
+        };
+        assert_eq!(status(1 << 40, Ok(())), Status::Ok);
+        assert_eq!(status(1 << 26, Ok(())), Status::Warning);
+        assert_eq!(status(4096, Ok(())), Status::Failed);
+        let network = LogError::NetworkFilesystem {
+            path: "/data".into(),
+            kind: "nfs".into(),
+        };
+        assert_eq!(status(1 << 40, Err(network)), Status::Failed);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_shows_a_full_disk() {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let error = full.unwrap().write_all(&[0; 4096]).unwrap_err();
+        assert!(is_full(&error), "{error:?}");
+    }
+
+    #[test]
+    fn a_folder_is_tried_and_left_as_it_was() {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(permissions(dir.path(), "data folder").status, Status::Ok);
+        assert_eq!(
+            permissions(&dir.path().join("a/b"), "data folder").status,
+            Status::Ok
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_below_a_file_cannot_be_made() {
+        // Not even root can write into this one.
+        let check = permissions(Path::new("/proc/faceood/data"), "data folder");
+        assert_eq!(check.status, Status::Failed);
+        assert!(check.advice.unwrap().contains("data_dir"));
+    }
+}

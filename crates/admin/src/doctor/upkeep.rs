@@ -1,0 +1,264 @@
+//! What will hurt one day: a disk too small for the rows that are to be kept, no inodes, scores that no longer come true.
+
+use std::path::Path;
+
+use chrono::{TimeDelta, Utc};
+
+use super::{Check, Context};
+use faceood::config::Config;
+use faceood::inference_log::{Filter, InferenceRecord, LogReader, Outcome, Role};
+use faceood::policy::Thresholds;
+use faceood::telemetry::host::{Bytes, Host};
+
+/// The days whose rows foretell the next ones.
+const WEEK: TimeDelta = TimeDelta::days(7);
+
+/// How far back outcomes are believed to tell of today.
+const SEASON: TimeDelta = TimeDelta::days(90);
+
+/// Fewer outcomes than this say nothing.
+const LEAST_OUTCOMES: usize = 50;
+
+/// Pass probabilities may be this far off what came true.
+const DRIFT: f64 = 0.10;
+
+const INODES: &str = "inodes";
+
+/// Fewer free inodes than this and no file can soon be made.
+const LEAST_INODES: u64 = 1_000;
+
+/// Looks at the log's growth, its disk and its outcomes.
+pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
+    let mut checks = vec![inodes(&config.data_dir)];
+    let path = context.database_path(config);
+    // Whether it can be read at all is another check's.
+    let facts = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        let all = reader.count(&Filter::default()).await?.rows;
+        let of_week = Filter {
+            since: Some(Utc::now() - WEEK),
+            ..Filter::default()
+        };
+        let week = reader.count(&of_week).await?.rows;
+        Ok((all, week, outcomes(&reader).await?))
+    });
+    if let Ok((all, week, outcomes)) = facts {
+        let free = Host::look(&config.data_dir)
+            .disk
+            .map(|disk| disk.available_bytes);
+        let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+        checks.push(room(&Growth { all, week, size }, config, free));
+        checks.push(drift(&outcomes, Thresholds::default().same));
+    }
+    checks
+}
+
+fn inodes(folder: &Path) -> Check {
+    // The daemon may yet have to make it.
+    let existing = folder.ancestors().find(|above| above.is_dir());
+    match rustix::fs::statvfs(existing.unwrap_or(Path::new("."))) {
+        Ok(facts) => judge_inodes(facts.f_favail, facts.f_files),
+        Err(error) => Check::skipped(INODES, format!("cannot be told: {error}")),
+    }
+}
+
+fn judge_inodes(free: u64, total: u64) -> Check {
+    let found = format!("{free} of {total} free");
+    match (free, total) {
+        // Some file systems (btrfs) have as many as they need, and say 0 of 0.
+        (_, 0) => Check::ok(INODES, "as many as are needed"),
+        (LEAST_INODES.., _) => Check::ok(INODES, found),
+        _ => Check::warning(
+            INODES,
+            found,
+            "delete small files on this disk: a file system without inodes is full, whatever room it has",
+        ),
+    }
+}
+
+/// How the log grows.
+struct Growth {
+    all: u64,
+    week: u64,
+    size: u64,
+}
+
+/// Whether the rows that are to be kept will fit.
+fn room(growth: &Growth, config: &Config, free: Option<u64>) -> Check {
+    const NAME: &str = "room";
+    let (Some(free), true) = (free, growth.all > 0 && growth.week > 0) else {
+        return Check::skipped(NAME, "no rows of the last week, so nothing to foretell");
+    };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let (size, row, day) = (
+        growth.size as f64,
+        growth.size as f64 / growth.all as f64,
+        growth.week as f64 / 7.0,
+    );
+    let log = &config.log;
+    let by_days = match log.retention_days {
+        0 => f64::INFINITY,
+        days => row * day * f64::from(days),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let by_bytes = match log.max_bytes {
+        0 => f64::INFINITY,
+        bytes => bytes as f64,
+    };
+    let wanted = by_days.min(by_bytes);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let there = size + free as f64;
+    let pace = format!("{day:.0} rows a day of {row:.0} bytes");
+    if wanted.is_infinite() {
+        let days = (there - size) / (row * day);
+        let found = format!("{pace}, kept for ever: full in {days:.0} days");
+        return if days < 365.0 {
+            Check::warning(NAME, found, "set log.retention_days or log.max_bytes")
+        } else {
+            Check::ok(NAME, found)
+        };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
+    let found = format!("{pace} will come to {}", Bytes(wanted as u64));
+    if wanted > there {
+        return Check::warning(
+            NAME,
+            format!("{found}, for which there is no room"),
+            "shorten log.retention_days, lower log.max_bytes, or move data_dir to a larger disk",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+async fn outcomes(reader: &LogReader) -> anyhow::Result<Vec<InferenceRecord>> {
+    let filter = Filter {
+        since: Some(Utc::now() - SEASON),
+        has_outcome: true,
+        limit: Some(1000),
+        ..Filter::default()
+    };
+    Ok(reader.query(&filter, None).await?.records)
+}
+
+/// Whether as many genuine captures pass as their probabilities said.
+fn drift(rows: &[InferenceRecord], pass: f32) -> Check {
+    const NAME: &str = "drift";
+    let genuine = rows
+        .iter()
+        .filter(|row| row.outcome == Some(Outcome::Genuine) && row.role == Role::Probe);
+    let pairs: Vec<(f64, bool)> = genuine
+        .filter_map(|row| Some((f64::from(row.pass_probability?), row.similarity? >= pass)))
+        .collect();
+    if pairs.len() < LEAST_OUTCOMES {
+        return Check::skipped(
+            NAME,
+            format!(
+                "{} outcomes of genuine pairs were told (POST /v1/feedback); {LEAST_OUTCOMES} are needed",
+                pairs.len()
+            ),
+        );
+    }
+    #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
+    let count = pairs.len() as f64;
+    let foretold = pairs
+        .iter()
+        .map(|(probability, _)| probability)
+        .sum::<f64>()
+        / count;
+    let passed = pairs
+        .iter()
+        .map(|&(_, passed)| f64::from(u8::from(passed)))
+        .sum::<f64>()
+        / count;
+    let found = format!(
+        "{:.0} % of {} genuine pairs were foretold to pass, {:.0} % did",
+        foretold * 100.0,
+        pairs.len(),
+        passed * 100.0
+    );
+    if (foretold - passed).abs() > DRIFT {
+        return Check::warning(
+            NAME,
+            found,
+            "calibrate on site: faceood-admin calibrate --from-log --out FILE",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use faceood::inference_log::fixture::full_record;
+
+    fn told(passed: usize, failed: usize, probability: f32) -> Vec<InferenceRecord> {
+        let row = |similarity| InferenceRecord {
+            role: Role::Probe,
+            outcome: Some(Outcome::Genuine),
+            pass_probability: Some(probability),
+            similarity: Some(similarity),
+            ..full_record("r", 1)
+        };
+        let passed = std::iter::repeat_with(|| row(0.45)).take(passed);
+        passed
+            .chain(std::iter::repeat_with(|| row(0.44)).take(failed))
+            .collect()
+    }
+
+    #[test]
+    fn probabilities_are_held_against_what_came_true() {
+        let status =
+            |passed, failed, probability| drift(&told(passed, failed, probability), 0.45).status;
+        assert_eq!(status(20, 20, 0.5), Status::Skipped);
+        assert_eq!(status(90, 10, 0.92), Status::Ok);
+        assert_eq!(status(70, 30, 0.92), Status::Warning);
+        assert_eq!(status(100, 0, 0.7), Status::Warning);
+    }
+
+    #[test]
+    fn rows_that_are_to_be_kept_must_fit() {
+        let mut config = Config::default();
+        let growth = Growth {
+            all: 7_000_000,
+            week: 700_000,
+            size: 7_000_000_000,
+        };
+        let judge = |config: &Config, free| room(&growth, config, Some(free));
+        // 100 000 rows a day of 1 kB, for 180 days: 18 GB, and max_bytes stops it at 4 GiB.
+        assert_eq!(judge(&config, 1 << 30).status, Status::Ok);
+        config.log.max_bytes = 0;
+        assert_eq!(judge(&config, 1 << 30).status, Status::Warning);
+        assert_eq!(judge(&config, 20_000_000_000).status, Status::Ok);
+        config.log.retention_days = 0;
+        let endless = judge(&config, 20_000_000_000);
+        assert_eq!(endless.status, Status::Warning);
+        assert!(endless.found.contains("full in 200 days"), "{endless:?}");
+        assert_eq!(
+            room(
+                &Growth {
+                    all: 0,
+                    week: 0,
+                    size: 0
+                },
+                &config,
+                Some(1)
+            )
+            .status,
+            Status::Skipped
+        );
+    }
+
+    #[test]
+    fn inodes_of_this_disk_can_be_told() {
+        assert_ne!(inodes(Path::new("/")).status, Status::Failed);
+        assert_ne!(inodes(Path::new("/not/there/yet")).status, Status::Skipped);
+        assert_eq!(judge_inodes(999, 100_000).status, Status::Warning);
+        assert_eq!(judge_inodes(1_000, 100_000).status, Status::Ok);
+        assert_eq!(judge_inodes(0, 0).status, Status::Ok);
+    }
+}

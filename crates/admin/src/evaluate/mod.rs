@@ -1,0 +1,264 @@
+//! `evaluate`: how good recognition and score are on photos of one's own, with the daemon's pipeline and without the daemon.
+
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::offline::{self, Parts};
+use super::whole_file::WholeFile;
+use super::{Context, Outcome, output};
+use faceood_lab::evaluation::dataset::{self, SourceFrom};
+use faceood_lab::evaluation::folder::{self, Terms};
+use faceood_lab::evaluation::measure::Instrument;
+use faceood_lab::evaluation::render;
+use faceood_lab::evaluation::report::Model;
+use faceood_lab::evaluation::rival::{PixelRange, Rival};
+
+mod scenes;
+mod text;
+
+/// Arguments of `evaluate`.
+#[derive(clap::Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+DIR holds a folder for each person with pictures anywhere inside. A thousand photos take a minute or two on two cores. Pictures that \
+cannot be read are named and left out; pictures without a face are counted as failures to acquire.
+
+Examples:
+  faceood-admin evaluate photos --html report.html
+  faceood-admin evaluate photos --json | jq '.signals[] | {name, auroc, edc_relative_area_50}'
+  faceood-admin evaluate photos --against other-quality.onnx
+  faceood-admin evaluate iso-sweep clean.jpg
+  faceood-admin evaluate scenarios clean.jpg --reference other.jpg"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    task: Option<Task>,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Task {
+    /// Print the ISO table: what sensor noise does to score and similarity
+    IsoSweep(scenes::SweepArgs),
+    /// Make the design's three field cases from clean photos and judge them
+    Scenarios(scenes::CaseArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct FolderArgs {
+    /// Folder with a folder of pictures for each person
+    #[arg(value_name = "DIR", required = true)]
+    dir: Option<PathBuf>,
+    /// Where a picture's terminal or camera stands: DIR/PERSON/SOURCE/…, or file names SOURCE_….jpg
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = Source::Folder)]
+    source_from: Source,
+    /// Similarity below which a comparison counts as failed in the EDC, in place of the one with one false match in 1,000
+    #[arg(long, value_name = "SIMILARITY")]
+    threshold: Option<f32>,
+    /// Another quality network to compare with: aligned 112×112 in, one number out; of several outputs name one: FILE.onnx#OUTPUT
+    #[arg(long, value_name = "MODEL.onnx")]
+    against: Vec<PathBuf>,
+    /// What those networks take for black and white
+    #[arg(long, value_enum, value_name = "RANGE", default_value_t = Pixels::Signed, requires = "against")]
+    against_pixels: Pixels,
+    /// Those networks say the worse the larger
+    #[arg(long, requires = "against")]
+    against_lower_is_better: bool,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// What all evaluations have.
+#[derive(clap::Args, Debug)]
+pub(super) struct Shared {
+    /// Write the report as one self-contained HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Threads; the result is the same with any number [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<NonZero<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Source {
+    /// The folder inside the person's
+    Folder,
+    /// The file's name up to its first underscore
+    Prefix,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Pixels {
+    /// −1 to 1
+    Signed,
+    /// 0 to 1
+    Unit,
+    /// 0 to 255
+    Raw,
+}
+
+/// Evaluates and shows the figures.
+///
+/// # Errors
+/// If the models cannot be used, the folder holds nothing to compare, or the report cannot be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    match &args.task {
+        None => evaluate(&args.folder, context),
+        Some(Task::IsoSweep(args)) => scenes::sweep(args, context),
+        Some(Task::Scenarios(args)) => scenes::cases(args, context),
+    }
+}
+
+fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let dir = args.dir.as_deref().context("no DIR is given")?;
+    if let Some(threshold) = args.threshold.filter(|cut| !(-1.0..=1.0).contains(cut)) {
+        bail!("--threshold is {threshold}; expected a similarity, -1 to 1");
+    }
+    let source_from = match args.source_from {
+        Source::Folder => SourceFrom::Folder,
+        Source::Prefix => SourceFrom::Prefix,
+    };
+    let dataset = dataset::find(dir, source_from)?;
+    let rivals = rivals(args)?;
+    let page = args.shared.page()?;
+    let parts = offline::parts(context)?;
+    let bar = output::progress(dataset.pictures.len() as u64, "pictures");
+    let progress = || bar.inc(1);
+    let instrument = Instrument {
+        rivals: &rivals,
+        ..args.shared.instrument(&parts, &progress)
+    };
+    let paths: Vec<&Path> = dataset
+        .pictures
+        .iter()
+        .map(|picture| picture.path.as_path())
+        .collect();
+    let outcomes = instrument.files(&paths)?;
+    bar.finish_and_clear();
+    let report = folder::evaluate(
+        &dataset,
+        &outcomes,
+        Terms {
+            model: model(&parts),
+            similarity: parts.assembly.thresholds(),
+            policies: &parts.policies,
+            rivals: rivals.iter().map(|rival| rival.name.clone()).collect(),
+            threshold: args.threshold,
+        },
+    )?;
+    for skipped in &report.data.skipped {
+        output::note(&format!("skipped {}: {}", skipped.file, skipped.reason));
+    }
+    args.shared.show(
+        &report,
+        page,
+        || render::folder::html(&report),
+        || text::report(&report),
+    )
+}
+
+fn rivals(args: &FolderArgs) -> anyhow::Result<Vec<Rival>> {
+    let open = |given: &PathBuf| {
+        let text = given.to_string_lossy();
+        let (path, output) = match text.split_once(".onnx#") {
+            Some((stem, output)) => (
+                PathBuf::from(format!("{stem}.onnx")),
+                Some(output.to_owned()),
+            ),
+            None => (given.clone(), None),
+        };
+        let model = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Rival {
+            name: output
+                .as_ref()
+                .map_or(file.to_string(), |output| format!("{file}#{output}")),
+            model,
+            output,
+            pixels: match args.against_pixels {
+                Pixels::Signed => PixelRange::Signed,
+                Pixels::Unit => PixelRange::Unit,
+                Pixels::Raw => PixelRange::Raw,
+            },
+            lower_is_better: args.against_lower_is_better,
+        })
+    };
+    args.against.iter().map(open).collect()
+}
+
+fn model(parts: &Parts) -> Model {
+    let facts = parts.assembly.facts();
+    Model {
+        pack: facts.pack,
+        version: facts.version,
+        sha256: facts.sha256,
+        provider: facts.provider,
+        calibration_id: parts.assembly.calibration().id().to_owned(),
+    }
+}
+
+/// ISO numbers that somebody might mean.
+pub(super) const ISO_RANGE: std::ops::RangeInclusive<i64> = 50..=409_600;
+
+/// ISO numbers as they are drawn: rising, each once.
+pub(super) fn rising(isos: &[u32]) -> Vec<u32> {
+    let mut isos = isos.to_vec();
+    isos.sort_unstable();
+    isos.dedup();
+    isos
+}
+
+impl Shared {
+    /// The pipeline of `parts` on as many threads as are asked for, without rivals.
+    pub(super) fn instrument<'a>(
+        &self,
+        parts: &'a Parts,
+        progress: &'a (dyn Fn() + Sync),
+    ) -> Instrument<'a> {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        Instrument {
+            assembly: &parts.assembly,
+            capture: &parts.capture,
+            policies: &parts.policies,
+            rivals: &[],
+            jobs: self.jobs.unwrap_or_else(cores),
+            progress,
+        }
+    }
+
+    /// The file of the page, made before the work so that a wrong place is told at once.
+    pub(super) fn page(&self) -> anyhow::Result<Option<WholeFile>> {
+        self.html.as_deref().map(WholeFile::beside).transpose()
+    }
+
+    /// Writes the page where one is asked for, and prints JSON or text.
+    pub(super) fn show(
+        &self,
+        value: &impl Serialize,
+        page: Option<WholeFile>,
+        html: impl FnOnce() -> String,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<Outcome> {
+        if let Some(mut file) = page {
+            std::io::Write::write_all(&mut file, html().as_bytes())?;
+            file.finish()?;
+        }
+        if self.json {
+            output::json(value)?;
+        } else {
+            output::text(&text())?;
+        }
+        Ok(Outcome::Done)
+    }
+}

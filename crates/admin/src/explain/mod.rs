@@ -1,0 +1,262 @@
+//! `explain`: why a decision came out as it did, from the log alone: score against cuts, causes, components, verdict.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{Context, Outcome, output};
+use faceood::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, Told};
+use faceood::pack::Pack;
+use faceood::pipeline::thresholds_of;
+use faceood::policy::{Action, Policies, Reason, Thresholds, Verdict};
+use faceood::problem::ProblemCode;
+use faceood::quality::components::Direction;
+use faceood::quality::{Cause, Grade};
+
+mod text;
+mod words;
+
+/// Arguments of `explain`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The request id stands in the answer and in its X-Request-Id header.
+
+Examples:
+  faceood-admin explain 0199b3f2-5f0e-7c31-8a41-0b6f1f0e9c55
+  faceood-admin explain gate-3.42 --json | jq '.samples[].why'")]
+pub struct Args {
+    /// Id of the request
+    #[arg(value_name = "REQUEST_ID")]
+    request_id: String,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request, explained.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    request_id: String,
+    endpoint: Endpoint,
+    /// When its first row was made, RFC 3339.
+    time: String,
+    source: Option<String>,
+    scenario: Option<String>,
+    pack: Option<String>,
+    pack_version: Option<String>,
+    provider: Option<String>,
+    calibration_id: Option<String>,
+    /// How it turned out, where a caller told so later.
+    outcome: Option<inference_log::Outcome>,
+    /// The caller's words about that.
+    outcome_note: Option<String>,
+    /// Everything that was told, in that order: the last is in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feedback: Vec<Told>,
+    /// Rows of earlier requests to which their callers gave the same id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    same_id: Vec<String>,
+    /// Of a comparison that came to a verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
+    /// The picture, its faces, or the two sides of a comparison.
+    samples: Vec<Sample>,
+}
+
+/// Two sides against each other.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    similarity: f32,
+    verdict: Verdict,
+    /// Cuts on the similarity: of the pack, as it is installed now.
+    same_from: f32,
+    different_below: f32,
+    why: Vec<String>,
+}
+
+/// One row: a face, a picture without one, an embedding, or a failure.
+#[derive(Debug, Serialize)]
+struct Sample {
+    inference_id: String,
+    role: Role,
+    face_index: Option<u32>,
+    error_code: Option<&'static str>,
+    error_detail: Option<String>,
+    action: Option<Action>,
+    reasons: Option<Vec<Reason>>,
+    score: Option<f32>,
+    /// The policy's accept cut at that time.
+    accept_from: Option<f32>,
+    /// Its review cut: as configured now, since rows do not hold it.
+    review_from: Option<f32>,
+    interval: Option<[f32; 2]>,
+    pass_probability: Option<f32>,
+    grade: Option<Grade>,
+    ood_logit: Option<f32>,
+    embedding_norm: Option<f32>,
+    network_norms: Option<BTreeMap<String, f32>>,
+    causes: Option<Vec<Cause>>,
+    components: Vec<Measured>,
+    why: Vec<String>,
+}
+
+/// A quality component as it was measured.
+#[derive(Debug, Serialize)]
+struct Measured {
+    name: &'static str,
+    value: f32,
+    unit: &'static str,
+    /// `higher`, `lower`, or nothing where neither is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    better: Option<&'static str>,
+}
+
+/// Looks the request up and says why it came out as it did.
+///
+/// # Errors
+/// If the database cannot be read, or no row has the id.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let path = context.database()?;
+    let (rows, told) = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        let rows = found(&reader, &args.request_id).await?;
+        let told = match rows.last() {
+            Some(row) => reader.told(row).await?,
+            None => Vec::new(),
+        };
+        Ok((rows, told))
+    })?;
+    let config = context.config()?;
+    let policies = Policies::new(&config.policies)?;
+    let Some(mut explanation) = explain(&rows, &policies, thresholds(&config.pack_dir(), &rows))
+    else {
+        bail!(
+            "no row of {} has the request id {:?}: ids are compared exactly; rows may also have been pruned (log.retention_days is {})",
+            path.display(),
+            args.request_id,
+            config.log.retention_days
+        );
+    };
+    explanation.feedback = told;
+    if args.json {
+        output::json(&explanation)?;
+    } else {
+        output::text(&explanation.text())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The rows of the requests with this id; where there is none, those of the request that has a row
+/// with it.
+async fn found(reader: &LogReader, id: &str) -> anyhow::Result<Vec<InferenceRecord>> {
+    let rows = reader.by_request(id).await?;
+    if !rows.is_empty() {
+        return Ok(rows);
+    }
+    let row = match id.parse() {
+        Ok(id) => reader.by_id(id).await?,
+        Err(_) => None,
+    };
+    let Some(row) = row else {
+        return Ok(Vec::new());
+    };
+    let mut rows = reader.by_request(&row.request_id).await?;
+    rows.retain(|other| other.request_key == row.request_key);
+    Ok(rows)
+}
+
+/// The cuts of the pack that judged the rows, if it is the one installed; otherwise the usual ones.
+fn thresholds(pack_dir: &std::path::Path, rows: &[InferenceRecord]) -> Thresholds {
+    let judged_by = rows.iter().find_map(|row| row.pack_sha256.as_deref());
+    let installed = Pack::open(pack_dir).ok();
+    let same = installed.filter(|pack| judged_by.is_none_or(|sha256| sha256 == pack.sha256()));
+    same.as_ref()
+        .map_or_else(Thresholds::default, thresholds_of)
+}
+
+/// Explains the rows of the last request that had their id; `None` where there are none.
+fn explain(
+    rows: &[InferenceRecord],
+    policies: &Policies,
+    thresholds: Thresholds,
+) -> Option<Explanation> {
+    let last = rows.last()?.request_key;
+    let (rows, earlier): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.request_key == last);
+    let first = *rows.first()?;
+    let compared = rows
+        .iter()
+        .find_map(|row| Some((row.similarity?, row.verdict?)));
+    let comparison = compared.map(|(similarity, verdict)| Comparison {
+        similarity,
+        verdict,
+        same_from: thresholds.same,
+        different_below: thresholds.different,
+        why: words::of_verdict(similarity, verdict, thresholds, &rows),
+    });
+    Some(Explanation {
+        request_id: first.request_id.clone(),
+        endpoint: first.endpoint,
+        time: first
+            .time
+            .to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        source: first.source.clone(),
+        scenario: first.scenario.clone(),
+        pack: first.pack.clone(),
+        pack_version: first.pack_version.clone(),
+        provider: first.provider.clone(),
+        calibration_id: first.calibration_id.clone(),
+        outcome: first.outcome,
+        outcome_note: first.outcome_note.clone(),
+        feedback: Vec::new(),
+        same_id: earlier
+            .iter()
+            .map(|row| format!("{} {}", row.time.format("%F %T UTC"), row.id))
+            .collect(),
+        comparison,
+        samples: rows.iter().map(|row| sample(row, policies)).collect(),
+    })
+}
+
+fn sample(row: &InferenceRecord, policies: &Policies) -> Sample {
+    let policy = row.scenario.as_deref().and_then(|name| policies.get(name));
+    let components = row.components.iter().filter_map(|(component, value)| {
+        Some(Measured {
+            name: component.name(),
+            value: value?,
+            unit: component.unit(),
+            better: match component.direction() {
+                Direction::HigherIsBetter => Some("higher"),
+                Direction::LowerIsBetter => Some("lower"),
+                Direction::Neither => None,
+            },
+        })
+    });
+    Sample {
+        inference_id: row.id.to_string(),
+        role: row.role,
+        face_index: row.face_index,
+        error_code: row.error_code.map(ProblemCode::code),
+        error_detail: row.error_detail.clone(),
+        action: row.action,
+        reasons: row.reasons.clone(),
+        score: row.quality_score,
+        accept_from: row.threshold,
+        review_from: policy.map(|policy| policy.review),
+        interval: row
+            .interval_low
+            .zip(row.interval_high)
+            .map(|(low, high)| [low, high]),
+        pass_probability: row.pass_probability,
+        grade: row.grade,
+        ood_logit: row.ood_logit,
+        embedding_norm: row.embedding_norm,
+        network_norms: row.network_norms.clone(),
+        causes: row.causes.clone(),
+        components: components.collect(),
+        why: words::of_decision(row, policy),
+    }
+}
+
+#[cfg(test)]
+mod tests;

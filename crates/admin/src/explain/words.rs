@@ -1,0 +1,167 @@
+//! The sentences: which number was held against which cut, and what followed.
+
+use faceood::inference_log::{InferenceRecord, Role};
+use faceood::policy::{Action, Policy, Reason, Thresholds, Verdict};
+
+/// Why one sample got its action. `policy` is the scenario's as it is configured now, if it still is.
+pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec<String> {
+    if let Some(problem) = row.error_code {
+        let detail = row
+            .error_detail
+            .as_deref()
+            .unwrap_or("no detail was logged");
+        if !problem.is_answered() {
+            return vec![format!(
+                "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md)."
+            )];
+        }
+        return vec![format!(
+            "Refused with {} ({}): {detail}",
+            problem.code(),
+            problem.status()
+        )];
+    }
+    let Some(action) = row.action else {
+        return vec!["No face was found, which is no error for this endpoint.".to_owned()];
+    };
+    let mut why = Vec::new();
+    let reasons = row.reasons.as_deref().unwrap_or_default();
+    match row.quality_score {
+        Some(score) => why.push(of_score(row, score, action, policy)),
+        None => why.push(
+            "It was given as an embedding without a quality score, and so taken as an accepted reference.".to_owned(),
+        ),
+    }
+    if reasons.contains(&Reason::FaceTooSmall) {
+        let side = row
+            .box_width
+            .zip(row.box_height)
+            .map(|(width, height)| width.min(height));
+        let side = side.map_or_else(String::new, |side| format!(" of {side:.0} px"));
+        let least = policy.map_or_else(String::new, |policy| {
+            format!(" ({} px as configured now)", policy.min_face_px)
+        });
+        why.push(format!(
+            "The face's shorter side{side} is under the scenario's min_face_px{least}: that alone rejects it."
+        ));
+    }
+    if reasons.contains(&Reason::SeveralFaces) {
+        why.push(
+            "The picture holds several faces and the scenario wants one: that alone rejects it."
+                .to_owned(),
+        );
+    }
+    if let (Some(policy), Some(threshold)) = (policy, row.threshold)
+        && (policy.accept - threshold).abs() > 1e-6
+    {
+        why.push(format!(
+            "The scenario has changed since: it accepted from {threshold:.2}, now from {:.2}.",
+            policy.accept
+        ));
+    }
+    let causes = row.causes.as_deref().unwrap_or_default();
+    if !causes.is_empty() {
+        let named: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{} ({:.0} %)", cause.name.name(), cause.weight * 100.0))
+            .collect();
+        why.push(format!("What pulls the score down: {}.", named.join(", ")));
+    }
+    why
+}
+
+fn of_score(row: &InferenceRecord, score: f32, action: Action, policy: Option<&Policy>) -> String {
+    let scenario = row.scenario.as_deref().unwrap_or("?");
+    let accept = row.threshold.unwrap_or_default();
+    let reasons = row.reasons.as_deref().unwrap_or_default();
+    let score = exact(score);
+    if action == Action::Accept || !reasons.contains(&Reason::Quality) {
+        let at_least = row.quality_score >= row.threshold;
+        let place = if at_least { "at or above" } else { "below" };
+        return format!(
+            "The quality score {score} is {place} the accept cut {accept:.2} of scenario {scenario:?}."
+        );
+    }
+    // The review cut is not in the row; an unchanged policy has it.
+    let unchanged = policy.filter(|policy| (policy.accept - accept).abs() <= 1e-6);
+    let review = unchanged.map_or_else(
+        || "its review cut".to_owned(),
+        |policy| format!("its review cut {:.2}", policy.review),
+    );
+    match action {
+        Action::Review => format!(
+            "The quality score {score} is below the accept cut {accept:.2} of scenario {scenario:?}, and at or above {review}: a person should look."
+        ),
+        _ => format!(
+            "The quality score {score} is below {review}; scenario {scenario:?} accepts from {accept:.2}."
+        ),
+    }
+}
+
+/// Why two samples got their verdict: the first rule that applies, as the daemon goes through them.
+pub(super) fn of_verdict(
+    similarity: f32,
+    verdict: Verdict,
+    thresholds: Thresholds,
+    rows: &[&InferenceRecord],
+) -> Vec<String> {
+    let with = |action: Action| {
+        let roles = rows.iter().filter(move |row| row.action == Some(action));
+        let names: Vec<&str> = roles.map(|row| name(row.role)).collect();
+        names.join(" and the ")
+    };
+    let similarity = exact(similarity);
+    let (same, different) = (thresholds.same, thresholds.different);
+    match verdict {
+        Verdict::Untrusted => vec![format!(
+            "The scenario's policy rejects the {}: such a picture is not believed, whatever the similarity ({similarity}).",
+            with(Action::Reject)
+        )],
+        Verdict::Different => vec![format!(
+            "The similarity {similarity} is below {different:.2}."
+        )],
+        Verdict::Review => {
+            let mut why = Vec::new();
+            if rows
+                .iter()
+                .any(|row| row.similarity.is_some_and(|value| value < same))
+            {
+                why.push(format!(
+                    "The similarity {similarity} is at or above {different:.2} and below {same:.2}: it can be either."
+                ));
+            }
+            let looked_at = with(Action::Review);
+            if !looked_at.is_empty() {
+                why.push(format!(
+                    "The similarity is {similarity}, and a person should look at the picture of the {looked_at}."
+                ));
+            }
+            why
+        }
+        Verdict::Same => vec![format!(
+            "The similarity {similarity} is at or above {same:.2}, and both sides are accepted."
+        )],
+    }
+}
+
+/// Two digits, or as many as it takes to see on which side of a two-digit cut a number lies.
+fn exact(number: f32) -> String {
+    let short = format!("{number:.2}");
+    let is_rounded_away = short
+        .parse::<f32>()
+        .is_ok_and(|shown| (shown - number).abs() > 1e-6);
+    if is_rounded_away {
+        format!("{number:.4}")
+    } else {
+        short
+    }
+}
+
+/// A role in a sentence.
+pub(super) const fn name(role: Role) -> &'static str {
+    match role {
+        Role::Image => "picture",
+        Role::Probe => "probe",
+        Role::Reference => "reference",
+    }
+}

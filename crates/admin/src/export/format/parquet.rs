@@ -1,0 +1,163 @@
+//! Parquet through the column writers, without Arrow: rows gather until they make a row group, then go out by column.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::types::Type;
+
+use faceood::inference_log::{Column, Kind, Value, columns, decimal};
+
+/// Rows of a row group: enough for columns to compress, few enough to hold (about 6 MB without blobs).
+const GROUP_ROWS: usize = 4096;
+
+/// A row group ends earlier when its blobs and texts reach this size.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// Writes rows as Parquet.
+pub(super) struct Sink<W: Write + Send> {
+    writer: SerializedFileWriter<W>,
+    /// What waits for the row group to be full, by column.
+    waiting: Vec<Vec<Value>>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl<W: Write + Send> Sink<W> {
+    pub(super) fn new(out: W) -> io::Result<Self> {
+        let fields = columns()
+            .iter()
+            .map(|column| field(*column).map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(from_parquet)?;
+        let schema = Type::group_type_builder("inferences")
+            .with_fields(fields)
+            .build()
+            .map_err(from_parquet)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .build();
+        let writer = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))
+            .map_err(from_parquet)?;
+        Ok(Self {
+            writer,
+            waiting: vec![Vec::new(); columns().len()],
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    pub(super) fn write(&mut self, values: Vec<Value>) -> io::Result<()> {
+        for (column, value) in self.waiting.iter_mut().zip(values) {
+            self.bytes += match &value {
+                Value::Text(text) | Value::Json(text) => text.len(),
+                Value::Blob(bytes) => bytes.len(),
+                _ => 0,
+            };
+            column.push(value);
+        }
+        self.rows += 1;
+        if self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES {
+            self.end_group().map_err(from_parquet)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.rows > 0 {
+            self.end_group().map_err(from_parquet)?;
+        }
+        self.writer.close().map(drop).map_err(from_parquet)
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
+        for (column, values) in columns().iter().zip(&mut self.waiting) {
+            let Some(mut writer) = group.next_column()? else {
+                return Err(ParquetError::General(format!(
+                    "no writer for column {}",
+                    column.name
+                )));
+            };
+            let values = std::mem::take(values);
+            match column.kind {
+                Kind::Text | Kind::Json | Kind::Blob => {
+                    put::<ByteArrayType>(&mut writer, values, |value| match value {
+                        Value::Text(text) | Value::Json(text) => {
+                            Some(ByteArray::from(text.into_bytes()))
+                        }
+                        Value::Blob(bytes) => Some(ByteArray::from(bytes)),
+                        _ => None,
+                    })?;
+                }
+                Kind::Time => put::<Int64Type>(&mut writer, values, |value| match value {
+                    Value::Time(time) => Some(time.timestamp_micros()),
+                    _ => None,
+                })?,
+                Kind::Integer => put::<Int64Type>(&mut writer, values, |value| match value {
+                    Value::Integer(number) => Some(number),
+                    _ => None,
+                })?,
+                Kind::Real => put::<DoubleType>(&mut writer, values, |value| match value {
+                    Value::Real(number) => Some(decimal(number)),
+                    _ => None,
+                })?,
+            }
+            writer.close()?;
+        }
+        group.close()?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+/// Writes one column: the values that are there, and for each row whether one is.
+fn put<T: DataType>(
+    writer: &mut SerializedColumnWriter<'_>,
+    values: Vec<Value>,
+    convert: impl Fn(Value) -> Option<T::T>,
+) -> Result<(), ParquetError> {
+    let values: Vec<Option<T::T>> = values.into_iter().map(convert).collect();
+    let levels: Vec<i16> = values
+        .iter()
+        .map(|value| i16::from(value.is_some()))
+        .collect();
+    let values: Vec<T::T> = values.into_iter().flatten().collect();
+    writer
+        .typed::<T>()
+        .write_batch(&values, Some(&levels), None)?;
+    Ok(())
+}
+
+fn field(column: Column) -> Result<Type, ParquetError> {
+    let (physical, logical) = match column.kind {
+        Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        Kind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
+        Kind::Blob => (Physical::BYTE_ARRAY, None),
+        Kind::Integer => (Physical::INT64, None),
+        Kind::Real => (Physical::DOUBLE, None),
+        Kind::Time => (
+            Physical::INT64,
+            Some(LogicalType::timestamp(true, TimeUnit::MICROS)),
+        ),
+    };
+    Type::primitive_type_builder(column.name, physical)
+        .with_repetition(Repetition::OPTIONAL)
+        .with_logical_type(logical)
+        .build()
+}
+
+/// Keeps the kind of error, so that a broken pipe is known as one.
+fn from_parquet(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(source) => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    }
+}

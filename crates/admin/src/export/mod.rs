@@ -1,0 +1,123 @@
+//! `export`: the log as a file for other programs, in memory that does not grow with it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+
+mod format;
+
+use format::Format;
+
+use crate::whole_file::WholeFile;
+use crate::{Context, Outcome, output, when};
+use faceood::inference_log::{Filter, LogReader};
+
+/// Arguments of `export`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Every column of every row, oldest first. Rows that are written meanwhile are left out, so that it ends.
+
+Examples:
+  faceood-admin export --format csv --since 7d > week.csv
+  faceood-admin export --format jsonl --source gate-3 | jq -r .action | sort | uniq -c
+  faceood-admin export --format parquet --since 2026-11-01 --until 2026-12-01 --out november.parquet")]
+pub struct Args {
+    /// Kind of file
+    #[arg(long, value_enum)]
+    format: Kind,
+    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    since: Option<DateTime<Utc>>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    until: Option<DateTime<Utc>>,
+    /// Only of this terminal or camera
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Only rows with at most this quality score
+    #[arg(long, value_name = "SCORE")]
+    max_score: Option<f32>,
+    /// File to write, in place of standard output
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Kinds of files, as on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Apache Parquet
+    Parquet,
+}
+
+impl From<Kind> for Format {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Csv => Self::Csv,
+            Kind::Jsonl => Self::Jsonl,
+            Kind::Parquet => Self::Parquet,
+        }
+    }
+}
+
+/// Writes the rows that are asked for.
+///
+/// # Errors
+/// If the database cannot be read or the file not be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
+        bail!("--max-score is {score}; expected 0 to 1");
+    }
+    let filter = Filter {
+        since: args.since,
+        until: args.until,
+        source: args.source.clone(),
+        max_score: args.max_score,
+        ..Filter::default()
+    };
+    let path = context.database()?;
+    let mut file = match &args.out {
+        Some(file) if file.exists() => bail!(
+            "cannot make {} (an existing file is not overwritten)",
+            file.display()
+        ),
+        Some(file) => Some(WholeFile::beside(file)?),
+        None if matches!(args.format, Kind::Parquet) && io::stdout().is_terminal() => {
+            bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
+        }
+        None => None,
+    };
+    let out: Box<dyn Write + Send + '_> = match &mut file {
+        Some(file) => Box::new(file),
+        None => output::stream(),
+    };
+    // Rows that go to this very terminal show well enough that something is done.
+    let is_shown = args.out.is_none() && output::is_terminal();
+    let doing = (!is_shown).then(|| output::doing("writing rows"));
+    let rows = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        if args.since.is_some()
+            && let Some(objection) = reader.clock().await?.objection(Utc::now())
+        {
+            output::note(&format!(
+                "{objection}: a span such as 7d is counted back from a clock that may be wrong"
+            ));
+        }
+        Ok(format::export(&reader, &filter, args.format.into(), out).await?)
+    });
+    if let Some(doing) = doing {
+        doing.finish_and_clear();
+    }
+    let rows = rows?;
+    if let Some(file) = file {
+        file.finish_new()?;
+    }
+    output::note(&format!("{rows} rows exported"));
+    Ok(Outcome::Done)
+}

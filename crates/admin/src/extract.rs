@@ -1,0 +1,159 @@
+//! `extract`: what the daemon would answer on pictures, without a daemon and without a row in the log.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::offline::{self, Offline, Refusal};
+use super::{Context, Outcome, output};
+use faceood::pipeline::view::ExtractAnswer;
+use faceood::pipeline::{Analysis, Faces};
+use faceood::policy::DEFAULT_SCENARIO;
+use faceood::quality::Language;
+
+/// Arguments of `extract`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+With --json each picture is one line, shaped like the answer of POST /v1/extract with the file's name. A picture that gets no \
+answer is a line with the problem, and the exit code is 1.
+
+Examples:
+  faceood-admin extract photo.jpg
+  faceood-admin extract --scenario enroll --faces all *.jpg
+  faceood-admin extract --json photo.jpg | jq '.faces[0].quality'
+  curl -s http://camera/snapshot.jpg | faceood-admin extract -")]
+pub struct Args {
+    /// Pictures; - is standard input
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    /// Scenario whose policy decides
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_SCENARIO)]
+    scenario: String,
+    /// Which faces
+    #[arg(long, value_enum, default_value_t = Which::Largest)]
+    faces: Which,
+    /// Print JSON for programs, a line for each picture
+    #[arg(long)]
+    json: bool,
+    /// Leave the embeddings out of the JSON
+    #[arg(long, requires = "json")]
+    no_embedding: bool,
+}
+
+/// Which faces of a picture are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// The largest one
+    Largest,
+    /// All of them
+    All,
+}
+
+impl From<Which> for Faces {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Largest => Self::Largest,
+            // Nobody else waits here.
+            Which::All => Self::All {
+                at_most: usize::MAX,
+            },
+        }
+    }
+}
+
+/// One picture's line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: Cow<'a, str>,
+    #[serde(flatten)]
+    answer: Answer<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Analysed(ExtractAnswer<'a>),
+    Refused(Refusal),
+}
+
+/// Looks at each picture and shows what it finds.
+///
+/// # Errors
+/// If the models cannot be used or a file cannot be read.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
+    let mut rows = Vec::new();
+    let mut outcome = Outcome::Done;
+    for image in &args.images {
+        let file = image.to_string_lossy();
+        let analysed = offline.analyze(&offline::read(image)?);
+        if analysed.is_err() {
+            outcome = Outcome::Bad;
+        }
+        if args.json {
+            let answer = match analysed {
+                Ok(analysis) => Answer::Analysed(ExtractAnswer::new(
+                    offline::REQUEST_ID,
+                    &offline.model,
+                    analysis,
+                    !args.no_embedding,
+                    Language::English,
+                )),
+                Err(error) => Answer::Refused(Refusal::new(&error, None)),
+            };
+            output::json_line(&Line { file, answer })?;
+        } else {
+            match analysed {
+                Ok(analysis) => rows.extend(face_rows(image, &analysis)),
+                Err(error) => output::note(&format!("{file}: {error}")),
+            }
+        }
+    }
+    if !rows.is_empty() {
+        output::text(&output::table(&HEAD, rows))?;
+    }
+    Ok(outcome)
+}
+
+const HEAD: [&str; 9] = [
+    "image", "face", "px", "score", "interval", "grade", "action", "why", "ms",
+];
+
+/// A line of the table for each face.
+fn face_rows(image: &Path, analysis: &Analysis) -> Vec<Vec<Cow<'static, str>>> {
+    let row = |(index, face): (usize, &faceood::pipeline::Face)| {
+        let bounds = &face.bounding_box;
+        let [low, high] = face.quality.interval;
+        vec![
+            image.display().to_string().into(),
+            (index + 1).to_string().into(),
+            format!("{:.0}×{:.0}", bounds.width, bounds.height).into(),
+            format!("{:.2}", face.quality.score).into(),
+            format!("{low:.2}–{high:.2}").into(),
+            face.quality.grade.name().into(),
+            face.decision.action.name().into(),
+            why(face).into(),
+            format!("{:.1}", analysis.timings.total_ms).into(),
+        ]
+    };
+    analysis.faces.iter().enumerate().map(row).collect()
+}
+
+/// Reasons of the decision and causes of the score, in a few words.
+pub(super) fn why(face: &faceood::pipeline::Face) -> String {
+    let reasons = face
+        .decision
+        .reasons
+        .iter()
+        .map(|reason| reason.name().to_owned());
+    let causes = face.quality.causes.iter();
+    let causes = causes.map(|cause| format!("{} {:.2}", cause.name.name(), cause.weight));
+    let words: Vec<String> = reasons.chain(causes).collect();
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
+}

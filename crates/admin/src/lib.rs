@@ -1,0 +1,238 @@
+//! The operator's command, `faceood-admin`: one file a subcommand, each with its `Args` and `run(args, &Context)`.
+//!
+//! A subcommand first builds a value, then shows it: JSON is the contract, text a view of it. Results go to standard
+//! output, progress and logs to standard error ([`output`]). All of it works beside a live daemon: the database is read
+//! through read-only connections, and what deletes does so in small steps.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use faceood::config::flags::Folders;
+use faceood::telemetry::logging;
+
+pub mod analyze_logs;
+pub mod backup;
+pub mod calibrate;
+pub mod compare;
+pub mod completions;
+pub mod context;
+pub mod doctor;
+pub mod evaluate;
+pub mod explain;
+pub mod export;
+pub mod extract;
+pub mod http;
+pub mod man;
+pub mod map;
+pub mod models;
+mod offline;
+pub mod output;
+pub mod prune;
+mod sinks;
+pub mod users;
+pub mod watch;
+pub mod when;
+mod whole_file;
+
+pub use context::Context;
+
+/// What a subcommand that did not fail came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for.
+    Done,
+    /// It ran to its end and found something bad, which it has shown.
+    Bad,
+    /// It ran to its end and found something new or growing, about which it was asked.
+    Drift,
+}
+
+/// Exit codes, as the contract has them.
+mod exit {
+    pub(super) const DONE: u8 = 0;
+    pub(super) const FAILED: u8 = 1;
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const DRIFT: u8 = 3;
+}
+
+/// Looks after faceood: checks, backs up, exports, explains
+#[derive(Parser, Debug)]
+#[command(name = "faceood-admin", version, after_help = HELP, arg_required_else_help = true)]
+pub struct Command {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// Options that every subcommand has.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of all subcommands")]
+pub struct Shared {
+    /// Config file, in place of /etc/faceood/config.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Folders given as flags.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// Database of the log, in place of the one in the data folder; analyze-logs takes several
+    #[arg(long, value_name = "FILE", global = true)]
+    pub db: Vec<PathBuf>,
+    /// Say more on standard error; twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand, Debug)]
+enum Task {
+    /// Check driver, library, models, disk, permissions, clock, unit and database; say what to do
+    Doctor(doctor::Args),
+    /// Show what the daemon would answer on pictures, without a daemon
+    Extract(extract::Args),
+    /// Compare two pictures, without a daemon
+    Compare(compare::Args),
+    /// Say why a decision came out as it did, from the log
+    Explain(explain::Args),
+    /// Measure recognition and score on photos of your own
+    Evaluate(evaluate::Args),
+    /// Draw embeddings of clean and noisy photos as a map
+    Map(map::Args),
+    /// Learn on site how the OOD signal becomes score and pass probability
+    Calibrate(calibrate::Args),
+    /// Show, check, build and train model packs
+    Models(models::Args),
+    /// Say which degradations keep coming, where, since when, and what to do
+    AnalyzeLogs(analyze_logs::Args),
+    /// Write the log as CSV, JSON lines or Parquet
+    Export(export::Args),
+    /// Delete old rows of the log
+    Prune(prune::Args),
+    /// Copy the log while the daemon goes on
+    Backup(backup::Args),
+    /// Watch the live box in this terminal
+    Watch(watch::Args),
+    /// Show or write the manual pages
+    Man(man::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
+}
+
+const HELP: &str = "\
+Settings are found as the daemon finds them (config file, FACEOOD_* variables, flags), so that on the daemon's machine no \
+option is needed. Exit codes: 0 done, 1 failed, 2 wrong usage; analyze-logs --fail-on-drift: 3 something is new or growing.
+
+Examples:
+  faceood-admin doctor                             is this machine fit, and what is to be done?
+  faceood-admin extract photo.jpg                  what would the daemon say of this picture?
+  faceood-admin explain REQUEST_ID                 why was it decided like that?
+  faceood-admin analyze-logs --since 7d            what keeps going wrong, where, since when?
+  faceood-admin --data-dir ./data export --format csv --since 7d > week.csv";
+
+/// Runs the command line `arguments` and says with which code to exit.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let command = match Command::try_parse_from(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            let is_failure = error.use_stderr();
+            // Nobody is left to tell where this fails.
+            let _ = error.print();
+            return if is_failure { exit::USAGE } else { exit::DONE };
+        }
+    };
+    let level = match command.shared.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    // Already running in a test: its own log serves as well.
+    let _ = logging::start_for_command(level);
+    let context = Context::new(command.shared);
+    match run(&command.task, &context) {
+        Ok(Outcome::Done) => exit::DONE,
+        Ok(Outcome::Bad) => exit::FAILED,
+        Ok(Outcome::Drift) => exit::DRIFT,
+        Err(error) if is_broken_pipe(&error) => exit::DONE,
+        Err(error) => {
+            output::error(&error);
+            exit::FAILED
+        }
+    }
+}
+
+fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
+    match task {
+        Task::Doctor(args) => doctor::run(args, context),
+        Task::Extract(args) => extract::run(args, context),
+        Task::Compare(args) => compare::run(args, context),
+        Task::Explain(args) => explain::run(args, context),
+        Task::Evaluate(args) => evaluate::run(args, context),
+        Task::Map(args) => map::run(args, context),
+        Task::Calibrate(args) => calibrate::run(args, context),
+        Task::Models(args) => models::run(args, context),
+        Task::AnalyzeLogs(args) => analyze_logs::run(args, context),
+        Task::Export(args) => export::run(args, context),
+        Task::Prune(args) => prune::run(args, context),
+        Task::Backup(args) => backup::run(args, context),
+        Task::Watch(args) => watch::run(args, context),
+        Task::Man(args) => man::run(args, context),
+        Task::Completions(args) => completions::run(args, context),
+    }
+}
+
+/// Whether whoever read our output has had enough, as `head` does; that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_examples() {
+        fn visit(command: &clap::Command, path: &str) {
+            let mut inner = command
+                .get_subcommands()
+                .filter(|c| c.get_name() != "help" && !c.is_hide_set())
+                .peekable();
+            if inner.peek().is_none() {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(help.contains("Example"), "{path} shows no example");
+                assert!(help.contains("faceood-admin "), "{path} shows no example");
+                assert!(
+                    command.get_about().is_some(),
+                    "{path} does not say what it does"
+                );
+            }
+            for command in inner {
+                visit(command, &format!("{path} {}", command.get_name()));
+            }
+        }
+        visit(&Command::command(), "faceood-admin");
+    }
+
+    #[test]
+    fn a_reader_that_has_had_enough_is_no_failure() {
+        let pipe = Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("writing");
+        assert!(is_broken_pipe(&pipe.unwrap_err()));
+        let full = Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull)).context("writing");
+        assert!(!is_broken_pipe(&full.unwrap_err()));
+    }
+}

@@ -1,0 +1,51 @@
+//! `man`: manual pages, made from the command lines themselves.
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use super::{Command, Context, Outcome, output};
+use faceood::config::flags::DaemonFlags;
+
+/// Arguments of `man`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faceood-admin man | man -l -
+  faceood-admin man --out /usr/local/share/man")]
+pub struct Args {
+    /// Write the pages of faceood-admin, of each subcommand and of faceoodd below this folder, in place of showing one
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// Shows a page, or writes all.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+    let Some(folder) = &args.out else {
+        let mut command = Command::command().disable_help_subcommand(true);
+        command.build();
+        output::text(&page(&Man::new(command))?)?;
+        return Ok(Outcome::Done);
+    };
+    let (users, system) = (folder.join("man1"), folder.join("man8"));
+    let daemon = Man::new(DaemonFlags::command()).section("8");
+    let written = [&users, &system]
+        .into_iter()
+        .try_for_each(fs::create_dir_all)
+        .and_then(|()| clap_mangen::generate_to(Command::command(), &users))
+        .and_then(|()| fs::write(system.join("faceoodd.8"), page(&daemon)?));
+    written.with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
+    Ok(Outcome::Done)
+}
+
+fn page(man: &Man) -> io::Result<String> {
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    String::from_utf8(page).map_err(io::Error::other)
+}

@@ -1,0 +1,324 @@
+//! `map`: a picture of the embeddings of clean and noisy photos, which shows whether identities stay together as noise rises.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::evaluate::{ISO_RANGE, Shared, rising};
+use super::offline;
+use super::{Context, Outcome, output};
+use faceood::embed::Embedding;
+use faceood_lab::degrade::{Degradation, degrade};
+use faceood_lab::evaluation::dataset::{self, Dataset, SourceFrom};
+use faceood_lab::evaluation::error_rates::Rate;
+use faceood_lab::evaluation::measure::{Instrument, MeasureError};
+use faceood_lab::evaluation::projection::{self, MOST_POINTS, Method};
+use faceood_lab::evaluation::render::map::{Dot, Together};
+use faceood_lab::evaluation::render::{counted, map as page};
+use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX, upload_of};
+
+/// Arguments of `map`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+DIR holds a folder for each person. The page shows dots, no faces; the names of files stand in it. At most 2,000 dots.
+
+Examples:
+  faceood-admin map photos --out map.html
+  faceood-admin map photos --out map.html --iso 3200,12800 --method pca")]
+pub struct Args {
+    /// Folder with a folder of pictures for each person
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// File of the page
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// ISO numbers at which each photo is shown besides clean
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
+    iso: Vec<u32>,
+    /// How 512 numbers become two
+    #[arg(long, value_enum, default_value_t = How::Tsne)]
+    method: How,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+    /// Threads; the result is the same with any number [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZero<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    /// t-SNE: neighbours stay neighbours
+    Tsne,
+    /// Principal components: the plane of largest scatter
+    Pca,
+}
+
+/// One picture of a face.
+struct Shown {
+    scene: usize,
+    /// `None`: clean.
+    iso: Option<u32>,
+    embedding: Embedding,
+    score: f32,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    persons: usize,
+    photos: usize,
+    method: How,
+    steps: Vec<StepAnswer>,
+    points: Vec<Point>,
+}
+
+#[derive(Serialize)]
+struct StepAnswer {
+    name: String,
+    astray: Rate,
+}
+
+#[derive(Serialize)]
+struct Point {
+    person: String,
+    file: String,
+    iso: Option<u32>,
+    score: f32,
+    at: [f32; 2],
+}
+
+/// Draws the map.
+///
+/// # Errors
+/// If the models cannot be used, the folder holds no faces, or the page cannot be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let shared = Shared {
+        html: Some(args.out.clone()),
+        json: args.json,
+        jobs: args.jobs,
+    };
+    let dataset = dataset::find(&args.dir, SourceFrom::Folder)?;
+    let isos = rising(&args.iso);
+    let copies = isos.len() + 1;
+    let photos = dataset.pictures.len().min(MOST_POINTS / copies);
+    if photos < dataset.pictures.len() {
+        output::note(&format!(
+            "{} photos are drawn evenly from {}: {copies} dots each, at most {MOST_POINTS} in all",
+            photos,
+            dataset.pictures.len()
+        ));
+    }
+    let chosen: Vec<usize> = (0..photos)
+        .map(|index| index * dataset.pictures.len() / photos)
+        .collect();
+    let file = shared.page()?;
+    let parts = offline::parts(context)?;
+    let bar = output::progress((photos * copies) as u64, "pictures");
+    let progress = || bar.inc(1);
+    let instrument = shared.instrument(&parts, &progress);
+    let paths: Vec<PathBuf> = chosen
+        .iter()
+        .map(|&index| dataset.pictures[index].path.clone())
+        .collect();
+    let mut scenes = Vec::new();
+    let mut persons = Vec::new();
+    for (&index, scene) in chosen
+        .iter()
+        .zip(scene::load(&instrument, &paths, USUAL_FACE_PX)?)
+    {
+        match scene {
+            Ok(scene) => {
+                scenes.push(scene);
+                persons.push(dataset.pictures[index].person);
+            }
+            Err(reason) => {
+                output::note(&format!(
+                    "skipped {}: {reason}",
+                    dataset.pictures[index].path.display()
+                ));
+            }
+        }
+    }
+    if scenes.is_empty() {
+        bail!("no photo in {} shows a face", args.dir.display());
+    }
+    let shown = noisy(&instrument, &scenes, &isos)?;
+    bar.finish_and_clear();
+    let together = together(&shown, &persons, &isos);
+    let values: Vec<&[f32]> = shown.iter().map(|shown| shown.embedding.values()).collect();
+    let method = match args.method {
+        How::Tsne => Method::Tsne,
+        How::Pca => Method::Pca,
+    };
+    let plane = projection::project(&values, method);
+    let answer = Answer {
+        persons: dataset.persons.len(),
+        photos: scenes.len(),
+        method: args.method,
+        steps: together
+            .iter()
+            .map(|step| StepAnswer {
+                name: step.name.clone(),
+                astray: step.astray,
+            })
+            .collect(),
+        points: shown
+            .iter()
+            .zip(&plane)
+            .map(|(shown, &at)| Point {
+                person: dataset.persons[persons[shown.scene]].clone(),
+                file: scenes[shown.scene].path.display().to_string(),
+                iso: shown.iso,
+                score: shown.score,
+                at,
+            })
+            .collect(),
+    };
+    let words = format!(
+        "{} persons, {} photos, each clean and at ISO {}; {}. Point at a dot to see whose it is.",
+        answer.persons,
+        answer.photos,
+        isos.iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+        match args.method {
+            How::Tsne =>
+                "t-SNE: which dots are neighbours means something, how far groups lie apart does not",
+            How::Pca => "principal components",
+        },
+    );
+    let html = || {
+        page::html(
+            &dots(&shown, &plane, &persons, &dataset, &scenes),
+            &together,
+            &words,
+        )
+    };
+    let text = || {
+        let rows = together
+            .iter()
+            .map(|step| vec![step.name.as_str().into(), counted(&step.astray).into()]);
+        format!(
+            "{words}\n\n{}",
+            output::table(&["noise", "nearest clean photo is another person's"], rows)
+        )
+    };
+    shared.show(&answer, file, html, text)
+}
+
+/// Each scene clean, then at each noise; shots without a face are left out.
+fn noisy(
+    instrument: &Instrument<'_>,
+    scenes: &[Scene],
+    isos: &[u32],
+) -> Result<Vec<Shown>, MeasureError> {
+    let mut shown: Vec<Shown> = scenes
+        .iter()
+        .enumerate()
+        .map(|(scene, clean)| Shown {
+            scene,
+            iso: None,
+            embedding: clean.face.embedding.clone(),
+            score: clean.face.quality.score,
+        })
+        .collect();
+    let found = instrument.each(scenes.len() * isos.len(), |worker, index| {
+        let (scene, iso) = (index / isos.len(), isos[index % isos.len()]);
+        let noise = Degradation::Noise {
+            iso: iso as f32,
+            smoothing: 0.0,
+        };
+        let picture = degrade(&scenes[scene].picture, &[noise], index as u64);
+        let (face, _) = worker.face(&upload_of(&picture)).ok()?;
+        Some(Shown {
+            scene,
+            iso: Some(iso),
+            score: face.quality.score,
+            embedding: face.embedding,
+        })
+    })?;
+    shown.extend(found.into_iter().flatten());
+    Ok(shown)
+}
+
+/// For each noise, how many pictures lie nearest to another person's clean photo. A picture's own original does not count, so that a
+/// person with a single photo is left out.
+fn together(shown: &[Shown], persons: &[usize], isos: &[u32]) -> Vec<Together> {
+    let clean: Vec<&Shown> = shown.iter().filter(|shown| shown.iso.is_none()).collect();
+    let has_other = |shown: &Shown| {
+        clean
+            .iter()
+            .any(|other| other.scene != shown.scene && persons[other.scene] == persons[shown.scene])
+    };
+    let is_astray = |shown: &Shown| {
+        let nearest = clean
+            .iter()
+            .filter(|other| other.scene != shown.scene)
+            .max_by(|a, b| {
+                let similarity = |other: &Shown| shown.embedding.similarity(&other.embedding);
+                similarity(a).total_cmp(&similarity(b))
+            });
+        nearest.is_none_or(|nearest| persons[nearest.scene] != persons[shown.scene])
+    };
+    let steps = std::iter::once(None).chain(isos.iter().copied().map(Some));
+    steps
+        .map(|iso| {
+            let of: Vec<&Shown> = shown
+                .iter()
+                .filter(|shown| shown.iso == iso && has_other(shown))
+                .collect();
+            let astray = of.iter().filter(|shown| is_astray(shown)).count();
+            Together {
+                name: iso.map_or("clean".to_owned(), |iso| format!("ISO {iso}")),
+                astray: Rate::new(astray, of.len()),
+            }
+        })
+        .collect()
+}
+
+fn dots(
+    shown: &[Shown],
+    plane: &[[f32; 2]],
+    persons: &[usize],
+    dataset: &Dataset,
+    scenes: &[Scene],
+) -> Vec<Dot> {
+    let noisiest = shown
+        .iter()
+        .filter_map(|shown| shown.iso)
+        .max()
+        .unwrap_or(1) as f32;
+    shown
+        .iter()
+        .zip(plane)
+        .map(|(shown, &at)| {
+            let person = persons[shown.scene];
+            let noise = shown
+                .iso
+                .map_or("clean".to_owned(), |iso| format!("ISO {iso}"));
+            let file = scenes[shown.scene]
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy();
+            Dot {
+                at,
+                person,
+                label: format!(
+                    "{}, {file}, {noise}, score {:.2}",
+                    dataset.persons[person], shown.score
+                ),
+                score: shown.score,
+                // Stops, not numbers: from ISO 100 on.
+                fade: shown.iso.map_or(0.0, |iso| {
+                    ((iso as f32 / 100.0).ln() / (noisiest / 100.0).ln().max(f32::MIN_POSITIVE))
+                        .clamp(0.0, 1.0)
+                }),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,365 @@
+//! `models import-rts`, `models import-onnx` and `models set-calibration`: a pack around a recogniser of one's own, its head and
+//! its calibration.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::{exact_runtime, golden_of, pack_folder, read, train, write};
+use crate::{Context, Outcome, output};
+use faceood::pack::Pack;
+use faceood::pack::manifest::{Channels, Embedder, Manifest, Polarity, Source, Training};
+use faceood::pack::sha256_hex;
+use faceood::quality::Calibration;
+use faceood_lab::importing::checkpoint::Checkpoint;
+use faceood_lab::importing::onnx::{self, Feeding};
+use faceood_lab::importing::rts::{self, Architecture, Head};
+use faceood_lab::importing::{self, CalibrationText, Naming, retrain};
+use faceood_lab::training::{self, Networks};
+
+/// What is said of a pack whose calibration is a stand-in.
+pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing yet, and no built-in policy accepts anybody. Next, with your own photos:
+  faceood-admin calibrate DIR --out calibration.json
+  faceood-admin models set-calibration calibration.json";
+
+/// Variance of the temperature from which on a stand-in calibration gives nothing. The published example is .77.
+const LARGE_VARIANCE: f32 = 4.0;
+
+/// What the importers have in common.
+#[derive(clap::Args, Debug)]
+pub(super) struct Common {
+    /// Folder to write the pack to; new or empty. Its name becomes the pack's
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Pack whose detector and landmark network are taken, in place of the configured one
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+    /// The pack's version
+    #[arg(long, value_name = "VERSION", default_value = "1.0.0")]
+    version: String,
+    /// SPDX expression of the recogniser's licence, for the manifest
+    #[arg(long, value_name = "SPDX", default_value = "LicenseRef-ask-its-owner")]
+    licence: String,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The file is read, never executed. docs/models.md walks through it.
+
+Examples:
+  faceood-admin models import-rts pytorch_model.bin --out models/rts
+  faceood-admin models import-rts pytorch_model.bin --out models/rts --head rts-plus")]
+pub(super) struct RtsArgs {
+    /// File that torch.save wrote
+    checkpoint: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    /// Head that gives the variance; if not given the one there is, and rts where there are both
+    #[arg(long, value_enum)]
+    head: Option<HeadChoice>,
+    /// Which end of the variance is good
+    #[arg(long, value_enum, default_value = "lower-is-better")]
+    polarity: PolarityChoice,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum HeadChoice {
+    /// One log variance
+    Rts,
+    /// Several; the signal is the mean of their variances
+    RtsPlus,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum PolarityChoice {
+    /// A large variance is a picture not to be trusted, as in the paper
+    LowerIsBetter,
+    /// The other way round
+    HigherIsBetter,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Most recognisers of InsightFace take --input rgb --mean 127.5 --scale 0.00784314, the defaults; one that
+normalises by itself takes --mean 0 --scale 1. `models train --embedder` then learns a head for it.
+
+Examples:
+  faceood-admin models import-onnx w600k_r50.onnx --out models/r50
+  faceood-admin models train --embedder models/r50 --photos photos --out models/r50-trained")]
+pub(super) struct OnnxArgs {
+    /// The recogniser: takes [N, 3, 112, 112], gives [N, length] with a length of 512 at most
+    recogniser: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    /// Order of the colours that it takes
+    #[arg(long, value_enum, default_value = "rgb")]
+    input: Colours,
+    /// Subtracted from each pixel, 0–255
+    #[arg(long, value_name = "NUMBER", default_value_t = 127.5)]
+    mean: f32,
+    /// What the difference is multiplied with
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0 / 127.5)]
+    scale: f32,
+    /// The output that is the embedding, where there are several
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Colours {
+    /// Red first
+    Rgb,
+    /// Blue first, as OpenCV reads pictures
+    Bgr,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The daemon takes it up at its next start. To keep the pack as it is, name the file as calibration_file in the
+configuration instead, which SIGHUP takes up.
+
+Example:
+  faceood-admin models set-calibration calibration.json models/rts")]
+pub(super) struct CalibrationArgs {
+    /// File that `calibrate` wrote
+    calibration: PathBuf,
+    /// Folder of the pack, in place of the configured one
+    pack: Option<PathBuf>,
+}
+
+/// Makes a pack of an RTS checkpoint.
+pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let common = &args.common;
+    expect_empty(&common.out)?;
+    let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
+    let head = args.head.map(|head| match head {
+        HeadChoice::Rts => Head::Rts,
+        HeadChoice::RtsPlus => Head::RtsPlus,
+    });
+    let polarity = match args.polarity {
+        PolarityChoice::LowerIsBetter => Polarity::LowerIsBetter,
+        PolarityChoice::HigherIsBetter => Polarity::HigherIsBetter,
+    };
+    let name = args.checkpoint.display().to_string();
+    let imported = Checkpoint::open(&args.checkpoint)
+        .map_err(rts::RtsError::from)
+        .and_then(|mut checkpoint| rts::import(&mut checkpoint, &Architecture::IR_SE_64, head))
+        .with_context(|| name.clone())?;
+    let what = match imported.head {
+        Head::Rts => "log variance of the temperature".to_owned(),
+        Head::RtsPlus => format!(
+            "logarithm of the mean of {} variances of the temperature",
+            imported.head_outputs
+        ),
+    };
+    output::note(&format!("the OOD signal is the {what}"));
+    if imported.has_both_heads && head.is_none() {
+        output::note("the checkpoint has an RTS plus head as well; --head rts-plus takes that one");
+    }
+    let bytes = imported.model.write();
+    drop(imported);
+    let source = Source {
+        package: "ModelScope damo/cv_ir_face-recognition-ood_rts, or trained alike".to_owned(),
+        path: file_name(&args.checkpoint),
+        sha256: sha256_of_file(&args.checkpoint)?,
+        licence: common.licence.clone(),
+    };
+    let embedder = rts::described(&bytes, polarity, &common.licence, source);
+    let ends = [f32::NEG_INFINITY, LARGE_VARIANCE.ln()].map(|raw| embedder.ood.signal(raw));
+    let description =
+        format!("Random Temperature Scaling, IR-SE-64: 512 numbers and the {what}; imported");
+    finish(common, &base, embedder, &bytes, description, ends)
+}
+
+/// Makes a pack of a recogniser in ONNX.
+pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let common = &args.common;
+    expect_empty(&common.out)?;
+    let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
+    let feeding = Feeding {
+        channels: match args.input {
+            Colours::Rgb => Channels::Rgb,
+            Colours::Bgr => Channels::Bgr,
+        },
+        mean: args.mean,
+        scale: args.scale,
+    };
+    let name = args.recogniser.display().to_string();
+    let file = fs::read(&args.recogniser).with_context(|| format!("cannot read {name}"))?;
+    let source = Source {
+        package: "a recogniser of one's own".to_owned(),
+        path: file_name(&args.recogniser),
+        sha256: sha256_hex(&file),
+        licence: common.licence.clone(),
+    };
+    let runtime = exact_runtime()?;
+    let imported = onnx::import(&name, file, args.output.as_deref(), feeding, &runtime)
+        .with_context(|| name.clone())?;
+    output::note(&format!(
+        "the head reads {} {:?}; until it is trained the OOD signal is the length of the {} numbers that come out",
+        imported.feature_map, imported.feature_shape, imported.length
+    ));
+    let bytes = imported.model.write();
+    let embedder = onnx::described(&bytes, imported.length, feeding, &common.licence, source);
+    let description = format!("{}, imported", file_name(&args.recogniser));
+    let golden = golden_of(&embedder, &bytes, &runtime)?;
+    // A face's output is some times longer than that of a pattern.
+    let signals = [0.0, 4.0 * golden.ood_logit.max(f32::EPSILON)];
+    finish(common, &base, embedder, &bytes, description, signals)
+}
+
+/// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
+pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
+    expect_empty(&args.out)?;
+    let faults = train::faults(args)?;
+    let runtime = exact_runtime()?;
+    let photos = train::photos(args)?;
+    let networks = Networks::of_pack(pack)?;
+    let trained = train::learn(args, &photos, &networks, &runtime, &faults)?;
+    let today = chrono::Utc::now().date_naive().to_string();
+    let calibrated = train::calibrate(&trained.held_out, &trained.counts, &today)?;
+    let calibration = calibrated.of_all;
+    let mut figures = trained.figures;
+    figures.extend(calibrated.figures);
+    let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;
+    let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
+    let naming = Naming {
+        id: file_name(&args.out),
+        version: train::version(pack.version(), args),
+        description: format!(
+            "{}; with a head learnt on {today}",
+            pack.manifest().description
+        ),
+    };
+    let json = calibration.to_json()?;
+    let calibration = CalibrationText {
+        json: &json,
+        id: calibration.id(),
+    };
+    let mut manifest = importing::manifest(pack, naming, embedder, calibration);
+    manifest.training = Some(Training {
+        recipe: training::RECIPE_OF_ONE.to_owned(),
+        settings: train::settings(args),
+        counts: trained.counts,
+        figures,
+    });
+    manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
+    write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
+    if let Some(training) = &manifest.training {
+        train::show_figures(training, args.json)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the pack with a stand-in for its calibration, and says so.
+fn finish(
+    common: &Common,
+    base: &Pack,
+    embedder: Embedder,
+    bytes: &[u8],
+    description: String,
+    signals: [f32; 2],
+) -> anyhow::Result<Outcome> {
+    let [one, other] = signals.map(f64::from);
+    let stand_in = Calibration::uncalibrated(one.min(other), one.max(other));
+    let json = stand_in.to_json()?;
+    let calibration = CalibrationText {
+        json: &json,
+        id: stand_in.id(),
+    };
+    let naming = Naming {
+        id: file_name(&common.out),
+        version: common.version.clone(),
+        description,
+    };
+    let mut manifest = importing::manifest(base, naming, embedder, calibration);
+    manifest.golden = golden_of(&manifest.embedder, bytes, &exact_runtime()?)?;
+    write_pack(&common.out, base, &manifest, bytes, calibration)?;
+    output::text(NOT_CALIBRATED)?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the pack, opens it as the daemon would, and shows what it is.
+fn write_pack(
+    out: &Path,
+    base: &Pack,
+    manifest: &Manifest,
+    embedder: &[u8],
+    calibration: CalibrationText<'_>,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    write(&out.join(&manifest.embedder.file.path), embedder)?;
+    for (name, bytes) in importing::files(base, manifest, calibration)? {
+        write(&out.join(name), &bytes)?;
+    }
+    super::show_written(out)
+}
+
+/// Puts a calibration into a pack.
+pub(super) fn set_calibration(
+    args: &CalibrationArgs,
+    context: &Context,
+) -> anyhow::Result<Outcome> {
+    let folder = pack_folder(args.pack.as_ref(), context)?;
+    let pack = Pack::open(&folder)?;
+    let json = read(&args.calibration)?;
+    let calibration =
+        Calibration::load(&json).with_context(|| args.calibration.display().to_string())?;
+    let expected = &pack.manifest().embedder.file.sha256;
+    if let Some(got) = calibration.embedder()
+        && got != expected
+    {
+        bail!(
+            "{} was made for the embedder {got}, this pack's is {expected}; make one with this pack: `faceood-admin calibrate`",
+            args.calibration.display()
+        );
+    }
+    let text = CalibrationText {
+        json: &json,
+        id: calibration.id(),
+    };
+    for (name, bytes) in importing::recalibrated(&pack, text)? {
+        write(&folder.join(name), &bytes)?;
+    }
+    let pack = Pack::open(&folder)?;
+    output::text(&format!(
+        "{} {} {}, calibration {}",
+        pack.id(),
+        pack.version(),
+        pack.sha256(),
+        calibration.id()
+    ))?;
+    Ok(Outcome::Done)
+}
+
+/// A pack is never written over another one.
+fn expect_empty(folder: &Path) -> anyhow::Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!(
+            "{} is not empty; give --out a new folder, or move this one away first",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let unreadable = || format!("cannot read {}", path.display());
+    let mut file = fs::File::open(path).with_context(unreadable)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(unreadable)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            length => hash.update(&buffer[..length]),
+        }
+    }
+}

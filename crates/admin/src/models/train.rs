@@ -1,0 +1,391 @@
+//! `models train`: a head and a calibration of photos.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
+
+use super::super::analyze_logs::exported;
+use super::{
+    CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, import, output, write,
+};
+use faceood::pack::manifest::{Golden, Manifest, Training};
+use faceood::pack::{MANIFEST_FILE, Pack};
+use faceood::quality::Calibration;
+use faceood::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
+use faceood::runtime::Runtime;
+use faceood::stats::{calibration_error, mean};
+use faceood_lab::building::Learnt;
+use faceood_lab::building::head::LinearHead;
+use faceood_lab::building::recipe::{self, Sources};
+use faceood_lab::degrade::Kind;
+use faceood_lab::training::{self, Faults, HeldOut, Networks, Photo, UnseenFault};
+
+/// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
+const PHOTOS_DATE: &str = "2026-11-24";
+/// Ends the version of a pack that has learnt from other faults than the default one.
+const OTHER_FAULTS: &str = "+site";
+/// Bins of equal count for the calibration error.
+const ERROR_BINS: usize = 15;
+/// Score below which a face that is not whole has to stay.
+const COVERED_SCORE: f32 = 0.40;
+
+/// Arguments of `train`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  scripts/build-pack --fetch-only
+  faceood-admin models train --photos ../shared/photos --out models/default
+  faceood-admin models train --embedder models/imported --photos photos --out models/ours
+
+What a site's cameras do, as analyze-logs found it, is learnt besides:
+  faceood-admin analyze-logs --export-cluster 1 --out gate-3
+  faceood-admin models train --photos ../shared/photos --augment gate-3 --out site
+  faceood-admin models build --head site --out models/site")]
+pub(super) struct Args {
+    /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
+    #[arg(long, value_name = "DIR")]
+    pub(super) photos: PathBuf,
+    /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills it
+    #[arg(long, value_name = "DIR", default_value = "vendor/pack-sources")]
+    pub(super) sources: PathBuf,
+    /// Pack of import-onnx whose recogniser gets the head, in place of the default pack's networks
+    #[arg(long, value_name = "PACK")]
+    pub(super) embedder: Option<PathBuf>,
+    /// Folder to write head.json and calibration.json to; with --embedder, the new pack
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Folder for what is learnt without each fold of people, to measure the score on people that it has not seen: DIR/0 … DIR/4 with
+    /// head.json and calibration.json, DIR/folds.csv, and DIR/unseen-faults.csv: what is foreseen of each kind of fault without having
+    /// learnt from it
+    #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
+    pub(super) folds: Option<PathBuf>,
+    /// Learn from a pattern besides: a folder of analyze-logs --export-cluster; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(super) augment: Vec<PathBuf>,
+    /// Leave out all copies with this kind of fault, to see what the score makes of faults that it does not know; may be given several times
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
+    pub(super) without: Vec<String>,
+    /// Print what was measured as JSON for programs
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Threads; the result is the same with any number
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) threads: usize,
+    /// Take only each N-th person, for a quick try
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) every: u32,
+}
+
+/// Learns, and writes what was learnt.
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    if let Some(folder) = &args.embedder {
+        return import::retrained(args, &Pack::open(folder)?);
+    }
+    // A wrong folder is told at once, not after the photos have been looked at.
+    let faults = faults(args)?;
+    let sources = Sources::read(&args.sources)?;
+    let runtime = exact_runtime()?;
+    let photos = photos(args)?;
+    let networks = Networks::of_recipe(&sources)?;
+    let trained = learn(args, &photos, &networks, &runtime, &faults)?;
+    let calibrated = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let mut figures = trained.figures.clone();
+    figures.extend(calibrated.figures);
+    let training = Training {
+        recipe: training::RECIPE.to_owned(),
+        settings: settings(args),
+        counts: trained.counts.clone(),
+        figures,
+    };
+    let version = version(recipe::VERSION, args);
+    let write_learnt =
+        |folder: &Path, head: &LinearHead, calibration: &Calibration| -> anyhow::Result<()> {
+            let mut learnt = Learnt {
+                version: version.clone(),
+                clean_norms: trained.clean_norms.clone(),
+                head: head.clone(),
+                covered_from: trained.covered_from,
+                golden: Golden::default(),
+                training: training.clone(),
+            };
+            let calibration = calibration.to_json()?;
+            learnt.golden = golden(&sources, &learnt, &calibration, &runtime)?;
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+            let mut head = serde_json::to_string(&learnt)?;
+            head.push('\n');
+            write(&folder.join(HEAD_FILE), head.as_bytes())?;
+            write(&folder.join(CALIBRATION_FILE), calibration.as_bytes())
+        };
+    write_learnt(&args.out, &trained.head, &calibrated.of_all)?;
+    if let Some(folder) = &args.folds {
+        let unseen = trained.without_fold.iter().zip(&calibrated.without_fold);
+        for (fold, (head, calibration)) in unseen.enumerate() {
+            write_learnt(&folder.join(fold.to_string()), head, calibration)?;
+        }
+        write(&folder.join("folds.csv"), &folds_of(&photos, &args.photos)?)?;
+        let unseen = unseen_faults(&trained.unseen_faults)?;
+        write(&folder.join("unseen-faults.csv"), &unseen)?;
+    }
+    show_figures(&training, args.json)?;
+    Ok(Outcome::Done)
+}
+
+/// The recipe's numbers, and by what it departs from that of the default pack.
+pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
+    let mut settings = training::settings();
+    if !args.augment.is_empty() {
+        settings.insert("patterns_learnt_from".to_owned(), args.augment.len() as f64);
+    }
+    for kind in &args.without {
+        settings.insert(format!("{kind}_left_out"), 1.0);
+    }
+    settings
+}
+
+/// The version of what is learnt on top of `base`.
+pub(super) fn version(base: &str, args: &Args) -> String {
+    let is_plain = args.augment.is_empty() && args.without.is_empty();
+    if is_plain || base.ends_with(OTHER_FAULTS) {
+        base.to_owned()
+    } else {
+        format!("{base}{OTHER_FAULTS}")
+    }
+}
+
+/// What copies show, as the arguments have it.
+pub(super) fn faults(args: &Args) -> anyhow::Result<Faults> {
+    let is_left_out = |kind: &Kind| args.without.iter().any(|name| name == kind.name());
+    Ok(Faults {
+        without: Kind::ALL.into_iter().filter(is_left_out).collect(),
+        more: args
+            .augment
+            .iter()
+            .map(|folder| exported::recipe_in(folder))
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// Which fold each photo of the collection in `root` is in, as CSV with paths relative to it.
+fn folds_of(photos: &[Photo], root: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["photo", "fold"])?;
+    for photo in photos {
+        // Packages' pictures lie elsewhere.
+        if let Ok(path) = photo.path.strip_prefix(root) {
+            let fold = training::fold_of(photo.person).to_string();
+            table.write_record([path.to_string_lossy().as_ref(), &fold])?;
+        }
+    }
+    Ok(table.into_inner()?)
+}
+
+/// What is foreseen of faults that were learnt and of those that were not, as CSV.
+fn unseen_faults(faults: &[UnseenFault]) -> anyhow::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["fault", "person", "reached", "seen", "unseen"])?;
+    for fault in faults {
+        let numbers =
+            [fault.reached, fault.of_seen_kind, fault.of_unseen_kind].map(|n| format!("{n:.4}"));
+        let person = fault.person.to_string();
+        table.write_record(
+            [fault.family, &person]
+                .into_iter()
+                .chain(numbers.iter().map(String::as_str)),
+        )?;
+    }
+    Ok(table.into_inner()?)
+}
+
+/// What there is to learn from.
+pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
+    Ok(training::find(&args.photos, &args.sources, args.every)?)
+}
+
+/// Learns a head for these networks, from copies that show `faults`.
+pub(super) fn learn(
+    args: &Args,
+    photos: &[Photo],
+    networks: &Networks,
+    runtime: &Runtime,
+    faults: &Faults,
+) -> anyhow::Result<training::Outcome> {
+    let bar = output::progress(photos.len() as u64, "photos");
+    let is_thorough = args.folds.is_some();
+    let hear = |done| bar.set_position(done as u64);
+    let trained = training::train(
+        photos,
+        networks,
+        runtime,
+        faults,
+        args.threads,
+        is_thorough,
+        &hear,
+    )?;
+    bar.finish();
+    Ok(trained)
+}
+
+pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return Ok(output::json(training)?);
+    }
+    let figures = training.figures.iter();
+    output::text(&output::table(
+        &["figure", "value"],
+        figures.map(|(name, value)| vec![name.as_str().into(), value.to_string().into()]),
+    ))?;
+    Ok(())
+}
+
+/// What comes of held-out predictions.
+pub(super) struct Calibrated {
+    /// The calibration of all of them.
+    pub(super) of_all: Calibration,
+    /// For each fold the calibration of the others.
+    without_fold: Vec<Calibration>,
+    /// How well calibrations do on the fold that they have not seen.
+    pub(super) figures: BTreeMap<String, f64>,
+}
+
+/// Calibrates by held-out predictions.
+pub(super) fn calibrate(
+    held_out: &HeldOut,
+    counts: &BTreeMap<String, u64>,
+    date: &str,
+) -> anyhow::Result<Calibrated> {
+    let fit = |takes: &dyn Fn(usize) -> bool| {
+        Calibration::fit(
+            &observations(held_out, takes),
+            provenance(held_out, counts, date),
+        )
+    };
+    let calibration = fit(&|_| true)?;
+    let mut similarity = vec![0.0; held_out.signals.len()];
+    let mut pass = similarity.clone();
+    let mut without_fold = Vec::new();
+    for fold in 0..training::FOLDS as usize {
+        let unseen = fit(&|of| of != fold)?;
+        for (index, _) in held_out
+            .folds
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| **of == fold)
+        {
+            let signal = narrow(held_out.signals[index]);
+            similarity[index] = f64::from(unseen.expected_similarity(signal));
+            pass[index] = f64::from(unseen.pass_probability(signal));
+        }
+        without_fold.push(unseen);
+    }
+    let passed: Vec<f64> = held_out
+        .similarities
+        .iter()
+        .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
+        .collect();
+    let score = |signal: f64| calibration.score(narrow(signal));
+    let gaps: Vec<f64> = similarity
+        .iter()
+        .zip(&held_out.similarities)
+        .map(|(expected, reached)| (expected - reached).abs())
+        .collect();
+    let figures = [
+        (
+            "ece_pass",
+            calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default(),
+        ),
+        (
+            "ece_similarity",
+            calibration_error(&similarity, &held_out.similarities, ERROR_BINS).unwrap_or_default(),
+        ),
+        ("mean_gap_similarity", mean(&gaps)),
+        ("masked_below_40", {
+            let low = held_out
+                .masked
+                .iter()
+                .filter(|(signal, covered)| *covered || score(*signal) < COVERED_SCORE)
+                .count();
+            low as f64 / held_out.masked.len().max(1) as f64
+        }),
+        ("things_below_30", {
+            let low = held_out
+                .objects
+                .iter()
+                .filter(|&&signal| score(signal) < 0.30)
+                .count();
+            low as f64 / held_out.objects.len().max(1) as f64
+        }),
+    ];
+    let figures = figures
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4))
+        .collect();
+    Ok(Calibrated {
+        of_all: calibration,
+        without_fold,
+        figures,
+    })
+}
+
+fn provenance(held_out: &HeldOut, counts: &BTreeMap<String, u64>, date: &str) -> Provenance {
+    Provenance {
+        method: training::CALIBRATION.to_owned(),
+        date: date.to_owned(),
+        counts: BTreeMap::from([
+            ("captures".to_owned(), held_out.signals.len() as u64),
+            ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
+            (
+                "people".to_owned(),
+                counts.get("people").copied().unwrap_or_default(),
+            ),
+        ]),
+    }
+}
+
+fn observations(held_out: &HeldOut, takes: impl Fn(usize) -> bool) -> Observations {
+    let chosen: Vec<usize> = (0..held_out.signals.len())
+        .filter(|&index| takes(held_out.folds[index]))
+        .collect();
+    Observations {
+        signals: chosen
+            .iter()
+            .map(|&index| held_out.signals[index])
+            .collect(),
+        similarities: chosen
+            .iter()
+            .map(|&index| held_out.similarities[index])
+            .collect(),
+        pairs: held_out
+            .pairs
+            .iter()
+            .filter(|(fold, _)| takes(*fold))
+            .map(|(_, pair)| *pair)
+            .collect(),
+    }
+}
+
+/// What the fused graph makes of the golden input, cut to four decimals.
+fn golden(
+    sources: &Sources,
+    learnt: &Learnt,
+    calibration: &str,
+    runtime: &Runtime,
+) -> anyhow::Result<Golden> {
+    let files: BTreeMap<String, Vec<u8>> =
+        sources.build(learnt, calibration)?.into_iter().collect();
+    let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
+    let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
+    golden_of(
+        &manifest.embedder,
+        file(&manifest.embedder.file.path),
+        runtime,
+    )
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}

@@ -1,0 +1,139 @@
+//! `models tune`: measures every way to run the models on this box, shows the table, and keeps the
+//! fastest.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::super::{Context, Outcome, output, whole_file};
+use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
+use faceood::runtime::ProviderChoice;
+use faceood_report::html;
+
+/// Arguments of `tune`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The daemon does the same at its first start, and again when processor, libraries, pack or settings have changed. Measure anew \
+when the box was busy then; the daemon takes the new choice at its next start. It measures under the load that there is: best \
+while the daemon is idle.
+
+Examples:
+  faceood-admin models tune
+  sudo faceood-admin models tune && sudo systemctl restart faceoodd
+  faceood-admin models tune --format json --out tune.json")]
+pub struct Args {
+    /// Only show; the daemon goes on with what it has
+    #[arg(long)]
+    dry_run: bool,
+    /// Kind of report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
+    format: Kind,
+    /// File to write the report to, in place of standard output; an existing one is replaced
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Text,
+    Json,
+    Html,
+}
+
+/// Column heads of the table.
+const HEAD: [&str; 9] = [
+    "provider",
+    "precision",
+    "form",
+    "sessions × threads",
+    "requests/s",
+    "embed ms",
+    "cosine",
+    "score",
+    "",
+];
+
+/// Measures, shows, keeps.
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let config = context.config()?;
+    let program = TrialProgram::this(&["models", "trial"])?;
+    let doing = output::doing("measuring");
+    let hear = |what: &str| doing.set_message(what.to_owned());
+    let tuning = tuning::measure(&config.tuning_site(), &program, &hear)?;
+    doing.finish_and_clear();
+    let report = match args.format {
+        Kind::Text => text(&tuning),
+        Kind::Json => serde_json::to_string_pretty(&tuning)? + "\n",
+        Kind::Html => page(&tuning),
+    };
+    match &args.out {
+        Some(file) => whole_file::write(file, report.as_bytes())?,
+        None => output::text(&report)?,
+    }
+    if !args.dry_run {
+        tuning.save(&config.data_dir)?;
+        let file = config.data_dir.join(tuning::FILE_NAME);
+        let effect = match config.runtime.provider {
+            ProviderChoice::Auto => "the daemon takes it at its next start",
+            _ => {
+                "the daemon takes it only with runtime.provider = \"auto\"; the settings name another"
+            }
+        };
+        output::note(&format!("kept in {}; {effect}", file.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// The box, and a row for each candidate with how it did.
+#[must_use]
+pub fn text(tuning: &Tuning) -> String {
+    let rows = tuning.trials.iter().map(|trial| {
+        let row = row(trial, tuning);
+        row.into_iter().map(Cow::from).collect()
+    });
+    format!("{}\n{}\n", about(tuning), output::table(&HEAD, rows))
+}
+
+fn page(tuning: &Tuning) -> String {
+    let rows = tuning.trials.iter().map(|trial| row(trial, tuning).into());
+    let body = maud::html! {
+        p { (about(tuning)) }
+        (html::table(&HEAD, rows))
+    };
+    html::page("How models run on this box", "en", "", &body)
+}
+
+/// The box, in a line.
+fn about(tuning: &Tuning) -> String {
+    let basis = &tuning.basis;
+    format!(
+        "{}, {} cores ({})",
+        basis.processor,
+        basis.cores,
+        basis.features.join(" ")
+    )
+}
+
+fn row(trial: &Trial, tuning: &Tuning) -> [String; HEAD.len()] {
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let candidate = trial.candidate;
+    let remark = match &trial.excluded {
+        Some(reason) => format!("not possible: {reason}"),
+        None if candidate == tuning.chosen => "chosen".to_owned(),
+        None => String::new(),
+    };
+    [
+        candidate.provider.name().to_owned(),
+        candidate.precision.name().to_owned(),
+        candidate.form.name().to_owned(),
+        format!("{} × {}", trial.sessions, candidate.threads),
+        number(trial.requests_per_second, 1),
+        number(trial.embed_ms, 2),
+        number(trial.cosine.map(f64::from), 5),
+        number(trial.score_difference.map(f64::from), 4),
+        remark,
+    ]
+}

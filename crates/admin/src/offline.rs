@@ -1,0 +1,152 @@
+//! The daemon's pipeline without the daemon: the same pack, models and policies, on this thread. Nothing is logged.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::Context;
+use faceood::capture;
+use faceood::checkpoint::Checkpoint;
+use faceood::config::Config;
+use faceood::pipeline::tuning;
+use faceood::pipeline::view::Part;
+use faceood::pipeline::{Analysis, AnalyzeError, Ask, Assembly, Faces, ModelFacts, Pipeline};
+use faceood::policy::{Policies, Policy, Thresholds};
+use faceood::runtime::Runtime;
+
+/// Stands where a daemon's answer has its request id: no row was written.
+pub(super) const REQUEST_ID: &str = "unlogged";
+
+/// Name of a file that means standard input.
+const STDIN: &str = "-";
+
+/// Models and rules, ready for pictures.
+pub(super) struct Offline {
+    pub(super) model: ModelFacts,
+    pub(super) thresholds: Thresholds,
+    pipeline: Pipeline,
+    ask: Ask,
+}
+
+/// What pipelines are made of, for a subcommand that runs several.
+pub(super) struct Parts {
+    pub(super) assembly: Assembly,
+    pub(super) policies: Policies,
+    pub(super) capture: capture::Settings,
+}
+
+/// A picture that got no answer, in the shape of the REST interface.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    pub(super) detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
+}
+
+/// Opens the pack of the settings, as the daemon would.
+pub(super) fn parts(context: &Context) -> anyhow::Result<Parts> {
+    let config = context.config()?;
+    let policies = Policies::new(&config.policies)?;
+    let assembly = assembly(&config)?;
+    Ok(Parts {
+        assembly,
+        policies,
+        capture: config.capture,
+    })
+}
+
+impl Parts {
+    /// The rules of `scenario`.
+    pub(super) fn policy(&self, scenario: &str) -> anyhow::Result<&Policy> {
+        self.policies.get(scenario).with_context(|| {
+            let known: Vec<&str> = self.policies.names().collect();
+            format!(
+                "there is no scenario {scenario:?}; configured are {}",
+                known.join(", ")
+            )
+        })
+    }
+}
+
+impl Offline {
+    /// Opens the pack of the settings, as the daemon would.
+    pub(super) fn open(context: &Context, scenario: &str, faces: Faces) -> anyhow::Result<Self> {
+        let parts = parts(context)?;
+        let policy = parts.policy(scenario)?;
+        let assembly = &parts.assembly;
+        Ok(Self {
+            model: assembly.facts(),
+            thresholds: assembly.thresholds(),
+            pipeline: assembly.pipeline()?,
+            ask: Ask {
+                scenario: scenario.to_owned(),
+                policy: policy.clone(),
+                faces,
+                needs_face: true,
+            },
+        })
+    }
+
+    /// Looks at one picture.
+    pub(super) fn analyze(&mut self, picture: &[u8]) -> Result<Analysis, AnalyzeError> {
+        self.pipeline
+            .analyze(picture, &self.ask, Duration::ZERO, &Checkpoint::OPEN)
+    }
+}
+
+/// The pack of `config` with its own calibration.
+pub(super) fn pack(config: &Config) -> anyhow::Result<Assembly> {
+    let runtime = runtime(config)?;
+    let pack = config.pack_dir();
+    Assembly::open(runtime, &pack, config.capture.clone())
+        .with_context(|| format!("the model pack in {} cannot be used", pack.display()))
+}
+
+/// Runs models as the daemon was measured to run them fastest; as usual where nothing was measured.
+pub(super) fn runtime(config: &Config) -> anyhow::Result<Runtime> {
+    let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir)?;
+    Ok(Runtime::load_as(&config.runtime, chosen.plan)?)
+}
+
+/// The pack of `config` with the calibration that is in force there.
+pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
+    let assembly = pack(config)?;
+    if let Some(file) = config.site_calibration() {
+        assembly.recalibrate(Some(&file))?;
+    }
+    Ok(assembly)
+}
+
+impl Refusal {
+    /// Of a picture that is, or is not, a side of a comparison.
+    pub(super) fn new(error: &AnalyzeError, part: Option<Part>) -> Self {
+        let problem = error.problem();
+        Self {
+            r#type: format!("urn:faceood:problem:{}", problem.code()),
+            title: problem.title(),
+            status: problem.status(),
+            // The operator may know what a caller is not told.
+            detail: error.to_string(),
+            part,
+        }
+    }
+}
+
+/// The bytes of a file, or of standard input for `-`.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new(STDIN) {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}

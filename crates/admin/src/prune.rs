@@ -1,0 +1,201 @@
+//! `prune`: deletes old rows of the log, in steps so small that a live daemon does not notice.
+
+use anyhow::bail;
+use chrono::{TimeDelta, Utc};
+use serde::Serialize;
+
+use super::{Context, Outcome, output, when};
+use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
+use faceood::telemetry::host::Bytes;
+
+/// Arguments of `prune`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon keeps by itself.
+After a jump of the clock nothing is deleted by age, by the daemon or by this command, until the clock has been steady for a day
+or --trust-clock says that it is right. Look at it first: date -u; timedatectl
+A backup first does no harm: faceood-admin backup FILE.
+
+Examples:
+  faceood-admin prune --older-than 30d --dry-run
+  faceood-admin prune --older-than 30d
+  faceood-admin prune --max-size 500MB
+  faceood-admin prune --trust-clock     the clock is right: the daemon deletes by it again")]
+pub struct Args {
+    /// Delete rows older than this: 12h, 30d, 26w
+    #[arg(long, value_name = "SPAN", value_parser = when::span)]
+    older_than: Option<TimeDelta>,
+    /// Delete the oldest rows while the database is larger than this: 500MB, 2GB
+    #[arg(long, value_name = "SIZE", value_parser = when::size)]
+    max_size: Option<u64>,
+    /// Say that the clock is right: to this command, and to the daemon, which then deletes by age
+    /// again
+    #[arg(long)]
+    trust_clock: bool,
+    /// Delete by age also rows that were written while the clock could not be trusted, by the time
+    /// that they bear
+    #[arg(long)]
+    include_doubtful: bool,
+    /// Only say what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was, or would be, deleted.
+#[derive(Debug, Serialize)]
+struct Report {
+    database: String,
+    is_dry_run: bool,
+    rows_before: u64,
+    rows_deleted: u64,
+    /// Rows beyond the age that are kept, since the clock could not be trusted when they were
+    /// written.
+    rows_doubtful: u64,
+    /// Of the database file, given back to the disk; not known of a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_bytes: Option<u64>,
+}
+
+/// Deletes what lies beyond the limits.
+///
+/// # Errors
+/// If the database cannot be read or written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+    let path = context.database()?;
+    let limits = limits(args, context)?;
+    let report = context.block_on(async {
+        let reader = LogReader::open(&path).await?;
+        let rows_before = reader.count(&Filter::default()).await?.rows;
+        let database = path.display().to_string();
+        let doubtful = match limits.oldest {
+            Some(oldest) => reader.doubtful_before(oldest).await?,
+            None => 0,
+        };
+        let rows_doubtful = if args.include_doubtful { 0 } else { doubtful };
+        let now = Utc::now();
+        if args.trust_clock {
+            if !args.dry_run {
+                inference_log::accept_clock(&path, now).await?;
+                output::note(
+                    "the clock is taken to be right from now on; a daemon that runs goes by it within a minute",
+                );
+            }
+        } else if limits.oldest.is_some()
+            && let Some(objection) = reader.clock().await?.objection(now)
+        {
+            bail!(
+                "nothing is deleted by age, because {objection}: look at the clock (date -u; timedatectl), set it where it is \
+                 wrong, and if it is right, say so with --trust-clock"
+            );
+        }
+        if args.dry_run {
+            let (file, rows) = (std::fs::metadata(&path)?.len(), rows_before);
+            let by_age = match limits.oldest {
+                Some(oldest) => {
+                    let old = Filter {
+                        until: Some(oldest),
+                        ..Filter::default()
+                    };
+                    reader.count(&old).await?.rows - rows_doubtful
+                }
+                None => 0,
+            };
+            let by_size = limits
+                .max_bytes
+                .map_or(0, |most| over_size(file, rows, most));
+            return Ok(Report {
+                database,
+                is_dry_run: true,
+                rows_before,
+                rows_deleted: by_age.max(by_size),
+                rows_doubtful,
+                freed_bytes: None,
+            });
+        }
+        let bar = output::progress(rows_before, "rows deleted");
+        let pruned =
+            inference_log::prune(&path, &limits, |so_far| bar.set_position(so_far.rows)).await?;
+        bar.finish_and_clear();
+        Ok(Report {
+            database,
+            is_dry_run: false,
+            rows_before,
+            rows_deleted: pruned.rows,
+            rows_doubtful,
+            freed_bytes: Some(pruned.freed_bytes),
+        })
+    })?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::text(&text(&report))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
+    let now = Utc::now();
+    let limits = if args.older_than.is_none() && args.max_size.is_none() {
+        Limits::of(&context.config()?.log, now)
+    } else {
+        Limits {
+            oldest: args
+                .older_than
+                .and_then(|span| now.checked_sub_signed(span)),
+            max_bytes: args.max_size,
+            doubtful: Doubtful::Keep,
+        }
+    };
+    Ok(match args.include_doubtful {
+        true => Limits {
+            doubtful: Doubtful::AsStamped,
+            ..limits
+        },
+        false => limits,
+    })
+}
+
+/// About how many of `rows` in a file of `bytes` must go until it has `most` bytes.
+fn over_size(bytes: u64, rows: u64, most: u64) -> u64 {
+    let excess = bytes.saturating_sub(most);
+    let share = u128::from(rows) * u128::from(excess) / u128::from(bytes.max(1));
+    u64::try_from(share).unwrap_or(rows)
+}
+
+fn text(report: &Report) -> String {
+    let Report {
+        database,
+        rows_before,
+        rows_deleted,
+        ..
+    } = report;
+    let done = match report.freed_bytes {
+        None => format!("{database}: about {rows_deleted} of {rows_before} rows would be deleted"),
+        Some(freed) => format!(
+            "{database}: {rows_deleted} of {rows_before} rows deleted, {} given back to the disk",
+            Bytes(freed)
+        ),
+    };
+    match report.rows_doubtful {
+        0 => done,
+        rows => format!(
+            "{done}\n{rows} rows beyond that age were written while the clock could not be trusted, and are kept: the daemon \
+             deletes them by its own running time; --include-doubtful deletes them by the time that they bear"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_over_the_size_is_estimated() {
+        assert_eq!(over_size(1_000, 100, 250), 75);
+        assert_eq!(over_size(1_000, 100, 2_000), 0);
+        assert_eq!(over_size(0, 0, 0), 0);
+    }
+}

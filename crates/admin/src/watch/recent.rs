@@ -1,0 +1,243 @@
+//! The last ten minutes of the log, brought up to date by what is new.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::sinks::terminal_line;
+use faceood::inference_log::{Filter, InferenceRecord, LogError, LogReader, Order};
+use faceood::policy::Action;
+
+/// How far back is shown.
+pub(super) const WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// The span over which requests a second are counted.
+const RATE_SPAN: TimeDelta = TimeDelta::seconds(10);
+
+/// Rows that were made earlier may be committed later by this much: read again, and known by their ids.
+const OVERLAP: TimeDelta = TimeDelta::seconds(5);
+
+/// Rows of the window, at most: what a busy box makes in ten minutes would fill no screen better.
+const MOST_ROWS: usize = 100_000;
+
+/// What is kept of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub(super) time: DateTime<Utc>,
+    pub(super) request_id: String,
+    pub(super) scenario: String,
+    pub(super) source: String,
+    pub(super) score: Option<f32>,
+    pub(super) norm: Option<f32>,
+    pub(super) action: Option<Action>,
+    /// Why it was not accepted, in words.
+    pub(super) why: String,
+    pub(super) is_error: bool,
+}
+
+impl From<InferenceRecord> for Sample {
+    fn from(row: InferenceRecord) -> Self {
+        let causes = row
+            .causes
+            .iter()
+            .flatten()
+            .map(|cause| format!("{} {:.0}%", cause.name.name(), cause.weight * 100.0));
+        let reasons = row
+            .reasons
+            .iter()
+            .flatten()
+            .map(|reason| reason.name().to_owned());
+        let why: Vec<_> = match row.error_code {
+            Some(code) => vec![code.code().to_owned()],
+            None => reasons.chain(causes).collect(),
+        };
+        Self {
+            time: row.time,
+            request_id: terminal_line(&row.request_id).into_owned(),
+            scenario: terminal_line(&row.scenario.unwrap_or_default()).into_owned(),
+            source: terminal_line(row.source.as_deref().unwrap_or("–")).into_owned(),
+            score: row.quality_score,
+            norm: row.embedding_norm,
+            action: row.action,
+            why: why.join(", "),
+            is_error: row.error_code.is_some(),
+        }
+    }
+}
+
+/// One source, summed up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SourceLine {
+    pub(super) name: String,
+    pub(super) faces: usize,
+    pub(super) refused: usize,
+    /// Mean quality in equal parts of the window, oldest first.
+    pub(super) quality: Vec<Option<f32>>,
+    /// Mean norm, likewise.
+    pub(super) norm: Vec<Option<f32>>,
+}
+
+/// The rows of the window, by id and so by time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent {
+    samples: BTreeMap<Uuid, Sample>,
+    read_until: Option<DateTime<Utc>>,
+}
+
+impl Recent {
+    /// Reads what is new, and forgets what is old.
+    ///
+    /// # Errors
+    /// As the reader has it.
+    pub(super) async fn update(
+        &mut self,
+        reader: &LogReader,
+        now: DateTime<Utc>,
+    ) -> Result<(), LogError> {
+        let start = now - WINDOW;
+        if self.read_until.is_some_and(|until| until > now + OVERLAP) {
+            // The clock was set back: what is new lies before what was read.
+            *self = Self::default();
+        }
+        let since = self.read_until.map_or(start, |until| until - OVERLAP);
+        // Newest first: on a box with more rows than are kept, the oldest are left out.
+        let filter = Filter {
+            since: Some(since.max(start)),
+            limit: Some(faceood::inference_log::LARGEST_PAGE),
+            order: Order::NewestFirst,
+            ..Filter::default()
+        };
+        let mut cursor = None;
+        let mut read = 0;
+        loop {
+            let page = reader.query(&filter, cursor.as_ref()).await?;
+            read += page.records.len();
+            for row in page.records {
+                self.insert(row);
+            }
+            cursor = page.next;
+            if cursor.is_none() || read >= MOST_ROWS {
+                break;
+            }
+        }
+        self.read_until = Some(now);
+        self.samples.retain(|_, sample| sample.time >= start);
+        while self.samples.len() > MOST_ROWS {
+            self.samples.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Takes a row, once.
+    pub(super) fn insert(&mut self, row: InferenceRecord) {
+        self.samples.entry(row.id).or_insert_with(|| row.into());
+    }
+
+    /// Requests a second of late.
+    pub(super) fn rate(&self, now: DateTime<Utc>) -> f64 {
+        let of_late = self.since(now - RATE_SPAN);
+        let requests: HashSet<_> = of_late.map(|sample| sample.request_id.as_str()).collect();
+        #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds")]
+        let count = requests.len() as f64;
+        count / RATE_SPAN.as_seconds_f64()
+    }
+
+    /// Requests that failed within the last minute.
+    pub(super) fn errors(&self, now: DateTime<Utc>) -> usize {
+        let last_minute = self.since(now - TimeDelta::minutes(1));
+        last_minute.filter(|sample| sample.is_error).count()
+    }
+
+    /// When the newest row was made.
+    pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
+        self.samples.values().map(|sample| sample.time).max()
+    }
+
+    /// Accepted, to be reviewed, refused: by scenario.
+    pub(super) fn actions(&self) -> BTreeMap<&str, [usize; 3]> {
+        let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+        for sample in self.samples.values() {
+            if let Some(action) = sample.action {
+                counts.entry(&sample.scenario).or_default()[action as usize] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Each source with its quality and norm over the window in `parts`, the busiest first.
+    pub(super) fn sources(&self, now: DateTime<Utc>, parts: usize) -> Vec<SourceLine> {
+        let mut lines: BTreeMap<&str, (SourceLine, Vec<Mean>, Vec<Mean>)> = BTreeMap::new();
+        for sample in self.samples.values().filter(|sample| !sample.is_error) {
+            let (line, quality, norm) = lines.entry(&sample.source).or_insert_with(|| {
+                let line = SourceLine {
+                    name: sample.source.clone(),
+                    ..SourceLine::default()
+                };
+                (
+                    line,
+                    vec![Mean::default(); parts],
+                    vec![Mean::default(); parts],
+                )
+            });
+            line.faces += 1;
+            line.refused += usize::from(sample.action == Some(Action::Reject));
+            let part = part_of(sample.time, now, parts);
+            quality[part].add(sample.score);
+            norm[part].add(sample.norm);
+        }
+        let mut lines: Vec<_> = lines
+            .into_values()
+            .map(|(line, quality, norm)| SourceLine {
+                quality: quality.iter().map(Mean::value).collect(),
+                norm: norm.iter().map(Mean::value).collect(),
+                ..line
+            })
+            .collect();
+        lines.sort_by(|a, b| b.faces.cmp(&a.faces).then_with(|| a.name.cmp(&b.name)));
+        lines
+    }
+
+    /// What was refused or failed, the newest first.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &Sample> {
+        let rows = self.samples.values().rev();
+        rows.filter(|sample| sample.is_error || sample.action == Some(Action::Reject))
+    }
+
+    fn since(&self, start: DateTime<Utc>) -> impl Iterator<Item = &Sample> {
+        let rows = self.samples.values();
+        rows.filter(move |sample| sample.time >= start)
+    }
+}
+
+/// Into which of `parts` of the window `time` falls.
+fn part_of(time: DateTime<Utc>, now: DateTime<Utc>, parts: usize) -> usize {
+    let age = (now - time).as_seconds_f64().max(0.0) / WINDOW.as_seconds_f64();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place among a few"
+    )]
+    let back = (age * parts as f64) as usize;
+    (parts - 1).saturating_sub(back)
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f32,
+    count: u16,
+}
+
+impl Mean {
+    fn add(&mut self, value: Option<f32>) {
+        if let (Some(value), Some(count)) = (value, self.count.checked_add(1)) {
+            self.sum += value;
+            self.count = count;
+        }
+    }
+
+    fn value(&self) -> Option<f32> {
+        (self.count > 0).then(|| self.sum / f32::from(self.count))
+    }
+}

@@ -1,0 +1,352 @@
+//! The view as lines of text, for a terminal of any size and for `--once`.
+
+use chrono::{DateTime, Utc};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::recent::{Recent, Sample, SourceLine};
+use super::service::Service;
+use faceood_report::columns::{left, shortened};
+
+/// Bars of a sparkline, the lowest first.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The most of the lines that may go to sources; the rest is for refusals.
+const MOST_SOURCES: usize = 6;
+
+/// Fixed columns beside the two sparklines.
+const SOURCE_COLUMNS: usize = 42;
+
+const GOOD: Style = Style::new().fg(Color::Green);
+const MIDDLING: Style = Style::new().fg(Color::Yellow);
+const BAD: Style = Style::new().fg(Color::Red);
+const HEAD: Style = Style::new().add_modifier(Modifier::BOLD);
+const QUIET: Style = Style::new().add_modifier(Modifier::DIM);
+
+/// Everything, in `width` × `height`.
+pub(super) fn lines(
+    recent: &Recent,
+    service: &Service,
+    now: DateTime<Utc>,
+    width: usize,
+    height: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = vec![head(service), flow(recent, service, now), Line::default()];
+    lines.push(Line::styled("Decisions, last 10 minutes", HEAD));
+    lines.extend(decisions(recent));
+    lines.push(Line::default());
+    let parts = (width.saturating_sub(SOURCE_COLUMNS) / 2).clamp(5, 60);
+    let sources = recent.sources(now, parts);
+    lines.push(Line::styled(source_head(parts), HEAD));
+    lines.extend(sources.iter().take(MOST_SOURCES).map(source_line));
+    if sources.len() > MOST_SOURCES {
+        let more = format!("… and {} more", sources.len() - MOST_SOURCES);
+        lines.push(Line::styled(more, QUIET));
+    }
+    lines.push(Line::default());
+    lines.push(Line::styled("Last refusals", HEAD));
+    let room = height.saturating_sub(lines.len()).max(1);
+    let refusals: Vec<_> = recent.refusals().take(room).map(refusal).collect();
+    if refusals.is_empty() {
+        lines.push(Line::styled("none", QUIET));
+    }
+    lines.extend(refusals);
+    lines.truncate(height);
+    lines.into_iter().map(|line| cut(line, width)).collect()
+}
+
+fn head(service: &Service) -> Line<'static> {
+    match service {
+        Service::Silent(reason) => Line::from(vec![
+            Span::styled("faceood  ", HEAD),
+            Span::styled(reason.clone(), BAD),
+        ]),
+        Service::Answers {
+            address,
+            trouble,
+            provider,
+            ..
+        } => {
+            let state = match trouble {
+                None => Span::styled("ready", GOOD),
+                Some(reason) => Span::styled(format!("not ready: {reason}"), BAD),
+            };
+            let provider = provider.as_deref().unwrap_or("?");
+            Line::from(vec![
+                Span::styled("faceood  ", HEAD),
+                state,
+                Span::raw(format!("  {address}  {provider}")),
+                Span::styled("   q ends", QUIET),
+            ])
+        }
+    }
+}
+
+fn flow(recent: &Recent, service: &Service, now: DateTime<Utc>) -> Line<'static> {
+    let newest = recent.newest().map_or_else(
+        || "no row in 10 minutes".to_owned(),
+        |time| {
+            let age = (now - time).as_seconds_f64().max(0.0);
+            format!("newest row {age:.0} s ago")
+        },
+    );
+    let waiting = match service {
+        Service::Answers {
+            waiting_rows: Some(rows),
+            ..
+        } => format!("{rows:.0} rows wait"),
+        _ => "lag unknown".to_owned(),
+    };
+    let errors = recent.errors(now);
+    Line::from(vec![
+        Span::raw(format!(
+            "{:.1} requests/s  {waiting}  {newest}  ",
+            recent.rate(now)
+        )),
+        Span::styled(
+            format!("{errors} failed in a minute"),
+            if errors > 0 { BAD } else { QUIET },
+        ),
+    ])
+}
+
+fn decisions(recent: &Recent) -> Vec<Line<'static>> {
+    let actions = recent.actions();
+    if actions.is_empty() {
+        return vec![Line::styled("none", QUIET)];
+    }
+    let line = |(scenario, [accept, review, reject]): (&str, [usize; 3])| {
+        let all = (accept + review + reject).max(1);
+        let share = |count: usize| format!("{count:>6} {:>3}%", count * 100 / all);
+        Line::from(vec![
+            Span::raw(left(scenario, 12)),
+            Span::styled(format!(" accept {}", share(accept)), GOOD),
+            Span::styled(format!("  review {}", share(review)), MIDDLING),
+            Span::styled(format!("  reject {}", share(reject)), BAD),
+        ])
+    };
+    actions.into_iter().map(line).collect()
+}
+
+fn source_head(parts: usize) -> String {
+    format!(
+        "{:<14}{:>6}{:>8}  {:<width$}  {:<width$}",
+        "Source",
+        "faces",
+        "refused",
+        "quality",
+        "norm",
+        width = parts + 5
+    )
+}
+
+fn source_line(source: &SourceLine) -> Line<'static> {
+    let share = source.refused * 100 / source.faces.max(1);
+    let last = |values: &[Option<f32>]| {
+        let newest = values.iter().rev().find_map(|value| *value);
+        newest.map_or_else(|| "   –".to_owned(), |value| format!("{value:.2}"))
+    };
+    let refused = if share >= 20 { BAD } else { Style::new() };
+    Line::from(vec![
+        Span::raw(format!("{} {:>6}", left(&source.name, 13), source.faces)),
+        Span::styled(format!("{share:>7}%"), refused),
+        Span::raw(format!(
+            "  {} {}  {} {}",
+            sparkline(&source.quality, 0.0, 1.0),
+            last(&source.quality),
+            norms(&source.norm),
+            last(&source.norm)
+        )),
+    ])
+}
+
+/// Norms differ little: drawn between the window's least and most, at least a tenth apart so that noise stays flat.
+fn norms(values: &[Option<f32>]) -> String {
+    let known = || values.iter().flatten().copied();
+    let low = known().fold(f32::INFINITY, f32::min);
+    let high = known().fold(f32::NEG_INFINITY, f32::max);
+    let middle = f32::midpoint(low, high);
+    let half = ((high - low) / 2.0).max(0.05);
+    sparkline(values, middle - half, middle + half)
+}
+
+fn sparkline(values: &[Option<f32>], low: f32, high: f32) -> String {
+    let bar = |value: &Option<f32>| match value {
+        None => ' ',
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 7"
+        )]
+        Some(value) => {
+            let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+            BARS[(share * 7.0).round() as usize]
+        }
+    };
+    values.iter().map(bar).collect()
+}
+
+fn refusal(sample: &Sample) -> Line<'static> {
+    let score = sample
+        .score
+        .map_or_else(|| "   –".to_owned(), |score| format!("{score:.2}"));
+    Line::from(vec![
+        Span::styled(sample.time.format("%H:%M:%S").to_string(), QUIET),
+        Span::raw(format!(
+            "  {} {} ",
+            left(&sample.source, 13),
+            left(&sample.scenario, 8)
+        )),
+        Span::styled(score, BAD),
+        Span::raw(format!("  {}", sample.why)),
+    ])
+}
+
+/// The line without what would reach over the edge.
+fn cut(line: Line<'static>, width: usize) -> Line<'static> {
+    let mut free = width;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let columns = span.width();
+        if columns <= free {
+            free -= columns;
+            spans.push(span);
+        } else {
+            let kept = shortened(&span.content, free);
+            spans.push(Span::styled(kept, span.style));
+            break;
+        }
+    }
+    Line::from(spans).style(line.style)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
+    use super::*;
+    use faceood::inference_log::InferenceRecord;
+    use faceood::inference_log::fixture::full_record;
+    use faceood::policy::Action;
+    use faceood::problem::ProblemCode;
+    use faceood::quality::{Cause, CauseName};
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-26T12:00:00Z".parse().unwrap()
+    }
+
+    fn row(id: u128, age_s: i64, source: &str, score: f32, action: Action) -> InferenceRecord {
+        InferenceRecord {
+            id: Uuid::from_u128(id),
+            time: now() - TimeDelta::seconds(age_s),
+            request_id: format!("request-{id}"),
+            source: Some(source.to_owned()),
+            scenario: Some("access".to_owned()),
+            quality_score: Some(score),
+            embedding_norm: Some(0.9 + score / 10.0),
+            action: Some(action),
+            error_code: None,
+            causes: Some(vec![Cause {
+                name: CauseName::Noise,
+                weight: 0.8,
+            }]),
+            reasons: Some(Vec::new()),
+            ..full_record("r", 1)
+        }
+    }
+
+    fn shown(recent: &Recent, service: &Service) -> Vec<String> {
+        let lines = lines(recent, service, now(), 80, 24);
+        lines.iter().map(ToString::to_string).collect()
+    }
+
+    fn ready() -> Service {
+        Service::Answers {
+            address: "127.0.0.1:7860".to_owned(),
+            trouble: None,
+            waiting_rows: Some(3.0),
+            provider: Some("cpu".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_busy_box_fits_80_by_24_and_shows_what_happened() {
+        let mut recent = Recent::default();
+        for index in 0..400 {
+            let source = format!("gate-with-a-long-name-{}", index % 9);
+            let age = i64::try_from(index).unwrap() % 590;
+            let action = [Action::Accept, Action::Review, Action::Reject][index % 3];
+            recent.insert(row(1000 - index as u128, age, &source, 0.3, action));
+        }
+        recent.insert(InferenceRecord {
+            error_code: Some(ProblemCode::NoFace),
+            action: None,
+            quality_score: None,
+            ..row(5000, 1, "gate-1", 0.0, Action::Reject)
+        });
+        let shown = shown(&recent, &ready());
+        assert!(shown.len() <= 24, "{shown:#?}");
+        for line in &shown {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let all = shown.join("\n");
+        assert!(shown[0].contains("ready  127.0.0.1:7860  cpu"), "{all}");
+        assert!(
+            shown[1].contains("3 rows wait  newest row 0 s ago"),
+            "{all}"
+        );
+        assert!(shown[1].ends_with("1 failed in a minute"), "{all}");
+        assert!(all.contains("access       accept    134  33%"), "{all}");
+        assert!(all.contains("… and 3 more"), "{all}");
+        assert!(all.contains("noise 80%"), "{all}");
+        let newest = shown
+            .iter()
+            .position(|line| line == "Last refusals")
+            .unwrap()
+            + 1;
+        assert!(
+            shown[newest].starts_with("11:59:59  gate-1        access      –  no_face"),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn rates_count_requests_and_not_rows() {
+        let mut recent = Recent::default();
+        for id in 0..20 {
+            let mut one = row(id, 2, "gate", 0.9, Action::Accept);
+            one.request_id = format!("pair-{}", id / 2);
+            recent.insert(one);
+        }
+        assert!(shown(&recent, &ready())[1].starts_with("1.0 requests/s"));
+    }
+
+    #[test]
+    fn nothing_at_all_is_said_too() {
+        let service = Service::Silent("no daemon runs on this data folder".to_owned());
+        let shown = shown(&Recent::default(), &service);
+        assert_eq!(shown[0], "faceood  no daemon runs on this data folder");
+        assert!(shown[1].contains("no row in 10 minutes"), "{shown:#?}");
+        assert_eq!(shown.last().unwrap(), "none");
+    }
+
+    #[test]
+    fn a_sparkline_goes_with_its_values_and_leaves_gaps() {
+        let values = [Some(0.0), None, Some(0.5), Some(1.0), Some(7.0)];
+        assert_eq!(sparkline(&values, 0.0, 1.0), "▁ ▅██");
+        assert_eq!(norms(&[Some(0.9), None, Some(1.2)]), "▁ █");
+        let calm = norms(&[Some(0.95), Some(0.951)]);
+        assert!(calm.chars().all(|bar| "▄▅".contains(bar)), "{calm}");
+        assert_eq!(norms(&[None]), " ");
+    }
+
+    #[test]
+    fn a_tiny_terminal_is_no_trouble() {
+        for (width, height) in [(0, 0), (1, 1), (20, 5)] {
+            let lines = lines(&Recent::default(), &ready(), now(), width, height);
+            assert!(lines.len() <= height);
+            assert!(lines.iter().all(|line| line.width() <= width));
+        }
+    }
+}

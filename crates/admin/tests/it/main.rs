@@ -1,0 +1,32 @@
+//! The operator's command and the daemon beside it, as an operator uses them. One binary for all of it: linking takes longer than running.
+//! A module per feature; what they share stands in [`support`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed test is a panic, and its story goes to stderr"
+)]
+
+use faceood_test_support as support;
+
+mod analysis_rows;
+mod analyze_logs;
+mod calibrate;
+mod calibration;
+mod clock;
+mod doctor;
+mod documents;
+mod evaluate;
+mod feedback;
+mod import_onnx;
+mod import_rts;
+mod log;
+mod packs;
+mod page;
+mod pictures;
+mod providers;
+mod systemd_unit;
+mod thumbnails;
+mod torch;
+mod watch;

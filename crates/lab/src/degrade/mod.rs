@@ -1,0 +1,397 @@
+//! Pictures made worse on a seed, in the order in which cameras do it: scene → lens → sensor → codec. Light is reckoned with
+//! linearly. The same picture, steps and seed give the same pixels.
+//!
+//! Training, evaluation and tests use it; the daemon never does.
+
+use image::RgbImage;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use faceood::geometry::Point;
+
+mod blur;
+mod codec;
+mod cover;
+mod kind;
+mod light;
+mod noise;
+mod outlines;
+mod recipe;
+mod resample;
+mod screen;
+
+pub use codec::Codec;
+pub use cover::{Material, Pattern};
+pub use kind::Kind;
+use light::Light;
+pub use outlines::Shape;
+pub use recipe::{Dose, Recipe};
+pub use resample::Kernel;
+pub use screen::Screen;
+
+/// One way in which a picture gets worse, with its physical strength.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Degradation {
+    /// Something opaque in front of the face.
+    Cover {
+        /// Its outline in pixels.
+        outline: Vec<Point>,
+        /// What it is made of.
+        material: Material,
+    },
+    /// Shade on a part of the face.
+    Shade {
+        /// Its outline in pixels.
+        outline: Vec<Point>,
+        /// How much of the light is missing there, 0–1.
+        depth: f32,
+        /// Width of its edge in pixels.
+        softness_px: f32,
+    },
+    /// The scene is a picture on a screen.
+    Recapture(Screen),
+    /// More or less light; 0 is as it was, −1 is half, +1 is twice.
+    Exposure {
+        /// Powers of two.
+        stops: f32,
+    },
+    /// The camera or the head moved.
+    MotionBlur {
+        /// How far, in pixels.
+        length_px: f32,
+        /// Where to, clockwise from the picture's right.
+        angle_deg: f32,
+        /// How far the path has turned at its end, in degrees: 0 is a straight one.
+        bend_deg: f32,
+    },
+    /// Bright parts spread over all others: a dirty or a cheap lens against the light.
+    Scatter {
+        /// Part of the light that goes astray, 0–1.
+        share: f32,
+        /// How far.
+        radius_px: f32,
+    },
+    /// Out of focus.
+    DefocusBlur {
+        /// Radius of the disc that a point becomes.
+        radius_px: f32,
+    },
+    /// A coarser sensor, or a scaler behind it.
+    LowResolution {
+        /// Pixels of the picture that become one, along each side.
+        factor: f32,
+        /// How they become one.
+        shrunk_by: Kernel,
+        /// How the picture is brought back to its size afterwards, where it is.
+        enlarged_by: Option<Kernel>,
+    },
+    /// Photon and read noise of a small sensor, and what the camera does about it.
+    Noise {
+        /// The ISO number.
+        iso: f32,
+        /// How much of it the camera's software takes away, with detail and colour: 0–1.
+        smoothing: f32,
+    },
+    /// Written as a file and read again.
+    Compression {
+        /// As what.
+        codec: Codec,
+        /// 1 (worst) to 100.
+        quality: u8,
+        /// Size in which it is written, as a share of the picture's sides; it is brought back afterwards.
+        scale: f32,
+    },
+}
+
+/// Where on the way from the scene to the file a degradation happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// In front of the camera.
+    Scene,
+    /// In the lens, while the shutter is open.
+    Lens,
+    /// On the sensor.
+    Sensor,
+    /// In the file.
+    Codec,
+}
+
+impl Degradation {
+    /// Where it happens.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::Cover { .. }
+            | Self::Shade { .. }
+            | Self::Recapture(_)
+            | Self::Exposure { .. } => Stage::Scene,
+            Self::MotionBlur { .. } | Self::DefocusBlur { .. } | Self::Scatter { .. } => {
+                Stage::Lens
+            }
+            Self::LowResolution { .. } | Self::Noise { .. } => Stage::Sensor,
+            Self::Compression { .. } => Stage::Codec,
+        }
+    }
+}
+
+/// Makes `picture` worse by every one of `steps`, in the order of their stages; within a stage as given.
+#[must_use]
+pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage {
+    if picture.width() == 0 || picture.height() == 0 {
+        return picture.clone();
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut ordered: Vec<&Degradation> = steps.iter().collect();
+    ordered.sort_by_key(|step| step.stage());
+    let (codec, before): (Vec<&Degradation>, Vec<&Degradation>) = ordered
+        .into_iter()
+        .partition(|step| step.stage() == Stage::Codec);
+    let mut worse = if before.is_empty() {
+        picture.clone()
+    } else {
+        let mut light = Light::of(picture);
+        for step in before {
+            apply(&mut light, step, &mut random);
+        }
+        light.picture()
+    };
+    for step in codec {
+        if let Degradation::Compression {
+            codec,
+            quality,
+            scale,
+        } = step
+        {
+            worse = codec::written(&worse, *codec, *quality, *scale);
+        }
+    }
+    worse
+}
+
+/// A number between 0 and 1, in steps that every machine draws alike.
+pub fn unit(random: &mut ChaCha8Rng) -> f32 {
+    (random.next_u32() >> 8) as f32 / 16_777_216.0
+}
+
+fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
+    match step {
+        Degradation::Cover { outline, material } => cover::cover(light, outline, material),
+        Degradation::Shade {
+            outline,
+            depth,
+            softness_px,
+        } => cover::shade(light, outline, *depth, *softness_px),
+        Degradation::Recapture(screen) => screen::show(light, screen),
+        Degradation::Exposure { stops } => {
+            let factor = stops.exp2();
+            for value in &mut light.values {
+                *value *= factor;
+            }
+        }
+        Degradation::MotionBlur {
+            length_px,
+            angle_deg,
+            bend_deg,
+        } => blur::motion(light, *length_px, *angle_deg, *bend_deg),
+        Degradation::Scatter { share, radius_px } => blur::scatter(light, *share, *radius_px),
+        Degradation::DefocusBlur { radius_px } => blur::defocus(light, *radius_px),
+        Degradation::LowResolution {
+            factor,
+            shrunk_by,
+            enlarged_by,
+        } => {
+            let (width, height) = (light.width, light.height);
+            let shrunk = |side: usize| ((side as f32 / factor.max(1.0)).round() as usize).max(1);
+            *light = resample::resample(light, shrunk(width), shrunk(height), *shrunk_by);
+            if let Some(kernel) = enlarged_by {
+                *light = resample::resample(light, width, height, *kernel);
+            }
+        }
+        Degradation::Noise { iso, smoothing } => {
+            noise::expose(light, *iso, random);
+            noise::smooth(light, *iso, *smoothing);
+        }
+        // A file's step, not one of light; `degrade` keeps them apart.
+        Degradation::Compression { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A soft gradient with an edge: something to blur, to cover and to count photons on.
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(96, 80, |x, y| {
+            let level = if x < 48 { 60 + y } else { 200 - y };
+            image::Rgb([level as u8, (level - 10) as u8, (level + 20) as u8])
+        })
+    }
+
+    fn difference(one: &RgbImage, other: &RgbImage) -> f32 {
+        let pairs = one.as_raw().iter().zip(other.as_raw());
+        let sum: f32 = pairs
+            .map(|(&a, &b)| (f32::from(a) - f32::from(b)).abs())
+            .sum();
+        sum / one.as_raw().len() as f32
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_pixels_and_another_seed_others() {
+        let steps = [Degradation::Noise {
+            iso: 6400.0,
+            smoothing: 0.0,
+        }];
+        let one = degrade(&picture(), &steps, 7);
+        assert_eq!(one, degrade(&picture(), &steps, 7));
+        assert_ne!(one, degrade(&picture(), &steps, 8));
+    }
+
+    #[test]
+    fn every_kind_changes_more_with_more_strength_and_nothing_at_none() {
+        for kind in Kind::ALL {
+            let change = |strength: f32| {
+                difference(
+                    &picture(),
+                    &degrade(&picture(), &[kind.at(strength, 80.0, 0.25)], 1),
+                )
+            };
+            let (none, some, most) = (change(0.0), change(0.4), change(1.0));
+            // ISO 100, JPEG 100 and a screen before a colour filter leave a trace, as they do in cameras.
+            assert!(none < 8.0, "{kind:?} at 0 changes by {none}");
+            assert!(none < some && some < most, "{kind:?}: {none} {some} {most}");
+        }
+    }
+
+    #[test]
+    fn noise_grows_with_the_iso_number_and_keeps_the_mean() {
+        let grey = RgbImage::from_pixel(64, 64, image::Rgb([118, 118, 118]));
+        let deviation = |iso: f32| {
+            let noisy = degrade(
+                &grey,
+                &[Degradation::Noise {
+                    iso,
+                    smoothing: 0.0,
+                }],
+                5,
+            );
+            let levels: Vec<f32> = noisy
+                .as_raw()
+                .iter()
+                .map(|&level| f32::from(level))
+                .collect();
+            let mean = levels.iter().sum::<f32>() / levels.len() as f32;
+            // The curve of the picture bends: strong noise darkens a mean of levels, though not one of light.
+            assert!(
+                (mean - 118.0).abs() < 0.5 + iso / 250.0,
+                "ISO {iso}: mean {mean}"
+            );
+            let squares: f32 = levels.iter().map(|level| (level - mean).powi(2)).sum();
+            (squares / levels.len() as f32).sqrt()
+        };
+        let steps = [100.0, 400.0, 1600.0, 6400.0].map(deviation);
+        assert!(
+            steps.windows(2).all(|pair| pair[1] > 1.4 * pair[0]),
+            "{steps:?}"
+        );
+    }
+
+    #[test]
+    fn steps_follow_the_camera_whatever_order_they_are_given_in() {
+        let noise = Degradation::Noise {
+            iso: 3200.0,
+            smoothing: 0.5,
+        };
+        let blur = Degradation::DefocusBlur { radius_px: 2.0 };
+        let file = Degradation::Compression {
+            codec: Codec::JpegHalfColour,
+            quality: 20,
+            scale: 1.0,
+        };
+        assert_eq!(
+            degrade(&picture(), &[file.clone(), noise.clone(), blur.clone()], 2),
+            degrade(&picture(), &[blur, noise, file], 2)
+        );
+    }
+
+    #[test]
+    fn a_mask_covers_the_mouth_and_leaves_the_eyes() {
+        let material = Material {
+            colour: [10, 200, 10],
+            second_colour: [10, 200, 10],
+            pattern: Pattern::Plain,
+            repeats: 1.0,
+            opacity: 1.0,
+        };
+        let contour = outlines::tests::contour();
+        let steps: Vec<Degradation> = Shape::SurgicalMask
+            .outlines(&contour, 0.5)
+            .into_iter()
+            .map(|outline| Degradation::Cover { outline, material })
+            .collect();
+        let masked = degrade(&picture(), &steps, 0);
+        let green = |x: u32, y: u32| {
+            let pixel = masked.get_pixel(x, y);
+            pixel[1] > 2 * pixel[0]
+        };
+        assert!(green(48, 56), "mouth");
+        assert!(!green(36, 25), "eye");
+    }
+
+    #[test]
+    fn a_line_of_motion_blurs_across_an_edge_and_not_along_it() {
+        let along = degrade(
+            &picture(),
+            &[Degradation::MotionBlur {
+                length_px: 12.0,
+                angle_deg: 90.0,
+                bend_deg: 0.0,
+            }],
+            0,
+        );
+        let across = degrade(
+            &picture(),
+            &[Degradation::MotionBlur {
+                length_px: 12.0,
+                angle_deg: 0.0,
+                bend_deg: 0.0,
+            }],
+            0,
+        );
+        assert!(difference(&picture(), &across) > 3.0 * difference(&picture(), &along));
+    }
+
+    #[test]
+    fn what_is_drawn_depends_on_the_seed_alone_and_changes_the_picture() {
+        for kind in Kind::ALL {
+            let drawn = |seed: u64| kind.draw(0.8, 80.0, &mut ChaCha8Rng::seed_from_u64(seed));
+            assert_eq!(drawn(3), drawn(3));
+            assert!((0..20).any(|seed| drawn(seed) != drawn(3)), "{kind:?}");
+            for seed in 0..6 {
+                let change = difference(&picture(), &degrade(&picture(), &drawn(seed), 1));
+                assert!(change > 0.5, "{kind:?} {seed}: {change}");
+            }
+        }
+    }
+
+    #[test]
+    fn shade_darkens_and_scatter_lightens_the_dark() {
+        let contour = outlines::tests::contour();
+        let shaded = Shape::CapShade.outlines(&contour, 0.5).remove(0);
+        let shade = Degradation::Shade {
+            outline: shaded,
+            depth: 0.7,
+            softness_px: 4.0,
+        };
+        let level = |picture: &RgbImage, x: u32, y: u32| u32::from(picture.get_pixel(x, y)[1]);
+        let dark = degrade(&picture(), &[shade], 0);
+        assert!(level(&dark, 48, 30) + 40 < level(&picture(), 48, 30));
+        assert_eq!(level(&dark, 48, 75), level(&picture(), 48, 75));
+        let scatter = Degradation::Scatter {
+            share: 0.4,
+            radius_px: 40.0,
+        };
+        let veiled = degrade(&picture(), &[scatter], 0);
+        assert!(level(&veiled, 10, 5) > level(&picture(), 10, 5) + 10);
+    }
+}

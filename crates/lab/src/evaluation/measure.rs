@@ -1,0 +1,203 @@
+//! The product's own pipeline over many pictures, on several threads. The result does not depend on their number.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::rival::{self, OpenRival, Rival, RivalError};
+use faceood::capture;
+use faceood::checkpoint::Checkpoint;
+use faceood::face::FaceError;
+use faceood::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Faces, Pipeline};
+use faceood::policy::{DEFAULT_SCENARIO, Policies, Policy};
+use faceood::quality::hints::HintCode;
+
+/// Why nothing can be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The pack's models cannot be opened.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// A network to compare with cannot be used.
+    #[error(transparent)]
+    Rival(#[from] RivalError),
+}
+
+/// The pipeline that measures and what it is compared with.
+#[derive(Clone, Copy)]
+pub struct Instrument<'a> {
+    /// Pack and runtime.
+    pub assembly: &'a Assembly,
+    /// Limits of a picture.
+    pub capture: &'a capture::Settings,
+    /// The scenarios whose decisions are reported.
+    pub policies: &'a Policies,
+    /// Other quality networks.
+    pub rivals: &'a [Rival],
+    /// Threads.
+    pub jobs: NonZero<usize>,
+    /// Called after each picture.
+    pub progress: &'a (dyn Fn() + Sync),
+}
+
+/// What the pipeline says of the largest face of a picture.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The pipeline's words.
+    pub face: Face,
+    /// Faces in the picture.
+    pub faces_found: usize,
+    /// Variance of the Laplacian of the aligned face; `None` where it could not be cut out.
+    pub laplacian: Option<f64>,
+    /// What each rival says, in their order.
+    pub rivals: Vec<Option<f64>>,
+}
+
+/// What came of a picture.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A face.
+    Measured(Box<Measured>),
+    /// A picture without a face: a failure to acquire.
+    NoFace,
+    /// No picture, or one that cannot be read; with the reason.
+    Unreadable(String),
+}
+
+/// Sessions of one thread.
+pub struct Worker<'a> {
+    pipeline: Pipeline,
+    rivals: Vec<OpenRival<'a>>,
+    ask: Ask,
+    capture: &'a capture::Settings,
+}
+
+impl<'a> Instrument<'a> {
+    /// Opens the sessions of one thread.
+    ///
+    /// # Errors
+    /// Where a model cannot be opened.
+    pub fn open(&self) -> Result<Worker<'a>, MeasureError> {
+        let rivals = self
+            .rivals
+            .iter()
+            .map(|rival| rival.open(self.assembly.runtime()))
+            .collect::<Result<_, _>>()?;
+        // Cuts do not matter here: every scenario decides later. Other faces are looked for only where one asks for them.
+        let policy = Policy {
+            accept: 0.0,
+            review: 0.0,
+            min_face_px: 0,
+            single_face: self.policies.iter().any(|(_, policy)| policy.single_face),
+        };
+        Ok(Worker {
+            pipeline: self.assembly.pipeline()?,
+            rivals,
+            ask: Ask {
+                scenario: DEFAULT_SCENARIO.to_owned(),
+                policy,
+                faces: Faces::Largest,
+                needs_face: true,
+            },
+            capture: self.capture,
+        })
+    }
+
+    /// Runs `work` on each of `0…count`, each thread with sessions of its own; results in order.
+    ///
+    /// # Errors
+    /// Where a thread's sessions cannot be opened.
+    pub fn each<T: Send>(
+        &self,
+        count: usize,
+        work: impl Fn(&mut Worker<'a>, usize) -> T + Sync,
+    ) -> Result<Vec<T>, MeasureError> {
+        let next = AtomicUsize::new(0);
+        let run = || -> Result<Vec<(usize, T)>, MeasureError> {
+            let mut worker = self.open()?;
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return Ok(done);
+                }
+                done.push((index, work(&mut worker, index)));
+                (self.progress)();
+            }
+        };
+        let mut found = thread::scope(|scope| {
+            let threads = self.jobs.get().min(count.max(1));
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            let mut found = Vec::with_capacity(count);
+            for thread in threads {
+                match thread.join() {
+                    Ok(done) => found.extend(done?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok::<_, MeasureError>(found)
+        })?;
+        found.sort_by_key(|(index, _)| *index);
+        Ok(found.into_iter().map(|(_, result)| result).collect())
+    }
+
+    /// Measures the largest face of each file.
+    ///
+    /// # Errors
+    /// Where a thread's sessions cannot be opened. A file that cannot be read is an [`Outcome`].
+    pub fn files(&self, paths: &[&Path]) -> Result<Vec<Outcome>, MeasureError> {
+        self.each(paths.len(), |worker, index| {
+            match std::fs::read(paths[index]) {
+                Ok(upload) => worker.measure(&upload),
+                Err(error) => Outcome::Unreadable(error.to_string()),
+            }
+        })
+    }
+}
+
+impl Worker<'_> {
+    /// Measures the largest face of an uploaded picture, with the rivals.
+    pub fn measure(&mut self, upload: &[u8]) -> Outcome {
+        let (face, faces_found) = match self.face(upload) {
+            Ok(found) => found,
+            Err(AnalyzeError::Face(FaceError::NoFace { .. })) => return Outcome::NoFace,
+            Err(error) => return Outcome::Unreadable(error.to_string()),
+        };
+        let crop = rival::aligned(upload, &face, self.capture);
+        Outcome::Measured(Box::new(Measured {
+            faces_found,
+            laplacian: crop.as_ref().map(rival::laplacian_variance),
+            rivals: self
+                .rivals
+                .iter_mut()
+                .map(|rival| {
+                    rival
+                        .judge(crop.as_ref()?)
+                        .ok()
+                        .filter(|value| value.is_finite())
+                })
+                .collect(),
+            face,
+        }))
+    }
+
+    /// The largest face of an uploaded picture, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Pipeline::analyze`].
+    pub fn face(&mut self, upload: &[u8]) -> Result<(Face, usize), AnalyzeError> {
+        let analysis =
+            self.pipeline
+                .analyze(upload, &self.ask, Duration::ZERO, &Checkpoint::OPEN)?;
+        let faces_found = analysis.faces_found;
+        let face = analysis.faces.into_iter().next();
+        face.map(|face| (face, faces_found))
+            .ok_or(AnalyzeError::Face(FaceError::NoFace {
+                width: analysis.image.width,
+                height: analysis.image.height,
+                is_turned: analysis.hints.contains(&HintCode::TurnPicture),
+            }))
+    }
+}

@@ -1,0 +1,143 @@
+//! Packs around a recogniser that comes from elsewhere: an RTS checkpoint, or any ONNX embedder. Detector and landmark network
+//! are those of a pack that is there already.
+//!
+//! What is imported has no calibration yet, since only pictures of the site can give one. `quality::Calibration::uncalibrated`
+//! stands in for it; this module only carries its text.
+
+use crate::building::{BuildError, recipe};
+use faceood::pack::manifest::{
+    CalibrationFile, Embedder, Golden, MANIFEST_VERSION, Manifest, SimilarityThresholds,
+};
+use faceood::pack::network::graph::{FLOAT, TensorType, ValueInfo, ValueType};
+use faceood::pack::{MANIFEST_FILE, Pack};
+
+pub mod checkpoint;
+pub mod onnx;
+mod pickle;
+pub mod retrain;
+pub mod rts;
+
+/// Name of the embedder's file in an imported pack.
+pub const EMBEDDER_FILE: &str = "embedder.onnx";
+/// Name of the calibration's file in a pack.
+const CALIBRATION_FILE: &str = "calibration.json";
+
+/// How the new pack calls itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// The pack's name, as `model.pack` on the wire.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// One sentence for the operator.
+    pub description: String,
+}
+
+/// A calibration with the id that its content stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct CalibrationText<'a> {
+    /// The file's text.
+    pub json: &'a str,
+    /// Its id.
+    pub id: &'a str,
+}
+
+impl CalibrationText<'_> {
+    fn described(&self) -> CalibrationFile {
+        CalibrationFile {
+            file: recipe::file(CALIBRATION_FILE, self.json.as_bytes(), "MIT", Vec::new()),
+            id: self.id.to_owned(),
+        }
+    }
+}
+
+/// The manifest of a pack with `embedder` in the place of that of `base`. The golden output is still to be filled in.
+#[must_use]
+pub fn manifest(
+    base: &Pack,
+    naming: Naming,
+    embedder: Embedder,
+    calibration: CalibrationText<'_>,
+) -> Manifest {
+    Manifest {
+        manifest_version: MANIFEST_VERSION,
+        id: naming.id,
+        version: naming.version,
+        description: naming.description,
+        // The contract's cuts, which every verdict is explained with.
+        similarity: SimilarityThresholds {
+            same: 0.45,
+            review: 0.35,
+        },
+        detector: base.manifest().detector.clone(),
+        landmarks: base.manifest().landmarks.clone(),
+        embedder,
+        calibration: calibration.described(),
+        golden: Golden::default(),
+        training: None,
+    }
+}
+
+/// Every file of that pack but the embedder's, by name, the manifest last.
+///
+/// # Errors
+/// Where the manifest cannot be written.
+pub fn files(
+    base: &Pack,
+    manifest: &Manifest,
+    calibration: CalibrationText<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+    Ok(vec![
+        (
+            manifest.detector.file.path.clone(),
+            base.detector_file().to_vec(),
+        ),
+        (
+            manifest.landmarks.file.path.clone(),
+            base.landmarks_file().to_vec(),
+        ),
+        (
+            manifest.calibration.file.path.clone(),
+            calibration.json.as_bytes().to_vec(),
+        ),
+        (
+            MANIFEST_FILE.to_owned(),
+            toml::to_string(manifest)?.into_bytes(),
+        ),
+    ])
+}
+
+/// `pack` with another calibration: the calibration's file and the manifest.
+///
+/// # Errors
+/// Where the manifest cannot be written.
+pub fn recalibrated(
+    pack: &Pack,
+    calibration: CalibrationText<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+    let mut manifest = pack.manifest().clone();
+    manifest.calibration = calibration.described();
+    Ok(vec![
+        (
+            manifest.calibration.file.path.clone(),
+            calibration.json.as_bytes().to_vec(),
+        ),
+        (
+            MANIFEST_FILE.to_owned(),
+            toml::to_string(&manifest)?.into_bytes(),
+        ),
+    ])
+}
+
+/// A float tensor of which no shape is said.
+fn of_any_shape(name: &str) -> ValueInfo {
+    ValueInfo {
+        name: Some(name.to_owned()),
+        value_type: Some(ValueType {
+            tensor_type: Some(TensorType {
+                elem_type: Some(FLOAT),
+                shape: None,
+            }),
+        }),
+    }
+}

@@ -1,0 +1,322 @@
+//! Any ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last feature map is tapped for an OOD head, so
+//! that a site with a recogniser of its own gets the trust score too.
+//!
+//! Until `models train` has learnt a head for it, the signal is the length of its output, which falls as pictures get worse.
+
+use crate::building::BuildError;
+use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tap, Tower};
+use crate::building::recipe::{self, TEMPLATE};
+use faceood::embed::EMBEDDING_LENGTH;
+use faceood::pack::manifest::{
+    Channels, Embedder, Network, Ood, OodTransform, PictureInput, Polarity, Source,
+};
+use faceood::pack::network::graph::{Graph, Model, Node};
+use faceood::pack::network::{NetworkError, prepare, rewrite};
+use faceood::pack::verify;
+use faceood::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
+
+mod reading;
+
+use reading::{
+    embedding_output, free_batch, hoist_constants, keep_only, path_to, picture_input, supported,
+};
+
+/// The recogniser's name in the manifest and in the log.
+const NETWORK: &str = "recogniser";
+/// Side of the input in pixels.
+const SIDE: usize = 112;
+/// Largest difference, as a share of the embedding's length, between the network alone and within the pack.
+const TOLERANCE: f32 = 1e-3;
+
+/// Why a network cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// It is no ONNX, or cannot be rewritten.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The head does not fit it.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// It cannot be run.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// It takes something else than one aligned face.
+    #[error(
+        "the network takes {found}; one input [N, 3, {SIDE}, {SIDE}] is needed: an aligned face, as ArcFace's recognisers take it"
+    )]
+    Input {
+        /// Names and shapes of what it takes.
+        found: String,
+    },
+    /// It gives several tensors, or not the one that was asked for.
+    #[error("the network gives {found}; say with --output which one is the embedding")]
+    Output {
+        /// Their names.
+        found: String,
+    },
+    /// The embedding is not one row of numbers.
+    #[error(
+        "{name} is {got:?}; an embedding is [N, length] with a length of {EMBEDDING_LENGTH} at most"
+    )]
+    Length {
+        /// The output.
+        name: String,
+        /// Its shape for one face.
+        got: Vec<usize>,
+    },
+    /// There is no feature map on the way to the embedding.
+    #[error(
+        "there is no feature map [N, channels, h, w] with more than one position on the way to {name}: only convolutional recognisers can be given a head"
+    )]
+    NoFeatureMap {
+        /// The output.
+        name: String,
+    },
+    /// The network holds what is not understood here.
+    #[error("the network {what}; {way_out}")]
+    Unsupported {
+        /// What it does.
+        what: String,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// The rewritten network gives other numbers.
+    #[error(
+        "within the pack the network gives other numbers than alone (off by {off} of its length, with {faces} faces at once); export it with a free batch (dynamic axis 0)"
+    )]
+    Differs {
+        /// Largest difference as a share of the embedding's length.
+        off: f32,
+        /// Faces in the batch.
+        faces: usize,
+    },
+}
+
+/// How the recogniser is fed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Feeding {
+    /// Order of the planes.
+    pub channels: Channels,
+    /// Subtracted from each pixel.
+    pub mean: f32,
+    /// What the difference is multiplied with.
+    pub scale: f32,
+}
+
+/// An imported recogniser with a head for its features.
+#[derive(Debug)]
+pub struct Imported {
+    /// The network, ready to be a pack's embedder.
+    pub model: Model,
+    /// The tensor that was tapped, by its name in the file.
+    pub feature_map: String,
+    /// Shape of it for one face.
+    pub feature_shape: Vec<usize>,
+    /// Length of the embedding before it is filled up to 512 with zeros, which changes no similarity.
+    pub length: usize,
+}
+
+/// Imports the network in `bytes`. `output` names the embedding where the network gives several tensors.
+///
+/// # Errors
+/// Where it is no such recogniser; each message says what was found.
+pub fn import(
+    name: &str,
+    bytes: Vec<u8>,
+    output: Option<&str>,
+    feeding: Feeding,
+    runtime: &Runtime,
+) -> Result<Imported, OnnxError> {
+    let mut model = Model::read(name, bytes)?;
+    let operators = supported(&model)?;
+    let mut graph = model.graph.take().unwrap_or_default();
+    hoist_constants(&mut graph);
+    rewrite::strip_constant_inputs(&mut graph);
+    let input = picture_input(&graph)?;
+    let output = embedding_output(&graph, output)?;
+    keep_only(&mut graph, &output);
+    let path = path_to(&graph, &output);
+
+    // Which tensor is the last feature map only shapes can tell, and the surest way to shapes is a run.
+    let face = verify::golden_input(&described_input(feeding));
+    let mut probe = graph.clone();
+    probe.output = path.iter().map(|name| super::of_any_shape(name)).collect();
+    let seen = run(&mut model, probe, &face, runtime)?;
+    let find = |name: &str| {
+        seen.iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, tensor)| tensor)
+    };
+    let alone = find(&output).ok_or_else(|| OnnxError::Output {
+        found: output.clone(),
+    })?;
+    let length = alone.values.len();
+    let is_row = matches!(alone.shape.as_slice(), [1, _] | [1, _, 1, 1]);
+    if !is_row || !(2..=EMBEDDING_LENGTH).contains(&length) {
+        return Err(OnnxError::Length {
+            name: output,
+            got: alone.shape.clone(),
+        });
+    }
+    let (feature_map, feature_shape) = path
+        .iter()
+        .filter_map(|name| Some((name, &find(name)?.shape)))
+        .find(|(_, shape)| matches!(shape.as_slice(), [1, _, h, w] if h * w > 1))
+        .map(|(name, shape)| (name.clone(), shape.clone()))
+        .ok_or_else(|| OnnxError::NoFeatureMap {
+            name: output.clone(),
+        })?;
+
+    free_batch(&mut graph)?;
+    let flat = format!("{output}.row");
+    graph
+        .node
+        .push(Node::new("Flatten", &[&output], &flat).with_int("axis", 1));
+    let tower = Tower {
+        name: NETWORK.to_owned(),
+        graph,
+        input,
+        output: flat,
+        length,
+        taps: vec![Tap {
+            tensor: feature_map.clone(),
+            channels: feature_shape[1],
+        }],
+        normalisation: None,
+        weight: 1.0,
+        clean_norm: 1.0,
+        projection: (length < EMBEDDING_LENGTH).then(|| filled_up(length)),
+    };
+    let towers = [tower];
+    let mut weights = vec![vec![0.0; head::feature_count(&towers)]; head::HEAD_OUTPUTS];
+    // Both experts say the norm; no cause is ever seen.
+    for expert in &mut weights[..2] {
+        if let Some(norm) = expert.last_mut() {
+            *norm = 1.0;
+        }
+    }
+    let norm_alone = LinearHead {
+        weights,
+        bias: vec![0.0; head::HEAD_OUTPUTS],
+    };
+    let fused = head::fuse(&towers, Purpose::Serve(&norm_alone), operators)?;
+    let expected = alone.values.clone();
+    for faces in [1, 2] {
+        compare(&fused, &face, faces, &expected, runtime)?;
+    }
+    Ok(Imported {
+        model: fused,
+        feature_map,
+        feature_shape,
+        length,
+    })
+}
+
+/// How the manifest describes the imported network in `bytes`.
+#[must_use]
+pub fn described(
+    bytes: &[u8],
+    length: usize,
+    feeding: Feeding,
+    licence: &str,
+    source: Source,
+) -> Embedder {
+    Embedder {
+        file: recipe::file(super::EMBEDDER_FILE, bytes, licence, vec![source]),
+        input: described_input(feeding),
+        template: TEMPLATE,
+        embedding: recipe::output("embedding", &[None, Some(EMBEDDING_LENGTH)]),
+        embedding_norm: Some(recipe::output("embedding_norm", &[None])),
+        network_norms: Some(recipe::output("network_norms", &[None, Some(1)])),
+        networks: vec![Network {
+            name: NETWORK.to_owned(),
+            weight: 1.0,
+            clean_norm: 1.0,
+            length,
+            directions: EMBEDDING_LENGTH,
+        }],
+        ood: Ood {
+            output: recipe::output(OOD_LOGIT, &[None]),
+            transform: OodTransform::Identity,
+            polarity: Polarity::HigherIsBetter,
+        },
+        // Until its head has learnt to see any.
+        causes: None,
+    }
+}
+
+/// Row-major `[512, length]`: the embedding's own numbers, then zeros.
+fn filled_up(length: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; EMBEDDING_LENGTH * length];
+    for index in 0..length {
+        rows[index * length + index] = 1.0;
+    }
+    rows
+}
+
+fn described_input(feeding: Feeding) -> PictureInput {
+    let shape = [None, Some(3), Some(SIDE), Some(SIDE)];
+    recipe::picture(
+        "face",
+        &shape,
+        feeding.channels,
+        feeding.mean,
+        feeding.scale,
+    )
+}
+
+/// Runs `graph` as the file `model` has it, on one face.
+fn run(
+    model: &mut Model,
+    graph: Graph,
+    face: &Tensor,
+    runtime: &Runtime,
+) -> Result<Vec<(String, Tensor)>, OnnxError> {
+    model.graph = Some(graph);
+    let mut session = runtime.open("embedder", &model.write(), Placement::Host)?;
+    model.graph = None;
+    Ok(session.run(&face.shape, &face.values)?)
+}
+
+/// Compares the embedding within the pack, for `faces` equal faces, with that of the network alone.
+fn compare(
+    fused: &Model,
+    face: &Tensor,
+    faces: usize,
+    alone: &[f32],
+    runtime: &Runtime,
+) -> Result<(), OnnxError> {
+    let mut shape = face.shape.clone();
+    shape[0] = faces;
+    let mut prepared = fused.clone();
+    prepare(&mut prepared, GraphForm::Convolutions)?;
+    let mut session = runtime.open("embedder", &prepared.write(), Placement::Host)?;
+    let differs = |off| OnnxError::Differs { off, faces };
+    // A batch that is written into the network somewhere makes the run fail, not differ.
+    let outputs = match session.run(&shape, &face.values.repeat(faces)) {
+        Ok(outputs) => outputs,
+        Err(_) if faces > 1 => return Err(differs(1.0)),
+        Err(error) => return Err(error.into()),
+    };
+    let embedding = outputs.iter().find(|(name, _)| name == "embedding");
+    let rows = embedding.map_or(&[][..], |(_, tensor)| &tensor.values);
+    let length = alone.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let unit = alone.iter().map(|x| x / length);
+    let expected: Vec<f32> = unit
+        .chain(std::iter::repeat(0.0))
+        .take(EMBEDDING_LENGTH)
+        .collect();
+    if rows.len() != faces * EMBEDDING_LENGTH {
+        return Err(differs(1.0));
+    }
+    let off = rows
+        .iter()
+        .zip(expected.iter().cycle())
+        .map(|(got, expected)| (got - expected).abs())
+        .fold(0.0, f32::max);
+    if off <= TOLERANCE {
+        Ok(())
+    } else {
+        Err(differs(off))
+    }
+}

@@ -1,0 +1,185 @@
+//! The network's kinds of layers as ONNX operators.
+
+use crate::importing::checkpoint::CheckpointError;
+use faceood::pack::network::graph::{Graph, Node, Tensor};
+
+/// What squeeze and excitation divides the channels by.
+const REDUCTION: usize = 16;
+/// PyTorch's `BatchNorm` default.
+const EPSILON: f32 = 1e-5;
+
+/// Gives the numbers of the tensor with this name and shape.
+pub(super) type Take<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<u8>, CheckpointError> + 'a;
+
+/// Writes layers into a graph. Each takes the name of its input and its own name in the checkpoint, and gives its output's.
+pub(super) struct Writer<'a> {
+    pub(super) graph: Graph,
+    pub(super) take: &'a mut Take<'a>,
+}
+
+impl Writer<'_> {
+    pub(super) fn push(&mut self, node: Node) -> String {
+        let output = node.output[0].clone();
+        self.graph.node.push(node);
+        output
+    }
+
+    /// Takes a tensor of shape `stored` and keeps it with shape `dims`.
+    fn constant(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        dims: &[usize],
+    ) -> Result<(), CheckpointError> {
+        let numbers = (self.take)(name, stored)?;
+        self.graph
+            .initializer
+            .push(Tensor::float_bytes(name, dims, numbers));
+        Ok(())
+    }
+
+    /// `[outputs, inputs, kernel]`, padded so that a stride of one keeps the size; no bias.
+    pub(super) fn convolution(
+        &mut self,
+        input: &str,
+        layer: &str,
+        [outputs, inputs, kernel]: [usize; 3],
+        stride: i64,
+    ) -> Result<String, CheckpointError> {
+        let weight = format!("{layer}.weight");
+        let shape = [outputs, inputs, kernel, kernel];
+        self.constant(&weight, &shape, &shape)?;
+        let (side, padding) = if kernel == 3 { (3, 1) } else { (1, 0) };
+        Ok(self.push(
+            Node::new("Conv", &[input, &weight], layer)
+                .with_ints("kernel_shape", &[side; 2])
+                .with_ints("strides", &[stride; 2])
+                .with_ints("pads", &[padding; 4]),
+        ))
+    }
+
+    pub(super) fn batch_norm(
+        &mut self,
+        input: &str,
+        layer: &str,
+        channels: usize,
+    ) -> Result<String, CheckpointError> {
+        self.batch_norm_as(input, layer, channels, layer)?;
+        Ok(layer.to_owned())
+    }
+
+    pub(super) fn batch_norm_as(
+        &mut self,
+        input: &str,
+        layer: &str,
+        channels: usize,
+        output: &str,
+    ) -> Result<(), CheckpointError> {
+        let names =
+            ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{layer}.{part}"));
+        for name in &names {
+            self.constant(name, &[channels], &[channels])?;
+        }
+        let [scale, bias, mean, variance] = &names;
+        self.push(
+            Node::new(
+                "BatchNormalization",
+                &[input, scale, bias, mean, variance],
+                output,
+            )
+            .with_float("epsilon", EPSILON),
+        );
+        Ok(())
+    }
+
+    pub(super) fn prelu(
+        &mut self,
+        input: &str,
+        layer: &str,
+        channels: usize,
+    ) -> Result<String, CheckpointError> {
+        let slope = format!("{layer}.weight");
+        // ONNX aligns the slope with the last axes, PyTorch with the channels.
+        self.constant(&slope, &[channels], &[channels, 1, 1])?;
+        Ok(self.push(Node::new("PRelu", &[input, &slope], layer)))
+    }
+
+    pub(super) fn linear(
+        &mut self,
+        input: &str,
+        layer: &str,
+        shape: [usize; 2],
+    ) -> Result<String, CheckpointError> {
+        let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
+        self.constant(&weight, &shape, &shape)?;
+        self.constant(&bias, &shape[..1], &shape[..1])?;
+        Ok(self.push(Node::new("Gemm", &[input, &weight, &bias], layer).with_int("transB", 1)))
+    }
+
+    /// BN, conv3×3, PReLU, conv3×3 with the stride, BN, squeeze and excitation; plus the shortcut.
+    pub(super) fn unit(
+        &mut self,
+        input: &str,
+        number: usize,
+        [channels, depth]: [usize; 2],
+        stride: i64,
+    ) -> Result<String, CheckpointError> {
+        let unit = format!("features.1.{number}");
+        let shortcut = if channels != depth {
+            let layer = |part: usize| format!("{unit}.shortcut_layer.{part}");
+            let x = self.convolution(input, &layer(0), [depth, channels, 1], stride)?;
+            self.batch_norm(&x, &layer(1), depth)?
+        } else if stride == 1 {
+            input.to_owned()
+        } else {
+            let pool = Node::new("MaxPool", &[input], &format!("{unit}.shortcut_layer"));
+            self.push(
+                pool.with_ints("kernel_shape", &[1, 1])
+                    .with_ints("strides", &[stride; 2]),
+            )
+        };
+        let layer = |part: usize| format!("{unit}.res_layer.{part}");
+        let x = self.batch_norm(input, &layer(0), channels)?;
+        let x = self.convolution(&x, &layer(1), [depth, channels, 3], 1)?;
+        let x = self.prelu(&x, &layer(2), depth)?;
+        let x = self.convolution(&x, &layer(3), [depth, depth, 3], stride)?;
+        let x = self.batch_norm(&x, &layer(4), depth)?;
+        let x = self.squeeze_and_excitation(&x, &layer(5), depth)?;
+        Ok(self.push(Node::new("Add", &[&x, &shortcut], &unit)))
+    }
+
+    fn squeeze_and_excitation(
+        &mut self,
+        input: &str,
+        layer: &str,
+        channels: usize,
+    ) -> Result<String, CheckpointError> {
+        let name = |part: &str| format!("{layer}.{part}");
+        let inner = channels / REDUCTION;
+        let x = self.push(Node::new("GlobalAveragePool", &[input], &name("pool")));
+        let x = self.convolution(&x, &name("fc1"), [inner, channels, 1], 1)?;
+        let x = self.push(Node::new("Relu", &[&x], &name("relu")));
+        let x = self.convolution(&x, &name("fc2"), [channels, inner, 1], 1)?;
+        let gate = self.push(Node::new("Sigmoid", &[&x], &name("sigmoid")));
+        Ok(self.push(Node::new("Mul", &[input, &gate], layer)))
+    }
+
+    /// `[N, count]` log variances → `[N, 1]`: the logarithm of their variances' mean.
+    pub(super) fn log_of_mean_variance(&mut self, input: &str, count: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a head has few outputs")]
+        let log_count = (count as f32).ln();
+        self.graph.initializer.extend([
+            Tensor::integers("plus.axes", &[1]),
+            Tensor::floats("plus.log_count", &[1], &[log_count]),
+        ]);
+        self.push(
+            Node::new("ReduceLogSumExp", &[input, "plus.axes"], "plus.log_sum")
+                .with_int("keepdims", 1),
+        );
+        self.push(Node::new(
+            "Sub",
+            &["plus.log_sum", "plus.log_count"],
+            super::OOD_LOGIT,
+        ));
+    }
+}

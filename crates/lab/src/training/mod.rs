@@ -1,0 +1,478 @@
+//! How the OOD head learns: photos → degraded copies → the product's own chain → pooled activations → ridge regression on the
+//! similarity that each sample reaches to other photos of the person. Deterministic: the same photos give the same head on
+//! the same kind of CPU.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use image::RgbImage;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::building::BuildError;
+use crate::building::head::LinearHead;
+use crate::degrade::unit;
+use crate::importing::retrain::RetrainError;
+use faceood::capture::CaptureError;
+use faceood::cause::CauseName;
+use faceood::face::FaceError;
+use faceood::geometry::BoundingBox;
+use faceood::pack::PackError;
+use faceood::pack::network::NetworkError;
+use faceood::runtime::{Runtime, RuntimeError};
+
+mod chain;
+mod copies;
+mod drawing;
+mod families;
+mod gram;
+mod learn;
+mod networks;
+mod photos;
+mod report;
+mod ridge;
+mod scale;
+mod targets;
+
+use chain::{Chain, Seen};
+pub use copies::Faults;
+use copies::{Copy, Symptoms, shows};
+pub use families::UnseenFault;
+pub use networks::Networks;
+pub use photos::{Group, Photo, find};
+pub use targets::mean_of_best;
+
+/// How strongly the ridge holds weights small.
+pub const ALPHA: f64 = 3000.0;
+/// How strongly it does so for the expert on web crops, which has fewer and worse photos to learn from.
+pub const WEB_ALPHA: f64 = 10_000.0;
+/// What is done, for the manifest.
+pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
+/// What is done for a pack of one recogniser, for its manifest.
+pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
+/// How the calibration comes about, for its file.
+pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
+/// Folds of people for held-out predictions.
+pub const FOLDS: u32 = 5;
+/// What a thing that is no face should be predicted to reach.
+const OBJECT_TARGET: f64 = 0.0;
+/// Squares cut from each picture of a thing.
+const SQUARES_PER_OBJECT: u32 = 8;
+/// Squares cut from the surroundings of the face in a photo of a single person.
+const SQUARES_PER_PHOTO: u32 = 2;
+/// Side of the square of hair over a face, as a share of the face's width: what of a back of a head is to be had from photos of faces.
+const HAIR: f32 = 0.8;
+/// A copy whose face is found elsewhere than in the photo shows another face, or none.
+const SAME_PLACE_IOU: f32 = 0.2;
+/// Similarity from which a capture counts as passed.
+const PASS: f64 = 0.45;
+
+/// The recipe's numbers, for the manifest.
+#[must_use]
+pub fn settings() -> BTreeMap<String, f64> {
+    BTreeMap::from([
+        ("alpha".to_owned(), ALPHA),
+        ("alpha_of_web_expert".to_owned(), WEB_ALPHA),
+        ("folds".to_owned(), f64::from(FOLDS)),
+        ("whole_taken_for_covered".to_owned(), learn::FALSELY_COVERED),
+        ("target_of_things".to_owned(), OBJECT_TARGET),
+    ])
+}
+
+/// Why a head cannot be learnt.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// A folder cannot be read.
+    #[error("{} cannot be read: {source}", .folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: walkdir::Error,
+    },
+    /// A group of photos is empty.
+    #[error("{} holds no .jpg or .png; training needs photos there", .folder.display())]
+    NoPhotos {
+        /// Where they should be.
+        folder: PathBuf,
+    },
+    /// A photo cannot be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Photo {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: image::ImageError,
+    },
+    /// A picture cannot be written for the chain.
+    #[error("a degraded copy cannot be encoded: {0}")]
+    Encode(#[from] image::ImageError),
+    /// The chain's first stage failed.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Finding or aligning failed.
+    #[error(transparent)]
+    Face(#[from] FaceError),
+    /// A network failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The networks are not those of the recipe.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A network cannot be read or rewritten.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The pack is not usable.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack's embedder cannot be given another head.
+    #[error(transparent)]
+    Retrain(#[from] RetrainError),
+    /// The regression has no solution.
+    #[error("the regression has no solution; more photos are needed")]
+    Singular,
+    /// A thread could not start, or ended early.
+    #[error("a training thread could not start or ended early")]
+    Thread,
+}
+
+/// What came of training.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The head.
+    pub head: LinearHead,
+    /// For each fold the head that has not seen its people.
+    pub without_fold: Vec<LinearHead>,
+    /// Sum of the logits of occlusion and mask from which a face counts as not whole.
+    pub covered_from: f32,
+    /// Mean output length of each network over clean photos.
+    pub clean_norms: Vec<f32>,
+    /// Held-out predictions and true similarities, for calibration.
+    pub held_out: HeldOut,
+    /// How many of what went in.
+    pub counts: BTreeMap<String, u64>,
+    /// Measured on held-out people.
+    pub figures: BTreeMap<String, f64>,
+    /// How well each kind of fault is foreseen without having learnt from it; only of thorough training.
+    pub unseen_faults: Vec<UnseenFault>,
+}
+
+/// Predictions for people that the predicting fit has not seen.
+#[derive(Clone, Debug, Default)]
+pub struct HeldOut {
+    /// Of captures of whole faces.
+    pub signals: Vec<f64>,
+    /// The similarity that they reach.
+    pub similarities: Vec<f64>,
+    /// Which fold each belongs to.
+    pub folds: Vec<usize>,
+    /// Of two shots of one scene, with their fold.
+    pub pairs: Vec<(usize, [f64; 2])>,
+    /// Of real masked faces, and whether the head sees that they are covered.
+    pub masked: Vec<(f64, bool)>,
+    /// Of things that are no faces.
+    pub objects: Vec<f64>,
+}
+
+/// A photo's number, and which of the faces in it.
+type PhotoId = (usize, usize);
+
+/// One sample: a face as the chain saw it.
+struct Sample {
+    group: Group,
+    /// The person, or the package: no two folds share one.
+    person: u32,
+    photo: PhotoId,
+    scene: u32,
+    is_second_shot: bool,
+    is_clean: bool,
+    symptoms: Symptoms,
+    seen: Seen,
+}
+
+/// The fold of a person: that person is held out with all of the same fold.
+#[must_use]
+pub const fn fold_of(person: u32) -> usize {
+    (person % FOLDS) as usize
+}
+
+impl Sample {
+    /// Whether something was laid over mouth or eyes of a bare face.
+    fn is_covered(&self) -> bool {
+        CauseName::COVERS
+            .into_iter()
+            .any(|cause| shows(&self.symptoms, cause))
+    }
+}
+
+/// Learns a head from `photos` and copies of them that show `faults`, on `threads` threads. `progress` hears how many photos are done. Thorough training learns once more for
+/// each kind of fault, without that kind, to tell what the head makes of faults that it does not know.
+///
+/// # Errors
+/// Where a photo cannot be read or a network fails.
+pub fn train(
+    photos: &[Photo],
+    networks: &Networks,
+    runtime: &Runtime,
+    faults: &Faults,
+    threads: usize,
+    is_thorough: bool,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Outcome, TrainingError> {
+    let threads = threads.max(1);
+    let (samples, features) = gather(photos, networks, runtime, faults, threads, progress)?;
+    let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);
+    let mut of_threads: Vec<_> = features
+        .iter()
+        .map(|rows| rows.chunks_exact(width.max(1)))
+        .collect();
+    let rows: Vec<&[f32]> = samples
+        .iter()
+        .filter_map(|sample| of_threads[sample.photo.0 % threads].next())
+        .collect();
+    learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
+}
+
+/// What one thread has gathered: the samples of each of its photos, and the features of all of them.
+type Gathered = (Vec<Vec<Sample>>, Vec<f32>);
+
+/// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
+/// the number of threads changes nothing.
+///
+/// Gives the samples, and for each thread the features of its samples in one piece. Left in small pieces among the pictures
+/// and activations that come and go, they would keep memory occupied that nobody uses.
+fn gather(
+    photos: &[Photo],
+    networks: &Networks,
+    runtime: &Runtime,
+    faults: &Faults,
+    threads: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<(Vec<Sample>, Vec<Vec<f32>>), TrainingError> {
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let work = |thread: usize| -> Result<Gathered, TrainingError> {
+        let mut chain = Chain::open(runtime, networks)?;
+        let (mut gathered, mut features) = (Vec::new(), Vec::new());
+        for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
+            let mut samples = samples_of(&mut chain, number, photo, faults)?;
+            for sample in &mut samples {
+                features.extend(std::mem::take(&mut sample.seen.features));
+            }
+            gathered.push(samples);
+            progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
+        }
+        Ok((gathered, features))
+    };
+    let gathered = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(|_| TrainingError::Thread)?)
+            .collect::<Result<Vec<_>, TrainingError>>()
+    })?;
+    let (by_thread, features): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+    let mut by_thread: Vec<_> = by_thread.into_iter().map(Vec::into_iter).collect();
+    let mut samples = Vec::new();
+    for number in 0..photos.len() {
+        if let Some(of_photo) = by_thread[number % threads].next() {
+            samples.extend(of_photo);
+        }
+    }
+    Ok((samples, features))
+}
+
+/// Everything that one photo gives.
+fn samples_of(
+    chain: &mut Chain,
+    number: usize,
+    photo: &Photo,
+    faults: &Faults,
+) -> Result<Vec<Sample>, TrainingError> {
+    let picture = image::open(&photo.path)
+        .map_err(|source| TrainingError::Photo {
+            path: photo.path.clone(),
+            source,
+        })?
+        .into_rgb8();
+    match photo.group {
+        Group::Object => {
+            let seen = squares(chain, number, &picture, SQUARES_PER_OBJECT, None)?;
+            Ok(seen
+                .into_iter()
+                .map(|seen| sample(photo, (number, 0), seen, &Copy::untouched(), false))
+                .collect())
+        }
+        Group::Package => {
+            let single = Photo {
+                group: Group::Single,
+                ..photo.clone()
+            };
+            let mut samples = Vec::new();
+            for (face, part) in chain.people(&picture)?.iter().enumerate() {
+                let id = (number, face);
+                samples.extend(samples_of_face(chain, id, &single, part, faults)?);
+            }
+            Ok(samples)
+        }
+        Group::Named | Group::Wild | Group::Masked => {
+            samples_of_face(chain, (number, 0), photo, &picture, faults)
+        }
+        Group::Single => {
+            let mut samples = samples_of_face(chain, (number, 0), photo, &picture, faults)?;
+            if let Some((face, _)) = chain.find(&picture)? {
+                let bounds = face.bounding_box;
+                let mut things =
+                    squares(chain, number, &picture, SQUARES_PER_PHOTO, Some(&bounds))?;
+                things.extend(hair(chain, &picture, &bounds)?);
+                let drawing = drawing(chain, number, &picture, &bounds)?;
+                samples.extend(
+                    drawing.map(|seen| sample(photo, (number, 0), seen, &Copy::drawing(), false)),
+                );
+                samples.extend(things.into_iter().map(|seen| Sample {
+                    group: Group::Object,
+                    ..sample(photo, (number, 0), seen, &Copy::untouched(), false)
+                }));
+            }
+            Ok(samples)
+        }
+    }
+}
+
+fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -> Sample {
+    Sample {
+        group: photo.group,
+        person: photo.person,
+        photo: id,
+        scene: copy.scene,
+        is_second_shot: copy.shift != [0, 0],
+        is_clean,
+        symptoms: copy.symptoms,
+        seen,
+    }
+}
+
+/// The largest face of a picture, as it is and in copies.
+fn samples_of_face(
+    chain: &mut Chain,
+    id: PhotoId,
+    photo: &Photo,
+    picture: &RgbImage,
+    faults: &Faults,
+) -> Result<Vec<Sample>, TrainingError> {
+    let Some((face, aligned)) = chain.find(picture)? else {
+        return Ok(Vec::new());
+    };
+    let seen = chain.see(&aligned.crop)?;
+    let mut samples = vec![sample(photo, id, seen, &Copy::untouched(), true)];
+    let face_px = face.bounding_box.width.max(face.bounding_box.height);
+    // Far beyond the number of photos: no two faces share a seed.
+    let seed = id.0 as u64 + 1_000_000 * id.1 as u64;
+    for copy in copies::plan(photo.group, seed, face_px, &aligned.contour, faults) {
+        let worse = copy.of(picture);
+        let Some((found, aligned)) = chain.find(&worse)? else {
+            continue;
+        };
+        if is_same_place(
+            &face.bounding_box,
+            picture,
+            &found.bounding_box,
+            &worse,
+            &copy,
+        ) {
+            let seen = chain.see(&aligned.crop)?;
+            samples.push(sample(photo, id, seen, &copy, false));
+        }
+    }
+    Ok(samples)
+}
+
+/// Whether a face of a copy lies where the photo's face was, the copy's size and shift allowed for.
+fn is_same_place(
+    face: &BoundingBox,
+    photo: &RgbImage,
+    found: &BoundingBox,
+    copy_picture: &RgbImage,
+    copy: &Copy,
+) -> bool {
+    let [left, top] = copy.shift.map(|pixels| pixels as f32);
+    // What was taken, and what a coarser sensor or scaler made of it.
+    let coarser = copy_picture.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
+    let scale = copy.scale * coarser;
+    let moved = BoundingBox::new(
+        face.x * scale - left * coarser,
+        face.y * scale - top * coarser,
+        face.width * scale,
+        face.height * scale,
+    );
+    moved.iou(found) >= SAME_PLACE_IOU
+}
+
+/// Squares of a picture without faces, as if the detector had been fooled by them.
+fn squares(
+    chain: &mut Chain,
+    number: usize,
+    picture: &RgbImage,
+    count: u32,
+    avoid: Option<&BoundingBox>,
+) -> Result<Vec<Seen>, TrainingError> {
+    let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 999);
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let mut seen = Vec::new();
+    for _ in 0..count {
+        let side = width.min(height) * (0.15 + 0.6 * unit(&mut random));
+        let area = BoundingBox::new(
+            (width - side) * unit(&mut random),
+            (height - side) * unit(&mut random),
+            side,
+            side,
+        );
+        if avoid.is_some_and(|face| face.iou(&area) > 0.0) {
+            continue;
+        }
+        if let Some(aligned) = chain.pretend(picture, area)? {
+            seen.push(chain.see(&aligned.crop)?);
+        }
+    }
+    Ok(seen)
+}
+
+/// The hair over a face, as if the detector had taken it for one; `None` where the picture ends above the face.
+fn hair(
+    chain: &mut Chain,
+    picture: &RgbImage,
+    face: &BoundingBox,
+) -> Result<Option<Seen>, TrainingError> {
+    let side = HAIR * face.width;
+    let area = BoundingBox::new(face.centre().x - side / 2.0, face.y - side, side, side);
+    if area.y < 0.0 {
+        return Ok(None);
+    }
+    let aligned = chain.pretend(picture, area)?;
+    aligned.map(|aligned| chain.see(&aligned.crop)).transpose()
+}
+
+/// A drawing of a face, where the detector finds it in that place; `None` where it is not deceived. It teaches what a covered face is: of
+/// the person's own nothing is to be seen. Taught to the experts, as similar to nobody, drawings spoil how they rank photos.
+fn drawing(
+    chain: &mut Chain,
+    number: usize,
+    picture: &RgbImage,
+    face: &BoundingBox,
+) -> Result<Option<Seen>, TrainingError> {
+    let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 998);
+    let drawing = drawing::drawn(picture, face.width, &mut random);
+    match chain.find(&drawing)? {
+        Some((found, aligned)) if found.bounding_box.iou(face) >= SAME_PLACE_IOU => {
+            Ok(Some(chain.see(&aligned.crop)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Cut to a few decimals: finer than the photos can tell, smaller in the file, and less at the mercy of rounding.
+#[expect(clippy::cast_possible_truncation, reason = "weights are small numbers")]
+fn shortened(value: f64, places: f64) -> f32 {
+    ((value * places).round() / places) as f32
+}

@@ -1,0 +1,66 @@
+//! What training runs: the networks of the recipe, or those of a pack.
+
+use super::TrainingError;
+use crate::building::recipe::{self, Sources};
+use crate::importing::retrain;
+use faceood::face::{AlignerSettings, DetectorSettings};
+use faceood::pack::Pack;
+use faceood::pack::network::prepare_bytes;
+use faceood::pipeline::{aligner_settings, detector_settings};
+use faceood::runtime::InputTransform;
+
+/// Networks ready for the runtime, how they are fed, and what their head reads.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    pub(super) detector: Vec<u8>,
+    pub(super) detector_settings: DetectorSettings,
+    pub(super) landmarks: Vec<u8>,
+    pub(super) aligner_settings: AlignerSettings,
+    /// Gives `embedding`, `network_norms` and `features`.
+    pub(super) features: Vec<u8>,
+    pub(super) features_input: InputTransform,
+    /// Each network's share of the similarity, in the order of the norms.
+    pub(super) shares: Vec<f32>,
+}
+
+impl Networks {
+    /// Those that the default pack is made of.
+    ///
+    /// # Errors
+    /// Where a published file is not what the recipe expects.
+    pub fn of_recipe(sources: &Sources) -> Result<Self, TrainingError> {
+        let (detector, detector_bytes) = sources.detector()?;
+        let (landmarks, landmarks_bytes) = sources.landmarks()?;
+        Ok(Self {
+            detector: prepare_bytes("detector", &detector_bytes)?,
+            detector_settings: detector_settings(&detector),
+            landmarks: prepare_bytes("landmarks", &landmarks_bytes)?,
+            aligner_settings: aligner_settings(&landmarks, &recipe::TEMPLATE),
+            features: sources.feature_graph()?,
+            features_input: recipe::embedder_input().transform(),
+            shares: recipe::SHARES.to_vec(),
+        })
+    }
+
+    /// Those of a pack whose embedder shows its features.
+    ///
+    /// # Errors
+    /// Where it shows none.
+    pub fn of_pack(pack: &Pack) -> Result<Self, TrainingError> {
+        let manifest = pack.manifest();
+        let embedder = &manifest.embedder;
+        Ok(Self {
+            detector: pack.detector_bytes()?.to_vec(),
+            detector_settings: detector_settings(&manifest.detector),
+            landmarks: pack.landmarks_bytes()?.to_vec(),
+            aligner_settings: aligner_settings(&manifest.landmarks, &embedder.template),
+            features: retrain::feature_graph(pack)?,
+            features_input: embedder.input.transform(),
+            shares: embedder
+                .networks
+                .iter()
+                .map(|network| network.weight)
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! One scale for both experts: what the expert on web crops foresees is stretched and moved to where the expert on camera pictures
+//! foresees the same, since one calibration serves both.
+
+use super::PASS;
+use super::ridge::{Linear, Solution};
+use super::targets::monotone_map;
+use faceood::stats::{interpolate, mean};
+
+/// The largest move that is looked for.
+const MOST: f64 = 0.5;
+/// Halvings of the range: down to 1e-9 of it.
+const STEPS: u32 = 30;
+
+/// What is known of one sample by fits that have not seen its person.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Foreseen {
+    /// Its fold.
+    pub(super) fold: usize,
+    /// What the expert says of it.
+    pub(super) signal: f64,
+    /// The similarity that it reaches.
+    pub(super) reached: f64,
+}
+
+/// A stretch and a move.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    slope: f64,
+    constant: f64,
+}
+
+impl Line {
+    fn at(self, signal: f64) -> f64 {
+        self.slope * signal + self.constant
+    }
+
+    fn of(self, linear: &Linear) -> Linear {
+        Linear {
+            weights: linear.weights.iter().map(|w| self.slope * w).collect(),
+            bias: self.at(linear.bias),
+        }
+    }
+
+    /// The stretch that brings the signals of web crops nearest to what they reach, and the move with which as many of them are
+    /// foreseen to pass as do, going by how camera pictures with such signals fare.
+    fn fit(web: &[Foreseen], camera: &[Foreseen]) -> Self {
+        let signals: Vec<f64> = web.iter().map(|crop| crop.signal).collect();
+        let reached: Vec<f64> = web.iter().map(|crop| crop.reached).collect();
+        let (middle, level) = (mean(&signals), mean(&reached));
+        let spread: f64 = signals.iter().map(|s| (s - middle).powi(2)).sum();
+        let along: f64 = signals
+            .iter()
+            .zip(&reached)
+            .map(|(s, r)| (s - middle) * (r - level))
+            .sum();
+        let slope = if spread > 0.0 { along / spread } else { 1.0 };
+        let line = Self {
+            slope,
+            constant: level - slope * middle,
+        };
+        let passes = |reached: f64| f64::from(u8::from(reached >= PASS));
+        let pairs: Vec<(f64, f64)> = camera
+            .iter()
+            .map(|sample| (sample.signal, passes(sample.reached)))
+            .collect();
+        let passing = monotone_map(&pairs);
+        let observed = mean(&reached.iter().map(|&r| passes(r)).collect::<Vec<_>>());
+        let foreseen = |moved: f64| {
+            let chances = signals
+                .iter()
+                .map(|&s| interpolate(&passing, line.at(s) + moved));
+            mean(&chances.collect::<Vec<_>>())
+        };
+        // Never falling in the move: halving finds it.
+        let (mut low, mut high) = (-MOST, MOST);
+        for _ in 0..STEPS {
+            let middle = (low + high) / 2.0;
+            if foreseen(middle) > observed {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Self {
+            constant: line.constant + low,
+            ..line
+        }
+    }
+}
+
+/// Brings what the expert on web crops says to the other's scale. What is said of a fold comes from a line that has not seen it.
+pub(super) fn bring_to(
+    expert: &mut Solution,
+    folds: &[usize],
+    web: &[Foreseen],
+    camera: &[Foreseen],
+) {
+    // Too few to tell (a quick try with few photos): left as it is.
+    if web.len() < 2 || camera.is_empty() {
+        return;
+    }
+    let without = |fold: usize| {
+        let others = |of: &[Foreseen]| -> Vec<Foreseen> {
+            of.iter()
+                .filter(|sample| sample.fold != fold)
+                .copied()
+                .collect()
+        };
+        Line::fit(&others(web), &others(camera))
+    };
+    let lines: Vec<Line> = (0..expert.without_fold.len()).map(without).collect();
+    for (linear, line) in expert.without_fold.iter_mut().zip(&lines) {
+        *linear = line.of(linear);
+    }
+    for (signal, fold) in expert.held_out.iter_mut().zip(folds) {
+        if let Some(line) = lines.get(*fold) {
+            *signal = line.at(*signal);
+        }
+    }
+    expert.of_all = Line::fit(web, camera).of(&expert.of_all);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreseen(count: usize, reached: impl Fn(f64) -> f64) -> Vec<Foreseen> {
+        (0..count)
+            .map(|index| {
+                let signal = index as f64 / count as f64;
+                Foreseen {
+                    fold: index % 3,
+                    signal,
+                    reached: reached(signal),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_timid_expert_is_stretched_to_the_other_s_scale() {
+        // The camera expert is right; the other one says .5 + .2 · (truth − .5).
+        let camera = foreseen(600, |signal| signal);
+        let web = foreseen(300, |signal| 0.5 + 5.0 * (signal - 0.5));
+        let line = Line::fit(&web, &camera);
+        assert!((line.slope - 5.0).abs() < 1e-9);
+        let middle = line.at(0.5);
+        assert!((middle - 0.5).abs() < 0.06, "{middle}");
+
+        let linear = Linear {
+            weights: vec![2.0],
+            bias: 0.5,
+        };
+        let mut expert = Solution {
+            of_all: linear.clone(),
+            without_fold: vec![linear; 3],
+            held_out: web.iter().map(|crop| crop.signal).collect(),
+        };
+        let folds: Vec<usize> = web.iter().map(|crop| crop.fold).collect();
+        bring_to(&mut expert, &folds, &web, &camera);
+        assert!((expert.of_all.weights[0] - 10.0).abs() < 1e-6);
+        assert!((expert.without_fold[1].weights[0] - 10.0).abs() < 0.1);
+        for (signal, crop) in expert.held_out.iter().zip(&web) {
+            assert!((signal - crop.reached).abs() < 0.08);
+        }
+    }
+
+    #[test]
+    fn too_few_change_nothing() {
+        let mut expert = Solution {
+            of_all: Linear {
+                weights: vec![1.0],
+                bias: 0.0,
+            },
+            without_fold: Vec::new(),
+            held_out: vec![0.3],
+        };
+        bring_to(&mut expert, &[0], &[], &[]);
+        assert_eq!(expert.held_out, [0.3]);
+    }
+}

@@ -1,0 +1,253 @@
+//! What each sample should be predicted to reach: its similarity to other photos of the person.
+
+use std::collections::BTreeMap;
+
+use super::chain::Seen;
+use super::photos::Group;
+use super::{OBJECT_TARGET, PhotoId, Sample};
+use faceood::stats::{even_bins, interpolate, isotonic, mean};
+
+/// How many of the best similarities a target is the mean of: a good reference is one of the better photos, and a wrong
+/// label among the others does no harm.
+const BEST: usize = 3;
+/// Web crops that a person has at the least, for one of them to be compared with what is usual for the person.
+const FEWEST_CROPS: usize = 4;
+/// How much of a person's own level stays in what a web crop of the person is taken to reach.
+const LEFT_OF_PERSON: f64 = 0.25;
+/// Other crops of the person with which one counts half.
+const HALF_KNOWN: f64 = 10.0;
+/// How much a degraded copy of a web crop counts beside the crop.
+const COPY_WEIGHT: f64 = 0.2;
+/// Bins of a monotone map.
+const BINS: usize = 24;
+
+/// Mean of the best similarities between `sample` and `references`; `None` without any.
+pub(super) fn best_similarity<'a>(
+    sample: &Seen,
+    references: impl Iterator<Item = &'a Seen>,
+) -> Option<f64> {
+    mean_of_best(references.map(|other| sample.similarity(other)))
+}
+
+/// What a sample with these similarities to other photos of the person is taken to reach against a good reference: the mean of
+/// the best of them; `None` without any.
+#[must_use]
+pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut similarities: Vec<f64> = similarities.collect();
+    similarities.sort_by(|a, b| b.total_cmp(a));
+    similarities.truncate(BEST);
+    (!similarities.is_empty()).then(|| mean(&similarities))
+}
+
+/// The similarity that each sample reaches against a good reference; `None` where nothing is known of it.
+pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
+    let clean: Vec<&Sample> = samples.iter().filter(|sample| sample.is_clean).collect();
+    let own: BTreeMap<PhotoId, &Seen> = clean
+        .iter()
+        .map(|sample| (sample.photo, &sample.seen))
+        .collect();
+    let measured: Vec<Option<f64>> = samples
+        .iter()
+        .map(|sample| match sample.group {
+            Group::Named | Group::Wild => best_similarity(
+                &sample.seen,
+                others(sample, &clean).map(|other| &other.seen),
+            ),
+            Group::Single | Group::Masked | Group::Object | Group::Package => None,
+        })
+        .collect();
+    let own_similarity = |sample: &Sample| {
+        own.get(&sample.photo)
+            .map(|own| sample.seen.similarity(own))
+    };
+    let pairs: Vec<(f64, f64)> = samples
+        .iter()
+        .zip(&measured)
+        .filter(|(sample, _)| sample.group == Group::Named)
+        .filter_map(|(sample, measured)| Some((own_similarity(sample)?, (*measured)?)))
+        .collect();
+    let map = monotone_map(&pairs);
+    samples
+        .iter()
+        .zip(measured)
+        .map(|(sample, measured)| match sample.group {
+            Group::Object => Some(OBJECT_TARGET),
+            Group::Masked => None,
+            Group::Single | Group::Package => {
+                own_similarity(sample).map(|own| interpolate(&map, own))
+            }
+            Group::Named | Group::Wild => measured,
+        })
+        .collect()
+}
+
+/// What an expert learns from one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Aim {
+    /// What it should be predicted to reach.
+    pub(super) similarity: f64,
+    /// How much it counts, 0–1.
+    pub(super) weight: f64,
+}
+
+/// What each web crop reaches beside the others of its person: the mean over all web crops, and how much more or less alike than the person's
+/// usual crop this one is to the person's others. How alike a person's photos are on the whole (by age, make-up, wrong labels) says
+/// little of one of them; a part of it stays, since somebody's crops are often bad together. Few others say little about one, and copies of a
+/// crop less than the crop: they count for less. `None` for everything else, and for people
+/// with few crops.
+pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Aim>> {
+    let clean: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| sample.is_clean && sample.group == Group::Wild)
+        .collect();
+    let usual = |sample: &Sample, others: &[f64]| -> Option<f64> {
+        (sample.group == Group::Wild && others.len() + 1 >= FEWEST_CROPS).then(|| mean(others))
+    };
+    let similarities: Vec<Vec<f64>> = samples
+        .iter()
+        .map(|sample| match sample.group {
+            Group::Wild => others(sample, &clean)
+                .map(|other| sample.seen.similarity(&other.seen))
+                .collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let mut of_people: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    let mut best = Vec::new();
+    for (sample, others) in samples.iter().zip(&similarities) {
+        if sample.is_clean
+            && let Some(usual) = usual(sample, others)
+        {
+            of_people.entry(sample.person).or_default().push(usual);
+            best.extend(mean_of_best(others.iter().copied()));
+        }
+    }
+    let level = if best.is_empty() { 0.0 } else { mean(&best) };
+    samples
+        .iter()
+        .zip(&similarities)
+        .map(|(sample, others)| {
+            let of_person = of_people.get(&sample.person)?;
+            // The mean over the others holds a share of each other's own faults: taken off.
+            let count = of_person.len() as f64;
+            let apart = usual(sample, others)? - mean(of_person);
+            let alone = level + apart * (count - 1.0) / (count - 2.0);
+            let reached = mean_of_best(others.iter().copied())?;
+            let known = others.len() as f64 / (others.len() as f64 + HALF_KNOWN);
+            Some(Aim {
+                similarity: alone + LEFT_OF_PERSON * (reached - alone),
+                weight: known * if sample.is_clean { 1.0 } else { COPY_WEIGHT },
+            })
+        })
+        .collect()
+}
+
+/// The clean photos of the same person besides this one.
+fn others<'a>(sample: &'a Sample, clean: &'a [&'a Sample]) -> impl Iterator<Item = &'a Sample> {
+    clean
+        .iter()
+        .copied()
+        .filter(|other| other.person == sample.person && other.photo != sample.photo)
+}
+
+/// A monotone map, as knots, from the first of each pair to the second: means of bins of equal count, made to rise.
+pub(super) fn monotone_map(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
+    let mut sorted = pairs.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let bins = even_bins(sorted.len(), BINS);
+    let middle = |part: fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        bins.iter()
+            .map(|range| mean(&sorted[range.clone()].iter().map(part).collect::<Vec<_>>()))
+            .collect()
+    };
+    let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
+    let fitted = isotonic(&middle(|pair| pair.1), &weights);
+    middle(|pair| pair.0)
+        .into_iter()
+        .zip(fitted)
+        .map(|(own, other)| [own, other])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faceood::cause::CauseName;
+
+    /// A clean photo of `person` whose embedding points `degrees` away from the x axis.
+    fn photo(group: Group, person: u32, number: usize, degrees: f32) -> Sample {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        Sample {
+            group,
+            person,
+            photo: (number, 0),
+            scene: 0,
+            is_second_shot: false,
+            is_clean: true,
+            symptoms: [0.0; CauseName::LEARNT.len()],
+            seen: Seen {
+                embedding: vec![cos, sin],
+                norms: Vec::new(),
+                features: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_photo_reaches_the_mean_of_its_three_best_and_a_lonely_one_nothing() {
+        let mut samples: Vec<Sample> = [0.0, 0.0, 0.0, 0.0, 90.0]
+            .into_iter()
+            .enumerate()
+            .map(|(number, degrees)| photo(Group::Named, 1, number, degrees))
+            .collect();
+        samples.push(photo(Group::Named, 2, 5, 0.0));
+        samples.push(photo(Group::Masked, 3, 6, 0.0));
+        samples.push(photo(Group::Object, 4, 7, 0.0));
+        let reached = reached(&samples);
+        assert!((reached[0].unwrap() - 1.0).abs() < 1e-6);
+        assert!(reached[4].unwrap().abs() < 1e-6);
+        assert_eq!(reached[5..], [None, None, Some(OBJECT_TARGET)]);
+    }
+
+    #[test]
+    fn how_alike_a_person_s_crops_are_on_the_whole_hardly_counts() {
+        // Two people whose crops differ more in one than in the other; each has one crop that is far off.
+        let crops = |person: u32, first: usize, spread: f32| {
+            [0.0, 1.0, 2.0, 3.0, 20.0]
+                .into_iter()
+                .enumerate()
+                .map(move |(number, step)| {
+                    photo(Group::Wild, person, first + number, step * spread)
+                })
+        };
+        let mut samples: Vec<Sample> = crops(1, 0, 1.0).chain(crops(2, 5, 3.0)).collect();
+        samples.push(photo(Group::Wild, 3, 10, 0.0));
+        samples.push(photo(Group::Named, 4, 11, 0.0));
+        let fair = beside_the_person(&samples);
+        let of = |range: std::ops::Range<usize>| -> Vec<f64> {
+            range.map(|index| fair[index].unwrap().similarity).collect()
+        };
+        let (one, two) = (of(0..5), of(5..10));
+        let level = |from: usize| mean(&of(from..from + 5));
+        let own = |from: usize| {
+            let best = reached(&samples);
+            mean(
+                &(from..from + 5)
+                    .map(|index| best[index].unwrap())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert!(
+            (level(0) - level(5)).abs() <= LEFT_OF_PERSON * (own(0) - own(5)).abs() + 1e-9,
+            "{one:?} {two:?}"
+        );
+        assert!((fair[0].unwrap().weight - 4.0 / 14.0).abs() < 1e-12);
+        for of_person in [&one, &two] {
+            assert!(
+                of_person[..4].iter().all(|crop| *crop > of_person[4]),
+                "{of_person:?}"
+            );
+        }
+        assert_eq!(fair[10..], [None, None], "too few crops, and no crop");
+    }
+}

@@ -1,0 +1,438 @@
+//! Groups of low rows that resemble each other, without their number given: HDBSCAN (Campello, Moulavi and Sander 2013) on the points of
+//! [`features`](super::features), then what only chance parts is put together again, and what the tree left out is assigned.
+//!
+//! HDBSCAN alone cuts one broad population in pieces. So two groups stay apart only where fewer rows lie between them than at either.
+
+use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
+
+use super::features::{CAUSES, DIMENSIONS, Point, distance};
+use super::significance::at_most;
+
+/// Neighbours that a row needs close by to be in a dense place.
+const NEIGHBOURS: usize = 5;
+
+/// Two groups are two where chance makes such a valley between them less often than this.
+const VALLEY: f64 = 0.05;
+
+/// Groups whose mean causes are so alike (cosine) are one pattern, however their pictures differ.
+const SAME_CAUSES: f32 = 0.93;
+
+/// Rows of a group that others are compared with.
+const REFERENCES: usize = 48;
+
+/// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
+const REACH: f32 = 1.5;
+
+/// By this a row is nearer to a group whose leading cause is its own first one: the score's word for it counts more than how the rest of
+/// the picture differs. Square of the distance.
+const OWN_CAUSE: f32 = 0.25;
+
+/// Square of the distance that keeping causes in 255ths makes.
+const ROUNDING: f32 = 1e-3;
+
+/// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
+const COHERENT: f64 = 0.6;
+
+/// The same of two causes that share the first place.
+const COHERENT_PAIR: f64 = 0.8;
+
+/// Rows of a group's dense core, at least: the rest of it lies around.
+const LEAST_CORE: usize = 10;
+
+/// How often a group is looked at again.
+const DEPTH: u32 = 3;
+
+/// The directions of a row's causes alone.
+type Direction = [f32; CAUSES];
+
+/// What was learnt: where the groups are.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    /// The references' causes, and how far they reach in these alone: by them the rows are assigned that are not in the sample.
+    directions: Vec<Vec<Direction>>,
+    direction_reach: Vec<f32>,
+    /// By group.
+    references: Vec<Vec<Point>>,
+    /// Square of the distance up to which a row belongs, by group.
+    reach: Vec<f32>,
+    /// The cause that comes first in most of its rows, by group.
+    causes: Vec<usize>,
+}
+
+impl Groups {
+    /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups, and the one of each point.
+    pub(super) fn learn(points: &[Point], min_size: usize) -> (Self, Vec<Option<usize>>) {
+        let everything: Vec<usize> = (0..points.len()).collect();
+        let core = LEAST_CORE.max(min_size / 2).min(min_size);
+        let mut groups = split(points, &everything, core, DEPTH);
+        join(points, &mut groups);
+        groups.retain(|group| is_pattern(points, group));
+        groups.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
+        loop {
+            let learnt = Self::from_members(points, &groups);
+            let found: Vec<Option<usize>> = points.iter().map(|point| learnt.of(point)).collect();
+            let mut members = vec![Vec::new(); groups.len()];
+            for (at, group) in found.iter().enumerate() {
+                if let Some(group) = *group {
+                    members[group].push(at);
+                }
+            }
+            // Too small, or a heap, with all that belongs to it: its rows may belong to another.
+            let is_none = |&group: &usize| {
+                members[group].len() < min_size || !is_pattern(points, &members[group])
+            };
+            match (0..groups.len()).rev().find(is_none) {
+                None => return (learnt, found),
+                Some(group) => drop(groups.remove(group)),
+            }
+        }
+    }
+
+    fn from_members(points: &[Point], groups: &[Vec<usize>]) -> Self {
+        let references: Vec<Vec<Point>> = groups
+            .iter()
+            .map(|group| {
+                let step = group.len().div_ceil(REFERENCES).max(1);
+                group.iter().step_by(step).map(|&at| points[at]).collect()
+            })
+            .collect();
+        let reach = groups
+            .iter()
+            .zip(&references)
+            .map(|(group, references)| {
+                // The reference itself is at distance 0 from itself: the others say how far rows of the group are.
+                let mut away: Vec<f32> = group
+                    .iter()
+                    .map(|&at| nearest(&points[at], references, true))
+                    .collect();
+                away.sort_by(f32::total_cmp);
+                let far = away[(away.len() - 1) * 99 / 100];
+                (far.sqrt() * REACH).powi(2)
+            })
+            .collect();
+        let causes = |point: &Point| -> Direction { std::array::from_fn(|cause| point[cause]) };
+        let directions: Vec<Vec<Direction>> = references
+            .iter()
+            .map(|references| references.iter().map(causes).collect())
+            .collect();
+        let direction_reach = groups
+            .iter()
+            .zip(&directions)
+            .map(|(group, directions)| {
+                let gap = |at: &usize| nearest_direction(&causes(&points[*at]), directions, true);
+                let mut away: Vec<f32> = group.iter().map(gap).collect();
+                away.sort_by(f32::total_cmp);
+                let far = away[(away.len() - 1) * 99 / 100];
+                (far.sqrt() * REACH).powi(2).max(ROUNDING)
+            })
+            .collect();
+        Self {
+            directions,
+            direction_reach,
+            references,
+            reach,
+            causes: groups
+                .iter()
+                .map(|group| firsts(points, group)[0].1)
+                .collect(),
+        }
+    }
+
+    /// The group that a row with these causes belongs to. Its components would have to be read, which takes longer than all else, and they hardly
+    /// ever decide.
+    pub(super) fn by_causes(&self, direction: &Direction) -> Option<usize> {
+        let nearest = |group: usize| nearest_direction(direction, &self.directions[group], false);
+        self.best(first_cause(direction), nearest, &self.direction_reach)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.references.len()
+    }
+
+    /// The group that a row belongs to.
+    pub(super) fn of(&self, point: &Point) -> Option<usize> {
+        let nearest = |group: usize| nearest(point, &self.references[group], false);
+        self.best(first_cause(point), nearest, &self.reach)
+    }
+
+    /// The nearest group, if the row is within its reach.
+    fn best(&self, first: usize, away: impl Fn(usize) -> f32, reach: &[f32]) -> Option<usize> {
+        let mut best = (f32::INFINITY, None);
+        for (group, &cause) in self.causes.iter().enumerate() {
+            let away = away(group) * if cause == first { OWN_CAUSE } else { 1.0 };
+            if away < best.0 {
+                best = (away, Some(group));
+            }
+        }
+        best.1.filter(|&group| best.0 <= reach[group])
+    }
+}
+
+/// Square of the distance to the nearest of `references`; with `but_itself` not to one in the same place.
+fn nearest(point: &Point, references: &[Point], but_itself: bool) -> f32 {
+    let mut best = f32::INFINITY;
+    for reference in references {
+        let away = distance(point, reference);
+        if away < best && !(but_itself && away == 0.0) {
+            best = away;
+        }
+    }
+    // All in one place.
+    if best.is_infinite() { 0.0 } else { best }
+}
+
+/// Square of the distance to the nearest of `directions`; with `but_itself` not to one in the same place.
+fn nearest_direction(direction: &Direction, directions: &[Direction], but_itself: bool) -> f32 {
+    let gap = |other: &Direction| {
+        let mut sum = 0.0;
+        for cause in 0..CAUSES {
+            let gap = direction[cause] - other[cause];
+            sum += gap * gap;
+        }
+        sum
+    };
+    let gaps = directions
+        .iter()
+        .map(gap)
+        .filter(|gap| !but_itself || *gap > 0.0);
+    let least = gaps.fold(f32::INFINITY, f32::min);
+    // All in one place.
+    if but_itself && least.is_infinite() {
+        0.0
+    } else {
+        least
+    }
+}
+
+/// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's choice of the most lasting groups may
+/// prefer two large ones to the six that they consist of.
+fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Vec<Vec<usize>> {
+    let found = dense(points, members, min_size);
+    let mut groups = Vec::new();
+    for group in found {
+        if is_coherent(points, &group) || depth == 0 || group.len() < 2 * min_size {
+            groups.push(group);
+            continue;
+        }
+        let inner = split(points, &group, min_size, depth - 1);
+        if inner.is_empty() {
+            groups.push(group);
+        } else {
+            groups.extend(inner);
+        }
+    }
+    groups
+}
+
+/// HDBSCAN's groups among `members`, or those of the one cause that nearly all have.
+fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
+    if members.len() < min_size.max(NEIGHBOURS + 1) {
+        return Vec::new();
+    }
+    // Rows that are all alike have no nearest neighbour; a thousandth of what parts rows gives them one.
+    let rows: Vec<Vec<f32>> = members
+        .iter()
+        .map(|&at| {
+            let mut row = points[at].to_vec();
+            let mut mixed = at as u64 + 1;
+            for value in &mut row {
+                mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ 0x5851_f42d;
+                *value += 1e-4 * (mixed >> 40) as f32 / (1_u64 << 24) as f32;
+            }
+            row
+        })
+        .collect();
+    let settings = HdbscanHyperParams::builder()
+        .min_cluster_size(min_size)
+        .min_samples(NEIGHBOURS)
+        .nn_algorithm(NnAlgorithm::KdTree)
+        .build();
+    // It fails only on input that is empty or not finite, which points are not.
+    let labels = Hdbscan::new(&rows, settings).cluster().unwrap_or_default();
+    let count = labels.iter().copied().max().map_or(0, |most| most + 1);
+    let mut groups = vec![Vec::new(); usize::try_from(count).unwrap_or(0)];
+    for (&member, label) in members.iter().zip(labels) {
+        if let Ok(group) = usize::try_from(label) {
+            groups[group].push(member);
+        }
+    }
+    groups.retain(|group: &Vec<usize>| !group.is_empty());
+    if groups.is_empty() {
+        // Nothing parts them. They are one group, of those that have its leading cause, if there is one.
+        let leading = leading(points, members);
+        let share = leading.len() as f64 / members.len() as f64;
+        if share >= COHERENT {
+            groups.push(leading);
+        }
+    }
+    groups
+}
+
+/// Whether the rows have a cause in common.
+fn is_coherent(points: &[Point], group: &[usize]) -> bool {
+    leading(points, group).len() as f64 >= COHERENT * group.len() as f64
+}
+
+/// The rows whose first cause is the one that most of them have.
+fn leading(points: &[Point], group: &[usize]) -> Vec<usize> {
+    let most = firsts(points, group)[0].1;
+    let has_it = |&at: &usize| first_cause(&points[at]) == most;
+    group.iter().copied().filter(has_it).collect()
+}
+
+/// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come together, leads in most of them.
+fn is_pattern(points: &[Point], group: &[usize]) -> bool {
+    let firsts = firsts(points, group);
+    let of_all = |count: usize| count as f64 / group.len().max(1) as f64;
+    of_all(firsts[0].0) >= COHERENT || of_all(firsts[0].0 + firsts[1].0) >= COHERENT_PAIR
+}
+
+/// How often each cause comes first, most frequent one first.
+fn firsts(points: &[Point], group: &[usize]) -> [(usize, usize); CAUSES] {
+    let mut counts: [(usize, usize); CAUSES] = std::array::from_fn(|cause| (0, cause));
+    for &at in group {
+        counts[first_cause(&points[at])].0 += 1;
+    }
+    counts.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    counts
+}
+
+/// The cause of largest weight; of equals the first, as everywhere.
+fn first_cause(point: &[f32]) -> usize {
+    (0..CAUSES)
+        .max_by(|&a, &b| point[a].total_cmp(&point[b]).then(b.cmp(&a)))
+        .unwrap_or(CAUSES - 1)
+}
+
+/// Puts groups together that are one, nearest ones first.
+fn join(points: &[Point], groups: &mut Vec<Vec<usize>>) {
+    loop {
+        let centres: Vec<Point> = groups.iter().map(|group| centre(points, group)).collect();
+        let mut pairs: Vec<(f32, usize, usize)> = (0..groups.len())
+            .flat_map(|one| (0..one).map(move |other| (other, one)))
+            .map(|(one, other)| (distance(&centres[one], &centres[other]), one, other))
+            .collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let same = pairs.into_iter().find(|&(_, one, other)| {
+            cosine(&centres[one], &centres[other]) >= SAME_CAUSES
+                || valley(points, &centres, one, other) > VALLEY
+        });
+        let Some((_, one, other)) = same else {
+            return;
+        };
+        let moved = groups.remove(other);
+        groups[one].extend(moved);
+        groups[one].sort_unstable();
+    }
+}
+
+fn centre(points: &[Point], group: &[usize]) -> Point {
+    let mut sum = [0.0; DIMENSIONS];
+    for &at in group {
+        for (sum, value) in sum.iter_mut().zip(points[at]) {
+            *sum += value;
+        }
+    }
+    sum.map(|sum| sum / group.len().max(1) as f32)
+}
+
+fn cosine(one: &Point, other: &Point) -> f32 {
+    let dot = |a: &Point, b: &Point| -> f32 { (0..CAUSES).map(|index| a[index] * b[index]).sum() };
+    dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(1e-9)
+}
+
+/// How likely chance leaves so few rows between two groups, were there as many as at the smaller one. All rows that are nearer to these
+/// two than to any other count, also those that the tree left out: they are what fills a valley that is none.
+fn valley(points: &[Point], centres: &[Point], one: usize, other: usize) -> f64 {
+    let (from, to) = (&centres[one], &centres[other]);
+    let length = distance(from, to).max(1e-12);
+    let places: Vec<f32> = points
+        .iter()
+        .filter(|point| {
+            let here = distance(point, from).min(distance(point, to));
+            centres.iter().all(|centre| distance(point, centre) >= here)
+        })
+        .map(|point| {
+            let along: f32 = (0..DIMENSIONS)
+                .map(|index| (point[index] - from[index]) * (to[index] - from[index]))
+                .sum();
+            along / length
+        })
+        .collect();
+    // A sixth of the way to each side of either centre, and of any place in the middle third.
+    let around = |centre: f32| {
+        let near = places
+            .iter()
+            .filter(|&&place| (place - centre).abs() < 1.0 / 6.0);
+        near.count() as u64
+    };
+    let peak = around(0.0).min(around(1.0));
+    let between = (0..=8)
+        .map(|step| around(1.0 / 3.0 + step as f32 / 24.0))
+        .min();
+    let between = between.unwrap_or(0);
+    at_most(between, between + peak, 0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::changes::tests::normal;
+
+    fn around(random: &mut ChaCha8Rng, cause: usize, spread: f32) -> Point {
+        let mut point = [0.0; DIMENSIONS];
+        point[cause] = 1.0;
+        for value in &mut point {
+            *value += spread * normal(random) as f32;
+        }
+        point
+    }
+
+    #[test]
+    fn planted_groups_are_found_and_one_broad_population_has_none_but_itself() {
+        for seed in 0..5 {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let planted: Vec<Point> = (0..240)
+                .map(|row| around(&mut random, row % 3, 0.06))
+                .collect();
+            let (groups, found) = Groups::learn(&planted, 20);
+            assert_eq!(groups.len(), 3, "seed {seed}");
+            for (row, group) in found.iter().enumerate() {
+                assert_eq!(*group, found[row % 3], "seed {seed} row {row}");
+            }
+            let broad: Vec<Point> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
+            assert!(Groups::learn(&broad, 20).0.len() <= 1, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn causes_alone_say_where_a_row_belongs() {
+        let mut random = ChaCha8Rng::seed_from_u64(8);
+        let mut rows = |count: usize| -> Vec<Point> {
+            (0..count)
+                .map(|row| around(&mut random, row % 4, 0.08))
+                .collect()
+        };
+        let (groups, found) = Groups::learn(&rows(400), 20);
+        assert_eq!(groups.len(), 4);
+        let fresh = rows(400);
+        let agreed = (0..400).filter(|&row| {
+            let causes = std::array::from_fn(|cause| fresh[row][cause]);
+            groups.by_causes(&causes) == found[row % 4]
+        });
+        assert!(agreed.count() >= 390);
+    }
+
+    #[test]
+    fn few_equal_and_no_rows_do_no_harm() {
+        assert_eq!(Groups::learn(&[], 20).0.len(), 0);
+        assert_eq!(Groups::learn(&[[0.0; DIMENSIONS]; 19], 20).0.len(), 0);
+        let (groups, found) = Groups::learn(&[[0.5; DIMENSIONS]; 60], 20);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(found, vec![Some(0); 60]);
+    }
+}

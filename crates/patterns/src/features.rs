@@ -1,0 +1,283 @@
+//! A row as a point: by which causes it is low, and how its components differ from the good rows of the same window.
+//!
+//! The causes' weights are brought to unit length, so that a weak and a strong case of the same fault point the same way; the
+//! components stand in robust deviations from the good rows, compressed, and count a twentieth: they part what the causes do not name.
+//! `docs/analysis.md` has the comparison that this was chosen by.
+
+use std::collections::HashMap;
+
+use super::survey::Sampled;
+use faceood::quality::{CauseName, Component};
+use faceood::stats::{interpolate, quantile};
+
+/// Number of causes.
+pub(super) const CAUSES: usize = CauseName::ALL.len();
+
+/// What is compared besides the causes: every component but the direction of motion, which is an angle and no quality.
+pub(super) const MEASURES: usize = Component::ALL.len() + 1;
+
+/// Length of a point: a whole number of [`LANES`], the last places empty.
+pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES);
+
+/// Numbers that a processor subtracts and multiplies at once.
+const LANES: usize = 8;
+
+/// A row's place. The order is that of [`CauseName::ALL`], then of [`measure_names`].
+pub(super) type Point = [f32; DIMENSIONS];
+
+/// What a component's deviation counts beside a cause's weight.
+const MEASURE_WEIGHT: f32 = 0.05;
+
+/// Deviations beyond which a component's distance grows only with the logarithm.
+const KNEE: f32 = 2.0;
+
+/// Rows of which the usual norm for a score is known.
+const NORM_KNOTS: usize = 10;
+
+/// A source's own habit counts half at so many rows.
+const HABIT_ROWS: f64 = 10.0;
+
+/// Names of the measures, in the order of a point: the components but one, the norm's residual, the face's size.
+pub(super) fn measure_names() -> [&'static str; MEASURES] {
+    let mut names = ["embedding_norm_residual"; MEASURES];
+    for (name, component) in names.iter_mut().zip(compared()) {
+        *name = component.name();
+    }
+    names[MEASURES - 1] = "face_px";
+    names
+}
+
+fn compared() -> impl Iterator<Item = Component> {
+    let all = Component::ALL.into_iter();
+    all.filter(|component| *component != Component::MotionDirection)
+}
+
+/// Which norm goes with a score, by model, and how a source departs from that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NormModel {
+    /// Median norm over score, by model.
+    knots: HashMap<u16, Vec<[f64; 2]>>,
+    /// A source's median residual, drawn towards 0 where it has few rows.
+    habits: HashMap<(u32, u16), f64>,
+}
+
+impl NormModel {
+    /// Learns from rows of all scores.
+    pub(super) fn fit(rows: &[&Sampled]) -> Self {
+        let mut by_model: HashMap<u16, Vec<[f64; 2]>> = HashMap::new();
+        for row in rows.iter().filter(|row| row.norm.is_finite()) {
+            let pair = [f64::from(row.score), f64::from(row.norm)];
+            by_model.entry(row.model).or_default().push(pair);
+        }
+        let mut model = Self::default();
+        for (key, mut pairs) in by_model {
+            pairs.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+            let knots = faceood::stats::even_bins(pairs.len(), NORM_KNOTS)
+                .into_iter()
+                .filter_map(|bin| {
+                    let part = &pairs[bin];
+                    Some([
+                        median(part.iter().map(|pair| pair[0]))?,
+                        median(part.iter().map(|pair| pair[1]))?,
+                    ])
+                })
+                .collect();
+            model.knots.insert(key, knots);
+        }
+        let mut habits: HashMap<(u32, u16), Vec<f64>> = HashMap::new();
+        for row in rows {
+            if let Some(residual) = model.residual(row) {
+                habits
+                    .entry((row.source, row.model))
+                    .or_default()
+                    .push(residual);
+            }
+        }
+        model.habits = habits
+            .into_iter()
+            .filter_map(|(key, values)| {
+                let rows = values.len() as f64;
+                Some((
+                    key,
+                    median(values.into_iter())? * rows / (rows + HABIT_ROWS),
+                ))
+            })
+            .collect();
+        model
+    }
+
+    /// What the norm is beyond what goes with the score.
+    pub(super) fn given_score(&self, score: f32, norm: f32, model: u16) -> Option<f64> {
+        let knots = self.knots.get(&model)?;
+        norm.is_finite()
+            .then(|| f64::from(norm) - interpolate(knots, f64::from(score)))
+    }
+
+    /// The same, less what is usual at the row's source.
+    fn residual(&self, row: &Sampled) -> Option<f64> {
+        let habit = self.habits.get(&(row.source, row.model)).copied();
+        Some(self.given_score(row.score, row.norm, row.model)? - habit.unwrap_or_default())
+    }
+}
+
+/// How the good rows of the window are, in every measure.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    centre: [f32; MEASURES],
+    spread: [f32; MEASURES],
+    norms: NormModel,
+}
+
+impl Scale {
+    /// From good rows. Where a measure is the same in all of them, or in none, a difference in it counts as one of clean photos would.
+    pub(super) fn fit(good: &[&Sampled], norms: NormModel) -> Self {
+        let mut scale = Self {
+            centre: usual().map(|[centre, _]| centre),
+            spread: usual().map(|[_, spread]| spread),
+            norms,
+        };
+        for index in 0..MEASURES {
+            let measured = |row: &&Sampled| scale.measures(row)[index];
+            let mut values: Vec<f64> = good
+                .iter()
+                .map(measured)
+                .filter(|value| value.is_finite())
+                .map(f64::from)
+                .collect();
+            if values.len() < LEAST_GOOD {
+                continue;
+            }
+            values.sort_by(f64::total_cmp);
+            let centre = quantile(&values, 0.5).unwrap_or_default();
+            let mut away: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
+            away.sort_by(f64::total_cmp);
+            // The median deviation of normal numbers is their standard deviation / 1.4826.
+            let spread = 1.4826 * quantile(&away, 0.5).unwrap_or_default();
+            scale.centre[index] = centre as f32;
+            // One camera with one person says little on what is usual: never finer than half of the usual spread.
+            scale.spread[index] = (spread as f32).max(0.5 * usual()[index][1]);
+        }
+        scale
+    }
+
+    /// The row's measures, NaN where one was not taken.
+    fn measures(&self, row: &Sampled) -> [f32; MEASURES] {
+        let mut measures = [f32::NAN; MEASURES];
+        for (value, component) in measures.iter_mut().zip(compared()) {
+            *value = row.components[component as usize].unwrap_or(f32::NAN);
+        }
+        measures[MEASURES - 2] = self
+            .norms
+            .residual(row)
+            .map_or(f32::NAN, |value| value as f32);
+        measures[MEASURES - 1] = row.face_px.unwrap_or(f32::NAN);
+        measures
+    }
+
+    /// By how many deviations of the good rows each measure differs; NaN where it was not taken.
+    pub(super) fn deviations(&self, row: &Sampled) -> [f32; MEASURES] {
+        let mut measures = self.measures(row);
+        for (index, value) in measures.iter_mut().enumerate() {
+            *value = (*value - self.centre[index]) / self.spread[index];
+        }
+        measures
+    }
+
+    /// The value of the measure at `index` that differs by `z` deviations.
+    pub(super) fn value(&self, index: usize, z: f64) -> f64 {
+        f64::from(self.centre[index]) + z * f64::from(self.spread[index])
+    }
+
+    /// The row's place. What was not measured is taken as usual.
+    pub(super) fn point(&self, row: &Sampled) -> Point {
+        let mut point = [0.0; DIMENSIONS];
+        point[..CAUSES].copy_from_slice(&direction(row.causes));
+        for (place, deviation) in point[CAUSES..].iter_mut().zip(self.deviations(row)) {
+            if deviation.is_finite() {
+                *place = MEASURE_WEIGHT * (deviation / KNEE).asinh();
+            }
+        }
+        point
+    }
+
+    /// What goes with a score.
+    pub(super) fn norms(&self) -> &NormModel {
+        &self.norms
+    }
+}
+
+/// Fewer good rows than this say nothing on what is usual.
+pub(super) const LEAST_GOOD: usize = 20;
+
+/// What deviation of `component` is usual among clean photos; `None` for the direction of motion, which is no quality.
+pub fn usual_spread(component: Component) -> Option<f32> {
+    compared()
+        .any(|compared| compared == component)
+        .then(|| usual_component(component)[1])
+}
+
+/// Median and robust deviation of every measure, in the order of [`measure_names`].
+fn usual() -> [[f32; 2]; MEASURES] {
+    let mut usual = [[0.0; 2]; MEASURES];
+    for (place, component) in usual.iter_mut().zip(compared()) {
+        *place = usual_component(component);
+    }
+    usual[MEASURES - 2] = [0.0, 0.05]; // embedding_norm_residual
+    usual[MEASURES - 1] = [244.8, 67.58]; // face_px
+    usual
+}
+
+/// Median and robust deviation over 315 clean photos of as many people, for windows without good
+/// rows. Where the deviation is next to nothing, as with clipped light, it is a difference that one
+/// would notice. `tests/it/components_on_photos.rs` prints such percentiles.
+const fn usual_component(component: Component) -> [f32; 2] {
+    match component {
+        Component::Sharpness => [1.886, 0.714],
+        Component::UnderExposurePrevention => [0.996, 0.006],
+        Component::OverExposurePrevention => [1.0, 0.01],
+        Component::LuminanceMean => [0.587, 0.139],
+        Component::LuminanceVariance => [0.028, 0.014],
+        Component::DynamicRange => [7.169, 0.343],
+        Component::IlluminationUniformity => [0.721, 0.198],
+        Component::CompressionArtifacts => [0.9, 0.07],
+        Component::Noise => [0.659, 0.368],
+        Component::MotionBlur => [0.011, 0.016],
+        Component::RecapturePattern => [0.0, 0.05],
+        Component::InterEyeDistance => [86.9, 22.67],
+        Component::HeadPoseYaw => [0.769, 4.734],
+        Component::HeadPosePitch => [2.577, 6.455],
+        Component::HeadPoseRoll => [-0.178, 2.547],
+        Component::MouthOcclusionPrevention => [0.998, 0.03],
+        // An angle has no middle: it is not compared.
+        Component::MotionDirection => [0.0, 0.0],
+    }
+}
+
+/// Weights of causes brought to length 1; no causes stay none.
+pub(super) fn direction(causes: [f32; CAUSES]) -> [f32; CAUSES] {
+    let squares: f32 = causes.iter().map(|weight| weight * weight).sum();
+    let length = if squares > 0.0 { squares.sqrt() } else { 1.0 };
+    causes.map(|weight| weight / length)
+}
+
+/// The median of `values`, in any order.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
+/// Square of the distance between two points. Millions of rows are compared with hundreds of others: lane by lane, since a sum in the order of the
+/// places would have to wait for each of them.
+pub(super) fn distance(one: &Point, other: &Point) -> f32 {
+    let (ones, _) = one.as_chunks::<LANES>();
+    let (others, _) = other.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (one, other) in ones.iter().zip(others) {
+        for lane in 0..LANES {
+            let gap = one[lane] - other[lane];
+            sums[lane] += gap * gap;
+        }
+    }
+    sums.iter().sum()
+}

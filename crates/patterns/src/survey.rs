@@ -1,0 +1,475 @@
+//! The first look at the rows: counts, what every source does over time, and a sample of low and of good rows to learn from. Which rows
+//! the sample has follows from their ids and the seed alone, so neither their order nor the number of files changes it.
+
+use std::collections::{BinaryHeap, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::features::CAUSES;
+use faceood::inference_log::{LogError, Observation};
+use faceood::quality::Component;
+
+/// Rows that patterns are learnt from, low and good ones each. Above that the rest is assigned to what was learnt.
+pub(super) const SAMPLE_ROWS: usize = 4000;
+
+/// Row of a stream in 16 bytes, so that ten million take 160 MB.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamRow {
+    /// Seconds since [`EPOCH`].
+    pub(super) seconds: u32,
+    /// Index into [`Survey::sources`].
+    pub(super) source: u32,
+    /// Embedding norm; NaN where there is none.
+    pub(super) norm: f32,
+    /// Score in 65,535ths.
+    score: u16,
+    /// Index into [`Survey::models`].
+    pub(super) model: u16,
+}
+
+/// The first second that a stream knows: 2000-01-01 UTC. Clocks that were never set begin later.
+const EPOCH: i64 = 946_684_800;
+
+impl StreamRow {
+    /// The score, 0…1.
+    pub(super) fn score(self) -> f32 {
+        f32::from(self.score) / f32::from(u16::MAX)
+    }
+
+    /// Whether it is low. The score is kept in steps, so the cut gets half of one.
+    pub(super) fn is_low(self, max_score: f32) -> bool {
+        self.score() <= max_score + 0.5 / f32::from(u16::MAX)
+    }
+
+    /// Whether it passes.
+    pub(super) fn passes(self, accept: f32) -> bool {
+        self.score() >= accept - 0.5 / f32::from(u16::MAX)
+    }
+
+    /// When it was, to the second.
+    pub(super) fn time(self) -> DateTime<Utc> {
+        time_of(self.seconds)
+    }
+}
+
+/// The time that is `seconds` after the epoch of streams.
+pub(super) fn time_of(seconds: u32) -> DateTime<Utc> {
+    DateTime::from_timestamp(EPOCH + i64::from(seconds), 0).unwrap_or_default()
+}
+
+/// The inverse of [`time_of`], held within what it can say.
+pub(super) fn seconds_of(time: DateTime<Utc>) -> u32 {
+    u32::try_from((time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX))).unwrap_or(u32::MAX)
+}
+
+/// A row with all that analysis looks at.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled {
+    /// Decides whether it is in the sample, and its place there.
+    rank: u64,
+    /// The row's id.
+    pub(super) id: Uuid,
+    /// Which of the inputs has it.
+    pub(super) input: usize,
+    /// When it was.
+    pub(super) time: DateTime<Utc>,
+    /// Index into [`Survey::sources`].
+    pub(super) source: u32,
+    /// Index into [`Survey::models`].
+    pub(super) model: u16,
+    /// The quality score.
+    pub(super) score: f32,
+    /// The embedding's norm; NaN where there is none.
+    pub(super) norm: f32,
+    /// Weights of the causes, in the order of `CauseName::ALL`.
+    pub(super) causes: [f32; CAUSES],
+    /// The components, in the order of `Component::ALL`.
+    pub(super) components: [Option<f32>; Component::ALL.len()],
+    /// Longer side of the face's box.
+    pub(super) face_px: Option<f32>,
+}
+
+impl Sampled {
+    /// Takes over what a brief look left out.
+    pub(super) fn complete(&mut self, row: &Observation<'_>) {
+        self.components = row.components;
+        self.face_px = face_px(row);
+    }
+}
+
+fn face_px(row: &Observation<'_>) -> Option<f32> {
+    row.box_px.map(|[width, height]| width.max(height))
+}
+
+impl PartialEq for Sampled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.rank, self.id) == (other.rank, other.id)
+    }
+}
+
+impl Eq for Sampled {}
+
+impl PartialOrd for Sampled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Sampled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.rank, self.id).cmp(&(other.rank, other.id))
+    }
+}
+
+/// Which pack and calibration judged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Model {
+    /// Name of the pack.
+    pub(super) pack: String,
+    /// Its SHA-256.
+    pub(super) sha256: String,
+    /// The calibration's id.
+    pub(super) calibration: String,
+}
+
+/// What one source did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SourceCounts {
+    /// All rows.
+    pub(super) rows: u64,
+    /// Rows with a score.
+    pub(super) scored: u64,
+    /// Rows with a low one.
+    pub(super) low: u64,
+    /// Failed requests.
+    pub(super) errors: u64,
+    /// First causes of its low rows.
+    pub(super) causes: [u32; CAUSES],
+}
+
+/// A low row, in 16 bytes: its place in the stream, and its causes in 255ths.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LowRow {
+    /// Handle for [`Survey::row`].
+    pub(super) row: u32,
+    causes: [u8; CAUSES],
+}
+
+impl LowRow {
+    /// Weights of its causes.
+    pub(super) fn causes(self) -> [f32; CAUSES] {
+        self.causes.map(|weight| f32::from(weight) / 255.0)
+    }
+}
+
+/// What the first look found.
+pub(super) struct Survey {
+    keeps_ids: bool,
+    /// Every low row, in the order of the inputs; in pieces as the stream is.
+    pub(super) lows: Vec<Vec<LowRow>>,
+    /// Their ids, where these are wanted.
+    pub(super) low_ids: Vec<Uuid>,
+    stream_rows: u32,
+    max_score: f32,
+    good_score: f32,
+    seed: u64,
+    /// Names of the sources, in the order of their first row; "" stands for rows without one.
+    pub(super) sources: Vec<String>,
+    places: HashMap<String, u32>,
+    /// By source.
+    pub(super) counts: Vec<SourceCounts>,
+    /// Packs with their calibrations, in the order of their first row.
+    pub(super) models: Vec<Model>,
+    /// Every row with a score, in the order of the inputs; in pieces, since growing one would take twice the memory.
+    pub(super) stream: Vec<Vec<StreamRow>>,
+    low: BinaryHeap<Sampled>,
+    good: BinaryHeap<Sampled>,
+    /// Rows in all, low ones, failed ones.
+    pub(super) rows: u64,
+    /// Rows with a low score.
+    pub(super) low_rows: u64,
+    /// Failed requests.
+    pub(super) errors: u64,
+    /// The earliest and the latest row.
+    pub(super) span: Option<[DateTime<Utc>; 2]>,
+}
+
+/// Rows of a piece of the stream.
+const PIECE: usize = 1 << 16;
+
+impl Survey {
+    pub(super) fn new(max_score: f32, good_score: f32, seed: u64, keeps_ids: bool) -> Self {
+        Self {
+            keeps_ids,
+            lows: Vec::new(),
+            low_ids: Vec::new(),
+            stream_rows: 0,
+            max_score,
+            good_score,
+            seed,
+            sources: Vec::new(),
+            places: HashMap::new(),
+            counts: Vec::new(),
+            models: Vec::new(),
+            stream: Vec::new(),
+            low: BinaryHeap::new(),
+            good: BinaryHeap::new(),
+            rows: 0,
+            low_rows: 0,
+            errors: 0,
+            span: None,
+        }
+    }
+
+    /// Takes in a row of input number `input`; `prefix` tells sources of different inputs apart.
+    pub(super) fn see(
+        &mut self,
+        input: usize,
+        prefix: &str,
+        row: &Observation<'_>,
+    ) -> Result<(), LogError> {
+        self.rows += 1;
+        self.span = Some(self.span.map_or([row.time; 2], |[from, to]| {
+            [from.min(row.time), to.max(row.time)]
+        }));
+        let source = self.source(prefix, row.source.unwrap_or_default());
+        let counts = &mut self.counts[source as usize];
+        counts.rows += 1;
+        if row.is_error {
+            self.errors += 1;
+            counts.errors += 1;
+        }
+        let Some(score) = row.quality_score else {
+            return Ok(());
+        };
+        counts.scored += 1;
+        let model = self.model(row);
+        let streamed = StreamRow {
+            seconds: seconds_of(row.time),
+            source,
+            norm: row.embedding_norm.unwrap_or(f32::NAN),
+            score: (score.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16,
+            model,
+        };
+        keep(&mut self.stream, streamed);
+        self.stream_rows += 1;
+        let is_low = score <= self.max_score;
+        let rank = rank(row.id, self.seed);
+        let heap = if is_low { &self.low } else { &self.good };
+        let is_wanted = (is_low || score >= self.good_score)
+            && (heap.len() < SAMPLE_ROWS || heap.peek().is_some_and(|worst| rank < worst.rank));
+        if is_low || is_wanted {
+            let sampled = sampled(input, source, model, score, rank, row)?;
+            if is_low {
+                self.low_rows += 1;
+                keep(
+                    &mut self.lows,
+                    LowRow {
+                        row: self.stream_rows - 1,
+                        causes: sampled.causes.map(|weight| (weight * 255.0).round() as u8),
+                    },
+                );
+                if self.keeps_ids {
+                    self.low_ids.push(row.id);
+                }
+                let counts = &mut self.counts[source as usize];
+                counts.low += 1;
+                if let Some(first) = first(&sampled.causes) {
+                    counts.causes[first] += 1;
+                }
+            }
+            if is_wanted {
+                let heap = if is_low {
+                    &mut self.low
+                } else {
+                    &mut self.good
+                };
+                sample(heap, sampled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what `other` saw, whose rows come after those of this one.
+    pub(super) fn append(&mut self, other: Self) {
+        let sources: Vec<u32> = other
+            .sources
+            .iter()
+            .map(|name| self.source("", name))
+            .collect();
+        let models: Vec<u16> = other
+            .models
+            .into_iter()
+            .map(|model| self.place(model))
+            .collect();
+        for (count, &source) in other.counts.iter().zip(&sources) {
+            let sum = &mut self.counts[source as usize];
+            sum.rows += count.rows;
+            sum.scored += count.scored;
+            sum.low += count.low;
+            sum.errors += count.errors;
+            for (sum, count) in sum.causes.iter_mut().zip(count.causes) {
+                *sum += count;
+            }
+        }
+        for row in other.stream.into_iter().flatten() {
+            let (source, model) = (sources[row.source as usize], models[usize::from(row.model)]);
+            keep(
+                &mut self.stream,
+                StreamRow {
+                    source,
+                    model,
+                    ..row
+                },
+            );
+        }
+        for low in other.lows.into_iter().flatten() {
+            let row = self.stream_rows + low.row;
+            keep(&mut self.lows, LowRow { row, ..low });
+        }
+        self.low_ids.extend(other.low_ids);
+        self.stream_rows += other.stream_rows;
+        self.rows += other.rows;
+        self.low_rows += other.low_rows;
+        self.errors += other.errors;
+        let spans = self.span.into_iter().chain(other.span);
+        self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        for (heap, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
+            for row in others {
+                let (source, model) =
+                    (sources[row.source as usize], models[usize::from(row.model)]);
+                sample(
+                    heap,
+                    Sampled {
+                        source,
+                        model,
+                        ..row
+                    },
+                );
+            }
+        }
+    }
+
+    fn source(&mut self, prefix: &str, name: &str) -> u32 {
+        let full = if prefix.is_empty() {
+            std::borrow::Cow::Borrowed(name)
+        } else {
+            format!("{prefix}/{name}").into()
+        };
+        if let Some(&place) = self.places.get(full.as_ref()) {
+            return place;
+        }
+        let place = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
+        self.sources.push(full.clone().into_owned());
+        self.places.insert(full.into_owned(), place);
+        self.counts.push(SourceCounts::default());
+        place
+    }
+
+    fn model(&mut self, row: &Observation<'_>) -> u16 {
+        let sha256 = row.pack_sha256.unwrap_or_default();
+        let calibration = row.calibration_id.unwrap_or_default();
+        self.known_model(sha256, calibration).unwrap_or_else(|| {
+            self.place(Model {
+                pack: row.pack.unwrap_or_default().to_owned(),
+                sha256: sha256.to_owned(),
+                calibration: calibration.to_owned(),
+            })
+        })
+    }
+
+    /// The model's number; the next free one where it has not been seen.
+    fn place(&mut self, model: Model) -> u16 {
+        let known = self.known_model(&model.sha256, &model.calibration);
+        known.unwrap_or_else(|| {
+            self.models.push(model);
+            u16::try_from(self.models.len() - 1).unwrap_or(u16::MAX)
+        })
+    }
+
+    fn known_model(&self, sha256: &str, calibration: &str) -> Option<u16> {
+        let is_that = |model: &Model| model.sha256 == sha256 && model.calibration == calibration;
+        let place = self.models.iter().position(is_that)?;
+        Some(u16::try_from(place).unwrap_or(u16::MAX))
+    }
+
+    /// A row of the stream.
+    pub(super) fn row(&self, at: u32) -> StreamRow {
+        self.stream[at as usize / PIECE][at as usize % PIECE]
+    }
+
+    /// The sampled low and good rows, each in the order of rank.
+    pub(super) fn take_samples(&mut self) -> (Vec<Sampled>, Vec<Sampled>) {
+        let take = |heap: &mut BinaryHeap<Sampled>| std::mem::take(heap).into_sorted_vec();
+        (take(&mut self.low), take(&mut self.good))
+    }
+}
+
+/// Puts a row into the last piece that has room, or a new one.
+fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
+    match pieces.last_mut() {
+        Some(piece) if piece.len() < PIECE => piece.push(row),
+        _ => {
+            let mut piece = Vec::with_capacity(PIECE);
+            piece.push(row);
+            pieces.push(piece);
+        }
+    }
+}
+
+/// Puts a row into a sample, and takes the one of highest rank out where there are too many.
+fn sample(heap: &mut BinaryHeap<Sampled>, row: Sampled) {
+    heap.push(row);
+    if heap.len() > SAMPLE_ROWS {
+        heap.pop();
+    }
+}
+
+/// `row` with all that analysis looks at.
+fn sampled(
+    input: usize,
+    source: u32,
+    model: u16,
+    score: f32,
+    rank: u64,
+    row: &Observation<'_>,
+) -> Result<Sampled, LogError> {
+    let mut causes = [0.0; CAUSES];
+    for cause in row.causes()? {
+        causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0);
+    }
+    Ok(Sampled {
+        rank,
+        id: row.id,
+        input,
+        time: row.time,
+        source,
+        model,
+        score,
+        norm: row.embedding_norm.unwrap_or(f32::NAN),
+        causes,
+        components: row.components,
+        face_px: face_px(row),
+    })
+}
+
+/// The cause of largest weight, if any.
+pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
+    (0..CAUSES)
+        .filter(|&index| causes[index] > 0.0)
+        .max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
+}
+
+/// A number that looks random, from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
+fn rank(id: Uuid, seed: u64) -> u64 {
+    let (high, low) = id.as_u64_pair();
+    let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(factor);
+    }
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! What a pattern is called, and what an installer can do about it, in English and Chinese.
+
+use chrono::{DateTime, Datelike, Utc};
+
+use super::LocalTime;
+use super::report::{SourceShare, TrendKind};
+use faceood::quality::{CauseName, Language};
+
+/// A cause in words.
+pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
+    let (english, chinese) = match name {
+        CauseName::Noise => ("sensor noise", "传感器噪点"),
+        CauseName::Blur => ("out of focus", "失焦模糊"),
+        CauseName::MotionBlur => ("motion blur", "运动模糊"),
+        CauseName::LowResolution => ("too few pixels on the face", "人脸像素不足"),
+        CauseName::Compression => ("strong compression", "压缩过强"),
+        CauseName::Underexposure => ("too dark", "曝光不足"),
+        CauseName::Overexposure => ("too bright", "曝光过度"),
+        CauseName::ScreenRecapture => ("pictures of a screen", "翻拍屏幕"),
+        CauseName::Occlusion => ("covered faces", "脸部遮挡"),
+        CauseName::Mask => ("masks", "佩戴口罩"),
+        CauseName::Pose => ("faces turned away", "人脸偏转"),
+        CauseName::Unknown => ("a cause that is not measured", "未知原因"),
+    };
+    match language {
+        Language::English => english,
+        Language::Chinese => chinese,
+    }
+}
+
+/// A pattern's label, or a cause's name, as people of that language read it.
+pub(super) fn label(label: &str, language: Language) -> String {
+    let word = |name: &str| {
+        let known = CauseName::ALL
+            .into_iter()
+            .find(|cause| cause.name() == name);
+        known.map_or_else(
+            || name.to_owned(),
+            |known| cause(known, language).to_owned(),
+        )
+    };
+    match language {
+        // The names are English words, and those of the JSON.
+        Language::English => label.to_owned(),
+        Language::Chinese => label.split('+').map(word).collect::<Vec<_>>().join("+"),
+    }
+}
+
+/// A source as a person reads it. What a terminal would act on is left out: a log may hold anything.
+pub(super) fn source(name: &str) -> String {
+    if name.is_empty() {
+        return "(no source)".to_owned();
+    }
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().map(shown).collect()
+}
+
+/// What to do about a cause, without a full stop.
+pub(super) const fn remedy(name: CauseName, language: Language) -> &'static str {
+    let (english, chinese) = match name {
+        CauseName::Noise => (
+            "add light in front of the camera or lower its gain (ISO)",
+            "请在摄像头前补光，或降低增益（ISO）",
+        ),
+        CauseName::Blur => (
+            "focus the lens on where people stand, and clean it",
+            "请将镜头对焦到人员站立处，并清洁镜头",
+        ),
+        CauseName::MotionBlur => (
+            "shorten the exposure time (with more light), or make people stop in front of the camera",
+            "请缩短曝光时间（同时补光），或让人员在镜头前停留",
+        ),
+        CauseName::LowResolution => (
+            "bring camera and people nearer to each other, use a longer lens, or send the full picture instead of a thumbnail",
+            "请拉近摄像头与人员的距离、换用长焦镜头，或上传原图而非缩略图",
+        ),
+        CauseName::Compression => (
+            "raise the bit rate or the JPEG quality, and use the main stream rather than the sub-stream",
+            "请提高码率或 JPEG 质量，并使用主码流而非子码流",
+        ),
+        CauseName::Underexposure => (
+            "add light, or lengthen the exposure; against the light switch on wide dynamic range",
+            "请补光或延长曝光；逆光时开启宽动态",
+        ),
+        CauseName::Overexposure => (
+            "shield the camera from sun and lamps, or lower the exposure",
+            "请避免阳光或灯光直射镜头，或降低曝光",
+        ),
+        CauseName::ScreenRecapture => (
+            "somebody holds a screen or a print up to the camera: check these captures, and require the person",
+            "疑似有人用屏幕或照片翻拍：请核查这些抓拍，并要求本人到场",
+        ),
+        CauseName::Occlusion => (
+            "ask people to take off what covers the face, and check that nothing stands before the lens",
+            "请提示人员摘下遮挡物，并检查镜头前有无障碍物",
+        ),
+        CauseName::Mask => (
+            "ask people to lower their masks in front of the camera",
+            "请提示人员在镜头前摘下口罩",
+        ),
+        CauseName::Pose => (
+            "mount the camera at eye height where people look, or give them something there to look at",
+            "请将摄像头安装在与视线同高、人员正视的位置",
+        ),
+        CauseName::Unknown => (
+            "look at the exemplars' pictures at the source: what is measured does not explain these scores",
+            "请在现场查看典型抓拍：现有指标无法解释这些低分",
+        ),
+    };
+    match language {
+        Language::English => english,
+        Language::Chinese => chinese,
+    }
+}
+
+/// What a sentence about a pattern is made of.
+pub(super) struct Facts<'a> {
+    /// One or two causes.
+    pub(super) causes: &'a [CauseName],
+    /// Measures that differ most, where the cause is unknown.
+    pub(super) differing: &'a [(String, f64)],
+    /// Its significant sources.
+    pub(super) sources: &'a [SourceShare],
+    /// Its hours, where they are significant.
+    pub(super) hours: Option<[u32; 2]>,
+    /// Since when.
+    pub(super) since: DateTime<Utc>,
+    /// How it goes on.
+    pub(super) trend: TrendKind,
+    /// Its rows and their share of the low ones.
+    pub(super) size: u64,
+    /// Share of the low rows.
+    pub(super) share: f64,
+    /// What would pass without it.
+    pub(super) gain: Option<f64>,
+    /// Name of the scenario for which.
+    pub(super) scenario: &'a str,
+}
+
+/// Sources that a sentence names.
+const NAMED: usize = 3;
+
+impl Facts<'_> {
+    /// What, where, when: one sentence.
+    pub(super) fn summary(&self, language: Language, local: LocalTime) -> String {
+        let chinese = language == Language::Chinese;
+        let mut parts = Vec::new();
+        if let Some(place) = self.place(language) {
+            parts.push(place);
+        }
+        if let Some([from, to]) = self.hours {
+            parts.push(format!("{from:02}:00–{to:02}:00"));
+        }
+        parts.push(self.what(language));
+        parts.push(match language {
+            Language::English => format!("since {}", day(self.since, language, local)),
+            Language::Chinese => format!("始于 {}", day(self.since, language, local)),
+        });
+        parts.push(self.trend.word(language).to_owned());
+        let share = 100.0 * self.share;
+        parts.push(if chinese {
+            format!("共 {} 次，占低分抓拍的 {share:.0} %", self.size)
+        } else {
+            format!("{} captures, {share:.0} % of the low ones", self.size)
+        });
+        parts.join(if chinese { "，" } else { ", " })
+    }
+
+    /// What can be done, and what it would bring.
+    pub(super) fn advice(&self, language: Language) -> String {
+        let mut parts: Vec<&str> = self
+            .causes
+            .iter()
+            .map(|&name| remedy(name, language))
+            .collect();
+        parts.dedup();
+        let chinese = language == Language::Chinese;
+        let mut text = parts.join(if chinese { "；" } else { "; " });
+        if let Some(gain) = self.gain {
+            let gain = 100.0 * gain;
+            text += &if chinese {
+                format!("；预期收益：其中 {gain:.0} % 可通过 `{}`", self.scenario)
+            } else {
+                format!(
+                    "; expected gain: {gain:.0} % of these captures would pass `{}`",
+                    self.scenario
+                )
+            };
+        }
+        text
+    }
+
+    fn place(&self, language: Language) -> Option<String> {
+        let names: Vec<String> = self
+            .sources
+            .iter()
+            .take(NAMED)
+            .map(|part| source(&part.source))
+            .collect();
+        let more = self.sources.len().saturating_sub(NAMED);
+        let list = names.join(if language == Language::Chinese {
+            "、"
+        } else {
+            ", "
+        });
+        match (names.len(), more, language) {
+            (0, ..) => None,
+            (1, 0, Language::English) => Some(format!("camera {list}")),
+            (_, 0, Language::English) => Some(format!("cameras {list}")),
+            (_, _, Language::English) => Some(format!("cameras {list} and {more} more")),
+            (_, 0, Language::Chinese) => Some(format!("摄像头 {list}")),
+            (_, _, Language::Chinese) => {
+                Some(format!("摄像头 {list} 等 {} 个", names.len() + more))
+            }
+        }
+    }
+
+    fn what(&self, language: Language) -> String {
+        let names: Vec<&str> = self
+            .causes
+            .iter()
+            .map(|&name| cause(name, language))
+            .collect();
+        let joint = if language == Language::Chinese {
+            "与"
+        } else {
+            " with "
+        };
+        let mut what = names.join(joint);
+        if !self.differing.is_empty() {
+            let measures: Vec<String> = self
+                .differing
+                .iter()
+                .map(|(name, z)| format!("{name} {z:+.1} σ"))
+                .collect();
+            what += &format!(" ({})", measures.join(", "));
+        }
+        what
+    }
+}
+
+/// A day as a sentence has it: `12 Nov`.
+fn day(time: DateTime<Utc>, language: Language, local: LocalTime) -> String {
+    let time = local(time);
+    match language {
+        Language::English => time.format("%-d %b").to_string(),
+        Language::Chinese => format!("{} 月 {} 日", time.month(), time.day()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(sources: &[SourceShare]) -> Facts<'_> {
+        Facts {
+            causes: &[CauseName::Noise],
+            differing: &[],
+            sources,
+            hours: Some([22, 5]),
+            since: DateTime::from_timestamp(1_794_440_000, 0).unwrap(),
+            trend: TrendKind::Growing,
+            size: 120,
+            share: 0.4,
+            gain: Some(0.612),
+            scenario: "access",
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_told_in_one_sentence_and_advice_says_what_to_do() {
+        let sources = [SourceShare {
+            source: "gate-3".into(),
+            count: 120,
+            lift: 7.0,
+            p_value: 0.0,
+        }];
+        let facts = facts(&sources);
+        let utc = |time: DateTime<Utc>| time.naive_utc();
+        assert_eq!(
+            facts.summary(Language::English, utc),
+            "camera gate-3, 22:00–05:00, sensor noise, since 11 Nov, growing, 120 captures, 40 % of the low ones"
+        );
+        assert_eq!(
+            facts.summary(Language::Chinese, utc),
+            "摄像头 gate-3，22:00–05:00，传感器噪点，始于 11 月 11 日，持续增多，共 120 次，占低分抓拍的 40 %"
+        );
+        assert!(
+            facts
+                .advice(Language::English)
+                .ends_with("expected gain: 61 % of these captures would pass `access`")
+        );
+        assert!(facts.advice(Language::Chinese).contains("61 %"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_not_shown() {
+        assert_eq!(source("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(source(""), "(no source)");
+    }
+
+    #[test]
+    fn every_cause_has_words_and_a_remedy_in_both_languages() {
+        for language in Language::ALL {
+            for name in CauseName::ALL {
+                assert!(!cause(name, language).is_empty());
+                let is_chinese = remedy(name, language).chars().any(|c| c as u32 > 0x2fff);
+                assert_eq!(is_chinese, language == Language::Chinese, "{name:?}");
+            }
+        }
+    }
+}

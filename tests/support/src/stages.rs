@@ -1,0 +1,57 @@
+//! The pipeline's stages one by one, on the pack that ships: for tests that look between them.
+
+use faceood::capture::{self, Capture};
+use faceood::embed::Embedder;
+use faceood::face::{Aligner, Detector};
+use faceood::pack::Pack;
+use faceood::pipeline::{aligner_settings, detector_settings, embedder_settings};
+use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Settings};
+
+/// Decoded with the default limits.
+pub fn capture(encoded: &[u8]) -> Capture {
+    capture::decode(encoded, &capture::Settings::default()).expect("the picture decodes")
+}
+
+/// Stages with open sessions on the CPU.
+pub struct Stages {
+    /// Finds faces.
+    pub detector: Detector,
+    /// Aligns them.
+    pub aligner: Aligner,
+    /// Embeds them.
+    pub embedder: Embedder,
+}
+
+impl Stages {
+    /// Opens the default pack.
+    pub fn open() -> Self {
+        let runtime = Runtime::load(&Settings {
+            provider: ProviderChoice::Cpu,
+            ..Settings::default()
+        })
+        .expect("ONNX Runtime is there (./scripts/setup)");
+        let pack = Pack::open(&super::models().join("default")).expect("the default pack is sound");
+        let open = |name: &str, bytes: &[u8]| {
+            runtime
+                .open(name, bytes, Placement::Host)
+                .expect("the model opens")
+        };
+        let detector = open("detector", &pack.detector_bytes().expect("detector"));
+        let landmarks = open("landmarks", &pack.landmarks_bytes().expect("landmarks"));
+        let embedder = open(
+            "embedder",
+            &pack
+                .embedder_for(GraphForm::Convolutions)
+                .expect("embedder"),
+        );
+        let manifest = pack.manifest();
+        Self {
+            detector: Detector::new(detector, detector_settings(&manifest.detector)),
+            aligner: Aligner::new(
+                landmarks,
+                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
+            ),
+            embedder: Embedder::new(embedder, embedder_settings(&manifest.embedder)),
+        }
+    }
+}
