@@ -38,6 +38,7 @@ pub use assemble::{
 };
 pub use error::AnalyzeError;
 pub use pool::{AnalysisPool, Unready};
+pub use probe::TEST_FACE;
 pub use stages::{aligner_settings, detector_settings, embedder_settings};
 pub use timings::Timings;
 

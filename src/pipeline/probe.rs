@@ -7,8 +7,8 @@ use crate::checkpoint::Checkpoint;
 use crate::embed::Embedding;
 use crate::policy::Policy;
 
-/// A crop of scikit-image's `astronaut` (NASA, public domain), JPEG.
-const FACE: &[u8] = include_bytes!("probe.jpg");
+/// A clean face, JPEG: a crop of scikit-image's `astronaut` (NASA, public domain).
+pub const TEST_FACE: &[u8] = include_bytes!("probe.jpg");
 
 /// Least similarity between a probe and the first one: the same pixels through the same networks give the same numbers, up to
 /// the order of a GPU's sums.
@@ -53,7 +53,7 @@ pub(super) fn run(
 /// What the pipeline says of the embedded face.
 pub(super) fn analyze(pipeline: &mut Pipeline) -> Result<Face, ProbeError> {
     let analysis = pipeline
-        .analyze(FACE, &ask(), Duration::ZERO, &Checkpoint::OPEN)
+        .analyze(TEST_FACE, &ask(), Duration::ZERO, &Checkpoint::OPEN)
         .map_err(|error: AnalyzeError| ProbeError::Failed(error.to_string()))?;
     let largest = analysis.faces.into_iter().next();
     largest.ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))

@@ -9,15 +9,13 @@ use serde::Serialize;
 use super::evaluate::{ISO_RANGE, Shared, rising};
 use super::offline;
 use super::{Context, Outcome, output};
-use faceood::embed::Embedding;
-use faceood_lab::degrade::{Degradation, degrade};
 use faceood_lab::evaluation::dataset::{self, Dataset, SourceFrom};
 use faceood_lab::evaluation::error_rates::Rate;
-use faceood_lab::evaluation::measure::{Instrument, MeasureError};
+use faceood_lab::evaluation::noise::{NoisyFace, nearest_persons, with_noise};
 use faceood_lab::evaluation::projection::{self, MOST_POINTS, Method};
-use faceood_lab::evaluation::render::map::{Dot, Together};
+use faceood_lab::evaluation::render::map::Dot;
 use faceood_lab::evaluation::render::{counted, map as page};
-use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX, upload_of};
+use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 
 /// Arguments of `map`.
 #[derive(clap::Args, Debug)]
@@ -38,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
     iso: Vec<u32>,
     /// How 512 numbers become two
-    #[arg(long, value_enum, default_value_t = How::Tsne)]
-    method: How,
+    #[arg(long, value_enum, default_value_t = MapMethod::Tsne)]
+    method: MapMethod,
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
@@ -50,39 +48,31 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum How {
+enum MapMethod {
     /// t-SNE: neighbours stay neighbours
     Tsne,
     /// Principal components: the plane of largest scatter
     Pca,
 }
 
-/// One picture of a face.
-struct Shown {
-    scene: usize,
-    /// `None`: clean.
-    iso: Option<u32>,
-    embedding: Embedding,
-    score: f32,
-}
-
 #[derive(Serialize)]
-struct Answer {
+struct EmbeddingMap {
     persons: usize,
     photos: usize,
-    method: How,
-    steps: Vec<StepAnswer>,
-    points: Vec<Point>,
+    method: MapMethod,
+    steps: Vec<NoiseStep>,
+    points: Vec<MapPoint>,
 }
 
 #[derive(Serialize)]
-struct StepAnswer {
+struct NoiseStep {
     name: String,
-    astray: Rate,
+    #[serde(rename = "astray")]
+    misplaced: Rate,
 }
 
 #[derive(Serialize)]
-struct Point {
+struct MapPoint {
     person: String,
     file: String,
     iso: Option<u32>,
@@ -145,30 +135,30 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     if scenes.is_empty() {
         bail!("no photo in {} shows a face", args.dir.display());
     }
-    let shown = noisy(&instrument, &scenes, &isos)?;
+    let shown = with_noise(&instrument, &scenes, &isos)?;
     bar.finish_and_clear();
-    let together = together(&shown, &persons, &isos);
+    let steps = nearest_persons(&shown, &persons, &isos);
     let values: Vec<&[f32]> = shown.iter().map(|shown| shown.embedding.values()).collect();
     let method = match args.method {
-        How::Tsne => Method::Tsne,
-        How::Pca => Method::Pca,
+        MapMethod::Tsne => Method::Tsne,
+        MapMethod::Pca => Method::Pca,
     };
     let plane = projection::project(&values, method);
-    let answer = Answer {
+    let map = EmbeddingMap {
         persons: dataset.persons.len(),
         photos: scenes.len(),
         method: args.method,
-        steps: together
+        steps: steps
             .iter()
-            .map(|step| StepAnswer {
+            .map(|step| NoiseStep {
                 name: step.name.clone(),
-                astray: step.astray,
+                misplaced: step.misplaced,
             })
             .collect(),
         points: shown
             .iter()
             .zip(&plane)
-            .map(|(shown, &at)| Point {
+            .map(|(shown, &at)| MapPoint {
                 person: dataset.persons[persons[shown.scene]].clone(),
                 file: scenes[shown.scene].path.display().to_string(),
                 iso: shown.iso,
@@ -179,109 +169,39 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     };
     let words = format!(
         "{} persons, {} photos, each clean and at ISO {}; {}. Point at a dot to see whose it is.",
-        answer.persons,
-        answer.photos,
+        map.persons,
+        map.photos,
         isos.iter()
             .map(u32::to_string)
             .collect::<Vec<_>>()
             .join(", "),
         match args.method {
-            How::Tsne =>
+            MapMethod::Tsne =>
                 "t-SNE: which dots are neighbours means something, how far groups lie apart does not",
-            How::Pca => "principal components",
+            MapMethod::Pca => "principal components",
         },
     );
     let html = || {
         page::html(
             &dots(&shown, &plane, &persons, &dataset, &scenes),
-            &together,
+            &steps,
             &words,
         )
     };
     let text = || {
-        let rows = together
+        let rows = steps
             .iter()
-            .map(|step| vec![step.name.as_str().into(), counted(&step.astray).into()]);
+            .map(|step| vec![step.name.as_str().into(), counted(&step.misplaced).into()]);
         format!(
             "{words}\n\n{}",
             output::table(&["noise", "nearest clean photo is another person's"], rows)
         )
     };
-    shared.show(&answer, file, html, text)
-}
-
-/// Each scene clean, then at each noise; shots without a face are left out.
-fn noisy(
-    instrument: &Instrument<'_>,
-    scenes: &[Scene],
-    isos: &[u32],
-) -> Result<Vec<Shown>, MeasureError> {
-    let mut shown: Vec<Shown> = scenes
-        .iter()
-        .enumerate()
-        .map(|(scene, clean)| Shown {
-            scene,
-            iso: None,
-            embedding: clean.face.embedding.clone(),
-            score: clean.face.quality.score,
-        })
-        .collect();
-    let found = instrument.each(scenes.len() * isos.len(), |worker, index| {
-        let (scene, iso) = (index / isos.len(), isos[index % isos.len()]);
-        let noise = Degradation::Noise {
-            iso: iso as f32,
-            smoothing: 0.0,
-        };
-        let picture = degrade(&scenes[scene].picture, &[noise], index as u64);
-        let (face, _) = worker.face(&upload_of(&picture)).ok()?;
-        Some(Shown {
-            scene,
-            iso: Some(iso),
-            score: face.quality.score,
-            embedding: face.embedding,
-        })
-    })?;
-    shown.extend(found.into_iter().flatten());
-    Ok(shown)
-}
-
-/// For each noise, how many pictures lie nearest to another person's clean photo. A picture's own original does not count, so that a
-/// person with a single photo is left out.
-fn together(shown: &[Shown], persons: &[usize], isos: &[u32]) -> Vec<Together> {
-    let clean: Vec<&Shown> = shown.iter().filter(|shown| shown.iso.is_none()).collect();
-    let has_other = |shown: &Shown| {
-        clean
-            .iter()
-            .any(|other| other.scene != shown.scene && persons[other.scene] == persons[shown.scene])
-    };
-    let is_astray = |shown: &Shown| {
-        let nearest = clean
-            .iter()
-            .filter(|other| other.scene != shown.scene)
-            .max_by(|a, b| {
-                let similarity = |other: &Shown| shown.embedding.similarity(&other.embedding);
-                similarity(a).total_cmp(&similarity(b))
-            });
-        nearest.is_none_or(|nearest| persons[nearest.scene] != persons[shown.scene])
-    };
-    let steps = std::iter::once(None).chain(isos.iter().copied().map(Some));
-    steps
-        .map(|iso| {
-            let of: Vec<&Shown> = shown
-                .iter()
-                .filter(|shown| shown.iso == iso && has_other(shown))
-                .collect();
-            let astray = of.iter().filter(|shown| is_astray(shown)).count();
-            Together {
-                name: iso.map_or("clean".to_owned(), |iso| format!("ISO {iso}")),
-                astray: Rate::new(astray, of.len()),
-            }
-        })
-        .collect()
+    shared.show(&map, file, html, text)
 }
 
 fn dots(
-    shown: &[Shown],
+    shown: &[NoisyFace],
     plane: &[[f32; 2]],
     persons: &[usize],
     dataset: &Dataset,

@@ -4,5 +4,6 @@
 pub mod building;
 pub mod degrade;
 pub mod evaluation;
+pub mod fitting;
 pub mod importing;
 pub mod training;

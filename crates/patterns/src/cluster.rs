@@ -5,8 +5,9 @@
 
 use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
 
-use super::features::{CAUSES, DIMENSIONS, Point, distance};
+use super::features::{DIMENSIONS, Point, distance};
 use super::significance::at_most;
+use super::survey::CAUSES;
 
 /// Neighbours that a row needs close by to be in a dense place.
 const NEIGHBOURS: usize = 5;

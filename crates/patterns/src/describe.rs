@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::features::{CAUSES, LEAST_GOOD, MEASURES, Scale, measure_names, median};
+use super::features::{LEAST_GOOD, MEASURES, Scale, measure_names, median};
 use super::report::{
     Cluster, ComponentStatistics, NormStatistics, PValues, QualityStatistics, SourceShare,
     TrendKind,
 };
 use super::significance::{at_least, departs, discoveries, discoveries_among};
-use super::survey::{Sampled, Survey, first};
+use super::survey::{CAUSES, Sampled, Survey, first};
 use super::tally::Tally;
 use super::trend::{Bins, trend};
 use super::words::Facts;

@@ -6,12 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::survey::Sampled;
-use faceood::quality::{CauseName, Component};
+use super::survey::{CAUSES, Sampled};
+use faceood::quality::Component;
 use faceood::stats::{interpolate, quantile};
-
-/// Number of causes.
-pub(super) const CAUSES: usize = CauseName::ALL.len();
 
 /// What is compared besides the causes: every component but the direction of motion, which is an angle and no quality.
 pub(super) const MEASURES: usize = Component::ALL.len() + 1;
@@ -22,7 +19,7 @@ pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES)
 /// Numbers that a processor subtracts and multiplies at once.
 const LANES: usize = 8;
 
-/// A row's place. The order is that of [`CauseName::ALL`], then of [`measure_names`].
+/// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then of [`measure_names`].
 pub(super) type Point = [f32; DIMENSIONS];
 
 /// What a component's deviation counts beside a cause's weight.
@@ -209,48 +206,16 @@ impl Scale {
 /// Fewer good rows than this say nothing on what is usual.
 pub(super) const LEAST_GOOD: usize = 20;
 
-/// What deviation of `component` is usual among clean photos; `None` for the direction of motion, which is no quality.
-pub fn usual_spread(component: Component) -> Option<f32> {
-    compared()
-        .any(|compared| compared == component)
-        .then(|| usual_component(component)[1])
-}
-
 /// Median and robust deviation of every measure, in the order of [`measure_names`].
 fn usual() -> [[f32; 2]; MEASURES] {
     let mut usual = [[0.0; 2]; MEASURES];
     for (place, component) in usual.iter_mut().zip(compared()) {
-        *place = usual_component(component);
+        let usual = component.usual();
+        *place = [usual.median, usual.deviation];
     }
     usual[MEASURES - 2] = [0.0, 0.05]; // embedding_norm_residual
     usual[MEASURES - 1] = [244.8, 67.58]; // face_px
     usual
-}
-
-/// Median and robust deviation over 315 clean photos of as many people, for windows without good
-/// rows. Where the deviation is next to nothing, as with clipped light, it is a difference that one
-/// would notice. `tests/it/components_on_photos.rs` prints such percentiles.
-const fn usual_component(component: Component) -> [f32; 2] {
-    match component {
-        Component::Sharpness => [1.886, 0.714],
-        Component::UnderExposurePrevention => [0.996, 0.006],
-        Component::OverExposurePrevention => [1.0, 0.01],
-        Component::LuminanceMean => [0.587, 0.139],
-        Component::LuminanceVariance => [0.028, 0.014],
-        Component::DynamicRange => [7.169, 0.343],
-        Component::IlluminationUniformity => [0.721, 0.198],
-        Component::CompressionArtifacts => [0.9, 0.07],
-        Component::Noise => [0.659, 0.368],
-        Component::MotionBlur => [0.011, 0.016],
-        Component::RecapturePattern => [0.0, 0.05],
-        Component::InterEyeDistance => [86.9, 22.67],
-        Component::HeadPoseYaw => [0.769, 4.734],
-        Component::HeadPosePitch => [2.577, 6.455],
-        Component::HeadPoseRoll => [-0.178, 2.547],
-        Component::MouthOcclusionPrevention => [0.998, 0.03],
-        // An angle has no middle: it is not compared.
-        Component::MotionDirection => [0.0, 0.0],
-    }
 }
 
 /// Weights of causes brought to length 1; no causes stay none.

@@ -4,12 +4,12 @@ use rayon::prelude::*;
 
 use super::LocalTime;
 use super::changes::{LEAST_ROWS, levels};
-use super::features::{CAUSES, median};
+use super::features::median;
 use super::norms::STRICT;
 use super::report::{Drift, FleetRow, SourceHours};
 use super::significance::{at_least, discoveries};
 use super::streams::Streams;
-use super::survey::{SourceCounts, StreamRow};
+use super::survey::{CAUSES, SourceCounts, StreamRow};
 use super::tally::LocalHours;
 use faceood::quality::CauseName;
 

@@ -1,20 +1,24 @@
-//! Patterns among low scorers, from the log alone: which degradations keep coming, where, since when, and where the embedding norm is not
-//! what it was.
+//! Patterns among low scores, from the log alone: which degradations keep coming, where and since when, and where the embedding
+//! norm has changed.
 //!
-//! The data's way: [`survey`] looks at every row once, counts, and keeps a sample of low and good rows; [`features`] makes points of them,
-//! scaled by the good ones; [`cluster`] finds groups and assigns the rows that the sample does not have; [`tally`] counts
-//! them; [`describe`] tests and words them, with [`trend`] and [`words`]; [`norms`] and [`fleet`] look at each source's course
-//! ([`changes`]). [`report`] is what comes out, [`render`] shows it. It reads the log and nothing else: no picture, no model.
+//! How the data flow:
+//! 1. [`reading`] shows every row once to [`survey`], which counts and keeps a sample of low and of good rows.
+//! 2. [`features`] turns the sample into points, scaled by the good rows; [`cluster`] finds groups among them.
+//! 3. Every low row is assigned to a group and counted by [`tally`].
+//! 4. [`describe`] tests and words the groups, with [`trend`], [`words`] and the [`baseline`].
+//! 5. [`norms`] and [`fleet`] look at each source over time, with [`changes`].
+//! 6. [`report`] holds the result, [`render`] shows it.
+//!
+//! It reads the log and nothing else: no picture, no model.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use rayon::prelude::*;
 use uuid::Uuid;
 
-use faceood::inference_log::{Filter, LogError, LogReader, Observation};
+use faceood::inference_log::{Filter, LogError, LogReader};
 
+mod baseline;
 mod changes;
 mod cluster;
 pub mod compare;
@@ -23,6 +27,7 @@ mod features;
 mod fleet;
 mod norms;
 mod parquet;
+mod reading;
 pub mod render;
 pub mod report;
 mod significance;
@@ -32,17 +37,18 @@ mod tally;
 mod trend;
 mod words;
 
-pub use features::usual_spread;
 pub use report::Report;
 
+use baseline::{GoodNorms, WindowCounts};
 use cluster::Groups;
 use describe::{Background, Candidate};
 use features::{NormModel, Point, Scale};
-use report::{Bin, Method, SCHEMA, Totals, Window};
+use reading::Samples;
+use report::{FleetRow, Method, NormAnomaly, SCHEMA, SourceHours, Totals, Window};
 use streams::Streams;
 use survey::{Sampled, Survey};
 use tally::{Counted, LocalHours, Tally};
-use trend::{BINS, Bins};
+use trend::Bins;
 
 /// What time a clock on the wall shows.
 pub type LocalTime = fn(DateTime<Utc>) -> NaiveDateTime;
@@ -124,84 +130,177 @@ const LEAST_CLUSTER: usize = 20;
 /// Share of the rows that were learnt from which a pattern needs, where they are many.
 const CLUSTER_SHARE: f64 = 0.01;
 
-/// Scores from here on are good (`Grade::Good`): they say what is usual.
-const GOOD: f32 = 0.6;
-
 /// Finds the patterns in `inputs`. Blocks the thread.
 ///
 /// # Errors
 /// What an input's database or file says.
 pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
-    let good_score = GOOD.max(settings.max_score);
-    let unseen = || {
-        Survey::new(
-            settings.max_score,
-            good_score,
-            settings.seed,
-            settings.with_assignments,
-        )
+    let (survey, samples) = reading::survey(inputs, settings)?;
+    let window = settings.window(&survey);
+    let bins = Bins::over(window[0], window[1]);
+    let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
+    let good: Vec<&Sampled> = samples.good.iter().collect();
+    let scale = Scale::fit(&good, NormModel::fit(&all));
+    let (learnt, courses) = rayon::join(
+        || Learnt::new(&survey, &samples, &scale, &bins, settings),
+        || Courses::of(&survey, &scale, &bins, settings),
+    );
+    let assigned = assign(&survey, &samples, &learnt, &bins, settings);
+    let candidates = candidates(assigned.tallies, &samples, &learnt);
+    let background = Background {
+        survey: &survey,
+        scale: &scale,
+        bins: &bins,
+        by_bin: &learnt.counts.by_bin,
+        by_hour: &learnt.counts.by_hour,
+        passing: &learnt.counts.passing,
+        settings,
     };
-    let mut survey = unseen();
-    for (index, input) in inputs.iter().enumerate() {
-        let seen = |filter: &Filter| -> Result<Survey, LogError> {
-            let mut part = unseen();
-            each(input, filter, |row| part.see(index, &input.prefix, row))?;
-            Ok(part)
-        };
-        let parts = match &input.rows {
-            Rows::Database(reader) => reader.halves(&settings.filter())?,
-            Rows::Parquet(_) => vec![settings.filter()],
-        };
-        let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
-        parts.into_iter().for_each(|part| survey.append(part));
-    }
-    let (mut low, mut good) = survey.take_samples();
-    complete(inputs, &mut low)?;
-    complete(inputs, &mut good)?;
-    let everybody: Vec<&Sampled> = low.iter().chain(&good).collect();
-    let good_rows: Vec<&Sampled> = good.iter().collect();
-    let scale = Scale::fit(&good_rows, NormModel::fit(&everybody));
-    let levels = GoodNorms::of(&good);
+    let (clusters, numbers) = describe::describe(&candidates, &background);
+    Ok(Analysis {
+        assignments: numbered(assigned.membership, &numbers),
+        exemplar_inputs: samples.inputs_of_exemplars(&clusters),
+        report: Report {
+            schema: SCHEMA,
+            window: Window {
+                from: settings.since.or(survey.span.map(|span| span[0])),
+                to: settings.until.or(survey.span.map(|span| span[1])),
+                utc_offset: offset(window[1], settings.local_time),
+                source: settings.source.clone(),
+                max_score: settings.max_score,
+                inputs: inputs.iter().map(Input::name).collect(),
+            },
+            totals: Totals {
+                inferences: survey.rows,
+                scored: learnt.counts.by_bin.iter().sum(),
+                low: survey.low_rows,
+                errors: survey.errors,
+            },
+            unclustered: {
+                let clustered = clusters.iter().map(|cluster| cluster.size).sum();
+                survey.low_rows.saturating_sub(clustered)
+            },
+            method: Method {
+                min_cluster_size: learnt.min_size,
+                learnt_from: samples.low.len() as u64,
+                is_sample: samples.are_part_of(&survey),
+                seed: settings.seed,
+                good_rows: samples.good.len() as u64,
+                groups_set_aside: learnt.groups.len() - clusters.len(),
+            },
+            norm_anomalies: {
+                let since_when = learnt.counts.first_of_model(&survey);
+                let mut anomalies = courses.norm_anomalies;
+                norms::coincide(&mut anomalies, &clusters, &since_when, window);
+                anomalies
+            },
+            clusters,
+            fleet: courses.fleet,
+            timeline: learnt.counts.timeline(&bins),
+            source_hours: courses.source_hours,
+            comparison: None,
+        },
+    })
+}
 
-    let min_size = settings
-        .min_cluster_size
-        .unwrap_or_else(|| LEAST_CLUSTER.max((CLUSTER_SHARE * low.len() as f64).ceil() as usize));
-    let points: Vec<Point> = low.iter().map(|row| scale.point(row)).collect();
-    let [from, to] = settings.window(&survey);
-    let bins = Bins::over(from, to);
-    let learn = || {
-        let learnt = Groups::learn(&points, min_size);
-        (learnt, Everything::of(&survey, settings, &bins))
-    };
-    let look = || {
+/// The groups that the sampled low rows form.
+struct Learnt {
+    /// Rows that a pattern needs.
+    min_size: usize,
+    groups: Groups,
+    /// Of each sampled low row.
+    group_of: Vec<Option<usize>>,
+    counts: WindowCounts,
+}
+
+impl Learnt {
+    fn new(
+        survey: &Survey,
+        samples: &Samples,
+        scale: &Scale,
+        bins: &Bins,
+        settings: &Settings,
+    ) -> Self {
+        let low = &samples.low;
+        let share = (CLUSTER_SHARE * low.len() as f64).ceil() as usize;
+        let min_size = settings
+            .min_cluster_size
+            .unwrap_or_else(|| LEAST_CLUSTER.max(share));
+        let points: Vec<Point> = low.iter().map(|row| scale.point(row)).collect();
+        let (groups, group_of) = Groups::learn(&points, min_size);
+        Self {
+            min_size,
+            groups,
+            group_of,
+            counts: WindowCounts::of(survey, settings, bins),
+        }
+    }
+}
+
+/// What each source did over time.
+struct Courses {
+    norm_anomalies: Vec<NormAnomaly>,
+    fleet: Vec<FleetRow>,
+    source_hours: Vec<SourceHours>,
+}
+
+impl Courses {
+    fn of(survey: &Survey, scale: &Scale, bins: &Bins, settings: &Settings) -> Self {
         let (counts, sources, max_score) = (&survey.counts, &survey.sources, settings.max_score);
         let streams = Streams::new(&survey.stream, sources.len());
-        let norms = norms::anomalies(&streams, &survey.models, scale.norms(), sources, &bins);
+        let norm_anomalies =
+            norms::anomalies(&streams, &survey.models, scale.norms(), sources, bins);
         let fleet = fleet::table(&streams, sources, counts, max_score, settings.local_time);
         let mut hours = LocalHours::new(settings.local_time);
-        let day = fleet::source_hours(&streams, sources, counts, max_score, &mut hours);
-        (norms, fleet, day)
-    };
-    let (learnt, looked) = rayon::join(learn, look);
-    let ((groups, found), everything) = learnt;
-    let (mut norm_anomalies, fleet, source_hours) = looked;
+        Self {
+            norm_anomalies,
+            fleet,
+            source_hours: fleet::source_hours(&streams, sources, counts, max_score, &mut hours),
+        }
+    }
+}
 
+/// All low rows by the group that each belongs to.
+struct Assigned {
+    tallies: Vec<Tally>,
+    /// Rows and their groups; empty unless asked for.
+    membership: Vec<(Uuid, usize)>,
+}
+
+/// Rows and the numbers of their patterns; groups that became no pattern have no number.
+fn numbered(membership: Vec<(Uuid, usize)>, numbers: &[Option<u32>]) -> Vec<(Uuid, u32)> {
+    membership
+        .into_iter()
+        .filter_map(|(id, group)| Some((id, numbers[group]?)))
+        .collect()
+}
+
+/// Counts every low row in its group: the sampled rows in the groups that they formed, or all rows in the group whose causes are
+/// nearest, where the samples are only a part of them.
+fn assign(
+    survey: &Survey,
+    samples: &Samples,
+    learnt: &Learnt,
+    bins: &Bins,
+    settings: &Settings,
+) -> Assigned {
+    let low = &samples.low;
+    let levels = GoodNorms::of(&samples.good);
     let mut hours = LocalHours::new(settings.local_time);
-    let mut tallies = vec![Tally::default(); groups.len()];
-    let mut membership: Vec<(Uuid, usize)> = Vec::new();
-    let is_sample = survey.low_rows > low.len() as u64;
+    let mut assigned = Assigned {
+        tallies: vec![Tally::default(); learnt.groups.len()],
+        membership: Vec::new(),
+    };
     let mut count = |row: &Counted, id: Option<Uuid>, group: Option<usize>| {
         let Some(group) = group else { return };
-        tallies[group].add(row, &bins, &mut hours);
-        if let Some(id) = id {
-            membership.push((id, group));
-        }
+        assigned.tallies[group].add(row, bins, &mut hours);
+        assigned.membership.extend(id.map(|id| (id, group)));
     };
-    if is_sample {
+    if samples.are_part_of(survey) {
         for (at, low) in survey.lows.iter().flatten().enumerate() {
             let row = survey.row(low.row);
             let row = levels.counted(row.time(), row.source, row.model, row.score(), row.norm);
-            let group = groups.by_causes(&features::direction(low.causes()));
+            let group = learnt.groups.by_causes(&features::direction(low.causes()));
             count(&row, survey.low_ids.get(at).copied(), group);
         }
     } else {
@@ -211,10 +310,18 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
             let row = &low[at];
             let id = settings.with_assignments.then_some(row.id);
             let row = levels.counted(row.time, row.source, row.model, row.score, row.norm);
-            count(&row, id, found[at]);
+            count(&row, id, learnt.group_of[at]);
         }
     }
+    assigned
+}
 
+/// The groups with their counts and their sampled rows.
+fn candidates<'a>(
+    tallies: Vec<Tally>,
+    samples: &'a Samples,
+    learnt: &Learnt,
+) -> Vec<Candidate<'a>> {
     let mut candidates: Vec<Candidate<'_>> = tallies
         .into_iter()
         .map(|tally| Candidate {
@@ -222,74 +329,12 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
             rows: Vec::new(),
         })
         .collect();
-    for (row, group) in low.iter().zip(&found) {
+    for (row, group) in samples.low.iter().zip(&learnt.group_of) {
         if let Some(group) = group {
             candidates[*group].rows.push(row);
         }
     }
-    let background = Background {
-        survey: &survey,
-        scale: &scale,
-        bins: &bins,
-        by_bin: &everything.by_bin,
-        by_hour: &everything.by_hour,
-        passing: &everything.passing,
-        settings,
-    };
-    let (clusters, numbers) = describe::describe(&candidates, &background);
-    let since_when = everything.first_of_model(&survey);
-    norms::coincide(&mut norm_anomalies, &clusters, &since_when, [from, to]);
-    let input_of = |id: &Uuid| {
-        low.iter()
-            .find(|row| row.id == *id)
-            .map_or(0, |row| row.input)
-    };
-    let exemplar_inputs = clusters
-        .iter()
-        .map(|cluster| cluster.exemplars.iter().map(input_of).collect())
-        .collect();
-    let clustered: u64 = clusters.iter().map(|cluster| cluster.size).sum();
-    let assignments = membership
-        .into_iter()
-        .filter_map(|(id, group)| Some((id, numbers[group]?)))
-        .collect();
-    let report = Report {
-        schema: SCHEMA,
-        window: Window {
-            from: settings.since.or(survey.span.map(|span| span[0])),
-            to: settings.until.or(survey.span.map(|span| span[1])),
-            utc_offset: offset(to, settings.local_time),
-            source: settings.source.clone(),
-            max_score: settings.max_score,
-            inputs: inputs.iter().map(Input::name).collect(),
-        },
-        totals: Totals {
-            inferences: survey.rows,
-            scored: everything.by_bin.iter().sum(),
-            low: survey.low_rows,
-            errors: survey.errors,
-        },
-        unclustered: survey.low_rows.saturating_sub(clustered),
-        method: Method {
-            min_cluster_size: min_size,
-            learnt_from: low.len() as u64,
-            is_sample,
-            seed: settings.seed,
-            good_rows: good.len() as u64,
-            groups_set_aside: groups.len() - clusters.len(),
-        },
-        clusters,
-        norm_anomalies,
-        fleet,
-        timeline: everything.timeline(&bins),
-        source_hours,
-        comparison: None,
-    };
-    Ok(Analysis {
-        report,
-        assignments,
-        exemplar_inputs,
-    })
+    candidates
 }
 
 impl Input {
@@ -299,51 +344,6 @@ impl Input {
             Rows::Parquet(path) => path.display().to_string(),
         }
     }
-}
-
-/// Shows every row of `input` that `filter` finds to `visit`.
-fn each(
-    input: &Input,
-    filter: &Filter,
-    mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
-) -> Result<(), LogError> {
-    // Inputs are told apart by a prefix, and one source may be asked for with it.
-    let mut filter = filter.clone();
-    if let (false, Some(source)) = (input.prefix.is_empty(), &filter.source)
-        && let Some((prefix, name)) = source.split_once('/')
-    {
-        if prefix != input.prefix {
-            return Ok(());
-        }
-        filter.source = Some(name.to_owned());
-    }
-    match &input.rows {
-        Rows::Database(reader) => reader.scan(&filter, visit),
-        Rows::Parquet(path) => parquet::scan(path, &filter, &mut visit),
-    }
-}
-
-/// Reads what the first look left out, of the rows that were sampled.
-fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
-    for (index, input) in inputs.iter().enumerate() {
-        // An export is read as a whole from the start.
-        let Rows::Database(reader) = &input.rows else {
-            continue;
-        };
-        let mut places: HashMap<Uuid, &mut Sampled> = rows
-            .iter_mut()
-            .filter(|row| row.input == index)
-            .map(|row| (row.id, row))
-            .collect();
-        let ids: Vec<Uuid> = places.keys().copied().collect();
-        reader.scan_ids(&ids, |row| {
-            if let Some(sampled) = places.get_mut(&row.id) {
-                sampled.complete(row);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
 }
 
 impl Settings {
@@ -369,102 +369,4 @@ fn offset(time: DateTime<Utc>, local: LocalTime) -> String {
     let minutes = (local(time) - time.naive_utc()).num_minutes();
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-}
-
-/// Mean and standard deviation of good captures' norms, by model.
-struct GoodNorms(Vec<Option<[f64; 2]>>);
-
-impl GoodNorms {
-    fn of(good: &[Sampled]) -> Self {
-        let models = good.iter().map(|row| usize::from(row.model) + 1).max();
-        let mut sums = vec![[0.0; 3]; models.unwrap_or(0)];
-        for row in good.iter().filter(|row| row.norm.is_finite()) {
-            let norm = f64::from(row.norm);
-            let sum = &mut sums[usize::from(row.model)];
-            *sum = [sum[0] + 1.0, sum[1] + norm, sum[2] + norm * norm];
-        }
-        let level = |[count, sum, squares]: [f64; 3]| {
-            let mean = sum / count;
-            let deviation = (squares / count - mean * mean).max(0.0).sqrt();
-            (count >= 2.0).then(|| [mean, deviation.max(1e-6)])
-        };
-        Self(sums.into_iter().map(level).collect())
-    }
-
-    fn counted(
-        &self,
-        time: DateTime<Utc>,
-        source: u32,
-        model: u16,
-        score: f32,
-        norm: f32,
-    ) -> Counted {
-        let level = self.0.get(usize::from(model)).copied().flatten();
-        Counted {
-            time,
-            source,
-            score,
-            norm,
-            norm_z: level.map_or(f64::NAN, |[mean, deviation]| {
-                (f64::from(norm) - mean) / deviation
-            }),
-        }
-    }
-}
-
-/// What all rows with a score are.
-struct Everything {
-    by_bin: Vec<u64>,
-    low_by_bin: Vec<u64>,
-    by_hour: [u64; 24],
-    passing: Vec<u64>,
-    first_of_model: Vec<u32>,
-}
-
-impl Everything {
-    fn of(survey: &Survey, settings: &Settings, bins: &Bins) -> Self {
-        let mut all = Self {
-            by_bin: vec![0; BINS],
-            low_by_bin: vec![0; BINS],
-            by_hour: [0; 24],
-            passing: vec![0; survey.sources.len()],
-            first_of_model: vec![u32::MAX; survey.models.len()],
-        };
-        let mut hours = LocalHours::new(settings.local_time);
-        for row in survey.stream.iter().flatten() {
-            let bin = bins.of(row.time());
-            all.by_bin[bin] += 1;
-            all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
-            all.by_hour[hours.of(row.time())] += 1;
-            all.passing[row.source as usize] += u64::from(row.passes(settings.accept));
-            let first = &mut all.first_of_model[usize::from(row.model)];
-            *first = row.seconds.min(*first);
-        }
-        all
-    }
-
-    fn first_of_model(&self, survey: &Survey) -> Vec<(survey::Model, DateTime<Utc>)> {
-        let mut models: Vec<_> = survey
-            .models
-            .iter()
-            .cloned()
-            .zip(
-                self.first_of_model
-                    .iter()
-                    .map(|&seconds| survey::time_of(seconds)),
-            )
-            .collect();
-        models.sort_by_key(|(_, since)| *since);
-        models
-    }
-
-    fn timeline(&self, bins: &Bins) -> Vec<Bin> {
-        let both = self.by_bin.iter().zip(&self.low_by_bin).enumerate();
-        both.map(|(bin, (&scored, &low))| Bin {
-            from: bins.begin(bin),
-            scored,
-            low,
-        })
-        .collect()
-    }
 }

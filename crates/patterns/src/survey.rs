@@ -6,9 +6,11 @@ use std::collections::{BinaryHeap, HashMap};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::features::CAUSES;
 use faceood::inference_log::{LogError, Observation};
-use faceood::quality::Component;
+use faceood::quality::{CauseName, Component};
+
+/// Number of causes.
+pub(super) const CAUSES: usize = CauseName::ALL.len();
 
 /// Rows that patterns are learnt from, low and good ones each. Above that the rest is assigned to what was learnt.
 pub(super) const SAMPLE_ROWS: usize = 4000;

@@ -17,6 +17,7 @@ mod recapture;
 mod resolution;
 mod sharpness;
 mod spectrum;
+mod usual;
 
 use plane::{Inside, Plane, Window};
 

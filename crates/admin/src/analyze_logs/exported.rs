@@ -1,5 +1,5 @@
 //! `--export-cluster`: a pattern as material to learn from. Its most typical rows, their pictures where the log keeps them, and the
-//! degradation that makes a clean picture look like it ([`fit`]), which `models train --augment` reads.
+//! degradation that makes a clean picture look like it ([`faceood_lab::fitting`]), which `models train --augment` reads.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,13 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::{Context, output, whole_file};
-use super::fit::{self, Shown};
+use crate::{Context, offline, output, whole_file};
 use faceood::inference_log::to_json;
+use faceood::pipeline::{Ask, Faces};
+use faceood::policy::DEFAULT_SCENARIO;
 use faceood_lab::degrade::Recipe;
+use faceood_lab::fitting::{self, Appearance, COMPONENTS, Fitted, Target};
+use faceood_patterns::report::Cluster;
 use faceood_patterns::{Analysis, Input, Rows};
 
 /// Version of `recipe.json`.
@@ -28,9 +31,9 @@ struct Written<'a> {
     #[serde(flatten)]
     recipe: &'a Recipe,
     /// What the pattern shows.
-    pattern: &'a Shown,
+    pattern: &'a Appearance,
     /// What the degraded clean picture shows that comes nearest.
-    nearest: Option<&'a Shown>,
+    nearest: Option<&'a Appearance>,
     /// How far apart these two are: 0 the same, 1.4 about another cause.
     distance: Option<f64>,
 }
@@ -70,6 +73,40 @@ pub(crate) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
         bail!("{shown}: {wrong}");
     }
     Ok(read.recipe)
+}
+
+/// What a degradation has to show to look like this pattern.
+fn target(cluster: &Cluster) -> Target {
+    let deviations = COMPONENTS.iter().filter_map(|component| {
+        let name = component.name();
+        Some((name, cluster.components.get(name)?.z))
+    });
+    Target {
+        appearance: Appearance {
+            score: cluster.quality.mean,
+            causes: cluster.causes.clone(),
+            deviations: deviations.collect(),
+        },
+        scores: cluster.quality.p10..=cluster.quality.p90,
+        face_px: cluster
+            .components
+            .get("face_px")
+            .map(|size| size.median as f32),
+    }
+}
+
+fn fit(target: &Target, context: &Context) -> anyhow::Result<Fitted> {
+    let parts = offline::parts(context)?;
+    let ask = Ask {
+        scenario: DEFAULT_SCENARIO.to_owned(),
+        policy: parts.policy(DEFAULT_SCENARIO)?.clone(),
+        faces: Faces::Largest,
+        needs_face: false,
+    };
+    let bar = output::progress(fitting::STEPS, "kinds of degradation");
+    let fitted = fitting::fit(target, parts.assembly.pipeline()?, &ask, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    Ok(fitted)
 }
 
 /// Deletes the pictures of the pattern that was written into `folder` before: nobody asked for those faces to be kept.
@@ -135,13 +172,14 @@ pub(super) fn export(
         save("exemplars.json", &serde_json::to_vec_pretty(&rows)?)
     })?;
     save("cluster.json", &serde_json::to_vec_pretty(cluster)?)?;
-    let fitted = fit::fit(cluster, context)?;
+    let target = target(cluster);
+    let fitted = fit(&target, context)?;
     let written = Written {
         schema: SCHEMA,
         label: &cluster.label,
         recipe: &fitted.recipe,
-        pattern: &fitted.pattern,
-        nearest: fitted.nearest.as_ref().map(|(_, shown)| shown),
+        pattern: &target.appearance,
+        nearest: fitted.nearest.as_ref().map(|(_, appearance)| appearance),
         distance: fitted.nearest.as_ref().map(|(distance, _)| *distance),
     };
     save(RECIPE_FILE, &serde_json::to_vec_pretty(&written)?)?;

@@ -20,7 +20,6 @@ use faceood_patterns::render::text::{Style, text};
 use faceood_patterns::{self, Analysis, Input, Report, Rows, Settings, compare};
 
 pub(super) mod exported;
-mod fit;
 
 /// Arguments of `analyze-logs`.
 #[derive(clap::Args, Debug)]

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{exact_runtime, golden_of, pack_folder, read, train, write};
+use super::new_pack::{expect_empty, file_name, write_pack};
+use super::{exact_runtime, golden_of, pack_folder, read, write};
 use crate::{Context, Outcome, output};
 use faceood::pack::Pack;
-use faceood::pack::manifest::{Channels, Embedder, Manifest, Polarity, Source, Training};
+use faceood::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
 use faceood::pack::sha256_hex;
 use faceood::quality::Calibration;
 use faceood_lab::importing::checkpoint::Checkpoint;
 use faceood_lab::importing::onnx::{self, Feeding};
 use faceood_lab::importing::rts::{self, Architecture, Head};
-use faceood_lab::importing::{self, CalibrationText, Naming, retrain};
-use faceood_lab::training::{self, Networks};
+use faceood_lab::importing::{self, CalibrationText, Naming};
 
 /// What is said of a pack whose calibration is a stand-in.
 pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing yet, and no built-in policy accepts anybody. Next, with your own photos:
@@ -170,7 +170,8 @@ pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> 
     let ends = [f32::NEG_INFINITY, LARGE_VARIANCE.ln()].map(|raw| embedder.ood.signal(raw));
     let description =
         format!("Random Temperature Scaling, IR-SE-64: 512 numbers and the {what}; imported");
-    finish(common, &base, embedder, &bytes, description, ends)
+    let golden = golden_of(&embedder, &bytes, &exact_runtime()?)?;
+    finish(common, &base, (embedder, golden), &bytes, description, ends)
 }
 
 /// Makes a pack of a recogniser in ONNX.
@@ -207,57 +208,21 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome
     let golden = golden_of(&embedder, &bytes, &runtime)?;
     // A face's output is some times longer than that of a pattern.
     let signals = [0.0, 4.0 * golden.ood_logit.max(f32::EPSILON)];
-    finish(common, &base, embedder, &bytes, description, signals)
-}
-
-/// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
-pub(super) fn retrained(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
-    expect_empty(&args.out)?;
-    let faults = train::faults(args)?;
-    let runtime = exact_runtime()?;
-    let photos = train::photos(args)?;
-    let networks = Networks::of_pack(pack)?;
-    let trained = train::learn(args, &photos, &networks, &runtime, &faults)?;
-    let today = chrono::Utc::now().date_naive().to_string();
-    let calibrated = train::calibrate(&trained.held_out, &trained.counts, &today)?;
-    let calibration = calibrated.of_all;
-    let mut figures = trained.figures;
-    figures.extend(calibrated.figures);
-    let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;
-    let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
-    let naming = Naming {
-        id: file_name(&args.out),
-        version: train::version(pack.version(), args),
-        description: format!(
-            "{}; with a head learnt on {today}",
-            pack.manifest().description
-        ),
-    };
-    let json = calibration.to_json()?;
-    let calibration = CalibrationText {
-        json: &json,
-        id: calibration.id(),
-    };
-    let mut manifest = importing::manifest(pack, naming, embedder, calibration);
-    manifest.training = Some(Training {
-        recipe: training::RECIPE_OF_ONE.to_owned(),
-        settings: train::settings(args),
-        counts: trained.counts,
-        figures,
-    });
-    manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
-    write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
-    if let Some(training) = &manifest.training {
-        train::show_figures(training, args.json)?;
-    }
-    Ok(Outcome::Done)
+    finish(
+        common,
+        &base,
+        (embedder, golden),
+        &bytes,
+        description,
+        signals,
+    )
 }
 
 /// Writes the pack with a stand-in for its calibration, and says so.
 fn finish(
     common: &Common,
     base: &Pack,
-    embedder: Embedder,
+    (embedder, golden): (Embedder, Golden),
     bytes: &[u8],
     description: String,
     signals: [f32; 2],
@@ -275,26 +240,10 @@ fn finish(
         description,
     };
     let mut manifest = importing::manifest(base, naming, embedder, calibration);
-    manifest.golden = golden_of(&manifest.embedder, bytes, &exact_runtime()?)?;
+    manifest.golden = golden;
     write_pack(&common.out, base, &manifest, bytes, calibration)?;
     output::text(NOT_CALIBRATED)?;
     Ok(Outcome::Done)
-}
-
-/// Writes the pack, opens it as the daemon would, and shows what it is.
-fn write_pack(
-    out: &Path,
-    base: &Pack,
-    manifest: &Manifest,
-    embedder: &[u8],
-    calibration: CalibrationText<'_>,
-) -> anyhow::Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    write(&out.join(&manifest.embedder.file.path), embedder)?;
-    for (name, bytes) in importing::files(base, manifest, calibration)? {
-        write(&out.join(name), &bytes)?;
-    }
-    super::show_written(out)
 }
 
 /// Puts a calibration into a pack.
@@ -332,22 +281,6 @@ pub(super) fn set_calibration(
         calibration.id()
     ))?;
     Ok(Outcome::Done)
-}
-
-/// A pack is never written over another one.
-fn expect_empty(folder: &Path) -> anyhow::Result<()> {
-    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!(
-            "{} is not empty; give --out a new folder, or move this one away first",
-            folder.display()
-        );
-    }
-    Ok(())
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn sha256_of_file(path: &Path) -> anyhow::Result<String> {

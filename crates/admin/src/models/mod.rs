@@ -20,6 +20,8 @@ use faceood_lab::building::recipe::Sources;
 
 mod import;
 mod inspect;
+mod new_pack;
+mod retrain;
 mod train;
 pub mod tune;
 
@@ -97,7 +99,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Task::Verify(args) => verify(args, context),
         Task::Inspect(args) => inspect::run(args, context),
         Task::Build(args) => build(args),
-        Task::Train(args) => train::run(args),
+        Task::Train(args) => match &args.embedder {
+            Some(folder) => retrain::run(args, &Pack::open(folder)?),
+            None => train::run(args),
+        },
         Task::ImportRts(args) => import::rts(args, context),
         Task::ImportOnnx(args) => import::onnx(args, context),
         Task::SetCalibration(args) => import::set_calibration(args, context),

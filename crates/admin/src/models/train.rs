@@ -8,29 +8,21 @@ use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 
 use super::super::analyze_logs::exported;
-use super::{
-    CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, import, output, write,
-};
+use super::{CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, output, write};
+use faceood::pack::MANIFEST_FILE;
 use faceood::pack::manifest::{Golden, Manifest, Training};
-use faceood::pack::{MANIFEST_FILE, Pack};
 use faceood::quality::Calibration;
-use faceood::quality::calibration::{Observations, PASS_SIMILARITY, Provenance};
 use faceood::runtime::Runtime;
-use faceood::stats::{calibration_error, mean};
 use faceood_lab::building::Learnt;
 use faceood_lab::building::head::LinearHead;
 use faceood_lab::building::recipe::{self, Sources};
 use faceood_lab::degrade::Kind;
-use faceood_lab::training::{self, Faults, HeldOut, Networks, Photo, UnseenFault};
+use faceood_lab::training::{self, Faults, Networks, Photo, UnseenFault};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
 /// Ends the version of a pack that has learnt from other faults than the default one.
 const OTHER_FAULTS: &str = "+site";
-/// Bins of equal count for the calibration error.
-const ERROR_BINS: usize = 15;
-/// Score below which a face that is not whole has to stay.
-const COVERED_SCORE: f32 = 0.40;
 
 /// Arguments of `train`.
 #[derive(clap::Args, Debug)]
@@ -81,9 +73,6 @@ pub(super) struct Args {
 
 /// Learns, and writes what was learnt.
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    if let Some(folder) = &args.embedder {
-        return import::retrained(args, &Pack::open(folder)?);
-    }
     // A wrong folder is told at once, not after the photos have been looked at.
     let faults = faults(args)?;
     let sources = Sources::read(&args.sources)?;
@@ -91,7 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let photos = photos(args)?;
     let networks = Networks::of_recipe(&sources)?;
     let trained = learn(args, &photos, &networks, &runtime, &faults)?;
-    let calibrated = calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let calibrated = training::calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
     let mut figures = trained.figures.clone();
     figures.extend(calibrated.figures);
     let training = Training {
@@ -212,7 +201,7 @@ pub(super) fn learn(
     networks: &Networks,
     runtime: &Runtime,
     faults: &Faults,
-) -> anyhow::Result<training::Outcome> {
+) -> anyhow::Result<training::Trained> {
     let bar = output::progress(photos.len() as u64, "photos");
     let is_thorough = args.folds.is_some();
     let hear = |done| bar.set_position(done as u64);
@@ -241,132 +230,6 @@ pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result
     Ok(())
 }
 
-/// What comes of held-out predictions.
-pub(super) struct Calibrated {
-    /// The calibration of all of them.
-    pub(super) of_all: Calibration,
-    /// For each fold the calibration of the others.
-    without_fold: Vec<Calibration>,
-    /// How well calibrations do on the fold that they have not seen.
-    pub(super) figures: BTreeMap<String, f64>,
-}
-
-/// Calibrates by held-out predictions.
-pub(super) fn calibrate(
-    held_out: &HeldOut,
-    counts: &BTreeMap<String, u64>,
-    date: &str,
-) -> anyhow::Result<Calibrated> {
-    let fit = |takes: &dyn Fn(usize) -> bool| {
-        Calibration::fit(
-            &observations(held_out, takes),
-            provenance(held_out, counts, date),
-        )
-    };
-    let calibration = fit(&|_| true)?;
-    let mut similarity = vec![0.0; held_out.signals.len()];
-    let mut pass = similarity.clone();
-    let mut without_fold = Vec::new();
-    for fold in 0..training::FOLDS as usize {
-        let unseen = fit(&|of| of != fold)?;
-        for (index, _) in held_out
-            .folds
-            .iter()
-            .enumerate()
-            .filter(|(_, of)| **of == fold)
-        {
-            let signal = narrow(held_out.signals[index]);
-            similarity[index] = f64::from(unseen.expected_similarity(signal));
-            pass[index] = f64::from(unseen.pass_probability(signal));
-        }
-        without_fold.push(unseen);
-    }
-    let passed: Vec<f64> = held_out
-        .similarities
-        .iter()
-        .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
-        .collect();
-    let score = |signal: f64| calibration.score(narrow(signal));
-    let gaps: Vec<f64> = similarity
-        .iter()
-        .zip(&held_out.similarities)
-        .map(|(expected, reached)| (expected - reached).abs())
-        .collect();
-    let figures = [
-        (
-            "ece_pass",
-            calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default(),
-        ),
-        (
-            "ece_similarity",
-            calibration_error(&similarity, &held_out.similarities, ERROR_BINS).unwrap_or_default(),
-        ),
-        ("mean_gap_similarity", mean(&gaps)),
-        ("masked_below_40", {
-            let low = held_out
-                .masked
-                .iter()
-                .filter(|(signal, covered)| *covered || score(*signal) < COVERED_SCORE)
-                .count();
-            low as f64 / held_out.masked.len().max(1) as f64
-        }),
-        ("things_below_30", {
-            let low = held_out
-                .objects
-                .iter()
-                .filter(|&&signal| score(signal) < 0.30)
-                .count();
-            low as f64 / held_out.objects.len().max(1) as f64
-        }),
-    ];
-    let figures = figures
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4))
-        .collect();
-    Ok(Calibrated {
-        of_all: calibration,
-        without_fold,
-        figures,
-    })
-}
-
-fn provenance(held_out: &HeldOut, counts: &BTreeMap<String, u64>, date: &str) -> Provenance {
-    Provenance {
-        method: training::CALIBRATION.to_owned(),
-        date: date.to_owned(),
-        counts: BTreeMap::from([
-            ("captures".to_owned(), held_out.signals.len() as u64),
-            ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
-            (
-                "people".to_owned(),
-                counts.get("people").copied().unwrap_or_default(),
-            ),
-        ]),
-    }
-}
-
-fn observations(held_out: &HeldOut, takes: impl Fn(usize) -> bool) -> Observations {
-    let chosen: Vec<usize> = (0..held_out.signals.len())
-        .filter(|&index| takes(held_out.folds[index]))
-        .collect();
-    Observations {
-        signals: chosen
-            .iter()
-            .map(|&index| held_out.signals[index])
-            .collect(),
-        similarities: chosen
-            .iter()
-            .map(|&index| held_out.similarities[index])
-            .collect(),
-        pairs: held_out
-            .pairs
-            .iter()
-            .filter(|(fold, _)| takes(*fold))
-            .map(|(_, pair)| *pair)
-            .collect(),
-    }
-}
-
 /// What the fused graph makes of the golden input, cut to four decimals.
 fn golden(
     sources: &Sources,
@@ -383,9 +246,4 @@ fn golden(
         file(&manifest.embedder.file.path),
         runtime,
     )
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }

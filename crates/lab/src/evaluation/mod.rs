@@ -16,6 +16,7 @@ pub mod edc;
 pub mod error_rates;
 pub mod folder;
 pub mod measure;
+pub mod noise;
 pub mod projection;
 pub mod render;
 pub mod report;

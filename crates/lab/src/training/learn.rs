@@ -6,7 +6,7 @@ use super::ridge::{Linear, Solution};
 use super::scale::{self, Foreseen};
 use super::targets::Aim;
 use super::{
-    ALPHA, FOLDS, Outcome, Sample, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
+    ALPHA, FOLDS, Sample, Trained, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
     shortened, targets,
 };
 use crate::building::head::LinearHead;
@@ -45,7 +45,7 @@ pub(super) fn learn(
     shares: &[f32],
     threads: usize,
     is_thorough: bool,
-) -> Result<Outcome, TrainingError> {
+) -> Result<Trained, TrainingError> {
     let reached = targets::reached(samples);
     let folds: Vec<usize> = samples
         .iter()
@@ -118,7 +118,7 @@ pub(super) fn learn(
         .collect();
     let mut figures = report::figures(samples, &reached, &predicted.signals, &clean_norms, shares);
     figures.extend(report::cause_figures(samples, &predicted.causes, &covered));
-    Ok(Outcome {
+    Ok(Trained {
         head: head(parts.iter().map(|part| &part.of_all)),
         without_fold: (0..FOLDS as usize)
             .map(|fold| head(parts.iter().filter_map(|part| part.without_fold.get(fold))))

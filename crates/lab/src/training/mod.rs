@@ -21,6 +21,7 @@ use faceood::pack::PackError;
 use faceood::pack::network::NetworkError;
 use faceood::runtime::{Runtime, RuntimeError};
 
+mod calibrating;
 mod chain;
 mod copies;
 mod drawing;
@@ -34,6 +35,7 @@ mod ridge;
 mod scale;
 mod targets;
 
+pub use calibrating::{Calibrated, calibrate};
 use chain::{Chain, Seen};
 pub use copies::Faults;
 use copies::{Copy, Symptoms, shows};
@@ -136,9 +138,9 @@ pub enum TrainingError {
     Thread,
 }
 
-/// What came of training.
+/// A head that was learnt, and what was measured on the way.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Trained {
     /// The head.
     pub head: LinearHead,
     /// For each fold the head that has not seen its people.
@@ -218,7 +220,7 @@ pub fn train(
     threads: usize,
     is_thorough: bool,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Outcome, TrainingError> {
+) -> Result<Trained, TrainingError> {
     let threads = threads.max(1);
     let (samples, features) = gather(photos, networks, runtime, faults, threads, progress)?;
     let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);

@@ -30,18 +30,18 @@ pub struct Dot {
     pub fade: f32,
 }
 
-/// How many captures at one noise still lie nearest to their own person's clean photos.
+/// How many captures at one noise lie nearest to another person's clean photo.
 #[derive(Clone, Debug)]
-pub struct Together {
+pub struct NoiseStep {
     /// The noise.
     pub name: String,
-    /// Captures that do not, out of all.
-    pub astray: Rate,
+    /// Those captures out of all.
+    pub misplaced: Rate,
 }
 
 /// The page. `words` say what was drawn and how.
 #[must_use]
-pub fn html(dots: &[Dot], together: &[Together], words: &str) -> String {
+pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
     let axis = |axis: usize| dots.iter().map(move |dot| dot.at[axis]);
     let low = [0, 1].map(|side| axis(side).fold(f32::INFINITY, f32::min));
     let high = [0, 1].map(|side| axis(side).fold(f32::NEG_INFINITY, f32::max));
@@ -54,12 +54,12 @@ pub fn html(dots: &[Dot], together: &[Together], words: &str) -> String {
         round(f64::from(place))
     };
     let rows = together.iter().map(|step| {
-        let kept = Rate::new(step.astray.of - step.astray.errors, step.astray.of);
+        let kept = Rate::new(step.misplaced.of - step.misplaced.errors, step.misplaced.of);
         vec![
             step.name.clone(),
             percent(kept.rate),
-            step.astray.errors.to_string(),
-            step.astray.of.to_string(),
+            step.misplaced.errors.to_string(),
+            step.misplaced.of.to_string(),
         ]
     });
     let body = html! {

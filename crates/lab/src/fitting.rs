@@ -1,30 +1,24 @@
-//! Which degradation makes a clean picture look like a pattern: kinds and strengths of `src/degrade` are tried, and what the pack and the
-//! measures say of the outcome is held against what they say of the pattern.
+//! Finds the degradation that makes a clean picture look like a pattern from the log. It tries kinds and strengths of
+//! [`degrade`](crate::degrade) and compares score, causes and components of the result with those of the pattern.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use image::{ImageFormat, RgbImage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use super::super::{Context, offline, output};
 use faceood::capture::pixels;
 use faceood::checkpoint::Checkpoint;
-use faceood::pipeline::{Ask, Faces, Pipeline};
-use faceood::policy::DEFAULT_SCENARIO;
+use faceood::pipeline::{AnalyzeError, Ask, Pipeline, TEST_FACE};
 use faceood::quality::components::{Component, Components};
 use faceood::quality::{Cause, CauseName, Quality};
 use faceood::stats::mean;
-use faceood_lab::degrade::{Degradation, Dose, Kind, Recipe, degrade};
-use faceood_patterns::report::Cluster;
-use faceood_patterns::usual_spread;
 
-/// A crop of scikit-image's `astronaut` (NASA, public domain): a clean face of which it is known that every pack finds it.
-const CLEAN: &[u8] = include_bytes!("../../../../src/pipeline/probe.jpg");
+use crate::degrade::{Degradation, Dose, Kind, Recipe, degrade};
 
 /// Strengths at which every kind is tried, and those at which the likeliest are.
 const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
@@ -46,8 +40,8 @@ const KNEE: f64 = 2.0;
 /// Weaker cases of a fault are not among the low scores that it is known by: it is learnt from this share of its least strength on.
 const WEAKER: f32 = 0.5;
 
-/// What the degradation is about, and not the person: pose and size are the face's own.
-const MEASURES: [Component; 11] = [
+/// The components that a degradation changes. Pose and size belong to the person.
+pub const COMPONENTS: [Component; 11] = [
     Component::Sharpness,
     Component::UnderExposurePrevention,
     Component::OverExposurePrevention,
@@ -61,53 +55,87 @@ const MEASURES: [Component; 11] = [
     Component::RecapturePattern,
 ];
 
-/// What comes nearest to a pattern.
-pub(super) struct Fitted {
-    /// No kinds where none comes near.
-    pub(super) recipe: Recipe,
-    /// What the pattern shows.
-    pub(super) pattern: Shown,
-    /// How far the nearest kinds are, and what they show.
-    pub(super) nearest: Option<(f64, Shown)>,
+/// Why no degradation can be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The embedded picture cannot be read or written.
+    #[error("the embedded test picture cannot be used: {0}")]
+    Picture(#[from] image::ImageError),
+    /// The pipeline failed.
+    #[error(transparent)]
+    Analyze(#[from] AnalyzeError),
+    /// The detector finds no face in the embedded picture.
+    #[error("no face is found in the embedded test picture; the pack's detector is damaged")]
+    NoFace,
 }
 
-/// What a capture shows.
+/// What a degradation has to make of a clean picture.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The pattern's mean appearance.
+    pub appearance: Appearance,
+    /// The scores of most of its captures: the 10th to the 90th percentile.
+    pub scores: RangeInclusive<f64>,
+    /// Median width of its faces, pixels; `None` where it is not known.
+    pub face_px: Option<f32>,
+}
+
+/// What comes nearest to a pattern.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// No kinds where none comes near.
+    pub recipe: Recipe,
+    /// The distance of the nearest kinds, and the appearance that they give.
+    pub nearest: Option<(f64, Appearance)>,
+}
+
+/// What faceood says of a capture, or of several in the mean.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Shown {
-    score: f64,
-    causes: Vec<Cause>,
-    /// By how many usual deviations each measure differs from a clean capture's.
-    deviations: BTreeMap<&'static str, f64>,
+pub struct Appearance {
+    /// The quality score, 0…1.
+    pub score: f64,
+    /// The causes with their weights.
+    pub causes: Vec<Cause>,
+    /// For each component of [`COMPONENTS`], by how many usual deviations it differs from a clean capture's.
+    pub deviations: BTreeMap<&'static str, f64>,
 }
 
 /// A kind at a strength, over some draws.
 #[derive(Clone, Debug)]
-struct Tried {
+struct Trial {
     kind: Kind,
     strength: f32,
     /// How far from the pattern.
     distance: f64,
     /// What it shows in the mean.
-    shown: Shown,
+    appearance: Appearance,
 }
 
-/// Tries all kinds at some strengths on a clean picture with a face as large as the pattern's, the likeliest at more, then a second kind
-/// besides.
-pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted> {
-    let pattern = shown_by(cluster);
-    let mut bench = Bench::open(cluster, &pattern, context)?;
-    let kinds = Kind::ALL.len();
-    let bar = output::progress((2 * kinds - 1 + LIKELIEST) as u64, "kinds of degradation");
-    let mut roughly: Vec<Tried> = Vec::new();
+/// Steps of [`fit`] that it reports at most.
+pub const STEPS: u64 = (2 * Kind::ALL.len() - 1 + LIKELIEST) as u64;
+
+/// Tries all kinds at some strengths on a clean picture whose face is as large as the pattern's, then the likeliest kinds at more
+/// strengths, then a second kind besides. Calls `progress` after each step.
+///
+/// # Errors
+/// Where the pipeline fails, or finds no face in the clean picture.
+pub fn fit(
+    target: &Target,
+    pipeline: Pipeline,
+    ask: &Ask,
+    progress: &dyn Fn(),
+) -> Result<Fitted, FitError> {
+    let mut bench = Bench::open(target, pipeline, ask)?;
+    let mut roughly: Vec<Trial> = Vec::new();
     for kind in Kind::ALL {
         roughly.extend(nearest_of(bench.try_kind(&[], kind, &FEW, DRAWS)?));
-        bar.inc(1);
+        progress();
     }
     roughly.sort_by(|one, other| one.distance.total_cmp(&other.distance));
     let mut tried = Vec::new();
     for likely in roughly.iter().take(LIKELIEST) {
         tried.extend(bench.try_kind(&[], likely.kind, &ALL, MANY_DRAWS)?);
-        bar.inc(1);
+        progress();
     }
     let best = nearest_of(tried.iter().cloned());
     let mut pairs = Vec::new();
@@ -115,10 +143,9 @@ pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
             let first = (best.kind, best.strength);
             pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
-            bar.inc(1);
+            progress();
         }
     }
-    bar.finish_and_clear();
     let second = nearest_of(pairs).filter(|pair| {
         let alone = best.as_ref().map(|best| best.distance);
         alone.is_some_and(|alone| pair.distance < SECOND_KIND_GAIN * alone)
@@ -130,28 +157,30 @@ pub(super) fn fit(cluster: &Cluster, context: &Context) -> anyhow::Result<Fitted
                 dose(pair.kind, pair.strength, pair.strength),
             ]
         }
-        (Some(best), None) if best.distance <= FARTHEST => vec![alone(best, &tried, cluster)],
+        (Some(best), None) if best.distance <= FARTHEST => {
+            vec![alone(best, &tried, &target.scores)]
+        }
         _ => Vec::new(),
     };
     Ok(Fitted {
         recipe: Recipe { kinds },
-        nearest: second.or(best).map(|found| (found.distance, found.shown)),
-        pattern,
+        nearest: second
+            .or(best)
+            .map(|found| (found.distance, found.appearance)),
     })
 }
 
-fn nearest_of(tried: impl IntoIterator<Item = Tried>) -> Option<Tried> {
+fn nearest_of(tried: impl IntoIterator<Item = Trial>) -> Option<Trial> {
     tried
         .into_iter()
         .min_by(|one, other| one.distance.total_cmp(&other.distance))
 }
 
 /// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
-fn alone(best: &Tried, tried: &[Tried], cluster: &Cluster) -> Dose {
-    let scores = cluster.quality.p10..=cluster.quality.p90;
+fn alone(best: &Trial, tried: &[Trial], scores: &RangeInclusive<f64>) -> Dose {
     let strengths = tried
         .iter()
-        .filter(|other| other.kind == best.kind && scores.contains(&other.shown.score))
+        .filter(|other| other.kind == best.kind && scores.contains(&other.appearance.score))
         .map(|other| other.strength);
     let (least, most) = strengths
         .fold((best.strength, best.strength), |(least, most), strength| {
@@ -167,53 +196,26 @@ fn dose(kind: Kind, least: f32, most: f32) -> Dose {
     }
 }
 
-fn shown_by(cluster: &Cluster) -> Shown {
-    let deviations = MEASURES.iter().filter_map(|component| {
-        let name = component.name();
-        Some((name, cluster.components.get(name)?.z))
-    });
-    Shown {
-        score: cluster.quality.mean,
-        causes: cluster.causes.clone(),
-        deviations: deviations.collect(),
-    }
-}
-
 /// Where degradations are tried out.
 struct Bench<'a> {
-    pattern: &'a Shown,
+    target: &'a Appearance,
     pipeline: Pipeline,
-    ask: Ask,
+    ask: &'a Ask,
     clean: RgbImage,
     clean_components: Components,
     face_px: f32,
 }
 
 impl<'a> Bench<'a> {
-    fn open(cluster: &Cluster, pattern: &'a Shown, context: &Context) -> anyhow::Result<Self> {
-        let parts = offline::parts(context)?;
-        let mut pipeline = parts.assembly.pipeline()?;
-        let ask = Ask {
-            scenario: DEFAULT_SCENARIO.to_owned(),
-            policy: parts.policy(DEFAULT_SCENARIO)?.clone(),
-            faces: Faces::Largest,
-            needs_face: false,
-        };
-        let found = "no face is found in the embedded picture";
-        let full = image::load_from_memory(CLEAN)
-            .context("the embedded picture cannot be read")?
-            .to_rgb8();
-        let (width, _) = look(&mut pipeline, &ask, &full)?.context(found)?;
-        let wanted = cluster
-            .components
-            .get("face_px")
-            .map_or(width, |size| size.median as f32);
-        let scale = (wanted / width).clamp(0.1, 1.0);
+    fn open(target: &'a Target, mut pipeline: Pipeline, ask: &'a Ask) -> Result<Self, FitError> {
+        let full = image::load_from_memory(TEST_FACE)?.to_rgb8();
+        let (width, _) = look(&mut pipeline, ask, &full)?.ok_or(FitError::NoFace)?;
+        let scale = (target.face_px.unwrap_or(width) / width).clamp(0.1, 1.0);
         let side = |length: u32| (length as f32 * scale).round() as u32;
         let clean = pixels::resize(&full, side(full.width()), side(full.height()));
-        let (face_px, quality) = look(&mut pipeline, &ask, &clean)?.context(found)?;
+        let (face_px, quality) = look(&mut pipeline, ask, &clean)?.ok_or(FitError::NoFace)?;
         Ok(Self {
-            pattern,
+            target: &target.appearance,
             pipeline,
             ask,
             clean,
@@ -229,7 +231,7 @@ impl<'a> Bench<'a> {
         kind: Kind,
         strengths: &[f32],
         draws: u64,
-    ) -> anyhow::Result<Vec<Tried>> {
+    ) -> Result<Vec<Trial>, FitError> {
         let mut tried = Vec::new();
         for &strength in strengths {
             let mut all = Vec::new();
@@ -241,29 +243,32 @@ impl<'a> Bench<'a> {
                     .flat_map(|(kind, strength)| kind.draw(*strength, self.face_px, &mut random))
                     .collect();
                 let worse = degrade(&self.clean, &steps, draw);
-                if let Some((_, quality)) = look(&mut self.pipeline, &self.ask, &worse)? {
+                if let Some((_, quality)) = look(&mut self.pipeline, self.ask, &worse)? {
                     all.push(self.shown(quality));
                 }
             }
             // The pattern is many captures, too.
             let Some(shown) = mean_of(&all) else { continue };
-            tried.push(Tried {
+            tried.push(Trial {
                 kind,
                 strength,
-                distance: distance(self.pattern, &shown),
-                shown,
+                distance: distance(self.target, &shown),
+                appearance: shown,
             });
         }
         Ok(tried)
     }
 
-    fn shown(&self, quality: Quality) -> Shown {
-        let deviations = MEASURES.into_iter().filter_map(|component| {
+    fn shown(&self, quality: Quality) -> Appearance {
+        let deviations = COMPONENTS.into_iter().filter_map(|component| {
             let clean = self.clean_components.get(component)?;
             let off = quality.components.get(component)? - clean;
-            Some((component.name(), f64::from(off / usual_spread(component)?)))
+            Some((
+                component.name(),
+                f64::from(off / component.usual().deviation),
+            ))
         });
-        Shown {
+        Appearance {
             score: f64::from(quality.score),
             deviations: deviations.collect(),
             causes: quality.causes,
@@ -272,7 +277,7 @@ impl<'a> Bench<'a> {
 }
 
 /// What captures show in the mean: of each cause its mean weight, as in a pattern.
-fn mean_of(all: &[Shown]) -> Option<Shown> {
+fn mean_of(all: &[Appearance]) -> Option<Appearance> {
     let count = all.len() as f64;
     if all.is_empty() {
         return None;
@@ -291,7 +296,7 @@ fn mean_of(all: &[Shown]) -> Option<Shown> {
         (values.len() == all.len()).then(|| (name, mean(&values)))
     };
     let scores: Vec<f64> = all.iter().map(|shown| shown.score).collect();
-    Some(Shown {
+    Some(Appearance {
         score: mean(&scores),
         causes: CauseName::ALL
             .into_iter()
@@ -301,7 +306,7 @@ fn mean_of(all: &[Shown]) -> Option<Shown> {
             })
             .filter(|cause| cause.weight > 0.0)
             .collect(),
-        deviations: MEASURES
+        deviations: COMPONENTS
             .iter()
             .filter_map(|component| deviation(component.name()))
             .collect(),
@@ -313,11 +318,9 @@ fn look(
     pipeline: &mut Pipeline,
     ask: &Ask,
     picture: &RgbImage,
-) -> anyhow::Result<Option<(f32, Quality)>> {
+) -> Result<Option<(f32, Quality)>, FitError> {
     let mut bytes = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, ImageFormat::Bmp)
-        .context("a picture cannot be written")?;
+    picture.write_to(&mut bytes, ImageFormat::Bmp)?;
     let analysis = pipeline.analyze(bytes.get_ref(), ask, Duration::ZERO, &Checkpoint::OPEN)?;
     let face = analysis.faces.into_iter().next();
     Ok(face.map(|face| (face.bounding_box.width, face.quality)))
@@ -325,8 +328,8 @@ fn look(
 
 /// How unlike two captures are: the distance between the directions of their causes, the difference of their scores, and the differences of
 /// their measures, compressed.
-fn distance(one: &Shown, other: &Shown) -> f64 {
-    let direction = |shown: &Shown| {
+fn distance(one: &Appearance, other: &Appearance) -> f64 {
+    let direction = |shown: &Appearance| {
         let weights = CauseName::ALL.map(|name| {
             let found = shown.causes.iter().find(|cause| cause.name == name);
             found.map_or(0.0, |cause| f64::from(cause.weight))

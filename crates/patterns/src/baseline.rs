@@ -1,0 +1,106 @@
+//! What low rows are compared with: the norms of good captures, and the counts of all rows in the window.
+
+use chrono::{DateTime, Utc};
+
+use super::Settings;
+use super::report::Bin;
+use super::survey::{Model, Sampled, Survey, time_of};
+use super::tally::{Counted, LocalHours};
+use super::trend::{BINS, Bins};
+
+/// Mean and standard deviation of good captures' norms, by model.
+pub(super) struct GoodNorms(Vec<Option<[f64; 2]>>);
+
+impl GoodNorms {
+    pub(super) fn of(good: &[Sampled]) -> Self {
+        let models = good.iter().map(|row| usize::from(row.model) + 1).max();
+        let mut sums = vec![[0.0; 3]; models.unwrap_or(0)];
+        for row in good.iter().filter(|row| row.norm.is_finite()) {
+            let norm = f64::from(row.norm);
+            let sum = &mut sums[usize::from(row.model)];
+            *sum = [sum[0] + 1.0, sum[1] + norm, sum[2] + norm * norm];
+        }
+        let level = |[count, sum, squares]: [f64; 3]| {
+            let mean = sum / count;
+            let deviation = (squares / count - mean * mean).max(0.0).sqrt();
+            (count >= 2.0).then(|| [mean, deviation.max(1e-6)])
+        };
+        Self(sums.into_iter().map(level).collect())
+    }
+
+    pub(super) fn counted(
+        &self,
+        time: DateTime<Utc>,
+        source: u32,
+        model: u16,
+        score: f32,
+        norm: f32,
+    ) -> Counted {
+        let level = self.0.get(usize::from(model)).copied().flatten();
+        Counted {
+            time,
+            source,
+            score,
+            norm,
+            norm_z: level.map_or(f64::NAN, |[mean, deviation]| {
+                (f64::from(norm) - mean) / deviation
+            }),
+        }
+    }
+}
+
+/// Counts of all rows with a score, which patterns are compared with.
+pub(super) struct WindowCounts {
+    /// Rows by bin of the window.
+    pub(super) by_bin: Vec<u64>,
+    low_by_bin: Vec<u64>,
+    /// Rows by hour of the local day.
+    pub(super) by_hour: [u64; 24],
+    /// Rows that pass, by source.
+    pub(super) passing: Vec<u64>,
+    first_of_model: Vec<u32>,
+}
+
+impl WindowCounts {
+    pub(super) fn of(survey: &Survey, settings: &Settings, bins: &Bins) -> Self {
+        let mut all = Self {
+            by_bin: vec![0; BINS],
+            low_by_bin: vec![0; BINS],
+            by_hour: [0; 24],
+            passing: vec![0; survey.sources.len()],
+            first_of_model: vec![u32::MAX; survey.models.len()],
+        };
+        let mut hours = LocalHours::new(settings.local_time);
+        for row in survey.stream.iter().flatten() {
+            let bin = bins.of(row.time());
+            all.by_bin[bin] += 1;
+            all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
+            all.by_hour[hours.of(row.time())] += 1;
+            all.passing[row.source as usize] += u64::from(row.passes(settings.accept));
+            let first = &mut all.first_of_model[usize::from(row.model)];
+            *first = row.seconds.min(*first);
+        }
+        all
+    }
+
+    pub(super) fn first_of_model(&self, survey: &Survey) -> Vec<(Model, DateTime<Utc>)> {
+        let mut models: Vec<_> = survey
+            .models
+            .iter()
+            .cloned()
+            .zip(self.first_of_model.iter().map(|&seconds| time_of(seconds)))
+            .collect();
+        models.sort_by_key(|(_, since)| *since);
+        models
+    }
+
+    pub(super) fn timeline(&self, bins: &Bins) -> Vec<Bin> {
+        let both = self.by_bin.iter().zip(&self.low_by_bin).enumerate();
+        both.map(|(bin, (&scored, &low))| Bin {
+            from: bins.begin(bin),
+            scored,
+            low,
+        })
+        .collect()
+    }
+}

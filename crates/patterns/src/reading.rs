@@ -1,0 +1,119 @@
+//! The way from the inputs to the survey and its samples.
+
+use std::collections::HashMap;
+
+use faceood::inference_log::{Filter, LogError, Observation};
+use rayon::prelude::*;
+use uuid::Uuid;
+
+use super::report::Cluster;
+use super::survey::{Sampled, Survey};
+use super::{Input, Rows, Settings, parquet};
+
+/// Scores from here on are good (`Grade::Good`): they say what is usual.
+const GOOD: f32 = 0.6;
+
+/// Rows to learn from, drawn evenly.
+pub(super) struct Samples {
+    /// Rows with a low score.
+    pub(super) low: Vec<Sampled>,
+    /// Rows with a good score.
+    pub(super) good: Vec<Sampled>,
+}
+
+impl Samples {
+    /// Whether there are more low rows than were sampled.
+    pub(super) fn are_part_of(&self, survey: &Survey) -> bool {
+        survey.low_rows > self.low.len() as u64
+    }
+
+    /// For each pattern, which input has each of its exemplars.
+    pub(super) fn inputs_of_exemplars(&self, clusters: &[Cluster]) -> Vec<Vec<usize>> {
+        let input_of = |id: &Uuid| {
+            let row = self.low.iter().find(|row| row.id == *id);
+            row.map_or(0, |row| row.input)
+        };
+        clusters
+            .iter()
+            .map(|cluster| cluster.exemplars.iter().map(input_of).collect())
+            .collect()
+    }
+}
+
+/// Looks at every row of the inputs once, then at the sampled rows in full.
+///
+/// # Errors
+/// What an input's database or file says.
+pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, Samples), LogError> {
+    let unseen = || {
+        Survey::new(
+            settings.max_score,
+            GOOD.max(settings.max_score),
+            settings.seed,
+            settings.with_assignments,
+        )
+    };
+    let mut survey = unseen();
+    for (index, input) in inputs.iter().enumerate() {
+        let seen = |filter: &Filter| -> Result<Survey, LogError> {
+            let mut part = unseen();
+            each(input, filter, |row| part.see(index, &input.prefix, row))?;
+            Ok(part)
+        };
+        let parts = match &input.rows {
+            Rows::Database(reader) => reader.halves(&settings.filter())?,
+            Rows::Parquet(_) => vec![settings.filter()],
+        };
+        let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
+        parts.into_iter().for_each(|part| survey.append(part));
+    }
+    let (mut low, mut good) = survey.take_samples();
+    complete(inputs, &mut low)?;
+    complete(inputs, &mut good)?;
+    Ok((survey, Samples { low, good }))
+}
+
+/// Shows every row of `input` that `filter` finds to `visit`.
+fn each(
+    input: &Input,
+    filter: &Filter,
+    mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    // Inputs are told apart by a prefix, and one source may be asked for with it.
+    let mut filter = filter.clone();
+    if let (false, Some(source)) = (input.prefix.is_empty(), &filter.source)
+        && let Some((prefix, name)) = source.split_once('/')
+    {
+        if prefix != input.prefix {
+            return Ok(());
+        }
+        filter.source = Some(name.to_owned());
+    }
+    match &input.rows {
+        Rows::Database(reader) => reader.scan(&filter, visit),
+        Rows::Parquet(path) => parquet::scan(path, &filter, &mut visit),
+    }
+}
+
+/// Reads what the first look left out, of the rows that were sampled.
+fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
+    for (index, input) in inputs.iter().enumerate() {
+        // An export is read as a whole from the start.
+        let Rows::Database(reader) = &input.rows else {
+            continue;
+        };
+        let mut places: HashMap<Uuid, &mut Sampled> = rows
+            .iter_mut()
+            .filter(|row| row.input == index)
+            .map(|row| (row.id, row))
+            .collect();
+        let ids: Vec<Uuid> = places.keys().copied().collect();
+        reader.scan_ids(&ids, |row| {
+            if let Some(sampled) = places.get_mut(&row.id) {
+                sampled.complete(row);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
