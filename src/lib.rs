@@ -17,3 +17,4 @@ pub mod runtime;
 pub mod server;
 pub mod stats;
 pub mod telemetry;
+pub mod whole_file;

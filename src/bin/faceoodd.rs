@@ -21,6 +21,7 @@ use faceood::runtime::{Plan, Provider, ProviderChoice, Runtime, has_nvidia_drive
 use faceood::server::{self, AppState, Info};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
+use faceood::whole_file;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -314,9 +315,7 @@ fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 
 /// Scripts wait for this file: it appears whole or not at all.
 fn write_address(path: &Path, address: &str) -> anyhow::Result<()> {
-    let draft = path.with_extension("tmp");
-    std::fs::write(&draft, format!("{address}\n"))
-        .and_then(|()| std::fs::rename(&draft, path))
+    whole_file::write(path, format!("{address}\n").as_bytes())
         .with_context(|| format!("the address cannot be written to {}", path.display()))
 }
 

@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "problem",
     "cause",
     "checkpoint",
+    "whole_file",
     "runtime",
     "capture",
     "pack",

@@ -29,13 +29,13 @@ pub mod man;
 pub mod map;
 pub mod models;
 mod offline;
+mod out_file;
 pub mod output;
 pub mod prune;
 mod sinks;
 pub mod users;
 pub mod watch;
 pub mod when;
-mod whole_file;
 
 pub use context::Context;
 

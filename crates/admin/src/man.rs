@@ -1,6 +1,6 @@
 //! `man`: manual pages, made from the command lines themselves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::Context as _;
@@ -9,6 +9,7 @@ use clap_mangen::Man;
 
 use super::{Command, Context, Outcome, output};
 use faceood::config::flags::DaemonFlags;
+use faceood::whole_file;
 
 /// Arguments of `man`.
 #[derive(clap::Args, Debug)]
@@ -38,10 +39,21 @@ pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
     let written = [&users, &system]
         .into_iter()
         .try_for_each(fs::create_dir_all)
-        .and_then(|()| clap_mangen::generate_to(Command::command(), &users))
-        .and_then(|()| fs::write(system.join("faceoodd.8"), page(&daemon)?));
+        .and_then(|()| write_pages_of_admin(&users))
+        .and_then(|()| whole_file::write(&system.join("faceoodd.8"), page(&daemon)?.as_bytes()));
     written.with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
     Ok(Outcome::Done)
+}
+
+/// Renders the pages elsewhere first, so that an old page stays until the new one is whole.
+fn write_pages_of_admin(folder: &Path) -> io::Result<()> {
+    let drafts = tempfile::tempdir()?;
+    clap_mangen::generate_to(Command::command(), &drafts)?;
+    for draft in fs::read_dir(&drafts)? {
+        let draft = draft?;
+        whole_file::write(&folder.join(draft.file_name()), &fs::read(draft.path())?)?;
+    }
+    Ok(())
 }
 
 fn page(man: &Man) -> io::Result<String> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{FILE_NAME, Tuning};
+use crate::whole_file::WholeFile;
 
 /// Largest file that is read: a measurement has a few kilobytes.
 const MOST_BYTES: u64 = 1 << 20;
@@ -76,21 +77,15 @@ impl Tuning {
     }
 
     fn write(&self, data_dir: &Path, path: &Path) -> io::Result<()> {
-        use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+        use std::os::unix::fs::{MetadataExt, fchown};
         std::fs::create_dir_all(data_dir)?;
-        let draft = path.with_extension("json.tmp");
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = WholeFile::private(path)?;
         let folder = data_dir.metadata()?;
-        if file.metadata()?.uid() != folder.uid() {
-            fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+        if file.as_file().metadata()?.uid() != folder.uid() {
+            fchown(file.as_file(), Some(folder.uid()), Some(folder.gid()))?;
         }
         serde_json::to_writer_pretty(&mut file, self)?;
         file.write_all(b"\n")?;
-        std::fs::rename(&draft, path)
+        file.finish()
     }
 }

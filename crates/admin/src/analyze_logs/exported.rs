@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Context, offline, output, whole_file};
+use crate::{Context, offline, out_file, output};
 use faceood::inference_log::to_json;
 use faceood::pipeline::{Ask, Faces};
 use faceood::policy::DEFAULT_SCENARIO;
@@ -152,7 +152,7 @@ pub(super) fn export(
     let cluster = &clusters[place];
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let save = |name: &str, bytes: &[u8]| whole_file::write(&folder.join(name), bytes);
+    let save = |name: &str, bytes: &[u8]| out_file::write(&folder.join(name), bytes);
     forget_pictures(folder)?;
     context.block_on(async {
         let mut rows = Vec::new();

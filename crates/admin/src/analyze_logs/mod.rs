@@ -10,7 +10,7 @@ use chrono::{DateTime, Local, Utc};
 use clap::ValueEnum;
 use uuid::Uuid;
 
-use super::whole_file::WholeFile;
+use super::out_file::OutFile;
 use super::{Context, Outcome, output, when};
 use faceood::inference_log::LogReader;
 use faceood::policy::DEFAULT_SCENARIO;
@@ -148,9 +148,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let assignments = args
         .assignments
         .as_deref()
-        .map(WholeFile::beside)
+        .map(OutFile::beside)
         .transpose()?;
-    let out = args.out.as_deref().map(WholeFile::beside).transpose()?;
+    let out = args.out.as_deref().map(OutFile::beside).transpose()?;
     let settings = settings(args, context);
     let (mut found, thumbnails) = context.block_on(async {
         let inputs = inputs(context).await?;

@@ -11,7 +11,7 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, offline, output, when, whole_file};
+use super::{Context, Outcome, offline, out_file, output, when};
 use faceood::pipeline::Assembly;
 use faceood::quality::Calibration;
 use faceood::quality::calibration::Provenance;
@@ -142,7 +142,7 @@ fn embedder(assembly: &Assembly) -> &str {
 
 /// Replaces the file whole: a daemon that reloads meanwhile reads the old one or the new one.
 fn write(file: &Path, calibration: &Calibration) -> anyhow::Result<()> {
-    whole_file::write(file, calibration.to_json()?.as_bytes())
+    out_file::write(file, calibration.to_json()?.as_bytes())
 }
 
 impl Evidence {

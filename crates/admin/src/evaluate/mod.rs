@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::offline::{self, Parts};
-use super::whole_file::WholeFile;
+use super::out_file::OutFile;
 use super::{Context, Outcome, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::folder::{self, Terms};
@@ -238,15 +238,15 @@ impl Shared {
     }
 
     /// The file of the page, made before the work so that a wrong place is told at once.
-    pub(super) fn page(&self) -> anyhow::Result<Option<WholeFile>> {
-        self.html.as_deref().map(WholeFile::beside).transpose()
+    pub(super) fn page(&self) -> anyhow::Result<Option<OutFile>> {
+        self.html.as_deref().map(OutFile::beside).transpose()
     }
 
     /// Writes the page where one is asked for, and prints JSON or text.
     pub(super) fn show(
         &self,
         value: &impl Serialize,
-        page: Option<WholeFile>,
+        page: Option<OutFile>,
         html: impl FnOnce() -> String,
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<Outcome> {

@@ -11,7 +11,7 @@ mod format;
 
 use format::Format;
 
-use crate::whole_file::WholeFile;
+use crate::out_file::OutFile;
 use crate::{Context, Outcome, output, when};
 use faceood::inference_log::{Filter, LogReader};
 
@@ -87,7 +87,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             "cannot make {} (an existing file is not overwritten)",
             file.display()
         ),
-        Some(file) => Some(WholeFile::beside(file)?),
+        Some(file) => Some(OutFile::beside(file)?),
         None if matches!(args.format, Kind::Parquet) && io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }

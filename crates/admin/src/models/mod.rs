@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::whole_file::write;
+use super::out_file::write;
 use super::{Context, Outcome, offline, output};
 use faceood::pack::manifest::{Embedder, Golden};
 use faceood::pack::network::prepare_bytes;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::super::{Context, Outcome, output, whole_file};
+use super::super::{Context, Outcome, out_file, output};
 use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use faceood::runtime::ProviderChoice;
 use faceood_report::html;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         Kind::Html => page(&tuning),
     };
     match &args.out {
-        Some(file) => whole_file::write(file, report.as_bytes())?,
+        Some(file) => out_file::write(file, report.as_bytes())?,
         None => output::text(&report)?,
     }
     if !args.dry_run {

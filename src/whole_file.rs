@@ -1,36 +1,43 @@
 //! Files that are written whole or not at all.
 //!
-//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one,
-//! and whoever reads the file meanwhile (a daemon that reloads, a browser) must see the old one or
-//! the new one.
+//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one. Whoever reads the file
+//! meanwhile (a daemon that reloads, a browser) must see the old file or the new one.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
 use tempfile::{Builder, NamedTempFile};
 
-/// A file in the making. It lies beside its place under another name until [`Self::finish`], and is
-/// removed without that.
+/// A file in the making. It lies beside its place under another name until [`Self::finish`]; dropped before, it is removed.
 #[derive(Debug)]
-pub(super) struct WholeFile {
+pub struct WholeFile {
     draft: NamedTempFile,
     path: PathBuf,
 }
 
 impl WholeFile {
-    /// Begins the file that will stand at `path`; what stands there stays until the end.
+    /// Begins the file that will stand at `path`, readable as any new file. What stands there stays until the end.
     ///
     /// # Errors
     /// Where `path` is a folder, or no file can be made beside it.
-    pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        // The umask takes away what others may not have.
+        Self::with_mode(path, 0o666)
+    }
+
+    /// As [`Self::beside`], readable by its owner only.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn private(path: &Path) -> io::Result<Self> {
+        Self::with_mode(path, 0o600)
+    }
+
+    fn with_mode(path: &Path, mode: u32) -> io::Result<Self> {
         if path.is_dir() {
-            bail!(
-                "cannot write {}: it is a folder; give a file",
-                path.display()
-            );
+            return Err(io::ErrorKind::IsADirectory.into());
         }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -39,51 +46,37 @@ impl WholeFile {
         let draft = Builder::new()
             .prefix(".faceood-")
             .suffix(".part")
-            // As for any new file: the umask takes away what others may not have.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .with_context(|| {
-                format!(
-                    "cannot write {}: give a file in a folder that can be written to",
-                    path.display()
-                )
-            })?;
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(folder)?;
         Ok(Self {
             draft,
             path: path.to_owned(),
         })
     }
 
+    /// The open file, to change its owner.
+    #[must_use]
+    pub fn as_file(&self) -> &File {
+        self.draft.as_file()
+    }
+
     /// Puts the file in its place, once the disk has it.
     ///
     /// # Errors
     /// Where the disk is full or the place cannot be written to; nothing is left behind then.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
-        let path = self.path.clone();
-        self.put(NamedTempFile::persist)
-            .with_context(|| format!("cannot write {}", path.display()))
+    pub fn finish(self) -> io::Result<()> {
+        self.draft.as_file().sync_all()?;
+        self.draft.persist(self.path)?;
+        Ok(())
     }
 
     /// As [`Self::finish`], where no file may be replaced.
     ///
     /// # Errors
     /// As [`Self::finish`], and where there is a file by now.
-    pub(super) fn finish_new(self) -> anyhow::Result<()> {
-        let path = self.path.clone();
-        self.put(NamedTempFile::persist_noclobber).with_context(|| {
-            format!(
-                "cannot make {} (an existing file is not overwritten)",
-                path.display()
-            )
-        })
-    }
-
-    fn put(
-        self,
-        persist: impl FnOnce(NamedTempFile, PathBuf) -> Result<std::fs::File, tempfile::PersistError>,
-    ) -> io::Result<()> {
+    pub fn finish_new(self) -> io::Result<()> {
         self.draft.as_file().sync_all()?;
-        persist(self.draft, self.path).map_err(|error| error.error)?;
+        self.draft.persist_noclobber(self.path)?;
         Ok(())
     }
 }
@@ -101,11 +94,10 @@ impl Write for WholeFile {
 /// Writes `bytes` to `path`, whole or not at all.
 ///
 /// # Errors
-/// Naming the file.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// As [`WholeFile::beside`] and [`WholeFile::finish`].
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = WholeFile::beside(path)?;
-    file.write_all(bytes)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(bytes)?;
     file.finish()
 }
 
@@ -143,8 +135,8 @@ mod tests {
         let path = folder.path().join("week.csv");
         let file = WholeFile::beside(&path).unwrap();
         fs::write(&path, "of another").unwrap();
-        let error = file.finish_new().unwrap_err().to_string();
-        assert!(error.contains("not overwritten"), "{error}");
+        let error = file.finish_new().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"of another");
         assert_eq!(names(folder.path()), ["week.csv"]);
         assert!(WholeFile::beside(folder.path()).is_err());

@@ -1,0 +1,75 @@
+//! A file that the operator names: written whole or not at all, with errors that say what to do.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use faceood::whole_file::WholeFile;
+
+/// A file in the making; see [`WholeFile`].
+#[derive(Debug)]
+pub(super) struct OutFile {
+    file: WholeFile,
+    path: PathBuf,
+}
+
+impl OutFile {
+    /// Begins the file that will stand at `path`.
+    ///
+    /// # Errors
+    /// Where `path` is a folder, or no file can be made beside it.
+    pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let file = match WholeFile::beside(path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                bail!("cannot write {shown}: it is a folder; give a file")
+            }
+            begun => begun.with_context(|| {
+                format!("cannot write {shown}: give a file in a folder that can be written to")
+            })?,
+        };
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// Naming the file.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        let finished = self.file.finish();
+        finished.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// As [`Self::finish`], where no file may be replaced.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and where there is a file by now.
+    pub(super) fn finish_new(self) -> anyhow::Result<()> {
+        let shown = self.path.display();
+        self.file
+            .finish_new()
+            .with_context(|| format!("cannot make {shown} (an existing file is not overwritten)"))
+    }
+}
+
+impl Write for OutFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes `bytes` to `path`.
+///
+/// # Errors
+/// Naming the file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = OutFile::beside(path)?;
+    file.write_all(bytes)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.finish()
+}
