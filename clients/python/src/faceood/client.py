@@ -1,3 +1,4 @@
+# Made from aio.py by generate_client.py; do not edit.
 """The blocking client."""
 
 from __future__ import annotations
