@@ -1,14 +1,10 @@
-"""The asynchronous client: the same calls, and the same code but for the awaiting."""
+"""The asynchronous client: the same calls, awaited."""
 
 import asyncio
-import pathlib
-import re
 
 import httpx
 import pytest
 
-import faceood.aio
-import faceood.client
 from faceood import AsyncFaceood, FaceoodError
 
 
@@ -42,16 +38,3 @@ def test_what_is_refused_for_now_is_sent_again(monkeypatch: pytest.MonkeyPatch) 
 
     asyncio.run(ask())
     assert pauses == [2.0, 2.0]
-
-
-def test_both_clients_are_the_same_but_for_the_awaiting() -> None:
-    def plain(module: str | None) -> str:
-        text = pathlib.Path(module or "").read_text(encoding="utf-8").split("import httpx", 1)[1]
-        # The longer names of the asynchronous one break lines elsewhere.
-        text = re.sub(r"\b(async|await) ", "", text)
-        text = re.sub(r"\bAsync|\basyncio\.|\btime\.|__a(?=enter|exit)|__(?=enter|exit)|\ba(?=close)", "", text)
-        text = text.replace('for row in page["inferences"]: yield row', "")
-        text = re.sub(r'for row in page\["inferences"\]:\s+yield row', 'yield from page["inferences"]', text)
-        return re.sub(r"[\s,]+", "", text)
-
-    assert plain(faceood.aio.__file__) == plain(faceood.client.__file__)

@@ -109,9 +109,22 @@ def test_a_problem_has_its_code_its_sentence_its_side_and_the_requests_name(url:
 def test_feedback_is_told_of_an_earlier_answer(url: str, photo: bytes) -> None:
     with Faceood(url) as client:
         request_id = client.compare(photo, photo)["request_id"]
-        assert client.feedback(request_id, "genuine", "seen at the door")["request_id"] == request_id
+        assert client.feedback(request_id, "genuine", "seen at the door", author="guard")["request_id"] == request_id
+        with pytest.raises(FaceoodError, match="`author` has 65 characters"):
+            client.feedback(request_id, "genuine", author="g" * 65)
         with pytest.raises(FaceoodError, match="not_found"):
             client.feedback("never", "genuine")
+
+
+def test_only_the_feedback_that_is_given_is_sent() -> None:
+    service = Scripted(httpx.Response(200, json={}), httpx.Response(200, json={}))
+    with Faceood(transport=service) as client:
+        client.feedback("r-1", "impostor")
+        client.feedback("r-1", "genuine", "seen at the door", author="guard")
+    assert [json.loads(request.content) for request in service.asked] == [
+        {"request_id": "r-1", "outcome": "impostor"},
+        {"request_id": "r-1", "outcome": "genuine", "note": "seen at the door", "author": "guard"},
+    ]
 
 
 def test_every_row_of_the_log_comes_once_page_after_page(

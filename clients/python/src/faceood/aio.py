@@ -148,10 +148,18 @@ class AsyncFaceood:
                 return
 
     async def feedback(
-        self, request_id: str, outcome: Literal["genuine", "impostor", "unusable"], note: str | None = None
+        self,
+        request_id: str,
+        outcome: Literal["genuine", "impostor", "unusable"],
+        note: str | None = None,
+        *,
+        author: str | None = None,
     ) -> Feedback:
-        """Tells the service how an earlier answer turned out."""
-        return cast(Feedback, await self._send(ask.feedback(request_id, outcome, note)))
+        """Tells the service how an earlier answer turned out.
+
+        :param author: who says so, at most 64 characters; the service does not check it
+        """
+        return cast(Feedback, await self._send(ask.feedback(request_id, outcome, note, author)))
 
     async def _send(self, request: Request) -> Any:
         retries = self._retries if request.is_tried_again else 0

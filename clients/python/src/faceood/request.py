@@ -88,10 +88,10 @@ def side(given: Side) -> dict[str, Any]:
     return made
 
 
-def feedback(request_id: str, outcome: str, note: str | None) -> Request:
+def feedback(request_id: str, outcome: str, note: str | None, author: str | None) -> Request:
     """How an earlier answer turned out."""
-    body = {"request_id": request_id, "outcome": outcome}
-    return Request("POST", "v1/feedback", json=body if note is None else {**body, "note": note})
+    body = parameters({"request_id": request_id, "outcome": outcome, "note": note, "author": author})
+    return Request("POST", "v1/feedback", json=body)
 
 
 def pause(error: FaceoodError, tried: int, retries: int) -> float | None:
