@@ -1,5 +1,5 @@
-//! Record ⇄ row: the one list of columns. SQL, exports and JSON are made from it, so that a new column is added in two
-//! places only: the migration and [`InferenceRecord`].
+//! Record ⇄ row: the one list of columns. SQL, exports and JSON are made from it. A new column needs a migration, a field of
+//! [`InferenceRecord`] and its name in `fields!` below; the compiler asks for the last.
 
 use std::sync::LazyLock;
 
