@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tokio::runtime::Handle;
+use tracing::{Instrument, Span};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -68,6 +69,7 @@ impl Question {
         state: &AppState,
     ) -> Result<Self, Problem> {
         let query: InferenceQuery = parameters.get()?;
+        Span::current().record("source", query.source.as_deref());
         let scenario = query.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
         Outcome::note(request, |outcome| {
             outcome.source = query.source;
@@ -184,7 +186,7 @@ impl Inference {
             .map_err(|error| {
                 let problem = problem_of(&error);
                 if problem.code == ProblemCode::Internal {
-                    tracing::error!(request_id = %self.id, %error, "the analysis failed");
+                    tracing::error!(%error, "the analysis failed");
                 }
                 problem
             })?;
@@ -247,7 +249,7 @@ impl Inference {
     pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
         Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
-            tracing::error!(request_id = %self.id, %error, "the log did not take a row");
+            tracing::error!(%error, "the log did not take a row");
             let reason = error.detail();
             let detail = format!("without its row in the log no answer may be given, and {reason}");
             let chinese = format!(
@@ -346,7 +348,7 @@ pub(super) async fn record_failure<B: MessageBody>(
         let role = role_in(endpoint, problem.part);
         let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
         if let Err(error) = state.log.append(row).await {
-            tracing::error!(request_id = %context.request_id, %error, "the log did not take the row of a failure");
+            tracing::error!(%error, "the log did not take the row of a failure");
         }
     }
     Ok(response)
@@ -396,14 +398,18 @@ impl Drop for Waiting {
             code.code(),
             self.began.elapsed(),
         );
-        tracing::info!(request_id = %context.request_id, endpoint = request.path(), code = code.code(), "the caller closed the connection before the answer");
+        tracing::info!(
+            code = code.code(),
+            "the caller closed the connection before the answer"
+        );
         let role = role_in(endpoint, None);
         let row = context.failed(role, code, &Interruption::CallerLeft.to_string(), None);
-        runtime.spawn(async move {
+        let appending = async move {
             if let Err(error) = state.log.append(row).await {
                 tracing::error!(%error, "the log did not take the row of a caller who left");
             }
-        });
+        };
+        runtime.spawn(appending.in_current_span());
     }
 }
 
