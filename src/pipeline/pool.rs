@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select_biased};
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::chinese;
 use super::probe::{self, ProbeError};
@@ -38,6 +39,8 @@ struct Job {
     queued: Instant,
     deadline: Instant,
     reply: oneshot::Sender<Result<Analysis, AnalyzeError>>,
+    /// The caller's, for what the worker logs.
+    span: Span,
 }
 
 type ProbeReply = oneshot::Sender<Result<(), ProbeError>>;
@@ -213,6 +216,7 @@ impl AnalysisPool {
                 queued: Instant::now(),
                 deadline,
                 reply,
+                span: Span::current(),
             })
             .map_err(|refused| match refused {
                 TrySendError::Full(_) => AnalyzeError::Overloaded {
@@ -437,6 +441,7 @@ impl Worker {
     }
 
     fn answer(&mut self, job: Job) {
+        let _entered = job.span.clone().entered();
         let (shared, index) = (Arc::clone(&self.shared), self.index);
         let is_wanted = || shared.is_wanted(index, &job);
         let outcome = self.guarded(|pipeline| {

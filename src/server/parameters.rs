@@ -1,142 +1,199 @@
-//! Query parameters, checked before anything else is done: unknown names, repeats and values that are not allowed are told
-//! apart and answered with what would be right.
+//! Query parameters. A struct per endpoint reads and documents them; this refuses what is not in
+//! it, repeats and wrong values, and says what would be right.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use serde::de::value::{Error, MapDeserializer, StrDeserializer};
+use serde::de::{Error as _, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+use utoipa::IntoParams;
 
 use super::problem_response::Problem;
 use super::request_id::is_plain_name;
 
-/// The parameters of one request: each known, each given once.
+/// The query of an endpoint that takes no parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct NoParameters {}
+
+/// The parameters of one request: each known, each given once, in the order of the known ones.
 #[derive(Debug)]
 pub struct Parameters {
-    given: BTreeMap<String, String>,
+    given: Vec<(String, String)>,
+}
+
+/// Reads the query string of `request`.
+///
+/// # Errors
+///
+/// `invalid_parameter` for an unknown name (with the nearest known one), one that is given twice,
+/// or a value that its field does not take.
+pub fn read<Q: IntoParams + for<'q> Deserialize<'q>>(request: &HttpRequest) -> Result<Q, Problem> {
+    Parameters::parse(request.query_string(), &names::<Q>())?.get()
+}
+
+/// The parameters that `Q` takes.
+pub fn names<Q: IntoParams>() -> Vec<String> {
+    let parameters = Q::into_params(|| None).into_iter();
+    parameters.map(|parameter| parameter.name).collect()
 }
 
 impl Parameters {
-    /// Reads the query string of `request`, of which `known` are the names that the endpoint takes.
+    /// Reads a query string, for an endpoint that takes the parameters `known`.
     ///
     /// # Errors
     ///
-    /// `invalid_parameter` for an unknown name (with the nearest known one) or one that is given twice.
-    pub fn read(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
-        Self::parse(request.query_string(), known)
-    }
-
-    fn parse(query: &str, known: &[&str]) -> Result<Self, Problem> {
+    /// `invalid_parameter` for an unknown name (with the nearest known one) or one that is given
+    /// twice.
+    pub fn parse(query: &str, known: &[String]) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::from_query(query)
             .map_err(|_| Problem::parameter("the query string cannot be read"))?
             .into_inner();
-        let mut given = BTreeMap::new();
+        let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
-            if !known.contains(&name.as_str()) {
+            if !known.contains(&name) {
                 return Err(Problem::parameter(unknown("parameter", &name, known)));
             }
-            if given.insert(name.clone(), value).is_some() {
+            if given.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Problem::parameter(format!(
                     "parameter `{name}` is given twice"
                 )));
             }
+            given.push((name, value));
         }
+        given.sort_by_key(|(name, _)| known.iter().position(|known| known == name));
         Ok(Self { given })
     }
 
-    /// The value of `name` as it was given.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.given.get(name).map(String::as_str)
-    }
-
-    /// A caller's terminal or camera id.
+    /// The values of those parameters that are fields of `Q`.
     ///
     /// # Errors
     ///
-    /// `invalid_parameter` for anything but 1–64 of `[A-Za-z0-9._:-]`.
-    pub fn source(&self) -> Result<Option<String>, Problem> {
-        match self.text("source") {
-            None => Ok(None),
-            Some(source) if is_plain_name(source) => Ok(Some(source.to_owned())),
-            Some(source) => Err(Problem::parameter(format!(
-                "`source` has {} characters; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed",
-                source.chars().count()
-            ))),
+    /// `invalid_parameter` for the first value that its field does not take.
+    pub fn get<'q, Q: Deserialize<'q>>(&'q self) -> Result<Q, Problem> {
+        let mut last = "";
+        let pairs = self.given.iter().map(|(name, value)| {
+            last = name;
+            (name.as_str(), Value(value))
+        });
+        let read = Q::deserialize(MapDeserializer::new(pairs));
+        read.map_err(|wrong: Error| Problem::parameter(format!("`{last}` {wrong}")))
+    }
+}
+
+/// A parameter's value. What is wrong with it is said without its name, which [`Parameters::get`]
+/// puts in front.
+struct Value<'de>(&'de str);
+
+impl<'de> Value<'de> {
+    fn one_of(&self, words: &[&str]) -> Result<StrDeserializer<'de, Error>, Error> {
+        if words.contains(&self.0) {
+            return Ok(self.0.into_deserializer());
         }
+        Err(Error::custom(format_args!(
+            "is {}; it can be {}",
+            quoted(self.0),
+            words.join(" or ")
+        )))
+    }
+}
+
+impl<'de> IntoDeserializer<'de> for Value<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(self.0)
     }
 
-    /// One of `choices`; the first is the default.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for anything else.
-    pub fn choice<T: Copy>(
-        &self,
-        name: &str,
-        choices: &[(&str, T)],
-        default: T,
-    ) -> Result<T, Problem> {
-        let Some(value) = self.text(name) else {
-            return Ok(default);
-        };
-        choices
-            .iter()
-            .find(|(word, _)| *word == value)
-            .map(|&(_, meaning)| meaning)
-            .ok_or_else(|| {
-                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-                Problem::parameter(format!(
-                    "`{name}` is {}; it can be {}",
-                    quoted(value),
-                    words.join(" or ")
-                ))
-            })
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
     }
 
-    /// `true` or `false`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for anything else.
-    pub fn flag(&self, name: &str, default: bool) -> Result<bool, Problem> {
-        self.choice(name, &[("true", true), ("false", false)], default)
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.one_of(&["true", "false"])?;
+        visitor.visit_bool(self.0 == "true")
     }
 
-    /// `largest` or `all`: whether all faces are asked for.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for anything else.
-    pub fn all_faces(&self) -> Result<bool, Problem> {
-        self.choice("faces", &[("largest", false), ("all", true)], false)
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.one_of(words)?.deserialize_enum(name, words, visitor)
     }
 
-    /// A number from `least` to `most`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for what is no number or lies outside.
-    pub fn number<T>(&self, name: &str, least: T, most: T) -> Result<Option<T>, Problem>
-    where
-        T: FromStr + PartialOrd + std::fmt::Display + Copy,
-    {
-        let Some(value) = self.text(name) else {
-            return Ok(None);
-        };
-        match value.parse::<T>() {
-            Ok(number) if number >= least && number <= most => Ok(Some(number)),
-            _ => Err(Problem::parameter(format!(
-                "`{name}` is {}; a number from {least} to {most} is expected",
-                quoted(value)
-            ))),
-        }
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
+}
+
+/// Reads a caller's terminal or camera id: 1–64 of `[A-Za-z0-9._:-]`.
+///
+/// # Errors
+///
+/// For anything else.
+pub fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Error> {
+    let source = String::deserialize(value)?;
+    if !is_plain_name(&source) {
+        return Err(D::Error::custom(format_args!(
+            "has {} characters; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed",
+            source.chars().count()
+        )));
+    }
+    Ok(Some(source))
+}
+
+/// Reads a number from `least` to `most`.
+///
+/// # Errors
+///
+/// For what is no number or lies outside.
+pub fn number<'q, D: Deserializer<'q>, T>(
+    value: D,
+    least: T,
+    most: T,
+) -> Result<Option<T>, D::Error>
+where
+    T: FromStr + PartialOrd + Display + Copy,
+{
+    let expected = format_args!("a number from {least} to {most} is expected");
+    parsed(value, expected, |text| {
+        let number = text.parse().ok();
+        number.filter(|number| (&least..=&most).contains(&number))
+    })
+}
+
+/// What `parse` makes of a value; where it is nothing, the error says what is `expected`.
+///
+/// # Errors
+///
+/// Where `parse` gives nothing.
+pub fn parsed<'q, D: Deserializer<'q>, T>(
+    value: D,
+    expected: impl Display,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(value)?;
+    let wrong = || D::Error::custom(format_args!("is {}; {expected}", quoted(&text)));
+    parse(&text).map(Some).ok_or_else(wrong)
 }
 
 /// Says that `name` is not known and which of `known` may be meant.
 #[must_use]
-pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     let nearest = known
         .iter()
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
@@ -176,10 +233,35 @@ mod tests {
     use super::*;
     use crate::problem::ProblemCode;
 
-    const KNOWN: &[&str] = &["scenario", "source", "faces", "embedding", "limit"];
+    #[derive(Debug, Default, Deserialize, IntoParams)]
+    #[serde(default)]
+    struct Asked {
+        scenario: Option<String>,
+        #[serde(deserialize_with = "source")]
+        source: Option<String>,
+        faces: Option<Choice>,
+        embedding: Option<bool>,
+        #[serde(deserialize_with = "limit")]
+        limit: Option<u32>,
+    }
 
-    fn detail<T: std::fmt::Debug>(outcome: Result<T, Problem>) -> String {
-        let problem = outcome.unwrap_err();
+    #[derive(Debug, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Choice {
+        Largest,
+        All,
+    }
+
+    fn limit<'q, D: Deserializer<'q>>(value: D) -> Result<Option<u32>, D::Error> {
+        number(value, 1, 1000)
+    }
+
+    fn asked(query: &str) -> Result<Asked, Problem> {
+        Parameters::parse(query, &names::<Asked>())?.get()
+    }
+
+    fn refusal(query: &str) -> String {
+        let problem = asked(query).unwrap_err();
         assert_eq!(problem.code, ProblemCode::InvalidParameter);
         problem.detail
     }
@@ -191,52 +273,94 @@ mod tests {
             ("face", "faces"),
             ("embeddings", "embedding"),
         ] {
-            let detail = detail(Parameters::parse(&format!("{typed}=x"), KNOWN));
-            assert!(detail.contains(&format!("is `{meant}`")), "{detail}");
+            assert_eq!(
+                refusal(&format!("{typed}=x")),
+                format!(
+                    "unknown parameter `{typed}`; the nearest known one is `{meant}` \
+                     (known: scenario, source, faces, embedding, limit)"
+                )
+            );
         }
     }
 
     #[test]
+    fn an_endpoint_without_parameters_takes_none() {
+        let known = names::<NoParameters>();
+        let refused = Parameters::parse("limit=1", &known).unwrap_err();
+        assert_eq!(
+            refused.detail,
+            "unknown parameter `limit`; none is taken here"
+        );
+        let _: NoParameters = Parameters::parse("", &known).unwrap().get().unwrap();
+    }
+
+    #[test]
     fn repeats_are_refused() {
-        let detail = detail(Parameters::parse("faces=all&faces=all", KNOWN));
-        assert!(detail.contains("twice"), "{detail}");
+        let twice = "parameter `faces` is given twice";
+        assert_eq!(refusal("faces=all&faces=all"), twice);
     }
 
     #[test]
     fn sources_are_short_plain_names() {
-        let read = |text: &str| {
-            Parameters::parse(&format!("source={text}"), KNOWN)
-                .unwrap()
-                .source()
-        };
+        let read = |text: &str| asked(&format!("source={text}")).map(|asked| asked.source);
         assert_eq!(read("door-1").unwrap().as_deref(), Some("door-1"));
         assert!(read(&"x".repeat(64)).is_ok());
-        assert!(detail(read(&"x".repeat(65))).contains("65 characters"));
-        assert!(detail(read("")).contains("0 characters"));
-        assert!(read("a%20b").is_err());
+        let allowed = "1 to 64 of A-Z a-z 0-9 . _ : - are allowed";
+        for (text, length) in [
+            ("x".repeat(65), 65),
+            (String::new(), 0),
+            ("a%20b".into(), 3),
+        ] {
+            assert_eq!(
+                refusal(&format!("source={text}")),
+                format!("`source` has {length} characters; {allowed}")
+            );
+        }
     }
 
     #[test]
-    fn values_are_checked_and_the_right_ones_named() {
-        let parameters = Parameters::parse("faces=both&embedding=yes&limit=0", KNOWN).unwrap();
-        assert!(detail(parameters.all_faces()).contains("largest or all"));
-        assert!(detail(parameters.flag("embedding", true)).contains("true or false"));
-        assert!(detail(parameters.number::<u32>("limit", 1, 1000)).contains("1 to 1000"));
-        let nothing = Parameters::parse("", KNOWN).unwrap();
-        assert!(!nothing.all_faces().unwrap());
-        assert!(nothing.flag("embedding", true).unwrap());
-        assert_eq!(nothing.number::<u32>("limit", 1, 1000).unwrap(), None);
+    fn values_are_read_and_what_is_absent_is_none() {
+        let read = asked("limit=1000&embedding=false&faces=all&scenario=a%20b").unwrap();
+        assert_eq!(read.scenario.as_deref(), Some("a b"));
+        assert!(matches!(read.faces, Some(Choice::All)));
+        assert_eq!((read.embedding, read.limit), (Some(false), Some(1000)));
+        let largest = asked("faces=largest&embedding=true").unwrap();
+        assert!(matches!(largest.faces, Some(Choice::Largest)));
+        assert_eq!((largest.embedding, largest.limit), (Some(true), None));
+        let nothing = asked("").unwrap();
+        assert!(nothing.scenario.is_none() && nothing.faces.is_none());
+        assert!(nothing.embedding.is_none() && nothing.source.is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_what_would_be_right() {
+        let number = "a number from 1 to 1000 is expected";
+        for (query, detail) in [
+            ("faces=both", "`faces` is `both`; it can be largest or all"),
+            ("faces=", "`faces` is ``; it can be largest or all"),
+            ("embedding=1", "`embedding` is `1`; it can be true or false"),
+            ("limit=0", &format!("`limit` is `0`; {number}")),
+            ("limit=1001", &format!("`limit` is `1001`; {number}")),
+            ("limit=x", &format!("`limit` is `x`; {number}")),
+            // Of several, the one that the endpoint lists first.
+            (
+                "limit=0&embedding=1&faces=both",
+                "`faces` is `both`; it can be largest or all",
+            ),
+        ] {
+            assert_eq!(refusal(query), detail);
+        }
     }
 
     #[test]
     fn what_a_caller_typed_cannot_break_a_message() {
-        let detail = detail(Parameters::parse(
-            &format!("{}%0A=1", "z".repeat(500)),
-            KNOWN,
-        ));
-        assert!(
-            detail.chars().count() < 200 && !detail.contains('\n'),
-            "{detail}"
-        );
+        let long = "z".repeat(500);
+        for query in [format!("{long}%0A=1"), format!("faces={long}%0A")] {
+            let detail = refusal(&query);
+            assert!(
+                detail.chars().count() < 200 && !detail.contains('\n'),
+                "{detail}"
+            );
+        }
     }
 }

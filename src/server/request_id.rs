@@ -10,6 +10,8 @@ use actix_web::http::ConnectionType;
 use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
+use tracing::field::Empty;
+use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::connections::OneTooMany;
@@ -125,7 +127,8 @@ impl Outcome {
     }
 }
 
-/// The outermost middleware.
+/// The outermost middleware. What is logged below it, also by a worker, is in a span that carries
+/// the request's id, endpoint and, once it is read, source.
 ///
 /// # Errors
 ///
@@ -134,9 +137,25 @@ pub async fn attend<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let started = Instant::now();
     let id = RequestId::choose(request.headers());
     request.extensions_mut().insert(id.clone());
+    // The pattern, not the path: a scanner must not be able to make metrics without end.
+    let endpoint = request.match_pattern();
+    let endpoint = endpoint.as_deref().unwrap_or("other");
+    // Of the highest level, so that no level of the text log takes it from a line.
+    let span = error_span!("request", request_id = %id, endpoint, source = Empty);
+    answered(request, next, &id, endpoint)
+        .instrument(span)
+        .await
+}
+
+async fn answered<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+    id: &RequestId,
+    endpoint: &str,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
     let is_one_too_many = is_one_too_many(&request);
     let response = if is_one_too_many {
         request.error_response(Problem::new(ProblemCode::RateLimited, TOO_MANY_CONNECTIONS))
@@ -163,7 +182,7 @@ pub async fn attend<B: MessageBody + 'static>(
         // About faces: no proxy and no browser may keep it.
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     }
-    report(&response, problem.as_ref(), &id, started);
+    report(&response, problem.as_ref(), endpoint, started);
     Ok(response)
 }
 
@@ -192,30 +211,26 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
 fn report(
     response: &ServiceResponse<BoxBody>,
     problem: Option<&Problem>,
-    id: &RequestId,
+    endpoint: &str,
     started: Instant,
 ) {
-    let request = response.request();
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     let code = problem.map_or("ok", |problem| problem.code.code());
-    // The pattern, not the path: a scanner must not be able to make metrics without end.
-    let endpoint = request.match_pattern();
-    let endpoint = endpoint.as_deref().unwrap_or("other");
     metrics::request(endpoint, status, code, elapsed);
 
-    let outcome = Outcome::of(request);
+    let outcome = Outcome::of(response.request());
     let ms = rounded(elapsed.as_secs_f64() * 1e3, 1);
-    let (source, scenario) = (outcome.source.as_deref(), outcome.scenario.as_deref());
+    let scenario = outcome.scenario.as_deref();
     let action = outcome.action;
     let score = outcome.score.map(|score| rounded(f64::from(score), 4));
     let detail = problem.map(|problem| problem.detail.as_str());
     if status >= 500 {
-        tracing::warn!(request_id = %id, endpoint, status, code, source, scenario, ms, detail, "request failed");
+        tracing::warn!(status, code, scenario, ms, detail, "request failed");
     } else if endpoint.starts_with("/v1/") || status == 429 {
-        tracing::info!(request_id = %id, endpoint, status, code, source, scenario, action, score, ms, detail, "request");
+        tracing::info!(status, code, scenario, action, score, ms, detail, "request");
     } else {
-        tracing::debug!(request_id = %id, endpoint, status, code, ms, "request");
+        tracing::debug!(status, code, ms, "request");
     }
 }
 

@@ -13,10 +13,13 @@ use serde::{Deserialize, Serialize};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::{DefaultFields, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::{
+    FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter, format,
+};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -280,11 +283,25 @@ fn human<W>(writer: W, ansi: bool) -> BoxedLayer
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt::layer()
+    let layer = tracing_subscriber::fmt::layer()
         .with_timer(Clock)
         .with_ansi(ansi)
-        .with_writer(writer)
-        .boxed()
+        .with_writer(writer);
+    if ansi {
+        layer.fmt_fields(Coloured(DefaultFields::new())).boxed()
+    } else {
+        layer.boxed()
+    }
+}
+
+/// The fields of a span in colours. All layers with the same type of formatter share one text of
+/// these fields, and a file must not get the colours of the terminal.
+struct Coloured(DefaultFields);
+
+impl<'w> FormatFields<'w> for Coloured {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
 }
 
 fn journal_lines<W>(writer: W) -> BoxedLayer
@@ -319,9 +336,7 @@ where
             Level::DEBUG | Level::TRACE => 7,
         };
         write!(writer, "<{severity}>")?;
-        let line = tracing_subscriber::fmt::format()
-            .without_time()
-            .with_level(false);
+        let line = format().without_time().with_level(false);
         line.format_event(context, writer, event)
     }
 }
@@ -330,14 +345,43 @@ fn json<W>(writer: W) -> BoxedLayer
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let event = format().json().flatten_event(true);
+    let event = event.with_current_span(false).with_span_list(false);
     tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
-        .with_timer(Clock)
+        .fmt_fields(JsonFields::new())
+        .event_format(JsonLine(event.with_timer(Clock)))
         .with_writer(writer)
         .boxed()
+}
+
+/// One JSON object: the fields of the event, then those of the spans that it is in, such as the
+/// request's id. No event may have a field of a span that it is in: it would stand there twice.
+struct JsonLine(format::Format<Json, Clock>);
+
+impl<S> FormatEvent<S, JsonFields> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        let event = self.0.format_event(context, Writer::new(&mut line), event);
+        event?;
+        writer.write_str(line.trim_end().trim_end_matches('}'))?;
+        for span in context.event_scope().into_iter().flatten() {
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<JsonFields>>();
+            let fields = fields.map_or("", |fields| fields.trim_matches(['{', '}']));
+            if !fields.is_empty() {
+                write!(writer, ",{fields}")?;
+            }
+        }
+        writeln!(writer, "}}")
+    }
 }
 
 #[cfg(test)]
@@ -405,6 +449,66 @@ mod tests {
             tracing::warn!(target: "here", request_id = "r-1", "request");
         });
         assert_eq!(text, "<4>here: request request_id=\"r-1\"\n");
+    }
+
+    /// What a worker and a request log, with the fields of the request around it.
+    fn say_in_a_request() {
+        let span = tracing::error_span!(
+            "request",
+            request_id = %"r-1",
+            source = tracing::field::Empty
+        );
+        span.record("source", "gate}");
+        span.in_scope(|| tracing::warn!(target: "here", ms = 2, "late"));
+        tracing::warn!(target: "here", "alone");
+    }
+
+    #[test]
+    fn a_line_in_a_request_has_the_fields_of_the_request() {
+        for level in ["info", "error,here=warn"] {
+            let text = written(in_memory, level, say_in_a_request);
+            let lines: Vec<serde_json::Value> = text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let [inside, alone] = lines.as_slice() else {
+                panic!("{text}");
+            };
+            assert_eq!(
+                (&inside["message"], &inside["ms"], &inside["target"]),
+                (&"late".into(), &2.into(), &"here".into())
+            );
+            assert_eq!(inside["request_id"], "r-1");
+            assert_eq!(inside["source"], "gate}");
+            assert_eq!(text.matches("request_id").count(), 1, "{text}");
+            assert_eq!(alone["message"], "alone");
+        }
+        let lines = |memory: Memory| journal_lines(move || memory.clone());
+        let text = written(lines, "info", say_in_a_request);
+        assert_eq!(
+            text,
+            "<4>request{request_id=r-1 source=\"gate}\"}: here: late ms=2\n<4>here: alone\n"
+        );
+    }
+
+    #[test]
+    fn colours_of_the_terminal_stay_out_of_the_files() {
+        let terminal = Memory::default();
+        let file = written(
+            |memory| {
+                let terminal = terminal.clone();
+                let terminal = human(move || terminal.clone(), true);
+                terminal
+                    .and_then(human(move || memory.clone(), false))
+                    .boxed()
+            },
+            "info",
+            say_in_a_request,
+        );
+        assert!(file.contains("request_id=r-1"), "{file}");
+        assert!(!file.contains('\x1b'), "{file}");
+        let shown = terminal.0.lock().unwrap().clone();
+        assert!(shown.contains(&0x1b));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{DEADLINE, Daemon, photos, wait_for};
 
 /// A picture of `columns` × `rows` times the same face.
-fn crowd(columns: u32, rows: u32) -> Vec<u8> {
+pub(super) fn crowd(columns: u32, rows: u32) -> Vec<u8> {
     let face = photos::resized(&photos::pixels(&photos::astronaut()), 200, 200);
     let mut picture = photos::without_face(columns * 200, rows * 200, 3);
     for column in 0..columns {

@@ -28,4 +28,5 @@ mod problems;
 mod quality;
 mod queries;
 mod shutdown;
+mod text_log;
 mod uploads;

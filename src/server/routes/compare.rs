@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use actix_web::HttpResponse;
 use futures_util::future::join;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::inference::{Inference, role_of};
+use super::inference::{Asked, FaceChoice, Inference, InferenceQuery, role_of};
 use crate::embed::Embedding;
 use crate::inference_log::InferenceRecord;
 use crate::pipeline::{Analysis, Timings};
@@ -19,6 +21,14 @@ use crate::server::problem_response::{Part, Problem};
 use crate::server::upload::{GivenEmbedding, Pair, Side};
 use crate::telemetry::metrics;
 
+/// The query parameters of `POST /v1/compare` alone.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CompareQuery {
+    /// Whether the answer has embeddings; default false.
+    embedding: Option<bool>,
+}
+
 /// Whether two samples show one person.
 ///
 /// Both sides are judged first: where the scenario's policy rejects either, the verdict is `untrusted`, whatever the
@@ -28,9 +38,8 @@ use crate::telemetry::metrics;
     path = "/v1/compare",
     tag = "faces",
     params(
-        ("scenario" = Option<String>, Query, description = "The configured policy that decides; default `access`."),
-        ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
-        ("embedding" = Option<bool>, Query, description = "Whether the answer has embeddings; default false."),
+        InferenceQuery,
+        CompareQuery,
         ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
         ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
     ),
@@ -46,7 +55,11 @@ use crate::telemetry::metrics;
         super::docs::Problems,
     )
 )]
-pub(super) async fn compare(inference: Inference, pair: Pair) -> Result<HttpResponse, Problem> {
+pub(super) async fn compare(
+    asked: Asked<CompareQuery>,
+    pair: Pair,
+) -> Result<HttpResponse, Problem> {
+    let Asked { inference, query } = asked;
     let started = Instant::now();
     let (probe, reference) = join(
         judged(&inference, Part::Probe, pair.probe),
@@ -69,7 +82,7 @@ pub(super) async fn compare(inference: Inference, pair: Pair) -> Result<HttpResp
     inference.note(verdict.name(), probe.score());
     metrics::verdict(&inference.question.scenario, verdict.name());
 
-    let with_embedding = inference.question.embedding.unwrap_or(false);
+    let with_embedding = query.embedding.unwrap_or(false);
     let hints = [&probe, &reference]
         .into_iter()
         .flat_map(|side| side.hints(&inference))
@@ -102,7 +115,8 @@ enum Sample {
 async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged, Problem> {
     let sample = match side {
         Side::Image(upload) => {
-            let analysis = inference.analyse(&upload).await.map_err(|problem| {
+            let analysis = inference.analyse(&upload, FaceChoice::Largest).await;
+            let analysis = analysis.map_err(|problem| {
                 // Overload and our own faults are nobody's side.
                 if problem.code.status() < 500 {
                     problem.on(part)

@@ -54,17 +54,6 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
 )]
 struct Api;
 
-/// Which faces of a picture are asked for.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "documents a parameter that is read as text")]
-pub(super) enum FaceChoice {
-    /// The largest one.
-    Largest,
-    /// Every one.
-    All,
-}
-
 /// A picture in a form.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents a form that is read part by part")]

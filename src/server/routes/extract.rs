@@ -1,11 +1,24 @@
 //! `POST /v1/extract`: a picture → faces with embedding, quality and decision.
 
 use actix_web::HttpResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::inference::Inference;
+use super::inference::{Asked, FaceChoice, InferenceQuery};
 use crate::server::dto::ExtractAnswer;
 use crate::server::problem_response::Problem;
 use crate::server::upload::Upload;
+
+/// The query parameters of `POST /v1/extract` alone.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExtractQuery {
+    /// `largest` (default) or `all`.
+    #[param(inline)]
+    faces: Option<FaceChoice>,
+    /// Whether the answer has embeddings; default true.
+    embedding: Option<bool>,
+}
 
 /// Embedding, quality and decision of the faces in a picture.
 ///
@@ -15,10 +28,8 @@ use crate::server::upload::Upload;
     path = "/v1/extract",
     tag = "faces",
     params(
-        ("scenario" = Option<String>, Query, description = "The configured policy that decides; default `access`."),
-        ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
-        ("faces" = inline(Option<super::docs::FaceChoice>), Query, description = "`largest` (default) or `all`."),
-        ("embedding" = Option<bool>, Query, description = "Whether the answer has embeddings; default true."),
+        InferenceQuery,
+        ExtractQuery,
         ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
         ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
     ),
@@ -35,7 +46,13 @@ use crate::server::upload::Upload;
         super::docs::Problems,
     )
 )]
-pub(super) async fn extract(inference: Inference, upload: Upload) -> Result<HttpResponse, Problem> {
-    let with_embeddings = inference.question.embedding.unwrap_or(true);
-    inference.answer(&upload, with_embeddings).await
+pub(super) async fn extract(
+    asked: Asked<ExtractQuery>,
+    upload: Upload,
+) -> Result<HttpResponse, Problem> {
+    let Asked { inference, query } = asked;
+    let with_embeddings = query.embedding.unwrap_or(true);
+    inference
+        .answer(&upload, query.faces, with_embeddings)
+        .await
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::inference_log::{Feedback, Outcome};
 use crate::problem::ProblemCode;
-use crate::server::parameters::{Parameters, quoted};
+use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
 use crate::server::request_id::is_plain_name;
 use crate::server::state::AppState;
@@ -89,7 +89,7 @@ pub(super) async fn feedback(
     state: web::Data<AppState>,
     body: JsonText,
 ) -> Result<HttpResponse, Problem> {
-    Parameters::read(&request, &[])?;
+    let _: NoParameters = read(&request)?;
     let body: FeedbackBody = body.parse()?;
     if !is_plain_name(&body.request_id) {
         return Err(Problem::parameter(format!(

@@ -9,7 +9,10 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use tokio::runtime::Handle;
+use tracing::{Instrument, Span};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::checkpoint::Interruption;
@@ -21,42 +24,55 @@ use crate::problem::ProblemCode;
 use crate::quality::Language;
 use crate::quality::hints::HintCode;
 use crate::server::dto::ExtractAnswer;
-use crate::server::parameters::{Parameters, unknown};
+use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::request_id::{Outcome, RequestId, language};
 use crate::server::state::AppState;
 use crate::server::upload::Upload;
 use crate::telemetry::metrics;
 
-/// What a request asks for besides its picture: read and checked before the picture is.
+/// The query parameters that every inference endpoint takes.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InferenceQuery {
+    /// The configured policy that decides; default `access`.
+    scenario: Option<String>,
+    /// The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`.
+    #[serde(default, deserialize_with = "parameters::source")]
+    source: Option<String>,
+}
+
+/// Which faces of a picture are asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FaceChoice {
+    /// The largest one.
+    #[default]
+    Largest,
+    /// Every one.
+    All,
+}
+
+/// The scenario that a request names: looked up before the picture is read.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     /// The scenario that decides.
     pub(super) scenario: String,
     /// Its rules at this moment.
     pub(super) policy: Policy,
-    /// Which faces are wanted.
-    pub(super) faces: Faces,
-    /// Whether embeddings are wanted in the answer, where the caller says so.
-    pub(super) embedding: Option<bool>,
-}
-
-/// Names of the parameters that each endpoint takes.
-fn known_parameters(endpoint: Endpoint) -> &'static [&'static str] {
-    match endpoint {
-        Endpoint::Extract => &["scenario", "source", "faces", "embedding"],
-        Endpoint::Quality => &["scenario", "source", "faces"],
-        Endpoint::Compare => &["scenario", "source", "embedding"],
-    }
 }
 
 impl Question {
-    fn read(request: &HttpRequest, endpoint: Endpoint, state: &AppState) -> Result<Self, Problem> {
-        let parameters = Parameters::read(request, known_parameters(endpoint))?;
-        let source = parameters.source()?;
-        let scenario = parameters.text("scenario").unwrap_or(DEFAULT_SCENARIO);
+    fn read(
+        request: &HttpRequest,
+        parameters: &Parameters,
+        state: &AppState,
+    ) -> Result<Self, Problem> {
+        let query: InferenceQuery = parameters.get()?;
+        Span::current().record("source", query.source.as_deref());
+        let scenario = query.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
         Outcome::note(request, |outcome| {
-            outcome.source.clone_from(&source);
+            outcome.source = query.source;
             outcome.scenario = Some(scenario.chars().take(64).collect());
         });
         let policies = state.policies();
@@ -68,22 +84,37 @@ impl Question {
         Ok(Self {
             scenario: scenario.to_owned(),
             policy: policy.clone(),
-            faces: if parameters.all_faces()? {
-                Faces::All {
-                    at_most: state.pool.max_faces(),
-                }
-            } else {
-                Faces::Largest
-            },
-            embedding: match parameters.text("embedding") {
-                Some(_) => Some(parameters.flag("embedding", true)?),
-                None => None,
-            },
         })
     }
 }
 
-/// One request to an inference endpoint, from its question to its rows. An extractor: it fails where the question is wrong.
+/// A request to an inference endpoint whose own query parameters are `Q`. An extractor: it fails
+/// where a parameter is wrong.
+pub(super) struct Asked<Q> {
+    /// What all of these endpoints have in common.
+    pub(super) inference: Inference,
+    /// The endpoint's own parameters.
+    pub(super) query: Q,
+}
+
+impl<Q: IntoParams + for<'q> Deserialize<'q>> FromRequest for Asked<Q> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let known = [names::<InferenceQuery>(), names::<Q>()].concat();
+            let parameters = Parameters::parse(request.query_string(), &known)?;
+            Ok(Self {
+                inference: Inference::begin(request, &parameters)?,
+                query: parameters.get()?,
+            })
+        };
+        ready(read())
+    }
+}
+
+/// One request to an inference endpoint, from its question to its rows.
 pub(super) struct Inference {
     /// What is asked.
     pub(super) question: Question,
@@ -98,17 +129,8 @@ pub(super) struct Inference {
     deadline: OnceCell<Instant>,
 }
 
-impl FromRequest for Inference {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::begin(request))
-    }
-}
-
 impl Inference {
-    fn begin(request: &HttpRequest) -> Result<Self, Problem> {
+    fn begin(request: &HttpRequest, parameters: &Parameters) -> Result<Self, Problem> {
         let (Some(state), Some(endpoint)) = (
             request.app_data::<web::Data<AppState>>(),
             endpoint_of(request),
@@ -118,7 +140,7 @@ impl Inference {
                 "this endpoint is not set up",
             ));
         };
-        let question = Question::read(request, endpoint, state)?;
+        let question = Question::read(request, parameters, state)?;
         let id = RequestId::of(request);
         Ok(Self {
             context: context(state, &id, endpoint, &Outcome::of(request)),
@@ -131,16 +153,25 @@ impl Inference {
         })
     }
 
-    /// Asks the pool about `upload`.
+    /// Asks the pool about `faces` of `upload`.
     ///
     /// # Errors
     ///
     /// Whatever the pipeline has to say, overload, or no face where one is needed.
-    pub(super) async fn analyse(&self, upload: &Upload) -> Result<Analysis, Problem> {
+    pub(super) async fn analyse(
+        &self,
+        upload: &Upload,
+        faces: FaceChoice,
+    ) -> Result<Analysis, Problem> {
         let ask = Ask {
             scenario: self.question.scenario.clone(),
             policy: self.question.policy.clone(),
-            faces: self.question.faces,
+            faces: match faces {
+                FaceChoice::Largest => Faces::Largest,
+                FaceChoice::All => Faces::All {
+                    at_most: self.state.pool.max_faces(),
+                },
+            },
             // Asked for below, where what is known of the picture is still at hand for its row.
             needs_face: false,
         };
@@ -155,7 +186,7 @@ impl Inference {
             .map_err(|error| {
                 let problem = problem_of(&error);
                 if problem.code == ProblemCode::Internal {
-                    tracing::error!(request_id = %self.id, %error, "the analysis failed");
+                    tracing::error!(%error, "the analysis failed");
                 }
                 problem
             })?;
@@ -173,7 +204,7 @@ impl Inference {
         Ok(analysis)
     }
 
-    /// The faces in `upload`: asked about, their rows committed, and only then answered.
+    /// The `faces` in `upload`: asked about, their rows committed, and only then answered.
     ///
     /// # Errors
     ///
@@ -181,9 +212,10 @@ impl Inference {
     pub(super) async fn answer(
         &self,
         upload: &Upload,
+        faces: Option<FaceChoice>,
         with_embeddings: bool,
     ) -> Result<HttpResponse, Problem> {
-        let analysis = self.analyse(upload).await?;
+        let analysis = self.analyse(upload, faces.unwrap_or_default()).await?;
         self.record(self.rows(Role::Image, &analysis)).await?;
         if let Some(face) = analysis.faces.first() {
             self.note(face.decision.action.name(), Some(face.quality.score));
@@ -217,7 +249,7 @@ impl Inference {
     pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
         Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
-            tracing::error!(request_id = %self.id, %error, "the log did not take a row");
+            tracing::error!(%error, "the log did not take a row");
             let reason = error.detail();
             let detail = format!("without its row in the log no answer may be given, and {reason}");
             let chinese = format!(
@@ -316,7 +348,7 @@ pub(super) async fn record_failure<B: MessageBody>(
         let role = role_in(endpoint, problem.part);
         let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
         if let Err(error) = state.log.append(row).await {
-            tracing::error!(request_id = %context.request_id, %error, "the log did not take the row of a failure");
+            tracing::error!(%error, "the log did not take the row of a failure");
         }
     }
     Ok(response)
@@ -366,14 +398,18 @@ impl Drop for Waiting {
             code.code(),
             self.began.elapsed(),
         );
-        tracing::info!(request_id = %context.request_id, endpoint = request.path(), code = code.code(), "the caller closed the connection before the answer");
+        tracing::info!(
+            code = code.code(),
+            "the caller closed the connection before the answer"
+        );
         let role = role_in(endpoint, None);
         let row = context.failed(role, code, &Interruption::CallerLeft.to_string(), None);
-        runtime.spawn(async move {
+        let appending = async move {
             if let Err(error) = state.log.append(row).await {
                 tracing::error!(%error, "the log did not take the row of a caller who left");
             }
-        });
+        };
+        runtime.spawn(appending.in_current_span());
     }
 }
 

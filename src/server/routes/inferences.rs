@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::inference_log::{Cursor, Filter, InferenceRecord, LARGEST_PAGE, Order, to_json};
 use crate::problem::ProblemCode;
-use crate::server::parameters::{Parameters, quoted};
+use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
@@ -17,6 +17,34 @@ const PRIVATE: [&str; 2] = ["embedding", "thumbnail"];
 /// A page ends with the row that passes this: an answer waits in memory until its reader has taken
 /// it.
 const MOST_BYTES: usize = 512 * 1024;
+
+/// Which rows are asked for.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InferencesQuery {
+    /// At or after: RFC 3339, or back from now such as `30m`, `24h`, `7d`.
+    #[serde(deserialize_with = "time")]
+    #[param(value_type = Option<String>)]
+    since: Option<DateTime<Utc>>,
+    /// Before: RFC 3339, or back from now.
+    #[serde(deserialize_with = "time")]
+    #[param(value_type = Option<String>)]
+    until: Option<DateTime<Utc>>,
+    /// Of this terminal or camera.
+    #[serde(deserialize_with = "parameters::source")]
+    source: Option<String>,
+    /// With a quality score of at most this.
+    #[serde(deserialize_with = "score")]
+    max_score: Option<f32>,
+    /// Most rows of a page, 1–1000; default 100. A page ends earlier at about 512 kB.
+    #[serde(deserialize_with = "page_length")]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(deserialize_with = "cursor")]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
 
 /// A page of the log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,12 +64,7 @@ pub(super) struct InferencesAnswer {
     path = "/v1/inferences",
     tag = "log",
     params(
-        ("since" = Option<String>, Query, description = "At or after: RFC 3339, or back from now such as `30m`, `24h`, `7d`."),
-        ("until" = Option<String>, Query, description = "Before: RFC 3339, or back from now."),
-        ("source" = Option<String>, Query, description = "Of this terminal or camera."),
-        ("max_score" = Option<f32>, Query, description = "With a quality score of at most this."),
-        ("limit" = Option<u32>, Query, description = "Most rows of a page, 1–1000; default 100. A page ends earlier at about 512 kB."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        InferencesQuery,
     ),
     responses(
         (status = 200, description = "A page of rows.", body = InferencesAnswer),
@@ -52,30 +75,19 @@ pub(super) async fn inferences(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let known = ["since", "until", "source", "max_score", "limit", "cursor"];
-    let parameters = Parameters::read(&request, &known)?;
-    let now = Utc::now();
+    let query: InferencesQuery = parameters::read(&request)?;
     let filter = Filter {
-        since: time(&parameters, "since", now)?,
-        until: time(&parameters, "until", now)?,
-        source: parameters.source()?,
-        max_score: parameters.number("max_score", 0.0, 1.0)?,
-        limit: parameters.number("limit", 1, LARGEST_PAGE)?,
+        since: query.since,
+        until: query.until,
+        source: query.source,
+        max_score: query.max_score,
+        limit: query.limit,
         order: Order::NewestFirst,
         ..Filter::default()
     };
-    let cursor = match parameters.text("cursor") {
-        None => None,
-        Some(text) => Some(text.parse::<Cursor>().map_err(|_| {
-            Problem::parameter(format!(
-                "`cursor` is {}; the `next_cursor` of an earlier page is expected",
-                quoted(text)
-            ))
-        })?),
-    };
     let page = state
         .log
-        .query(&filter, cursor.as_ref())
+        .query(&filter, query.cursor.as_ref())
         .await
         .map_err(|error| {
             tracing::error!(%error, "the log cannot be read");
@@ -108,27 +120,27 @@ fn shown(record: &InferenceRecord) -> serde_json::Map<String, serde_json::Value>
     row
 }
 
-fn time(
-    parameters: &Parameters,
-    name: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, Problem> {
-    let Some(text) = parameters.text(name) else {
-        return Ok(None);
-    };
-    // A `+` that nobody escaped arrives as a space: `…T10:00:00+08:00`.
-    let escaped = text.replace(' ', "+");
-    DateTime::parse_from_rfc3339(&escaped)
-        .map(|time| time.to_utc())
-        .ok()
-        .or_else(|| now.checked_sub_signed(span(text)?))
-        .map(Some)
-        .ok_or_else(|| {
-            Problem::parameter(format!(
-                "`{name}` is {}; a time such as 2026-01-31T08:00:00Z is expected, or one back from now such as 30m, 24h, 7d",
-                quoted(text)
-            ))
-        })
+fn time<'q, D: Deserializer<'q>>(value: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let expected = "a time such as 2026-01-31T08:00:00Z is expected, or one back from now such as 30m, 24h, 7d";
+    parsed(value, expected, |text| {
+        // A `+` that nobody escaped arrives as a space: `…T10:00:00+08:00`.
+        let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
+        let time = time.ok().map(|time| time.to_utc());
+        time.or_else(|| Utc::now().checked_sub_signed(span(text)?))
+    })
+}
+
+fn score<'q, D: Deserializer<'q>>(value: D) -> Result<Option<f32>, D::Error> {
+    number(value, 0.0, 1.0)
+}
+
+fn page_length<'q, D: Deserializer<'q>>(value: D) -> Result<Option<u32>, D::Error> {
+    number(value, 1, LARGEST_PAGE)
+}
+
+fn cursor<'q, D: Deserializer<'q>>(value: D) -> Result<Option<Cursor>, D::Error> {
+    let expected = "the `next_cursor` of an earlier page is expected";
+    parsed(value, expected, |text| text.parse().ok())
 }
 
 /// `90s`, `30m`, `24h`, `7d`, `2w` as a length of time.
@@ -150,6 +162,8 @@ fn span(text: &str) -> Option<TimeDelta> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
@@ -168,6 +182,41 @@ mod tests {
             "7日",
         ] {
             assert_eq!(span(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_read_and_a_wrong_one_is_told_what_is_expected() {
+        let read = |query: &str| {
+            let request = TestRequest::with_uri(&format!("/v1/inferences?{query}"));
+            parameters::read::<InferencesQuery>(&request.to_http_request())
+        };
+        let filter = read("since=2026-01-31T08:00:00+08:00&max_score=0.5&limit=7").unwrap();
+        let since = filter.since.unwrap().to_rfc3339();
+        assert_eq!(since, "2026-01-31T00:00:00+00:00");
+        assert_eq!((filter.max_score, filter.limit), (Some(0.5), Some(7)));
+        let until = read("until=2h").unwrap().until.unwrap();
+        assert_eq!((Utc::now() - until).num_minutes(), 120);
+
+        let time = "a time such as 2026-01-31T08:00:00Z is expected, or one back from now such as 30m, 24h, 7d";
+        for (query, detail) in [
+            ("since=", format!("`since` is ``; {time}")),
+            ("until=-2h", format!("`until` is `-2h`; {time}")),
+            ("until=99999999w", format!("`until` is `99999999w`; {time}")),
+            (
+                "max_score=NaN",
+                "`max_score` is `NaN`; a number from 0 to 1 is expected".to_owned(),
+            ),
+            (
+                "limit=1.5",
+                "`limit` is `1.5`; a number from 1 to 1000 is expected".to_owned(),
+            ),
+            (
+                "cursor=abc",
+                "`cursor` is `abc`; the `next_cursor` of an earlier page is expected".to_owned(),
+            ),
+        ] {
+            assert_eq!(read(query).err().unwrap().detail, detail);
         }
     }
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::policy::DEFAULT_SCENARIO;
 use crate::server::dto::{InfoAnswer, LimitsDto, PackDto, PrivacyDto, ProviderDto};
-use crate::server::parameters::Parameters;
+use crate::server::parameters::{NoParameters, read};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
@@ -22,7 +22,7 @@ pub(super) async fn info(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    Parameters::read(&request, &[])?;
+    let _: NoParameters = read(&request)?;
     let info = &state.info;
     let plan = &info.chosen.plan;
     let policies = state.policies();

@@ -1,11 +1,22 @@
 //! `POST /v1/quality`: the check that a terminal runs on each frame before it takes a picture.
 
 use actix_web::HttpResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::inference::Inference;
+use super::inference::{Asked, FaceChoice, InferenceQuery};
 use crate::server::dto::ExtractAnswer;
 use crate::server::problem_response::Problem;
 use crate::server::upload::Upload;
+
+/// The query parameters of `POST /v1/quality` alone.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QualityQuery {
+    /// `largest` (default) or `all`.
+    #[param(inline)]
+    faces: Option<FaceChoice>,
+}
 
 /// Quality and decision of the faces in a picture, without embeddings.
 ///
@@ -15,9 +26,8 @@ use crate::server::upload::Upload;
     path = "/v1/quality",
     tag = "faces",
     params(
-        ("scenario" = Option<String>, Query, description = "The configured policy that decides; default `access`."),
-        ("source" = Option<String>, Query, description = "The caller's terminal or camera, 1–64 of `[A-Za-z0-9._:-]`."),
-        ("faces" = inline(Option<super::docs::FaceChoice>), Query, description = "`largest` (default) or `all`."),
+        InferenceQuery,
+        QualityQuery,
         ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
         ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
     ),
@@ -34,6 +44,10 @@ use crate::server::upload::Upload;
         super::docs::Problems,
     )
 )]
-pub(super) async fn quality(inference: Inference, upload: Upload) -> Result<HttpResponse, Problem> {
-    inference.answer(&upload, false).await
+pub(super) async fn quality(
+    asked: Asked<QualityQuery>,
+    upload: Upload,
+) -> Result<HttpResponse, Problem> {
+    let Asked { inference, query } = asked;
+    inference.answer(&upload, query.faces, false).await
 }
