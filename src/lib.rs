@@ -7,6 +7,7 @@ pub mod config;
 pub mod embed;
 pub mod face;
 pub mod geometry;
+pub mod image_format;
 pub mod inference_log;
 pub mod pack;
 pub mod pipeline;

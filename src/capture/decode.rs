@@ -12,7 +12,8 @@ use image::{ColorType, ImageDecoder, RgbImage};
 
 use super::limits::Gate;
 use super::memory::Reservation;
-use super::{CaptureError, ImageFormat, allocated, pixels, png, tiff, webp};
+use super::{CaptureError, Damage, ImageFormat, UnsupportedKind};
+use super::{allocated, pixels, png, tiff, webp};
 
 /// A decoded picture, as stored, with the memory that it holds and how it is to be turned.
 pub(super) struct Decoded {
@@ -41,11 +42,10 @@ pub(super) fn decode(
         ImageFormat::Bmp | ImageFormat::Jpeg => bmp(bytes, gate),
     })?;
     let (width, height) = decoded.size;
-    let image =
-        RgbImage::from_raw(width, height, decoded.pixels).ok_or_else(|| CaptureError::Damaged {
-            format: gate.format,
-            what: "its size does not match its pixels".to_owned(),
-        })?;
+    let image = RgbImage::from_raw(width, height, decoded.pixels).ok_or(CaptureError::Damaged {
+        format: gate.format,
+        damage: Damage::SizeUnlikePixels,
+    })?;
     let upright = pixels::Turn::from(decoded.orientation).apply(image);
     Ok((upright, decoded.memory))
 }
@@ -58,14 +58,10 @@ pub(super) fn guarded<T>(
 ) -> Result<T, CaptureError> {
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
         tracing::warn!(
-            format = format.name(),
+            %format,
             "the decoder panicked on a picture; it is refused as a kind that is not supported"
         );
-        Err(CaptureError::UnsupportedKind {
-            format,
-            kind: "the decoder stopped at something in it that it does not handle".to_owned(),
-            expected: "a file as common programs write it",
-        })
+        Err(CaptureError::DecoderStopped { format })
     })
 }
 
@@ -124,7 +120,7 @@ fn read_all(
     if expected.is_some_and(|expected| expected != size) {
         return Err(CaptureError::Damaged {
             format,
-            what: "it has two sizes".to_owned(),
+            damage: Damage::TwoSizes,
         });
     }
     let colour = decoder.color_type();
@@ -151,8 +147,9 @@ fn read_all(
         other => {
             return Err(CaptureError::UnsupportedKind {
                 format,
-                kind: format!("{other:?}"),
-                expected: "8 bits per sample in RGB",
+                kind: UnsupportedKind::Colours {
+                    name: format!("{other:?}"),
+                },
             });
         }
     }
@@ -164,13 +161,16 @@ fn describe(format: ImageFormat, error: &ImageError) -> CaptureError {
         ImageError::IoError(error) => io_error(format, error),
         ImageError::Unsupported(_) => CaptureError::UnsupportedKind {
             format,
-            kind: error.to_string(),
-            expected: "8 or 16 bits per sample in grey, RGB or CMYK",
+            kind: UnsupportedKind::Other {
+                words: error.to_string(),
+            },
         },
         ImageError::Limits(_) => CaptureError::OutOfMemory,
         other => CaptureError::Damaged {
             format,
-            what: other.to_string(),
+            damage: Damage::Data {
+                words: other.to_string(),
+            },
         },
     }
 }
@@ -182,7 +182,9 @@ pub(super) fn io_error(format: ImageFormat, error: &std::io::Error) -> CaptureEr
         std::io::ErrorKind::OutOfMemory => CaptureError::OutOfMemory,
         _ => CaptureError::Damaged {
             format,
-            what: error.to_string(),
+            damage: Damage::Data {
+                words: error.to_string(),
+            },
         },
     }
 }

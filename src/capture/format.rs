@@ -1,78 +1,6 @@
 //! Which kind of file this is, by its first bytes. Names and declared types are never asked: a PNG called `.jpg` is a PNG.
 
-use std::fmt;
-
-use super::ImageFormat;
-
-/// A kind of file that is recognised only to tell the caller how to convert it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForeignFormat {
-    /// HEIF with HEVC inside: what iPhones store by default.
-    Heic,
-    /// HEIF with AV1 inside.
-    Avif,
-    /// GIF, still or moving.
-    Gif,
-    /// A PDF document.
-    Pdf,
-    /// A drawing in SVG.
-    Svg,
-    /// JPEG XL.
-    JpegXl,
-    /// JPEG 2000.
-    Jpeg2000,
-    /// A film: MP4, QuickTime, Matroska or AVI.
-    Video,
-    /// A web page or another text, often an error page that was saved in place of the picture.
-    Markup,
-    /// None of the kinds known here.
-    Unknown,
-}
-
-impl ForeignFormat {
-    /// What the caller can do about it.
-    #[must_use]
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::Heic => {
-                "convert it to JPEG first, for example with `heif-convert in.heic out.jpg` or \
-                 `magick in.heic out.jpg`; an iPhone takes JPEG under Settings, Camera, Formats, Most Compatible"
-            }
-            Self::Avif => "convert it first, for example with `avifdec in.avif out.png`",
-            Self::Gif => "convert its first frame, for example with `magick 'in.gif[0]' out.png`",
-            Self::Pdf => {
-                "render the page first, for example with `pdftoppm -jpeg -r 200 in.pdf out`"
-            }
-            Self::Svg => "send a photo; a drawing holds no face that could be measured",
-            Self::JpegXl => "convert it first, for example with `djxl in.jxl out.jpg`",
-            Self::Jpeg2000 => "convert it first, for example with `magick in.jp2 out.jpg`",
-            Self::Video => {
-                "take one frame out of it, for example with `ffmpeg -i in.mp4 -frames:v 1 out.png`"
-            }
-            Self::Markup => {
-                "this looks like a saved web page: check what was downloaded or sent in place of the picture"
-            }
-            Self::Unknown => "check that the picture's own bytes were sent, not a path or a text",
-        }
-    }
-}
-
-impl fmt::Display for ForeignFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Heic => "HEIC",
-            Self::Avif => "AVIF",
-            Self::Gif => "GIF",
-            Self::Pdf => "PDF",
-            Self::Svg => "SVG",
-            Self::JpegXl => "JPEG XL",
-            Self::Jpeg2000 => "JPEG 2000",
-            Self::Video => "video",
-            Self::Markup => "text",
-            Self::Unknown => "an unknown kind of file",
-        })
-    }
-}
+use super::{ForeignFormat, ImageFormat};
 
 /// The format of `bytes`, or which foreign kind they are.
 ///
@@ -234,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_kinds_are_named_and_come_with_advice() {
+    fn foreign_kinds_are_known() {
         let table: [(&[u8], ForeignFormat); 14] = [
             (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ForeignFormat::Heic),
             (b"\0\0\0\x18ftypmif1\0\0\0\0heicmif1", ForeignFormat::Heic),
@@ -253,7 +181,6 @@ mod tests {
         ];
         for (bytes, format) in table {
             assert_eq!(sniff(bytes), Err(format), "{bytes:?}");
-            assert!(!format.advice().is_empty() && !format.to_string().is_empty());
         }
     }
 }

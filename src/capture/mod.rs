@@ -10,7 +10,6 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::Point;
-use crate::problem::ProblemCode;
 
 mod decode;
 mod exif;
@@ -24,51 +23,11 @@ mod png;
 mod tiff;
 mod webp;
 
-pub use format::{ForeignFormat, sniff};
+pub use crate::image_format::ImageFormat;
+pub use crate::problem::texts::{CaptureError, Damage, ForeignFormat, UnsupportedKind};
+pub use format::sniff;
 pub use memory::Memory;
 pub use picture::Capture;
-
-/// A picture type that is accepted, recognised by its first bytes and never by a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageFormat {
-    /// JPEG: baseline or progressive; grey, YCbCr, RGB or CMYK.
-    Jpeg,
-    /// PNG of any depth and colour type; an animated one counts as its default image.
-    Png,
-    /// WebP, lossy or lossless; an animated one counts as its first frame.
-    Webp,
-    /// Windows bitmap.
-    Bmp,
-    /// TIFF; the first page.
-    Tiff,
-}
-
-impl ImageFormat {
-    /// How the format is called in messages.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Jpeg => "JPEG",
-            Self::Png => "PNG",
-            Self::Webp => "WebP",
-            Self::Bmp => "BMP",
-            Self::Tiff => "TIFF",
-        }
-    }
-
-    /// The wire form: what `image.format` says in an answer.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpeg",
-            Self::Png => "png",
-            Self::Webp => "webp",
-            Self::Bmp => "bmp",
-            Self::Tiff => "tiff",
-        }
-    }
-}
 
 /// What a single upload may cost before it is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,171 +64,6 @@ impl Settings {
         match self.max_memory_bytes {
             0 => WORKER_BYTES * workers.max(2) as u64,
             bytes => bytes,
-        }
-    }
-}
-
-/// Why an upload gives no picture. `Display` is the text that a caller may see.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CaptureError {
-    /// No bytes at all.
-    #[error("the picture is empty (0 bytes); check that the file was read before it was sent")]
-    Empty,
-    /// More bytes than [`Settings::max_bytes`].
-    #[error(
-        "the picture has {bytes} bytes, the limit is {limit}; send it smaller or as a JPEG of lower quality"
-    )]
-    TooManyBytes {
-        /// Size of the upload.
-        bytes: usize,
-        /// The limit in force.
-        limit: usize,
-    },
-    /// More pixels than [`Settings::max_pixels`].
-    #[error(
-        "the picture is {width}×{height} ({:.1} megapixels), the limit is {:.1} megapixels; scale it down first",
-        f64::from(*.width) * f64::from(*.height) / 1e6,
-        *.limit as f64 / 1e6
-    )]
-    TooManyPixels {
-        /// Width that the header claims.
-        width: u32,
-        /// Height that the header claims.
-        height: u32,
-        /// The limit in force.
-        limit: u64,
-    },
-    /// A side longer than any camera makes.
-    #[error(
-        "the picture is {width}×{height}, the limit is {limit} pixels a side; scale it down or cut it first"
-    )]
-    TooLong {
-        /// Width that the header claims.
-        width: u32,
-        /// Height that the header claims.
-        height: u32,
-        /// The longest side allowed.
-        limit: u32,
-    },
-    /// A strip rather than a picture.
-    #[error(
-        "the picture is {width}×{height}; its longer side may be {limit} times the shorter one: cut it first"
-    )]
-    TooNarrow {
-        /// Width that the header claims.
-        width: u32,
-        /// Height that the header claims.
-        height: u32,
-        /// The largest ratio allowed.
-        limit: u32,
-    },
-    /// More memory than all pictures together may take ([`Settings::memory_bytes`]).
-    #[error(
-        "decoding the picture takes {} MB, the limit is {} MB; scale it down, or save it as a JPEG or with 8 bits per sample",
-        .needed.div_ceil(1_000_000),
-        .limit / 1_000_000
-    )]
-    TooMuchMemory {
-        /// What its decoder would take in bytes.
-        needed: u64,
-        /// The limit in force.
-        limit: u64,
-    },
-    /// Other pictures held the memory for too long.
-    #[error(
-        "decoding the picture takes {} MB, and other pictures hold too much of the {} MB kept for all; try again in a moment",
-        .needed.div_ceil(1_000_000),
-        .limit / 1_000_000
-    )]
-    NoMemory {
-        /// What its decoder would take in bytes.
-        needed: u64,
-        /// The limit in force.
-        limit: u64,
-    },
-    /// The system had no memory left.
-    #[error("the system has no memory left for the picture; try again in a moment")]
-    OutOfMemory,
-    /// A header that claims no pixels.
-    #[error("the {} says that it is {width}×{height} pixels; both must be at least 1", .format.name())]
-    ZeroSize {
-        /// What kind of file it is.
-        format: ImageFormat,
-        /// Width that the header claims.
-        width: u32,
-        /// Height that the header claims.
-        height: u32,
-    },
-    /// No supported kind of file.
-    #[error("this is {found}; JPEG, PNG, WebP, BMP and TIFF are supported: {}", .found.advice())]
-    Unsupported {
-        /// What it seems to be.
-        found: ForeignFormat,
-    },
-    /// A supported format in a form that is not.
-    #[error("this kind of {} is not supported ({kind}; expected {expected}); convert it to a plain PNG or JPEG", .format.name())]
-    UnsupportedKind {
-        /// What kind of file it is.
-        format: ImageFormat,
-        /// What was found in it.
-        kind: String,
-        /// What would do.
-        expected: &'static str,
-    },
-    /// The file stops before the picture does.
-    #[error("the {} file ends early: it was cut off while it was written or sent; send it again", .format.name())]
-    Truncated {
-        /// What kind of file it is.
-        format: ImageFormat,
-    },
-    /// A JPEG made of more scans than any camera or editor writes.
-    #[error(
-        "the JPEG has {scans} scans, the limit for its size is {limit}; save it again as a baseline JPEG"
-    )]
-    TooManyScans {
-        /// Scans in the file.
-        scans: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The file is all there, its content is broken.
-    #[error("the {} is damaged ({what}); export or send it again", .format.name())]
-    Damaged {
-        /// What kind of file it is.
-        format: ImageFormat,
-        /// What the decoder found.
-        what: String,
-    },
-    /// A patch was asked for where there is no picture: a fault of ours.
-    #[error("no part of the area asked for lies in the picture of {width}×{height} pixels")]
-    OutsidePicture {
-        /// Width of the picture.
-        width: u32,
-        /// Height of the picture.
-        height: u32,
-    },
-}
-
-impl CaptureError {
-    /// How the contract calls this failure.
-    #[must_use]
-    pub const fn problem(&self) -> ProblemCode {
-        match self {
-            Self::TooManyBytes { .. }
-            | Self::TooManyPixels { .. }
-            | Self::TooLong { .. }
-            | Self::TooNarrow { .. }
-            | Self::TooMuchMemory { .. } => ProblemCode::ImageTooLarge,
-            Self::NoMemory { .. } | Self::OutOfMemory => ProblemCode::Overloaded,
-            Self::Unsupported { .. } | Self::UnsupportedKind { .. } => {
-                ProblemCode::UnsupportedMediaType
-            }
-            Self::Empty
-            | Self::ZeroSize { .. }
-            | Self::Truncated { .. }
-            | Self::TooManyScans { .. }
-            | Self::Damaged { .. } => ProblemCode::UndecodableImage,
-            Self::OutsidePicture { .. } => ProblemCode::Internal,
         }
     }
 }

@@ -8,7 +8,7 @@ use image::metadata::Orientation;
 use super::decode::{Decoded, io_error};
 use super::limits::Gate;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
-use super::{CaptureError, ImageFormat, allocated, exif};
+use super::{CaptureError, Damage, ImageFormat, UnsupportedKind, allocated, exif};
 
 /// What the decoder may hold of chunks that are no pixels. Profiles and texts are skipped by it,
 /// however large.
@@ -140,12 +140,13 @@ fn failed(error: &DecodingError) -> CaptureError {
         DecodingError::IoError(error) => io_error(format, error),
         DecodingError::LimitsExceeded => CaptureError::UnsupportedKind {
             format,
-            kind: format!("a chunk beside the pixels takes more than {CHUNK_BYTES} bytes"),
-            expected: "a picture without large attachments",
+            kind: UnsupportedKind::Attachment { limit: CHUNK_BYTES },
         },
         other => CaptureError::Damaged {
             format,
-            what: other.to_string(),
+            damage: Damage::Data {
+                words: other.to_string(),
+            },
         },
     }
 }

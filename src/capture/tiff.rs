@@ -14,7 +14,7 @@ use super::decode::{Decoded, io_error};
 use super::limits::{Gate, MAX_SCANNED_PIXELS};
 use super::memory::Reservation;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
-use super::{CaptureError, ImageFormat, allocated, exif, jpeg};
+use super::{CaptureError, Damage, ImageFormat, UnsupportedKind, allocated, exif, jpeg};
 
 /// Most strips or tiles: one of each row of the longest side, and of each plane of four. Tiles of
 /// 64 × 64 pixels make 12,200 of 50 megapixels. Every part costs its decoder's start.
@@ -91,10 +91,10 @@ fn admitted(
     };
     let photometric = first(tag(decoder, Tag::PhotometricInterpretation)?, 0);
     if photometric == PhotometricInterpretation::RGBPalette.to_u16() {
-        return Err(unsupported("palette colours"));
+        return Err(unsupported(UnsupportedKind::Palette));
     }
     if first(tag(decoder, Tag::FillOrder)?, 1) == 2 {
-        return Err(unsupported("bits in reverse order, FillOrder 2"));
+        return Err(unsupported(UnsupportedKind::ReverseBits));
     }
     let format = first(
         tag(decoder, Tag::SampleFormat)?,
@@ -111,9 +111,7 @@ fn admitted(
         (16, Some(SampleFormat::Uint)) => Depth::SixteenNative,
         (32, Some(SampleFormat::IEEEFP)) => Depth::Float,
         _ => {
-            return Err(unsupported(&format!(
-                "{bits} bits per sample, sample format {format}"
-            )));
+            return Err(unsupported(UnsupportedKind::Samples { bits, format }));
         }
     };
     let part = decoder.chunk_dimensions();
@@ -128,10 +126,10 @@ fn admitted(
     let offsets = tag(decoder, offsets)?.unwrap_or_default();
     let counts = tag(decoder, counts)?.unwrap_or_default();
     if offsets.len() > MAX_PARTS {
-        return Err(unsupported(&format!(
-            "{} strips or tiles, at most {MAX_PARTS} are read",
-            offsets.len()
-        )));
+        return Err(unsupported(UnsupportedKind::Parts {
+            parts: offsets.len(),
+            limit: MAX_PARTS,
+        }));
     }
     let layout = Layout {
         width,
@@ -157,11 +155,12 @@ fn admitted(
         .saturating_mul(offsets.len() as u64)
         .saturating_mul(layout.pixel_bytes / u64::from(layout.planes).max(1));
     if unpacked > gate.settings.max_pixels.saturating_mul(MAX_PIXEL_BYTES) {
-        return Err(unsupported(&format!(
-            "its {} strips or tiles of {}×{part_rows} pixels hold {unpacked} bytes, more than the largest picture",
-            offsets.len(),
-            part.0
-        )));
+        return Err(unsupported(UnsupportedKind::LargeParts {
+            parts: offsets.len(),
+            width: part.0,
+            height: part_rows,
+            bytes: unpacked,
+        }));
     }
     let compression = first(tag(decoder, Tag::Compression)?, 1);
     let mut copies = 1;
@@ -196,7 +195,9 @@ fn colour_of(kind: ColorType) -> Result<(Colour, u8), CaptureError> {
         ColorType::RGBA(bits) => Ok((Colour::Rgba, bits)),
         ColorType::CMYK(bits) => Ok((Colour::Cmyk, bits)),
         ColorType::YCbCr(8) => Ok((Colour::YCbCr, 8)),
-        other => Err(unsupported(&format!("{other:?}"))),
+        other => Err(unsupported(UnsupportedKind::Colours {
+            name: format!("{other:?}"),
+        })),
     }
 }
 
@@ -220,7 +221,7 @@ fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), Capt
             format: ImageFormat::Tiff,
         })
     } else {
-        Err(damaged("its strips or tiles share bytes"))
+        Err(damaged(Damage::SharedBytes))
     }
 }
 
@@ -240,16 +241,17 @@ fn check_jpegs(
         let part = bytes.get(start..end).ok_or(CaptureError::Truncated {
             format: ImageFormat::Tiff,
         })?;
+        let wrong = |words| damaged(Damage::Part { words });
         let inside = jpeg::Structure::read(part)
-            .map_err(|error| damaged(&format!("in one of its strips or tiles {error}")))?;
+            .map_err(|error| wrong(format!("in one of its strips or tiles {error}")))?;
         if inside.width != width || inside.height > height {
-            return Err(damaged(&format!(
+            return Err(wrong(format!(
                 "a strip or tile of {width}×{height} pixels holds a JPEG of {}×{}",
                 inside.width, inside.height
             )));
         }
         if u16::from(inside.components) != samples {
-            return Err(damaged(&format!(
+            return Err(wrong(format!(
                 "a strip or tile of {samples} samples a pixel holds a JPEG of {}",
                 inside.components
             )));
@@ -258,9 +260,7 @@ fn check_jpegs(
         has_scans |= inside.scans > 1;
     }
     if scanned > MAX_SCANNED_PIXELS {
-        return Err(unsupported(
-            "the JPEGs in it have more scans than can be decoded in time",
-        ));
+        return Err(unsupported(UnsupportedKind::Scans));
     }
     Ok(has_scans)
 }
@@ -348,28 +348,31 @@ impl Seek for Metered<'_> {
     }
 }
 
-fn unsupported(kind: &str) -> CaptureError {
+fn unsupported(kind: UnsupportedKind) -> CaptureError {
     CaptureError::UnsupportedKind {
         format: ImageFormat::Tiff,
-        kind: kind.to_owned(),
-        expected: "grey, RGB, YCbCr or CMYK of 8 or 16 bits per sample, or 32 bits floating point",
+        kind,
     }
 }
 
-fn damaged(what: &str) -> CaptureError {
+fn damaged(damage: Damage) -> CaptureError {
     CaptureError::Damaged {
         format: ImageFormat::Tiff,
-        what: what.to_owned(),
+        damage,
     }
 }
 
 fn failed(error: &TiffError) -> CaptureError {
     match error {
         TiffError::IoError(error) => io_error(ImageFormat::Tiff, error),
-        TiffError::UnsupportedError(what) => unsupported(&what.to_string()),
+        TiffError::UnsupportedError(what) => unsupported(UnsupportedKind::Other {
+            words: what.to_string(),
+        }),
         TiffError::IntSizeError | TiffError::LimitsExceeded => {
-            unsupported("a number in it is larger than this reader takes")
+            unsupported(UnsupportedKind::LargeNumber)
         }
-        other => damaged(&other.to_string()),
+        other => damaged(Damage::Data {
+            words: other.to_string(),
+        }),
     }
 }

@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use super::{CaptureError, ImageFormat, exif};
+use super::{CaptureError, Damage, ImageFormat, exif};
 
 /// Flags of the extended header.
 const HAS_ALPHA: u8 = 0x10;
@@ -31,10 +31,7 @@ impl Parts {
         if is_short {
             return Err(CaptureError::Truncated { format });
         }
-        let damaged = |what: &str| CaptureError::Damaged {
-            format,
-            what: what.to_owned(),
-        };
+        let damaged = |damage: Damage| CaptureError::Damaged { format, damage };
         let mut parts = Self {
             canvas: (0, 0),
             orientation: Orientation::NoTransforms,
@@ -77,13 +74,13 @@ impl Parts {
                 }
                 _ => continue,
             };
-            let (width, height) = size.ok_or_else(|| damaged("its header is broken"))?;
+            let (width, height) = size.ok_or_else(|| damaged(Damage::BrokenHeader))?;
             let (most_width, most_height) = *canvas.get_or_insert((width, height));
             if frames <= 1 && (width > most_width || height > most_height) {
-                return Err(damaged("the picture in it is larger than its canvas"));
+                return Err(damaged(Damage::LargerThanCanvas));
             }
         }
-        parts.canvas = canvas.ok_or_else(|| damaged("it holds no picture"))?;
+        parts.canvas = canvas.ok_or_else(|| damaged(Damage::NoPicture))?;
         Ok(parts)
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{EMBEDDING_LENGTH, Embedded, Embedding};
 use crate::checkpoint::Interruption;
 use crate::face::ALIGNED_SIDE;
-use crate::problem::ProblemCode;
 use crate::runtime::{InputTransform, RuntimeError, Session, Tensor};
 use image::RgbImage;
 
@@ -70,21 +69,6 @@ pub enum EmbedError {
     /// The network could not be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-}
-
-impl EmbedError {
-    /// What the caller is told.
-    #[must_use]
-    pub fn problem(&self) -> ProblemCode {
-        match self {
-            Self::Output { .. }
-            | Self::NotFinite { .. }
-            | Self::CropSize { .. }
-            | Self::Lost
-            | Self::Runtime(_) => ProblemCode::Internal,
-            Self::Interrupted(why) => why.problem(),
-        }
-    }
 }
 
 /// The embedder's session with its input buffer.
@@ -300,7 +284,6 @@ mod tests {
                     matches!(&error, EmbedError::NotFinite { name: culprit, index: 1, .. } if culprit == name),
                     "{name} {bad}: {error}"
                 );
-                assert_eq!(error.problem(), ProblemCode::Internal);
             }
         }
     }

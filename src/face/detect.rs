@@ -15,7 +15,7 @@ use super::evidence::{self, SecondOpinion};
 use super::network::Network;
 use super::nms::Overlap;
 use super::view::View;
-use super::{DetectedFace, FaceError, nms, tiles};
+use super::{DetectedFace, FaceError, NoFace, nms, tiles};
 use crate::capture::Capture;
 use crate::checkpoint::Checkpoint;
 use crate::runtime::{InputTransform, Session};
@@ -177,11 +177,7 @@ impl Detector {
         let picture = (capture.width() as f32, capture.height() as f32);
         faces.retain(|face| is_inside(face, picture));
         if faces.is_empty() {
-            return Err(FaceError::NoFace {
-                width: capture.width(),
-                height: capture.height(),
-                is_turned: false,
-            });
+            return Err(NoFace::new(capture.width(), capture.height(), false).into());
         }
         nms::sort_for_report(&mut faces, picture.0, picture.1);
         self.refine(capture, &mut faces, checkpoint)?;

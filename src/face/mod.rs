@@ -22,7 +22,6 @@ use image::RgbImage;
 use crate::capture::{CaptureError, Patch};
 use crate::checkpoint::Interruption;
 use crate::geometry::{BoundingBox, Point, Transform};
-use crate::problem::ProblemCode;
 use crate::runtime::RuntimeError;
 
 pub use align::{Aligner, AlignerSettings};
@@ -30,6 +29,8 @@ pub use detect::{Detector, DetectorSettings, Search};
 pub use evidence::SecondOpinion;
 pub use landmarks::LandmarkSettings;
 pub use nms::Overlap;
+
+pub use crate::problem::texts::NoFace;
 
 /// Side of an aligned face in pixels.
 pub const ALIGNED_SIDE: u32 = 112;
@@ -77,18 +78,8 @@ pub struct AlignedFace {
 #[derive(Debug, thiserror::Error)]
 pub enum FaceError {
     /// Every pass over the picture came back empty.
-    #[error(
-        "no face found in {width}×{height} px; {}",
-        no_face_advice(.is_turned)
-    )]
-    NoFace {
-        /// Width of the upright picture.
-        width: u32,
-        /// Height of the upright picture.
-        height: u32,
-        /// Whether a face shows when the picture is turned, as far as was looked.
-        is_turned: bool,
-    },
+    #[error(transparent)]
+    NoFace(#[from] NoFace),
     /// A network lacks an output, or gives it in another shape than the one that is decoded here.
     #[error("output {name:?} of the {network} network is {got}, expected {expected}")]
     Output {
@@ -126,28 +117,4 @@ pub enum FaceError {
     /// The network could not be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-}
-
-impl FaceError {
-    /// What the caller is told.
-    #[must_use]
-    pub fn problem(&self) -> ProblemCode {
-        match self {
-            Self::NoFace { .. } => ProblemCode::NoFace,
-            Self::Capture(error) => error.problem(),
-            Self::Interrupted(why) => why.problem(),
-            Self::Output { .. }
-            | Self::NotFinite { .. }
-            | Self::Degenerate { .. }
-            | Self::Runtime(_) => ProblemCode::Internal,
-        }
-    }
-}
-
-fn no_face_advice(is_turned: &bool) -> &'static str {
-    if *is_turned {
-        "there is one when the picture is turned: turn it upright, or keep its EXIF orientation"
-    } else {
-        "show one whole face, at least 42×56 px large, with light on it"
-    }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::problem::ProblemCode;
+pub use crate::problem::texts::{LogFault, Trouble};
 
 /// A failure of the log. Cheap to clone: everyone who waits for a batch gets the same one.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -119,79 +119,21 @@ pub enum LogError {
         /// What is wrong with its value.
         found: String,
     },
-    /// A cursor that this service did not make.
-    #[error("{0:?} is no cursor: pass `next_cursor` of the page before, unchanged")]
-    BadCursor(String),
     /// A file stands where one is to be written.
     #[error("{0} exists and is not overwritten: choose another name")]
     Exists(PathBuf),
-    /// The disk did not answer in time; the row may or may not be written.
-    #[error("the log did not confirm the row within {seconds} s: the disk hardly answers")]
-    TooSlow {
-        /// How long it was waited for.
-        seconds: u64,
-    },
     /// The file is not the one that was opened.
     #[error(
         "{0} is deleted or replaced again and again while it is in use: find out which program does that, and stop it"
     )]
     Replaced(PathBuf),
-    /// The log is closed, since the service stops.
-    #[error("the log is closed: the service is stopping")]
-    Closed,
-}
-
-/// Why the database refuses, as far as an operator can do something about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// No room.
-    #[error(
-        "the disk is full, or the log's size limit of the file system is reached; free some space"
-    )]
-    Full,
-    /// Too many open files.
-    #[error(
-        "no file can be opened, because too many are open; find out what holds them (ls /proc/PID/fd), or raise LimitNOFILE= of the service"
-    )]
-    Descriptors,
-    /// No permission to write.
-    #[error(
-        "the file or its folder cannot be written; check its owner and permissions, and that the disk is not mounted read-only"
-    )]
-    ReadOnly,
-    /// Somebody holds the write lock.
-    #[error("another process keeps the database locked; end it")]
-    Busy,
-    /// Not a sound database any more.
-    #[error("the file is damaged")]
-    Corrupt,
-    /// The disk fails.
-    #[error("the disk reports an error; check the system log")]
-    Disk,
-    /// A row that breaks the schema's rules.
-    #[error("the row is refused")]
-    Row,
-    /// Anything else.
-    #[error("the database fails")]
-    Other,
+    /// What a caller may know in full: the log is closed, the disk did not confirm a row in time (it may or may not be
+    /// written), or a cursor is not ours.
+    #[error(transparent)]
+    Told(#[from] LogFault),
 }
 
 impl Trouble {
-    const fn in_chinese(self) -> &'static str {
-        match self {
-            Self::Full => "磁盘已满，请腾出空间",
-            Self::Descriptors => {
-                "打开的文件过多，无法再打开文件；请查明占用者，或提高服务的 LimitNOFILE="
-            }
-            Self::ReadOnly => "文件或其目录无法写入，请检查属主、权限，以及磁盘是否以只读方式挂载",
-            Self::Busy => "数据库被另一个进程锁定，请结束该进程",
-            Self::Corrupt => "文件已损坏",
-            Self::Disk => "磁盘报告错误，请查看系统日志",
-            Self::Row => "该行被拒绝",
-            Self::Other => "数据库出错",
-        }
-    }
-
     /// Reads the result code of SQLite, if the error has one.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
@@ -276,75 +218,36 @@ impl LogError {
         match self {
             Self::Database { trouble, .. } => *trouble != Trouble::Row,
             Self::Io { .. }
-            | Self::TooSlow { .. }
+            | Self::Told(LogFault::TooSlow { .. })
             | Self::NoWriteAheadLog { .. }
             | Self::Replaced(_) => true,
             _ => false,
         }
     }
 
-    /// The code a caller sees.
+    /// What a caller may know of it.
     #[must_use]
-    pub fn problem(&self) -> ProblemCode {
+    pub fn told(&self) -> LogFault {
         match self {
-            Self::BadCursor(_) => ProblemCode::InvalidParameter,
-            Self::BadColumn { .. } | Self::Exists(_) => ProblemCode::Internal,
-            Self::NetworkFilesystem { .. }
-            | Self::LockedByAnother { .. }
-            | Self::NewerSchema { .. }
-            | Self::OlderSchema { .. }
-            | Self::Foreign { .. }
-            | Self::Missing { .. }
-            | Self::Migrate { .. }
-            | Self::NoWriteAheadLog { .. }
-            | Self::Database { .. }
-            | Self::Io { .. }
-            | Self::TooSlow { .. }
-            | Self::Replaced(_)
-            | Self::Closed => ProblemCode::NotReady,
-        }
-    }
-
-    /// A sentence without paths, safe to show to a caller.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        match self {
-            Self::Database { trouble, .. } => format!("the log cannot be used: {trouble}"),
-            Self::Io { action, source, .. } => {
-                format!(
-                    "the log cannot be used: cannot {action} a file: {}",
-                    source.kind()
-                )
-            }
-            Self::BadCursor(_) | Self::TooSlow { .. } | Self::Closed => self.to_string(),
-            Self::BadColumn { column, .. } => {
-                format!("a row of the log is damaged in column {column}")
-            }
             Self::NetworkFilesystem { kind, .. } => {
-                format!("the log is on a network file system ({kind})")
+                LogFault::NetworkFilesystem { kind: kind.clone() }
             }
-            Self::LockedByAnother { .. } => "the log is in use by another process".into(),
-            Self::NewerSchema { .. } => "the log was written by a newer release".into(),
-            Self::OlderSchema { .. } => "the log was written by an older release".into(),
-            Self::Foreign { .. } => "the log's file belongs to another program".into(),
-            Self::Missing { .. } => "there is no log".into(),
-            Self::Migrate { .. } => "the log's schema cannot be brought up to date".into(),
-            Self::NoWriteAheadLog { .. } => "the log's disk offers no write-ahead log".into(),
-            Self::Exists(_) => "the file exists".into(),
-            Self::Replaced(_) => "the log's file is deleted or replaced again and again".into(),
-        }
-    }
-
-    /// The same in Chinese, as far as waiting callers can meet it: what is wrong with the set-up is the operator's, in English.
-    #[must_use]
-    pub fn detail_in_chinese(&self) -> String {
-        match self {
-            Self::Database { trouble, .. } => format!("日志无法使用：{}", trouble.in_chinese()),
-            Self::Io { .. } => "日志无法使用：文件无法读写".into(),
-            Self::Replaced(_) => "日志文件在使用中被反复删除或替换".into(),
-            Self::TooSlow { seconds } => format!("日志在 {seconds} 秒内没有写完：磁盘过慢"),
-            Self::Closed => "日志已关闭：服务正在停止".into(),
-            _ => format!("日志无法使用：{}", self.detail()),
+            Self::LockedByAnother { .. } => LogFault::LockedByAnother,
+            Self::NewerSchema { .. } => LogFault::NewerSchema,
+            Self::OlderSchema { .. } => LogFault::OlderSchema,
+            Self::Foreign { .. } => LogFault::Foreign,
+            Self::Missing { .. } => LogFault::Missing,
+            Self::Migrate { .. } => LogFault::Migrate,
+            Self::NoWriteAheadLog { .. } => LogFault::NoWriteAheadLog,
+            Self::Database { trouble, .. } => LogFault::Database { trouble: *trouble },
+            Self::Io { action, source, .. } => LogFault::File {
+                action,
+                kind: source.kind(),
+            },
+            Self::BadColumn { column, .. } => LogFault::BadColumn { column },
+            Self::Exists(_) => LogFault::Exists,
+            Self::Replaced(_) => LogFault::Replaced,
+            Self::Told(fault) => fault.clone(),
         }
     }
 }

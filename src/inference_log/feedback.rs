@@ -186,6 +186,7 @@ mod tests {
     use crate::inference_log::fixture::{context, keep_all, open};
     use crate::inference_log::{Filter, InferenceRecord, Role};
     use crate::problem::ProblemCode;
+    use crate::problem::texts::LogFault;
 
     fn feedback(request_id: &str, outcome: Outcome, note: Option<&str>) -> Feedback {
         Feedback {
@@ -285,6 +286,9 @@ mod tests {
         assert_eq!(count.rows, 0);
         log.close().await;
         let told = log.tell(feedback("nobody", Outcome::Genuine, None)).await;
-        assert!(matches!(told, Err(LogError::Closed)), "{told:?}");
+        assert!(
+            matches!(told, Err(LogError::Told(LogFault::Closed))),
+            "{told:?}"
+        );
     }
 }

@@ -42,7 +42,7 @@ mod writer;
 
 pub use backup::backup;
 pub use clock::{Clock, ClockFacts, ClockMark, Reading, accept_clock, is_synchronised};
-pub use error::{LogError, Trouble};
+pub use error::{LogError, LogFault, Trouble};
 pub use feedback::{Feedback, Outcome, Told};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
@@ -143,10 +143,8 @@ pub struct Health {
 pub struct Failing {
     /// Since when.
     pub since: DateTime<Utc>,
-    /// Why, without paths.
-    pub reason: String,
-    /// The same in Chinese.
-    pub chinese: String,
+    /// Why.
+    pub reason: LogFault,
 }
 
 /// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one is gone, or by
@@ -220,12 +218,12 @@ impl InferenceLog {
         self.shared.queued(records.len());
         let entry = Command::Append(Entry { records, committed });
         let outcome = self.asked(entry, answer).await;
-        if let Err(error @ LogError::TooSlow { .. }) = &outcome {
+        if let Err(error @ LogError::Told(LogFault::TooSlow { .. })) = &outcome {
             self.shared.fail(error);
         }
         match (outcome, settings.on_failure) {
             // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
-            (Err(LogError::TooSlow { .. }), OnFailure::Continue) => Ok(()),
+            (Err(LogError::Told(LogFault::TooSlow { .. })), OnFailure::Continue) => Ok(()),
             (outcome, _) => outcome,
         }
     }
@@ -240,13 +238,11 @@ impl InferenceLog {
             self.commands
                 .send(command)
                 .await
-                .map_err(|_| LogError::Closed)?;
-            answer.await.map_err(|_| LogError::Closed)?
+                .map_err(|_| LogFault::Closed)?;
+            answer.await.map_err(|_| LogFault::Closed)?
         })
         .await
-        .unwrap_or(Err(LogError::TooSlow {
-            seconds: PATIENCE.as_secs(),
-        }))
+        .unwrap_or_else(|_| Err(too_slow(PATIENCE)))
     }
 
     /// How the log is, from what was last seen: nothing is tried, nothing waits.
@@ -270,9 +266,7 @@ impl InferenceLog {
             }
         };
         if tokio::time::timeout(CHECK_PATIENCE, looked).await.is_err() {
-            let error = LogError::TooSlow {
-                seconds: CHECK_PATIENCE.as_secs(),
-            };
+            let error = too_slow(CHECK_PATIENCE);
             if self.shared.fail(&error) {
                 tracing::error!(%error, "the inference log cannot be written");
             }
@@ -333,5 +327,12 @@ pub fn base64_text(bytes: &[u8]) -> String {
 
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
+/// The log has not confirmed within `waited`; the row may or may not be written.
+const fn too_slow(waited: Duration) -> LogError {
+    LogError::Told(LogFault::TooSlow {
+        seconds: waited.as_secs(),
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use super::record::InferenceRecord;
-use super::{LogError, Trouble, row, schema};
+use super::{LogError, LogFault, Trouble, row, schema};
 
 /// Rows of a page where the caller does not say.
 pub const DEFAULT_PAGE: u32 = 100;
@@ -354,7 +354,10 @@ impl FromStr for Cursor {
                 id,
             })
         };
-        parse().ok_or_else(|| LogError::BadCursor(text.to_owned()))
+        parse().ok_or_else(|| {
+            let cursor = text.to_owned();
+            LogFault::BadCursor { cursor }.into()
+        })
     }
 }
 

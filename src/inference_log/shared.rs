@@ -101,8 +101,7 @@ impl Shared {
         let since = status.failing.as_ref().map(|failing| failing.since);
         status.failing = Some(Failing {
             since: since.unwrap_or_else(Utc::now),
-            reason: error.detail(),
-            chinese: error.detail_in_chinese(),
+            reason: error.told(),
         });
         since.is_none()
     }

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::fixture::{full_record, keep_all, open};
 use super::place::with_suffix;
 use super::*;
-use crate::problem::ProblemCode;
+use crate::problem::{Explain, ProblemCode};
 
 /// A connection of another process, as it were.
 async fn outsider(path: &Path) -> SqliteConnection {
@@ -147,10 +147,12 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     log.execute("PRAGMA max_page_count = 60").await;
     let error = log.append(big_record("lost")).await.unwrap_err();
     assert_eq!(error.trouble(), Some(Trouble::Full), "{error}");
-    assert_eq!(error.problem(), ProblemCode::NotReady);
-    assert!(!error.detail().contains('/'), "{}", error.detail());
+    assert_eq!(error.told().problem(), ProblemCode::NotReady);
+    let told = error.told().to_string();
+    assert!(!told.contains('/'), "{told}");
     let failing = log.health().failing.unwrap();
-    assert!(failing.reason.contains("full"), "{}", failing.reason);
+    let reason = failing.reason.to_string();
+    assert!(reason.contains("full"), "{reason}");
     assert_eq!(log.lost(), 0);
     for _ in 0..5 {
         log.append(big_record("lost")).await.unwrap_err();
@@ -243,7 +245,7 @@ async fn closing_writes_what_waits_and_leaves_one_file() {
     assert!(!with_suffix(&path, "-wal").exists());
     assert_eq!(rows(&path).await, 100);
     let error = log.append(full_record("late", 1)).await.unwrap_err();
-    assert!(matches!(error, LogError::Closed), "{error}");
+    assert!(matches!(error, LogError::Told(LogFault::Closed)), "{error}");
 }
 
 #[tokio::test]
@@ -287,7 +289,7 @@ async fn no_row_is_acknowledged_into_a_deleted_database() {
 
     // Without a request, the check finds out.
     fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
-    log.shared.fail(&LogError::Closed);
+    log.shared.fail(&LogFault::Closed.into());
     assert_eq!(log.check().await.failing, None);
     log.append(full_record("again", 3)).await.unwrap();
     assert_eq!(seen_by_others(folder.path(), "again").await, 1);
@@ -350,7 +352,7 @@ async fn a_disk_that_does_not_answer_is_failing() {
     // A writer that waits for a lock waits like one whose disk hangs.
     let mut other = outsider(&folder.path().join(FILE_NAME)).await;
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    log.shared.fail(&LogError::Closed);
+    log.shared.fail(&LogFault::Closed.into());
     log.shared.succeed();
     let waiting = log.append(full_record("waits", 2));
     let checking = async {
@@ -363,11 +365,8 @@ async fn a_disk_that_does_not_answer_is_failing() {
         health
     });
     let failing = health.failing.unwrap();
-    assert!(
-        failing.reason.contains("did not confirm"),
-        "{}",
-        failing.reason
-    );
+    let reason = failing.reason.to_string();
+    assert!(reason.contains("did not confirm"), "{reason}");
     // Late, but there; or refused, since it took too long.
     drop(outcome);
     assert_eq!(log.check().await.failing, None);

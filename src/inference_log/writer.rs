@@ -18,7 +18,7 @@ use super::record::InferenceRecord;
 use super::retention::{Limits, Pace, Step};
 use super::shared::Shared;
 use super::unwritten::Tally;
-use super::{LogError, OnFailure, Trouble, schema};
+use super::{LogError, LogFault, OnFailure, Trouble, schema};
 use batch::{acknowledge, gather, insert, try_out};
 
 mod batch;
@@ -73,7 +73,7 @@ pub(super) async fn start(
         files: None,
         ownership: None,
         unwritten: Tally::default(),
-        last_error: LogError::Closed,
+        last_error: LogFault::Closed.into(),
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
         pace: Pace::default(),
@@ -243,7 +243,7 @@ impl Writer {
 
     async fn insert(&mut self, batch: &[Entry]) -> Result<i64, LogError> {
         let Some(connection) = &mut self.connection else {
-            return Err(LogError::Closed);
+            return Err(LogFault::Closed.into());
         };
         let outcome = insert(connection, batch).await;
         outcome.map_err(|error| LogError::database(self.shared.path(), error))
@@ -253,7 +253,7 @@ impl Writer {
     async fn has(&mut self, batch: &[Entry]) -> Result<bool, LogError> {
         let first = batch.iter().flat_map(|entry| &entry.records).next();
         let (Some(connection), Some(first)) = (&mut self.connection, first) else {
-            return Err(LogError::Closed);
+            return Err(LogFault::Closed.into());
         };
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inferences WHERE id = ?)")
             .bind(first.id.to_string())
@@ -318,7 +318,7 @@ impl Writer {
             self.reopen().await?;
         }
         let Some(connection) = &mut self.connection else {
-            return Err(LogError::Closed);
+            return Err(LogFault::Closed.into());
         };
         try_out(connection)
             .await

@@ -1,11 +1,11 @@
-//! Every way in which an analysis can fail, and the code under which the caller sees it.
+//! Every way in which an analysis can fail.
 
-use super::chinese;
 use crate::capture::CaptureError;
 use crate::checkpoint::Interruption;
 use crate::embed::EmbedError;
 use crate::face::FaceError;
-use crate::problem::ProblemCode;
+use crate::problem::texts::ServiceFault;
+use crate::problem::{Explain, ProblemCode};
 
 /// Why a picture got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +19,7 @@ pub enum AnalyzeError {
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
-    /// As many pictures wait as may wait.
-    #[error("{capacity} pictures are waiting already; try again in a moment")]
-    Overloaded {
-        /// How many may wait.
-        capacity: usize,
-    },
-    /// It was given up half way.
+    /// It was not begun, or given up half way.
     #[error(transparent)]
     Interrupted(#[from] Interruption),
     /// A stage panicked; the worker has rebuilt itself.
@@ -43,33 +37,56 @@ pub enum AnalyzeError {
 }
 
 impl AnalyzeError {
+    /// What a caller may know: of a failure of ours no more than that it is one.
+    #[must_use]
+    pub fn told(&self) -> &dyn Explain {
+        let told: &dyn Explain = match self {
+            Self::Capture(error) | Self::Face(FaceError::Capture(error)) => error,
+            Self::Face(FaceError::NoFace(no_face)) => no_face,
+            Self::Interrupted(why)
+            | Self::Face(FaceError::Interrupted(why))
+            | Self::Embed(EmbedError::Interrupted(why)) => why,
+            Self::Face(_) | Self::Embed(_) | Self::Panicked { .. } | Self::Broken { .. } => {
+                &ServiceFault::Analysis
+            }
+        };
+        match told.problem() {
+            ProblemCode::Internal => &ServiceFault::Analysis,
+            _ => told,
+        }
+    }
+
     /// The code that the caller sees.
     #[must_use]
     pub fn problem(&self) -> ProblemCode {
-        match self {
-            Self::Capture(error) => error.problem(),
-            Self::Face(error) => error.problem(),
-            Self::Embed(error) => error.problem(),
-            Self::Overloaded { .. } => ProblemCode::Overloaded,
-            Self::Interrupted(why) => why.problem(),
-            Self::Panicked { .. } | Self::Broken { .. } => ProblemCode::Internal,
-        }
+        self.told().problem()
     }
+}
 
-    /// What happened, in words that a caller may read: a failure of ours says no more than that it is one.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        match self.problem() {
-            ProblemCode::Internal => {
-                "The analysis failed on our side; the service's log has the reason under this request id.".to_owned()
-            }
-            _ => self.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_failure_of_ours_no_more_is_told() {
+        let secret = || "secret".to_owned();
+        let outside = || CaptureError::OutsidePicture {
+            width: 7,
+            height: 7,
+        };
+        let errors: [AnalyzeError; 6] = [
+            AnalyzeError::Panicked { message: secret() },
+            AnalyzeError::Broken { reason: secret() },
+            outside().into(),
+            FaceError::Capture(outside()).into(),
+            FaceError::Degenerate { x: 7.0, y: 7.0 }.into(),
+            EmbedError::Lost.into(),
+        ];
+        for error in errors {
+            assert_eq!(error.problem(), ProblemCode::Internal, "{error}");
+            let told = error.told();
+            assert_eq!(told.to_string(), ServiceFault::Analysis.to_string());
+            assert!(told.chinese().contains("服务日志中有"), "{error}");
         }
-    }
-
-    /// The same in Chinese.
-    #[must_use]
-    pub fn detail_in_chinese(&self) -> String {
-        chinese::detail(self)
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::capture::{self, ImageFormat};
 use crate::checkpoint::Checkpoint;
 use crate::embed::{Embedding, FaceEmbedder};
-use crate::face::{Aligner, Detector, FaceError, Pose, Search};
+use crate::face::{Aligner, Detector, FaceError, NoFace, Pose, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::manifest::Ood;
 use crate::policy::{Decision, Policy};
@@ -21,7 +21,6 @@ use crate::quality::hints::{HintCode, Scene, hints};
 use crate::quality::{self, Calibration, Quality, SymptomNames};
 
 mod assemble;
-mod chinese;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -37,7 +36,7 @@ pub use assemble::{
     AssembleError, Assembly, ModelFacts, Settings, SiteCalibrationError, cores, thresholds_of,
 };
 pub use error::AnalyzeError;
-pub use pool::{AnalysisPool, Unready};
+pub use pool::AnalysisPool;
 pub use probe::TEST_FACE;
 pub use stages::{aligner_settings, detector_settings, embedder_settings};
 pub use timings::Timings;
@@ -193,13 +192,8 @@ impl Pipeline {
             Ok::<_, FaceError>((found, is_turned))
         })?;
         if found.is_empty() && ask.needs_face {
-            let (width, height) = (image.width, image.height);
-            return Err(FaceError::NoFace {
-                width,
-                height,
-                is_turned,
-            }
-            .into());
+            let no_face = NoFace::new(image.width, image.height, is_turned);
+            return Err(FaceError::from(no_face).into());
         }
         let wanted = &found[..found.len().min(ask.faces.at_most())];
         let faces_omitted = match ask.faces {

@@ -1,6 +1,6 @@
 //! Pipelines on threads of their own, behind a bounded queue. HTTP's threads wait here and never compute.
 //!
-//! Refusal is immediate: a full queue is an answer ([`AnalyzeError::Overloaded`]), not a wait. A
+//! Refusal is immediate: a full queue is an answer ([`Interruption::Overloaded`]), not a wait. A
 //! worker gives a picture up between two steps once its caller has left, its time is over, or the
 //! service stops. A panic in a stage is caught at the thread's edge, answered, and the thread opens
 //! its models anew.
@@ -19,11 +19,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select_biased};
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use super::chinese;
 use super::probe::{self, ProbeError};
 use super::{Analysis, AnalyzeError, Ask, AssembleError, Assembly, Pipeline, Settings};
 use crate::checkpoint::{Checkpoint, Interruption};
 use crate::embed::Embedding;
+use crate::problem::texts::ServiceFault;
 use crate::runtime;
 
 /// How long a probe waits for a free worker, before it is judged by what the workers do.
@@ -44,31 +44,6 @@ struct Job {
 }
 
 type ProbeReply = oneshot::Sender<Result<(), ProbeError>>;
-
-/// Why nothing is analysed at the moment.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Unready {
-    /// The queue is full.
-    #[error("{capacity} pictures are waiting, which is as many as may wait")]
-    QueueFull {
-        /// How many may wait.
-        capacity: usize,
-    },
-    /// The last probe failed.
-    #[error(transparent)]
-    Failing(#[from] ProbeError),
-    /// The pool was closed.
-    #[error("the service is stopping")]
-    Stopping,
-}
-
-impl Unready {
-    /// The reason in Chinese.
-    #[must_use]
-    pub fn in_chinese(&self) -> String {
-        chinese::unready(self)
-    }
-}
 
 /// What workers and handles share.
 struct Shared {
@@ -196,7 +171,7 @@ impl AnalysisPool {
     /// given up.
     ///
     /// # Errors
-    /// At once [`AnalyzeError::Overloaded`] where the queue is full;
+    /// At once [`Interruption::Overloaded`] where the queue is full;
     /// [`Interruption::DeadlineExceeded`] at `deadline`, whatever the worker is at;
     /// [`Interruption::Stopping`] after [`Self::close`]; else what the pipeline says.
     pub async fn submit(
@@ -219,10 +194,10 @@ impl AnalysisPool {
                 span: Span::current(),
             })
             .map_err(|refused| match refused {
-                TrySendError::Full(_) => AnalyzeError::Overloaded {
+                TrySendError::Full(_) => Interruption::Overloaded {
                     capacity: self.capacity(),
                 },
-                TrySendError::Disconnected(_) => Interruption::Stopping.into(),
+                TrySendError::Disconnected(_) => Interruption::Stopping,
             })?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(outcome) => outcome.map_err(|_| Interruption::Stopping)?,
@@ -263,10 +238,10 @@ impl AnalysisPool {
     /// Whether a picture sent now would be analysed.
     ///
     /// # Errors
-    /// [`Unready`] with the reason.
-    pub fn readiness(&self) -> Result<(), Unready> {
+    /// [`ServiceFault`] with the reason.
+    pub fn readiness(&self) -> Result<(), ServiceFault> {
         if self.shared.is_stopping.load(Ordering::Acquire) {
-            return Err(Unready::Stopping);
+            return Err(ServiceFault::Stopping);
         }
         if let Some(error) = self
             .shared
@@ -274,10 +249,12 @@ impl AnalysisPool {
             .clone()
             .or_else(|| self.shared.stuck())
         {
-            return Err(Unready::Failing(error));
+            return Err(ServiceFault::SelfCheck {
+                reason: error.to_string(),
+            });
         }
         if self.jobs.is_full() && self.capacity() > 0 {
-            return Err(Unready::QueueFull {
+            return Err(ServiceFault::QueueFull {
                 capacity: self.capacity(),
             });
         }

@@ -15,12 +15,10 @@ use std::time::Duration;
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::problem_response::Problem;
-use crate::problem::ProblemCode;
+pub use crate::problem::texts::BodyFault;
 
 /// Memory is counted in this many bytes, so that a purse of gigabytes fits a semaphore.
 const UNIT_BYTES: usize = 1024;
@@ -34,82 +32,6 @@ pub struct BodyLimits {
     pub idle: Duration,
     /// Longest time from the first to the last byte.
     pub total: Duration,
-}
-
-/// Why a body could not be read.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum BodyFault {
-    /// More bytes than allowed.
-    #[error(
-        "the body has {}{size} bytes; the limit is {limit}",
-        if *.is_declared { "" } else { "more than " }
-    )]
-    TooLarge {
-        /// Bytes announced, or those that had arrived.
-        size: usize,
-        /// Most bytes allowed.
-        limit: usize,
-        /// Whether `size` is what the client announced.
-        is_declared: bool,
-    },
-    /// Nothing came for too long.
-    #[error(
-        "the body stopped after {received} bytes: nothing came for {} s; send it again",
-        .idle.as_secs_f32()
-    )]
-    Stalled {
-        /// Bytes that had arrived.
-        received: usize,
-        /// The silence allowed.
-        idle: Duration,
-    },
-    /// It came, but too slowly.
-    #[error(
-        "after {} s only {received} bytes of the body had arrived; send a smaller picture or use a faster line",
-        .total.as_secs_f32()
-    )]
-    TooSlow {
-        /// Bytes that had arrived.
-        received: usize,
-        /// The time allowed.
-        total: Duration,
-    },
-    /// All uploads together take what they may.
-    #[error("uploads in flight take all of the {limit} bytes that are kept for them; try again")]
-    NoMemory {
-        /// The purse.
-        limit: usize,
-    },
-    /// The connection failed or the transfer encoding is broken.
-    #[error("the body is broken off after {received} bytes")]
-    Broken {
-        /// Bytes that had arrived.
-        received: usize,
-    },
-}
-
-impl BodyFault {
-    /// What the caller is told.
-    #[must_use]
-    pub fn problem(&self) -> Problem {
-        let code = match self {
-            Self::TooLarge { .. } => ProblemCode::ImageTooLarge,
-            Self::NoMemory { .. } => ProblemCode::Overloaded,
-            Self::Stalled { .. } | Self::TooSlow { .. } | Self::Broken { .. } => {
-                ProblemCode::MalformedRequest
-            }
-        };
-        Problem::new(code, self.to_string()).in_chinese(self.in_chinese())
-    }
-
-    fn in_chinese(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "图片过大；请缩小图片。",
-            Self::NoMemory { .. } => "同时上传的图片过多，请稍后重试。",
-            Self::Stalled { .. } | Self::TooSlow { .. } => "图片上传过慢：请缩小图片，或改善网络。",
-            Self::Broken { .. } => "图片没有传完，连接就中断了；请重新发送。",
-        }
-    }
 }
 
 /// The purse from which uploads in flight are paid.
@@ -237,9 +159,7 @@ where
         self.received += piece.len();
         if self.received > self.limits.bytes {
             return Err(BodyFault::TooLarge {
-                size: self.limits.bytes,
                 limit: self.limits.bytes,
-                is_declared: false,
             });
         }
         self.lease.borrow_mut().grow(&self.memory, piece.len())
@@ -319,6 +239,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::{Explain, ProblemCode};
     use futures_util::stream;
 
     const LIMITS: BodyLimits = BodyLimits {
@@ -361,7 +282,7 @@ mod tests {
         let memory = UploadMemory::new(2 * 1024);
         let body = GuardedBody::new(pieces(&[1024, 1024, 1]), LIMITS, &memory);
         let fault = body.collect(None).await.unwrap_err();
-        assert_eq!(fault.problem().code, ProblemCode::Overloaded);
+        assert_eq!(fault.problem(), ProblemCode::Overloaded);
         assert_eq!(memory.free_bytes(), 2 * 1024);
     }
 
@@ -375,7 +296,7 @@ mod tests {
             .collect(None)
             .await
             .unwrap_err();
-        assert_eq!(fault.problem().code, ProblemCode::ImageTooLarge);
+        assert_eq!(fault.problem(), ProblemCode::ImageTooLarge);
         assert!(fault.to_string().contains("10000"), "{fault}");
     }
 
@@ -393,7 +314,7 @@ mod tests {
             matches!(fault, BodyFault::Stalled { received: 100, .. }),
             "{fault:?}"
         );
-        assert_eq!(fault.problem().code, ProblemCode::MalformedRequest);
+        assert_eq!(fault.problem(), ProblemCode::MalformedRequest);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::pipeline::ImageFacts;
 pub use crate::pipeline::view::Part;
-use crate::problem::ProblemCode;
+use crate::problem::{Explain, ProblemCode};
 use crate::quality::Language;
 
 /// Media type of every error body.
@@ -84,15 +84,6 @@ impl Problem {
         }
     }
 
-    /// The same problem, with its detail in Chinese.
-    #[must_use]
-    pub fn in_chinese(self, detail: impl Into<String>) -> Self {
-        Self {
-            chinese: Some(detail.into()),
-            ..self
-        }
-    }
-
     /// The same problem, with the picture that it is about.
     #[must_use]
     pub fn with_image(self, image: ImageFacts) -> Self {
@@ -148,6 +139,15 @@ impl Problem {
         match serde_json::to_string(&body) {
             Ok(body) => builder.body(body),
             Err(_) => builder.finish(),
+        }
+    }
+}
+
+impl<E: Explain + ?Sized> From<&E> for Problem {
+    fn from(error: &E) -> Self {
+        Self {
+            chinese: Some(error.chinese()),
+            ..Self::new(error.problem(), error.to_string())
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::support::repository;
 const ORDER: &[&str] = &[
     "geometry",
     "stats",
+    "image_format",
     "problem",
     "cause",
     "checkpoint",

@@ -11,7 +11,7 @@ use image::RgbImage;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, PixelFormat, ScalingFactor};
 
 use super::pixels::{Area, mixed, resize};
-use super::{CaptureError, ImageFormat, allocated};
+use super::{CaptureError, Damage, ImageFormat, allocated};
 
 mod region;
 mod structure;
@@ -141,7 +141,7 @@ fn read_header(
         {
             Ok(Some(header))
         }
-        Ok(_) => Err(damaged("it has two frame headers of different sizes")),
+        Ok(_) => Err(damaged(Damage::TwoFrameHeaders)),
         Err(error) if is_harmless(&error) => Ok(None),
         Err(error) => Err(refused(&error)),
     }
@@ -155,12 +155,15 @@ fn decode_lenient(
     scaling: ScalingFactor,
 ) -> Result<RgbImage, CaptureError> {
     let image = super::decode::guarded(ImageFormat::Jpeg, || {
-        image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
-            .map_err(|error| damaged(&error.to_string()))
+        image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg).map_err(|error| {
+            damaged(Damage::Data {
+                words: error.to_string(),
+            })
+        })
     })?
     .into_rgb8();
     if image.dimensions() != (structure.width, structure.height) {
-        return Err(damaged("its size does not match its header"));
+        return Err(damaged(Damage::SizeUnlikeHeader));
     }
     let scaled = |length: u32| scaling.scale(length as usize) as u32;
     let size = (scaled(structure.width), scaled(structure.height));
@@ -201,7 +204,7 @@ fn picture(
         pixels = ink_to_light(&pixels);
     }
     RgbImage::from_raw(width as u32, height as u32, pixels)
-        .ok_or_else(|| damaged("its size does not match its pixels"))
+        .ok_or_else(|| damaged(Damage::SizeUnlikePixels))
 }
 
 /// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe's
@@ -230,19 +233,20 @@ fn truncated() -> CaptureError {
     }
 }
 
-fn damaged(what: &str) -> CaptureError {
+fn damaged(damage: Damage) -> CaptureError {
     CaptureError::Damaged {
         format: ImageFormat::Jpeg,
-        what: what.to_owned(),
+        damage,
     }
 }
 
 fn refused(error: &turbojpeg::Error) -> CaptureError {
-    match error {
+    let words = match error {
         turbojpeg::Error::TurboJpegError(message) if message.contains("nsufficient memory") => {
-            CaptureError::OutOfMemory
+            return CaptureError::OutOfMemory;
         }
-        turbojpeg::Error::TurboJpegError(message) => damaged(message),
-        other => damaged(&other.to_string()),
-    }
+        turbojpeg::Error::TurboJpegError(message) => message.clone(),
+        other => other.to_string(),
+    };
+    damaged(Damage::Data { words })
 }

@@ -4,7 +4,7 @@ use image::metadata::Orientation;
 
 use super::{damaged, truncated};
 use crate::capture::limits;
-use crate::capture::{CaptureError, ImageFormat, exif};
+use crate::capture::{CaptureError, Damage, ImageFormat, UnsupportedKind, exif};
 
 /// What the markers of a JPEG say.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +80,7 @@ impl Structure {
                         ref sampling @ ..,
                     ] = *segment
                     else {
-                        return Err(damaged("its frame header is too short"));
+                        return Err(damaged(Damage::ShortFrameHeader));
                     };
                     framed = true;
                     found.precision = precision;
@@ -90,7 +90,7 @@ impl Structure {
                     found.height = u32::from(u16::from_be_bytes([high_h, low_h]));
                     found.width = u32::from(u16::from_be_bytes([high_w, low_w]));
                 }
-                0xF7 if !framed => return Err(unsupported("JPEG-LS".to_owned())),
+                0xF7 if !framed => return Err(unsupported(UnsupportedKind::JpegLs)),
                 0xDA => {
                     found.scans += 1;
                     if found.scans == 1 {
@@ -110,7 +110,7 @@ impl Structure {
         }
         if !framed {
             return Err(if found.complete {
-                damaged("it has no frame header")
+                damaged(Damage::NoFrameHeader)
             } else {
                 truncated()
             });
@@ -130,13 +130,13 @@ impl Structure {
         let bits = self.precision;
         match self.process {
             0xC5..=0xC7 | 0xCD..=0xCF => {
-                return Err(unsupported("hierarchical coding".to_owned()));
+                return Err(unsupported(UnsupportedKind::Hierarchical));
             }
-            0xCB => return Err(unsupported("lossless arithmetic coding".to_owned())),
+            0xCB => return Err(unsupported(UnsupportedKind::LosslessArithmetic)),
             0xC3 if bits != 8 => {
-                return Err(unsupported(format!("lossless, {bits} bits per sample")));
+                return Err(unsupported(UnsupportedKind::Lossless { bits }));
             }
-            _ if bits != 8 => return Err(unsupported(format!("{bits} bits per sample"))),
+            _ if bits != 8 => return Err(unsupported(UnsupportedKind::Bits { bits })),
             _ => {}
         }
         let limit = limits::most_scans(self.pixels(), self.is_arithmetic());
@@ -187,11 +187,10 @@ impl Structure {
     }
 }
 
-fn unsupported(kind: String) -> CaptureError {
+fn unsupported(kind: UnsupportedKind) -> CaptureError {
     CaptureError::UnsupportedKind {
         format: ImageFormat::Jpeg,
         kind,
-        expected: "a baseline or progressive JPEG of 8 bits per sample",
     }
 }
 

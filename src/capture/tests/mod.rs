@@ -8,6 +8,7 @@ use turbojpeg::{Colorspace, Compressor, PixelFormat, Subsamp};
 use super::exif::ORIENTATION;
 use super::exif::tests::block;
 use super::*;
+use crate::problem::{Explain, ProblemCode};
 
 mod broken;
 mod formats;

@@ -117,7 +117,7 @@ pub(super) async fn feedback(
     };
     let time = state.log.tell(told.clone()).await.map_err(|error| {
         tracing::error!(%error, "the log did not take feedback");
-        Problem::new(ProblemCode::NotReady, error.detail())
+        Problem::new(ProblemCode::NotReady, error.told().to_string())
     })?;
     let Some(time) = time else {
         return Err(Problem::new(

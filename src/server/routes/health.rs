@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::ProblemCode;
+use crate::problem::texts::ServiceFault;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 use crate::telemetry::metrics;
@@ -48,26 +48,18 @@ pub(super) async fn healthz() -> HttpResponse {
 )]
 pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let log = state.log.check().await;
-    let pool = state.pool.readiness();
-    let reason = match (pool, log.failing) {
-        (Err(reason), _) => Some((reason.to_string(), reason.in_chinese())),
-        (Ok(()), Some(failing)) => {
-            let since = failing.since.to_rfc3339_opts(SecondsFormat::Secs, true);
-            Some((
-                format!(
-                    "the log cannot be written since {since}: {}",
-                    failing.reason
-                ),
-                format!("自 {since} 起日志无法写入：{}。", failing.chinese),
-            ))
-        }
-        (Ok(()), None) => None,
-    };
-    metrics::ready(reason.is_none());
-    match reason {
-        Some((reason, chinese)) => {
-            Err(Problem::new(ProblemCode::NotReady, reason).in_chinese(chinese))
-        }
+    let pool = state.pool.readiness().err();
+    let problem = pool.as_ref().map(Problem::from);
+    let problem = problem.or_else(|| {
+        let failing = log.failing?;
+        Some(Problem::from(&ServiceFault::LogFailing {
+            since: failing.since.to_rfc3339_opts(SecondsFormat::Secs, true),
+            fault: failing.reason,
+        }))
+    });
+    metrics::ready(problem.is_none());
+    match problem {
+        Some(problem) => Err(problem),
         None => Ok(HttpResponse::Ok().json(HealthAnswer {
             status: "ready",
             warnings: log.warnings,

@@ -16,11 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::checkpoint::Interruption;
-use crate::face::FaceError;
+use crate::face::NoFace;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
-use crate::pipeline::{Analysis, AnalyzeError, Ask, Faces};
+use crate::pipeline::{Analysis, Ask, Faces};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
-use crate::problem::ProblemCode;
+use crate::problem::texts::ServiceFault;
+use crate::problem::{Explain, ProblemCode};
 use crate::quality::Language;
 use crate::quality::hints::HintCode;
 use crate::server::dto::ExtractAnswer;
@@ -184,7 +185,7 @@ impl Inference {
             .submit(upload.bytes.clone(), ask, *deadline)
             .await
             .map_err(|error| {
-                let problem = problem_of(&error);
+                let problem = Problem::from(error.told());
                 if problem.code == ProblemCode::Internal {
                     tracing::error!(%error, "the analysis failed");
                 }
@@ -192,14 +193,10 @@ impl Inference {
             })?;
         count(&analysis, self.context.source.as_deref());
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
-            let (width, height) = (analysis.image.width, analysis.image.height);
             let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
-            let error = FaceError::NoFace {
-                width,
-                height,
-                is_turned,
-            };
-            return Err(problem_of(&error.into()).with_image(analysis.image));
+            let image = analysis.image;
+            let no_face = NoFace::new(image.width, image.height, is_turned);
+            return Err(Problem::from(&no_face).with_image(image));
         }
         Ok(analysis)
     }
@@ -250,13 +247,9 @@ impl Inference {
         Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
             tracing::error!(%error, "the log did not take a row");
-            let reason = error.detail();
-            let detail = format!("without its row in the log no answer may be given, and {reason}");
-            let chinese = format!(
-                "没有日志记录就不能给出答复：{}。",
-                error.detail_in_chinese()
-            );
-            Problem::new(ProblemCode::NotReady, detail).in_chinese(chinese)
+            Problem::from(&ServiceFault::Unrecorded {
+                fault: error.told(),
+            })
         })
     }
 
@@ -267,11 +260,6 @@ impl Inference {
             outcome.score = score;
         });
     }
-}
-
-/// What the caller is told of a failure, in both languages.
-fn problem_of(error: &AnalyzeError) -> Problem {
-    Problem::new(error.problem(), error.detail()).in_chinese(error.detail_in_chinese())
 }
 
 /// Counts an analysis: stages, waiting, scores, norms, actions.

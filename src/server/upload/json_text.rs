@@ -57,7 +57,7 @@ impl JsonText {
         let (text, lease) = read.map_err(|fault| match fault {
             // No picture is too large here: the request is not what is taken.
             BodyFault::TooLarge { .. } => Problem::malformed(fault.to_string()),
-            fault => fault.problem(),
+            fault => Problem::from(&fault),
         })?;
         Ok(Self {
             text,

@@ -23,7 +23,7 @@ pub use self::base64_text::Text;
 pub use self::json_text::JsonText;
 use self::multipart::read_parts;
 pub use self::sides::{GivenEmbedding, Pair, PairBody, Side, SideBody};
-use super::body::{BodyLimits, GuardedBody, Lease, UploadMemory};
+use super::body::{BodyFault, BodyLimits, GuardedBody, Lease, UploadMemory};
 use super::problem_response::Problem;
 use crate::problem::ProblemCode;
 
@@ -208,18 +208,11 @@ fn guard(
     if let Some(size) = declared_length(request)
         && size > bytes
     {
-        let per_picture = if pictures > 1 { " each" } else { "" };
-        return Err(Problem::new(
-            ProblemCode::ImageTooLarge,
-            format!(
-                "the body has {size} bytes; a picture may have {}{per_picture}; make it smaller, or save it as a JPEG of lower quality",
-                limits.image_bytes
-            ),
-        )
-        .in_chinese(format!(
-            "请求有 {size} 字节，每张图片不得超过 {} 字节；请缩小图片。",
-            limits.image_bytes
-        )));
+        return Err(Problem::from(&BodyFault::Announced {
+            size,
+            limit: limits.image_bytes,
+            pictures,
+        }));
     }
     let limits_of_body = BodyLimits {
         bytes,
@@ -235,7 +228,7 @@ async fn collect(
 ) -> Result<(Bytes, Lease), Problem> {
     body.collect(declared_length(request))
         .await
-        .map_err(|fault| fault.problem())
+        .map_err(|fault| Problem::from(&fault))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

@@ -7,8 +7,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 use super::sides::blame;
-use crate::problem::ProblemCode;
-use crate::server::body::{Account, GuardedBody};
+use crate::server::body::{Account, BodyFault, GuardedBody};
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
 
@@ -47,18 +46,15 @@ where
         while let Some(piece) = field.next().await {
             let piece = piece.map_err(|error| refused(&error, &account))?;
             if bytes.len() + piece.len() > limit {
-                let detail =
-                    format!("the part `{name}` has more than {limit} bytes, which is the limit");
-                let chinese = format!("图片超过 {limit} 字节的上限；请缩小图片。");
-                let problem = Problem::new(ProblemCode::ImageTooLarge, detail).in_chinese(chinese);
-                return Err(blame(problem, &name));
+                let part = name.clone();
+                let fault = BodyFault::PartTooLarge { part, limit };
+                return Err(blame(Problem::from(&fault), &name));
             }
             bytes.extend_from_slice(&piece);
         }
         if bytes.is_empty() {
-            let detail = format!("the part `{name}` is empty; a picture is expected");
-            let problem = Problem::malformed(detail).in_chinese("图片为空（0 字节）。");
-            return Err(blame(problem, &name));
+            let fault = BodyFault::EmptyPart { part: name.clone() };
+            return Err(blame(Problem::from(&fault), &name));
         }
         found[index] = Some(bytes.freeze());
     }
@@ -140,7 +136,7 @@ fn listed(names: &[&str]) -> String {
 
 fn refused(error: &MultipartError, account: &Account) -> Problem {
     if let Some(fault) = account.fault() {
-        return fault.problem();
+        return Problem::from(&fault);
     }
     let detail = match error {
         MultipartError::BoundaryMissing => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::rival::{self, OpenRival, Rival, RivalError};
 use faceood::capture;
 use faceood::checkpoint::Checkpoint;
-use faceood::face::FaceError;
+use faceood::face::{FaceError, NoFace};
 use faceood::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Faces, Pipeline};
 use faceood::policy::{DEFAULT_SCENARIO, Policies, Policy};
 use faceood::quality::hints::HintCode;
@@ -193,11 +193,10 @@ impl Worker<'_> {
                 .analyze(upload, &self.ask, Duration::ZERO, &Checkpoint::OPEN)?;
         let faces_found = analysis.faces_found;
         let face = analysis.faces.into_iter().next();
-        face.map(|face| (face, faces_found))
-            .ok_or(AnalyzeError::Face(FaceError::NoFace {
-                width: analysis.image.width,
-                height: analysis.image.height,
-                is_turned: analysis.hints.contains(&HintCode::TurnPicture),
-            }))
+        face.map(|face| (face, faces_found)).ok_or_else(|| {
+            let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
+            let image = analysis.image;
+            FaceError::from(NoFace::new(image.width, image.height, is_turned)).into()
+        })
     }
 }

@@ -1,5 +1,18 @@
-//! Every failure that a caller can see: one table of codes, statuses and titles. Holds no HTTP types; the server turns a
-//! code into an RFC 9457 body, the log stores it in its `error_code` column.
+//! Every failure that a caller can see: one table of codes, statuses and titles, and one of [`texts`]. Holds no HTTP
+//! types; the server turns a code into an RFC 9457 body, the log stores it in its `error_code` column.
+
+use std::fmt;
+
+pub mod texts;
+
+/// A failure that a caller can see. `Display` is its English text.
+pub trait Explain: fmt::Display {
+    /// The code that the caller sees.
+    fn problem(&self) -> ProblemCode;
+
+    /// The text in Chinese.
+    fn chinese(&self) -> String;
+}
 
 /// What went wrong, as the contract names it. The wire form is [`ProblemCode::code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
