@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::inference_log::{self, LogReader};
 use faceood::telemetry::host::Bytes;
 
@@ -25,7 +25,7 @@ pub struct Args {
 ///
 /// # Errors
 /// If it cannot be read, or the copy not be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let doing = output::doing("copying the log");
     let size = context.block_on(async {
@@ -40,5 +40,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         args.file.display(),
         Bytes(size)
     ))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

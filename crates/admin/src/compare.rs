@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
-use super::{Context, Outcome, extract, output};
+use super::{CommandOutcome, Context, extract, output};
 use faceood::pipeline::view::{CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint};
 use faceood::pipeline::{Analysis, Face, Faces, Timings};
 use faceood::policy::{DEFAULT_SCENARIO, verdict};
@@ -41,7 +41,7 @@ pub struct Args {
 ///
 /// # Errors
 /// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
     let started = Instant::now();
     let mut sides = Vec::new();
@@ -96,16 +96,16 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             output::table(&head, rows)
         ))?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<Outcome> {
+fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<CommandOutcome> {
     if args.json {
         output::json(refusal)?;
     } else {
         output::note(&format!("{}: {}", file.display(), refusal.detail));
     }
-    Ok(Outcome::Bad)
+    Ok(CommandOutcome::Bad)
 }
 
 fn hints(sides: &[Analysis]) -> Vec<SideHint> {

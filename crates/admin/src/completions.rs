@@ -3,7 +3,7 @@
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Command, Context, Outcome, output};
+use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 
 /// Arguments of `completions`.
@@ -35,7 +35,7 @@ enum Program {
 ///
 /// # Errors
 /// If they cannot be printed.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let (mut command, name) = match args.program {
         Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
         Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),
@@ -43,5 +43,5 @@ pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     output::text(&String::from_utf8(script)?)?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::offline::{self, Offline, Refusal};
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::pipeline::view::ExtractAnswer;
 use faceood::pipeline::{Analysis, Faces};
 use faceood::policy::DEFAULT_SCENARIO;
@@ -65,15 +65,15 @@ impl From<Which> for Faces {
 
 /// One picture's line of JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+struct PictureLine<'a> {
     file: Cow<'a, str>,
     #[serde(flatten)]
-    answer: Answer<'a>,
+    answer: PictureAnswer<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer<'a> {
+enum PictureAnswer<'a> {
     Analysed(ExtractAnswer<'a>),
     Refused(Refusal),
 }
@@ -82,28 +82,28 @@ enum Answer<'a> {
 ///
 /// # Errors
 /// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
     let mut rows = Vec::new();
-    let mut outcome = Outcome::Done;
+    let mut outcome = CommandOutcome::Done;
     for image in &args.images {
         let file = image.to_string_lossy();
         let analysed = offline.analyze(&offline::read(image)?);
         if analysed.is_err() {
-            outcome = Outcome::Bad;
+            outcome = CommandOutcome::Bad;
         }
         if args.json {
             let answer = match analysed {
-                Ok(analysis) => Answer::Analysed(ExtractAnswer::new(
+                Ok(analysis) => PictureAnswer::Analysed(ExtractAnswer::new(
                     offline::REQUEST_ID,
                     &offline.model,
                     analysis,
                     !args.no_embedding,
                     Language::English,
                 )),
-                Err(error) => Answer::Refused(Refusal::new(&error, None)),
+                Err(error) => PictureAnswer::Refused(Refusal::new(&error, None)),
             };
-            output::json_line(&Line { file, answer })?;
+            output::json_line(&PictureLine { file, answer })?;
         } else {
             match analysed {
                 Ok(analysis) => rows.extend(face_rows(image, &analysis)),

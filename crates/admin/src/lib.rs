@@ -41,7 +41,7 @@ pub use context::Context;
 
 /// What a subcommand that did not fail came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// All that was asked for.
     Done,
     /// It ran to its end and found something bad, which it has shown.
@@ -152,9 +152,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let _ = logging::start_for_command(level);
     let context = Context::new(command.shared);
     match run(&command.task, &context) {
-        Ok(Outcome::Done) => exit::DONE,
-        Ok(Outcome::Bad) => exit::FAILED,
-        Ok(Outcome::Drift) => exit::DRIFT,
+        Ok(CommandOutcome::Done) => exit::DONE,
+        Ok(CommandOutcome::Bad) => exit::FAILED,
+        Ok(CommandOutcome::Drift) => exit::DRIFT,
         Err(error) if is_broken_pipe(&error) => exit::DONE,
         Err(error) => {
             output::error(&error);
@@ -163,7 +163,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
+fn run(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
     match task {
         Task::Doctor(args) => doctor::run(args, context),
         Task::Extract(args) => extract::run(args, context),

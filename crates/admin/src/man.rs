@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::{Command, Context, Outcome, output};
+use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 use faceood::whole_file;
 
@@ -27,12 +27,12 @@ pub struct Args {
 ///
 /// # Errors
 /// If they cannot be written.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let Some(folder) = &args.out else {
         let mut command = Command::command().disable_help_subcommand(true);
         command.build();
         output::text(&page(&Man::new(command))?)?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     };
     let (users, system) = (folder.join("man1"), folder.join("man8"));
     let daemon = Man::new(DaemonFlags::command()).section("8");
@@ -42,7 +42,7 @@ pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
         .and_then(|()| write_pages_of_admin(&users))
         .and_then(|()| whole_file::write(&system.join("faceoodd.8"), page(&daemon)?.as_bytes()));
     written.with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Renders the pages elsewhere first, so that an old page stays until the new one is whole.

@@ -6,13 +6,13 @@ use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::evaluate::{ISO_RANGE, Shared, rising};
+use super::evaluate::{EvaluateOptions, ISO_RANGE, rising};
 use super::offline;
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood_lab::evaluation::dataset::{self, Dataset, SourceFrom};
 use faceood_lab::evaluation::error_rates::Rate;
 use faceood_lab::evaluation::noise::{NoisyFace, nearest_persons, with_noise};
-use faceood_lab::evaluation::projection::{self, MOST_POINTS, Method};
+use faceood_lab::evaluation::projection::{self, MOST_POINTS, ProjectionMethod};
 use faceood_lab::evaluation::render::map::Dot;
 use faceood_lab::evaluation::render::{counted, map as page};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
@@ -84,8 +84,8 @@ struct MapPoint {
 ///
 /// # Errors
 /// If the models cannot be used, the folder holds no faces, or the page cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
-    let shared = Shared {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+    let shared = EvaluateOptions {
         html: Some(args.out.clone()),
         json: args.json,
         jobs: args.jobs,
@@ -140,8 +140,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let steps = nearest_persons(&shown, &persons, &isos);
     let values: Vec<&[f32]> = shown.iter().map(|shown| shown.embedding.values()).collect();
     let method = match args.method {
-        MapMethod::Tsne => Method::Tsne,
-        MapMethod::Pca => Method::Pca,
+        MapMethod::Tsne => ProjectionMethod::Tsne,
+        MapMethod::Pca => ProjectionMethod::Pca,
     };
     let plane = projection::project(&values, method);
     let map = EmbeddingMap {

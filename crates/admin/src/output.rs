@@ -56,15 +56,15 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
 #[must_use]
 pub fn stream() -> Box<dyn Write + Send> {
     if is_terminal() {
-        return Box::new(Shown(io::stdout()));
+        return Box::new(EscapingWriter(io::stdout()));
     }
     Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
 }
 
 /// Writes to a terminal what it can do nothing but show.
-struct Shown<W>(W);
+struct EscapingWriter<W>(W);
 
-impl<W: Write> Write for Shown<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A character may lie across two pieces: its end comes with the next one.
         let whole = match std::str::from_utf8(bytes) {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_streams_to_a_terminal_is_only_shown() {
-        let mut shown = Shown(Vec::new());
+        let mut shown = EscapingWriter(Vec::new());
         shown.write_all("é\x1b[31m门\n".as_bytes()).unwrap();
         assert_eq!(shown.0, "é\\u001b[31m门\n".as_bytes());
     }

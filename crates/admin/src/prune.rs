@@ -4,7 +4,7 @@ use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, output, when};
+use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use faceood::telemetry::host::Bytes;
 
@@ -46,7 +46,7 @@ pub struct Args {
 
 /// What was, or would be, deleted.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PruneReport {
     database: String,
     is_dry_run: bool,
     rows_before: u64,
@@ -63,7 +63,7 @@ struct Report {
 ///
 /// # Errors
 /// If the database cannot be read or written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let limits = limits(args, context)?;
     let report = context.block_on(async {
@@ -106,7 +106,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             let by_size = limits
                 .max_bytes
                 .map_or(0, |most| over_size(file, rows, most));
-            return Ok(Report {
+            return Ok(PruneReport {
                 database,
                 is_dry_run: true,
                 rows_before,
@@ -119,7 +119,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let pruned =
             inference_log::prune(&path, &limits, |so_far| bar.set_position(so_far.rows)).await?;
         bar.finish_and_clear();
-        Ok(Report {
+        Ok(PruneReport {
             database,
             is_dry_run: false,
             rows_before,
@@ -133,7 +133,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } else {
         output::text(&text(&report))?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
@@ -165,8 +165,8 @@ fn over_size(bytes: u64, rows: u64, most: u64) -> u64 {
     u64::try_from(share).unwrap_or(rows)
 }
 
-fn text(report: &Report) -> String {
-    let Report {
+fn text(report: &PruneReport) -> String {
+    let PruneReport {
         database,
         rows_before,
         rows_deleted,

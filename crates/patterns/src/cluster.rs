@@ -5,7 +5,7 @@
 
 use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
 
-use super::features::{DIMENSIONS, Point, distance};
+use super::features::{DIMENSIONS, FeaturePoint, distance};
 use super::significance::at_most;
 use super::survey::CAUSES;
 
@@ -53,7 +53,7 @@ pub(super) struct Groups {
     directions: Vec<Vec<Direction>>,
     direction_reach: Vec<f32>,
     /// By group.
-    references: Vec<Vec<Point>>,
+    references: Vec<Vec<FeaturePoint>>,
     /// Square of the distance up to which a row belongs, by group.
     reach: Vec<f32>,
     /// The cause that comes first in most of its rows, by group.
@@ -62,7 +62,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups, and the one of each point.
-    pub(super) fn learn(points: &[Point], min_size: usize) -> (Self, Vec<Option<usize>>) {
+    pub(super) fn learn(points: &[FeaturePoint], min_size: usize) -> (Self, Vec<Option<usize>>) {
         let everything: Vec<usize> = (0..points.len()).collect();
         let core = LEAST_CORE.max(min_size / 2).min(min_size);
         let mut groups = split(points, &everything, core, DEPTH);
@@ -89,8 +89,8 @@ impl Groups {
         }
     }
 
-    fn from_members(points: &[Point], groups: &[Vec<usize>]) -> Self {
-        let references: Vec<Vec<Point>> = groups
+    fn from_members(points: &[FeaturePoint], groups: &[Vec<usize>]) -> Self {
+        let references: Vec<Vec<FeaturePoint>> = groups
             .iter()
             .map(|group| {
                 let step = group.len().div_ceil(REFERENCES).max(1);
@@ -111,7 +111,8 @@ impl Groups {
                 (far.sqrt() * REACH).powi(2)
             })
             .collect();
-        let causes = |point: &Point| -> Direction { std::array::from_fn(|cause| point[cause]) };
+        let causes =
+            |point: &FeaturePoint| -> Direction { std::array::from_fn(|cause| point[cause]) };
         let directions: Vec<Vec<Direction>> = references
             .iter()
             .map(|references| references.iter().map(causes).collect())
@@ -152,7 +153,7 @@ impl Groups {
     }
 
     /// The group that a row belongs to.
-    pub(super) fn of(&self, point: &Point) -> Option<usize> {
+    pub(super) fn of(&self, point: &FeaturePoint) -> Option<usize> {
         let nearest = |group: usize| nearest(point, &self.references[group], false);
         self.best(first_cause(point), nearest, &self.reach)
     }
@@ -171,7 +172,7 @@ impl Groups {
 }
 
 /// Square of the distance to the nearest of `references`; with `but_itself` not to one in the same place.
-fn nearest(point: &Point, references: &[Point], but_itself: bool) -> f32 {
+fn nearest(point: &FeaturePoint, references: &[FeaturePoint], but_itself: bool) -> f32 {
     let mut best = f32::INFINITY;
     for reference in references {
         let away = distance(point, reference);
@@ -208,7 +209,12 @@ fn nearest_direction(direction: &Direction, directions: &[Direction], but_itself
 
 /// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's choice of the most lasting groups may
 /// prefer two large ones to the six that they consist of.
-fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Vec<Vec<usize>> {
+fn split(
+    points: &[FeaturePoint],
+    members: &[usize],
+    min_size: usize,
+    depth: u32,
+) -> Vec<Vec<usize>> {
     let found = dense(points, members, min_size);
     let mut groups = Vec::new();
     for group in found {
@@ -227,7 +233,7 @@ fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Ve
 }
 
 /// HDBSCAN's groups among `members`, or those of the one cause that nearly all have.
-fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
+fn dense(points: &[FeaturePoint], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
     if members.len() < min_size.max(NEIGHBOURS + 1) {
         return Vec::new();
     }
@@ -271,26 +277,26 @@ fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>
 }
 
 /// Whether the rows have a cause in common.
-fn is_coherent(points: &[Point], group: &[usize]) -> bool {
+fn is_coherent(points: &[FeaturePoint], group: &[usize]) -> bool {
     leading(points, group).len() as f64 >= COHERENT * group.len() as f64
 }
 
 /// The rows whose first cause is the one that most of them have.
-fn leading(points: &[Point], group: &[usize]) -> Vec<usize> {
+fn leading(points: &[FeaturePoint], group: &[usize]) -> Vec<usize> {
     let most = firsts(points, group)[0].1;
     let has_it = |&at: &usize| first_cause(&points[at]) == most;
     group.iter().copied().filter(has_it).collect()
 }
 
 /// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come together, leads in most of them.
-fn is_pattern(points: &[Point], group: &[usize]) -> bool {
+fn is_pattern(points: &[FeaturePoint], group: &[usize]) -> bool {
     let firsts = firsts(points, group);
     let of_all = |count: usize| count as f64 / group.len().max(1) as f64;
     of_all(firsts[0].0) >= COHERENT || of_all(firsts[0].0 + firsts[1].0) >= COHERENT_PAIR
 }
 
 /// How often each cause comes first, most frequent one first.
-fn firsts(points: &[Point], group: &[usize]) -> [(usize, usize); CAUSES] {
+fn firsts(points: &[FeaturePoint], group: &[usize]) -> [(usize, usize); CAUSES] {
     let mut counts: [(usize, usize); CAUSES] = std::array::from_fn(|cause| (0, cause));
     for &at in group {
         counts[first_cause(&points[at])].0 += 1;
@@ -307,9 +313,9 @@ fn first_cause(point: &[f32]) -> usize {
 }
 
 /// Puts groups together that are one, nearest ones first.
-fn join(points: &[Point], groups: &mut Vec<Vec<usize>>) {
+fn join(points: &[FeaturePoint], groups: &mut Vec<Vec<usize>>) {
     loop {
-        let centres: Vec<Point> = groups.iter().map(|group| centre(points, group)).collect();
+        let centres: Vec<FeaturePoint> = groups.iter().map(|group| centre(points, group)).collect();
         let mut pairs: Vec<(f32, usize, usize)> = (0..groups.len())
             .flat_map(|one| (0..one).map(move |other| (other, one)))
             .map(|(one, other)| (distance(&centres[one], &centres[other]), one, other))
@@ -328,7 +334,7 @@ fn join(points: &[Point], groups: &mut Vec<Vec<usize>>) {
     }
 }
 
-fn centre(points: &[Point], group: &[usize]) -> Point {
+fn centre(points: &[FeaturePoint], group: &[usize]) -> FeaturePoint {
     let mut sum = [0.0; DIMENSIONS];
     for &at in group {
         for (sum, value) in sum.iter_mut().zip(points[at]) {
@@ -338,14 +344,16 @@ fn centre(points: &[Point], group: &[usize]) -> Point {
     sum.map(|sum| sum / group.len().max(1) as f32)
 }
 
-fn cosine(one: &Point, other: &Point) -> f32 {
-    let dot = |a: &Point, b: &Point| -> f32 { (0..CAUSES).map(|index| a[index] * b[index]).sum() };
+fn cosine(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
+    let dot = |a: &FeaturePoint, b: &FeaturePoint| -> f32 {
+        (0..CAUSES).map(|index| a[index] * b[index]).sum()
+    };
     dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(1e-9)
 }
 
 /// How likely chance leaves so few rows between two groups, were there as many as at the smaller one. All rows that are nearer to these
 /// two than to any other count, also those that the tree left out: they are what fills a valley that is none.
-fn valley(points: &[Point], centres: &[Point], one: usize, other: usize) -> f64 {
+fn valley(points: &[FeaturePoint], centres: &[FeaturePoint], one: usize, other: usize) -> f64 {
     let (from, to) = (&centres[one], &centres[other]);
     let length = distance(from, to).max(1e-12);
     let places: Vec<f32> = points
@@ -384,7 +392,7 @@ mod tests {
     use super::*;
     use crate::changes::tests::normal;
 
-    fn around(random: &mut ChaCha8Rng, cause: usize, spread: f32) -> Point {
+    fn around(random: &mut ChaCha8Rng, cause: usize, spread: f32) -> FeaturePoint {
         let mut point = [0.0; DIMENSIONS];
         point[cause] = 1.0;
         for value in &mut point {
@@ -397,7 +405,7 @@ mod tests {
     fn planted_groups_are_found_and_one_broad_population_has_none_but_itself() {
         for seed in 0..5 {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let planted: Vec<Point> = (0..240)
+            let planted: Vec<FeaturePoint> = (0..240)
                 .map(|row| around(&mut random, row % 3, 0.06))
                 .collect();
             let (groups, found) = Groups::learn(&planted, 20);
@@ -405,7 +413,7 @@ mod tests {
             for (row, group) in found.iter().enumerate() {
                 assert_eq!(*group, found[row % 3], "seed {seed} row {row}");
             }
-            let broad: Vec<Point> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
+            let broad: Vec<FeaturePoint> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
             assert!(Groups::learn(&broad, 20).0.len() <= 1, "seed {seed}");
         }
     }
@@ -413,7 +421,7 @@ mod tests {
     #[test]
     fn causes_alone_say_where_a_row_belongs() {
         let mut random = ChaCha8Rng::seed_from_u64(8);
-        let mut rows = |count: usize| -> Vec<Point> {
+        let mut rows = |count: usize| -> Vec<FeaturePoint> {
             (0..count)
                 .map(|row| around(&mut random, row % 4, 0.08))
                 .collect()

@@ -54,14 +54,14 @@ pub(super) struct Background<'a> {
 }
 
 /// A group with what was counted, and the rows of the sample that belong to it in the order of the sample.
-pub(super) struct Candidate<'a> {
+pub(super) struct ClusterCandidate<'a> {
     pub(super) tally: Tally,
     pub(super) rows: Vec<&'a Sampled>,
 }
 
 /// The groups that are patterns, described, largest first, and for each candidate its number if it is one.
 pub(super) fn describe(
-    candidates: &[Candidate<'_>],
+    candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
 ) -> (Vec<Cluster>, Vec<Option<u32>>) {
     let scored = all.by_hour.iter().sum::<u64>().max(1);
@@ -171,7 +171,7 @@ pub(super) fn describe(
 
 /// By candidate, the sources that have significantly more of it than of all captures.
 fn significant_sources(
-    candidates: &[Candidate<'_>],
+    candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
     scored: u64,
 ) -> Vec<Vec<SourceShare>> {
@@ -326,8 +326,8 @@ fn gain(tally: &Tally, sources: &[SourceShare], all: &Background<'_>) -> Option<
 
 /// The rows nearest to the middle of the group.
 fn exemplars(rows: &[&Sampled], scale: &Scale) -> Vec<uuid::Uuid> {
-    let points: Vec<features::Point> = rows.iter().map(|row| scale.point(row)).collect();
-    let centre: features::Point = std::array::from_fn(|index| {
+    let points: Vec<features::FeaturePoint> = rows.iter().map(|row| scale.point(row)).collect();
+    let centre: features::FeaturePoint = std::array::from_fn(|index| {
         points.iter().map(|point| point[index]).sum::<f32>() / points.len().max(1) as f32
     });
     let mut order: Vec<(f32, uuid::Uuid)> = points

@@ -20,7 +20,7 @@ pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES)
 const LANES: usize = 8;
 
 /// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then of [`measure_names`].
-pub(super) type Point = [f32; DIMENSIONS];
+pub(super) type FeaturePoint = [f32; DIMENSIONS];
 
 /// What a component's deviation counts beside a cause's weight.
 const MEASURE_WEIGHT: f32 = 0.05;
@@ -186,7 +186,7 @@ impl Scale {
     }
 
     /// The row's place. What was not measured is taken as usual.
-    pub(super) fn point(&self, row: &Sampled) -> Point {
+    pub(super) fn point(&self, row: &Sampled) -> FeaturePoint {
         let mut point = [0.0; DIMENSIONS];
         point[..CAUSES].copy_from_slice(&direction(row.causes));
         for (place, deviation) in point[CAUSES..].iter_mut().zip(self.deviations(row)) {
@@ -234,7 +234,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Square of the distance between two points. Millions of rows are compared with hundreds of others: lane by lane, since a sum in the order of the
 /// places would have to wait for each of them.
-pub(super) fn distance(one: &Point, other: &Point) -> f32 {
+pub(super) fn distance(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
     let (ones, _) = one.as_chunks::<LANES>();
     let (others, _) = other.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];

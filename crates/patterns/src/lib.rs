@@ -37,12 +37,12 @@ mod tally;
 mod trend;
 mod words;
 
-pub use report::Report;
+pub use report::PatternReport;
 
 use baseline::{GoodNorms, WindowCounts};
 use cluster::Groups;
-use describe::{Background, Candidate};
-use features::{NormModel, Point, Scale};
+use describe::{Background, ClusterCandidate};
+use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
 use report::{FleetRow, Method, NormAnomaly, SCHEMA, SourceHours, Totals, Window};
 use streams::Streams;
@@ -115,9 +115,9 @@ pub struct Input {
 
 /// What came out.
 #[derive(Clone, Debug)]
-pub struct Analysis {
+pub struct PatternAnalysis {
     /// The report.
-    pub report: Report,
+    pub report: PatternReport,
     /// Row and pattern, in the order of the inputs and of time; empty unless asked for.
     pub assignments: Vec<(Uuid, u32)>,
     /// Of each pattern's exemplars, which input has the row.
@@ -134,7 +134,7 @@ const CLUSTER_SHARE: f64 = 0.01;
 ///
 /// # Errors
 /// What an input's database or file says.
-pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
+pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, LogError> {
     let (survey, samples) = reading::survey(inputs, settings)?;
     let window = settings.window(&survey);
     let bins = Bins::over(window[0], window[1]);
@@ -142,7 +142,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
     let good: Vec<&Sampled> = samples.good.iter().collect();
     let scale = Scale::fit(&good, NormModel::fit(&all));
     let (learnt, courses) = rayon::join(
-        || Learnt::new(&survey, &samples, &scale, &bins, settings),
+        || LearntPatterns::new(&survey, &samples, &scale, &bins, settings),
         || Courses::of(&survey, &scale, &bins, settings),
     );
     let assigned = assign(&survey, &samples, &learnt, &bins, settings);
@@ -157,10 +157,10 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
-    Ok(Analysis {
+    Ok(PatternAnalysis {
         assignments: numbered(assigned.membership, &numbers),
         exemplar_inputs: samples.inputs_of_exemplars(&clusters),
-        report: Report {
+        report: PatternReport {
             schema: SCHEMA,
             window: Window {
                 from: settings.since.or(survey.span.map(|span| span[0])),
@@ -204,7 +204,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
 }
 
 /// The groups that the sampled low rows form.
-struct Learnt {
+struct LearntPatterns {
     /// Rows that a pattern needs.
     min_size: usize,
     groups: Groups,
@@ -213,7 +213,7 @@ struct Learnt {
     counts: WindowCounts,
 }
 
-impl Learnt {
+impl LearntPatterns {
     fn new(
         survey: &Survey,
         samples: &Samples,
@@ -226,7 +226,7 @@ impl Learnt {
         let min_size = settings
             .min_cluster_size
             .unwrap_or_else(|| LEAST_CLUSTER.max(share));
-        let points: Vec<Point> = low.iter().map(|row| scale.point(row)).collect();
+        let points: Vec<FeaturePoint> = low.iter().map(|row| scale.point(row)).collect();
         let (groups, group_of) = Groups::learn(&points, min_size);
         Self {
             min_size,
@@ -280,7 +280,7 @@ fn numbered(membership: Vec<(Uuid, usize)>, numbers: &[Option<u32>]) -> Vec<(Uui
 fn assign(
     survey: &Survey,
     samples: &Samples,
-    learnt: &Learnt,
+    learnt: &LearntPatterns,
     bins: &Bins,
     settings: &Settings,
 ) -> Assigned {
@@ -320,11 +320,11 @@ fn assign(
 fn candidates<'a>(
     tallies: Vec<Tally>,
     samples: &'a Samples,
-    learnt: &Learnt,
-) -> Vec<Candidate<'a>> {
-    let mut candidates: Vec<Candidate<'_>> = tallies
+    learnt: &LearntPatterns,
+) -> Vec<ClusterCandidate<'a>> {
+    let mut candidates: Vec<ClusterCandidate<'_>> = tallies
         .into_iter()
-        .map(|tally| Candidate {
+        .map(|tally| ClusterCandidate {
             tally,
             rows: Vec::new(),
         })

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::changes::{Levels, Segment, levels};
 use super::features::NormModel;
-use super::report::{Cluster, NormAnomaly, Signal};
+use super::report::{Cluster, NormAnomaly, NormSignal};
 use super::significance::discoveries;
 use super::streams::Streams;
-use super::survey::Model;
+use super::survey::JudgingModel;
 use super::trend::{BINS, Bins};
 
 /// A change is looked at where chance makes one less often than this, and then among all sources at once.
@@ -27,10 +27,10 @@ const USUAL: usize = 4;
 const ABOUT_THEN: f64 = 0.05;
 
 /// What was found in one stream.
-struct Candidate {
+struct NormCandidate {
     source: u32,
     sha256: String,
-    signal: Signal,
+    signal: NormSignal,
     levels: Levels,
     times: Vec<[DateTime<Utc>; 2]>,
     is_last: Vec<bool>,
@@ -40,7 +40,7 @@ struct Candidate {
 /// Looks through every source's norms.
 pub(super) fn anomalies(
     streams: &Streams<'_>,
-    models: &[Model],
+    models: &[JudgingModel],
     norms: &NormModel,
     sources: &[String],
     bins: &Bins,
@@ -66,10 +66,10 @@ pub(super) fn anomalies(
 fn candidates(
     source: usize,
     streams: &Streams<'_>,
-    models: &[Model],
+    models: &[JudgingModel],
     norms: &NormModel,
     bins: &Bins,
-) -> Vec<(f64, Option<Candidate>)> {
+) -> Vec<(f64, Option<NormCandidate>)> {
     let mut by_pack: HashMap<&str, Vec<u32>> = HashMap::new();
     let mut last_row = None;
     for at in streams.of(source) {
@@ -84,14 +84,14 @@ fn candidates(
     packs.sort_unstable();
     let mut found = Vec::new();
     for (sha256, rows) in packs {
-        for signal in [Signal::Norm, Signal::Residual] {
+        for signal in [NormSignal::Norm, NormSignal::Residual] {
             let values: Vec<f64> = rows
                 .iter()
                 .map(|&at| {
                     let row = streams.row(at);
                     match signal {
-                        Signal::Norm => f64::from(row.norm),
-                        Signal::Residual => norms
+                        NormSignal::Norm => f64::from(row.norm),
+                        NormSignal::Residual => norms
                             .given_score(row.score(), row.norm, row.model)
                             .unwrap_or_default(),
                     }
@@ -106,7 +106,7 @@ fn candidates(
             let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
             let times = (0..values.len()).map(place);
             let course = course(times.zip(values.iter().copied()), bins);
-            let candidate = Candidate {
+            let candidate = NormCandidate {
                 source: source as u32,
                 sha256: sha256.to_owned(),
                 signal,
@@ -137,7 +137,11 @@ fn course(values: impl Iterator<Item = (DateTime<Utc>, f64)>, bins: &Bins) -> Ve
 }
 
 /// Every part of a stream whose level differs from the usual one.
-fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec<NormAnomaly> {
+fn described(
+    candidate: &NormCandidate,
+    models: &[JudgingModel],
+    sources: &[String],
+) -> Vec<NormAnomaly> {
     let Levels {
         segments,
         deviation,
@@ -201,7 +205,7 @@ fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
 pub(super) fn coincide(
     anomalies: &mut [NormAnomaly],
     clusters: &[Cluster],
-    models: &[(Model, DateTime<Utc>)],
+    models: &[(JudgingModel, DateTime<Utc>)],
     window: [DateTime<Utc>; 2],
 ) {
     let about = TimeDelta::milliseconds(

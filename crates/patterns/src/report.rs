@@ -13,7 +13,7 @@ pub const SCHEMA: u32 = 1;
 
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct PatternReport {
     /// [`SCHEMA`].
     pub schema: u32,
     /// What was looked at.
@@ -29,14 +29,14 @@ pub struct Report {
     /// Sources against each other, most rows first.
     pub fleet: Vec<FleetRow>,
     /// Low rows over the window.
-    pub timeline: Vec<Bin>,
+    pub timeline: Vec<TimeBin>,
     /// Low rows over the hours of the day, of the sources that have most of them.
     pub source_hours: Vec<SourceHours>,
     /// How it was found.
     pub method: Method,
     /// Against an earlier report, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<EarlierComparison>,
 }
 
 /// What was looked at.
@@ -108,7 +108,7 @@ pub struct Cluster {
     pub hours: [u64; 24],
     /// Hours in which most of it happens, where that is not the hours of all captures: the first and the one after the last.
     pub peak_hours: Option<[u32; 2]>,
-    /// Rows over the window, in the bins of [`Report::timeline`].
+    /// Rows over the window, in the bins of [`PatternReport::timeline`].
     pub timeline: Vec<u64>,
     /// Of the quality score.
     pub quality: QualityStatistics,
@@ -232,7 +232,7 @@ pub struct PValues {
 /// What an anomaly shows in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Signal {
+pub enum NormSignal {
     /// The norm itself: the captures are other ones, which their scores show as well.
     Norm,
     /// The norm beyond what goes with the score: the recogniser's input changed in a way that the score does not see.
@@ -251,7 +251,7 @@ pub struct NormAnomaly {
     /// Which pack; each is judged by itself.
     pub pack: String,
     /// In what it shows.
-    pub signal: Signal,
+    pub signal: NormSignal,
     /// By how many standard deviations the level differs from the source's usual one.
     pub z: f64,
     /// `lower` or `higher`.
@@ -266,7 +266,7 @@ pub struct NormAnomaly {
     pub p_value: f64,
     /// Whether it lasts to the source's last row.
     pub is_lasting: bool,
-    /// Mean of the signal over the window, in the bins of [`Report::timeline`].
+    /// Mean of the signal over the window, in the bins of [`PatternReport::timeline`].
     pub course: Vec<Option<f64>>,
     /// What began about then: `cluster 2`, `pack NAME`, `calibration ID`.
     pub coincides: Vec<String>,
@@ -314,7 +314,7 @@ pub struct Drift {
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bin {
+pub struct TimeBin {
     /// Its begin.
     pub from: DateTime<Utc>,
     /// Rows with a score.
@@ -353,7 +353,7 @@ pub struct Method {
 
 /// This report against an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct EarlierComparison {
     /// Patterns that the earlier one does not have.
     pub new: Vec<u32>,
     /// Labels and sources of patterns that only the earlier one has.
@@ -375,15 +375,16 @@ pub struct Growth {
     pub p_value: f64,
 }
 
-impl Report {
+impl PatternReport {
     /// Whether something is new or growing: what `--fail-on-drift` asks.
     #[must_use]
     pub fn has_drift(&self) -> bool {
         let is_up =
             |cluster: &Cluster| matches!(cluster.trend, TrendKind::New | TrendKind::Growing);
         let is_rising = |row: &FleetRow| row.drift.is_some_and(|drift| drift.is_rising);
-        let is_worse_than_before =
-            |comparison: &Comparison| !comparison.new.is_empty() || !comparison.grown.is_empty();
+        let is_worse_than_before = |comparison: &EarlierComparison| {
+            !comparison.new.is_empty() || !comparison.grown.is_empty()
+        };
         self.clusters.iter().any(is_up)
             || self.fleet.iter().any(is_rising)
             || self.norm_anomalies.iter().any(|anomaly| anomaly.is_lasting)

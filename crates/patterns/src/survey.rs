@@ -126,7 +126,7 @@ impl Ord for Sampled {
 
 /// Which pack and calibration judged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Model {
+pub(super) struct JudgingModel {
     /// Name of the pack.
     pub(super) pack: String,
     /// Its SHA-256.
@@ -182,7 +182,7 @@ pub(super) struct Survey {
     /// By source.
     pub(super) counts: Vec<SourceCounts>,
     /// Packs with their calibrations, in the order of their first row.
-    pub(super) models: Vec<Model>,
+    pub(super) models: Vec<JudgingModel>,
     /// Every row with a score, in the order of the inputs; in pieces, since growing one would take twice the memory.
     pub(super) stream: Vec<Vec<StreamRow>>,
     low: BinaryHeap<Sampled>,
@@ -373,7 +373,7 @@ impl Survey {
         let sha256 = row.pack_sha256.unwrap_or_default();
         let calibration = row.calibration_id.unwrap_or_default();
         self.known_model(sha256, calibration).unwrap_or_else(|| {
-            self.place(Model {
+            self.place(JudgingModel {
                 pack: row.pack.unwrap_or_default().to_owned(),
                 sha256: sha256.to_owned(),
                 calibration: calibration.to_owned(),
@@ -382,7 +382,7 @@ impl Survey {
     }
 
     /// The model's number; the next free one where it has not been seen.
-    fn place(&mut self, model: Model) -> u16 {
+    fn place(&mut self, model: JudgingModel) -> u16 {
         let known = self.known_model(&model.sha256, &model.calibration);
         known.unwrap_or_else(|| {
             self.models.push(model);
@@ -391,7 +391,8 @@ impl Survey {
     }
 
     fn known_model(&self, sha256: &str, calibration: &str) -> Option<u16> {
-        let is_that = |model: &Model| model.sha256 == sha256 && model.calibration == calibration;
+        let is_that =
+            |model: &JudgingModel| model.sha256 == sha256 && model.calibration == calibration;
         let place = self.models.iter().position(is_that)?;
         Some(u16::try_from(place).unwrap_or(u16::MAX))
     }

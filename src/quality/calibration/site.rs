@@ -24,7 +24,7 @@ const SEED: u64 = 29_794;
 
 /// One capture of the site whose truth is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
+pub struct SiteSample {
     /// The pack's signal.
     pub signal: f64,
     /// The similarity that it reached against a good reference; `None` where the picture was good for nothing.
@@ -34,7 +34,7 @@ pub struct Sample {
     pub group: usize,
 }
 
-impl Sample {
+impl SiteSample {
     /// Whether it cleared the accept threshold.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -54,7 +54,7 @@ pub struct Figure {
 
 /// A calibration error before, after, and the difference on the same draws.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub struct CalibrationChange {
     /// Of the calibration in force.
     pub before: Figure,
     /// Of one learnt on other groups.
@@ -65,13 +65,13 @@ pub struct Change {
 
 /// Whether learning on site pays, measured on captures that the learner has not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Trial {
+pub struct SiteTrial {
     /// Bins of equal count of both errors.
     pub bins: usize,
     /// Expected calibration error of the pass probability.
-    pub pass: Change,
+    pub pass: CalibrationChange,
     /// Expected calibration error of the expected similarity.
-    pub similarity: Change,
+    pub similarity: CalibrationChange,
 }
 
 impl Calibration {
@@ -82,7 +82,7 @@ impl Calibration {
     /// With too few samples that have a similarity.
     pub fn refit(
         &self,
-        samples: &[Sample],
+        samples: &[SiteSample],
         provenance: Provenance,
     ) -> Result<Self, CalibrationError> {
         let compared: Vec<(f64, f64)> = samples
@@ -135,19 +135,19 @@ impl Calibration {
     ///
     /// # Errors
     /// With too few samples.
-    pub fn trial(&self, own: &Self, samples: &[Sample]) -> Result<Trial, CalibrationError> {
+    pub fn trial(&self, own: &Self, samples: &[SiteSample]) -> Result<SiteTrial, CalibrationError> {
         let mut unseen = Vec::with_capacity(FOLDS);
         for fold in 0..FOLDS {
-            let others: Vec<Sample> = samples
+            let others: Vec<SiteSample> = samples
                 .iter()
                 .filter(|sample| sample.group % FOLDS != fold)
                 .copied()
                 .collect();
             unseen.push(own.refit(&others, Provenance::default())?);
         }
-        let learnt = |sample: &Sample| &unseen[sample.group % FOLDS];
+        let learnt = |sample: &SiteSample| &unseen[sample.group % FOLDS];
         let bins = (samples.len() / PER_BIN).clamp(1, MOST_BINS);
-        Ok(Trial {
+        Ok(SiteTrial {
             bins,
             pass: change(samples, bins, |sample| {
                 let pass = |by: &Self| f64::from(by.pass_probability(narrow_signal(sample.signal)));
@@ -166,7 +166,11 @@ impl Calibration {
 }
 
 /// The calibration errors of two predictions, where `row` gives both and what came true.
-fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64; 3]>) -> Change {
+fn change(
+    samples: &[SiteSample],
+    bins: usize,
+    row: impl Fn(&SiteSample) -> Option<[f64; 3]>,
+) -> CalibrationChange {
     let mut groups: Vec<Vec<[f64; 3]>> = Vec::new();
     for sample in samples {
         if let Some(row) = row(sample) {
@@ -190,7 +194,7 @@ fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64;
         value: rounded(values[index]),
         interval: intervals[index].map(rounded),
     };
-    Change {
+    CalibrationChange {
         before: figure(0),
         after: figure(1),
         change: figure(2),

@@ -23,7 +23,7 @@ use crate::quality::hints::HintCode;
 use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{Parameters, unknown};
 use crate::server::problem_response::{Part, Problem};
-use crate::server::request_id::{Outcome, RequestId, language};
+use crate::server::request_id::{RequestId, RequestOutcome, language};
 use crate::server::state::AppState;
 use crate::server::upload::Upload;
 use crate::telemetry::metrics;
@@ -55,7 +55,7 @@ impl Question {
         let parameters = Parameters::read(request, known_parameters(endpoint))?;
         let source = parameters.source()?;
         let scenario = parameters.text("scenario").unwrap_or(DEFAULT_SCENARIO);
-        Outcome::note(request, |outcome| {
+        RequestOutcome::note(request, |outcome| {
             outcome.source.clone_from(&source);
             outcome.scenario = Some(scenario.chars().take(64).collect());
         });
@@ -121,7 +121,7 @@ impl Inference {
         let question = Question::read(request, endpoint, state)?;
         let id = RequestId::of(request);
         Ok(Self {
-            context: context(state, &id, endpoint, &Outcome::of(request)),
+            context: context(state, &id, endpoint, &RequestOutcome::of(request)),
             question,
             language: language(request),
             id,
@@ -215,7 +215,7 @@ impl Inference {
     ///
     /// `not_ready` where the log refuses.
     pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
-        Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
+        RequestOutcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
             tracing::error!(request_id = %self.id, %error, "the log did not take a row");
             let reason = error.detail();
@@ -230,7 +230,7 @@ impl Inference {
 
     /// Notes what decided, for the line in the text log.
     pub(super) fn note(&self, action: &'static str, score: Option<f32>) {
-        Outcome::note(&self.request, |outcome| {
+        RequestOutcome::note(&self.request, |outcome| {
             outcome.action = Some(action);
             outcome.score = score;
         });
@@ -275,7 +275,7 @@ fn context(
     state: &AppState,
     id: &RequestId,
     endpoint: Endpoint,
-    outcome: &Outcome,
+    outcome: &RequestOutcome,
 ) -> RequestContext {
     RequestContext {
         request_id: id.as_str().to_owned(),
@@ -306,7 +306,7 @@ pub(super) async fn record_failure<B: MessageBody>(
         .response()
         .error()
         .and_then(Error::as_error::<Problem>);
-    let outcome = Outcome::of(request);
+    let outcome = RequestOutcome::of(request);
     let state = request.app_data::<web::Data<AppState>>().cloned();
     if let (Some(problem), Some(state), Some(endpoint), false) =
         (problem, state, endpoint_of(request), outcome.is_recorded)
@@ -348,7 +348,7 @@ impl Drop for Waiting {
         let Some(request) = self.request.take() else {
             return;
         };
-        let outcome = Outcome::of(&request);
+        let outcome = RequestOutcome::of(&request);
         let state = request.app_data::<web::Data<AppState>>().cloned();
         let (Some(state), Some(endpoint), false, Ok(runtime)) = (
             state,

@@ -11,13 +11,13 @@ use clap::ValueEnum;
 use uuid::Uuid;
 
 use super::out_file::OutFile;
-use super::{Context, Outcome, output, when};
+use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::LogReader;
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
 use faceood_patterns::render::html;
-use faceood_patterns::render::text::{Style, text};
-use faceood_patterns::{self, Analysis, Input, Report, Rows, Settings, compare};
+use faceood_patterns::render::text::{TextOptions, text};
+use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
 
 pub(super) mod exported;
 
@@ -52,8 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     min_cluster_size: Option<u32>,
     /// Kind of report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
-    format: Kind,
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced. With --export-cluster a folder
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -74,8 +74,8 @@ pub struct Args {
     #[arg(long)]
     fail_on_drift: bool,
     /// Language of text and page; JSON has both
-    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = Tongue::En)]
-    language: Tongue,
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = LanguageArg::En)]
+    language: LanguageArg,
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -83,7 +83,7 @@ pub struct Args {
 
 /// Kinds of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum ReportFormat {
     /// For a terminal
     Text,
     /// For programs
@@ -94,18 +94,18 @@ enum Kind {
 
 /// Languages, by their tags.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Tongue {
+enum LanguageArg {
     /// English
     En,
     /// Chinese
     Zh,
 }
 
-impl From<Tongue> for Language {
-    fn from(tongue: Tongue) -> Self {
-        match tongue {
-            Tongue::En => Self::English,
-            Tongue::Zh => Self::Chinese,
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::En => Self::English,
+            LanguageArg::Zh => Self::Chinese,
         }
     }
 }
@@ -117,7 +117,7 @@ const NICENESS: i32 = 10;
 ///
 /// # Errors
 /// If a log cannot be read, an earlier report is none, or a file cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);
     }
@@ -136,7 +136,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             Ok((inputs, found))
         })?;
         exported::export(id, folder, &inputs, &found, context)?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     }
     if let Some(zone) = when::unknown_time_zone() {
         output::note(&format!(
@@ -156,7 +156,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let inputs = inputs(context).await?;
         let found = faceood_patterns::analyze(&inputs, &settings)?;
         let thumbnails = match args.format {
-            Kind::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
+            ReportFormat::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
             _ => HashMap::new(),
         };
         Ok((found, thumbnails))
@@ -169,22 +169,22 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     }
     let report = &found.report;
     let shown = match args.format {
-        Kind::Json => {
+        ReportFormat::Json => {
             let mut json = serde_json::to_string_pretty(report)?;
             json.push('\n');
             json
         }
-        Kind::Html => html::html(
+        ReportFormat::Html => html::html(
             report,
-            html::Style {
+            html::HtmlOptions {
                 language: args.language.into(),
                 local_time: settings.local_time,
                 thumbnails: &thumbnails,
             },
         ),
-        Kind::Text => text(
+        ReportFormat::Text => text(
             report,
-            Style {
+            TextOptions {
                 language: args.language.into(),
                 is_coloured: out.is_none() && colours(),
             },
@@ -196,13 +196,13 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             file.finish()?;
         }
         // The report makes sources harmless itself; its colours are its own.
-        None if matches!(args.format, Kind::Text) => output::coloured(&shown)?,
+        None if matches!(args.format, ReportFormat::Text) => output::coloured(&shown)?,
         None => output::text(&shown)?,
     }
     Ok(if args.fail_on_drift && report.has_drift() {
-        Outcome::Drift
+        CommandOutcome::Drift
     } else {
-        Outcome::Done
+        CommandOutcome::Done
     })
 }
 
@@ -259,7 +259,10 @@ async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
 }
 
 /// The exemplars' pictures, where the site keeps them.
-async fn thumbnails(inputs: &[Input], found: &Analysis) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
+async fn thumbnails(
+    inputs: &[Input],
+    found: &PatternAnalysis,
+) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
     let mut pictures = HashMap::new();
     for (cluster, places) in found.report.clusters.iter().zip(&found.exemplar_inputs) {
         for (id, place) in cluster.exemplars.iter().zip(places) {
@@ -300,10 +303,10 @@ fn has_doubles(names: &[String]) -> bool {
     sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-fn earlier(path: &Path) -> anyhow::Result<Report> {
+fn earlier(path: &Path) -> anyhow::Result<PatternReport> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let report: Report = serde_json::from_str(&text).with_context(|| {
+    let report: PatternReport = serde_json::from_str(&text).with_context(|| {
         format!(
             "{} is no report of `faceood-admin analyze-logs --format json`",
             path.display()
@@ -320,7 +323,7 @@ fn earlier(path: &Path) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn write_assignments(out: &mut impl Write, found: &Analysis) -> std::io::Result<()> {
+fn write_assignments(out: &mut impl Write, found: &PatternAnalysis) -> std::io::Result<()> {
     writeln!(out, "inference_id,cluster_id")?;
     for (id, cluster) in &found.assignments {
         writeln!(out, "{id},{cluster}")?;

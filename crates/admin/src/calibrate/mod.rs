@@ -1,6 +1,6 @@
 //! `calibrate`: learns on site how the pack's OOD signal becomes score and pass probability, from photos or from feedback.
 //!
-//! Both ways end in [`Sample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
+//! Both ways end in [`SiteSample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
 //! written to a file that the daemon takes up at SIGHUP.
 
 use std::borrow::Cow;
@@ -11,11 +11,11 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, offline, out_file, output, when};
+use super::{CommandOutcome, Context, offline, out_file, output, when};
 use faceood::pipeline::Assembly;
 use faceood::quality::Calibration;
 use faceood::quality::calibration::Provenance;
-use faceood::quality::calibration::site::{Change, Figure, Sample, Trial};
+use faceood::quality::calibration::site::{CalibrationChange, Figure, SiteSample, SiteTrial};
 
 mod outcomes;
 mod photos;
@@ -57,7 +57,7 @@ pub struct Args {
 
 /// What is known of the site's captures.
 struct Evidence {
-    samples: Vec<Sample>,
+    samples: Vec<SiteSample>,
     /// How many of what there was, left out or used: for the file and for the operator.
     counts: BTreeMap<&'static str, u64>,
     /// Where it comes from, in a sentence.
@@ -77,7 +77,7 @@ struct Need {
 
 /// What came of it.
 #[derive(Serialize)]
-struct Report<'a> {
+struct CalibrateReport<'a> {
     method: &'a str,
     counts: &'a BTreeMap<&'static str, u64>,
     /// Id of the calibration in force.
@@ -85,7 +85,7 @@ struct Report<'a> {
     /// Id of the one that was learnt.
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
-    ece: Trial,
+    ece: SiteTrial,
     /// Where it was written to.
     out: Option<Cow<'a, str>>,
 }
@@ -95,7 +95,7 @@ struct Report<'a> {
 /// # Errors
 /// With too little to learn from, saying how much is missing; where photos, log or models cannot be used, or the file not be
 /// written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let assembly = offline::pack(&config)?;
     if let Some(file) = config.site_calibration()
@@ -120,7 +120,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     if let Some(file) = &args.out {
         write(file, &learnt)?;
     }
-    let report = Report {
+    let report = CalibrateReport {
         method: evidence.method,
         counts: &evidence.counts,
         before: in_force.id(),
@@ -133,7 +133,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } else {
         output::text(&report.text())?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn embedder(assembly: &Assembly) -> &str {
@@ -189,13 +189,13 @@ impl Evidence {
     }
 }
 
-impl Report<'_> {
+impl CalibrateReport<'_> {
     fn text(&self) -> String {
         let counts = self
             .counts
             .iter()
             .map(|(what, count)| vec![what.replace('_', " ").into(), count.to_string().into()]);
-        let row = |name: &'static str, change: &Change| {
+        let row = |name: &'static str, change: &CalibrationChange| {
             let numbers = [&change.before, &change.after, &change.change].map(shown);
             let mut row = vec![Cow::from(name)];
             row.extend(numbers.map(Cow::from));

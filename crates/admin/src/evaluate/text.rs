@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use crate::output;
 use faceood_lab::evaluation::error_rates::{Histogram, Rate};
 use faceood_lab::evaluation::render::{counted, number, percent, with_interval};
-use faceood_lab::evaluation::report::{Group, Report, ThresholdFrom};
+use faceood_lab::evaluation::report::{FolderReport, PhotoGroup, ThresholdFrom};
 use faceood_lab::evaluation::scenarios::CaseFigures;
-use faceood_lab::evaluation::sweep::{Spread, Step};
+use faceood_lab::evaluation::sweep::{ShotSpread, SweepStep};
 
 /// From few to many.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -23,7 +23,7 @@ fn section<'a>(
 }
 
 /// A folder's figures.
-pub(super) fn report(report: &Report) -> String {
+pub(super) fn report(report: &FolderReport) -> String {
     let data = &report.data;
     let mut text = format!(
         "{} persons, {} pictures, {} with a face; no face in {}; {} skipped\n{} genuine comparisons, {} impostor",
@@ -171,7 +171,7 @@ fn histogram(histogram: &Histogram) -> String {
     )
 }
 
-fn groups(title: &str, what: &str, groups: &[Group]) -> String {
+fn groups(title: &str, what: &str, groups: &[PhotoGroup]) -> String {
     let rows = groups.iter().map(|group| {
         let without = group
             .failures_to_acquire
@@ -196,7 +196,7 @@ fn groups(title: &str, what: &str, groups: &[Group]) -> String {
 }
 
 /// The ISO table, with the score as a bar.
-pub(super) fn sweep(steps: &[Step], words: &str) -> String {
+pub(super) fn sweep(steps: &[SweepStep], words: &str) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             step.iso.to_string().into(),
@@ -265,11 +265,11 @@ pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
     format!("{words}\n\n{}", output::table(&head, rows))
 }
 
-fn mean(spread: Option<Spread>) -> String {
+fn mean(spread: Option<ShotSpread>) -> String {
     spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
 }
 
-fn range(spread: Option<Spread>) -> String {
+fn range(spread: Option<ShotSpread>) -> String {
     spread.map_or("–".to_owned(), |spread| {
         format!("{:.2}–{:.2}", spread.low, spread.high)
     })

@@ -12,7 +12,7 @@ mod format;
 use format::Format;
 
 use crate::out_file::OutFile;
-use crate::{Context, Outcome, output, when};
+use crate::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{Filter, LogReader};
 
 /// Arguments of `export`.
@@ -27,7 +27,7 @@ Examples:
 pub struct Args {
     /// Kind of file
     #[arg(long, value_enum)]
-    format: Kind,
+    format: FormatArg,
     /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<DateTime<Utc>>,
@@ -47,7 +47,7 @@ pub struct Args {
 
 /// Kinds of files, as on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum FormatArg {
     /// Comma-separated values with a header
     Csv,
     /// One JSON object a line
@@ -56,12 +56,12 @@ enum Kind {
     Parquet,
 }
 
-impl From<Kind> for Format {
-    fn from(kind: Kind) -> Self {
+impl From<FormatArg> for Format {
+    fn from(kind: FormatArg) -> Self {
         match kind {
-            Kind::Csv => Self::Csv,
-            Kind::Jsonl => Self::Jsonl,
-            Kind::Parquet => Self::Parquet,
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Parquet => Self::Parquet,
         }
     }
 }
@@ -70,7 +70,7 @@ impl From<Kind> for Format {
 ///
 /// # Errors
 /// If the database cannot be read or the file not be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
         bail!("--max-score is {score}; expected 0 to 1");
     }
@@ -88,7 +88,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             file.display()
         ),
         Some(file) => Some(OutFile::beside(file)?),
-        None if matches!(args.format, Kind::Parquet) && io::stdout().is_terminal() => {
+        None if matches!(args.format, FormatArg::Parquet) && io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
         None => None,
@@ -119,5 +119,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         file.finish_new()?;
     }
     output::note(&format!("{rows} rows exported"));
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

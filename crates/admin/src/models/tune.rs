@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::super::{Context, Outcome, out_file, output};
+use super::super::{CommandOutcome, Context, out_file, output};
 use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use faceood::runtime::ProviderChoice;
 use faceood_report::html;
@@ -27,15 +27,15 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// Kind of report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
-    format: Kind,
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TuneFormat::Text)]
+    format: TuneFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum TuneFormat {
     Text,
     Json,
     Html,
@@ -55,7 +55,7 @@ const HEAD: [&str; 9] = [
 ];
 
 /// Measures, shows, keeps.
-pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let program = TrialProgram::this(&["models", "trial"])?;
     let doing = output::doing("measuring");
@@ -63,9 +63,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let tuning = tuning::measure(&config.tuning_site(), &program, &hear)?;
     doing.finish_and_clear();
     let report = match args.format {
-        Kind::Text => text(&tuning),
-        Kind::Json => serde_json::to_string_pretty(&tuning)? + "\n",
-        Kind::Html => page(&tuning),
+        TuneFormat::Text => text(&tuning),
+        TuneFormat::Json => serde_json::to_string_pretty(&tuning)? + "\n",
+        TuneFormat::Html => page(&tuning),
     };
     match &args.out {
         Some(file) => out_file::write(file, report.as_bytes())?,
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         };
         output::note(&format!("kept in {}; {effect}", file.display()));
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// The box, and a row for each candidate with how it did.

@@ -15,7 +15,7 @@ use ratatui::widgets::Paragraph;
 
 use self::recent::Recent;
 use self::service::Service;
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::inference_log::LogReader;
 
 /// Arguments of `watch`.
@@ -46,7 +46,7 @@ const HEIGHT: usize = 24;
 ///
 /// # Errors
 /// If the log cannot be read, or there is no terminal.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.1..=3600.0).contains(&args.interval) {
         bail!("--interval is {}; expected 0.1 to 3600", args.interval);
     }
@@ -65,7 +65,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             let lines = view::lines(&recent, &service, Utc::now(), WIDTH, HEIGHT);
             let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
             output::text(shown.join("\n").trim_end())?;
-            return Ok(Outcome::Done);
+            return Ok(CommandOutcome::Done);
         }
         // Also puts the terminal back where something panics.
         let mut terminal = ratatui::try_init()?;
@@ -80,7 +80,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         };
         let outcome = watched.await;
         ratatui::restore();
-        outcome.map(|()| Outcome::Done)
+        outcome.map(|()| CommandOutcome::Done)
     })
 }
 

@@ -23,7 +23,7 @@ const MOST_ROWS: usize = 100_000;
 
 /// What is kept of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
+pub(super) struct WatchedRow {
     pub(super) time: DateTime<Utc>,
     pub(super) request_id: String,
     pub(super) scenario: String,
@@ -36,7 +36,7 @@ pub(super) struct Sample {
     pub(super) is_error: bool,
 }
 
-impl From<InferenceRecord> for Sample {
+impl From<InferenceRecord> for WatchedRow {
     fn from(row: InferenceRecord) -> Self {
         let causes = row
             .causes
@@ -81,7 +81,7 @@ pub(super) struct SourceLine {
 /// The rows of the window, by id and so by time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
-    samples: BTreeMap<Uuid, Sample>,
+    samples: BTreeMap<Uuid, WatchedRow>,
     read_until: Option<DateTime<Utc>>,
 }
 
@@ -199,12 +199,12 @@ impl Recent {
     }
 
     /// What was refused or failed, the newest first.
-    pub(super) fn refusals(&self) -> impl Iterator<Item = &Sample> {
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values().rev();
         rows.filter(|sample| sample.is_error || sample.action == Some(Action::Reject))
     }
 
-    fn since(&self, start: DateTime<Utc>) -> impl Iterator<Item = &Sample> {
+    fn since(&self, start: DateTime<Utc>) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values();
         rows.filter(move |sample| sample.time >= start)
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::recent::{Recent, Sample, SourceLine};
+use super::recent::{Recent, SourceLine, WatchedRow};
 use super::service::Service;
 use faceood_report::columns::{left, shortened};
 
@@ -186,7 +186,7 @@ fn sparkline(values: &[Option<f32>], low: f32, high: f32) -> String {
     values.iter().map(bar).collect()
 }
 
-fn refusal(sample: &Sample) -> Line<'static> {
+fn refusal(sample: &WatchedRow) -> Line<'static> {
     let score = sample
         .score
         .map_or_else(|| "   –".to_owned(), |score| format!("{score:.2}"));

@@ -85,14 +85,14 @@ const STRIDES: [u32; 3] = [8, 16, 32];
 
 /// The published files, read and checked.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub struct PackSources {
     yunet: Bytes,
     sface: Bytes,
     mobilefacenet: Bytes,
     landmarks: Bytes,
 }
 
-impl Sources {
+impl PackSources {
     /// Reads the four files from the folder that `scripts/build-pack` fills.
     ///
     /// # Errors

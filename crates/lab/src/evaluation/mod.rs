@@ -28,4 +28,4 @@ pub mod sweep;
 
 pub use dataset::Dataset;
 pub use measure::Instrument;
-pub use report::Report;
+pub use report::FolderReport;

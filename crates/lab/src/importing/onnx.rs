@@ -105,7 +105,7 @@ pub struct Feeding {
 
 /// An imported recogniser with a head for its features.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportedOnnx {
     /// The network, ready to be a pack's embedder.
     pub model: Model,
     /// The tensor that was tapped, by its name in the file.
@@ -126,7 +126,7 @@ pub fn import(
     output: Option<&str>,
     feeding: Feeding,
     runtime: &Runtime,
-) -> Result<Imported, OnnxError> {
+) -> Result<ImportedOnnx, OnnxError> {
     let mut model = Model::read(name, bytes)?;
     let operators = supported(&model)?;
     let mut graph = model.graph.take().unwrap_or_default();
@@ -204,7 +204,7 @@ pub fn import(
     for faces in [1, 2] {
         compare(&fused, &face, faces, &expected, runtime)?;
     }
-    Ok(Imported {
+    Ok(ImportedOnnx {
         model: fused,
         feature_map,
         feature_shape,

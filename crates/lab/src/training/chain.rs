@@ -30,7 +30,7 @@ pub(super) struct Chain {
 
 /// What the networks say of one face.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct NetworkOutputs {
     /// 512 numbers, of unit length to rounding.
     pub(super) embedding: Vec<f32>,
     /// Output length of each network.
@@ -39,7 +39,7 @@ pub(super) struct Seen {
     pub(super) features: Vec<f32>,
 }
 
-impl Seen {
+impl NetworkOutputs {
     /// Cosine to another face.
     pub(super) fn similarity(&self, other: &Self) -> f64 {
         let dot = |a: &[f32], b: &[f32]| -> f64 {
@@ -132,7 +132,7 @@ impl Chain {
     }
 
     /// What would be aligned if the detector took the square `area` for a face; `None` where no face's points can be put on it.
-    pub(super) fn pretend(
+    pub(super) fn align_as_face(
         &mut self,
         picture: &RgbImage,
         area: BoundingBox,
@@ -159,7 +159,7 @@ impl Chain {
     }
 
     /// Runs the networks on an aligned face.
-    pub(super) fn see(&mut self, crop: &RgbImage) -> Result<Seen, TrainingError> {
+    pub(super) fn see(&mut self, crop: &RgbImage) -> Result<NetworkOutputs, TrainingError> {
         let input = self.input;
         let (width, height) = (crop.width() as usize, crop.height() as usize);
         let shape = [1, input.channels.planes(), height, width];
@@ -173,7 +173,7 @@ impl Chain {
                 .map(|(_, tensor)| tensor.values.clone())
                 .unwrap_or_default()
         };
-        Ok(Seen {
+        Ok(NetworkOutputs {
             embedding: take("embedding"),
             norms: take("network_norms"),
             features: take("features"),
@@ -203,13 +203,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::building::recipe::Sources;
+    use crate::building::recipe::PackSources;
     use faceood::runtime::{ProviderChoice, Settings};
 
     #[test]
     fn each_person_of_a_picture_gets_a_picture() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let Ok(sources) = Sources::read(&root.join("vendor/pack-sources")) else {
+        let Ok(sources) = PackSources::read(&root.join("vendor/pack-sources")) else {
             eprintln!(
                 "skipped: vendor/pack-sources is not there, run scripts/build-pack --fetch-only"
             );

@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
-use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Recipe, Shape, degrade, unit};
+use crate::degrade::{
+    Codec, Degradation, DegradationKind, Material, Pattern, Recipe, Shape, degrade, unit,
+};
 use faceood::capture::pixels;
 use faceood::cause::CauseName;
 use faceood::geometry::Point;
@@ -23,15 +25,15 @@ const COVERED_EVERY: u32 = 5;
 const GATE_PX: [f32; 2] = [44.0, 220.0];
 
 /// How often each kind is drawn, out of the sum; none is the shade of a cap.
-const SHARES: [(Option<Kind>, u32); 9] = [
-    (Some(Kind::Noise), 6),
-    (Some(Kind::DefocusBlur), 4),
-    (Some(Kind::MotionBlur), 4),
-    (Some(Kind::LowResolution), 6),
-    (Some(Kind::Compression), 4),
-    (Some(Kind::Underexposure), 3),
-    (Some(Kind::Overexposure), 3),
-    (Some(Kind::Recapture), 4),
+const SHARES: [(Option<DegradationKind>, u32); 9] = [
+    (Some(DegradationKind::Noise), 6),
+    (Some(DegradationKind::DefocusBlur), 4),
+    (Some(DegradationKind::MotionBlur), 4),
+    (Some(DegradationKind::LowResolution), 6),
+    (Some(DegradationKind::Compression), 4),
+    (Some(DegradationKind::Underexposure), 3),
+    (Some(DegradationKind::Overexposure), 3),
+    (Some(DegradationKind::Recapture), 4),
     (None, 1),
 ];
 
@@ -58,7 +60,7 @@ const SKIN: [[u8; 3]; 5] = [
 ];
 
 /// How plainly each of the head's causes is to be seen, 0–1, in its order.
-pub(super) type Symptoms = [f64; CauseName::LEARNT.len()];
+pub(super) type CauseStrengths = [f64; CauseName::LEARNT.len()];
 
 /// Strength from which a fault on its own is plainly to be seen.
 const PLAIN: f64 = 0.3;
@@ -71,7 +73,7 @@ pub(super) struct Copy {
     /// What is done to it, in pixels of that size.
     pub(super) steps: Vec<Degradation>,
     /// How plainly each of the head's causes is to be seen, 0–1, in its order.
-    pub(super) symptoms: Symptoms,
+    pub(super) symptoms: CauseStrengths,
     /// The scene's number within the photo: shots of one scene share it.
     pub(super) scene: u32,
     /// Pixels cut off at the left and the top: another shot never meets the same pixel grid.
@@ -122,7 +124,7 @@ impl Copy {
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Kinds that no copy shows.
-    pub without: Vec<Kind>,
+    pub without: Vec<DegradationKind>,
     /// What is shown besides, as sites have found it.
     pub more: Vec<Recipe>,
 }
@@ -166,7 +168,7 @@ pub(super) fn plan(
     copies
 }
 
-fn shows_any(copy: &Copy, kinds: &[Kind]) -> bool {
+fn shows_any(copy: &Copy, kinds: &[DegradationKind]) -> bool {
     kinds.iter().any(|kind| shows(&copy.symptoms, kind.cause()))
 }
 
@@ -185,7 +187,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         .collect();
     let is_covered = scene.is_multiple_of(COVERED_EVERY);
     let mut steps = Vec::new();
-    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
+    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
     let mut faults: Vec<(CauseName, f64)> = Vec::new();
     if is_covered {
         let (cause, covers) = cover(&contour, random);
@@ -209,7 +211,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
             None => steps.extend(cap(&contour, strength, face_px, random)),
         }
         // A cap's shade is a lack of light.
-        let cause = kind.unwrap_or(Kind::Underexposure).cause();
+        let cause = kind.unwrap_or(DegradationKind::Underexposure).cause();
         faults.push((cause, f64::from(strength)));
     }
     note(&faults, &mut symptoms);
@@ -224,7 +226,7 @@ fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng)
         .into_iter()
         .map(|(kind, strength)| (kind.cause(), f64::from(strength)))
         .collect();
-    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
+    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
     note(&faults, &mut symptoms);
     taken(scene, scale, steps, symptoms, random)
 }
@@ -234,7 +236,7 @@ fn taken(
     scene: u32,
     scale: f32,
     mut steps: Vec<Degradation>,
-    symptoms: Symptoms,
+    symptoms: CauseStrengths,
     random: &mut ChaCha8Rng,
 ) -> Copy {
     steps.extend(file(random));
@@ -249,7 +251,7 @@ fn taken(
 }
 
 /// How plainly faults of these strengths show: of several the strongest is plain, the others as much as they are strong beside it.
-fn note(faults: &[(CauseName, f64)], symptoms: &mut Symptoms) {
+fn note(faults: &[(CauseName, f64)], symptoms: &mut CauseStrengths) {
     let strengths = faults.iter().map(|(_, strength)| *strength);
     let strongest = strengths.fold(1e-6, f64::max);
     for &(cause, strength) in faults {
@@ -294,14 +296,14 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
 }
 
 /// Lets `cause` be seen as plainly as `seen` says, or as it is already.
-fn show(cause: CauseName, seen: f64, symptoms: &mut Symptoms) {
+fn show(cause: CauseName, seen: f64, symptoms: &mut CauseStrengths) {
     if let Some(place) = cause.place() {
         symptoms[place] = symptoms[place].max(seen);
     }
 }
 
 /// Whether anything of `cause` is to be seen.
-pub(super) fn shows(symptoms: &Symptoms, cause: CauseName) -> bool {
+pub(super) fn shows(symptoms: &CauseStrengths, cause: CauseName) -> bool {
     cause.place().is_some_and(|place| symptoms[place] > 0.0)
 }
 
@@ -435,7 +437,7 @@ mod tests {
         let rest = planned(
             Group::Named,
             &Faults {
-                without: vec![Kind::MotionBlur],
+                without: vec![DegradationKind::MotionBlur],
                 more: Vec::new(),
             },
         );
@@ -448,12 +450,12 @@ mod tests {
     fn a_pattern_adds_copies_of_its_kind_and_changes_no_others() {
         let recipe = Recipe {
             kinds: vec![Dose {
-                kind: Kind::MotionBlur,
+                kind: DegradationKind::MotionBlur,
                 strengths: [0.4, 0.8],
             }],
         };
         let faults = Faults {
-            without: vec![Kind::MotionBlur],
+            without: vec![DegradationKind::MotionBlur],
             more: vec![recipe.clone(), recipe],
         };
         let only = Faults {

@@ -1,8 +1,8 @@
 //! How well the head foresees a kind of fault that it has not learnt from: cross-validation by kind and by person at once.
 
-use super::learn::{self, Task};
+use super::learn::{self, RidgeTask};
 use super::ridge::Solution;
-use super::{Sample, TrainingError, report};
+use super::{TrainingError, TrainingSample, report};
 use faceood::cause::CauseName;
 
 /// A whole face with one kind of fault, as a head without this kind and this person foresees it.
@@ -23,16 +23,16 @@ pub struct UnseenFault {
 /// What the head says of each kind of fault without having learnt from it. `camera_task` is what the camera expert and the gate learn
 /// from, `web` is the other expert, `signals` is what the whole head foresees; `solve` learns.
 pub(super) fn unseen(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     reached: &[Option<f64>],
-    camera_task: &Task,
+    camera_task: &RidgeTask,
     web: &Solution,
     signals: &[f64],
-    solve: impl Fn(&Task) -> Result<Vec<Solution>, TrainingError>,
+    solve: impl Fn(&RidgeTask) -> Result<Vec<Solution>, TrainingError>,
 ) -> Result<Vec<UnseenFault>, TrainingError> {
     let mut all = Vec::new();
     for (cause, family) in CauseName::LEARNT.into_iter().enumerate() {
-        let has_it_alone = |sample: &Sample| {
+        let has_it_alone = |sample: &TrainingSample| {
             sample
                 .symptoms
                 .iter()
@@ -49,7 +49,7 @@ pub(super) fn unseen(
         if tested.is_empty() {
             continue;
         }
-        let without = Task {
+        let without = RidgeTask {
             targets: camera_task.targets.clone(),
             weights: samples
                 .iter()

@@ -36,9 +36,9 @@ mod scale;
 mod targets;
 
 pub use calibrating::{Calibrated, calibrate};
-use chain::{Chain, Seen};
+use chain::{Chain, NetworkOutputs};
 pub use copies::Faults;
-use copies::{Copy, Symptoms, shows};
+use copies::{CauseStrengths, Copy, shows};
 pub use families::UnseenFault;
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
@@ -180,7 +180,7 @@ pub struct HeldOut {
 type PhotoId = (usize, usize);
 
 /// One sample: a face as the chain saw it.
-struct Sample {
+struct TrainingSample {
     group: Group,
     /// The person, or the package: no two folds share one.
     person: u32,
@@ -188,8 +188,8 @@ struct Sample {
     scene: u32,
     is_second_shot: bool,
     is_clean: bool,
-    symptoms: Symptoms,
-    seen: Seen,
+    symptoms: CauseStrengths,
+    seen: NetworkOutputs,
 }
 
 /// The fold of a person: that person is held out with all of the same fold.
@@ -198,7 +198,7 @@ pub const fn fold_of(person: u32) -> usize {
     (person % FOLDS) as usize
 }
 
-impl Sample {
+impl TrainingSample {
     /// Whether something was laid over mouth or eyes of a bare face.
     fn is_covered(&self) -> bool {
         CauseName::COVERS
@@ -236,7 +236,7 @@ pub fn train(
 }
 
 /// What one thread has gathered: the samples of each of its photos, and the features of all of them.
-type Gathered = (Vec<Vec<Sample>>, Vec<f32>);
+type Gathered = (Vec<Vec<TrainingSample>>, Vec<f32>);
 
 /// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
 /// the number of threads changes nothing.
@@ -250,7 +250,7 @@ fn gather(
     faults: &Faults,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<(Vec<Sample>, Vec<Vec<f32>>), TrainingError> {
+) -> Result<(Vec<TrainingSample>, Vec<Vec<f32>>), TrainingError> {
     let done = std::sync::atomic::AtomicUsize::new(0);
     let work = |thread: usize| -> Result<Gathered, TrainingError> {
         let mut chain = Chain::open(runtime, networks)?;
@@ -291,7 +291,7 @@ fn samples_of(
     number: usize,
     photo: &Photo,
     faults: &Faults,
-) -> Result<Vec<Sample>, TrainingError> {
+) -> Result<Vec<TrainingSample>, TrainingError> {
     let picture = image::open(&photo.path)
         .map_err(|source| TrainingError::Photo {
             path: photo.path.clone(),
@@ -332,7 +332,7 @@ fn samples_of(
                 samples.extend(
                     drawing.map(|seen| sample(photo, (number, 0), seen, &Copy::drawing(), false)),
                 );
-                samples.extend(things.into_iter().map(|seen| Sample {
+                samples.extend(things.into_iter().map(|seen| TrainingSample {
                     group: Group::Object,
                     ..sample(photo, (number, 0), seen, &Copy::untouched(), false)
                 }));
@@ -342,8 +342,14 @@ fn samples_of(
     }
 }
 
-fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -> Sample {
-    Sample {
+fn sample(
+    photo: &Photo,
+    id: PhotoId,
+    seen: NetworkOutputs,
+    copy: &Copy,
+    is_clean: bool,
+) -> TrainingSample {
+    TrainingSample {
         group: photo.group,
         person: photo.person,
         photo: id,
@@ -362,7 +368,7 @@ fn samples_of_face(
     photo: &Photo,
     picture: &RgbImage,
     faults: &Faults,
-) -> Result<Vec<Sample>, TrainingError> {
+) -> Result<Vec<TrainingSample>, TrainingError> {
     let Some((face, aligned)) = chain.find(picture)? else {
         return Ok(Vec::new());
     };
@@ -418,7 +424,7 @@ fn squares(
     picture: &RgbImage,
     count: u32,
     avoid: Option<&BoundingBox>,
-) -> Result<Vec<Seen>, TrainingError> {
+) -> Result<Vec<NetworkOutputs>, TrainingError> {
     let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 999);
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     let mut seen = Vec::new();
@@ -433,7 +439,7 @@ fn squares(
         if avoid.is_some_and(|face| face.iou(&area) > 0.0) {
             continue;
         }
-        if let Some(aligned) = chain.pretend(picture, area)? {
+        if let Some(aligned) = chain.align_as_face(picture, area)? {
             seen.push(chain.see(&aligned.crop)?);
         }
     }
@@ -445,13 +451,13 @@ fn hair(
     chain: &mut Chain,
     picture: &RgbImage,
     face: &BoundingBox,
-) -> Result<Option<Seen>, TrainingError> {
+) -> Result<Option<NetworkOutputs>, TrainingError> {
     let side = HAIR * face.width;
     let area = BoundingBox::new(face.centre().x - side / 2.0, face.y - side, side, side);
     if area.y < 0.0 {
         return Ok(None);
     }
-    let aligned = chain.pretend(picture, area)?;
+    let aligned = chain.align_as_face(picture, area)?;
     aligned.map(|aligned| chain.see(&aligned.crop)).transpose()
 }
 
@@ -462,7 +468,7 @@ fn drawing(
     number: usize,
     picture: &RgbImage,
     face: &BoundingBox,
-) -> Result<Option<Seen>, TrainingError> {
+) -> Result<Option<NetworkOutputs>, TrainingError> {
     let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 998);
     let drawing = drawing::drawn(picture, face.width, &mut random);
     match chain.find(&drawing)? {

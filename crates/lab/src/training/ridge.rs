@@ -9,7 +9,7 @@ use super::gram::Symmetric;
 const CHUNK: usize = 256;
 
 /// Features of all rows with what is to be predicted.
-pub(super) struct Problem<'a> {
+pub(super) struct RidgeProblem<'a> {
     /// One row of features a sample.
     pub(super) rows: &'a [&'a [f32]],
     /// For each output what each row should give.
@@ -67,7 +67,7 @@ struct Sums {
 ///
 /// XᵀX is the only large thing, so there are two of it: that of all rows, and the one that is solved. What a fold has in the
 /// first is computed a second time, to take it away again, and not kept.
-pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingError> {
+pub(super) fn solve(problem: &RidgeProblem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
         .filter(|&row| problem.weights[row] > 0.0)
@@ -195,7 +195,7 @@ struct Block {
 
 /// The rows of `fold`, so many at once as memory allows.
 fn blocks(
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
     scale: &Scale,
     features: usize,
     fold: usize,
@@ -222,7 +222,7 @@ fn blocks(
 
 /// The sums of one fold; its XᵀX is added to `gram`.
 fn sums(
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
     scale: &Scale,
     features: usize,
     fold: usize,
@@ -253,7 +253,7 @@ fn fit<'a>(
     parts: impl Iterator<Item = &'a Sums>,
     outputs: usize,
     alphas: &[f64],
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
 ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
     let features = alphas.len();
     let mut moment = DMatrix::zeros(features, outputs);
@@ -304,7 +304,7 @@ mod tests {
             .collect();
         let folds: Vec<usize> = (0..200).map(|index| index % 4).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&Problem {
+        let solution = solve(&RidgeProblem {
             weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[
@@ -335,7 +335,7 @@ mod tests {
         let rows: Vec<Vec<f32>> = (0..50_u8).map(|index| vec![f32::from(index)]).collect();
         let targets: Vec<f64> = (0..50).map(f64::from).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&Problem {
+        let solution = solve(&RidgeProblem {
             weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[targets],

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
+use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
 use super::super::words::{label, source as shown_source};
 use faceood::quality::Language;
 use faceood_report::columns::{left, right};
@@ -19,7 +19,7 @@ const ANOMALIES: usize = 15;
 
 /// How to show it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
+pub struct TextOptions {
     /// In which language the sentences are.
     pub language: Language,
     /// Whether the terminal shows colours.
@@ -28,8 +28,8 @@ pub struct Style {
 
 /// The report as text.
 #[must_use]
-pub fn text(report: &Report, style: Style) -> String {
-    let mut out = Text {
+pub fn text(report: &PatternReport, style: TextOptions) -> String {
+    let mut out = TextReport {
         style,
         lines: String::new(),
     };
@@ -46,12 +46,12 @@ pub fn text(report: &Report, style: Style) -> String {
     out.lines
 }
 
-struct Text {
-    style: Style,
+struct TextReport {
+    style: TextOptions,
     lines: String,
 }
 
-impl Text {
+impl TextReport {
     fn pick(&self, english: &'static str, chinese: &'static str) -> &'static str {
         match self.style.language {
             Language::English => english,
@@ -84,7 +84,7 @@ impl Text {
         }
     }
 
-    fn head(&mut self, report: &Report) {
+    fn head(&mut self, report: &PatternReport) {
         let window = &report.window;
         let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
             time.map_or("–".to_owned(), |time| {
@@ -202,8 +202,8 @@ impl Text {
 
     fn anomaly(&self, anomaly: &NormAnomaly) -> String {
         let signal = match anomaly.signal {
-            Signal::Norm => self.pick("norm", "范数"),
-            Signal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
+            NormSignal::Norm => self.pick("norm", "范数"),
+            NormSignal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
         };
         let source = shown_source(&anomaly.source);
         let (z, rows) = (anomaly.z.abs(), anomaly.rows);
@@ -302,7 +302,7 @@ impl Text {
         self.rest(fleet.len(), FLEET_ROWS);
     }
 
-    fn comparison(&mut self, report: &Report) {
+    fn comparison(&mut self, report: &PatternReport) {
         let Some(comparison) = &report.comparison else {
             return;
         };

@@ -6,11 +6,11 @@ use super::plot::{Axis, Chart, Mark, Series, WIDE};
 use super::{page, table};
 use crate::evaluation::error_rates::Rate;
 use crate::evaluation::scenarios::CaseFigures;
-use crate::evaluation::sweep::{Spread, Step};
+use crate::evaluation::sweep::{ShotSpread, SweepStep};
 
 /// The page of an ISO sweep. `words` say what was shot and what it was compared with.
 #[must_use]
-pub fn html_of_sweep(steps: &[Step], words: &str) -> String {
+pub fn html_of_sweep(steps: &[SweepStep], words: &str) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             format!("ISO {}", step.iso),
@@ -47,8 +47,8 @@ pub fn html_of_sweep(steps: &[Step], words: &str) -> String {
     page("What does noise do to recognition?", &body)
 }
 
-fn chart(steps: &[Step]) -> Markup {
-    let line = |label: &str, value: &dyn Fn(&Step) -> Option<f64>| Series {
+fn chart(steps: &[SweepStep]) -> Markup {
+    let line = |label: &str, value: &dyn Fn(&SweepStep) -> Option<f64>| Series {
         label: label.to_owned(),
         mark: Mark::Dots,
         points: steps
@@ -120,17 +120,17 @@ pub fn html_of_cases(cases: &[CaseFigures], words: &str) -> String {
     page("Three field cases", &body)
 }
 
-fn mean(spread: Option<Spread>) -> String {
+fn mean(spread: Option<ShotSpread>) -> String {
     spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
 }
 
-fn range(spread: Option<Spread>) -> String {
+fn range(spread: Option<ShotSpread>) -> String {
     spread.map_or("–".to_owned(), |spread| {
         format!("{:.2}–{:.2}", spread.low, spread.high)
     })
 }
 
-fn deviation(spread: Option<Spread>) -> String {
+fn deviation(spread: Option<ShotSpread>) -> String {
     let deviation = spread.and_then(|spread| spread.deviation);
     deviation.map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
 }
