@@ -3,6 +3,38 @@
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use faceood::inference_log::Filter;
+
+/// The part of the log that a subcommand reads. A subcommand may reword the help by `mut_arg`.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+/// The window, and optionally one source in it.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Selection {
+    #[command(flatten)]
+    pub(crate) window: Window,
+    /// Only of this terminal or camera
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) source: Option<String>,
+}
+
+impl Window {
+    pub(crate) fn filter(self) -> Filter {
+        Filter {
+            since: self.since,
+            until: self.until,
+            ..Filter::default()
+        }
+    }
+}
 
 /// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339 (`2026-11-24T08:00:00Z`).
 ///

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Local, Utc};
+use chrono::Local;
 use clap::ValueEnum;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::LogReader;
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
+use faceood::telemetry::logging;
 use faceood_patterns::render::html;
 use faceood_patterns::render::text::{TextOptions, text};
 use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
@@ -35,16 +36,13 @@ Examples:
   faceood-admin --db box1.db --db box2.parquet analyze-logs
   faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
   faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
+#[command(mut_arg("since", |since| since.help(
+    "From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]"
+)))]
+#[command(mut_arg("until", |until| until.help("Before this time [default: now]")))]
 pub struct Args {
-    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    since: Option<DateTime<Utc>>,
-    /// Before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    until: Option<DateTime<Utc>>,
-    /// Only of this terminal or camera
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<String>,
+    #[command(flatten)]
+    selection: when::Selection,
     /// Rows up to this quality score are low
     #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
     max_score: f32,
@@ -121,7 +119,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);
     }
-    if let (Some(since), Some(until)) = (args.since, args.until)
+    if let (Some(since), Some(until)) = (args.selection.window.since, args.selection.window.until)
         && since >= until
     {
         bail!("--since ({since}) is not before --until ({until})");
@@ -186,7 +184,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
             report,
             TextOptions {
                 language: args.language.into(),
-                is_coloured: out.is_none() && colours(),
+                is_coloured: out.is_none() && logging::shows_colours(&std::io::stdout()),
             },
         ),
     };
@@ -206,11 +204,6 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     })
 }
 
-/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
-fn colours() -> bool {
-    output::is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 fn settings(args: &Args, context: &Context) -> Settings {
     // A report needs no configuration: where there is none that can be read, the built-in policy says what passes.
     let policies = context
@@ -223,9 +216,9 @@ fn settings(args: &Args, context: &Context) -> Settings {
         .and_then(|policy| policy.accept);
     let default = Settings::default();
     Settings {
-        since: args.since,
-        until: args.until,
-        source: args.source.clone(),
+        since: args.selection.window.since,
+        until: args.selection.window.until,
+        source: args.selection.source.clone(),
         max_score: args.max_score,
         min_cluster_size: args.min_cluster_size.map(|size| size as usize),
         accept: accept.unwrap_or(default.accept),

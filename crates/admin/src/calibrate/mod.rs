@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{CommandOutcome, Context, offline, out_file, output, when};
@@ -33,7 +32,11 @@ Examples:
   faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
   systemctl reload faceoodd                                                with calibration_file = \"calibration.json\"",
-    group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"])
+    group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"]),
+    mut_arg("since", |since| since.conflicts_with("dir").help(
+        "Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z"
+    )),
+    mut_arg("until", |until| until.conflicts_with("dir").help("Only requests before this time"))
 )]
 pub struct Args {
     /// Folder with a folder of photos for each person
@@ -41,12 +44,8 @@ pub struct Args {
     /// Learn from the outcomes in the log
     #[arg(long)]
     from_log: bool,
-    /// Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
-    since: Option<DateTime<Utc>>,
-    /// Only requests before this time
-    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
-    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    window: when::Window,
     /// Calibration file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -108,7 +107,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     }
     let evidence = match &args.dir {
         Some(folder) => photos::gather(folder, &assembly)?,
-        None => outcomes::gather(context, args.since, args.until, &assembly)?,
+        None => outcomes::gather(context, args.window, &assembly)?,
     };
     evidence.suffices()?;
     let own = Calibration::load(assembly.pack().calibration_json())?;

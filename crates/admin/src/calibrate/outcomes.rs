@@ -6,6 +6,7 @@ use chrono::{DateTime, Timelike, Utc};
 
 use super::{Evidence, Need};
 use crate::Context;
+use crate::when::Window;
 use faceood::inference_log::{
     Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, ReportedOutcome, Role,
 };
@@ -54,18 +55,15 @@ const SHARED_ID: &str = "left_out_several_requests_share_the_id";
 /// Where the log cannot be read.
 pub(super) fn gather(
     context: &Context,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    window: Window,
     assembly: &Assembly,
 ) -> anyhow::Result<Evidence> {
     let path = context.database()?;
     let filter = Filter {
-        since,
-        until,
         has_outcome: true,
         limit: Some(LARGEST_PAGE),
         order: Order::OldestFirst,
-        ..Filter::default()
+        ..window.filter()
     };
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;

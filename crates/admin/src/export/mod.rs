@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::ValueEnum;
 
 mod format;
@@ -28,15 +28,8 @@ pub struct Args {
     /// Kind of file
     #[arg(long, value_enum)]
     format: FormatArg,
-    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    since: Option<DateTime<Utc>>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    until: Option<DateTime<Utc>>,
-    /// Only of this terminal or camera
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<String>,
+    #[command(flatten)]
+    selection: when::Selection,
     /// Only rows with at most this quality score
     #[arg(long, value_name = "SCORE")]
     max_score: Option<f32>,
@@ -75,11 +68,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
         bail!("--max-score is {score}; expected 0 to 1");
     }
     let filter = Filter {
-        since: args.since,
-        until: args.until,
-        source: args.source.clone(),
+        source: args.selection.source.clone(),
         max_score: args.max_score,
-        ..Filter::default()
+        ..args.selection.window.filter()
     };
     let path = context.database()?;
     let mut file = match &args.out {
@@ -102,7 +93,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
-        if args.since.is_some()
+        if filter.since.is_some()
             && let Some(objection) = reader.clock().await?.objection(Utc::now())
         {
             output::note(&format!(

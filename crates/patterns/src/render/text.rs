@@ -7,6 +7,7 @@ use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternRe
 use super::super::words::{label, source as shown_source};
 use faceood::quality::Language;
 use faceood_report::columns::{left, right};
+use faceood_report::sparkline;
 
 /// Columns of a terminal that the report fits.
 pub const COLUMNS: usize = 100;
@@ -185,7 +186,7 @@ impl TextReport {
             facts.push(format!("{} ×{:.1}", shown_source(&part.source), part.lift));
         }
         self.indented(&facts.join(" · "), 4);
-        let bars = self.coloured(&sparkline(&cluster.hours), "36");
+        let bars = self.coloured(&sparkline::counts(&cluster.hours, '·'), "36");
         let _ = writeln!(self.lines, "    0h {bars} 24h\n");
     }
 
@@ -358,19 +359,6 @@ fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) ->
 /// A share in per cent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
-}
-
-/// Bars of eight heights, one for each hour.
-fn sparkline(hours: &[u64; 24]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = hours.iter().copied().max().unwrap_or(0).max(1);
-    hours
-        .iter()
-        .map(|&count| match count {
-            0 => '·',
-            count => BARS[((count * 8).div_ceil(most) as usize).clamp(1, 8) - 1],
-        })
-        .collect()
 }
 
 /// `text` in lines of at most `columns`.

@@ -2,8 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
-use super::{card, counted, number, page, percent, table, with_interval};
+use faceood_report::html::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
+use faceood_report::html::{card, table};
+
+use super::{counted, number, page, percent, with_interval};
 use crate::evaluation::calibration_error::ReliabilityBin;
 use crate::evaluation::report::{
     AtThreshold, FolderReport, PhotoGroup, ReliabilityFigures, ThresholdFrom,

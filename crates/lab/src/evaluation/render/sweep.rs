@@ -2,11 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::plot::{Axis, Chart, Mark, Series, WIDE};
-use super::{page, table};
+use faceood_report::html::plot::{Axis, Chart, Mark, Series, WIDE};
+use faceood_report::html::table;
+
+use super::{deviation, mean, page, range};
 use crate::evaluation::error_rates::Rate;
 use crate::evaluation::scenarios::CaseFigures;
-use crate::evaluation::sweep::{ShotSpread, SweepStep};
+use crate::evaluation::sweep::SweepStep;
 
 /// The page of an ISO sweep. `words` say what was shot and what it was compared with.
 #[must_use]
@@ -118,21 +120,6 @@ pub fn html_of_cases(cases: &[CaseFigures], words: &str) -> String {
         (table(&head, rows))
     };
     page("Three field cases", &body)
-}
-
-fn mean(spread: Option<ShotSpread>) -> String {
-    spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
-}
-
-fn range(spread: Option<ShotSpread>) -> String {
-    spread.map_or("–".to_owned(), |spread| {
-        format!("{:.2}–{:.2}", spread.low, spread.high)
-    })
-}
-
-fn deviation(spread: Option<ShotSpread>) -> String {
-    let deviation = spread.and_then(|spread| spread.deviation);
-    deviation.map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
 }
 
 fn count(rate: &Rate) -> String {
