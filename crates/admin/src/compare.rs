@@ -10,7 +10,6 @@ use faceood::pipeline::{Analysis, Face, Faces, Timings};
 use faceood::policy::{DEFAULT_SCENARIO, verdict};
 use faceood::quality::Language;
 
-/// Arguments of `compare`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 With --json the answer is shaped like that of POST /v1/compare. The largest face of each picture counts. Exit code 1 where \
@@ -19,7 +18,7 @@ either picture has no face or cannot be read, whatever the verdict 0.
 Examples:
   faceood-admin compare door.jpg badge.jpg
   faceood-admin compare --json door.jpg badge.jpg | jq -r .verdict")]
-pub struct Args {
+pub(crate) struct Args {
     /// The picture being questioned; - is standard input
     #[arg(value_name = "PROBE")]
     probe: PathBuf,
@@ -38,10 +37,7 @@ pub struct Args {
 }
 
 /// Compares the two and shows the verdict.
-///
-/// # Errors
-/// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
     let started = Instant::now();
     let mut sides = Vec::new();

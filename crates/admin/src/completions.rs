@@ -6,7 +6,6 @@ use clap_complete::Shell;
 use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 
-/// Arguments of `completions`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -14,7 +13,7 @@ Examples:
   faceood-admin completions zsh > ~/.zfunc/_faceood-admin
   faceood-admin completions fish > ~/.config/fish/completions/faceood-admin.fish
   faceood-admin completions bash --program faceoodd > /etc/bash_completion.d/faceoodd")]
-pub struct Args {
+pub(crate) struct Args {
     /// Which shell
     shell: Shell,
     /// Whose command line
@@ -32,10 +31,7 @@ enum Program {
 }
 
 /// Prints the completions.
-///
-/// # Errors
-/// If they cannot be printed.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let (mut command, name) = match args.program {
         Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
         Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),

@@ -13,7 +13,6 @@ use faceood::pipeline::{Analysis, Faces};
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
 
-/// Arguments of `extract`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 With --json each picture is one line, shaped like the answer of POST /v1/extract with the file's name. A picture that gets no \
@@ -24,7 +23,7 @@ Examples:
   faceood-admin extract --scenario enroll --faces all *.jpg
   faceood-admin extract --json photo.jpg | jq '.faces[0].quality'
   curl -s http://camera/snapshot.jpg | faceood-admin extract -")]
-pub struct Args {
+pub(crate) struct Args {
     /// Pictures; - is standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -79,10 +78,7 @@ enum PictureAnswer<'a> {
 }
 
 /// Looks at each picture and shows what it finds.
-///
-/// # Errors
-/// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
     let mut rows = Vec::new();
     let mut outcome = CommandOutcome::Done;

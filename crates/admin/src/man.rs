@@ -11,23 +11,19 @@ use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 use faceood::whole_file;
 
-/// Arguments of `man`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   faceood-admin man | man -l -
   faceood-admin man --out /usr/local/share/man")]
-pub struct Args {
+pub(crate) struct Args {
     /// Write the pages of faceood-admin, of each subcommand and of faceoodd below this folder, in place of showing one
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// Shows a page, or writes all.
-///
-/// # Errors
-/// If they cannot be written.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let Some(folder) = &args.out else {
         let mut command = Command::command().disable_help_subcommand(true);
         command.build();

@@ -17,7 +17,6 @@ use faceood_lab::evaluation::render::map::Dot;
 use faceood_lab::evaluation::render::{counted, map as page};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 
-/// Arguments of `map`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 DIR holds a folder for each person. The page shows dots, no faces; the names of files stand in it. At most 2,000 dots.
@@ -25,7 +24,7 @@ DIR holds a folder for each person. The page shows dots, no faces; the names of 
 Examples:
   faceood-admin map photos --out map.html
   faceood-admin map photos --out map.html --iso 3200,12800 --method pca")]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with a folder of pictures for each person
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -81,10 +80,7 @@ struct MapPoint {
 }
 
 /// Draws the map.
-///
-/// # Errors
-/// If the models cannot be used, the folder holds no faces, or the page cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let shared = EvaluateOptions {
         html: Some(args.out.clone()),
         json: args.json,

@@ -8,7 +8,6 @@ use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use faceood::telemetry::host::Bytes;
 
-/// Arguments of `prune`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon keeps by itself.
@@ -21,7 +20,7 @@ Examples:
   faceood-admin prune --older-than 30d
   faceood-admin prune --max-size 500MB
   faceood-admin prune --trust-clock     the clock is right: the daemon deletes by it again")]
-pub struct Args {
+pub(crate) struct Args {
     /// Delete rows older than this: 12h, 30d, 26w
     #[arg(long, value_name = "SPAN", value_parser = when::span)]
     older_than: Option<TimeDelta>,
@@ -60,10 +59,7 @@ struct PruneReport {
 }
 
 /// Deletes what lies beyond the limits.
-///
-/// # Errors
-/// If the database cannot be read or written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let limits = limits(args, context)?;
     let report = context.block_on(async {

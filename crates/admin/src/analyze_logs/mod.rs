@@ -22,7 +22,6 @@ use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settin
 
 pub(super) mod exported;
 
-/// Arguments of `analyze-logs`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Low rows that resemble each other are grouped; a group is reported with its sources, hours and trend where chance does not explain it. \
@@ -40,7 +39,7 @@ Examples:
     "From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]"
 )))]
 #[command(mut_arg("until", |until| until.help("Before this time [default: now]")))]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     selection: when::Selection,
     /// Rows up to this quality score are low
@@ -112,10 +111,7 @@ impl From<LanguageArg> for Language {
 const NICENESS: i32 = 10;
 
 /// Analyses and shows what was found.
-///
-/// # Errors
-/// If a log cannot be read, an earlier report is none, or a file cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);
     }

@@ -19,7 +19,6 @@ use faceood::quality::calibration::site::{CalibrationChange, Figure, SiteSample,
 mod outcomes;
 mod photos;
 
-/// Arguments of `calibrate`.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "\
@@ -38,7 +37,7 @@ Examples:
     )),
     mut_arg("until", |until| until.conflicts_with("dir").help("Only requests before this time"))
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with a folder of photos for each person
     dir: Option<PathBuf>,
     /// Learn from the outcomes in the log
@@ -90,11 +89,7 @@ struct CalibrateReport<'a> {
 }
 
 /// Learns a calibration, says whether it is better, and writes it where asked to.
-///
-/// # Errors
-/// With too little to learn from, saying how much is missing; where photos, log or models cannot be used, or the file not be
-/// written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let assembly = offline::pack(&config)?;
     if let Some(file) = config.site_calibration()

@@ -50,9 +50,6 @@ const POOR_REFERENCE: &str = "left_out_reference_not_accepted";
 const SHARED_ID: &str = "left_out_several_requests_share_the_id";
 
 /// Reads the requests with an outcome.
-///
-/// # Errors
-/// Where the log cannot be read.
 pub(super) fn gather(
     context: &Context,
     window: Window,

@@ -35,9 +35,6 @@ struct JudgedPhoto {
 }
 
 /// Judges every photo under `folder`, which has a folder for each person.
-///
-/// # Errors
-/// Where the folder cannot be read or holds no photo in a person's folder, or a model fails.
 pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evidence> {
     let dataset = dataset::find(folder, SourceFrom::default())?;
     let mut people = vec![Vec::new(); dataset.persons.len()];

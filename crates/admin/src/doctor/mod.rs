@@ -22,7 +22,6 @@ mod storage;
 mod unit;
 mod upkeep;
 
-/// Arguments of `doctor`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit code 1 if any check failed; warnings alone are 0.
@@ -31,7 +30,7 @@ Examples:
   faceood-admin doctor
   sudo faceood-admin doctor                     an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
-pub struct Args {
+pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
@@ -40,7 +39,7 @@ pub struct Args {
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CheckStatus {
+pub(crate) enum CheckStatus {
     /// Does not apply here.
     Skipped,
     /// As it should be.
@@ -64,16 +63,16 @@ impl CheckStatus {
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How it is.
-    pub status: CheckStatus,
+    pub(crate) status: CheckStatus,
     /// What was found.
-    pub found: String,
+    pub(crate) found: String,
     /// What to do, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 impl Check {
@@ -110,11 +109,11 @@ impl Check {
 
 /// All that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     /// The worst status of all.
-    pub status: CheckStatus,
+    pub(crate) status: CheckStatus,
     /// In the order in which the daemon needs them.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 impl DoctorReport {
@@ -149,10 +148,7 @@ impl DoctorReport {
 }
 
 /// Looks at everything and shows it.
-///
-/// # Errors
-/// Only if the report cannot be printed: what is wrong is in the report.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let doing = output::doing("looking at everything");
     let Found {
         check,

@@ -21,7 +21,6 @@ use faceood_lab::evaluation::rival::{PixelRange, Rival};
 mod scenes;
 mod text;
 
-/// Arguments of `evaluate`.
 #[derive(clap::Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -37,7 +36,7 @@ Examples:
   faceood-admin evaluate iso-sweep clean.jpg
   faceood-admin evaluate scenarios clean.jpg --reference other.jpg"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     task: Option<EvaluateCommand>,
     #[command(flatten)]
@@ -109,10 +108,7 @@ enum Pixels {
 }
 
 /// Evaluates and shows the figures.
-///
-/// # Errors
-/// If the models cannot be used, the folder holds nothing to compare, or the report cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
         None => evaluate(&args.folder, context),
         Some(EvaluateCommand::IsoSweep(args)) => scenes::sweep(args, context),

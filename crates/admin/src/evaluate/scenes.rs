@@ -36,7 +36,6 @@ struct SceneArgs {
     shared: EvaluateOptions,
 }
 
-/// Arguments of `iso-sweep`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Without --reference each photo is compared with itself, clean: the similarity then starts near 1, while the design's table starts \
@@ -53,7 +52,6 @@ pub(super) struct SweepArgs {
     iso: Vec<u32>,
 }
 
-/// Arguments of `scenarios`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Half profile: a photo can only be turned like a board, so a real one does worse.

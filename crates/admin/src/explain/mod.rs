@@ -17,7 +17,6 @@ use faceood::quality::{Cause, Grade};
 mod text;
 mod words;
 
-/// Arguments of `explain`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The request id stands in the answer and in its X-Request-Id header.
@@ -25,7 +24,7 @@ The request id stands in the answer and in its X-Request-Id header.
 Examples:
   faceood-admin explain 0199b3f2-5f0e-7c31-8a41-0b6f1f0e9c55
   faceood-admin explain gate-3.42 --json | jq '.samples[].why'")]
-pub struct Args {
+pub(crate) struct Args {
     /// Id of the request
     #[arg(value_name = "REQUEST_ID")]
     request_id: String,
@@ -113,10 +112,7 @@ struct MeasuredComponent {
 }
 
 /// Looks the request up and says why it came out as it did.
-///
-/// # Errors
-/// If the database cannot be read, or no row has the id.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let (rows, feedback) = context.block_on(async {
         let reader = LogReader::open(&path).await?;

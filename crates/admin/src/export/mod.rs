@@ -15,7 +15,6 @@ use crate::out_file::OutFile;
 use crate::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{Filter, LogReader};
 
-/// Arguments of `export`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Every column of every row, oldest first. Rows that are written meanwhile are left out, so that it ends.
@@ -24,7 +23,7 @@ Examples:
   faceood-admin export --format csv --since 7d > week.csv
   faceood-admin export --format jsonl --source gate-3 | jq -r .action | sort | uniq -c
   faceood-admin export --format parquet --since 2026-11-01 --until 2026-12-01 --out november.parquet")]
-pub struct Args {
+pub(crate) struct Args {
     /// Kind of file
     #[arg(long, value_enum)]
     format: FormatArg,
@@ -60,10 +59,7 @@ impl From<FormatArg> for Format {
 }
 
 /// Writes the rows that are asked for.
-///
-/// # Errors
-/// If the database cannot be read or the file not be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
         bail!("--max-score is {score}; expected 0 to 1");
     }

@@ -23,16 +23,15 @@ mod inspect;
 mod new_pack;
 mod retrain;
 mod train;
-pub mod tune;
+pub(crate) mod tune;
 
 /// What `train` writes and `build` reads, beside the calibration.
 const HEAD_FILE: &str = "head.json";
 /// The calibration's file in a pack.
 const CALIBRATION_FILE: &str = "calibration.json";
 
-/// Arguments of `models`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     task: ModelsCommand,
 }
@@ -91,10 +90,7 @@ struct BuildArgs {
 }
 
 /// Runs the subcommand.
-///
-/// # Errors
-/// With the file that is wrong and the way out.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
         ModelsCommand::Verify(args) => verify(args, context),
         ModelsCommand::Inspect(args) => inspect::run(args, context),

@@ -24,7 +24,6 @@ const PHOTOS_DATE: &str = "2026-11-24";
 /// Ends the version of a pack that has learnt from other faults than the default one.
 const OTHER_FAULTS: &str = "+site";
 
-/// Arguments of `train`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:

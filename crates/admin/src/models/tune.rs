@@ -11,7 +11,6 @@ use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use faceood::runtime::ProviderChoice;
 use faceood_report::html;
 
-/// Arguments of `tune`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The daemon does the same at its first start, and again when processor, libraries, pack or settings have changed. Measure anew \
@@ -22,7 +21,7 @@ Examples:
   faceood-admin models tune
   sudo faceood-admin models tune && sudo systemctl restart faceoodd
   faceood-admin models tune --format json --out tune.json")]
-pub struct Args {
+pub(crate) struct Args {
     /// Only show; the daemon goes on with what it has
     #[arg(long)]
     dry_run: bool,

@@ -18,7 +18,6 @@ use self::service::Service;
 use super::{CommandOutcome, Context, output};
 use faceood::inference_log::LogReader;
 
-/// Arguments of `watch`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Shows the last ten minutes: requests, decisions, quality and norm by source, the last refusals with their causes. q, Esc or \
@@ -28,7 +27,7 @@ Examples:
   faceood-admin watch
   faceood-admin watch --interval 5
   faceood-admin watch --once > now.txt")]
-pub struct Args {
+pub(crate) struct Args {
     /// Seconds between two looks
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     interval: f64,
@@ -43,10 +42,7 @@ const WIDTH: usize = 80;
 const HEIGHT: usize = 24;
 
 /// Watches until it is ended.
-///
-/// # Errors
-/// If the log cannot be read, or there is no terminal.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.1..=3600.0).contains(&args.interval) {
         bail!("--interval is {}; expected 0.1 to 3600", args.interval);
     }

@@ -87,9 +87,6 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Reads what is new, and forgets what is old.
-    ///
-    /// # Errors
-    /// As the reader has it.
     pub(super) async fn update(
         &mut self,
         reader: &LogReader,

@@ -38,9 +38,6 @@ pub(super) enum ExportError {
 /// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order
 /// do not apply. Rows that are written to a live log after the call are left out, so that the
 /// export ends; they are told by the order of writing, since a clock may have been wrong.
-///
-/// # Errors
-/// Where the log cannot be read or `out` cannot be written.
 pub(super) async fn export(
     reader: &LogReader,
     filter: &Filter,
