@@ -87,7 +87,7 @@ struct File {
     content: Content,
 }
 
-/// What the id stands for.
+/// What the id is computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Content {
     schema: u32,

@@ -30,7 +30,6 @@ use load::{Daemon, Round, Target};
 /// Different rows; more are copies of them, each a little off in time and in every component.
 const BASE: usize = 11_000;
 
-/// The daemon's own log.
 const LOG: &str = "faceood.db";
 
 /// Low rows among a thousand of a site without a fault.
@@ -204,7 +203,6 @@ fn make(path: &Path, rows: usize, low: usize) {
     });
 }
 
-/// An analysis that runs.
 struct Running {
     child: Child,
     begin: Instant,
@@ -212,10 +210,8 @@ struct Running {
     megabytes: f64,
 }
 
-/// What it took.
 struct Found {
     seconds: f64,
-    /// At most.
     megabytes: f64,
     patterns: usize,
 }

@@ -20,7 +20,6 @@ pub(crate) struct Args {
     file: PathBuf,
 }
 
-/// Copies the database.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let doing = output::doing("copying the log");

@@ -21,7 +21,6 @@ pub(crate) struct Args {
     program: Program,
 }
 
-/// The programs of this package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Program {
     /// The operator's command
@@ -30,7 +29,6 @@ enum Program {
     Faceoodd,
 }
 
-/// Prints the completions.
 pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let (mut command, name) = match args.program {
         Program::FaceoodAdmin => (Command::command(), "faceood-admin"),

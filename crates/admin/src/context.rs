@@ -8,7 +8,6 @@ use anyhow::{Context as _, bail};
 use super::{GlobalOptions, users};
 use faceood::config::{self, Config, ConfigError, Loaded, Overrides, Sources};
 
-/// The world of one subcommand.
 #[derive(Debug)]
 pub(crate) struct Context {
     shared: GlobalOptions,
@@ -29,7 +28,6 @@ impl Context {
         config::load(&Sources::of_process(self.shared.config.clone(), flags))
     }
 
-    /// The settings.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         Ok(self.loaded()?.config)
     }

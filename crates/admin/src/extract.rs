@@ -62,7 +62,6 @@ impl From<Which> for Faces {
     }
 }
 
-/// One picture's line of JSON.
 #[derive(Serialize)]
 struct PictureLine<'a> {
     file: Cow<'a, str>,

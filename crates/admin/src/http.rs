@@ -8,7 +8,6 @@ use std::time::Duration;
 /// Longest that a healthy daemon takes to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest answer that is read.
 const LARGEST_ANSWER: u64 = 1024 * 1024;
 
 /// The address that a daemon wrote down; `None` where no daemon runs on this data folder.

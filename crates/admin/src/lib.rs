@@ -69,14 +69,12 @@ struct Command {
     task: Task,
 }
 
-/// Options that every subcommand has.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of all subcommands")]
 struct GlobalOptions {
     /// Config file, in place of /etc/faceood/config.toml
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Folders given as flags.
     #[command(flatten)]
     folders: Folders,
     /// Database of the log, in place of the one in the data folder; analyze-logs takes several

@@ -22,7 +22,6 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// Shows a page, or writes all.
 pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let Some(folder) = &args.out else {
         let mut command = Command::command().disable_help_subcommand(true);

@@ -79,7 +79,6 @@ struct MapPoint {
     at: [f32; 2],
 }
 
-/// Draws the map.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let shared = EvaluateOptions {
         html: Some(args.out.clone()),

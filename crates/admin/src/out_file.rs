@@ -29,7 +29,6 @@ impl OutFile {
         Ok(Self { file, path })
     }
 
-    /// Puts the file in its place.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let finished = self.file.finish();
         finished.with_context(|| format!("cannot write {}", self.path.display()))

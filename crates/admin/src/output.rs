@@ -74,7 +74,6 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Whether a person reads standard output.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
@@ -105,7 +104,6 @@ pub(crate) fn table<'a>(
     lines.join("\n")
 }
 
-/// Says something by the way.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub(crate) fn note(text: &str) {
     eprintln!("{}", sinks::terminal(text));

@@ -43,7 +43,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What was, or would be, deleted.
 #[derive(Debug, Serialize)]
 struct PruneReport {
     database: String,
@@ -58,7 +57,6 @@ struct PruneReport {
     freed_bytes: Option<u64>,
 }
 
-/// Deletes what lies beyond the limits.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let limits = limits(args, context)?;

@@ -11,7 +11,6 @@ pub(crate) fn name_of(uid: u32) -> String {
     id(&["-un", &uid.to_string()]).unwrap_or_else(|| uid.to_string())
 }
 
-/// The user's number.
 pub(crate) fn number_of(name: &str) -> Option<u32> {
     id(&["-u", name])?.parse().ok()
 }

@@ -23,7 +23,6 @@ use crate::degrade::{Degradation, DegradationKind, Dose, Recipe, degrade};
 /// Strengths at which every kind is tried, and those at which the likeliest are.
 const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-/// How many kinds are the likeliest.
 const LIKELIEST: usize = 2;
 /// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
 const DRAWS: u64 = 2;
@@ -105,9 +104,7 @@ pub struct Appearance {
 struct FittingTrial {
     kind: DegradationKind,
     strength: f32,
-    /// How far from the pattern.
     distance: f64,
-    /// What it shows in the mean.
     appearance: Appearance,
 }
 
@@ -199,7 +196,6 @@ fn dose(kind: DegradationKind, least: f32, most: f32) -> Dose {
     }
 }
 
-/// Where degradations are tried out.
 struct Bench<'a> {
     target: &'a Appearance,
     pipeline: Pipeline,

@@ -21,11 +21,9 @@ pub(super) struct Segment {
     pub(super) from: usize,
     /// One after the last row.
     pub(super) to: usize,
-    /// Its mean.
     pub(super) mean: f64,
 }
 
-/// The levels of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Levels {
     /// In the order of time, without gaps.

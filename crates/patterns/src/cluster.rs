@@ -147,7 +147,6 @@ impl Groups {
         self.best(first_cause(direction), nearest, &self.direction_reach)
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.references.len()
     }

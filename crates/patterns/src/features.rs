@@ -59,7 +59,6 @@ pub(super) struct NormModel {
 }
 
 impl NormModel {
-    /// Learns from rows of all scores.
     pub(super) fn fit(rows: &[&Sampled]) -> Self {
         let mut by_model: HashMap<u16, Vec<[f64; 2]>> = HashMap::new();
         for row in rows.iter().filter(|row| row.norm.is_finite()) {
@@ -197,7 +196,6 @@ impl Scale {
         point
     }
 
-    /// What goes with a score.
     pub(super) fn norms(&self) -> &NormModel {
         &self.norms
     }

@@ -205,7 +205,6 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
 
 /// The groups that the sampled low rows form.
 struct LearntPatterns {
-    /// Rows that a pattern needs.
     min_size: usize,
     groups: Groups,
     /// Of each sampled low row.
@@ -237,7 +236,6 @@ impl LearntPatterns {
     }
 }
 
-/// What each source did over time.
 struct Courses {
     norm_anomalies: Vec<NormAnomaly>,
     fleet: Vec<FleetRow>,

@@ -26,7 +26,6 @@ const USUAL: usize = 4;
 /// What begins within this part of the window of a change coincides with it.
 const ABOUT_THEN: f64 = 0.05;
 
-/// What was found in one stream.
 struct NormCandidate {
     source: u32,
     sha256: String,
@@ -37,7 +36,6 @@ struct NormCandidate {
     course: Vec<Option<f64>>,
 }
 
-/// Looks through every source's norms.
 pub(super) fn anomalies(
     streams: &Streams<'_>,
     models: &[JudgingModel],

@@ -13,11 +13,8 @@ use super::{Input, Rows, Settings, parquet};
 /// Scores from here on are good (`Grade::Good`): they say what is usual.
 const GOOD: f32 = 0.6;
 
-/// Rows to learn from, drawn evenly.
 pub(super) struct Samples {
-    /// Rows with a low score.
     pub(super) low: Vec<Sampled>,
-    /// Rows with a good score.
     pub(super) good: Vec<Sampled>,
 }
 

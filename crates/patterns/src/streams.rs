@@ -55,7 +55,6 @@ impl<'a> Streams<'a> {
             .copied()
     }
 
-    /// The row of a handle.
     pub(super) fn row(&self, at: u32) -> StreamRow {
         let length = self.pieces[0].len();
         self.pieces[at as usize / length][at as usize % length]

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use faceood::inference_log::{LogError, Observation};
 use faceood::quality::{CauseName, Component};
 
-/// Number of causes.
 pub(super) const CAUSES: usize = CauseName::ALL.len();
 
 /// Rows that patterns are learnt from, low and good ones each. Above that the rest is assigned to what was learnt.
@@ -44,7 +43,6 @@ impl StreamRow {
         self.score() <= max_score + 0.5 / f32::from(u16::MAX)
     }
 
-    /// Whether it passes.
     pub(super) fn passes(self, accept: f32) -> bool {
         self.score() >= accept - 0.5 / f32::from(u16::MAX)
     }
@@ -70,17 +68,14 @@ pub(super) fn seconds_of(time: DateTime<Utc>) -> u32 {
 pub(super) struct Sampled {
     /// Decides whether it is in the sample, and its place there.
     rank: u64,
-    /// The row's id.
     pub(super) id: Uuid,
     /// Which of the inputs has it.
     pub(super) input: usize,
-    /// When it was.
     pub(super) time: DateTime<Utc>,
     /// Index into [`Survey::sources`].
     pub(super) source: u32,
     /// Index into [`Survey::models`].
     pub(super) model: u16,
-    /// The quality score.
     pub(super) score: f32,
     /// The embedding's norm; NaN where there is none.
     pub(super) norm: f32,
@@ -127,24 +122,17 @@ impl Ord for Sampled {
 /// Which pack and calibration judged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct JudgingModel {
-    /// Name of the pack.
     pub(super) pack: String,
     /// Its SHA-256.
     pub(super) sha256: String,
-    /// The calibration's id.
     pub(super) calibration: String,
 }
 
-/// What one source did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SourceCounts {
-    /// All rows.
     pub(super) rows: u64,
-    /// Rows with a score.
     pub(super) scored: u64,
-    /// Rows with a low one.
     pub(super) low: u64,
-    /// Failed requests.
     pub(super) errors: u64,
     /// First causes of its low rows.
     pub(super) causes: [u32; CAUSES],
@@ -159,13 +147,11 @@ pub(super) struct LowRow {
 }
 
 impl LowRow {
-    /// Weights of its causes.
     pub(super) fn causes(self) -> [f32; CAUSES] {
         self.causes.map(|weight| f32::from(weight) / 255.0)
     }
 }
 
-/// What the first look found.
 pub(super) struct Survey {
     keeps_ids: bool,
     /// Every low row, in the order of the inputs; in pieces as the stream is.
@@ -189,9 +175,7 @@ pub(super) struct Survey {
     good: BinaryHeap<Sampled>,
     /// Rows in all, low ones, failed ones.
     pub(super) rows: u64,
-    /// Rows with a low score.
     pub(super) low_rows: u64,
-    /// Failed requests.
     pub(super) errors: u64,
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
@@ -397,7 +381,6 @@ impl Survey {
         Some(u16::try_from(place).unwrap_or(u16::MAX))
     }
 
-    /// A row of the stream.
     pub(super) fn row(&self, at: u32) -> StreamRow {
         self.stream[at as usize / PIECE][at as usize % PIECE]
     }

@@ -47,7 +47,6 @@ impl Bins {
         usize::try_from(place).unwrap_or(0).min(BINS - 1)
     }
 
-    /// Where a part begins.
     pub(super) fn begin(&self, bin: usize) -> DateTime<Utc> {
         self.from + self.length * bin as i32
     }

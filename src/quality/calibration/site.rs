@@ -17,7 +17,7 @@ const FOLDS: usize = 5;
 const PER_BIN: usize = 50;
 /// Most of these bins, as many as the pack's own figures have.
 const MOST_BINS: usize = 15;
-/// Draws behind an interval.
+/// Bootstrap draws behind an interval.
 const DRAWS: usize = 1000;
 /// Fixed, so that the same captures give the same interval.
 const SEED: u64 = 29_794;

@@ -10,7 +10,6 @@ use std::sync::LazyLock;
 use super::plane::Plane;
 use super::spectrum::{Spectrum, Weights, all_frequencies, frequency, median, place};
 
-/// Directions that are told apart.
 const DIRECTIONS: usize = 16;
 
 /// Bands of frequencies, in cycles per pixel of the grid.

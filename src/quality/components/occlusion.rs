@@ -17,7 +17,6 @@ use super::plane::{Inside, Plane};
 use crate::face::ALIGNED_SIDE;
 use image::RgbImage;
 
-/// Side of the grid.
 const SIDE: usize = ALIGNED_SIDE as usize;
 
 /// A rectangle of the grid.
@@ -50,7 +49,6 @@ const CHEEKS: [Range<usize>; 2] = [32..46, 66..80];
 const EDGE_ROWS: Range<usize> = 57..84;
 const EDGE_STEP: usize = 6;
 
-/// Number of cues.
 const CUES: usize = 14;
 
 /// For each cue: mean and inverse deviation in the training, weight, weight of its square.

@@ -25,7 +25,6 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The whole picture.
     pub(super) fn all(picture: &RgbImage) -> Self {
         Self {
             left: 0,

@@ -196,7 +196,6 @@ fn transform<const N: usize>(rows: &mut [Row<N>]) {
     }
 }
 
-/// A complex number.
 type Complex = (f32, f32);
 
 /// Sum and difference of `a` and the turned `b`.

@@ -26,11 +26,9 @@ const RECIPE_FILE: &str = "recipe.json";
 #[derive(Debug, Serialize)]
 struct WrittenRecipe<'a> {
     schema: u32,
-    /// The pattern's label.
     label: &'a str,
     #[serde(flatten)]
     recipe: &'a Recipe,
-    /// What the pattern shows.
     pattern: &'a Appearance,
     /// What the degraded clean picture shows that comes nearest.
     nearest: Option<&'a Appearance>,

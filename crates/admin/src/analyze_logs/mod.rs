@@ -78,7 +78,6 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-/// Kinds of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
     /// For a terminal
@@ -89,7 +88,6 @@ enum ReportFormat {
     Html,
 }
 
-/// Languages, by their tags.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LanguageArg {
     /// English
@@ -110,7 +108,6 @@ impl From<LanguageArg> for Language {
 /// How far an analysis stands back behind a daemon on the same processors, of 19.
 const NICENESS: i32 = 10;
 
-/// Analyses and shows what was found.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);

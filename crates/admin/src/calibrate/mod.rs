@@ -66,14 +66,12 @@ struct Evidence {
     needs: Vec<Need>,
 }
 
-/// So many of something are needed.
 struct Need {
     of: &'static str,
     got: usize,
     least: usize,
 }
 
-/// What came of it.
 #[derive(Serialize)]
 struct CalibrateReport<'a> {
     method: &'a str,
@@ -84,7 +82,6 @@ struct CalibrateReport<'a> {
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
     ece: SiteTrial,
-    /// Where it was written to.
     out: Option<Cow<'a, str>>,
 }
 

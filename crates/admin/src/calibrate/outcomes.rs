@@ -22,7 +22,6 @@ const LEAST_OUTCOMES: usize = 500;
 const LEAST_FAILS: usize = 50;
 /// Fewest with a similarity: the score's map rests on them alone, as on a folder's photos.
 const LEAST_COMPARED: usize = 300;
-/// For the file.
 const METHOD: &str = "Learnt on site from outcomes in the log: isotonic over bins of equal count on similarities of genuine comparisons \
                       (unusable captures fail); the pack's own maps beyond the site's captures";
 
@@ -49,7 +48,6 @@ const NOT_COMPARED: &str = "left_out_genuine_but_not_compared";
 const POOR_REFERENCE: &str = "left_out_reference_not_accepted";
 const SHARED_ID: &str = "left_out_several_requests_share_the_id";
 
-/// Reads the requests with an outcome.
 pub(super) fn gather(
     context: &Context,
     window: Window,

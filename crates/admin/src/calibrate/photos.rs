@@ -24,11 +24,9 @@ const LEAST_CAPTURES: usize = 300;
 /// Fewest people. Photos of one person resemble each other: at a correlation of .3, ten each of 30 people tell as much as 80 of 80.
 /// Below 30 an interval by drawing people again is too narrow as well (Cameron, Gelbach and Miller 2008).
 const LEAST_PEOPLE: usize = 30;
-/// For the file.
 const METHOD: &str = "Learnt on site from photos: isotonic over bins of equal count on the mean of the three best similarities to \
                       other photos of the person; the pack's own maps beyond the site's captures";
 
-/// One photo with a face.
 struct JudgedPhoto {
     signal: f64,
     embedding: Embedding,

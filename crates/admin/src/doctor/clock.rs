@@ -10,7 +10,6 @@ const NAME: &str = "clock";
 /// No row can be older than the program: a clock before this year has lost its battery.
 const FIRST_YEAR: i32 = 2026;
 
-/// Looks at this machine's clock.
 pub(super) fn check() -> Check {
     judge(Utc::now(), is_synchronised())
 }

@@ -36,7 +36,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CheckStatus {
@@ -44,9 +43,9 @@ pub(crate) enum CheckStatus {
     Skipped,
     /// As it should be.
     Ok,
-    /// Works, and will hurt one day.
+    /// It works now, but needs attention.
     Warning,
-    /// The daemon cannot work like this.
+    /// The daemon cannot run.
     Failed,
 }
 
@@ -61,14 +60,10 @@ impl CheckStatus {
     }
 }
 
-/// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// What was looked at.
     pub(crate) name: &'static str,
-    /// How it is.
     pub(crate) status: CheckStatus,
-    /// What was found.
     pub(crate) found: String,
     /// What to do, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,10 +102,8 @@ impl Check {
     }
 }
 
-/// All that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DoctorReport {
-    /// The worst status of all.
     pub(crate) status: CheckStatus,
     /// In the order in which the daemon needs them.
     pub(crate) checks: Vec<Check>,
@@ -147,7 +140,6 @@ impl DoctorReport {
     }
 }
 
-/// Looks at everything and shows it.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let doing = output::doing("looking at everything");
     let Found {
@@ -203,7 +195,6 @@ fn kept_out(folder: &Path, owner: &str) -> Check {
     )
 }
 
-/// The settings as they were found.
 struct Found {
     check: Check,
     config: Config,

@@ -74,7 +74,6 @@ fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDa
     }
 }
 
-/// What came of it.
 struct Tried {
     found: String,
     calibration: Check,

@@ -4,7 +4,6 @@ use super::Check;
 
 const NAME: &str = "processor";
 
-/// Looks at it.
 pub(super) fn check() -> Check {
     judge(&features())
 }

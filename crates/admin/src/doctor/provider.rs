@@ -10,7 +10,6 @@ const NAME: &str = "provider";
 /// What helps where the daemon cannot take what was kept.
 const REMEDY: &str = "the daemon measures anew at its next start; or run faceood-admin models tune";
 
-/// Looks at what was kept.
 pub(super) fn check(config: &Config) -> Check {
     if config.runtime.provider != ProviderChoice::Auto {
         return Check::ok(NAME, "named in the settings: nothing is measured");

@@ -9,7 +9,6 @@ use faceood::config::Config;
 use faceood::inference_log::{self, LogError};
 use faceood::telemetry::host::{Bytes, Concern, Host};
 
-/// Looks at memory and disk.
 pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
     let network = inference_log::refuse_network(&config.data_dir);

@@ -8,7 +8,6 @@ use super::Check;
 
 const NAME: &str = "unit";
 
-/// Asks systemd about faceoodd.service.
 pub(super) fn check() -> Check {
     if !Path::new("/run/systemd/system").is_dir() {
         return Check::skipped(NAME, "no systemd runs here");

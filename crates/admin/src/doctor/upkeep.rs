@@ -76,7 +76,6 @@ fn judge_inodes(free: u64, total: u64) -> Check {
     }
 }
 
-/// How the log grows.
 struct Growth {
     all: u64,
     week: u64,

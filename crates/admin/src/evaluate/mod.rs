@@ -75,7 +75,6 @@ struct FolderArgs {
     shared: EvaluateOptions,
 }
 
-/// What all evaluations have.
 #[derive(clap::Args, Debug)]
 pub(super) struct EvaluateOptions {
     /// Write the report as one self-contained HTML file
@@ -107,7 +106,6 @@ enum Pixels {
     Raw,
 }
 
-/// Evaluates and shows the figures.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
         None => evaluate(&args.folder, context),

@@ -17,7 +17,6 @@ use faceood_lab::evaluation::scenarios::{self, CaseFigures};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 use faceood_lab::evaluation::sweep::{self, ISO_STEPS, SHOTS, SweepStep};
 
-/// What both take.
 #[derive(clap::Args, Debug)]
 struct SceneArgs {
     /// Clean photos of one face each
@@ -67,7 +66,6 @@ pub(super) struct CaseArgs {
     scenario: String,
 }
 
-/// What both print as JSON.
 #[derive(Serialize)]
 struct SceneReport<T> {
     schema: u32,

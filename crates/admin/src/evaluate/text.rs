@@ -23,7 +23,6 @@ fn section<'a>(
     format!("\n\n{title}\n{}", output::table(head, rows))
 }
 
-/// A folder's figures.
 pub(super) fn report(report: &FolderReport) -> String {
     let data = &report.data;
     let mut text = format!(
@@ -227,7 +226,6 @@ pub(super) fn sweep(steps: &[SweepStep], words: &str) -> String {
     format!("{words}\n\n{}", output::table(&head, rows))
 }
 
-/// The field cases.
 pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
     let rows = cases.iter().map(|figures| {
         vec![

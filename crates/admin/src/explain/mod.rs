@@ -33,7 +33,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A request, explained.
 #[derive(Debug, Serialize)]
 struct Explanation {
     request_id: String,
@@ -63,7 +62,6 @@ struct Explanation {
     samples: Vec<ExplainedRow>,
 }
 
-/// Two sides against each other.
 #[derive(Debug, Serialize)]
 struct ExplainedComparison {
     similarity: f32,

@@ -27,7 +27,6 @@ pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing
 /// Variance of the temperature from which on a stand-in calibration gives nothing. The published example is .77.
 const LARGE_VARIANCE: f32 = 4.0;
 
-/// What the importers have in common.
 #[derive(clap::Args, Debug)]
 pub(super) struct ImportArgs {
     /// Folder to write the pack to; new or empty. Its name becomes the pack's
@@ -246,7 +245,6 @@ fn finish(
     Ok(CommandOutcome::Done)
 }
 
-/// Puts a calibration into a pack.
 pub(super) fn set_calibration(
     args: &CalibrationArgs,
     context: &Context,

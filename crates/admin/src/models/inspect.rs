@@ -40,7 +40,6 @@ struct CalibrationFacts<'a> {
     counts: &'a BTreeMap<String, u64>,
 }
 
-/// Prints it.
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let folder = super::pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;

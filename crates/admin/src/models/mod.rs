@@ -27,7 +27,6 @@ pub(crate) mod tune;
 
 /// What `train` writes and `build` reads, beside the calibration.
 const HEAD_FILE: &str = "head.json";
-/// The calibration's file in a pack.
 const CALIBRATION_FILE: &str = "calibration.json";
 
 #[derive(clap::Args, Debug)]
@@ -89,7 +88,6 @@ struct BuildArgs {
     out: PathBuf,
 }
 
-/// Runs the subcommand.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
         ModelsCommand::Verify(args) => verify(args, context),

@@ -70,7 +70,6 @@ pub(super) struct Args {
     pub(super) every: u32,
 }
 
-/// Learns, and writes what was learnt.
 pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
     // A wrong folder is told at once, not after the photos have been looked at.
     let faults = faults(args)?;
@@ -191,7 +190,6 @@ fn unseen_faults(faults: &[UnseenFault]) -> anyhow::Result<Vec<u8>> {
     Ok(table.into_inner()?)
 }
 
-/// What there is to learn from.
 pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
     Ok(training::find(&args.photos, &args.sources, args.every)?)
 }

@@ -40,7 +40,6 @@ enum TuneFormat {
     Html,
 }
 
-/// Column heads of the table.
 const HEAD: [&str; 9] = [
     "provider",
     "precision",
@@ -53,7 +52,6 @@ const HEAD: [&str; 9] = [
     "",
 ];
 
-/// Measures, shows, keeps.
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let program = TrialProgram::this(&["models", "trial"])?;
@@ -103,7 +101,6 @@ fn page(tuning: &Tuning) -> String {
     html::page("How models run on this box", "en", "", &body)
 }
 
-/// The box, in a line.
 fn about(tuning: &Tuning) -> String {
     let basis = &tuning.basis;
     format!(

@@ -41,7 +41,6 @@ const WIDTH: usize = 80;
 /// The height that is drawn for where there is no terminal.
 const HEIGHT: usize = 24;
 
-/// Watches until it is ended.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.1..=3600.0).contains(&args.interval) {
         bail!("--interval is {}; expected 0.1 to 3600", args.interval);

@@ -21,7 +21,6 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(5);
 /// Rows of the window, at most: what a busy box makes in ten minutes would fill no screen better.
 const MOST_ROWS: usize = 100_000;
 
-/// What is kept of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WatchedRow {
     pub(super) time: DateTime<Utc>,
@@ -66,7 +65,6 @@ impl From<InferenceRecord> for WatchedRow {
     }
 }
 
-/// One source, summed up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SourceLine {
     pub(super) name: String,
@@ -146,7 +144,6 @@ impl Recent {
         last_minute.filter(|sample| sample.is_error).count()
     }
 
-    /// When the newest row was made.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
         self.samples.values().map(|sample| sample.time).max()
     }

@@ -118,7 +118,6 @@ pub(super) fn shade(light: &mut Light, outline: &[Point], depth: f32, softness_p
     }
 }
 
-/// The rectangle around an outline.
 struct Extent {
     left: f32,
     top: f32,

@@ -95,7 +95,6 @@ impl Light {
     }
 }
 
-/// One neighbour of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
     pub(super) dx: i32,

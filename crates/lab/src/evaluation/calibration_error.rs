@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use faceood::stats::{calibration_error, even_bins, mean};
 
-/// Most bins of a diagram.
 const MOST_BINS: usize = 15;
 /// Fewest captures in a bin: a mean over fewer says little.
 const PER_BIN: usize = 20;

@@ -19,7 +19,6 @@ use faceood::quality::calibration::PASS_SIMILARITY;
 use faceood::quality::score::from_similarity;
 use faceood::stats::mean;
 
-/// Points of the DET curve.
 const DET_POINTS: usize = 120;
 /// FMR whose threshold the EDC is drawn at.
 const FMR: f64 = 1e-3;

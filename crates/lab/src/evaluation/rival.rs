@@ -59,7 +59,6 @@ pub enum RivalError {
     },
 }
 
-/// A network, open on one thread.
 pub(super) struct OpenRival<'a> {
     rival: &'a Rival,
     session: Session,

@@ -16,7 +16,6 @@ const MEMORY_LIMIT: usize = 128 << 20;
 /// Position of a value in [`Values`].
 pub(super) type Id = usize;
 
-/// Type of a storage's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Float,
@@ -43,7 +42,6 @@ pub(super) struct Storage {
     pub(super) element: Element,
     /// Its file's name in the archive's folder `data`.
     pub(super) key: String,
-    /// How many elements it has.
     pub(super) elements: usize,
 }
 
@@ -58,7 +56,6 @@ pub(super) struct TensorView {
     pub(super) strides: Vec<usize>,
 }
 
-/// What a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     OrderedDict,
@@ -87,14 +84,12 @@ impl Name {
     }
 }
 
-/// A value of the pickle.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum PickleValue {
     /// `None`, a truth value or a float: permitted, and of no use here.
     Other,
     Integer(i64),
     Text(String),
-    /// A tuple or a list.
     Sequence(Vec<Id>),
     Dictionary(Vec<(Id, Id)>),
     Name(Name),
@@ -115,7 +110,6 @@ impl Values {
         self.get(self.root)
     }
 
-    /// The value at a position.
     pub(super) fn get(&self, id: Id) -> &PickleValue {
         &self.values[id]
     }

@@ -20,7 +20,6 @@ const LEAST_PX: f32 = 40.0;
 /// A head turned further, in degrees, is no good photo of its person either: copies of it would be taught too high a similarity.
 const MOST_YAW: f32 = 25.0;
 
-/// Sessions of one thread.
 pub(super) struct Chain {
     detector: Detector,
     aligner: Aligner,

@@ -82,7 +82,6 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// The photo as it is.
     pub(super) fn untouched() -> Self {
         Self {
             scale: 1.0,
@@ -104,7 +103,6 @@ impl Copy {
         drawing
     }
 
-    /// Makes the copy.
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
         let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
         let taken = pixels::resize(picture, side(picture.width()), side(picture.height()));

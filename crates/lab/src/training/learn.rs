@@ -17,7 +17,6 @@ use faceood::stats::quantile;
 const GATE_SLOPE: f64 = 12.5;
 /// The gate's place among the head's outputs.
 const GATE: usize = 2;
-/// Where the gate is half open.
 const GATE_MIDDLE: f64 = 0.5;
 /// Share of whole faces that may be taken for covered ones.
 pub(super) const FALSELY_COVERED: f64 = 0.01;
@@ -180,7 +179,6 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
     LinearHead { weights, bias }
 }
 
-/// What one regression learns from.
 pub(super) struct RidgeTask {
     pub(super) targets: Vec<Vec<f64>>,
     pub(super) weights: Vec<f64>,

@@ -285,7 +285,6 @@ fn gather(
     Ok((samples, features))
 }
 
-/// Everything that one photo gives.
 fn samples_of(
     chain: &mut Chain,
     number: usize,

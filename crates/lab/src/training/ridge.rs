@@ -32,13 +32,10 @@ const RELIEF: f64 = 500.0;
 /// A linear function of the features as they come, standardisation folded in.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    /// A weight for each feature.
     pub(super) weights: Vec<f64>,
-    /// What is added.
     pub(super) bias: f64,
 }
 
-/// What was learnt of one output.
 #[derive(Clone, Debug)]
 pub(super) struct Solution {
     /// Of all rows.

@@ -14,11 +14,8 @@ const STEPS: u32 = 30;
 /// What is known of one sample by fits that have not seen its person.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Foreseen {
-    /// Its fold.
     pub(super) fold: usize,
-    /// What the expert says of it.
     pub(super) signal: f64,
-    /// The similarity that it reaches.
     pub(super) reached: f64,
 }
 

@@ -18,7 +18,6 @@ const LEFT_OF_PERSON: f64 = 0.25;
 const HALF_KNOWN: f64 = 10.0;
 /// How much a degraded copy of a web crop counts beside the crop.
 const COPY_WEIGHT: f64 = 0.2;
-/// Bins of a monotone map.
 const BINS: usize = 24;
 
 /// Mean of the best similarities between `sample` and `references`; `None` without any.

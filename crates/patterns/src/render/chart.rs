@@ -172,11 +172,9 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
 
 /// A source's mean norm over time, its usual level and the parts that differ.
 pub(super) struct Control<'a> {
-    /// What is shown.
     pub(super) title: String,
     /// Mean norm by part of the window; `None` where there was no row.
     pub(super) means: &'a [Option<f64>],
-    /// The usual level.
     pub(super) usual: f64,
     /// Begin and end of what differs, as shares of the window.
     pub(super) unusual: Vec<[f64; 2]>,

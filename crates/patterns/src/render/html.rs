@@ -21,7 +21,6 @@ const STYLE: &str = include_str!("style.css");
 /// Patterns with a colour of their own in the timeline.
 const COLOURED: usize = 8;
 
-/// Anomalies with a chart.
 const CHARTS: usize = 12;
 
 /// Sources in the table; the others are in the JSON.

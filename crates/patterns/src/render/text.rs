@@ -15,7 +15,6 @@ pub const COLUMNS: usize = 100;
 /// Sources of the fleet that are shown; the others are in the JSON.
 const FLEET_ROWS: usize = 15;
 
-/// Anomalies that are shown.
 const ANOMALIES: usize = 15;
 
 /// How to show it.

@@ -11,7 +11,6 @@ use crate::sinks::csv_cell;
 
 mod parquet;
 
-/// Which kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes`
@@ -24,13 +23,10 @@ pub(super) enum Format {
     Parquet,
 }
 
-/// Why an export stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    /// The log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The file could not be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
 }

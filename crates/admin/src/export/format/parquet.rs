@@ -18,7 +18,6 @@ const GROUP_ROWS: usize = 4096;
 /// A row group ends earlier when its blobs and texts reach this size.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// Writes rows as Parquet.
 pub(super) struct Sink<W: Write + Send> {
     writer: SerializedFileWriter<W>,
     /// What waits for the row group to be full, by column.

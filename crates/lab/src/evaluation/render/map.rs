@@ -9,7 +9,6 @@ use crate::evaluation::error_rates::Rate;
 
 /// Side of the square that is drawn.
 const SIDE: f32 = 900.0;
-/// Room around the outermost dots.
 const MARGIN: f32 = 24.0;
 /// Radius of a dot with score 0, and of one with score 1.
 const RADIUS: [f32; 2] = [2.0, 8.0];

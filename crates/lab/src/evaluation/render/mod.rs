@@ -10,7 +10,6 @@ pub mod sweep;
 use super::error_rates::Rate;
 use super::sweep::ShotSpread;
 
-/// A whole page.
 fn page(title: &str, body: &Markup) -> String {
     faceood_report::html::page(title, "en", "", body)
 }
