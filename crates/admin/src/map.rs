@@ -10,10 +10,9 @@ use super::evaluate::{EvaluateOptions, ISO_RANGE, rising};
 use super::offline;
 use super::{CommandOutcome, Context, output};
 use faceood_lab::evaluation::dataset::{self, Dataset, SourceFrom};
-use faceood_lab::evaluation::error_rates::Rate;
 use faceood_lab::evaluation::noise::{NoisyFace, nearest_persons, with_noise};
 use faceood_lab::evaluation::projection::{self, MOST_POINTS, ProjectionMethod};
-use faceood_lab::evaluation::render::map::Dot;
+use faceood_lab::evaluation::render::map::{Dot, NoiseStep};
 use faceood_lab::evaluation::render::{counted, map as page};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 
@@ -55,19 +54,12 @@ enum MapMethod {
 }
 
 #[derive(Serialize)]
-struct EmbeddingMap {
+struct EmbeddingMap<'a> {
     persons: usize,
     photos: usize,
     method: MapMethod,
-    steps: Vec<NoiseStep>,
+    steps: &'a [NoiseStep],
     points: Vec<MapPoint>,
-}
-
-#[derive(Serialize)]
-struct NoiseStep {
-    name: String,
-    #[serde(rename = "astray")]
-    misplaced: Rate,
 }
 
 #[derive(Serialize)]
@@ -143,13 +135,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         persons: dataset.persons.len(),
         photos: scenes.len(),
         method: args.method,
-        steps: steps
-            .iter()
-            .map(|step| NoiseStep {
-                name: step.name.clone(),
-                misplaced: step.misplaced,
-            })
-            .collect(),
+        steps: &steps,
         points: shown
             .iter()
             .zip(&plane)

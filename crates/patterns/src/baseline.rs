@@ -1,4 +1,5 @@
-//! What low rows are compared with: the norms of good captures, and the counts of all rows in the window.
+//! What low rows are compared with: the norms of good captures, and counts of all rows in the
+//! window.
 
 use chrono::{DateTime, Utc};
 

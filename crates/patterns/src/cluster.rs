@@ -1,7 +1,9 @@
-//! Groups of low rows that resemble each other, without their number given: HDBSCAN (Campello, Moulavi and Sander 2013) on the points of
-//! [`features`](super::features), then what only chance parts is put together again, and what the tree left out is assigned.
+//! Groups low rows that resemble each other; the number of groups is not given. HDBSCAN
+//! (Campello, Moulavi and Sander 2013) clusters the points of [`features`](super::features).
+//! Rows that it leaves out are assigned afterwards.
 //!
-//! HDBSCAN alone cuts one broad population in pieces. So two groups stay apart only where fewer rows lie between them than at either.
+//! HDBSCAN alone splits one broad population into pieces. So two groups are merged unless fewer
+//! rows lie between them than at either of them.
 
 use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
 
@@ -9,38 +11,41 @@ use super::features::{DIMENSIONS, FeaturePoint, distance};
 use super::significance::at_most;
 use super::survey::CAUSES;
 
-/// Neighbours that a row needs close by to be in a dense place.
+/// Neighbours of a row in a dense region (HDBSCAN's minimum of samples).
 const NEIGHBOURS: usize = 5;
 
-/// Two groups are two where chance makes such a valley between them less often than this.
+/// Two groups stay apart if the p-value of the valley between them is below this.
 const VALLEY: f64 = 0.05;
 
-/// Groups whose mean causes are so alike (cosine) are one pattern, however their pictures differ.
+/// Groups are one pattern from this cosine of their mean causes, even if their components
+/// differ.
 const SAME_CAUSES: f32 = 0.93;
 
 /// Rows of a group that others are compared with.
 const REFERENCES: usize = 48;
 
-/// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
+/// Reach of a group: a row belongs to the nearest group up to this times the distance that 99
+/// of 100 of its own rows stay below.
 const REACH: f32 = 1.5;
 
-/// By this a row is nearer to a group whose leading cause is its own first one: the score's word for it counts more than how the rest of
-/// the picture differs. Square of the distance.
+/// Factor on the squared distance when the row's first cause is the group's first cause. The
+/// cause counts more than differences in the components.
 const OWN_CAUSE: f32 = 0.25;
 
-/// Square of the distance that keeping causes in 255ths makes.
+/// Squared distance due to storing causes in 255ths.
 const ROUNDING: f32 = 1e-3;
 
-/// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
+/// A group whose most frequent first cause has a smaller share than this is clustered again on
+/// its own. It is no pattern if that finds none.
 const COHERENT: f64 = 0.6;
 
-/// The same of two causes that share the first place.
+/// The same for two causes that share the first place.
 const COHERENT_PAIR: f64 = 0.8;
 
-/// Rows of a group's dense core, at least: the rest of it lies around.
+/// Fewest rows in a group's dense core (HDBSCAN's minimum cluster size).
 const LEAST_CORE: usize = 10;
 
-/// How often a group is looked at again.
+/// Depth of repeated clustering.
 const DEPTH: u32 = 3;
 
 /// The directions of a row's causes alone.
@@ -49,7 +54,8 @@ type Direction = [f32; CAUSES];
 /// What was learnt: where the groups are.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
-    /// The references' causes, and how far they reach in these alone: by them the rows are assigned that are not in the sample.
+    /// The causes of the references, and their reach in causes alone. Rows outside the
+    /// sample are assigned by them.
     directions: Vec<Vec<Direction>>,
     direction_reach: Vec<f32>,
     /// By group.

@@ -1,4 +1,4 @@
-//! A report against an earlier one: which patterns are new, gone or grown.
+//! Compares a report with an earlier one: which patterns are new, gone or grown.
 
 use super::report::{Cluster, EarlierComparison, Growth, PatternReport};
 use super::significance::{discoveries, two_sided};

@@ -1,5 +1,6 @@
-//! Where a source's embedding norm, or its residual given the score, is at another level than usual. Each source is judged by itself and
-//! each pack by itself, since a pack defines what a norm is.
+//! Finds periods in which a source's embedding norm, or its residual given the score, left its
+//! usual level. Each source and each pack is examined by itself, because norms of different
+//! packs are not comparable.
 
 use std::collections::HashMap;
 
@@ -14,16 +15,16 @@ use super::streams::Streams;
 use super::survey::JudgingModel;
 use super::trend::{BINS, Bins};
 
-/// A change is looked at where chance makes one less often than this, and then among all sources at once.
+/// p-value below which a change is considered, before the correction over all sources.
 pub(super) const STRICT: f64 = 1e-4;
 
-/// A level that differs by less of a standard deviation is none that anybody should look for.
+/// Smallest difference of levels that is reported, in standard deviations.
 const LEAST_SHIFT: f64 = 0.5;
 
 /// The usual level is the first that has one row in so many.
 const USUAL: usize = 4;
 
-/// What begins within this part of the window of a change coincides with it.
+/// Events within this share of the window from a change coincide with it.
 const ABOUT_THEN: f64 = 0.05;
 
 struct NormCandidate {
@@ -180,7 +181,8 @@ fn described(
         .collect()
 }
 
-/// One change shows in the norm and in its residual: it is told once, by the signal in which it is clearer.
+/// A change often shows in the norm and in its residual: it is reported once, by the clearer of
+/// the two signals.
 fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
     let mut kept: Vec<NormAnomaly> = Vec::new();
     anomalies.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()).then(a.from.cmp(&b.from)));
@@ -199,7 +201,8 @@ fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
     *anomalies = kept;
 }
 
-/// Says of each anomaly what began about then: patterns at its source, packs and calibrations.
+/// Adds to each anomaly what began at that time: patterns at its source, packs and
+/// calibrations.
 pub(super) fn coincide(
     anomalies: &mut [NormAnomaly],
     clusters: &[Cluster],

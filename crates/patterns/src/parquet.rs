@@ -1,4 +1,4 @@
-//! The same rows from an exported Parquet file.
+//! Reads rows from an exported Parquet file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! The rows with a score, by source: an index into what the survey kept, so that nothing is copied.
+//! The rows with a score by source, as an index into the rows of the survey, so that nothing is
+//! copied.
 
 use super::survey::StreamRow;
 

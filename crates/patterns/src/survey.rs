@@ -1,5 +1,6 @@
-//! The first look at the rows: counts, what every source does over time, and a sample of low and of good rows to learn from. Which rows
-//! the sample has follows from their ids and the seed alone, so neither their order nor the number of files changes it.
+//! The first pass over the rows: it counts, and keeps a sample of low and of good rows to learn
+//! from. Ids and seed alone decide which rows are sampled, so neither the order of rows nor the
+//! number of files matters.
 
 use std::collections::{BinaryHeap, HashMap};
 
@@ -11,7 +12,8 @@ use faceood::quality::{CauseName, Component};
 
 pub(super) const CAUSES: usize = CauseName::ALL.len();
 
-/// Rows that patterns are learnt from, low and good ones each. Above that the rest is assigned to what was learnt.
+/// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
+/// sample.
 pub(super) const SAMPLE_ROWS: usize = 4000;
 
 /// Row of a stream in 16 bytes, so that ten million take 160 MB.
@@ -63,10 +65,10 @@ pub(super) fn seconds_of(time: DateTime<Utc>) -> u32 {
     u32::try_from((time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX))).unwrap_or(u32::MAX)
 }
 
-/// A row with all that analysis looks at.
+/// A sampled row with all that the analysis uses.
 #[derive(Clone, Debug)]
 pub(super) struct Sampled {
-    /// Decides whether it is in the sample, and its place there.
+    /// Decides whether it is in the sample, and its order there.
     rank: u64,
     pub(super) id: Uuid,
     /// Which of the inputs has it.
@@ -412,7 +414,7 @@ fn sample(heap: &mut BinaryHeap<Sampled>, row: Sampled) {
     }
 }
 
-/// `row` with all that analysis looks at.
+/// Turns `row` into a sampled row.
 fn sampled(
     input: usize,
     source: u32,
@@ -447,7 +449,8 @@ pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
         .max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
 }
 
-/// A number that looks random, from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
+/// A pseudo-random number from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood
+/// 2014).
 fn rank(id: Uuid, seed: u64) -> u64 {
     let (high, low) = id.as_u64_pair();
     let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! What is counted of each group while its rows stream by: enough to describe it, and no row is kept.
+//! Counts the rows of each group as they stream by. No row is kept.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a pattern is called, and what an installer can do about it, in English and Chinese.
+//! Names, summaries and advice for patterns, in English and Chinese.
 
 use chrono::{DateTime, Datelike, Utc};
 

@@ -1,7 +1,8 @@
-//! A calibration learnt on site, on top of the pack's own; and whether it would have done better on captures it has not seen.
+//! Fits a calibration on the captures of a site, and tests it on captures that the fit has not
+//! seen.
 //!
-//! A site shows what its cameras deliver, which is seldom all there is: hardly a mask, hardly a thing taken for a face. So the
-//! maps are learnt anew where the site has captures, and outside of them go on as the pack's own do.
+//! A site rarely has all kinds of captures: few masks, few false detections. So the maps are
+//! fitted anew where the site has captures, and continue as the pack's own maps elsewhere.
 
 use serde::Serialize;
 
@@ -13,9 +14,10 @@ use crate::stats::{calibration_error, interpolate, resampled};
 
 /// Folds of groups for predictions on captures that the map has not seen.
 const FOLDS: usize = 5;
-/// Captures in a bin of the calibration error: fewer, and chance alone makes a gap of several hundredths in each.
+/// Captures in a bin of the calibration error. With fewer, chance alone makes a gap of several
+/// hundredths in each bin.
 const PER_BIN: usize = 50;
-/// Most of these bins, as many as the pack's own figures have.
+/// Highest number of these bins, as in the pack's own figures.
 const MOST_BINS: usize = 15;
 /// Bootstrap draws behind an interval.
 const DRAWS: usize = 1000;
@@ -27,10 +29,11 @@ const SEED: u64 = 29_794;
 pub struct SiteSample {
     /// The pack's signal.
     pub signal: f64,
-    /// The similarity that it reached against a good reference; `None` where the picture was good for nothing.
+    /// The similarity that it reached against a good reference; `None` for an unusable
+    /// picture.
     pub similarity: Option<f64>,
-    /// What it belongs to: captures of one person, or of one door and hour, resemble each other. They are held out, and drawn
-    /// for an interval, together.
+    /// Its group. Captures of one person, or of one door and hour, resemble each other, so
+    /// a group is held out, and drawn for an interval, as a whole.
     pub group: usize,
 }
 
@@ -43,7 +46,7 @@ impl SiteSample {
     }
 }
 
-/// A number and where it lies 95 times in 100 when groups are drawn again.
+/// A number and its 95 % interval when groups are drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figure {
     /// The number.
@@ -63,7 +66,7 @@ pub struct CalibrationChange {
     pub change: Figure,
 }
 
-/// Whether learning on site pays, measured on captures that the learner has not seen.
+/// What a site calibration gains, measured on captures that it has not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SiteTrial {
     /// Bins of equal count of both errors.
@@ -108,7 +111,8 @@ impl Calibration {
         Ok(Self::learnt(provenance, similarity, pass, spread))
     }
 
-    /// The spreads as they are where `similarity` takes the place of this calibration's map: the same shifts of the signal.
+    /// The spreads for `similarity` in place of this calibration's map, at the same shifts
+    /// of the signal.
     fn spread_along(&self, similarity: &[[f64; 2]]) -> Vec<Spread> {
         let backwards: Vec<[f64; 2]> = self
             .content
@@ -157,7 +161,8 @@ impl Calibration {
             similarity: change(samples, bins, |sample| {
                 let expected =
                     |by: &Self| f64::from(by.expected_similarity(narrow_signal(sample.signal)));
-                // The maps give 0–1: a similarity below 0 is met as well as can be by 0.
+                // The maps give 0–1, so 0 is the best prediction of a negative
+                // similarity.
                 let reached = sample.similarity?.clamp(0.0, 1.0);
                 Some([expected(self), expected(learnt(sample)), reached])
             }),
@@ -201,8 +206,9 @@ fn change(
     }
 }
 
-/// `site` between its first and last knot, `own` outside: lowered where that is needed to meet it, never raised, since what the
-/// pack distrusts and the site has not shown is not to be trusted more.
+/// `site` between its first and last knot, `own` outside. `own` is lowered where needed to meet
+/// `site`, never raised: what the pack distrusts and the site has not shown must not gain
+/// trust.
 fn continued(site: Vec<[f64; 2]>, own: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let (Some(&first), Some(&last)) = (site.first(), site.last()) else {
         return own.to_vec();

@@ -1,4 +1,4 @@
-//! Luma planes and where on the aligned grid the face lies: what the measurements share.
+//! Luma planes, and where the face lies on the aligned grid.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Power spectrum of a small plane: what motion and recapture are read from.
+//! Power spectrum of a small plane, for motion and recapture.
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
-//! The recipe of the default pack: which published files, which tensors in them, which shares.
+//! The recipe of the default pack: which published files, which of their tensors, and in which
+//! shares.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A picture as light: linear intensities, in which lenses blur and sensors count.
+//! A picture in linear light, in which lenses blur and sensors count.
 
 use image::RgbImage;
 

@@ -1,7 +1,7 @@
-//! Pictures made worse on a seed, in the order in which cameras do it: scene → lens → sensor → codec. Light is reckoned with
-//! linearly. The same picture, steps and seed give the same pixels.
+//! Degrades pictures in the order of a camera: scene, lens, sensor, codec. The computation uses
+//! linear light and is deterministic: the same picture, steps and seed give the same pixels.
 //!
-//! Training, evaluation and tests use it; the daemon never does.
+//! Training, evaluation and tests use it; the daemon does not.
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;

@@ -1,4 +1,5 @@
-//! What a site's camera does to faces, as kinds and strengths: written by `analyze-logs --export-cluster`, read by `models train --augment`.
+//! The degradation of a site's camera, as kinds and strengths. `analyze-logs --export-cluster`
+//! writes it and `models train --augment` reads it.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Whether predicted numbers come true: reliability diagrams and the expected calibration error (Guo et al. 2017).
+//! Whether predictions come true: reliability diagrams and the expected calibration error (Guo
+//! et al. 2017).
 
 use serde::Serialize;
 

@@ -1,4 +1,5 @@
-//! A folder of photos, measured: from [`Dataset`] and [`PhotoOutcome`]s to the [`FolderReport`].
+//! Evaluates a folder of photos: from [`Dataset`] and [`PhotoOutcome`]s to the
+//! [`FolderReport`].
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The product's own pipeline over many pictures, on several threads. The result does not depend on their number.
+//! Runs the product's own pipeline over many pictures, on several threads. The result does not
+//! depend on their number.
 
 use std::num::NonZero;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! Embeddings laid out in the plane: principal components, and t-SNE started from them so that the same embeddings give the same
-//! picture. Distances in the plane are for the eye; what is counted is counted in all 512 dimensions.
+//! Lays embeddings out in the plane by principal components, or by t-SNE started from them,
+//! which makes it deterministic. Distances in the plane are for the eye only; figures are
+//! computed in all 512 dimensions.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 

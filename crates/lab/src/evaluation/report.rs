@@ -1,4 +1,4 @@
-//! The evaluation of a folder of photos as one value: JSON is the contract, text and HTML are views of it.
+//! The evaluation of a folder of photos: JSON is the contract, text and HTML are views of it.
 
 use serde::Serialize;
 

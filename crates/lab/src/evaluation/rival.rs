@@ -1,4 +1,4 @@
-//! What our score is measured against: the sharpness that everybody computes, and any quality network given as ONNX.
+//! Baselines for our score: common sharpness, and any quality network in ONNX.
 
 use image::{GrayImage, RgbImage};
 

@@ -1,5 +1,5 @@
-//! The design's three field cases, made from a clean photo: what the product says of pictures as they come from a gate at night,
-//! from a phone before a screen, and from the far end of a hall.
+//! The design's three field cases, made from a clean photo: a gate at night, a phone before a
+//! screen, and the far end of a hall.
 
 use image::{Rgb, RgbImage, imageops};
 use serde::Serialize;

@@ -1,4 +1,5 @@
-//! How well a number orders captures by what the recogniser will make of them: for our score and for anything else, alike.
+//! How well a signal orders captures by the recogniser's success, for our score and any other
+//! number alike.
 
 use serde::Serialize;
 

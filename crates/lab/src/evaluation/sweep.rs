@@ -1,4 +1,5 @@
-//! The ISO table of the design: a clean photo at rising sensor noise, several shots a step; what happens to score and similarity.
+//! The ISO table of the design: score and similarity of a clean photo at rising sensor noise,
+//! with several shots for each step.
 
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
-//! A checkpoint of PyTorch: the archive that `torch.save` writes, with names and shapes of its tensors at hand and their
-//! numbers read one tensor at a time, so that memory holds one of them and not the file.
+//! A PyTorch checkpoint: the archive that `torch.save` writes. Names and shapes of its tensors
+//! are read at once, numbers one tensor at a time, so that memory never holds the whole file.
 //!
-//! Own code in place of a library: the readers there are bring a whole tensor framework along for the two hundred lines
-//! that a dictionary of tensors takes, and what a pickle may do has to be read in one place.
+//! This is our own code because the existing readers depend on a whole tensor framework, and
+//! because what a pickle may do should be reviewed in one place.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,7 +1,9 @@
-//! Any ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last feature map is tapped for an OOD head, so
-//! that a site with a recogniser of its own gets the trust score too.
+//! Imports an ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last
+//! feature map is tapped for an OOD head, so that a site's own recogniser gets the trust score
+//! too.
 //!
-//! Until `models train` has learnt a head for it, the signal is the length of its output, which falls as pictures get worse.
+//! Until `models train` has trained a head for it, the signal is the length of its output,
+//! which falls as pictures get worse.
 
 use crate::building::BuildError;
 use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tap, Tower};

@@ -1,9 +1,9 @@
 //! Reads the pickle in which `torch.save` keeps a dictionary of tensors, and nothing else.
 //!
-//! A pickle is a program: it may name any function of any module and have it called. This machine knows the few opcodes and
-//! the few names that a dictionary of tensors needs, calls nothing, and refuses everything else by its name. Values live in
-//! one list and refer to each other by position, so that what a pickle shares is shared here, and no nesting, however
-//! deep, can exhaust the stack.
+//! A pickle is a program: it may call any function of any module. This reader knows only the
+//! opcodes and names that a dictionary of tensors needs. It calls nothing and refuses every
+//! other name. Values live in one list and refer to each other by position, so shared values
+//! stay shared, and deep nesting cannot exhaust the stack.
 
 use std::collections::HashMap;
 

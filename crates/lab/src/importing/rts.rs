@@ -1,8 +1,10 @@
-//! The network of Random Temperature Scaling (RTS; Shang et al., arXiv 2212.01015) from its checkpoint: IR-SE-64, an embedding of
-//! 512 numbers, and a second head that gives the logarithm of the temperature's variance.
+//! Imports the network of Random Temperature Scaling (RTS; Shang et al., arXiv 2212.01015) from
+//! its checkpoint: IR-SE-64, an embedding of 512 numbers, and a second head that gives the
+//! logarithm of the temperature's variance.
 //!
-//! The network is written down once, as the walk of [`Writer`] over its layers. A first walk without numbers collects names
-//! and shapes, which the checkpoint is compared with; a second one reads the numbers.
+//! The network is written once, as a walk of [`Writer`] over its layers. The first walk,
+//! without numbers, collects names and shapes to compare with the checkpoint. The second walk
+//! reads the numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

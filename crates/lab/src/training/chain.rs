@@ -1,4 +1,4 @@
-//! The product's own way from a picture to numbers, up to what the OOD head reads.
+//! The product's own pipeline from a picture to the features that the OOD head reads.
 
 use std::io::Cursor;
 
@@ -70,7 +70,7 @@ impl Chain {
         })
     }
 
-    /// The largest face of a picture; `None` where none is found.
+    /// The largest face of a picture; `None` if there is none.
     pub(super) fn find(
         &mut self,
         picture: &RgbImage,
@@ -91,8 +91,9 @@ impl Chain {
         Ok(Some((face, aligned)))
     }
 
-    /// Each person of a picture in a picture of their own: the whole one where there is one face, else the surroundings of each.
-    /// Left out is a face too small or turned too far for a good photo, and one whose surroundings show another face as the largest.
+    /// One picture for each person: the whole one if it shows one face, else the
+    /// surroundings of each face. Faces too small or turned too far for a good photo are
+    /// left out, and those whose surroundings show another face as the largest.
     pub(super) fn people(&mut self, picture: &RgbImage) -> Result<Vec<RgbImage>, TrainingError> {
         let faces =
             match self
@@ -130,14 +131,15 @@ impl Chain {
         Ok(people)
     }
 
-    /// What would be aligned if the detector took the square `area` for a face; `None` where no face's points can be put on it.
+    /// Aligns the square `area` as if the detector had found a face there; `None` if no
+    /// face's points fit on it.
     pub(super) fn align_as_face(
         &mut self,
         picture: &RgbImage,
         area: BoundingBox,
     ) -> Result<Option<AlignedFace>, TrainingError> {
         let capture = as_capture(picture)?;
-        // Where a face in this box would have its eyes, nose and mouth.
+        // Usual places of eyes, nose and mouth in a face's box.
         let at = |x: f32, y: f32| Point::new(area.x + x * area.width, area.y + y * area.height);
         let face = DetectedFace {
             bounding_box: area,

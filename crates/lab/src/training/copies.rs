@@ -1,5 +1,5 @@
-//! Which degraded copies of a photo are made: drawn on a seed that belongs to the photo and the copy, so that adding a photo
-//! changes no other photo's copies.
+//! Draws the degraded copies of a photo. The seed depends on the photo and the copy only, so
+//! adding a photo does not change the copies of others.
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
@@ -15,9 +15,10 @@ use faceood::geometry::Point;
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
 const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];
-/// Copies of a photo of each group by each recipe that is given besides: about as many as the recipe's own have of one kind.
+/// Copies of a photo of each group for each additional recipe: about as many as the recipe's
+/// own have of one kind.
 const MORE_COPIES: [(Group, u32); 2] = [(Group::Named, 8), (Group::Single, 4)];
-/// Every so many copies the same scene is shot twice.
+/// Every nth copy has a second shot of the same scene.
 const SECOND_SHOT_EVERY: u32 = 3;
 /// Every so many copies the face is covered.
 const COVERED_EVERY: u32 = 5;
@@ -59,10 +60,10 @@ const SKIN: [[u8; 3]; 5] = [
     [85, 58, 45],
 ];
 
-/// How plainly each of the head's causes is to be seen, 0–1, in its order.
+/// How clearly each of the head's causes shows, 0–1, in its order.
 pub(super) type CauseStrengths = [f64; CauseName::LEARNT.len()];
 
-/// Strength from which a fault on its own is plainly to be seen.
+/// Strength from which a single fault shows clearly.
 const PLAIN: f64 = 0.3;
 
 /// A copy to be made of a photo.
@@ -72,7 +73,7 @@ pub(super) struct Copy {
     pub(super) scale: f32,
     /// What is done to it, in pixels of that size.
     pub(super) steps: Vec<Degradation>,
-    /// How plainly each of the head's causes is to be seen, 0–1, in its order.
+    /// How clearly each of the head's causes shows, 0–1, in its order.
     pub(super) symptoms: CauseStrengths,
     /// The scene's number within the photo: shots of one scene share it.
     pub(super) scene: u32,
@@ -118,12 +119,12 @@ impl Copy {
     }
 }
 
-/// Which degradations are learnt from, where not those of the default pack.
+/// Degradations to train on in place of those of the default pack.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Kinds that no copy shows.
     pub without: Vec<DegradationKind>,
-    /// What is shown besides, as sites have found it.
+    /// Additional recipes, found at sites.
     pub more: Vec<Recipe>,
 }
 
@@ -200,7 +201,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         (false, _) => 3,
     };
     for _ in 0..kinds {
-        // Several at once are each milder, as pictures are that somebody still sends in.
+        // Several at once are each milder, like pictures that people still submit.
         let most = if kinds > 1 { 0.7 } else { 1.0 };
         let strength = most * unit(random);
         let kind = pick(&SHARES, random);
@@ -248,7 +249,8 @@ fn taken(
     }
 }
 
-/// How plainly faults of these strengths show: of several the strongest is plain, the others as much as they are strong beside it.
+/// How clearly faults of these strengths show: the strongest fully, the others in proportion to
+/// it.
 fn note(faults: &[(CauseName, f64)], symptoms: &mut CauseStrengths) {
     let strengths = faults.iter().map(|(_, strength)| *strength);
     let strongest = strengths.fold(1e-6, f64::max);
@@ -293,7 +295,7 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again
 }
 
-/// Lets `cause` be seen as plainly as `seen` says, or as it is already.
+/// Raises the visibility of `cause` to `seen`, unless it is higher already.
 fn show(cause: CauseName, seen: f64, symptoms: &mut CauseStrengths) {
     if let Some(place) = cause.place() {
         symptoms[place] = symptoms[place].max(seen);

@@ -1,5 +1,6 @@
-//! From samples to a head: two experts on similarity with a gate between them, and a detector for each cause; all of them linear, all
-//! of them by ridge regression, each with predictions for people that its fit has not seen.
+//! From samples to a head: two experts on similarity with a gate between them, and a detector
+//! for each cause. All are linear and fitted by ridge regression, with held-out predictions for
+//! every person.
 
 use super::photos::Group;
 use super::ridge::{Linear, Solution};

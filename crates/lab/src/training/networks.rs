@@ -1,4 +1,4 @@
-//! What training runs: the networks of the recipe, or those of a pack.
+//! The networks that training runs: those of the recipe, or those of a pack.
 
 use super::TrainingError;
 use crate::building::recipe::{self, PackSources};

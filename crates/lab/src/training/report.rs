@@ -1,4 +1,5 @@
-//! What is told of a training run: counts, clean norms, figures on held-out people, and predictions for calibration.
+//! The report of a training run: counts, norms of clean photos, figures on held-out people, and
+//! predictions for the calibration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ pub(super) fn clean_norms(samples: &[TrainingSample]) -> Vec<f32> {
         .collect()
 }
 
-/// How many samples of each kind taught, and of how many people.
+/// Number of training samples of each kind, and of their people.
 pub(super) fn counts(samples: &[TrainingSample], is_taught: &[bool]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
@@ -53,12 +54,13 @@ pub(super) fn counts(samples: &[TrainingSample], is_taught: &[bool]) -> BTreeMap
     counts
 }
 
-/// Whether a sample tells how well the head foresees a whole face's similarity.
+/// Whether a sample counts in the figures on predicted similarity of uncovered faces.
 pub(super) fn is_whole_face(sample: &TrainingSample) -> bool {
     matches!(sample.group, Group::Named | Group::Wild | Group::Single)
         && !sample.is_covered()
         && !sample.is_second_shot
-        // Copies of web crops teach; as pictures for figures they would count a bad label four times.
+        // Copies of web crops are for training only: in the figures they would count a
+        // bad label four times.
         && (sample.group != Group::Wild || sample.is_clean)
 }
 
@@ -112,7 +114,8 @@ pub(super) fn figures(
     figures
 }
 
-/// How often the strongest cause is the one that was planted (where there is one alone and the face is whole), and who is taken for covered.
+/// How often the strongest cause is the planted one (on uncovered faces with a single fault),
+/// and how often a face is taken for covered.
 pub(super) fn cause_figures(
     samples: &[TrainingSample],
     causes: &[Vec<f64>],

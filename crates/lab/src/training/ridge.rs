@@ -1,35 +1,37 @@
-//! Ridge regression on standardised features, solved exactly, with predictions for people that the fit has not seen.
+//! Ridge regression on standardised features, solved exactly, with held-out predictions by
+//! fold.
 
 use nalgebra::{DMatrix, DVector};
 
 use super::TrainingError;
 use super::gram::Symmetric;
 
-/// Rows that are multiplied at once: large enough for speed, small enough for memory.
+/// Rows in one matrix product: large enough for speed, small enough for memory.
 const CHUNK: usize = 256;
 
-/// Features of all rows with what is to be predicted.
+/// Features of all rows with the targets.
 pub(super) struct RidgeProblem<'a> {
     /// One row of features a sample.
     pub(super) rows: &'a [&'a [f32]],
     /// For each output what each row should give.
     pub(super) targets: &'a [Vec<f64>],
-    /// How much each row teaches; those with 0 are only predicted.
+    /// Weight of each row; rows of weight 0 are only predicted.
     pub(super) weights: &'a [f64],
-    /// Which fold each belongs to; all samples of a person are in one.
+    /// Fold of each row; all samples of a person are in one fold.
     pub(super) folds: &'a [usize],
     /// How strongly weights are held small.
     pub(super) alpha: f64,
-    /// How many features at the end are held less: by [`RELIEF`].
+    /// Number of features at the end with a weaker penalty: divided by [`RELIEF`].
     pub(super) relieved: usize,
-    /// Whether the constant is fitted along. Else a row of mean features, all taught rows counted alike, is given the mean target.
+    /// Whether to fit an intercept. If not, the unweighted mean row maps to the mean
+    /// target.
     pub(super) has_free_constant: bool,
 }
 
-/// How many times less the weights of a few summary features are held small: among thousands they would hardly count.
+/// Divisor of the penalty on a few summary features, which thousands of others would outweigh.
 const RELIEF: f64 = 500.0;
 
-/// A linear function of the features as they come, standardisation folded in.
+/// A linear function of the raw features; it includes the standardisation.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
     pub(super) weights: Vec<f64>,
@@ -42,7 +44,7 @@ pub(super) struct Solution {
     pub(super) of_all: Linear,
     /// For each fold of the others' rows.
     pub(super) without_fold: Vec<Linear>,
-    /// For each row what a fit without its fold predicts.
+    /// The prediction for each row by a fit without its fold.
     pub(super) held_out: Vec<f64>,
 }
 
@@ -60,10 +62,11 @@ struct Sums {
     count: f64,
 }
 
-/// Fits all rows, and all but each fold; gives a solution for each output. Threads are those of the current pool of `rayon`.
+/// Fits all rows, and all rows without each fold; returns a solution for each output. It runs
+/// on the current pool of `rayon`.
 ///
-/// XᵀX is the only large thing, so there are two of it: that of all rows, and the one that is solved. What a fold has in the
-/// first is computed a second time, to take it away again, and not kept.
+/// Only XᵀX is large, so there are two of it: the one of all rows, and the one that is solved.
+/// A fold's part is computed a second time to subtract it again, and is not kept.
 pub(super) fn solve(problem: &RidgeProblem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
@@ -168,7 +171,7 @@ fn scale(rows: &[&[f32]], features: usize) -> Scale {
     }
     let inverse = variance
         .into_iter()
-        // A feature that never changes says nothing: its weight comes out as 0.
+        // A constant feature gets the weight 0.
         .map(|variance| {
             if variance > 1e-12 {
                 1.0 / variance.sqrt()

@@ -1,4 +1,4 @@
-//! What each sample should be predicted to reach: its similarity to other photos of the person.
+//! The regression target of each sample: its similarity to other photos of the person.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use super::photos::Group;
 use super::{OBJECT_TARGET, PhotoId, TrainingSample};
 use faceood::stats::{even_bins, interpolate, isotonic, mean};
 
-/// How many of the best similarities a target is the mean of: a good reference is one of the better photos, and a wrong
-/// label among the others does no harm.
+/// Number of best similarities that a target is the mean of. A good reference is one of the
+/// better photos, and a wrong label among the others does no harm.
 const BEST: usize = 3;
-/// Web crops that a person has at the least, for one of them to be compared with what is usual for the person.
+/// Fewest web crops of a person for comparing one with the person's usual level.
 const FEWEST_CROPS: usize = 4;
-/// How much of a person's own level stays in what a web crop of the person is taken to reach.
+/// Share of the person's own level that stays in the target of a web crop.
 const LEFT_OF_PERSON: f64 = 0.25;
-/// Other crops of the person with which one counts half.
+/// Shrinkage: with this many other crops of the person, a crop's own deviation counts half.
 const HALF_KNOWN: f64 = 10.0;
-/// How much a degraded copy of a web crop counts beside the crop.
+/// Weight of a degraded copy of a web crop, relative to the crop.
 const COPY_WEIGHT: f64 = 0.2;
 const BINS: usize = 24;
 
@@ -28,8 +28,8 @@ pub(super) fn best_similarity<'a>(
     mean_of_best(references.map(|other| sample.similarity(other)))
 }
 
-/// What a sample with these similarities to other photos of the person is taken to reach against a good reference: the mean of
-/// the best of them; `None` without any.
+/// The similarity of a sample to a good reference, from its similarities to other photos of the
+/// person: the mean of the best of them; `None` without any.
 #[must_use]
 pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
     let mut similarities: Vec<f64> = similarities.collect();
@@ -38,7 +38,7 @@ pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
     (!similarities.is_empty()).then(|| mean(&similarities))
 }
 
-/// The similarity that each sample reaches against a good reference; `None` where nothing is known of it.
+/// The similarity of each sample to a good reference; `None` if unknown.
 pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
     let clean: Vec<&TrainingSample> = samples.iter().filter(|sample| sample.is_clean).collect();
     let own: BTreeMap<PhotoId, &NetworkOutputs> = clean

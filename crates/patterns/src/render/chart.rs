@@ -1,5 +1,5 @@
-//! Charts as inline SVG whose colours follow the page's style: stacked bars over time, a row of bars for the hours, a map of sources and
-//! hours, and a source's course with what is unusual shaded.
+//! Charts as inline SVG in the colours of the page: stacked bars over time, bars by hour, a
+//! heat map of sources and hours, and a source's norm over time.
 
 use chrono::{DateTime, Utc};
 use faceood_report::html::{figure, points, round};

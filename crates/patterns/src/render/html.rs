@@ -1,4 +1,4 @@
-//! The report as one page: nothing foreign, no script, light and dark, fit to print.
+//! The report as one self-contained, printable HTML page, light and dark, without scripts.
 
 use std::collections::HashMap;
 

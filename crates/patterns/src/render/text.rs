@@ -1,4 +1,4 @@
-//! The report on a terminal: at most 100 columns, colours only where they are asked for.
+//! The report for a terminal, at most 100 columns wide; colours are optional.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

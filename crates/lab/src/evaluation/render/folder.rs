@@ -1,4 +1,4 @@
-//! The evaluation of a folder as a page that somebody can read who has never heard of an FNMR.
+//! The evaluation of a folder as a page for readers without knowledge of biometrics.
 
 use maud::{Markup, html};
 

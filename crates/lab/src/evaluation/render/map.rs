@@ -1,6 +1,8 @@
-//! The picture of embeddings: a dot for each capture, coloured by person, larger with a better score, fainter with more noise.
+//! The map of embeddings: a dot for each capture, coloured by person, larger with a better
+//! score, fainter with more noise.
 
 use maud::html;
+use serde::Serialize;
 
 use faceood_report::html::{figure, round, table};
 
@@ -31,11 +33,12 @@ pub struct Dot {
 }
 
 /// How many captures at one noise lie nearest to another person's clean photo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct NoiseStep {
     /// The noise.
     pub name: String,
     /// Those captures out of all.
+    #[serde(rename = "astray")]
     pub misplaced: Rate,
 }
 

@@ -1,5 +1,4 @@
-//! Reports as one self-contained HTML file each: inline style, SVG plots, light and dark, no script, no foreign origin, and no
-//! picture of anybody.
+//! Reports as self-contained HTML files, without scripts and without pictures of persons.
 
 use maud::Markup;
 
