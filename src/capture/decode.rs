@@ -21,9 +21,7 @@ pub(super) struct Decoded {
     pub(super) pixels: Vec<u8>,
     /// Columns and rows as stored.
     pub(super) size: (u32, u32),
-    /// From the metadata.
     pub(super) orientation: Orientation,
-    /// What was reserved for it.
     pub(super) memory: Reservation,
 }
 

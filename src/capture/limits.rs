@@ -56,9 +56,7 @@ pub(super) fn check_bytes(bytes: usize, settings: &Settings) -> Result<(), Captu
 /// What stands between a header and its pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Gate<'a> {
-    /// What kind of file it is.
     pub(super) format: ImageFormat,
-    /// The limits in force.
     pub(super) settings: &'a Settings,
     /// The memory that all pictures share.
     pub(super) memory: &'a Memory,

@@ -46,7 +46,6 @@ struct Layout {
     parts_per_plane: u32,
 }
 
-/// Decodes the first page.
 pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
     // Before its reader sees it, which would find the strips too few: a size that is too large is
     // what a caller has to hear of.

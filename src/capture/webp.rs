@@ -10,7 +10,6 @@ const IS_ANIMATED: u8 = 0x02;
 
 /// What the chunks of a WebP say.
 pub(super) struct Parts {
-    /// Size of the picture.
     pub(super) canvas: (u32, u32),
     /// From the EXIF chunk.
     pub(super) orientation: Orientation,

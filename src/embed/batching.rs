@@ -59,11 +59,11 @@ impl FaceEmbedder {
     }
 }
 
-type Answer = Result<Embedded, EmbedError>;
+type EmbedReply = Result<Embedded, EmbedError>;
 
 struct Request {
     crop: RgbImage,
-    reply: Sender<Answer>,
+    reply: Sender<EmbedReply>,
 }
 
 /// A handle on the thread that runs batches; the thread ends with the last handle.
@@ -109,7 +109,7 @@ impl BatchQueue {
         Ok(Self(requests))
     }
 
-    fn send(&self, crop: RgbImage) -> Result<Receiver<Answer>, EmbedError> {
+    fn send(&self, crop: RgbImage) -> Result<Receiver<EmbedReply>, EmbedError> {
         let (reply, answer) = bounded(1);
         self.0
             .send(Request { crop, reply })
@@ -187,7 +187,7 @@ mod tests {
     fn answers(
         marks: &[u8],
         run: impl FnMut(&[&RgbImage]) -> Result<Vec<Embedded>, EmbedError>,
-    ) -> Vec<Answer> {
+    ) -> Vec<EmbedReply> {
         let (requests, inbox) = unbounded();
         let queue = BatchQueue(requests);
         let waiting: Vec<_> = marks

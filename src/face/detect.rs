@@ -54,7 +54,6 @@ pub struct DetectorSettings {
     pub second_opinion: SecondOpinion,
 }
 
-/// One view of the whole picture.
 #[derive(Clone, Copy)]
 struct Look {
     /// Longer side in pixels.
@@ -119,7 +118,6 @@ pub struct Detector {
 
 /// What a search has seen so far, in original pixels.
 struct Findings<'a> {
-    /// Passed before each look.
     checkpoint: &'a Checkpoint<'a>,
     /// Not yet judged.
     candidates: Vec<DetectedFace>,
@@ -282,7 +280,6 @@ impl Detector {
         Ok(())
     }
 
-    /// One pass over the whole picture.
     fn look(
         &mut self,
         capture: &Capture,

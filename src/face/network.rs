@@ -16,7 +16,6 @@ const NAME: &str = "detector";
 /// Cells that are compared with the threshold at once.
 const TOGETHER: usize = 16;
 
-/// YuNet with its input buffer.
 pub(super) struct Network {
     session: Session,
     transform: InputTransform,

@@ -11,7 +11,7 @@ use super::{InferenceLog, InferenceRecord, LogError, LogReader, row};
 /// How a capture turned out, where somebody looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ReportedOutcome {
     /// The person was who they were taken for.
     Genuine,
     /// It was somebody else.
@@ -20,7 +20,7 @@ pub enum Outcome {
     Unusable,
 }
 
-impl Outcome {
+impl ReportedOutcome {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Genuine, Self::Impostor, Self::Unusable];
 
@@ -41,7 +41,7 @@ pub struct Feedback {
     /// The earlier request.
     pub request_id: String,
     /// How it turned out.
-    pub outcome: Outcome,
+    pub outcome: ReportedOutcome,
     /// The caller's words.
     pub note: Option<String>,
     /// Who says so, in the caller's words.
@@ -52,11 +52,11 @@ pub struct Feedback {
 
 /// One word about a request, as it was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct StoredFeedback {
     /// When.
     pub time: DateTime<Utc>,
     /// How it turned out.
-    pub outcome: Outcome,
+    pub outcome: ReportedOutcome,
     /// The caller's words.
     pub note: Option<String>,
     /// Who said so, in the caller's words.
@@ -73,7 +73,10 @@ impl InferenceLog {
     ///
     /// # Errors
     /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
-    pub async fn tell(&self, feedback: Feedback) -> Result<Option<DateTime<Utc>>, LogError> {
+    pub async fn record_feedback(
+        &self,
+        feedback: Feedback,
+    ) -> Result<Option<DateTime<Utc>>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.asked(Command::Feedback(feedback, reply), answer).await
     }
@@ -85,7 +88,10 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says, or [`LogError::BadColumn`].
-    pub async fn told(&self, record: &InferenceRecord) -> Result<Vec<Told>, LogError> {
+    pub async fn feedback_on(
+        &self,
+        record: &InferenceRecord,
+    ) -> Result<Vec<StoredFeedback>, LogError> {
         /// time, outcome, note, author, address
         type Line = (
             String,
@@ -107,8 +113,10 @@ impl LogReader {
         let lines = lines.into_iter();
         lines
             .map(|(time, outcome, note, author, address)| {
-                let known = Outcome::ALL.into_iter().find(|one| one.name() == outcome);
-                Ok(Told {
+                let known = ReportedOutcome::ALL
+                    .into_iter()
+                    .find(|one| one.name() == outcome);
+                Ok(StoredFeedback {
                     time: row::parse_time(&time).map_err(bad("time"))?,
                     outcome: known.ok_or(outcome).map_err(bad("outcome"))?,
                     note,
@@ -188,7 +196,7 @@ mod tests {
     use crate::problem::ProblemCode;
     use crate::problem::texts::LogFault;
 
-    fn feedback(request_id: &str, outcome: Outcome, note: Option<&str>) -> Feedback {
+    fn feedback(request_id: &str, outcome: ReportedOutcome, note: Option<&str>) -> Feedback {
         Feedback {
             request_id: request_id.to_owned(),
             outcome,
@@ -204,7 +212,7 @@ mod tests {
 
     #[test]
     fn names_are_the_words_on_the_wire() {
-        for outcome in Outcome::ALL {
+        for outcome in ReportedOutcome::ALL {
             assert_eq!(row::word(&outcome).as_deref(), Some(outcome.name()));
         }
     }
@@ -217,11 +225,11 @@ mod tests {
         let pair = vec![side(Role::Probe), side(Role::Reference)];
         log.append_all(pair).await.unwrap();
         log.append(row("other", Role::Image)).await.unwrap();
-        let told = feedback("pair", Outcome::Impostor, Some("a brother"));
-        let time = log.tell(told).await.unwrap();
+        let feedback = feedback("pair", ReportedOutcome::Impostor, Some("a brother"));
+        let time = log.record_feedback(feedback).await.unwrap();
         assert!(time.is_some());
         for row in log.reader().by_request("pair").await.unwrap() {
-            assert_eq!(row.outcome, Some(Outcome::Impostor));
+            assert_eq!(row.outcome, Some(ReportedOutcome::Impostor));
             assert_eq!(row.outcome_note.as_deref(), Some("a brother"));
             assert_eq!(row.outcome_time, time);
         }
@@ -233,23 +241,27 @@ mod tests {
     async fn the_same_word_changes_nothing_and_a_later_one_counts() {
         let (_folder, log) = open(&keep_all()).await;
         log.append(row("r", Role::Image)).await.unwrap();
-        let first = log.tell(feedback("r", Outcome::Genuine, None)).await;
-        let again = log.tell(feedback("r", Outcome::Genuine, None)).await;
+        let first = log
+            .record_feedback(feedback("r", ReportedOutcome::Genuine, None))
+            .await;
+        let again = log
+            .record_feedback(feedback("r", ReportedOutcome::Genuine, None))
+            .await;
         assert_eq!(first.unwrap(), again.unwrap());
-        let later = log.tell(feedback("r", Outcome::Unusable, Some("a wall")));
+        let later = log.record_feedback(feedback("r", ReportedOutcome::Unusable, Some("a wall")));
         let later = later.await.unwrap();
         let rows = log.reader().by_request("r").await.unwrap();
-        assert_eq!(rows[0].outcome, Some(Outcome::Unusable));
+        assert_eq!(rows[0].outcome, Some(ReportedOutcome::Unusable));
         assert_eq!(rows[0].outcome_time, later);
         // What was said before is not lost, and goes with the row.
-        let told = log.reader().told(&rows[0]).await.unwrap();
+        let told = log.reader().feedback_on(&rows[0]).await.unwrap();
         let words: Vec<_> = told.iter().map(|told| told.outcome).collect();
-        assert_eq!(words, [Outcome::Genuine, Outcome::Unusable]);
+        assert_eq!(words, [ReportedOutcome::Genuine, ReportedOutcome::Unusable]);
         assert_eq!(told[0].author.as_deref(), Some("guard"));
         assert_eq!(told[1].note.as_deref(), Some("a wall"));
         assert_eq!(Some(told[1].time), later);
         log.execute("DELETE FROM inferences").await;
-        assert_eq!(log.reader().told(&rows[0]).await.unwrap(), []);
+        assert_eq!(log.reader().feedback_on(&rows[0]).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -262,30 +274,39 @@ mod tests {
             let rows = log.reader().by_request("gate-3.42").await.unwrap();
             [rows[0].outcome, rows[1].outcome]
         };
-        log.tell(feedback("gate-3.42", Outcome::Impostor, None))
+        log.record_feedback(feedback("gate-3.42", ReportedOutcome::Impostor, None))
             .await
             .unwrap();
-        assert_eq!(outcomes().await, [None, Some(Outcome::Impostor)]);
+        assert_eq!(outcomes().await, [None, Some(ReportedOutcome::Impostor)]);
         // The earlier one is named by its row.
         let rows = log.reader().by_request("gate-3.42").await.unwrap();
         let id = rows[0].id.to_string();
-        let told = log.tell(feedback(&id, Outcome::Genuine, None)).await;
+        let told = log
+            .record_feedback(feedback(&id, ReportedOutcome::Genuine, None))
+            .await;
         assert!(told.unwrap().is_some());
         assert_eq!(
             outcomes().await,
-            [Some(Outcome::Genuine), Some(Outcome::Impostor)]
+            [
+                Some(ReportedOutcome::Genuine),
+                Some(ReportedOutcome::Impostor)
+            ]
         );
     }
 
     #[tokio::test]
     async fn a_request_without_rows_is_told_from_a_failure() {
         let (_folder, log) = open(&keep_all()).await;
-        let told = log.tell(feedback("nobody", Outcome::Genuine, None)).await;
+        let told = log
+            .record_feedback(feedback("nobody", ReportedOutcome::Genuine, None))
+            .await;
         assert_eq!(told.unwrap(), None);
         let count = log.reader().count(&Filter::default()).await.unwrap();
         assert_eq!(count.rows, 0);
         log.close().await;
-        let told = log.tell(feedback("nobody", Outcome::Genuine, None)).await;
+        let told = log
+            .record_feedback(feedback("nobody", ReportedOutcome::Genuine, None))
+            .await;
         assert!(
             matches!(told, Err(LogError::Told(LogFault::Closed))),
             "{told:?}"

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
-    Clock, ClockMark, Endpoint, InferenceLog, InferenceRecord, ModelFacts, Outcome, Reading,
-    RequestContext, Role, Settings,
+    Clock, ClockMark, Endpoint, InferenceLog, InferenceRecord, ModelFacts, Reading,
+    ReportedOutcome, RequestContext, Role, Settings,
 };
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;
@@ -92,7 +92,7 @@ pub fn full_record(request_id: &str, seed: u16) -> InferenceRecord {
     record.verdict = Some(Verdict::Review);
     record.clock = Some(ClockMark::Unsynchronised);
     record.clock_run_seconds = Some(7);
-    record.outcome = Some(Outcome::Genuine);
+    record.outcome = Some(ReportedOutcome::Genuine);
     record.outcome_note = Some("looked at".to_owned());
     record.outcome_time = Some(record.time);
     record.embedding = Some(vec![0.25, -0.5, f32::MIN_POSITIVE]);

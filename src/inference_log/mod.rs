@@ -43,12 +43,12 @@ mod writer;
 pub use backup::backup;
 pub use clock::{Clock, ClockFacts, ClockMark, Reading, accept_clock, is_synchronised};
 pub use error::{LogError, LogFault, Trouble};
-pub use feedback::{Feedback, Outcome, Told};
+pub use feedback::{Feedback, ReportedOutcome, StoredFeedback};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
 pub use retention::{Doubtful, Limits, Pruned, prune};
-pub use row::{Column, Kind, Value, columns, decimal, time_text, to_json, to_values};
+pub use row::{Column, ColumnKind, Value, columns, decimal, time_text, to_json, to_values};
 pub use scan::{Observation, SCANNED_COLUMNS, bad_scanned_column};
 pub use schema::newest_version;
 pub use unwritten::Unwritten;
@@ -178,10 +178,10 @@ impl InferenceLog {
         let path = data_dir.join(FILE_NAME);
         place::refuse_network(data_dir)?;
         let shared = Arc::new(Shared::new(&path, settings, clock));
-        shared.look_aside();
+        shared.list_set_aside_files();
         let (commands, queue) = mpsc::channel(QUEUE);
         writer::start(Arc::clone(&shared), queue).await?;
-        shared.look_aside();
+        shared.list_set_aside_files();
         tokio::spawn(checkpoint::keep(commands.downgrade(), Arc::clone(&shared)));
         tokio::spawn(retention::keep(commands.downgrade(), settings.clone()));
         Ok(Self { commands, shared })
@@ -257,7 +257,7 @@ impl InferenceLog {
         let looked = async {
             let shared = Arc::clone(&self.shared);
             // A folder on a disk that hangs: not on a thread that serves requests.
-            let _ = tokio::task::spawn_blocking(move || shared.look_aside()).await;
+            let _ = tokio::task::spawn_blocking(move || shared.list_set_aside_files()).await;
             let (reply, answer) = oneshot::channel();
             let is_asked = self.shared.is_stale(STALE)
                 && self.commands.send(Command::Check(reply)).await.is_ok();

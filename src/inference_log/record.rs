@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::ClockMark;
-use super::feedback::Outcome;
+use super::feedback::ReportedOutcome;
 use super::stamp;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
@@ -174,7 +174,7 @@ pub struct InferenceRecord {
     /// The sentence the caller got with it.
     pub error_detail: Option<String>,
     /// How it turned out, where a caller told so later.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ReportedOutcome>,
     /// The caller's words about that.
     pub outcome_note: Option<String>,
     /// When it was told.

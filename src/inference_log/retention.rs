@@ -132,7 +132,7 @@ pub async fn prune(
 
 /// What one step did.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(super) struct PruneStep {
     pub(super) pruned: Pruned,
     /// Nothing is left to do.
     pub(super) is_last: bool,
@@ -158,7 +158,7 @@ impl Pace {
         &mut self,
         connection: &mut SqliteConnection,
         limits: &Limits,
-    ) -> Result<Step, sqlx::Error> {
+    ) -> Result<PruneStep, sqlx::Error> {
         let started = Instant::now();
         overwrite(connection, true).await?;
         let deleted = self.delete(connection, limits).await;
@@ -173,7 +173,7 @@ impl Pace {
         if rows > 0 {
             self.learn(took);
         }
-        Ok(Step {
+        Ok(PruneStep {
             pruned: Pruned { rows, freed_bytes },
             is_last: rows == 0 && freed_bytes == 0,
             rest: took * REST,

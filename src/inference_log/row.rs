@@ -18,7 +18,7 @@ pub(super) use cell::word;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Text.
     Text,
     /// A time, stored as text of fixed width (RFC 3339, UTC, microseconds) so that it sorts.
@@ -39,7 +39,7 @@ pub struct Column {
     /// Its name, in the database and in every export.
     pub name: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: ColumnKind,
 }
 
 /// What one column holds in one row.
@@ -47,17 +47,17 @@ pub struct Column {
 pub enum Value {
     /// The column does not apply.
     Null,
-    /// Of a [`Kind::Text`] column.
+    /// Of a [`ColumnKind::Text`] column.
     Text(String),
-    /// Of a [`Kind::Time`] column.
+    /// Of a [`ColumnKind::Time`] column.
     Time(DateTime<Utc>),
-    /// Of a [`Kind::Integer`] column.
+    /// Of a [`ColumnKind::Integer`] column.
     Integer(i64),
-    /// Of a [`Kind::Real`] column.
+    /// Of a [`ColumnKind::Real`] column.
     Real(f32),
-    /// Of a [`Kind::Json`] column.
+    /// Of a [`ColumnKind::Json`] column.
     Json(String),
-    /// Of a [`Kind::Blob`] column.
+    /// Of a [`ColumnKind::Blob`] column.
     Blob(Vec<u8>),
 }
 
@@ -155,7 +155,7 @@ fields!(
     thumbnail,
 );
 
-fn kind_of<T: Cell>(_: fn(&InferenceRecord) -> &T) -> Kind {
+fn kind_of<T: Cell>(_: fn(&InferenceRecord) -> &T) -> ColumnKind {
     T::KIND
 }
 
@@ -173,7 +173,7 @@ pub fn columns() -> &'static [Column] {
     static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
         let components = Component::ALL.into_iter().map(|component| Column {
             name: component.name(),
-            kind: Kind::Real,
+            kind: ColumnKind::Real,
         });
         scalar_columns().into_iter().chain(components).collect()
     });
@@ -232,13 +232,13 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<InferenceRecord, LogError> {
 
 fn read(row: &SqliteRow, index: usize, column: Column) -> Result<Value, LogError> {
     let value = match column.kind {
-        Kind::Text => row
+        ColumnKind::Text => row
             .try_get::<Option<String>, _>(index)
             .map(|value| value.map(Value::Text)),
-        Kind::Json => row
+        ColumnKind::Json => row
             .try_get::<Option<String>, _>(index)
             .map(|value| value.map(Value::Json)),
-        Kind::Time => {
+        ColumnKind::Time => {
             let text = row.try_get::<Option<String>, _>(index);
             return match text {
                 Ok(Some(text)) => parse_time(&text)
@@ -248,14 +248,14 @@ fn read(row: &SqliteRow, index: usize, column: Column) -> Result<Value, LogError
                 Err(error) => Err(bad(column, error.to_string())),
             };
         }
-        Kind::Integer => row
+        ColumnKind::Integer => row
             .try_get::<Option<i64>, _>(index)
             .map(|value| value.map(Value::Integer)),
         #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
-        Kind::Real => row
+        ColumnKind::Real => row
             .try_get::<Option<f64>, _>(index)
             .map(|value| value.map(|number| Value::Real(number as f32))),
-        Kind::Blob => row
+        ColumnKind::Blob => row
             .try_get::<Option<Vec<u8>>, _>(index)
             .map(|value| value.map(Value::Blob)),
     };

@@ -119,7 +119,7 @@ impl Shared {
 
     /// Looks for damaged databases that were set aside. Reads a folder, so it may wait for the
     /// disk; meanwhile nobody else does.
-    pub(super) fn look_aside(&self) {
+    pub(super) fn list_set_aside_files(&self) {
         let Ok(_looking) = self.looking.try_lock() else {
             return;
         };

@@ -61,10 +61,10 @@ async fn columns_are_those_of_the_table() {
         .iter()
         .map(|column| {
             let kind = match column.kind {
-                Kind::Text | Kind::Time | Kind::Json => "TEXT",
-                Kind::Integer => "INTEGER",
-                Kind::Real => "REAL",
-                Kind::Blob => "BLOB",
+                ColumnKind::Text | ColumnKind::Time | ColumnKind::Json => "TEXT",
+                ColumnKind::Integer => "INTEGER",
+                ColumnKind::Real => "REAL",
+                ColumnKind::Blob => "BLOB",
             };
             (column.name.to_owned(), kind.to_owned())
         })

@@ -15,7 +15,7 @@ use super::clock::Look;
 use super::feedback::{self, Feedback};
 use super::place::{self, Files, Ownership};
 use super::record::InferenceRecord;
-use super::retention::{Limits, Pace, Step};
+use super::retention::{Limits, Pace, PruneStep};
 use super::shared::Shared;
 use super::unwritten::Tally;
 use super::{LogError, LogFault, OnFailure, Trouble, schema};
@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// Look at the clock, and write what was seen.
     Tend(oneshot::Sender<Result<Look, LogError>>),
     /// Delete a few rows that exceed the limits.
-    Prune(Limits, oneshot::Sender<Result<Step, LogError>>),
+    Prune(Limits, oneshot::Sender<Result<PruneStep, LogError>>),
     /// Run a statement on the write connection, to bring about what tests need.
     #[cfg(test)]
     Execute(String, oneshot::Sender<()>),
@@ -131,7 +131,7 @@ impl Writer {
                     self.append(batch).await;
                 }
                 Command::Feedback(feedback, reply) => {
-                    let _ = reply.send(self.tell(&feedback).await);
+                    let _ = reply.send(self.record_feedback(&feedback).await);
                 }
                 Command::Check(reply) => {
                     self.check().await;
@@ -334,7 +334,10 @@ impl Writer {
     }
 
     /// Whether the log can be written is judged by rows and trial writes: feedback comes too seldom to tell.
-    async fn tell(&mut self, feedback: &Feedback) -> Result<Option<DateTime<Utc>>, LogError> {
+    async fn record_feedback(
+        &mut self,
+        feedback: &Feedback,
+    ) -> Result<Option<DateTime<Utc>>, LogError> {
         let Some(connection) = &mut self.connection else {
             return Err(self.last_error.clone());
         };
@@ -343,7 +346,7 @@ impl Writer {
             .map_err(|error| LogError::database(self.shared.path(), error))
     }
 
-    async fn prune(&mut self, limits: &Limits) -> Result<Step, LogError> {
+    async fn prune(&mut self, limits: &Limits) -> Result<PruneStep, LogError> {
         let Some(connection) = &mut self.connection else {
             return Err(self.last_error.clone());
         };

@@ -217,7 +217,6 @@ pub enum PolicyError {
 pub struct Policies(BTreeMap<String, Policy>);
 
 impl Default for Policies {
-    /// The built-in policies.
     fn default() -> Self {
         let built_in = [
             ("access", 0.60, 0.40, 48),

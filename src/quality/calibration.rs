@@ -1,6 +1,9 @@
-//! Monotone maps from a pack's OOD signal to the quality score and to the pass probability, with id, data and date.
+//! Monotone maps from a pack's OOD signal to the quality score and the pass probability, with
+//! id, data and date.
 //!
-//! The signal is the raw OOD output, transformed and turned as the pack's manifest says: more is better. A file holds three tables: signal → expected similarity, signal → pass probability, and score → spread of another shot.
+//! The signal is the raw OOD output after the manifest's transform and polarity, so that higher
+//! is better. A file holds three tables: signal to expected similarity, signal to pass
+//! probability, and score to the spread of another shot.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +18,23 @@ pub mod site;
 
 /// Similarity at which a capture counts as passed; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
-/// The form of file that is read and written here.
+/// Version of the file format.
 const SCHEMA: u32 = 1;
 /// Most knots of a monotone map. More would follow the sample, not the signal.
 const MOST_KNOTS: usize = 40;
 /// Fewest observations behind a knot.
 const PER_KNOT: usize = 40;
 
-/// How far the ends of a level lie below and above it: less than such a calibration is known to, more than four decimals.
+/// How far the ends of a level lie below and above it. It is smaller than the accuracy of such
+/// a calibration, and larger than the rounding to four decimals.
 const TILT: f64 = 0.004;
 
-/// Similarity that a pack without calibration promises at most. Its score of .37 is below every built-in policy's `accept`,
-/// and below a door's `review`: nobody is let in on a number that means nothing yet.
+/// Highest similarity that a pack without calibration promises. Its score of .37 is below every
+/// built-in policy's `accept`, and below the `review` of a door, so that nobody passes on an
+/// uncalibrated number.
 const UNCALIBRATED_SIMILARITY: f64 = 0.35;
-/// What the id of a stand-in begins with, so that every answer and every row of the log says it.
+/// Prefix of the id of a stand-in calibration, so that every answer and every row of the log
+/// shows it.
 const UNCALIBRATED_PREFIX: &str = "uncalibrated-";
 
 /// Why a calibration is refused.
@@ -45,7 +51,7 @@ pub enum CalibrationError {
         /// The file's.
         got: u32,
     },
-    /// Its content is not what its id stands for.
+    /// Its content does not match its id.
     #[error(
         "the calibration's id is {got}, its content has {expected}; it was edited by hand: make a new one with `faceood-admin calibrate`"
     )]
@@ -87,7 +93,7 @@ struct File {
     content: Content,
 }
 
-/// What the id stands for.
+/// What the id is computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Content {
     schema: u32,
@@ -97,7 +103,7 @@ struct Content {
     /// Whether this only stands in for a calibration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_stand_in: bool,
-    /// Left out where it is not known, as in a pack, whose manifest says it.
+    /// Missing if unknown, as in a pack, whose manifest names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     embedder: Option<String>,
     similarity: Vec<[f64; 2]>,
@@ -188,8 +194,9 @@ impl Calibration {
         })
     }
 
-    /// What stands in until a calibration has been made of pictures: better signals get better scores between `worst` and `best`,
-    /// but none that any built-in policy accepts; the interval is all there is, the pass probability nothing.
+    /// A stand-in until a calibration has been made from pictures. Better signals get
+    /// better scores between `worst` and `best`, but no built-in policy accepts any of
+    /// them. The interval is 0–1 and the pass probability 0.
     #[must_use]
     pub fn uncalibrated(worst: f64, best: f64) -> Self {
         Self::from_content(Content {
@@ -210,7 +217,8 @@ impl Calibration {
         })
     }
 
-    /// The same, said to be for the signals of this network alone: with another one the daemon refuses it.
+    /// The same calibration bound to the signals of this network: the daemon refuses it
+    /// with another one.
     #[must_use]
     pub fn for_embedder(self, sha256: &str) -> Self {
         Self::from_content(Content {
@@ -271,7 +279,7 @@ impl Calibration {
         Self { id, content }
     }
 
-    /// Whether this was learnt from pictures. Where it was not, scores put captures in order and mean nothing more.
+    /// Whether this was learnt from pictures. If not, scores only rank captures.
     #[must_use]
     pub fn is_calibrated(&self) -> bool {
         !self.content.is_stand_in
@@ -301,7 +309,8 @@ impl Calibration {
         &self.content.counts
     }
 
-    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack, which says itself what belongs together.
+    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack, whose
+    /// manifest lists its files.
     #[must_use]
     pub fn embedder(&self) -> Option<&str> {
         self.content.embedder.as_deref()
@@ -322,13 +331,15 @@ impl Calibration {
         )))
     }
 
-    /// Of all captures with this signal, the fraction that clears .45 against a good reference.
+    /// The fraction of all captures with this signal that clears .45 against a good
+    /// reference.
     #[must_use]
     pub fn pass_probability(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.pass, f64::from(signal)))
     }
 
-    /// Where another shot of the same scene would score 9 times in 10; holds `score`.
+    /// Interval in which another shot of the same scene scores 9 times in 10; it contains
+    /// `score`.
     #[must_use]
     pub fn interval(&self, score: f32) -> [f32; 2] {
         let [low, high] = interval::around(&self.content.spread, f64::from(score));
@@ -336,8 +347,8 @@ impl Calibration {
     }
 }
 
-/// [`rising`], and below the lowest knot the map goes on to fall, one for one, until it reaches 0: what is worse than all that
-/// was seen must not look equal.
+/// [`rising`], extended below the lowest knot: the map falls one for one until it reaches 0,
+/// because worse signals than all observed ones must not look equal.
 fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let mut knots = rising(signals, values);
     if let Some(&[signal, value]) = knots.first()
@@ -348,7 +359,8 @@ fn monotone(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     knots
 }
 
-/// The same above the highest knot, up to 1: very good pictures differ too. For a map from a signal that foresees the value itself.
+/// The same above the highest knot, up to 1, because very good pictures differ too. For a
+/// signal that predicts the value itself.
 fn open_above(mut knots: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     if let Some(&[signal, value]) = knots.last()
         && value < 1.0
@@ -358,8 +370,9 @@ fn open_above(mut knots: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     knots
 }
 
-/// Bins of equal count → means → isotonic over the bins, so that a knot rests on many observations. Where isotonic regression makes a
-/// level of several bins, it is tilted by [`TILT`]: what the signal tells apart must not look equal.
+/// Isotonic regression over the means of bins of equal count, so that a knot rests on many
+/// observations. A level of several bins is tilted by [`TILT`]: different signals must not look
+/// equal.
 fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let mut points: Vec<(f64, f64)> = signals
         .iter()
@@ -422,8 +435,8 @@ fn check(table: &'static str, knots: &[[f64; 2]]) -> Result<(), CalibrationError
     }
 }
 
-/// Four decimals: finer than any of these numbers is known, and the same on machines whose arithmetic differs in the last
-/// digits.
+/// Rounds to four decimals. That is finer than the accuracy of any of these numbers, and equal
+/// on machines whose arithmetic differs in the last digits.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

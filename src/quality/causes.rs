@@ -1,35 +1,38 @@
 //! Which measured components explain a low score.
 //!
-//! Each cause has a *deficit*: 0 where the component is as clean faces show it, 1 where it is as bad as faces get that
-//! the recogniser no longer knows. What a defect does to another's component is taken off: a moved head is not out of
-//! focus too, and few pixels explain a lack of detail. The deficits then share out what is missing to a good score.
+//! Each cause has a *deficit*: 0 if the component is as on clean faces, 1 if it is so bad that
+//! the recogniser no longer knows the face. What one defect does to another's component is
+//! subtracted: motion also lowers sharpness, and few pixels also lose detail. The deficits then
+//! divide what the score lacks to a good one among the causes.
 //!
-//! How often the planted cause then comes first stands in `docs/score-report.md`, on faults of other code than `degrade`.
+//! `docs/score-report.md` tells how often the planted cause comes first, on degradations by
+//! code other than `degrade`.
 //!
-//! The clean ends of all ranges come from clean photos of 100 press pictures and 315 web pictures (worst of 50, rounded
-//! towards the bad end), the other ends from the same photos made worse until the face is hardly recognised. The ignored
-//! test `tests/it/components_on_photos.rs` prints the percentiles for a folder of photos.
+//! The clean ends of the ranges come from clean photos: 100 press and 315 web pictures (worst
+//! of 50, rounded towards the bad end). The other ends come from the same photos, degraded
+//! until the face is hardly recognised. The ignored test `tests/it/components_on_photos.rs`
+//! prints the percentiles for a folder of photos.
 
 use super::components::{Component, Evidence};
 use super::{Cause, CauseName, Grade, Symptoms};
 
-/// A deficit under this is within what clean faces show now and then.
+/// A deficit below this occurs now and then on clean faces.
 const LEAST_DEFICIT: f32 = 0.1;
 
-/// In a face that scores good, only a deficit from here on is worth naming.
+/// A face with a good score gets a cause only from this deficit on.
 const OUTSTANDING: f32 = 0.35;
 
-/// Where all deficits together reach this, they explain a low score; what is missing to it is `unknown`.
+/// If all deficits together reach this, they explain a low score; the remainder is `unknown`.
 const EXPLAINED: f32 = 0.5;
 
 /// Distance between the eyes on the recogniser's grid, in its pixels.
 const EYES_ON_GRID: f32 = 35.24;
 
-/// What pulls `score` down, largest weight first (equals in the contract's order).
+/// The causes of a low `score`, largest weight first (equals in the contract's order).
 ///
-/// The weights of a face that scores under [`Grade::Good`] sum to 1, with [`CauseName::Unknown`] for what the components
-/// leave open. A face that scores good has no causes, unless a component stands out: then that one is named, with its
-/// deficit as weight.
+/// The weights of a face below [`Grade::Good`] sum to 1; [`CauseName::Unknown`] has what the
+/// components do not explain. A face with a good score has no causes unless a component stands
+/// out: then that one is named, with its deficit as weight.
 #[must_use]
 pub fn causes(score: f32, evidence: &Evidence, symptoms: Option<&Symptoms>) -> Vec<Cause> {
     let is_good = Grade::of(score) >= Grade::Good;
@@ -62,8 +65,9 @@ pub fn causes(score: f32, evidence: &Evidence, symptoms: Option<&Symptoms>) -> V
     causes
 }
 
-/// What is believed of a cause that components put at `measured`: the network's word where it has one, since it has learnt from faults of
-/// many cameras. Only that the face itself has few pixels it cannot know, since it sees every face at one size.
+/// The deficit of a cause that components put at `measured`. The network's value is used where
+/// it has one, because it was trained on faults of many cameras. It cannot know that a face has
+/// few pixels, because it sees every face at one size.
 fn deficit(name: CauseName, measured: f32, symptoms: Option<&Symptoms>) -> f32 {
     match symptoms.and_then(|symptoms| symptoms.of(name)) {
         Some(seen) if name == CauseName::LowResolution => seen.max(measured),
@@ -72,7 +76,8 @@ fn deficit(name: CauseName, measured: f32, symptoms: Option<&Symptoms>) -> f32 {
     }
 }
 
-/// The deficit of each cause by components alone, 0…1. A component that could not be assessed has none.
+/// The deficit of each cause from components alone, 0…1; 0 for a component that could not be
+/// assessed.
 fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let value = |component| evidence.components.get(component);
     let ramp_of = |component, clean, bad| value(component).map_or(0.0, |v| ramp(v, clean, bad));

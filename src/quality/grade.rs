@@ -1,4 +1,4 @@
-//! The quality score in a word.
+//! Grades: the quality score as one word.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ impl Grade {
         }
     }
 
-    /// The grade of a quality score. A score that is no number is `bad`.
+    /// The grade of a quality score; `Bad` for NaN.
     #[must_use]
     pub fn of(score: f32) -> Self {
         Self::ALL

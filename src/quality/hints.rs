@@ -13,7 +13,7 @@ pub const LEAST_IMAGE_SIDE_PX: u32 = 300;
 /// 35 px apart, so below that its input is enlarged and not reduced.
 pub const LEAST_INTER_EYE_DISTANCE_PX: f32 = 35.0;
 
-/// A cause with less weight than this is no reason to bother anybody.
+/// Causes below this weight give no hint.
 const LEAST_WEIGHT: f32 = 0.15;
 
 /// One piece of advice.
@@ -134,14 +134,14 @@ impl HintCode {
     }
 }
 
-/// What hints are drawn from: one picture, seen as a whole.
+/// The input of hints: one picture as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
     /// Upright width of the picture in pixels.
     pub width: u32,
     /// Upright height of the picture in pixels.
     pub height: u32,
-    /// Whether a face is sure only when the picture is turned.
+    /// Whether a face is found with certainty only if the picture is turned.
     pub is_turned: bool,
     /// Faces that were found, judged or not.
     pub face_count: usize,
@@ -149,9 +149,9 @@ pub struct Scene<'a> {
     pub largest: Option<(&'a BoundingBox, &'a Quality)>,
 }
 
-/// The advice that helps with this picture, each at most once, in the order of [`HintCode::ALL`].
+/// The advice for this picture, each at most once, in the order of [`HintCode::ALL`].
 ///
-/// Noise asks for more light, since that is where it comes from; compression asks for nothing, since the person in
+/// Noise asks for more light, its source. Compression asks for nothing, because the person in
 /// front of the camera cannot change it.
 #[must_use]
 pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {

@@ -1,11 +1,12 @@
-//! Where another shot of the same scene would score 9 times in 10: spreads by score, measured between pairs of shots.
+//! The interval in which another shot of the same scene scores 9 times in 10. The spreads by
+//! score were measured between pairs of shots.
 
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{even_bins, interpolate, mean, quantile};
 
-/// Share of the other shots learnt from that lie below the interval, and above it. Less than nine in ten would ask for: faults that were not
-/// learnt from scatter more. How many other shots of such faults lie inside is in docs/score-report.md.
+/// Share of other shots below the interval, and above it. Each tail is 3.5 %, not 5 %: faults
+/// not seen in training scatter more. `docs/score-report.md` has the coverage for such faults.
 const TAIL: f64 = 0.035;
 /// Pairs of shots in one bin of scores: enough for a 5 % quantile that rests on several pairs.
 const PAIRS_PER_BIN: usize = 120;
@@ -16,9 +17,9 @@ const PAIRS_PER_BIN: usize = 120;
 pub struct Spread {
     /// The score it was measured around.
     pub score: f64,
-    /// How far another shot falls below it, 0 or less.
+    /// How far another shot falls below the score, 0 or less.
     pub below: f64,
-    /// How far another shot rises above it, 0 or more.
+    /// How far another shot rises above the score, 0 or more.
     pub above: f64,
 }
 
@@ -46,7 +47,8 @@ pub fn fit(pairs: &[[f64; 2]]) -> Vec<Spread> {
         .collect()
 }
 
-/// The interval around `score`, within 0–1; it always holds `score`. Without spreads it is `score` alone.
+/// The interval around `score`, within 0–1; it always contains `score`. Without spreads it is
+/// `score` alone.
 #[must_use]
 pub fn around(spreads: &[Spread], score: f64) -> [f64; 2] {
     let along = |part: fn(&Spread) -> f64| {

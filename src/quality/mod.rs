@@ -1,4 +1,5 @@
-//! Can this picture be trusted: OOD logit and measured components become a calibrated score, an interval, a grade and causes.
+//! Whether a picture can be trusted. The OOD logit and the measured components become a
+//! calibrated score, an interval, a grade and causes.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,8 @@ pub use symptoms::{SymptomNames, Symptoms};
 pub struct Cause {
     /// Which.
     pub name: CauseName,
-    /// Its share of what is missing to a good score, 0…1; the weights of one face sum to at most 1.
+    /// Its share of what the score lacks to a good one, 0…1; the weights of one face sum to
+    /// at most 1.
     pub weight: f32,
 }
 
@@ -37,7 +39,8 @@ pub struct Cause {
 pub struct Quality {
     /// Expected similarity to a good reference photo on the contract's fixed 0–1 curve; higher is better.
     pub score: f32,
-    /// Where another shot of the same scene would score 9 times in 10; contains `score`.
+    /// Interval in which another shot of the same scene scores 9 times in 10; it contains
+    /// `score`.
     pub interval: [f32; 2],
     /// Calibrated probability that this capture clears .45 against a good reference.
     pub pass_probability: f32,
@@ -45,16 +48,16 @@ pub struct Quality {
     pub grade: Grade,
     /// What was measured.
     pub components: Components,
-    /// What pulls the score down, largest weight first; empty for a good picture.
+    /// Causes of a low score, largest weight first; empty for a good picture.
     pub causes: Vec<Cause>,
 }
 
-/// Below this share of the lower face or of the eyes to be seen, a face counts as not whole: 9 of 1,000 bare faces fall below it, and 92 of
-/// 100 masked ones (see `components::occlusion`).
+/// A face counts as covered below this visible share of the lower face or the eyes. 9 of 1,000
+/// bare faces fall below it, and 92 of 100 masked ones (see `components::occlusion`).
 const WHOLE_FROM: f32 = 0.5;
 
-/// Highest score of a face that is not whole: the contract puts it below .40, even if the recogniser might still match
-/// it.
+/// Highest score of a covered face: the contract puts it below .40, even if the recogniser
+/// might still match it.
 const NOT_WHOLE_AT_MOST: f32 = 0.39;
 
 /// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so that more is better; `symptoms` is what
@@ -91,13 +94,14 @@ pub fn judge(
     }
 }
 
-/// Whether nothing is known to cover mouth or eyes. What could not be assessed is not held against the face.
+/// Whether mouth and eyes are uncovered. A component that could not be assessed does not count
+/// against the face.
 fn is_whole(evidence: &Evidence) -> bool {
     let mouth_visible = evidence.components.get(Component::MouthOcclusionPrevention);
     mouth_visible.is_none_or(|visible| visible >= WHOLE_FROM) && evidence.eyes_visible >= WHOLE_FROM
 }
 
-/// A number between 0 and 1; 0 for what is no number.
+/// `value` clamped to 0…1; 0 for NaN.
 fn unit(value: f32) -> f32 {
     if value.is_nan() {
         0.0

@@ -1,8 +1,9 @@
-//! The contract's one fixed curve from expected similarity to quality score.
+//! The fixed curve of the contract from expected similarity to quality score.
 
 use crate::stats::interpolate;
 
-/// Similarity → score, linear between: the scale that grades, policies and the design's ISO table are written in.
+/// Points of similarity and score, with linear interpolation between them. Grades, policies and
+/// the design's ISO table use this scale.
 pub const CURVE: [[f64; 2]; 8] = [
     [0.0, 0.0],
     [0.215, 0.22],
@@ -14,13 +15,14 @@ pub const CURVE: [[f64; 2]; 8] = [
     [1.0, 1.0],
 ];
 
-/// The quality score of a capture that is expected to reach `similarity` against a good reference of the same person.
+/// The quality score of a capture with this expected similarity to a good reference of the same
+/// person.
 #[must_use]
 pub fn from_similarity(similarity: f64) -> f64 {
     interpolate(&CURVE, similarity)
 }
 
-/// The expected similarity behind a quality score: the curve read backwards.
+/// The expected similarity of a quality score: the inverse of the curve.
 #[must_use]
 pub fn to_similarity(score: f64) -> f64 {
     interpolate(&CURVE.map(|[similarity, score]| [score, similarity]), score)

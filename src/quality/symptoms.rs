@@ -1,8 +1,10 @@
-//! What the pack's own network sees of what is wrong with a picture, beside the measured components.
+//! Causes of a low score as the pack's own network detects them, in addition to the measured
+//! components.
 
 use super::CauseName;
 
-/// Which causes a pack's network names, and from when on it takes a face for covered.
+/// The causes that a pack's network detects, and the cut from which it takes a face for
+/// covered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymptomNames {
     names: Vec<CauseName>,
@@ -48,7 +50,8 @@ impl SymptomNames {
 }
 
 impl Symptoms {
-    /// How much of `cause` is to be seen, 0 (nothing) … 1 (plainly); `None` where the network does not know this cause.
+    /// How clearly `cause` shows, 0 (not at all) … 1 (clearly); `None` if the network does
+    /// not know this cause.
     #[must_use]
     pub fn of(&self, cause: CauseName) -> Option<f32> {
         let (_, logit) = self.seen.iter().find(|(name, _)| *name == cause)?;

@@ -1,7 +1,7 @@
 //! HTTP only: requests come in, pictures go to the pipeline, rows to the log, JSON goes out.
 //!
 //! A request is read by extractors ([`upload`], [`parameters`]), answered by one file of [`routes`] each in the same few
-//! lines, and leaves through [`request_id::attend`], where a failure becomes a problem body and everything gets its id, its
+//! lines, and leaves through [`request_id::with_request_id`], where a failure becomes a problem body and everything gets its id, its
 //! metric and its line in the log. No handler decodes or runs a model: actix workers are few and serve many.
 
 use std::future::{Future, ready};
@@ -153,7 +153,7 @@ pub async fn run(
             let app = App::new()
                 .app_data(web::Data::clone(&state))
                 .app_data(web::Data::clone(&uploads))
-                .wrap(from_fn(request_id::attend))
+                .wrap(from_fn(request_id::with_request_id))
                 .configure(routes::configure);
             let (connections, closed) = (connections.clone(), closed.clone());
             let protocol = HttpService::build()

@@ -165,7 +165,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Only the status: [`super::request_id::attend`] writes the body, since it alone knows the request id.
+    /// Only the status: [`super::request_id::with_request_id`] writes the body, since it alone knows the request id.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

@@ -57,7 +57,7 @@ impl RequestId {
             )
     }
 
-    /// The id of `request`, which [`attend`] gave it.
+    /// The id of `request`, which [`with_request_id`] gave it.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
         let known = request.extensions().get::<Self>().cloned();
@@ -90,7 +90,7 @@ pub fn language(request: &HttpRequest) -> Language {
 
 /// What a handler learned of its request, for the line in the log and for the row of a failure.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct RequestOutcome {
     /// The caller's terminal or camera.
     pub source: Option<String>,
     /// The scenario asked for.
@@ -103,7 +103,7 @@ pub struct Outcome {
     pub is_recorded: bool,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// Changes what is known of `request`.
     pub fn note(request: &HttpRequest, change: impl FnOnce(&mut Self)) {
         let mut extensions = request.extensions_mut();
@@ -133,7 +133,7 @@ impl Outcome {
 /// # Errors
 ///
 /// Only what actix raises before a request has a response; no handler's failure ends up there.
-pub async fn attend<B: MessageBody + 'static>(
+pub async fn with_request_id<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -219,7 +219,7 @@ fn report(
     let code = problem.map_or("ok", |problem| problem.code.code());
     metrics::request(endpoint, status, code, elapsed);
 
-    let outcome = Outcome::of(response.request());
+    let outcome = RequestOutcome::of(response.request());
     let ms = rounded(elapsed.as_secs_f64() * 1e3, 1);
     let scenario = outcome.scenario.as_deref();
     let action = outcome.action;

@@ -183,7 +183,7 @@ pub fn start_for_command(level: &str) -> Result<(), LoggingError> {
     let layer = tracing_subscriber::fmt::layer()
         .without_time()
         .with_target(false)
-        .with_ansi(has_colours())
+        .with_ansi(shows_colours(&io::stderr()))
         .with_writer(io::stderr);
     let subscriber = Registry::default().with(layer).with(filter(level)?);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::AlreadyRunning)
@@ -242,14 +242,13 @@ fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, Loggin
     Ok(match format {
         Format::Json => json(writer),
         Format::Auto if is_journal() => journal_lines(writer),
-        _ => human(writer, has_colours()),
+        _ => human(writer, shows_colours(&io::stderr())),
     })
 }
 
-/// Whether a person reads standard error, and does not mind colours (`NO_COLOR`, <https://no-color.org>).
-fn has_colours() -> bool {
-    let minds = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !minds
+/// Whether `stream` is a terminal and the user accepts colours (`NO_COLOR`, <https://no-color.org>).
+pub fn shows_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether systemd connected standard error to the journal: it says which device and inode that would be.

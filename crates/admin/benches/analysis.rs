@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use faceood::inference_log::{Kind, columns};
+use faceood::inference_log::{ColumnKind, columns};
 use faceood_test_support::{LogFixture, program, repository};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -30,7 +30,6 @@ use load::{Daemon, Round, Target};
 /// Different rows; more are copies of them, each a little off in time and in every component.
 const BASE: usize = 11_000;
 
-/// The daemon's own log.
 const LOG: &str = "faceood.db";
 
 /// Low rows among a thousand of a site without a fault.
@@ -184,10 +183,10 @@ fn make(path: &Path, rows: usize, low: usize) {
                 // What the fixture leaves out and a daemon writes, since it makes rows longer.
                 name if name.starts_with("error_") || name.starts_with("outcome") => name.to_owned(),
                 name => match column.kind {
-                    Kind::Real => format!("coalesce({name}, random() % 100000 / 7.0)"),
-                    Kind::Integer => format!("coalesce({name}, abs(random() % 2000))"),
-                    Kind::Text | Kind::Json => format!("coalesce({name}, '[]')"),
-                    Kind::Time | Kind::Blob => name.to_owned(),
+                    ColumnKind::Real => format!("coalesce({name}, random() % 100000 / 7.0)"),
+                    ColumnKind::Integer => format!("coalesce({name}, abs(random() % 2000))"),
+                    ColumnKind::Text | ColumnKind::Json => format!("coalesce({name}, '[]')"),
+                    ColumnKind::Time | ColumnKind::Blob => name.to_owned(),
                 },
             })
             .collect();
@@ -204,7 +203,6 @@ fn make(path: &Path, rows: usize, low: usize) {
     });
 }
 
-/// An analysis that runs.
 struct Running {
     child: Child,
     begin: Instant,
@@ -212,10 +210,8 @@ struct Running {
     megabytes: f64,
 }
 
-/// What it took.
 struct Found {
     seconds: f64,
-    /// At most.
     megabytes: f64,
     patterns: usize,
 }

@@ -23,7 +23,7 @@ use faceood::pack::Pack;
 use faceood::pipeline::cores;
 use faceood::pipeline::tuning::{Chosen, Tuning};
 use faceood::runtime::{Placement, Plan, Runtime, Settings};
-use faceood_admin::models::tune;
+use faceood_admin::tuning_table;
 
 mod load;
 
@@ -102,7 +102,7 @@ fn candidates(data_dir: &Path) -> Plan {
         println!("provider: as PROVIDER names it; nothing was measured");
         return Runtime::usual_plan(&Settings::default()).expect("a way to run models");
     };
-    print!("{}", tune::text(&tuning));
+    print!("{}", tuning_table(&tuning));
     Chosen::from(tuning).plan
 }
 

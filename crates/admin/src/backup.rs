@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::inference_log::{self, LogReader};
 use faceood::telemetry::host::Bytes;
 
-/// Arguments of `backup`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The copy is a whole database: to restore it, stop the daemon and put it in place of faceood.db (remove faceood.db-wal and \
@@ -15,17 +14,13 @@ faceood.db-shm), or read it as it is with --db FILE. An existing file is not ove
 Examples:
   faceood-admin backup /mnt/backup/faceood-$(date +%F).db
   faceood-admin --db /mnt/backup/faceood-2026-11-24.db export --format csv")]
-pub struct Args {
+pub(crate) struct Args {
     /// The copy, which must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
-/// Copies the database.
-///
-/// # Errors
-/// If it cannot be read, or the copy not be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let doing = output::doing("copying the log");
     let size = context.block_on(async {
@@ -40,5 +35,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         args.file.display(),
         Bytes(size)
     ))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
-use super::{Context, Outcome, extract, output};
+use super::{CommandOutcome, Context, extract, output};
 use faceood::pipeline::view::{CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint};
 use faceood::pipeline::{Analysis, Face, Faces, Timings};
 use faceood::policy::{DEFAULT_SCENARIO, verdict};
 use faceood::quality::Language;
 
-/// Arguments of `compare`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 With --json the answer is shaped like that of POST /v1/compare. The largest face of each picture counts. Exit code 1 where \
@@ -19,7 +18,7 @@ either picture has no face or cannot be read, whatever the verdict 0.
 Examples:
   faceood-admin compare door.jpg badge.jpg
   faceood-admin compare --json door.jpg badge.jpg | jq -r .verdict")]
-pub struct Args {
+pub(crate) struct Args {
     /// The picture being questioned; - is standard input
     #[arg(value_name = "PROBE")]
     probe: PathBuf,
@@ -38,10 +37,7 @@ pub struct Args {
 }
 
 /// Compares the two and shows the verdict.
-///
-/// # Errors
-/// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
     let started = Instant::now();
     let mut sides = Vec::new();
@@ -96,16 +92,16 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             output::table(&head, rows)
         ))?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<Outcome> {
+fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<CommandOutcome> {
     if args.json {
         output::json(refusal)?;
     } else {
         output::note(&format!("{}: {}", file.display(), refusal.detail));
     }
-    Ok(Outcome::Bad)
+    Ok(CommandOutcome::Bad)
 }
 
 fn hints(sides: &[Analysis]) -> Vec<SideHint> {

@@ -3,10 +3,9 @@
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Command, Context, Outcome, output};
+use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 
-/// Arguments of `completions`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -14,7 +13,7 @@ Examples:
   faceood-admin completions zsh > ~/.zfunc/_faceood-admin
   faceood-admin completions fish > ~/.config/fish/completions/faceood-admin.fish
   faceood-admin completions bash --program faceoodd > /etc/bash_completion.d/faceoodd")]
-pub struct Args {
+pub(crate) struct Args {
     /// Which shell
     shell: Shell,
     /// Whose command line
@@ -22,7 +21,6 @@ pub struct Args {
     program: Program,
 }
 
-/// The programs of this package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Program {
     /// The operator's command
@@ -31,11 +29,7 @@ enum Program {
     Faceoodd,
 }
 
-/// Prints the completions.
-///
-/// # Errors
-/// If they cannot be printed.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let (mut command, name) = match args.program {
         Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
         Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),
@@ -43,5 +37,5 @@ pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     output::text(&String::from_utf8(script)?)?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

@@ -5,27 +5,22 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use super::{Shared, users};
+use super::{GlobalOptions, users};
 use faceood::config::{self, Config, ConfigError, Loaded, Overrides, Sources};
 
-/// The world of one subcommand.
 #[derive(Debug)]
-pub struct Context {
-    shared: Shared,
+pub(crate) struct Context {
+    shared: GlobalOptions,
 }
 
 impl Context {
     /// From the options that all subcommands have.
-    #[must_use]
-    pub fn new(shared: Shared) -> Self {
+    pub(crate) fn new(shared: GlobalOptions) -> Self {
         Self { shared }
     }
 
     /// The settings, and where each came from.
-    ///
-    /// # Errors
-    /// As [`config::load`].
-    pub fn loaded(&self) -> Result<Loaded, ConfigError> {
+    pub(crate) fn loaded(&self) -> Result<Loaded, ConfigError> {
         let flags = Overrides {
             listen: None,
             folders: self.shared.folders.clone(),
@@ -33,19 +28,12 @@ impl Context {
         config::load(&Sources::of_process(self.shared.config.clone(), flags))
     }
 
-    /// The settings.
-    ///
-    /// # Errors
-    /// With every problem, its place and the way out.
-    pub fn config(&self) -> anyhow::Result<Config> {
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
         Ok(self.loaded()?.config)
     }
 
     /// The database: `--db`, or the one in the data folder. It exists.
-    ///
-    /// # Errors
-    /// If the settings are wrong or there is no such file.
-    pub fn database(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
         let path = match self.given_databases() {
             [] => self.config()?.database(),
             [path] => path.clone(),
@@ -67,23 +55,21 @@ impl Context {
     }
 
     /// The database, whether it exists or not: `--db`, or the one in the data folder of `config`.
-    #[must_use]
-    pub fn database_path(&self, config: &Config) -> PathBuf {
+    pub(crate) fn database_path(&self, config: &Config) -> PathBuf {
         let given = self.given_databases().first().cloned();
         given.unwrap_or_else(|| config.database())
     }
 
     /// Every `--db`, in the order in which they were given.
-    #[must_use]
-    pub fn given_databases(&self) -> &[PathBuf] {
+    pub(crate) fn given_databases(&self) -> &[PathBuf] {
         &self.shared.db
     }
 
     /// Runs `work`, which may use the database, to its end.
-    ///
-    /// # Errors
-    /// If there can be no runtime, or as `work` has it.
-    pub fn block_on<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -7,13 +7,12 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::offline::{self, Offline, Refusal};
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::pipeline::view::ExtractAnswer;
 use faceood::pipeline::{Analysis, Faces};
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
 
-/// Arguments of `extract`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 With --json each picture is one line, shaped like the answer of POST /v1/extract with the file's name. A picture that gets no \
@@ -24,7 +23,7 @@ Examples:
   faceood-admin extract --scenario enroll --faces all *.jpg
   faceood-admin extract --json photo.jpg | jq '.faces[0].quality'
   curl -s http://camera/snapshot.jpg | faceood-admin extract -")]
-pub struct Args {
+pub(crate) struct Args {
     /// Pictures; - is standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -63,47 +62,43 @@ impl From<Which> for Faces {
     }
 }
 
-/// One picture's line of JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+struct PictureLine<'a> {
     file: Cow<'a, str>,
     #[serde(flatten)]
-    answer: Answer<'a>,
+    answer: PictureAnswer<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer<'a> {
+enum PictureAnswer<'a> {
     Analysed(ExtractAnswer<'a>),
     Refused(Refusal),
 }
 
 /// Looks at each picture and shows what it finds.
-///
-/// # Errors
-/// If the models cannot be used or a file cannot be read.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
     let mut rows = Vec::new();
-    let mut outcome = Outcome::Done;
+    let mut outcome = CommandOutcome::Done;
     for image in &args.images {
         let file = image.to_string_lossy();
         let analysed = offline.analyze(&offline::read(image)?);
         if analysed.is_err() {
-            outcome = Outcome::Bad;
+            outcome = CommandOutcome::Bad;
         }
         if args.json {
             let answer = match analysed {
-                Ok(analysis) => Answer::Analysed(ExtractAnswer::new(
+                Ok(analysis) => PictureAnswer::Analysed(ExtractAnswer::new(
                     offline::REQUEST_ID,
                     &offline.model,
                     analysis,
                     !args.no_embedding,
                     Language::English,
                 )),
-                Err(error) => Answer::Refused(Refusal::new(&error, None)),
+                Err(error) => PictureAnswer::Refused(Refusal::new(&error, None)),
             };
-            output::json_line(&Line { file, answer })?;
+            output::json_line(&PictureLine { file, answer })?;
         } else {
             match analysed {
                 Ok(analysis) => rows.extend(face_rows(image, &analysis)),

@@ -8,14 +8,10 @@ use std::time::Duration;
 /// Longest that a healthy daemon takes to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest answer that is read.
 const LARGEST_ANSWER: u64 = 1024 * 1024;
 
 /// The address that a daemon wrote down; `None` where no daemon runs on this data folder.
-///
-/// # Errors
-/// What the file holds, where that is no address.
-pub fn address(file: &Path) -> Result<Option<SocketAddr>, String> {
+pub(crate) fn address(file: &Path) -> Result<Option<SocketAddr>, String> {
     let Ok(text) = std::fs::read_to_string(file) else {
         return Ok(None);
     };
@@ -27,10 +23,7 @@ pub fn address(file: &Path) -> Result<Option<SocketAddr>, String> {
 }
 
 /// Status and body of `GET path`.
-///
-/// # Errors
-/// Where nobody listens there, or no HTTP comes back in time.
-pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

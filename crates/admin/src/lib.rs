@@ -13,35 +13,36 @@ use clap::{Args, Parser, Subcommand};
 use faceood::config::flags::Folders;
 use faceood::telemetry::logging;
 
-pub mod analyze_logs;
-pub mod backup;
-pub mod calibrate;
-pub mod compare;
-pub mod completions;
-pub mod context;
-pub mod doctor;
-pub mod evaluate;
-pub mod explain;
-pub mod export;
-pub mod extract;
-pub mod http;
-pub mod man;
-pub mod map;
-pub mod models;
+mod analyze_logs;
+mod backup;
+mod calibrate;
+mod compare;
+mod completions;
+mod context;
+mod doctor;
+mod evaluate;
+mod explain;
+mod export;
+mod extract;
+mod http;
+mod man;
+mod map;
+mod models;
 mod offline;
 mod out_file;
-pub mod output;
-pub mod prune;
+mod output;
+mod prune;
 mod sinks;
-pub mod users;
-pub mod watch;
-pub mod when;
+mod users;
+mod watch;
+mod when;
 
-pub use context::Context;
+use context::Context;
+pub use models::tune::text as tuning_table;
 
 /// What a subcommand that did not fail came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+enum CommandOutcome {
     /// All that was asked for.
     Done,
     /// It ran to its end and found something bad, which it has shown.
@@ -61,29 +62,27 @@ mod exit {
 /// Looks after faceood: checks, backs up, exports, explains
 #[derive(Parser, Debug)]
 #[command(name = "faceood-admin", version, after_help = HELP, arg_required_else_help = true)]
-pub struct Command {
+struct Command {
     #[command(flatten)]
-    shared: Shared,
+    shared: GlobalOptions,
     #[command(subcommand)]
     task: Task,
 }
 
-/// Options that every subcommand has.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of all subcommands")]
-pub struct Shared {
+struct GlobalOptions {
     /// Config file, in place of /etc/faceood/config.toml
     #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// Folders given as flags.
+    config: Option<PathBuf>,
     #[command(flatten)]
-    pub folders: Folders,
+    folders: Folders,
     /// Database of the log, in place of the one in the data folder; analyze-logs takes several
     #[arg(long, value_name = "FILE", global = true)]
-    pub db: Vec<PathBuf>,
+    db: Vec<PathBuf>,
     /// Say more on standard error; twice for details
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    verbose: u8,
 }
 
 #[derive(Subcommand, Debug)]
@@ -132,7 +131,6 @@ Examples:
   faceood-admin --data-dir ./data export --format csv --since 7d > week.csv";
 
 /// Runs the command line `arguments` and says with which code to exit.
-#[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
@@ -152,9 +150,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let _ = logging::start_for_command(level);
     let context = Context::new(command.shared);
     match run(&command.task, &context) {
-        Ok(Outcome::Done) => exit::DONE,
-        Ok(Outcome::Bad) => exit::FAILED,
-        Ok(Outcome::Drift) => exit::DRIFT,
+        Ok(CommandOutcome::Done) => exit::DONE,
+        Ok(CommandOutcome::Bad) => exit::FAILED,
+        Ok(CommandOutcome::Drift) => exit::DRIFT,
         Err(error) if is_broken_pipe(&error) => exit::DONE,
         Err(error) => {
             output::error(&error);
@@ -163,7 +161,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn run(task: &Task, context: &Context) -> anyhow::Result<Outcome> {
+fn run(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
     match task {
         Task::Doctor(args) => doctor::run(args, context),
         Task::Extract(args) => extract::run(args, context),

@@ -7,32 +7,27 @@ use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::{Command, Context, Outcome, output};
+use super::{Command, CommandOutcome, Context, output};
 use faceood::config::flags::DaemonFlags;
 use faceood::whole_file;
 
-/// Arguments of `man`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   faceood-admin man | man -l -
   faceood-admin man --out /usr/local/share/man")]
-pub struct Args {
+pub(crate) struct Args {
     /// Write the pages of faceood-admin, of each subcommand and of faceoodd below this folder, in place of showing one
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-/// Shows a page, or writes all.
-///
-/// # Errors
-/// If they cannot be written.
-pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
     let Some(folder) = &args.out else {
         let mut command = Command::command().disable_help_subcommand(true);
         command.build();
         output::text(&page(&Man::new(command))?)?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     };
     let (users, system) = (folder.join("man1"), folder.join("man8"));
     let daemon = Man::new(DaemonFlags::command()).section("8");
@@ -42,7 +37,7 @@ pub fn run(args: &Args, _: &Context) -> anyhow::Result<Outcome> {
         .and_then(|()| write_pages_of_admin(&users))
         .and_then(|()| whole_file::write(&system.join("faceoodd.8"), page(&daemon)?.as_bytes()));
     written.with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Renders the pages elsewhere first, so that an old page stays until the new one is whole.

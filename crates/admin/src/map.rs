@@ -6,18 +6,16 @@ use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::evaluate::{ISO_RANGE, Shared, rising};
+use super::evaluate::{EvaluateOptions, ISO_RANGE, rising};
 use super::offline;
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood_lab::evaluation::dataset::{self, Dataset, SourceFrom};
-use faceood_lab::evaluation::error_rates::Rate;
 use faceood_lab::evaluation::noise::{NoisyFace, nearest_persons, with_noise};
-use faceood_lab::evaluation::projection::{self, MOST_POINTS, Method};
-use faceood_lab::evaluation::render::map::Dot;
+use faceood_lab::evaluation::projection::{self, MOST_POINTS, ProjectionMethod};
+use faceood_lab::evaluation::render::map::{Dot, NoiseStep};
 use faceood_lab::evaluation::render::{counted, map as page};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 
-/// Arguments of `map`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 DIR holds a folder for each person. The page shows dots, no faces; the names of files stand in it. At most 2,000 dots.
@@ -25,7 +23,7 @@ DIR holds a folder for each person. The page shows dots, no faces; the names of 
 Examples:
   faceood-admin map photos --out map.html
   faceood-admin map photos --out map.html --iso 3200,12800 --method pca")]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with a folder of pictures for each person
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -56,19 +54,12 @@ enum MapMethod {
 }
 
 #[derive(Serialize)]
-struct EmbeddingMap {
+struct EmbeddingMap<'a> {
     persons: usize,
     photos: usize,
     method: MapMethod,
-    steps: Vec<NoiseStep>,
+    steps: &'a [NoiseStep],
     points: Vec<MapPoint>,
-}
-
-#[derive(Serialize)]
-struct NoiseStep {
-    name: String,
-    #[serde(rename = "astray")]
-    misplaced: Rate,
 }
 
 #[derive(Serialize)]
@@ -80,12 +71,8 @@ struct MapPoint {
     at: [f32; 2],
 }
 
-/// Draws the map.
-///
-/// # Errors
-/// If the models cannot be used, the folder holds no faces, or the page cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
-    let shared = Shared {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+    let shared = EvaluateOptions {
         html: Some(args.out.clone()),
         json: args.json,
         jobs: args.jobs,
@@ -140,21 +127,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let steps = nearest_persons(&shown, &persons, &isos);
     let values: Vec<&[f32]> = shown.iter().map(|shown| shown.embedding.values()).collect();
     let method = match args.method {
-        MapMethod::Tsne => Method::Tsne,
-        MapMethod::Pca => Method::Pca,
+        MapMethod::Tsne => ProjectionMethod::Tsne,
+        MapMethod::Pca => ProjectionMethod::Pca,
     };
     let plane = projection::project(&values, method);
     let map = EmbeddingMap {
         persons: dataset.persons.len(),
         photos: scenes.len(),
         method: args.method,
-        steps: steps
-            .iter()
-            .map(|step| NoiseStep {
-                name: step.name.clone(),
-                misplaced: step.misplaced,
-            })
-            .collect(),
+        steps: &steps,
         points: shown
             .iter()
             .zip(&plane)

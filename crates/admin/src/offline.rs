@@ -23,7 +23,6 @@ pub(super) const REQUEST_ID: &str = "unlogged";
 /// Name of a file that means standard input.
 const STDIN: &str = "-";
 
-/// Models and rules, ready for pictures.
 pub(super) struct Offline {
     pub(super) model: ModelFacts,
     pub(super) thresholds: Thresholds,
@@ -93,7 +92,6 @@ impl Offline {
         })
     }
 
-    /// Looks at one picture.
     pub(super) fn analyze(&mut self, picture: &[u8]) -> Result<Analysis, AnalyzeError> {
         self.pipeline
             .analyze(picture, &self.ask, Duration::ZERO, &Checkpoint::OPEN)

@@ -15,9 +15,6 @@ pub(super) struct OutFile {
 
 impl OutFile {
     /// Begins the file that will stand at `path`.
-    ///
-    /// # Errors
-    /// Where `path` is a folder, or no file can be made beside it.
     pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = match WholeFile::beside(path) {
@@ -32,19 +29,12 @@ impl OutFile {
         Ok(Self { file, path })
     }
 
-    /// Puts the file in its place.
-    ///
-    /// # Errors
-    /// Naming the file.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let finished = self.file.finish();
         finished.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// As [`Self::finish`], where no file may be replaced.
-    ///
-    /// # Errors
-    /// As [`Self::finish`], and where there is a file by now.
     pub(super) fn finish_new(self) -> anyhow::Result<()> {
         let shown = self.path.display();
         self.file
@@ -64,9 +54,6 @@ impl Write for OutFile {
 }
 
 /// Writes `bytes` to `path`.
-///
-/// # Errors
-/// Naming the file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = OutFile::beside(path)?;
     file.write_all(bytes)

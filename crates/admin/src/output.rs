@@ -12,19 +12,13 @@ use crate::sinks;
 
 /// Prints a result that is text already. What a terminal would act on is shown and not sent:
 /// callers' words may be in it.
-///
-/// # Errors
-/// If standard output is gone; a broken pipe counts as success further up.
-pub fn text(text: &str) -> io::Result<()> {
+pub(crate) fn text(text: &str) -> io::Result<()> {
     coloured(&sinks::terminal(text))
 }
 
 /// Prints text that has colours of its own, and in which whoever made it has made callers' words
 /// harmless.
-///
-/// # Errors
-/// As [`text`].
-pub fn coloured(text: &str) -> io::Result<()> {
+pub(crate) fn coloured(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
@@ -34,37 +28,30 @@ pub fn coloured(text: &str) -> io::Result<()> {
 }
 
 /// Prints a result as JSON for programs: indented, a newline at the end.
-///
-/// # Errors
-/// As [`text`].
-pub fn json(value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     let shown = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     text(&shown)
 }
 
 /// Prints one line of JSON, for results that come one after the other.
-///
-/// # Errors
-/// As [`text`].
-pub fn json_line(value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let shown = serde_json::to_string(value).map_err(io::Error::other)?;
     text(&shown)
 }
 
 /// Standard output for a result too large to build first. On a terminal, what it would act on is
 /// shown as [`text`] shows it.
-#[must_use]
-pub fn stream() -> Box<dyn Write + Send> {
+pub(crate) fn stream() -> Box<dyn Write + Send> {
     if is_terminal() {
-        return Box::new(Shown(io::stdout()));
+        return Box::new(EscapingWriter(io::stdout()));
     }
     Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
 }
 
 /// Writes to a terminal what it can do nothing but show.
-struct Shown<W>(W);
+struct EscapingWriter<W>(W);
 
-impl<W: Write> Write for Shown<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A character may lie across two pieces: its end comes with the next one.
         let whole = match std::str::from_utf8(bytes) {
@@ -87,15 +74,15 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-/// Whether a person reads standard output.
-#[must_use]
-pub fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// A table without frames: rows that `awk` can read, cells wrapped only on a terminal.
-#[must_use]
-pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<Cow<'a, str>>>) -> String {
+pub(crate) fn table<'a>(
+    head: &[&str],
+    rows: impl IntoIterator<Item = Vec<Cow<'a, str>>>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if is_terminal() {
@@ -117,15 +104,14 @@ pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<Cow<'a, str>>
     lines.join("\n")
 }
 
-/// Says something by the way.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("{}", sinks::terminal(text));
 }
 
 /// Says why a subcommand failed: the error and what lies behind it.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
-pub fn error(error: &anyhow::Error) {
+pub(crate) fn error(error: &anyhow::Error) {
     let mut said = error.to_string();
     eprintln!("error: {}", sinks::terminal(&said));
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -137,8 +123,7 @@ pub fn error(error: &anyhow::Error) {
 }
 
 /// A bar on standard error, seen only on a terminal.
-#[must_use]
-pub fn progress(total: u64, of_what: &'static str) -> ProgressBar {
+pub(crate) fn progress(total: u64, of_what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -147,8 +132,7 @@ pub fn progress(total: u64, of_what: &'static str) -> ProgressBar {
 }
 
 /// What is being done, on standard error, for work whose end cannot be foretold; seen only on a terminal, gone when done.
-#[must_use]
-pub fn doing(what: &'static str) -> ProgressBar {
+pub(crate) fn doing(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -163,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_streams_to_a_terminal_is_only_shown() {
-        let mut shown = Shown(Vec::new());
+        let mut shown = EscapingWriter(Vec::new());
         shown.write_all("é\x1b[31m门\n".as_bytes()).unwrap();
         assert_eq!(shown.0, "é\\u001b[31m门\n".as_bytes());
     }

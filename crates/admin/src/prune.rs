@@ -4,11 +4,10 @@ use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, output, when};
+use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use faceood::telemetry::host::Bytes;
 
-/// Arguments of `prune`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon keeps by itself.
@@ -21,7 +20,7 @@ Examples:
   faceood-admin prune --older-than 30d
   faceood-admin prune --max-size 500MB
   faceood-admin prune --trust-clock     the clock is right: the daemon deletes by it again")]
-pub struct Args {
+pub(crate) struct Args {
     /// Delete rows older than this: 12h, 30d, 26w
     #[arg(long, value_name = "SPAN", value_parser = when::span)]
     older_than: Option<TimeDelta>,
@@ -44,9 +43,8 @@ pub struct Args {
     json: bool,
 }
 
-/// What was, or would be, deleted.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PruneReport {
     database: String,
     is_dry_run: bool,
     rows_before: u64,
@@ -59,11 +57,7 @@ struct Report {
     freed_bytes: Option<u64>,
 }
 
-/// Deletes what lies beyond the limits.
-///
-/// # Errors
-/// If the database cannot be read or written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
     let limits = limits(args, context)?;
     let report = context.block_on(async {
@@ -106,7 +100,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             let by_size = limits
                 .max_bytes
                 .map_or(0, |most| over_size(file, rows, most));
-            return Ok(Report {
+            return Ok(PruneReport {
                 database,
                 is_dry_run: true,
                 rows_before,
@@ -119,7 +113,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let pruned =
             inference_log::prune(&path, &limits, |so_far| bar.set_position(so_far.rows)).await?;
         bar.finish_and_clear();
-        Ok(Report {
+        Ok(PruneReport {
             database,
             is_dry_run: false,
             rows_before,
@@ -133,7 +127,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } else {
         output::text(&text(&report))?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
@@ -165,8 +159,8 @@ fn over_size(bytes: u64, rows: u64, most: u64) -> u64 {
     u64::try_from(share).unwrap_or(rows)
 }
 
-fn text(report: &Report) -> String {
-    let Report {
+fn text(report: &PruneReport) -> String {
+    let PruneReport {
         database,
         rows_before,
         rows_deleted,

@@ -7,20 +7,16 @@ use std::path::Path;
 use std::process::Command;
 
 /// The user's name, or its number where it has none.
-#[must_use]
-pub fn name_of(uid: u32) -> String {
+pub(crate) fn name_of(uid: u32) -> String {
     id(&["-un", &uid.to_string()]).unwrap_or_else(|| uid.to_string())
 }
 
-/// The user's number.
-#[must_use]
-pub fn number_of(name: &str) -> Option<u32> {
+pub(crate) fn number_of(name: &str) -> Option<u32> {
     id(&["-u", name])?.parse().ok()
 }
 
 /// Numbers of the groups that the user is in.
-#[must_use]
-pub fn groups_of(name: &str) -> Vec<u32> {
+pub(crate) fn groups_of(name: &str) -> Vec<u32> {
     let printed = id(&["-G", name]).unwrap_or_default();
     printed
         .split(' ')
@@ -29,8 +25,7 @@ pub fn groups_of(name: &str) -> Vec<u32> {
 }
 
 /// Who we are not, and must be to look into `folder`; `None` where we may.
-#[must_use]
-pub fn kept_from(folder: &Path) -> Option<String> {
+pub(crate) fn kept_from(folder: &Path) -> Option<String> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let owner = fs::metadata(folder).ok()?.uid();

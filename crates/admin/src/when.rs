@@ -3,12 +3,41 @@
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use faceood::inference_log::Filter;
+
+/// The part of the log that a subcommand reads. A subcommand may reword the help by `mut_arg`.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+/// The window, and optionally one source in it.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Selection {
+    #[command(flatten)]
+    pub(crate) window: Window,
+    /// Only of this terminal or camera
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) source: Option<String>,
+}
+
+impl Window {
+    pub(crate) fn filter(self) -> Filter {
+        Filter {
+            since: self.since,
+            until: self.until,
+            ..Filter::default()
+        }
+    }
+}
 
 /// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339 (`2026-11-24T08:00:00Z`).
-///
-/// # Errors
-/// What was given and what would do.
-pub fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(span) = span(text) {
         let moment = Utc::now().checked_sub_signed(span);
         return moment.ok_or_else(|| format!("{text:?} ago is before all calendars"));
@@ -23,10 +52,7 @@ pub fn moment(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// A span of time: a whole number and `m`, `h`, `d` or `w`.
-///
-/// # Errors
-/// What was given and what would do.
-pub fn span(text: &str) -> Result<TimeDelta, String> {
+pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
     let wrong = || {
         format!("{text:?} is no span of time; give a whole number and a unit: 90m, 24h, 30d, 2w")
     };
@@ -44,10 +70,7 @@ pub fn span(text: &str) -> Result<TimeDelta, String> {
 }
 
 /// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024) or nothing.
-///
-/// # Errors
-/// What was given and what would do.
-pub fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size; give a number and a unit: 800MB, 2GB, 1.5GiB");
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let digits = text.len() - text.trim_start_matches(is_number).len();
@@ -81,8 +104,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 const ZONES: &str = "/usr/share/zoneinfo";
 
 /// What `TZ` names, where the system knows no such zone: times are silently shown in UTC then.
-#[must_use]
-pub fn unknown_time_zone() -> Option<String> {
+pub(crate) fn unknown_time_zone() -> Option<String> {
     let zone = std::env::var("TZ").ok()?;
     let folder = std::env::var_os("TZDIR").unwrap_or_else(|| ZONES.into());
     (!is_time_zone(&zone, Path::new(&folder))).then_some(zone)

@@ -18,12 +18,11 @@ use faceood::quality::components::{Component, Components};
 use faceood::quality::{Cause, CauseName, Quality};
 use faceood::stats::mean;
 
-use crate::degrade::{Degradation, Dose, Kind, Recipe, degrade};
+use crate::degrade::{Degradation, DegradationKind, Dose, Recipe, degrade};
 
 /// Strengths at which every kind is tried, and those at which the likeliest are.
 const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-/// How many kinds are the likeliest.
 const LIKELIEST: usize = 2;
 /// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
 const DRAWS: u64 = 2;
@@ -102,17 +101,15 @@ pub struct Appearance {
 
 /// A kind at a strength, over some draws.
 #[derive(Clone, Debug)]
-struct Trial {
-    kind: Kind,
+struct FittingTrial {
+    kind: DegradationKind,
     strength: f32,
-    /// How far from the pattern.
     distance: f64,
-    /// What it shows in the mean.
     appearance: Appearance,
 }
 
 /// Steps of [`fit`] that it reports at most.
-pub const STEPS: u64 = (2 * Kind::ALL.len() - 1 + LIKELIEST) as u64;
+pub const STEPS: u64 = (2 * DegradationKind::ALL.len() - 1 + LIKELIEST) as u64;
 
 /// Tries all kinds at some strengths on a clean picture whose face is as large as the pattern's, then the likeliest kinds at more
 /// strengths, then a second kind besides. Calls `progress` after each step.
@@ -126,8 +123,8 @@ pub fn fit(
     progress: &dyn Fn(),
 ) -> Result<Fitted, FitError> {
     let mut bench = Bench::open(target, pipeline, ask)?;
-    let mut roughly: Vec<Trial> = Vec::new();
-    for kind in Kind::ALL {
+    let mut roughly: Vec<FittingTrial> = Vec::new();
+    for kind in DegradationKind::ALL {
         roughly.extend(nearest_of(bench.try_kind(&[], kind, &FEW, DRAWS)?));
         progress();
     }
@@ -140,7 +137,10 @@ pub fn fit(
     let best = nearest_of(tried.iter().cloned());
     let mut pairs = Vec::new();
     if let Some(best) = best.as_ref().filter(|best| best.distance > NEAR) {
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != best.kind) {
+        for kind in DegradationKind::ALL
+            .into_iter()
+            .filter(|kind| *kind != best.kind)
+        {
             let first = (best.kind, best.strength);
             pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
             progress();
@@ -170,14 +170,14 @@ pub fn fit(
     })
 }
 
-fn nearest_of(tried: impl IntoIterator<Item = Trial>) -> Option<Trial> {
+fn nearest_of(tried: impl IntoIterator<Item = FittingTrial>) -> Option<FittingTrial> {
     tried
         .into_iter()
         .min_by(|one, other| one.distance.total_cmp(&other.distance))
 }
 
 /// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
-fn alone(best: &Trial, tried: &[Trial], scores: &RangeInclusive<f64>) -> Dose {
+fn alone(best: &FittingTrial, tried: &[FittingTrial], scores: &RangeInclusive<f64>) -> Dose {
     let strengths = tried
         .iter()
         .filter(|other| other.kind == best.kind && scores.contains(&other.appearance.score))
@@ -189,14 +189,13 @@ fn alone(best: &Trial, tried: &[Trial], scores: &RangeInclusive<f64>) -> Dose {
     dose(best.kind, least, most)
 }
 
-fn dose(kind: Kind, least: f32, most: f32) -> Dose {
+fn dose(kind: DegradationKind, least: f32, most: f32) -> Dose {
     Dose {
         kind,
         strengths: [WEAKER * least, most],
     }
 }
 
-/// Where degradations are tried out.
 struct Bench<'a> {
     target: &'a Appearance,
     pipeline: Pipeline,
@@ -227,11 +226,11 @@ impl<'a> Bench<'a> {
     /// Tries `kind` at these strengths, with `others` besides. A strength at which the face is not found any more is left out.
     fn try_kind(
         &mut self,
-        others: &[(Kind, f32)],
-        kind: Kind,
+        others: &[(DegradationKind, f32)],
+        kind: DegradationKind,
         strengths: &[f32],
         draws: u64,
-    ) -> Result<Vec<Trial>, FitError> {
+    ) -> Result<Vec<FittingTrial>, FitError> {
         let mut tried = Vec::new();
         for &strength in strengths {
             let mut all = Vec::new();
@@ -249,7 +248,7 @@ impl<'a> Bench<'a> {
             }
             // The pattern is many captures, too.
             let Some(shown) = mean_of(&all) else { continue };
-            tried.push(Trial {
+            tried.push(FittingTrial {
                 kind,
                 strength,
                 distance: distance(self.target, &shown),

@@ -1,5 +1,5 @@
-//! What runs offline: degrading photos, learning a head from them, building and importing model packs, and measuring how
-//! well a pack does. The daemon needs none of it.
+//! What runs offline, not in the daemon: degrading photos, training a head, building and
+//! importing model packs, and evaluating a pack.
 
 pub mod building;
 pub mod degrade;

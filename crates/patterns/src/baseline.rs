@@ -1,10 +1,11 @@
-//! What low rows are compared with: the norms of good captures, and the counts of all rows in the window.
+//! What low rows are compared with: the norms of good captures, and counts of all rows in the
+//! window.
 
 use chrono::{DateTime, Utc};
 
 use super::Settings;
-use super::report::Bin;
-use super::survey::{Model, Sampled, Survey, time_of};
+use super::report::TimeBin;
+use super::survey::{JudgingModel, Sampled, Survey, time_of};
 use super::tally::{Counted, LocalHours};
 use super::trend::{BINS, Bins};
 
@@ -83,7 +84,7 @@ impl WindowCounts {
         all
     }
 
-    pub(super) fn first_of_model(&self, survey: &Survey) -> Vec<(Model, DateTime<Utc>)> {
+    pub(super) fn first_of_model(&self, survey: &Survey) -> Vec<(JudgingModel, DateTime<Utc>)> {
         let mut models: Vec<_> = survey
             .models
             .iter()
@@ -94,9 +95,9 @@ impl WindowCounts {
         models
     }
 
-    pub(super) fn timeline(&self, bins: &Bins) -> Vec<Bin> {
+    pub(super) fn timeline(&self, bins: &Bins) -> Vec<TimeBin> {
         let both = self.by_bin.iter().zip(&self.low_by_bin).enumerate();
-        both.map(|(bin, (&scored, &low))| Bin {
+        both.map(|(bin, (&scored, &low))| TimeBin {
             from: bins.begin(bin),
             scored,
             low,

@@ -1,6 +1,9 @@
-//! Where the level of a series changes: the offline form of CUSUM. The largest standardised gap between the means before and after any
-//! place is found, then looked for again on both sides (binary segmentation; Scott and Knott 1974, Vostrikova 1981). Since captures that
-//! follow each other resemble each other, the spread that counts is the one of means of blocks where that is larger.
+//! Finds where the level of a series changes, by binary segmentation (Scott and Knott 1974,
+//! Vostrikova 1981), the offline form of CUSUM. It finds the place with the largest
+//! standardised gap between the means before and after it, then searches both sides again.
+//!
+//! Consecutive captures resemble each other, so single rows understate the spread. The spread
+//! of block means is used where it is larger.
 
 use super::significance::best_split;
 use faceood::stats::quantile;
@@ -11,7 +14,7 @@ pub(super) const LEAST_ROWS: usize = 25;
 /// The median of the square of a standard normal number.
 const MEDIAN_OF_SQUARES: f64 = 0.4549;
 
-/// How often cuts are looked at again; mostly the second time nothing moves.
+/// Passes over the cuts; mostly the second one moves nothing.
 const ROUNDS: usize = 4;
 
 /// A part of a series in which the level stays.
@@ -21,22 +24,20 @@ pub(super) struct Segment {
     pub(super) from: usize,
     /// One after the last row.
     pub(super) to: usize,
-    /// Its mean.
     pub(super) mean: f64,
 }
 
-/// The levels of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Levels {
     /// In the order of time, without gaps.
     pub(super) segments: Vec<Segment>,
     /// Standard deviation around them, of a single value.
     pub(super) deviation: f64,
-    /// How likely chance makes the clearest of the changes; 1 where the series is too short.
+    /// p-value of the clearest change; 1 if the series is too short.
     pub(super) p_value: f64,
 }
 
-/// Splits `values` wherever a change is less likely than `strictness` by chance.
+/// Splits `values` at every change whose p-value is below `strictness`.
 pub(super) fn levels(values: &[f64], strictness: f64) -> Levels {
     let mut sums = vec![0.0];
     // Sums of what is left of the mean keep their digits.
@@ -81,7 +82,8 @@ pub(super) fn levels(values: &[f64], strictness: f64) -> Levels {
     }
 }
 
-/// Looks at every cut again, now that its neighbours are known: it moves to the best place between them, or goes where none is left.
+/// Examines every cut again between its neighbours: it moves to the best place between them, or
+/// is removed if no change is left.
 fn settle(cuts: &mut Vec<usize>, values: &[f64], sums: &[f64], strictness: f64) {
     for _ in 0..ROUNDS {
         let before = cuts.clone();
@@ -101,7 +103,7 @@ fn settle(cuts: &mut Vec<usize>, values: &[f64], sums: &[f64], strictness: f64) 
     }
 }
 
-/// The best place for a change between `from` and `to`, and how likely chance makes one so clear.
+/// The best place for a change between `from` and `to`, and its p-value.
 fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, f64)> {
     let length = to - from;
     if length < 2 * LEAST_ROWS {

@@ -1,46 +1,51 @@
-//! Groups of low rows that resemble each other, without their number given: HDBSCAN (Campello, Moulavi and Sander 2013) on the points of
-//! [`features`](super::features), then what only chance parts is put together again, and what the tree left out is assigned.
+//! Groups low rows that resemble each other; the number of groups is not given. HDBSCAN
+//! (Campello, Moulavi and Sander 2013) clusters the points of [`features`](super::features).
+//! Rows that it leaves out are assigned afterwards.
 //!
-//! HDBSCAN alone cuts one broad population in pieces. So two groups stay apart only where fewer rows lie between them than at either.
+//! HDBSCAN alone splits one broad population into pieces. So two groups are merged unless fewer
+//! rows lie between them than at either of them.
 
 use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
 
-use super::features::{DIMENSIONS, Point, distance};
+use super::features::{DIMENSIONS, FeaturePoint, distance};
 use super::significance::at_most;
 use super::survey::CAUSES;
 
-/// Neighbours that a row needs close by to be in a dense place.
+/// Neighbours of a row in a dense region (HDBSCAN's minimum of samples).
 const NEIGHBOURS: usize = 5;
 
-/// Two groups are two where chance makes such a valley between them less often than this.
+/// Two groups stay apart if the p-value of the valley between them is below this.
 const VALLEY: f64 = 0.05;
 
-/// Groups whose mean causes are so alike (cosine) are one pattern, however their pictures differ.
+/// Groups are one pattern from this cosine of their mean causes, even if their components
+/// differ.
 const SAME_CAUSES: f32 = 0.93;
 
 /// Rows of a group that others are compared with.
 const REFERENCES: usize = 48;
 
-/// A row belongs to the nearest group if it is not farther away than this times what 99 of 100 of its own rows are.
+/// Reach of a group: a row belongs to the nearest group up to this times the distance that 99
+/// of 100 of its own rows stay below.
 const REACH: f32 = 1.5;
 
-/// By this a row is nearer to a group whose leading cause is its own first one: the score's word for it counts more than how the rest of
-/// the picture differs. Square of the distance.
+/// Factor on the squared distance when the row's first cause is the group's first cause. The
+/// cause counts more than differences in the components.
 const OWN_CAUSE: f32 = 0.25;
 
-/// Square of the distance that keeping causes in 255ths makes.
+/// Squared distance due to storing causes in 255ths.
 const ROUNDING: f32 = 1e-3;
 
-/// A group in which no cause comes first this often is looked at again on its own, and is no pattern if nothing comes of that.
+/// A group whose most frequent first cause has a smaller share than this is clustered again on
+/// its own. It is no pattern if that finds none.
 const COHERENT: f64 = 0.6;
 
-/// The same of two causes that share the first place.
+/// The same for two causes that share the first place.
 const COHERENT_PAIR: f64 = 0.8;
 
-/// Rows of a group's dense core, at least: the rest of it lies around.
+/// Fewest rows in a group's dense core (HDBSCAN's minimum cluster size).
 const LEAST_CORE: usize = 10;
 
-/// How often a group is looked at again.
+/// Depth of repeated clustering.
 const DEPTH: u32 = 3;
 
 /// The directions of a row's causes alone.
@@ -49,11 +54,12 @@ type Direction = [f32; CAUSES];
 /// What was learnt: where the groups are.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
-    /// The references' causes, and how far they reach in these alone: by them the rows are assigned that are not in the sample.
+    /// The causes of the references, and their reach in causes alone. Rows outside the
+    /// sample are assigned by them.
     directions: Vec<Vec<Direction>>,
     direction_reach: Vec<f32>,
     /// By group.
-    references: Vec<Vec<Point>>,
+    references: Vec<Vec<FeaturePoint>>,
     /// Square of the distance up to which a row belongs, by group.
     reach: Vec<f32>,
     /// The cause that comes first in most of its rows, by group.
@@ -62,7 +68,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups, and the one of each point.
-    pub(super) fn learn(points: &[Point], min_size: usize) -> (Self, Vec<Option<usize>>) {
+    pub(super) fn learn(points: &[FeaturePoint], min_size: usize) -> (Self, Vec<Option<usize>>) {
         let everything: Vec<usize> = (0..points.len()).collect();
         let core = LEAST_CORE.max(min_size / 2).min(min_size);
         let mut groups = split(points, &everything, core, DEPTH);
@@ -89,8 +95,8 @@ impl Groups {
         }
     }
 
-    fn from_members(points: &[Point], groups: &[Vec<usize>]) -> Self {
-        let references: Vec<Vec<Point>> = groups
+    fn from_members(points: &[FeaturePoint], groups: &[Vec<usize>]) -> Self {
+        let references: Vec<Vec<FeaturePoint>> = groups
             .iter()
             .map(|group| {
                 let step = group.len().div_ceil(REFERENCES).max(1);
@@ -111,7 +117,8 @@ impl Groups {
                 (far.sqrt() * REACH).powi(2)
             })
             .collect();
-        let causes = |point: &Point| -> Direction { std::array::from_fn(|cause| point[cause]) };
+        let causes =
+            |point: &FeaturePoint| -> Direction { std::array::from_fn(|cause| point[cause]) };
         let directions: Vec<Vec<Direction>> = references
             .iter()
             .map(|references| references.iter().map(causes).collect())
@@ -146,13 +153,12 @@ impl Groups {
         self.best(first_cause(direction), nearest, &self.direction_reach)
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.references.len()
     }
 
     /// The group that a row belongs to.
-    pub(super) fn of(&self, point: &Point) -> Option<usize> {
+    pub(super) fn of(&self, point: &FeaturePoint) -> Option<usize> {
         let nearest = |group: usize| nearest(point, &self.references[group], false);
         self.best(first_cause(point), nearest, &self.reach)
     }
@@ -171,7 +177,7 @@ impl Groups {
 }
 
 /// Square of the distance to the nearest of `references`; with `but_itself` not to one in the same place.
-fn nearest(point: &Point, references: &[Point], but_itself: bool) -> f32 {
+fn nearest(point: &FeaturePoint, references: &[FeaturePoint], but_itself: bool) -> f32 {
     let mut best = f32::INFINITY;
     for reference in references {
         let away = distance(point, reference);
@@ -208,7 +214,12 @@ fn nearest_direction(direction: &Direction, directions: &[Direction], but_itself
 
 /// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's choice of the most lasting groups may
 /// prefer two large ones to the six that they consist of.
-fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Vec<Vec<usize>> {
+fn split(
+    points: &[FeaturePoint],
+    members: &[usize],
+    min_size: usize,
+    depth: u32,
+) -> Vec<Vec<usize>> {
     let found = dense(points, members, min_size);
     let mut groups = Vec::new();
     for group in found {
@@ -227,7 +238,7 @@ fn split(points: &[Point], members: &[usize], min_size: usize, depth: u32) -> Ve
 }
 
 /// HDBSCAN's groups among `members`, or those of the one cause that nearly all have.
-fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
+fn dense(points: &[FeaturePoint], members: &[usize], min_size: usize) -> Vec<Vec<usize>> {
     if members.len() < min_size.max(NEIGHBOURS + 1) {
         return Vec::new();
     }
@@ -271,26 +282,26 @@ fn dense(points: &[Point], members: &[usize], min_size: usize) -> Vec<Vec<usize>
 }
 
 /// Whether the rows have a cause in common.
-fn is_coherent(points: &[Point], group: &[usize]) -> bool {
+fn is_coherent(points: &[FeaturePoint], group: &[usize]) -> bool {
     leading(points, group).len() as f64 >= COHERENT * group.len() as f64
 }
 
 /// The rows whose first cause is the one that most of them have.
-fn leading(points: &[Point], group: &[usize]) -> Vec<usize> {
+fn leading(points: &[FeaturePoint], group: &[usize]) -> Vec<usize> {
     let most = firsts(points, group)[0].1;
     let has_it = |&at: &usize| first_cause(&points[at]) == most;
     group.iter().copied().filter(has_it).collect()
 }
 
 /// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come together, leads in most of them.
-fn is_pattern(points: &[Point], group: &[usize]) -> bool {
+fn is_pattern(points: &[FeaturePoint], group: &[usize]) -> bool {
     let firsts = firsts(points, group);
     let of_all = |count: usize| count as f64 / group.len().max(1) as f64;
     of_all(firsts[0].0) >= COHERENT || of_all(firsts[0].0 + firsts[1].0) >= COHERENT_PAIR
 }
 
 /// How often each cause comes first, most frequent one first.
-fn firsts(points: &[Point], group: &[usize]) -> [(usize, usize); CAUSES] {
+fn firsts(points: &[FeaturePoint], group: &[usize]) -> [(usize, usize); CAUSES] {
     let mut counts: [(usize, usize); CAUSES] = std::array::from_fn(|cause| (0, cause));
     for &at in group {
         counts[first_cause(&points[at])].0 += 1;
@@ -307,9 +318,9 @@ fn first_cause(point: &[f32]) -> usize {
 }
 
 /// Puts groups together that are one, nearest ones first.
-fn join(points: &[Point], groups: &mut Vec<Vec<usize>>) {
+fn join(points: &[FeaturePoint], groups: &mut Vec<Vec<usize>>) {
     loop {
-        let centres: Vec<Point> = groups.iter().map(|group| centre(points, group)).collect();
+        let centres: Vec<FeaturePoint> = groups.iter().map(|group| centre(points, group)).collect();
         let mut pairs: Vec<(f32, usize, usize)> = (0..groups.len())
             .flat_map(|one| (0..one).map(move |other| (other, one)))
             .map(|(one, other)| (distance(&centres[one], &centres[other]), one, other))
@@ -328,7 +339,7 @@ fn join(points: &[Point], groups: &mut Vec<Vec<usize>>) {
     }
 }
 
-fn centre(points: &[Point], group: &[usize]) -> Point {
+fn centre(points: &[FeaturePoint], group: &[usize]) -> FeaturePoint {
     let mut sum = [0.0; DIMENSIONS];
     for &at in group {
         for (sum, value) in sum.iter_mut().zip(points[at]) {
@@ -338,14 +349,16 @@ fn centre(points: &[Point], group: &[usize]) -> Point {
     sum.map(|sum| sum / group.len().max(1) as f32)
 }
 
-fn cosine(one: &Point, other: &Point) -> f32 {
-    let dot = |a: &Point, b: &Point| -> f32 { (0..CAUSES).map(|index| a[index] * b[index]).sum() };
+fn cosine(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
+    let dot = |a: &FeaturePoint, b: &FeaturePoint| -> f32 {
+        (0..CAUSES).map(|index| a[index] * b[index]).sum()
+    };
     dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(1e-9)
 }
 
 /// How likely chance leaves so few rows between two groups, were there as many as at the smaller one. All rows that are nearer to these
 /// two than to any other count, also those that the tree left out: they are what fills a valley that is none.
-fn valley(points: &[Point], centres: &[Point], one: usize, other: usize) -> f64 {
+fn valley(points: &[FeaturePoint], centres: &[FeaturePoint], one: usize, other: usize) -> f64 {
     let (from, to) = (&centres[one], &centres[other]);
     let length = distance(from, to).max(1e-12);
     let places: Vec<f32> = points
@@ -384,7 +397,7 @@ mod tests {
     use super::*;
     use crate::changes::tests::normal;
 
-    fn around(random: &mut ChaCha8Rng, cause: usize, spread: f32) -> Point {
+    fn around(random: &mut ChaCha8Rng, cause: usize, spread: f32) -> FeaturePoint {
         let mut point = [0.0; DIMENSIONS];
         point[cause] = 1.0;
         for value in &mut point {
@@ -397,7 +410,7 @@ mod tests {
     fn planted_groups_are_found_and_one_broad_population_has_none_but_itself() {
         for seed in 0..5 {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let planted: Vec<Point> = (0..240)
+            let planted: Vec<FeaturePoint> = (0..240)
                 .map(|row| around(&mut random, row % 3, 0.06))
                 .collect();
             let (groups, found) = Groups::learn(&planted, 20);
@@ -405,7 +418,7 @@ mod tests {
             for (row, group) in found.iter().enumerate() {
                 assert_eq!(*group, found[row % 3], "seed {seed} row {row}");
             }
-            let broad: Vec<Point> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
+            let broad: Vec<FeaturePoint> = (0..240).map(|_| around(&mut random, 0, 0.3)).collect();
             assert!(Groups::learn(&broad, 20).0.len() <= 1, "seed {seed}");
         }
     }
@@ -413,7 +426,7 @@ mod tests {
     #[test]
     fn causes_alone_say_where_a_row_belongs() {
         let mut random = ChaCha8Rng::seed_from_u64(8);
-        let mut rows = |count: usize| -> Vec<Point> {
+        let mut rows = |count: usize| -> Vec<FeaturePoint> {
             (0..count)
                 .map(|row| around(&mut random, row % 4, 0.08))
                 .collect()

@@ -1,6 +1,6 @@
-//! A report against an earlier one: which patterns are new, gone or grown.
+//! Compares a report with an earlier one: which patterns are new, gone or grown.
 
-use super::report::{Cluster, Comparison, Growth, Report};
+use super::report::{Cluster, EarlierComparison, Growth, PatternReport};
 use super::significance::{discoveries, two_sided};
 
 /// Patterns whose mean causes are so alike (cosine) may be one.
@@ -8,9 +8,9 @@ const SAME_CAUSES: f64 = 0.9;
 
 /// Says what is new, gone and grown since `earlier`.
 #[must_use]
-pub fn compare(now: &Report, earlier: &Report) -> Comparison {
+pub fn compare(now: &PatternReport, earlier: &PatternReport) -> EarlierComparison {
     let mut left: Vec<&Cluster> = earlier.clusters.iter().collect();
-    let mut comparison = Comparison::default();
+    let mut comparison = EarlierComparison::default();
     let mut grown = Vec::new();
     for cluster in &now.clusters {
         let likeness = |other: &&Cluster| {

@@ -1,4 +1,4 @@
-//! From a group's counts to what is said of it, and whether it is said at all.
+//! Decides which groups are reported as patterns, and describes each from its counts.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,13 @@ use super::words::Facts;
 use super::{Settings, features};
 use faceood::quality::{Cause, CauseName, Language};
 
-/// A group that is spread like all captures is a pattern only where it is more than this share of them: that many captures of a site
-/// without any fault may score low by one cause (of 415 clean photos of as many people, one did by the most frequent one).
+/// A group with the same sources and hours as all captures is a pattern only above this share
+/// of them. At a site without faults so many captures may score low by one cause: one of 415
+/// clean photos of different people did, for the most frequent cause.
 const ORDINARY: f64 = 0.01;
 
-/// A report each week, some groups each: one in twenty by chance would be too many.
+/// Significance level: with a report each week and several groups in each, one false pattern in
+/// twenty would be too many.
 const STRICT: f64 = 1e-3;
 
 /// A source has a lead worth naming from this lift on.
@@ -28,13 +30,14 @@ const LEAST_LIFT: f64 = 1.5;
 /// Share of a pattern that its peak hours have.
 const PEAK: f64 = 0.8;
 
-/// A second cause is part of the label where it weighs this much of the first.
+/// A second cause is part of the label from this share of the first cause's weight.
 const JOINED: f32 = 0.5;
 
 /// A cause that is named at all.
 const NAMED: f32 = 0.02;
 
-/// A group without a common cause is a pattern only where a measure differs by so many deviations from good captures.
+/// A group without a common cause is a pattern only if a measure differs by this many
+/// deviations from good captures.
 const STANDS_OUT: f64 = 3.0;
 
 /// Rows of a group that are most typical.
@@ -54,14 +57,15 @@ pub(super) struct Background<'a> {
 }
 
 /// A group with what was counted, and the rows of the sample that belong to it in the order of the sample.
-pub(super) struct Candidate<'a> {
+pub(super) struct ClusterCandidate<'a> {
     pub(super) tally: Tally,
     pub(super) rows: Vec<&'a Sampled>,
 }
 
-/// The groups that are patterns, described, largest first, and for each candidate its number if it is one.
+/// Describes the groups that are patterns, largest first, and returns for each candidate its
+/// number if it is one.
 pub(super) fn describe(
-    candidates: &[Candidate<'_>],
+    candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
 ) -> (Vec<Cluster>, Vec<Option<u32>>) {
     let scored = all.by_hour.iter().sum::<u64>().max(1);
@@ -169,9 +173,10 @@ pub(super) fn describe(
     )
 }
 
-/// By candidate, the sources that have significantly more of it than of all captures.
+/// For each candidate, the sources that have a significantly larger share of it than of all
+/// captures.
 fn significant_sources(
-    candidates: &[Candidate<'_>],
+    candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
     scored: u64,
 ) -> Vec<Vec<SourceShare>> {
@@ -194,7 +199,7 @@ fn significant_sources(
         }
     }
     let p_values: Vec<f64> = parts.iter().map(|(_, part)| part.p_value).collect();
-    // Every source was asked about for each group, also where it has no row of it.
+    // Every source was tested for each group, including those without a row of it.
     let stands = discoveries_among(&p_values, active * candidates.len());
     let mut by_candidate = vec![Vec::new(); candidates.len()];
     for ((index, part), stands) in parts.into_iter().zip(stands) {
@@ -326,8 +331,8 @@ fn gain(tally: &Tally, sources: &[SourceShare], all: &Background<'_>) -> Option<
 
 /// The rows nearest to the middle of the group.
 fn exemplars(rows: &[&Sampled], scale: &Scale) -> Vec<uuid::Uuid> {
-    let points: Vec<features::Point> = rows.iter().map(|row| scale.point(row)).collect();
-    let centre: features::Point = std::array::from_fn(|index| {
+    let points: Vec<features::FeaturePoint> = rows.iter().map(|row| scale.point(row)).collect();
+    let centre: features::FeaturePoint = std::array::from_fn(|index| {
         points.iter().map(|point| point[index]).sum::<f32>() / points.len().max(1) as f32
     });
     let mut order: Vec<(f32, uuid::Uuid)> = points

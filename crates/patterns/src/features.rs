@@ -1,8 +1,10 @@
-//! A row as a point: by which causes it is low, and how its components differ from the good rows of the same window.
+//! Turns a row into a point: the causes of its low score, and how its components differ from
+//! the good rows of the same window.
 //!
-//! The causes' weights are brought to unit length, so that a weak and a strong case of the same fault point the same way; the
-//! components stand in robust deviations from the good rows, compressed, and count a twentieth: they part what the causes do not name.
-//! `docs/analysis.md` has the comparison that this was chosen by.
+//! The weights of the causes are scaled to unit length, so that weak and strong cases of one
+//! fault point the same way. Components are robust deviations from the good rows, compressed,
+//! with a weight of one twentieth: they separate rows that the causes do not.
+//! `docs/analysis.md` has the comparison behind this choice.
 
 use std::collections::HashMap;
 
@@ -10,7 +12,8 @@ use super::survey::{CAUSES, Sampled};
 use faceood::quality::Component;
 use faceood::stats::{interpolate, quantile};
 
-/// What is compared besides the causes: every component but the direction of motion, which is an angle and no quality.
+/// Measures besides the causes: every component but the direction of motion, which is an angle
+/// and not a quality.
 pub(super) const MEASURES: usize = Component::ALL.len() + 1;
 
 /// Length of a point: a whole number of [`LANES`], the last places empty.
@@ -20,9 +23,9 @@ pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES)
 const LANES: usize = 8;
 
 /// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then of [`measure_names`].
-pub(super) type Point = [f32; DIMENSIONS];
+pub(super) type FeaturePoint = [f32; DIMENSIONS];
 
-/// What a component's deviation counts beside a cause's weight.
+/// Weight of a component's deviation relative to a cause's weight.
 const MEASURE_WEIGHT: f32 = 0.05;
 
 /// Deviations beyond which a component's distance grows only with the logarithm.
@@ -49,7 +52,7 @@ fn compared() -> impl Iterator<Item = Component> {
     all.filter(|component| *component != Component::MotionDirection)
 }
 
-/// Which norm goes with a score, by model, and how a source departs from that.
+/// The expected norm for a score, by model, and the deviation of each source from it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NormModel {
     /// Median norm over score, by model.
@@ -59,7 +62,6 @@ pub(super) struct NormModel {
 }
 
 impl NormModel {
-    /// Learns from rows of all scores.
     pub(super) fn fit(rows: &[&Sampled]) -> Self {
         let mut by_model: HashMap<u16, Vec<[f64; 2]>> = HashMap::new();
         for row in rows.iter().filter(|row| row.norm.is_finite()) {
@@ -126,7 +128,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From good rows. Where a measure is the same in all of them, or in none, a difference in it counts as one of clean photos would.
+    /// Fits the scale to good rows. For a measure that is constant or missing in them, the
+    /// spread of clean photos is used.
     pub(super) fn fit(good: &[&Sampled], norms: NormModel) -> Self {
         let mut scale = Self {
             centre: usual().map(|[centre, _]| centre),
@@ -151,7 +154,8 @@ impl Scale {
             // The median deviation of normal numbers is their standard deviation / 1.4826.
             let spread = 1.4826 * quantile(&away, 0.5).unwrap_or_default();
             scale.centre[index] = centre as f32;
-            // One camera with one person says little on what is usual: never finer than half of the usual spread.
+            // One camera with one person shows too little of the usual spread: never
+            // less than half of it.
             scale.spread[index] = (spread as f32).max(0.5 * usual()[index][1]);
         }
         scale
@@ -185,8 +189,8 @@ impl Scale {
         f64::from(self.centre[index]) + z * f64::from(self.spread[index])
     }
 
-    /// The row's place. What was not measured is taken as usual.
-    pub(super) fn point(&self, row: &Sampled) -> Point {
+    /// The row's point. Missing measures count as usual.
+    pub(super) fn point(&self, row: &Sampled) -> FeaturePoint {
         let mut point = [0.0; DIMENSIONS];
         point[..CAUSES].copy_from_slice(&direction(row.causes));
         for (place, deviation) in point[CAUSES..].iter_mut().zip(self.deviations(row)) {
@@ -197,7 +201,6 @@ impl Scale {
         point
     }
 
-    /// What goes with a score.
     pub(super) fn norms(&self) -> &NormModel {
         &self.norms
     }
@@ -234,7 +237,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Square of the distance between two points. Millions of rows are compared with hundreds of others: lane by lane, since a sum in the order of the
 /// places would have to wait for each of them.
-pub(super) fn distance(one: &Point, other: &Point) -> f32 {
+pub(super) fn distance(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
     let (ones, _) = one.as_chunks::<LANES>();
     let (others, _) = other.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];

@@ -1,4 +1,4 @@
-//! Sources against each other, and whether a source's low share changed.
+//! Compares sources with each other, and finds changes in a source's share of low captures.
 
 use rayon::prelude::*;
 
@@ -16,10 +16,12 @@ use faceood::quality::CauseName;
 /// A low share that changed by less is no news.
 const LEAST_CHANGE: f64 = 0.05;
 
-/// A source is worse than the others where its low share is so many times theirs, at least.
+/// A source is worse than the others if its share of low captures is at least this many times
+/// theirs.
 const WORSE: f64 = 1.5;
 
-/// Low rows that a rise or a lead needs: one person who tries again and again is no drift.
+/// Fewest low rows for a drift or a worse source, because one person who tries again and again
+/// is no drift.
 const LEAST_LOW: u64 = 15;
 
 /// Sources whose days are shown.
@@ -134,8 +136,9 @@ fn top(causes: &[u32; CAUSES]) -> Option<String> {
     (causes[first] > 0).then(|| CauseName::ALL[first].name().to_owned())
 }
 
-/// How the low share of a stream changed at last, beyond the usual course of its days. A new calibration or pack gives the same captures
-/// other scores, so only the rows of the last one are looked at.
+/// The latest change of a stream's share of low captures, beyond its usual daily course. A new
+/// calibration or pack changes the scores of equal captures, so only rows of the latest one
+/// count.
 fn drift(stream: &[StreamRow], max_score: f32, mut hours: LocalHours) -> Option<Drift> {
     let last = stream.last()?.model;
     let stream: Vec<StreamRow> = stream

@@ -1,15 +1,17 @@
-//! Patterns among low scores, from the log alone: which degradations keep coming, where and since when, and where the embedding
-//! norm has changed.
+//! Finds recurring patterns among captures with low scores: which degradations keep coming
+//! back, where, and since when. It also finds changes of the embedding norm. It reads only rows
+//! of the log, no pictures and no models.
 //!
-//! How the data flow:
-//! 1. [`reading`] shows every row once to [`survey`], which counts and keeps a sample of low and of good rows.
-//! 2. [`features`] turns the sample into points, scaled by the good rows; [`cluster`] finds groups among them.
-//! 3. Every low row is assigned to a group and counted by [`tally`].
-//! 4. [`describe`] tests and words the groups, with [`trend`], [`words`] and the [`baseline`].
-//! 5. [`norms`] and [`fleet`] look at each source over time, with [`changes`].
-//! 6. [`report`] holds the result, [`render`] shows it.
-//!
-//! It reads the log and nothing else: no picture, no model.
+//! The steps of [`analyze`]:
+//! 1. [`reading`] passes every row once to [`survey`], which counts rows and keeps a sample of
+//!    low and of good ones.
+//! 2. [`features`] turns each sampled row into a point, scaled by the good rows. [`cluster`]
+//!    groups the points.
+//! 3. Every low row is assigned to a group. [`tally`] counts the rows of each group.
+//! 4. [`describe`] tests each group for significance and describes it, with [`trend`],
+//!    [`words`] and [`baseline`].
+//! 5. [`norms`] and [`fleet`] examine each source over time, with [`changes`].
+//! 6. [`report`] is the result. [`render`] shows it as text or HTML.
 
 use std::path::PathBuf;
 
@@ -37,12 +39,12 @@ mod tally;
 mod trend;
 mod words;
 
-pub use report::Report;
+pub use report::PatternReport;
 
 use baseline::{GoodNorms, WindowCounts};
 use cluster::Groups;
-use describe::{Background, Candidate};
-use features::{NormModel, Point, Scale};
+use describe::{Background, ClusterCandidate};
+use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
 use report::{FleetRow, Method, NormAnomaly, SCHEMA, SourceHours, Totals, Window};
 use streams::Streams;
@@ -50,7 +52,7 @@ use survey::{Sampled, Survey};
 use tally::{Counted, LocalHours, Tally};
 use trend::Bins;
 
-/// What time a clock on the wall shows.
+/// Converts UTC to local time.
 pub type LocalTime = fn(DateTime<Utc>) -> NaiveDateTime;
 
 /// What to look for.
@@ -64,17 +66,17 @@ pub struct Settings {
     pub source: Option<String>,
     /// Rows up to this score are low.
     pub max_score: f32,
-    /// Rows that a pattern needs; from the data where not given.
+    /// Smallest pattern in rows; `None` derives it from the data.
     pub min_cluster_size: Option<usize>,
-    /// A capture passes from this score on.
+    /// Score from which a capture passes.
     pub accept: f32,
-    /// Name of the scenario in which it does.
+    /// Name of the scenario with that threshold.
     pub scenario: String,
-    /// What a sample is drawn by.
+    /// Seed of the sample.
     pub seed: u64,
     /// The time zone of hours and days.
     pub local_time: LocalTime,
-    /// Whether to say which row belongs to which pattern.
+    /// Whether to return the pattern of each row.
     pub with_assignments: bool,
 }
 
@@ -95,7 +97,7 @@ impl Default for Settings {
     }
 }
 
-/// Where rows come from.
+/// Source of rows.
 #[derive(Clone, Debug)]
 pub enum Rows {
     /// A log, live or not.
@@ -107,34 +109,34 @@ pub enum Rows {
 /// One log among those that are analysed together.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// What its sources' names begin with, with a `/`; empty where there is one input only.
+    /// Prefix of its sources' names, followed by `/`; empty if there is only one input.
     pub prefix: String,
     /// Its rows.
     pub rows: Rows,
 }
 
-/// What came out.
+/// The result of [`analyze`].
 #[derive(Clone, Debug)]
-pub struct Analysis {
+pub struct PatternAnalysis {
     /// The report.
-    pub report: Report,
-    /// Row and pattern, in the order of the inputs and of time; empty unless asked for.
+    pub report: PatternReport,
+    /// Row and pattern, in the order of inputs and time; empty unless asked for.
     pub assignments: Vec<(Uuid, u32)>,
-    /// Of each pattern's exemplars, which input has the row.
+    /// For each exemplar of each pattern, the index of its input.
     pub exemplar_inputs: Vec<Vec<usize>>,
 }
 
-/// Rows that a pattern needs at least, where the data are few.
+/// Smallest pattern in rows, where the data are few.
 const LEAST_CLUSTER: usize = 20;
 
-/// Share of the rows that were learnt from which a pattern needs, where they are many.
+/// Smallest pattern as a share of the sampled low rows, where they are many.
 const CLUSTER_SHARE: f64 = 0.01;
 
 /// Finds the patterns in `inputs`. Blocks the thread.
 ///
 /// # Errors
 /// What an input's database or file says.
-pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogError> {
+pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, LogError> {
     let (survey, samples) = reading::survey(inputs, settings)?;
     let window = settings.window(&survey);
     let bins = Bins::over(window[0], window[1]);
@@ -142,7 +144,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
     let good: Vec<&Sampled> = samples.good.iter().collect();
     let scale = Scale::fit(&good, NormModel::fit(&all));
     let (learnt, courses) = rayon::join(
-        || Learnt::new(&survey, &samples, &scale, &bins, settings),
+        || LearntPatterns::new(&survey, &samples, &scale, &bins, settings),
         || Courses::of(&survey, &scale, &bins, settings),
     );
     let assigned = assign(&survey, &samples, &learnt, &bins, settings);
@@ -157,10 +159,10 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
-    Ok(Analysis {
+    Ok(PatternAnalysis {
         assignments: numbered(assigned.membership, &numbers),
         exemplar_inputs: samples.inputs_of_exemplars(&clusters),
-        report: Report {
+        report: PatternReport {
             schema: SCHEMA,
             window: Window {
                 from: settings.since.or(survey.span.map(|span| span[0])),
@@ -204,8 +206,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<Analysis, LogErr
 }
 
 /// The groups that the sampled low rows form.
-struct Learnt {
-    /// Rows that a pattern needs.
+struct LearntPatterns {
     min_size: usize,
     groups: Groups,
     /// Of each sampled low row.
@@ -213,7 +214,7 @@ struct Learnt {
     counts: WindowCounts,
 }
 
-impl Learnt {
+impl LearntPatterns {
     fn new(
         survey: &Survey,
         samples: &Samples,
@@ -226,7 +227,7 @@ impl Learnt {
         let min_size = settings
             .min_cluster_size
             .unwrap_or_else(|| LEAST_CLUSTER.max(share));
-        let points: Vec<Point> = low.iter().map(|row| scale.point(row)).collect();
+        let points: Vec<FeaturePoint> = low.iter().map(|row| scale.point(row)).collect();
         let (groups, group_of) = Groups::learn(&points, min_size);
         Self {
             min_size,
@@ -237,7 +238,6 @@ impl Learnt {
     }
 }
 
-/// What each source did over time.
 struct Courses {
     norm_anomalies: Vec<NormAnomaly>,
     fleet: Vec<FleetRow>,
@@ -280,7 +280,7 @@ fn numbered(membership: Vec<(Uuid, usize)>, numbers: &[Option<u32>]) -> Vec<(Uui
 fn assign(
     survey: &Survey,
     samples: &Samples,
-    learnt: &Learnt,
+    learnt: &LearntPatterns,
     bins: &Bins,
     settings: &Settings,
 ) -> Assigned {
@@ -320,11 +320,11 @@ fn assign(
 fn candidates<'a>(
     tallies: Vec<Tally>,
     samples: &'a Samples,
-    learnt: &Learnt,
-) -> Vec<Candidate<'a>> {
-    let mut candidates: Vec<Candidate<'_>> = tallies
+    learnt: &LearntPatterns,
+) -> Vec<ClusterCandidate<'a>> {
+    let mut candidates: Vec<ClusterCandidate<'_>> = tallies
         .into_iter()
-        .map(|tally| Candidate {
+        .map(|tally| ClusterCandidate {
             tally,
             rows: Vec::new(),
         })

@@ -1,5 +1,6 @@
-//! Where a source's embedding norm, or its residual given the score, is at another level than usual. Each source is judged by itself and
-//! each pack by itself, since a pack defines what a norm is.
+//! Finds periods in which a source's embedding norm, or its residual given the score, left its
+//! usual level. Each source and each pack is examined by itself, because norms of different
+//! packs are not comparable.
 
 use std::collections::HashMap;
 
@@ -8,39 +9,37 @@ use rayon::prelude::*;
 
 use super::changes::{Levels, Segment, levels};
 use super::features::NormModel;
-use super::report::{Cluster, NormAnomaly, Signal};
+use super::report::{Cluster, NormAnomaly, NormSignal};
 use super::significance::discoveries;
 use super::streams::Streams;
-use super::survey::Model;
+use super::survey::JudgingModel;
 use super::trend::{BINS, Bins};
 
-/// A change is looked at where chance makes one less often than this, and then among all sources at once.
+/// p-value below which a change is considered, before the correction over all sources.
 pub(super) const STRICT: f64 = 1e-4;
 
-/// A level that differs by less of a standard deviation is none that anybody should look for.
+/// Smallest difference of levels that is reported, in standard deviations.
 const LEAST_SHIFT: f64 = 0.5;
 
 /// The usual level is the first that has one row in so many.
 const USUAL: usize = 4;
 
-/// What begins within this part of the window of a change coincides with it.
+/// Events within this share of the window from a change coincide with it.
 const ABOUT_THEN: f64 = 0.05;
 
-/// What was found in one stream.
-struct Candidate {
+struct NormCandidate {
     source: u32,
     sha256: String,
-    signal: Signal,
+    signal: NormSignal,
     levels: Levels,
     times: Vec<[DateTime<Utc>; 2]>,
     is_last: Vec<bool>,
     course: Vec<Option<f64>>,
 }
 
-/// Looks through every source's norms.
 pub(super) fn anomalies(
     streams: &Streams<'_>,
-    models: &[Model],
+    models: &[JudgingModel],
     norms: &NormModel,
     sources: &[String],
     bins: &Bins,
@@ -66,10 +65,10 @@ pub(super) fn anomalies(
 fn candidates(
     source: usize,
     streams: &Streams<'_>,
-    models: &[Model],
+    models: &[JudgingModel],
     norms: &NormModel,
     bins: &Bins,
-) -> Vec<(f64, Option<Candidate>)> {
+) -> Vec<(f64, Option<NormCandidate>)> {
     let mut by_pack: HashMap<&str, Vec<u32>> = HashMap::new();
     let mut last_row = None;
     for at in streams.of(source) {
@@ -84,14 +83,14 @@ fn candidates(
     packs.sort_unstable();
     let mut found = Vec::new();
     for (sha256, rows) in packs {
-        for signal in [Signal::Norm, Signal::Residual] {
+        for signal in [NormSignal::Norm, NormSignal::Residual] {
             let values: Vec<f64> = rows
                 .iter()
                 .map(|&at| {
                     let row = streams.row(at);
                     match signal {
-                        Signal::Norm => f64::from(row.norm),
-                        Signal::Residual => norms
+                        NormSignal::Norm => f64::from(row.norm),
+                        NormSignal::Residual => norms
                             .given_score(row.score(), row.norm, row.model)
                             .unwrap_or_default(),
                     }
@@ -106,7 +105,7 @@ fn candidates(
             let ends = |part: &Segment| [place(part.from), place(part.to - 1)];
             let times = (0..values.len()).map(place);
             let course = course(times.zip(values.iter().copied()), bins);
-            let candidate = Candidate {
+            let candidate = NormCandidate {
                 source: source as u32,
                 sha256: sha256.to_owned(),
                 signal,
@@ -137,7 +136,11 @@ fn course(values: impl Iterator<Item = (DateTime<Utc>, f64)>, bins: &Bins) -> Ve
 }
 
 /// Every part of a stream whose level differs from the usual one.
-fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec<NormAnomaly> {
+fn described(
+    candidate: &NormCandidate,
+    models: &[JudgingModel],
+    sources: &[String],
+) -> Vec<NormAnomaly> {
     let Levels {
         segments,
         deviation,
@@ -178,7 +181,8 @@ fn described(candidate: &Candidate, models: &[Model], sources: &[String]) -> Vec
         .collect()
 }
 
-/// One change shows in the norm and in its residual: it is told once, by the signal in which it is clearer.
+/// A change often shows in the norm and in its residual: it is reported once, by the clearer of
+/// the two signals.
 fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
     let mut kept: Vec<NormAnomaly> = Vec::new();
     anomalies.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()).then(a.from.cmp(&b.from)));
@@ -197,11 +201,12 @@ fn merge_signals(anomalies: &mut Vec<NormAnomaly>) {
     *anomalies = kept;
 }
 
-/// Says of each anomaly what began about then: patterns at its source, packs and calibrations.
+/// Adds to each anomaly what began at that time: patterns at its source, packs and
+/// calibrations.
 pub(super) fn coincide(
     anomalies: &mut [NormAnomaly],
     clusters: &[Cluster],
-    models: &[(Model, DateTime<Utc>)],
+    models: &[(JudgingModel, DateTime<Utc>)],
     window: [DateTime<Utc>; 2],
 ) {
     let about = TimeDelta::milliseconds(

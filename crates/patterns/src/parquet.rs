@@ -1,4 +1,4 @@
-//! The same rows from an exported Parquet file.
+//! Reads rows from an exported Parquet file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -81,7 +81,6 @@ fn fits(row: &Observation<'_>, filter: &Filter) -> bool {
             .is_none_or(|most| row.quality_score.is_some_and(|score| score <= most))
 }
 
-/// A row's fields by name.
 struct Fields<'a>(HashMap<&'a str, &'a Field>);
 
 impl<'a> Fields<'a> {

@@ -1,4 +1,4 @@
-//! The way from the inputs to the survey and its samples.
+//! Reads the inputs into the survey and its samples.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,8 @@ use super::{Input, Rows, Settings, parquet};
 /// Scores from here on are good (`Grade::Good`): they say what is usual.
 const GOOD: f32 = 0.6;
 
-/// Rows to learn from, drawn evenly.
 pub(super) struct Samples {
-    /// Rows with a low score.
     pub(super) low: Vec<Sampled>,
-    /// Rows with a good score.
     pub(super) good: Vec<Sampled>,
 }
 
@@ -40,10 +37,7 @@ impl Samples {
     }
 }
 
-/// Looks at every row of the inputs once, then at the sampled rows in full.
-///
-/// # Errors
-/// What an input's database or file says.
+/// Reads every row of the inputs once, then the sampled rows in full.
 pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, Samples), LogError> {
     let unseen = || {
         Survey::new(
@@ -79,7 +73,7 @@ fn each(
     filter: &Filter,
     mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
-    // Inputs are told apart by a prefix, and one source may be asked for with it.
+    // Inputs have different prefixes, and a source may be asked for with its prefix.
     let mut filter = filter.clone();
     if let (false, Some(source)) = (input.prefix.is_empty(), &filter.source)
         && let Some((prefix, name)) = source.split_once('/')
@@ -95,7 +89,7 @@ fn each(
     }
 }
 
-/// Reads what the first look left out, of the rows that were sampled.
+/// Completes the sampled rows with what the first pass left out.
 fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
     for (index, input) in inputs.iter().enumerate() {
         // An export is read as a whole from the start.

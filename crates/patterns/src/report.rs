@@ -1,4 +1,4 @@
-//! What an analysis says, as the contract's JSON (schema 1). Text and HTML are views of it.
+//! The result of an analysis, and its JSON (schema 1). Text and HTML are views of it.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ pub const SCHEMA: u32 = 1;
 
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct PatternReport {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// What was looked at.
+    /// The analysed part of the log.
     pub window: Window,
-    /// How many rows.
+    /// Numbers of rows.
     pub totals: Totals,
     /// Recurring patterns among the low rows, largest first.
     pub clusters: Vec<Cluster>,
     /// Low rows that belong to no pattern.
     pub unclustered: u64,
-    /// Parts of a source's time in which the embedding norm was another.
+    /// Periods in which a source's embedding norm left its usual level.
     pub norm_anomalies: Vec<NormAnomaly>,
     /// Sources against each other, most rows first.
     pub fleet: Vec<FleetRow>,
     /// Low rows over the window.
-    pub timeline: Vec<Bin>,
-    /// Low rows over the hours of the day, of the sources that have most of them.
+    pub timeline: Vec<TimeBin>,
+    /// Low rows by hour of the day, for the sources with most of them.
     pub source_hours: Vec<SourceHours>,
     /// How it was found.
     pub method: Method,
     /// Against an earlier report, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<EarlierComparison>,
 }
 
-/// What was looked at.
+/// The analysed part of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Its begin: as asked for, or the first row.
@@ -56,7 +56,7 @@ pub struct Window {
     pub inputs: Vec<String>,
 }
 
-/// How many rows.
+/// Numbers of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// All rows in the window.
@@ -90,13 +90,14 @@ pub struct Cluster {
     pub advice: String,
     /// The same in Chinese.
     pub advice_zh: String,
-    /// Share of these captures that would pass if they were as the others of their sources are; `None` without others.
+    /// Share of these captures that would pass if they were like the others of their
+    /// sources; `None` without others.
     pub expected_gain: Option<f64>,
     /// Time of its first row.
     pub first_seen: DateTime<Utc>,
     /// Time of its last row.
     pub last_seen: DateTime<Utc>,
-    /// Since when it is there, where it was not from the beginning.
+    /// Start of the pattern, if it was not there from the beginning.
     pub since: Option<DateTime<Utc>>,
     /// How it goes on.
     pub trend: TrendKind,
@@ -106,9 +107,10 @@ pub struct Cluster {
     pub sources: Vec<SourceShare>,
     /// Rows by hour of the day, local time.
     pub hours: [u64; 24],
-    /// Hours in which most of it happens, where that is not the hours of all captures: the first and the one after the last.
+    /// The hours of most of its rows (the first, and the one after the last), if they
+    /// differ from the hours of all captures.
     pub peak_hours: Option<[u32; 2]>,
-    /// Rows over the window, in the bins of [`Report::timeline`].
+    /// Rows over the window, in the bins of [`PatternReport::timeline`].
     pub timeline: Vec<u64>,
     /// Of the quality score.
     pub quality: QualityStatistics,
@@ -219,27 +221,28 @@ pub struct ComponentStatistics {
 /// How likely chance alone would show what is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PValues {
-    /// That there is such a pattern: the smallest of the following, times their number.
+    /// p-value of the pattern: the smallest of the following, times their number.
     pub cluster: f64,
-    /// That so many captures of a site without a fault look like this.
+    /// p-value of so many such captures at a site without faults.
     pub share: f64,
     /// That its sources are those of all captures.
     pub sources: f64,
-    /// That its hours are those of all captures.
+    /// p-value of its hours, against those of all captures.
     pub hours: f64,
 }
 
 /// What an anomaly shows in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Signal {
-    /// The norm itself: the captures are other ones, which their scores show as well.
+pub enum NormSignal {
+    /// The norm itself: the captures changed, and so did their scores.
     Norm,
-    /// The norm beyond what goes with the score: the recogniser's input changed in a way that the score does not see.
+    /// The norm given the score: the recogniser's input changed in a way that the score
+    /// does not see.
     Residual,
 }
 
-/// A part of a source's time in which the embedding norm was another.
+/// A period in which a source's embedding norm left its usual level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormAnomaly {
     /// Its first row.
@@ -251,7 +254,7 @@ pub struct NormAnomaly {
     /// Which pack; each is judged by itself.
     pub pack: String,
     /// In what it shows.
-    pub signal: Signal,
+    pub signal: NormSignal,
     /// By how many standard deviations the level differs from the source's usual one.
     pub z: f64,
     /// `lower` or `higher`.
@@ -266,7 +269,7 @@ pub struct NormAnomaly {
     pub p_value: f64,
     /// Whether it lasts to the source's last row.
     pub is_lasting: bool,
-    /// Mean of the signal over the window, in the bins of [`Report::timeline`].
+    /// Mean of the signal over the window, in the bins of [`PatternReport::timeline`].
     pub course: Vec<Option<f64>>,
     /// What began about then: `cluster 2`, `pack NAME`, `calibration ID`.
     pub coincides: Vec<String>,
@@ -314,7 +317,7 @@ pub struct Drift {
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bin {
+pub struct TimeBin {
     /// Its begin.
     pub from: DateTime<Utc>,
     /// Rows with a score.
@@ -337,26 +340,26 @@ pub struct SourceHours {
 /// How the patterns were found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// Rows that a pattern needs, in the rows that were learnt from.
+    /// Smallest pattern, in sampled low rows.
     pub min_cluster_size: usize,
     /// Low rows that were learnt from.
     pub learnt_from: u64,
-    /// Whether that is a sample, to which the rest was assigned.
+    /// Whether these are a sample; the other low rows were assigned to its groups.
     pub is_sample: bool,
     /// What the sample was drawn by.
     pub seed: u64,
     /// Good rows that say what is usual.
     pub good_rows: u64,
-    /// Groups that were found and not reported, since nothing sets them apart from chance.
+    /// Groups that were not reported because they are not significant.
     pub groups_set_aside: usize,
 }
 
 /// This report against an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct EarlierComparison {
     /// Patterns that the earlier one does not have.
     pub new: Vec<u32>,
-    /// Labels and sources of patterns that only the earlier one has.
+    /// Labels and sources of patterns of the earlier report that are gone.
     pub gone: Vec<String>,
     /// Patterns whose share of all captures rose significantly.
     pub grown: Vec<Growth>,
@@ -375,15 +378,16 @@ pub struct Growth {
     pub p_value: f64,
 }
 
-impl Report {
-    /// Whether something is new or growing: what `--fail-on-drift` asks.
+impl PatternReport {
+    /// Whether something is new or growing, for `--fail-on-drift`.
     #[must_use]
     pub fn has_drift(&self) -> bool {
         let is_up =
             |cluster: &Cluster| matches!(cluster.trend, TrendKind::New | TrendKind::Growing);
         let is_rising = |row: &FleetRow| row.drift.is_some_and(|drift| drift.is_rising);
-        let is_worse_than_before =
-            |comparison: &Comparison| !comparison.new.is_empty() || !comparison.grown.is_empty();
+        let is_worse_than_before = |comparison: &EarlierComparison| {
+            !comparison.new.is_empty() || !comparison.grown.is_empty()
+        };
         self.clusters.iter().any(is_up)
             || self.fleet.iter().any(is_rising)
             || self.norm_anomalies.iter().any(|anomaly| anomaly.is_lasting)

@@ -1,8 +1,10 @@
-//! What chance alone may do: tail probabilities, the control of false discoveries, and how surprising the best of all change points is.
+//! Statistics of chance: tail probabilities, control of the false discovery rate, and the
+//! significance of the best change point.
 
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
-/// Share of what is reported that may be chance, within one family of questions (Benjamini and Hochberg 1995).
+/// Accepted share of false discoveries within one family of tests (Benjamini and Hochberg
+/// 1995).
 pub(super) const FALSE_DISCOVERIES: f64 = 0.05;
 
 /// Which of `p_values` stand at a false discovery rate of [`FALSE_DISCOVERIES`] (the step-up procedure of Benjamini and Hochberg, 1995).
@@ -64,7 +66,7 @@ pub(super) fn departs(observed: &[f64], expected: &[f64]) -> f64 {
     ChiSquared::new(cells.len() as f64 - 1.0).map_or(1.0, |law| law.sf(statistic))
 }
 
-/// Probability of a normal number at least so far from 0 on either side.
+/// Two-sided p-value of a standard normal number.
 pub(super) fn two_sided(z: f64) -> f64 {
     Normal::standard().sf(z.abs()) * 2.0
 }
@@ -76,8 +78,9 @@ pub(super) fn student(t: f64, freedom: f64) -> (f64, f64) {
     })
 }
 
-/// How likely chance makes the largest of all two-sample statistics along a series of `length` reach `z`, when every place but the
-/// outer `margin` ones is tried (the tail of a Brownian bridge's standardised maximum: James, James and Siegmund, Biometrika 1987).
+/// p-value of `z` as the largest of all two-sample statistics along a series of `length`, when
+/// every place but the outer `margin` ones is tried (the tail of a Brownian bridge's
+/// standardised maximum: James, James and Siegmund, Biometrika 1987).
 pub(super) fn best_split(z: f64, length: usize, margin: usize) -> f64 {
     let z = z.abs();
     if z < 1.5 || length <= 2 * margin {

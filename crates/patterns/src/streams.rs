@@ -1,4 +1,5 @@
-//! The rows with a score, by source: an index into what the survey kept, so that nothing is copied.
+//! The rows with a score by source, as an index into the rows of the survey, so that nothing is
+//! copied.
 
 use super::survey::StreamRow;
 
@@ -55,7 +56,6 @@ impl<'a> Streams<'a> {
             .copied()
     }
 
-    /// The row of a handle.
     pub(super) fn row(&self, at: u32) -> StreamRow {
         let length = self.pieces[0].len();
         self.pieces[at as usize / length][at as usize % length]

@@ -1,5 +1,6 @@
-//! The first look at the rows: counts, what every source does over time, and a sample of low and of good rows to learn from. Which rows
-//! the sample has follows from their ids and the seed alone, so neither their order nor the number of files changes it.
+//! The first pass over the rows: it counts, and keeps a sample of low and of good rows to learn
+//! from. Ids and seed alone decide which rows are sampled, so neither the order of rows nor the
+//! number of files matters.
 
 use std::collections::{BinaryHeap, HashMap};
 
@@ -9,10 +10,10 @@ use uuid::Uuid;
 use faceood::inference_log::{LogError, Observation};
 use faceood::quality::{CauseName, Component};
 
-/// Number of causes.
 pub(super) const CAUSES: usize = CauseName::ALL.len();
 
-/// Rows that patterns are learnt from, low and good ones each. Above that the rest is assigned to what was learnt.
+/// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
+/// sample.
 pub(super) const SAMPLE_ROWS: usize = 4000;
 
 /// Row of a stream in 16 bytes, so that ten million take 160 MB.
@@ -44,7 +45,6 @@ impl StreamRow {
         self.score() <= max_score + 0.5 / f32::from(u16::MAX)
     }
 
-    /// Whether it passes.
     pub(super) fn passes(self, accept: f32) -> bool {
         self.score() >= accept - 0.5 / f32::from(u16::MAX)
     }
@@ -65,22 +65,19 @@ pub(super) fn seconds_of(time: DateTime<Utc>) -> u32 {
     u32::try_from((time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX))).unwrap_or(u32::MAX)
 }
 
-/// A row with all that analysis looks at.
+/// A sampled row with all that the analysis uses.
 #[derive(Clone, Debug)]
 pub(super) struct Sampled {
-    /// Decides whether it is in the sample, and its place there.
+    /// Decides whether it is in the sample, and its order there.
     rank: u64,
-    /// The row's id.
     pub(super) id: Uuid,
     /// Which of the inputs has it.
     pub(super) input: usize,
-    /// When it was.
     pub(super) time: DateTime<Utc>,
     /// Index into [`Survey::sources`].
     pub(super) source: u32,
     /// Index into [`Survey::models`].
     pub(super) model: u16,
-    /// The quality score.
     pub(super) score: f32,
     /// The embedding's norm; NaN where there is none.
     pub(super) norm: f32,
@@ -126,25 +123,18 @@ impl Ord for Sampled {
 
 /// Which pack and calibration judged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Model {
-    /// Name of the pack.
+pub(super) struct JudgingModel {
     pub(super) pack: String,
     /// Its SHA-256.
     pub(super) sha256: String,
-    /// The calibration's id.
     pub(super) calibration: String,
 }
 
-/// What one source did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SourceCounts {
-    /// All rows.
     pub(super) rows: u64,
-    /// Rows with a score.
     pub(super) scored: u64,
-    /// Rows with a low one.
     pub(super) low: u64,
-    /// Failed requests.
     pub(super) errors: u64,
     /// First causes of its low rows.
     pub(super) causes: [u32; CAUSES],
@@ -159,13 +149,11 @@ pub(super) struct LowRow {
 }
 
 impl LowRow {
-    /// Weights of its causes.
     pub(super) fn causes(self) -> [f32; CAUSES] {
         self.causes.map(|weight| f32::from(weight) / 255.0)
     }
 }
 
-/// What the first look found.
 pub(super) struct Survey {
     keeps_ids: bool,
     /// Every low row, in the order of the inputs; in pieces as the stream is.
@@ -182,16 +170,14 @@ pub(super) struct Survey {
     /// By source.
     pub(super) counts: Vec<SourceCounts>,
     /// Packs with their calibrations, in the order of their first row.
-    pub(super) models: Vec<Model>,
+    pub(super) models: Vec<JudgingModel>,
     /// Every row with a score, in the order of the inputs; in pieces, since growing one would take twice the memory.
     pub(super) stream: Vec<Vec<StreamRow>>,
     low: BinaryHeap<Sampled>,
     good: BinaryHeap<Sampled>,
     /// Rows in all, low ones, failed ones.
     pub(super) rows: u64,
-    /// Rows with a low score.
     pub(super) low_rows: u64,
-    /// Failed requests.
     pub(super) errors: u64,
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
@@ -373,7 +359,7 @@ impl Survey {
         let sha256 = row.pack_sha256.unwrap_or_default();
         let calibration = row.calibration_id.unwrap_or_default();
         self.known_model(sha256, calibration).unwrap_or_else(|| {
-            self.place(Model {
+            self.place(JudgingModel {
                 pack: row.pack.unwrap_or_default().to_owned(),
                 sha256: sha256.to_owned(),
                 calibration: calibration.to_owned(),
@@ -382,7 +368,7 @@ impl Survey {
     }
 
     /// The model's number; the next free one where it has not been seen.
-    fn place(&mut self, model: Model) -> u16 {
+    fn place(&mut self, model: JudgingModel) -> u16 {
         let known = self.known_model(&model.sha256, &model.calibration);
         known.unwrap_or_else(|| {
             self.models.push(model);
@@ -391,12 +377,12 @@ impl Survey {
     }
 
     fn known_model(&self, sha256: &str, calibration: &str) -> Option<u16> {
-        let is_that = |model: &Model| model.sha256 == sha256 && model.calibration == calibration;
+        let is_that =
+            |model: &JudgingModel| model.sha256 == sha256 && model.calibration == calibration;
         let place = self.models.iter().position(is_that)?;
         Some(u16::try_from(place).unwrap_or(u16::MAX))
     }
 
-    /// A row of the stream.
     pub(super) fn row(&self, at: u32) -> StreamRow {
         self.stream[at as usize / PIECE][at as usize % PIECE]
     }
@@ -428,7 +414,7 @@ fn sample(heap: &mut BinaryHeap<Sampled>, row: Sampled) {
     }
 }
 
-/// `row` with all that analysis looks at.
+/// Turns `row` into a sampled row.
 fn sampled(
     input: usize,
     source: u32,
@@ -463,7 +449,8 @@ pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
         .max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
 }
 
-/// A number that looks random, from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
+/// A pseudo-random number from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood
+/// 2014).
 fn rank(id: Uuid, seed: u64) -> u64 {
     let (high, low) = id.as_u64_pair();
     let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! What is counted of each group while its rows stream by: enough to describe it, and no row is kept.
+//! Counts the rows of each group as they stream by. No row is kept.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,8 @@ use super::trend::{BINS, Bins};
 /// Steps of the histogram that quantiles of scores are read from.
 const SCORES: usize = 1000;
 
-/// Counts of one group.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
-    /// Its rows.
     pub(super) size: u64,
     /// By local hour.
     pub(super) hours: [u64; 24],
@@ -55,11 +53,8 @@ impl Default for Tally {
 /// What a tally needs to know of a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
-    /// When it was.
     pub(super) time: DateTime<Utc>,
-    /// Where.
     pub(super) source: u32,
-    /// Its score.
     pub(super) score: f32,
     /// Its norm, NaN where there is none.
     pub(super) norm: f32,
@@ -68,7 +63,6 @@ pub(super) struct Counted {
 }
 
 impl Tally {
-    /// Counts a row.
     pub(super) fn add(&mut self, row: &Counted, bins: &Bins, hours: &mut LocalHours) {
         self.size += 1;
         self.hours[hours.of(row.time)] += 1;
@@ -103,7 +97,6 @@ impl Tally {
         0.0
     }
 
-    /// Mean score.
     pub(super) fn mean_score(&self) -> f64 {
         self.score_sum / self.size.max(1) as f64
     }

@@ -1,5 +1,6 @@
-//! How a pattern goes on: its share of all captures over the window, by a Poisson regression with a logarithmic link whose offset is the
-//! number of captures (McCullagh and Nelder 1989). Days differ by more than chance, so the interval is widened by the spread that is seen.
+//! The trend of a pattern's share of all captures: a Poisson regression with a logarithmic link
+//! and the number of captures as offset (McCullagh and Nelder 1989). Days differ by more than
+//! chance, so the interval is widened by the observed overdispersion.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,13 +10,13 @@ use super::significance::{at_most, student};
 /// Parts of the window; of a week, six hours each.
 pub(super) const BINS: usize = 28;
 
-/// A share that changes by less a day is steady, however certain that is.
+/// A share that changes less than this in a day is steady, however significant that is.
 const LEAST_SLOPE: f64 = 0.02;
 
-/// A pattern is new where it was not a tenth as frequent before.
+/// A pattern is new if it was less than this share as frequent before.
 const BEFORE_NEW: f64 = 0.1;
 
-/// A change of share is believed where chance makes one less often than this: a report each week, some patterns each.
+/// Significance level of a change of share: there is a report each week with several patterns.
 const STRICT: f64 = 1e-3;
 
 /// Days from which on a trend is one over days.
@@ -47,7 +48,6 @@ impl Bins {
         usize::try_from(place).unwrap_or(0).min(BINS - 1)
     }
 
-    /// Where a part begins.
     pub(super) fn begin(&self, bin: usize) -> DateTime<Utc> {
         self.from + self.length * bin as i32
     }
@@ -57,7 +57,8 @@ impl Bins {
     }
 }
 
-/// How `counts` of `totals` go on. Also since which part it is there, where it was not from the beginning.
+/// The trend of `counts` out of `totals`, and the bin in which the pattern began if it was not
+/// there from the beginning.
 pub(super) fn trend(
     counts: &[u64],
     totals: &[u64],
@@ -158,7 +159,7 @@ fn regression(points: &[(f64, f64, f64)]) -> Option<Trend> {
     })
 }
 
-/// The part since which it is there, if there were enough captures before in which it was not.
+/// The bin in which the pattern began, if enough captures before it show none.
 fn begin(counts: &[u64], totals: &[u64]) -> Option<usize> {
     let (all, captures): (u64, u64) = (counts.iter().sum(), totals.iter().sum());
     let (mut before, mut captures_before) = (0, 0);

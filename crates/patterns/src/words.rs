@@ -1,4 +1,4 @@
-//! What a pattern is called, and what an installer can do about it, in English and Chinese.
+//! Names, summaries and advice for patterns, in English and Chinese.
 
 use chrono::{DateTime, Datelike, Utc};
 
@@ -6,7 +6,6 @@ use super::LocalTime;
 use super::report::{SourceShare, TrendKind};
 use faceood::quality::{CauseName, Language};
 
-/// A cause in words.
 pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
         CauseName::Noise => ("sensor noise", "传感器噪点"),
@@ -123,9 +122,7 @@ pub(super) struct Facts<'a> {
     pub(super) sources: &'a [SourceShare],
     /// Its hours, where they are significant.
     pub(super) hours: Option<[u32; 2]>,
-    /// Since when.
     pub(super) since: DateTime<Utc>,
-    /// How it goes on.
     pub(super) trend: TrendKind,
     /// Its rows and their share of the low ones.
     pub(super) size: u64,
@@ -133,15 +130,12 @@ pub(super) struct Facts<'a> {
     pub(super) share: f64,
     /// What would pass without it.
     pub(super) gain: Option<f64>,
-    /// Name of the scenario for which.
     pub(super) scenario: &'a str,
 }
 
-/// Sources that a sentence names.
 const NAMED: usize = 3;
 
 impl Facts<'_> {
-    /// What, where, when: one sentence.
     pub(super) fn summary(&self, language: Language, local: LocalTime) -> String {
         let chinese = language == Language::Chinese;
         let mut parts = Vec::new();

@@ -1,4 +1,5 @@
-//! What the reports of faceood share: the page around an HTML report, and text in columns.
+//! What the reports of faceood share: the page and the charts of an HTML report, and text in columns.
 
 pub mod columns;
 pub mod html;
+pub mod sparkline;

@@ -9,13 +9,10 @@ const TILE: usize = 32;
 /// Whole pixels of a picture: a rectangle that lies inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture) struct Area {
-    /// First column.
     pub(in crate::capture) x: u32,
     /// First row.
     pub(in crate::capture) y: u32,
-    /// Columns.
     pub(in crate::capture) width: u32,
-    /// Rows.
     pub(in crate::capture) height: u32,
 }
 
@@ -28,7 +25,6 @@ impl Area {
             && other.y + other.height <= self.y + self.height
     }
 
-    /// Pixels covered.
     pub(in crate::capture) fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }

@@ -5,15 +5,10 @@ use super::GROUND;
 /// What the samples of a pixel stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture) enum Colour {
-    /// Brightness.
     Grey,
-    /// Brightness and opacity.
     GreyAlpha,
-    /// Red, green, blue.
     Rgb,
-    /// Red, green, blue, opacity.
     Rgba,
-    /// Ink: cyan, magenta, yellow, black.
     Cmyk,
     /// Luma and two differences, full range (JFIF).
     YCbCr,
@@ -31,7 +26,6 @@ impl Colour {
     }
 }
 
-/// How a sample is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture) enum Depth {
     /// 1, 2 or 4 bits, packed from the highest bit on.

@@ -45,7 +45,6 @@ fn png(image: &RgbImage) -> Vec<u8> {
     encoded(&image.clone().into(), Kind::Png)
 }
 
-/// How a test's JPEG is written.
 #[derive(Clone, Copy)]
 struct Jpeg {
     quality: i32,

@@ -3,7 +3,6 @@
 
 use super::*;
 
-/// A TIFF of one page.
 struct Tiff {
     /// With 64-bit offsets.
     is_big: bool,

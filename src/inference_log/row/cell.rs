@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::super::clock::ClockMark;
-use super::super::feedback::Outcome;
+use super::super::feedback::ReportedOutcome;
 use super::super::record::{Endpoint, Role};
-use super::{Kind, Value};
+use super::{ColumnKind, Value};
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;
 use crate::quality::{Cause, Grade};
 
 /// A field's type that fits into a column.
 pub(super) trait Cell: Sized {
-    const KIND: Kind;
+    const KIND: ColumnKind;
     fn to_value(&self) -> Value;
     /// The error says what is wrong with the value; the caller adds the column's name.
     fn from_value(value: Value) -> Result<Self, String>;
@@ -32,7 +32,7 @@ pub(in super::super) fn word<T: Serialize>(variant: &T) -> Option<String> {
 }
 
 impl<T: Cell> Cell for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: ColumnKind = T::KIND;
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::to_value)
     }
@@ -52,7 +52,7 @@ fn unexpected<T>(expected: &str, value: &Value) -> Result<T, String> {
 }
 
 impl Cell for String {
-    const KIND: Kind = Kind::Text;
+    const KIND: ColumnKind = ColumnKind::Text;
     fn to_value(&self) -> Value {
         Value::Text(self.clone())
     }
@@ -65,7 +65,7 @@ impl Cell for String {
 }
 
 impl Cell for Uuid {
-    const KIND: Kind = Kind::Text;
+    const KIND: ColumnKind = ColumnKind::Text;
     fn to_value(&self) -> Value {
         Value::Text(self.to_string())
     }
@@ -77,7 +77,7 @@ impl Cell for Uuid {
 }
 
 impl Cell for DateTime<Utc> {
-    const KIND: Kind = Kind::Time;
+    const KIND: ColumnKind = ColumnKind::Time;
     fn to_value(&self) -> Value {
         Value::Time(*self)
     }
@@ -90,7 +90,7 @@ impl Cell for DateTime<Utc> {
 }
 
 impl Cell for ProblemCode {
-    const KIND: Kind = Kind::Text;
+    const KIND: ColumnKind = ColumnKind::Text;
     fn to_value(&self) -> Value {
         Value::Text(self.code().to_owned())
     }
@@ -101,7 +101,7 @@ impl Cell for ProblemCode {
 }
 
 impl Cell for f32 {
-    const KIND: Kind = Kind::Real;
+    const KIND: ColumnKind = ColumnKind::Real;
     fn to_value(&self) -> Value {
         // SQLite knows no NaN, and an infinity is no measurement.
         if self.is_finite() {
@@ -121,7 +121,7 @@ impl Cell for f32 {
 macro_rules! integer_cells {
     ($($number:ty),*) => {$(
         impl Cell for $number {
-            const KIND: Kind = Kind::Integer;
+            const KIND: ColumnKind = ColumnKind::Integer;
             fn to_value(&self) -> Value {
                 Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
             }
@@ -141,7 +141,7 @@ integer_cells!(u32, u64);
 macro_rules! word_cells {
     ($($word:ty),*) => {$(
         impl Cell for $word {
-            const KIND: Kind = Kind::Text;
+            const KIND: ColumnKind = ColumnKind::Text;
             fn to_value(&self) -> Value {
                 word(self).map_or(Value::Null, Value::Text)
             }
@@ -152,12 +152,20 @@ macro_rules! word_cells {
         }
     )*};
 }
-word_cells!(Endpoint, Role, Grade, Action, Verdict, Outcome, ClockMark);
+word_cells!(
+    Endpoint,
+    Role,
+    Grade,
+    Action,
+    Verdict,
+    ReportedOutcome,
+    ClockMark
+);
 
 macro_rules! json_cells {
     ($($json:ty),*) => {$(
         impl Cell for $json {
-            const KIND: Kind = Kind::Json;
+            const KIND: ColumnKind = ColumnKind::Json;
             fn to_value(&self) -> Value {
                 serde_json::to_string(self).map_or(Value::Null, Value::Json)
             }
@@ -177,7 +185,7 @@ fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 impl Cell for Vec<u8> {
-    const KIND: Kind = Kind::Blob;
+    const KIND: ColumnKind = ColumnKind::Blob;
     fn to_value(&self) -> Value {
         Value::Blob(self.clone())
     }
@@ -190,7 +198,7 @@ impl Cell for Vec<u8> {
 }
 
 impl Cell for Vec<f32> {
-    const KIND: Kind = Kind::Blob;
+    const KIND: ColumnKind = ColumnKind::Blob;
     fn to_value(&self) -> Value {
         Value::Blob(self.iter().copied().flat_map(f32::to_le_bytes).collect())
     }

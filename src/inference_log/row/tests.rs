@@ -25,7 +25,7 @@ fn a_bad_value_is_an_error_that_names_its_column() {
     for (index, column) in columns().iter().enumerate() {
         let mut values = to_values(&full_record("r", 1));
         values[index] = match column.kind {
-            Kind::Blob => Value::Integer(1),
+            ColumnKind::Blob => Value::Integer(1),
             _ => Value::Blob(vec![1]),
         };
         let error = from_values(values.into_iter().map(Ok)).unwrap_err();

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::*;
 use crate::inference_log::fixture::full_record;
 use crate::inference_log::place::{FILE_NAME, set_aside_files};
-use crate::inference_log::{Feedback, InferenceLog, LogReader, OnFailure, Outcome};
+use crate::inference_log::{Feedback, InferenceLog, LogReader, OnFailure, ReportedOutcome};
 
 async fn execute(path: &Path, statements: &[&'static str]) {
     let mut connection = SqliteConnectOptions::new()
@@ -299,16 +299,16 @@ async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
         .unwrap();
     let rows = log.reader().by_request("old").await.unwrap();
     assert_eq!((rows.len(), rows[0].outcome), (200, None));
-    let told = Feedback {
+    let feedback = Feedback {
         request_id: "old".to_owned(),
-        outcome: Outcome::Genuine,
+        outcome: ReportedOutcome::Genuine,
         note: None,
         author: None,
         address: None,
     };
-    assert!(log.tell(told).await.unwrap().is_some());
+    assert!(log.record_feedback(feedback).await.unwrap().is_some());
     assert_eq!(
         log.reader().by_request("old").await.unwrap()[199].outcome,
-        Some(Outcome::Genuine)
+        Some(ReportedOutcome::Genuine)
     );
 }

@@ -51,7 +51,7 @@ pub(super) struct Measured {
 /// The child's last word.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum TrialAnswer {
     Measured(Measured),
     Failed(String),
 }
@@ -92,8 +92,8 @@ impl TrialProgram {
         }
         let ended = child.wait();
         match answer? {
-            Some(Answer::Measured(measured)) => Ok(measured),
-            Some(Answer::Failed(reason)) => Err(reason),
+            Some(TrialAnswer::Measured(measured)) => Ok(measured),
+            Some(TrialAnswer::Failed(reason)) => Err(reason),
             None => Err(ended.map_or_else(
                 |error| error.to_string(),
                 |status| format!("its trial ended without an answer ({status})"),
@@ -103,7 +103,7 @@ impl TrialProgram {
 }
 
 /// Sends the order and waits for the answer; `None` where the child ended without one.
-fn converse(child: &mut Child, order: &Order) -> Result<Option<Answer>, String> {
+fn converse(child: &mut Child, order: &Order) -> Result<Option<TrialAnswer>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("its trial cannot be read: {error}");
     let order = serde_json::to_vec(order).map_err(|error| failed(&error))?;
     if let Some(mut input) = child.stdin.take() {
@@ -140,8 +140,8 @@ pub fn answer_trial() -> std::io::Result<()> {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let order: Order = serde_json::from_reader(std::io::stdin().lock())?;
     let answer = match carry_out(&order) {
-        Ok(measured) => Answer::Measured(measured),
-        Err(error) => Answer::Failed(error.to_string()),
+        Ok(measured) => TrialAnswer::Measured(measured),
+        Err(error) => TrialAnswer::Failed(error.to_string()),
     };
     let mut output = std::io::stdout().lock();
     serde_json::to_writer(&mut output, &answer)?;

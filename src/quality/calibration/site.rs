@@ -1,7 +1,8 @@
-//! A calibration learnt on site, on top of the pack's own; and whether it would have done better on captures it has not seen.
+//! Fits a calibration on the captures of a site, and tests it on captures that the fit has not
+//! seen.
 //!
-//! A site shows what its cameras deliver, which is seldom all there is: hardly a mask, hardly a thing taken for a face. So the
-//! maps are learnt anew where the site has captures, and outside of them go on as the pack's own do.
+//! A site rarely has all kinds of captures: few masks, few false detections. So the maps are
+//! fitted anew where the site has captures, and continue as the pack's own maps elsewhere.
 
 use serde::Serialize;
 
@@ -13,28 +14,30 @@ use crate::stats::{calibration_error, interpolate, resampled};
 
 /// Folds of groups for predictions on captures that the map has not seen.
 const FOLDS: usize = 5;
-/// Captures in a bin of the calibration error: fewer, and chance alone makes a gap of several hundredths in each.
+/// Captures in a bin of the calibration error. With fewer, chance alone makes a gap of several
+/// hundredths in each bin.
 const PER_BIN: usize = 50;
-/// Most of these bins, as many as the pack's own figures have.
+/// Highest number of these bins, as in the pack's own figures.
 const MOST_BINS: usize = 15;
-/// Draws behind an interval.
+/// Bootstrap draws behind an interval.
 const DRAWS: usize = 1000;
 /// Fixed, so that the same captures give the same interval.
 const SEED: u64 = 29_794;
 
 /// One capture of the site whose truth is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
+pub struct SiteSample {
     /// The pack's signal.
     pub signal: f64,
-    /// The similarity that it reached against a good reference; `None` where the picture was good for nothing.
+    /// The similarity that it reached against a good reference; `None` for an unusable
+    /// picture.
     pub similarity: Option<f64>,
-    /// What it belongs to: captures of one person, or of one door and hour, resemble each other. They are held out, and drawn
-    /// for an interval, together.
+    /// Its group. Captures of one person, or of one door and hour, resemble each other, so
+    /// a group is held out, and drawn for an interval, as a whole.
     pub group: usize,
 }
 
-impl Sample {
+impl SiteSample {
     /// Whether it cleared the accept threshold.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -43,7 +46,7 @@ impl Sample {
     }
 }
 
-/// A number and where it lies 95 times in 100 when groups are drawn again.
+/// A number and its 95 % interval when groups are drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figure {
     /// The number.
@@ -54,7 +57,7 @@ pub struct Figure {
 
 /// A calibration error before, after, and the difference on the same draws.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub struct CalibrationChange {
     /// Of the calibration in force.
     pub before: Figure,
     /// Of one learnt on other groups.
@@ -63,15 +66,15 @@ pub struct Change {
     pub change: Figure,
 }
 
-/// Whether learning on site pays, measured on captures that the learner has not seen.
+/// What a site calibration gains, measured on captures that it has not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Trial {
+pub struct SiteTrial {
     /// Bins of equal count of both errors.
     pub bins: usize,
     /// Expected calibration error of the pass probability.
-    pub pass: Change,
+    pub pass: CalibrationChange,
     /// Expected calibration error of the expected similarity.
-    pub similarity: Change,
+    pub similarity: CalibrationChange,
 }
 
 impl Calibration {
@@ -82,7 +85,7 @@ impl Calibration {
     /// With too few samples that have a similarity.
     pub fn refit(
         &self,
-        samples: &[Sample],
+        samples: &[SiteSample],
         provenance: Provenance,
     ) -> Result<Self, CalibrationError> {
         let compared: Vec<(f64, f64)> = samples
@@ -108,7 +111,8 @@ impl Calibration {
         Ok(Self::learnt(provenance, similarity, pass, spread))
     }
 
-    /// The spreads as they are where `similarity` takes the place of this calibration's map: the same shifts of the signal.
+    /// The spreads for `similarity` in place of this calibration's map, at the same shifts
+    /// of the signal.
     fn spread_along(&self, similarity: &[[f64; 2]]) -> Vec<Spread> {
         let backwards: Vec<[f64; 2]> = self
             .content
@@ -135,19 +139,19 @@ impl Calibration {
     ///
     /// # Errors
     /// With too few samples.
-    pub fn trial(&self, own: &Self, samples: &[Sample]) -> Result<Trial, CalibrationError> {
+    pub fn trial(&self, own: &Self, samples: &[SiteSample]) -> Result<SiteTrial, CalibrationError> {
         let mut unseen = Vec::with_capacity(FOLDS);
         for fold in 0..FOLDS {
-            let others: Vec<Sample> = samples
+            let others: Vec<SiteSample> = samples
                 .iter()
                 .filter(|sample| sample.group % FOLDS != fold)
                 .copied()
                 .collect();
             unseen.push(own.refit(&others, Provenance::default())?);
         }
-        let learnt = |sample: &Sample| &unseen[sample.group % FOLDS];
+        let learnt = |sample: &SiteSample| &unseen[sample.group % FOLDS];
         let bins = (samples.len() / PER_BIN).clamp(1, MOST_BINS);
-        Ok(Trial {
+        Ok(SiteTrial {
             bins,
             pass: change(samples, bins, |sample| {
                 let pass = |by: &Self| f64::from(by.pass_probability(narrow_signal(sample.signal)));
@@ -157,7 +161,8 @@ impl Calibration {
             similarity: change(samples, bins, |sample| {
                 let expected =
                     |by: &Self| f64::from(by.expected_similarity(narrow_signal(sample.signal)));
-                // The maps give 0–1: a similarity below 0 is met as well as can be by 0.
+                // The maps give 0–1, so 0 is the best prediction of a negative
+                // similarity.
                 let reached = sample.similarity?.clamp(0.0, 1.0);
                 Some([expected(self), expected(learnt(sample)), reached])
             }),
@@ -166,7 +171,11 @@ impl Calibration {
 }
 
 /// The calibration errors of two predictions, where `row` gives both and what came true.
-fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64; 3]>) -> Change {
+fn change(
+    samples: &[SiteSample],
+    bins: usize,
+    row: impl Fn(&SiteSample) -> Option<[f64; 3]>,
+) -> CalibrationChange {
     let mut groups: Vec<Vec<[f64; 3]>> = Vec::new();
     for sample in samples {
         if let Some(row) = row(sample) {
@@ -190,15 +199,16 @@ fn change(samples: &[Sample], bins: usize, row: impl Fn(&Sample) -> Option<[f64;
         value: rounded(values[index]),
         interval: intervals[index].map(rounded),
     };
-    Change {
+    CalibrationChange {
         before: figure(0),
         after: figure(1),
         change: figure(2),
     }
 }
 
-/// `site` between its first and last knot, `own` outside: lowered where that is needed to meet it, never raised, since what the
-/// pack distrusts and the site has not shown is not to be trusted more.
+/// `site` between its first and last knot, `own` outside. `own` is lowered where needed to meet
+/// `site`, never raised: what the pack distrusts and the site has not shown must not gain
+/// trust.
 fn continued(site: Vec<[f64; 2]>, own: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let (Some(&first), Some(&last)) = (site.first(), site.last()) else {
         return own.to_vec();

@@ -1,8 +1,9 @@
 //! Block artefacts of JPEG-like compression, at native resolution.
 //!
-//! Source: blocking as Z. Wang, H. Sheikh and A. Bovik measure it ("No-reference perceptual quality assessment of JPEG
-//! compressed images", ICIP 2002): steps at the block grid against steps inside the blocks. The face may start anywhere
-//! in the grid, so every phase is tried. A picture that was scaled after compression has no grid of this period left.
+//! Source: Z. Wang, H. Sheikh and A. Bovik, "No-reference perceptual quality assessment of JPEG
+//! compressed images" (ICIP 2002). Steps at the block grid are compared with steps inside the
+//! blocks. The face may start anywhere in the grid, so every phase is tried. A picture that was
+//! scaled after compression no longer has a grid of this period.
 
 use super::plane::{Plane, sums_of_lines};
 

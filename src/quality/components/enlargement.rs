@@ -1,13 +1,15 @@
-//! Whether a picture was enlarged after it was taken, and how far: the face then has fewer pixels than it seems to.
+//! Whether a picture was enlarged after it was taken, and by how much. An enlarged face has
+//! fewer real pixels than its size suggests.
 //!
-//! Source: A. Gallagher, "Detection of linear and cubic interpolation in JPEG compressed images" (CRV 2005). Between the
-//! original pixels an interpolated row is smoother than at them, so the mean size of the second difference rises and
-//! falls with the factor as its period. It is taken over several spans: a smooth interpolation's differences between
-//! neighbours drown in rounding, those over a span of four grow sixteenfold. Not a component of its own: it corrects
-//! what few pixels explain.
+//! Source: A. Gallagher, "Detection of linear and cubic interpolation in JPEG compressed
+//! images" (CRV 2005). An interpolated row is smoother between the original pixels than at
+//! them. So the mean size of the second difference is periodic, with the factor as its period.
+//! It is measured over several spans: rounding hides the differences of a smooth interpolation
+//! between neighbours, but over a span of four they are sixteen times as large. This is not a
+//! component of its own; it corrects the cause of low resolution.
 //!
-//! How often enlarged faces are then called so, and blurred ones not, stands in `docs/score-report.md`. What windowed sinc functions
-//! (Lanczos) made is hardly ever seen: they leave next to no period.
+//! `docs/score-report.md` has the detection rates. Enlargement with windowed sinc functions
+//! (Lanczos) leaves almost no period and is rarely detected.
 
 use std::sync::LazyLock;
 

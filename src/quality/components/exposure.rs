@@ -1,8 +1,10 @@
-//! Light on the face: clipping, brightness, contrast, and whether both halves are lit alike. On the aligned crop.
+//! Light on the face, on the aligned crop: clipping, brightness, contrast, and whether both
+//! halves are lit alike.
 //!
-//! Source of all six: ISO/IEC 29794-5 as its open implementation OFIQ describes its measures (under- and over-exposure
-//! prevention, luminance mean and variance, dynamic range, illumination uniformity), taken here on the recogniser's grid
-//! instead of a segmented portrait. Brightness depends on the skin as much as on the lamp, so none of these is a verdict.
+//! Source: ISO/IEC 29794-5 as its open implementation OFIQ describes it: under- and
+//! over-exposure prevention, luminance mean and variance, dynamic range, illumination
+//! uniformity. They are taken on the recogniser's grid, not on a segmented portrait. Brightness
+//! also depends on the skin, so none of these is a verdict.
 
 use super::plane::{Inside, Plane, oval};
 use super::{Component, Components};

@@ -1,7 +1,9 @@
-//! The registry of measured properties, and [`measure`], which fills it. Each has a unit and a direction; none is a verdict.
+//! The measured properties of a capture, each with a unit and a direction, and [`measure`],
+//! which computes them.
 //!
-//! What depends on the sensor and the codec is measured at native resolution (noise, compression, recapture, detail),
-//! what depends on the scene on the recogniser's grid (light, occlusion).
+//! Properties of sensor and codec (noise, compression, recapture, detail) are measured at
+//! native resolution. Properties of the scene (light, occlusion) are measured on the
+//! recogniser's grid.
 
 use crate::face::{AlignedFace, DetectedFace};
 

@@ -1,16 +1,16 @@
 //! Blur in one direction, on the recogniser's grid.
 //!
-//! Source: motion leaves the spectrum only a band across its path (D. Gennery, "Determination of optical transfer
-//! function by inspection of frequency-domain plot", JOSA 63, 1973). So the power is summed by direction in two bands
-//! of middle frequencies; a face has directions of its own (eyes and mouth lie flat), which are known on this grid and
-//! taken off. What is measured is how far the best direction stands out from those across it.
+//! Source: motion leaves only a band of the spectrum, across its path (D. Gennery,
+//! "Determination of optical transfer function by inspection of frequency-domain plot", JOSA
+//! 63, 1973). The power in two bands of middle frequencies is summed by direction. A face has
+//! directions of its own, because eyes and mouth are horizontal; these are known on this grid
+//! and subtracted. The result is how far the best direction stands out from those across it.
 
 use std::sync::LazyLock;
 
 use super::plane::Plane;
 use super::spectrum::{Spectrum, Weights, all_frequencies, frequency, median, place};
 
-/// Directions that are told apart.
 const DIRECTIONS: usize = 16;
 
 /// Bands of frequencies, in cycles per pixel of the grid.

@@ -1,8 +1,9 @@
 //! Sensor noise, at native resolution.
 //!
-//! Source: J. Immerkær, "Fast noise variance estimation" (CVIU 64, 1996): the difference of two Laplacians cancels what
-//! varies linearly, and what is left is noise and texture. Texture is kept out as Donoho's median does it: the estimate
-//! is taken from the calmer blocks of the face. Noise that was smoothed away (strong compression, enlarging) is not seen.
+//! Source: J. Immerkær, "Fast noise variance estimation" (CVIU 64, 1996). The difference of two
+//! Laplacians cancels what varies linearly; noise and texture remain. The estimate is taken
+//! from the calmer blocks of the face, to keep texture out as Donoho's median does. Noise that
+//! strong compression or enlarging has smoothed away is not seen.
 
 use super::plane::Plane;
 

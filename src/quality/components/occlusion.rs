@@ -1,14 +1,17 @@
-//! Whether the lower face and the eyes are to be seen, on the recogniser's grid.
+//! Whether the lower face and the eyes are visible, on the recogniser's grid.
 //!
-//! Source: ISO/IEC 29794-5 mouth occlusion prevention is a share of segmented pixels; there is no segmentation network
-//! here, so a logistic model puts together what a mask, a scarf or a hand changes: colour of the lower face against the
-//! cheeks under the eyes, redness of the lips, the dark lines of mouth and nostrils, edges across the cheeks, texture. No
-//! cue decides alone, colour is taken relative to the same face's cheeks, and grey pictures were in the training.
+//! Source: ISO/IEC 29794-5 mouth occlusion prevention is a share of segmented pixels. There is
+//! no segmentation network here. A logistic model combines what a mask, a scarf or a hand
+//! changes: colour of the lower face against the cheeks, redness of the lips, dark lines of
+//! mouth and nostrils, edges across the cheeks, and texture. No cue decides alone, colour is
+//! relative to the same face's cheeks, and grey pictures were in the training set.
 //!
-//! Weights and figures: fitted on 489 real masks and about 980 bare faces of many skins (with beards, glasses and hands), on
-//! masks and hands painted on, and on copies of all that were noisy, blurred, compressed, dark, grey or tinted. Tested by
-//! five-fold cross-validation over people at a share of ½: real masks found .92, painted hands .98; bare faces taken for
-//! covered .009 (in grey .012; blurred beyond recognition .04; overexposed twenty-fold .12; in dark glasses .08).
+//! The weights were fitted on 489 real masks and about 980 bare faces of many skin colours
+//! (with beards, glasses and hands), on painted masks and hands, and on noisy, blurred,
+//! compressed, dark, grey and tinted copies of all. Five-fold cross-validation over people, at
+//! a visible share of ½: .92 of real masks and .98 of painted hands are found. Bare faces taken
+//! for covered: .009 (grey .012, blurred beyond recognition .04, overexposed twenty-fold .12,
+//! in dark glasses .08).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,7 +20,6 @@ use super::plane::{Inside, Plane};
 use crate::face::ALIGNED_SIDE;
 use image::RgbImage;
 
-/// Side of the grid.
 const SIDE: usize = ALIGNED_SIDE as usize;
 
 /// A rectangle of the grid.
@@ -50,7 +52,6 @@ const CHEEKS: [Range<usize>; 2] = [32..46, 66..80];
 const EDGE_ROWS: Range<usize> = 57..84;
 const EDGE_STEP: usize = 6;
 
-/// Number of cues.
 const CUES: usize = 14;
 
 /// For each cue: mean and inverse deviation in the training, weight, weight of its square.

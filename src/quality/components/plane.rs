@@ -1,4 +1,4 @@
-//! Luma planes and where on the aligned grid the face lies: what the measurements share.
+//! Luma planes, and where the face lies on the aligned grid.
 
 use std::ops::Range;
 
@@ -25,7 +25,6 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The whole picture.
     pub(super) fn all(picture: &RgbImage) -> Self {
         Self {
             left: 0,

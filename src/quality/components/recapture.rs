@@ -1,9 +1,10 @@
-//! Periodic patterns as a screen or a print leaves them when it is photographed, at native resolution.
+//! Periodic patterns of a photographed screen or print, at native resolution.
 //!
-//! Source: moiré and pixel grids are isolated peaks in the spectrum (B. Fasel's and others' recapture detectors look for
-//! them; H. Cao and A. Kot, "Identification of recaptured photographs on LCD screens", ICASSP 2010). The peaks are
-//! sought in luma, and in the difference of green to red and blue: a screen's coloured stripes fill that plane, in which
-//! a face has nothing of fine scale. The multiples of a JPEG block's frequency on the axes do not count.
+//! Source: moiré and pixel grids are isolated peaks in the spectrum (H. Cao and A. Kot,
+//! "Identification of recaptured photographs on LCD screens", ICASSP 2010). Peaks are searched
+//! in luma, and in the difference of green to red and blue: a screen's coloured stripes show
+//! there, and a face has no fine detail there. Multiples of a JPEG block's frequency on the
+//! axes do not count.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
-//! How many pixels the face has, in the picture as it was submitted.
+//! Size of the face in pixels of the submitted picture.
 //!
-//! Source: ISO/IEC 29794-5 inter-eye distance (the distance between the centres of the eyes), here without its
-//! correction for yaw: what counts is what the recogniser gets to see.
+//! Source: ISO/IEC 29794-5 inter-eye distance (between the centres of the eyes), without its
+//! correction for yaw, because the recogniser sees the uncorrected face.
 
 use super::{Component, Components};
 use crate::face::AlignedFace;

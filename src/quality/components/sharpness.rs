@@ -1,8 +1,9 @@
 //! Fine detail, on the recogniser's grid.
 //!
-//! Source: the idea of re-blurring (F. Crété et al., "The blur effect", SPIE 6492, 2007), with Sobel energy as OFIQ's
-//! sharpness uses it. An edge that is blurred by b pixels keeps the energy 1 / √(b² + s²) at the scale s, so the ratio
-//! of the energies at two scales tells b, whatever the contrast. The noise's own energy is taken off first.
+//! Source: re-blurring (F. Crété et al., "The blur effect", SPIE 6492, 2007), with Sobel energy
+//! as in OFIQ's sharpness. An edge blurred by b pixels keeps the energy 1 / √(b² + s²) at the
+//! scale s. So the ratio of the energies at two scales gives b, whatever the contrast. The
+//! energy of the noise is subtracted first.
 
 use super::plane::{Plane, oval, smooth};
 

@@ -1,4 +1,4 @@
-//! Power spectrum of a small plane: what motion and recapture are read from.
+//! Power spectrum of a small plane, for motion and recapture.
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;
@@ -196,7 +196,6 @@ fn transform<const N: usize>(rows: &mut [Row<N>]) {
     }
 }
 
-/// A complex number.
 type Complex = (f32, f32);
 
 /// Sum and difference of `a` and the turned `b`.

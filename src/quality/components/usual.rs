@@ -1,4 +1,4 @@
-//! What the components usually are on clean photos: the scale on which captures are compared.
+//! Usual values of the components on clean photos: the scale for comparing captures.
 
 use super::Component;
 

@@ -104,10 +104,10 @@ pub(super) async fn compare(
 /// A side that can be compared.
 struct Judged {
     part: Part,
-    sample: Sample,
+    sample: SideSample,
 }
 
-enum Sample {
+enum SideSample {
     Image(Analysis),
     Embedding(GivenEmbedding, Decision),
 }
@@ -124,11 +124,11 @@ async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged,
                     problem
                 }
             })?;
-            Sample::Image(analysis)
+            SideSample::Image(analysis)
         }
         Side::Embedding(given) => {
             let decision = decided(inference, &given).map_err(|problem| problem.on(part))?;
-            Sample::Embedding(given, decision)
+            SideSample::Embedding(given, decision)
         }
     };
     Ok(Judged { part, sample })
@@ -190,45 +190,46 @@ async fn refuse(inference: &Inference, sides: [Result<Judged, Problem>; 2]) -> P
 impl Judged {
     fn embedding(&self) -> Result<&Embedding, Problem> {
         match &self.sample {
-            Sample::Image(analysis) => analysis
+            SideSample::Image(analysis) => analysis
                 .faces
                 .first()
                 .map(|face| &face.embedding)
                 .ok_or_else(|| {
                     Problem::new(ProblemCode::NoFace, "no face was found").on(self.part)
                 }),
-            Sample::Embedding(given, _) => Ok(&given.embedding),
+            SideSample::Embedding(given, _) => Ok(&given.embedding),
         }
     }
 
     fn action(&self) -> Action {
         match &self.sample {
-            Sample::Image(analysis) => analysis
+            SideSample::Image(analysis) => analysis
                 .faces
                 .first()
                 .map_or(Action::Reject, |face| face.decision.action),
-            Sample::Embedding(_, decision) => decision.action,
+            SideSample::Embedding(_, decision) => decision.action,
         }
     }
 
     fn score(&self) -> Option<f32> {
         match &self.sample {
-            Sample::Image(analysis) => analysis.faces.first().map(|face| face.quality.score),
-            Sample::Embedding(given, _) => given.quality_score,
+            SideSample::Image(analysis) => analysis.faces.first().map(|face| face.quality.score),
+            SideSample::Embedding(given, _) => given.quality_score,
         }
     }
 
     fn rows(&self, inference: &Inference, answer: Option<(f32, Verdict)>) -> Vec<InferenceRecord> {
         let role = role_of(self.part);
-        let mut rows =
-            match &self.sample {
-                Sample::Image(analysis) => inference.rows(role, analysis),
-                Sample::Embedding(given, decision) => vec![inference.context().given_embedding(
-                    role,
-                    given.quality_score,
-                    Some(decision),
-                )],
-            };
+        let mut rows = match &self.sample {
+            SideSample::Image(analysis) => inference.rows(role, analysis),
+            SideSample::Embedding(given, decision) => {
+                vec![
+                    inference
+                        .context()
+                        .given_embedding(role, given.quality_score, Some(decision)),
+                ]
+            }
+        };
         if let Some((similarity, verdict)) = answer {
             for row in &mut rows {
                 row.set_comparison(similarity, verdict);
@@ -239,7 +240,7 @@ impl Judged {
 
     fn hints(&self, inference: &Inference) -> Vec<SideHint> {
         match &self.sample {
-            Sample::Image(analysis) => analysis
+            SideSample::Image(analysis) => analysis
                 .hints
                 .iter()
                 .map(|&hint| SideHint {
@@ -247,26 +248,26 @@ impl Judged {
                     part: self.part,
                 })
                 .collect(),
-            Sample::Embedding(..) => Vec::new(),
+            SideSample::Embedding(..) => Vec::new(),
         }
     }
 
     fn timings(&self) -> Timings {
         match &self.sample {
-            Sample::Image(analysis) => analysis.timings,
-            Sample::Embedding(..) => Timings::default(),
+            SideSample::Image(analysis) => analysis.timings,
+            SideSample::Embedding(..) => Timings::default(),
         }
     }
 
     fn shown(self, with_embedding: bool) -> Result<ComparedSide, Problem> {
         Ok(match self.sample {
-            Sample::Image(analysis) => {
+            SideSample::Image(analysis) => {
                 let face = analysis.faces.into_iter().next().ok_or_else(|| {
                     Problem::new(ProblemCode::NoFace, "no face was found").on(self.part)
                 })?;
                 ComparedSide::Image(Box::new(FaceDto::new(face, with_embedding)))
             }
-            Sample::Embedding(given, decision) => ComparedSide::Embedding(GivenSide {
+            SideSample::Embedding(given, decision) => ComparedSide::Embedding(GivenSide {
                 embedding: with_embedding.then(|| given.embedding.values().to_vec()),
                 quality: given.quality_score.map(|score| GivenQuality {
                     score,

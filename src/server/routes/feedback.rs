@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::inference_log::{Feedback, Outcome};
+use crate::inference_log::{Feedback, ReportedOutcome};
 use crate::problem::ProblemCode;
 use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
@@ -29,7 +29,7 @@ pub(super) struct FeedbackBody {
     request_id: String,
     /// How it turned out.
     #[schema(value_type = OutcomeWord)]
-    outcome: Outcome,
+    outcome: ReportedOutcome,
     /// A few words for whoever looks at the row, at most 500 characters.
     #[serde(default)]
     #[schema(max_length = 500)]
@@ -61,7 +61,7 @@ pub(super) struct FeedbackAnswer<'a> {
     request_id: &'a str,
     /// How it turned out.
     #[schema(value_type = OutcomeWord)]
-    outcome: Outcome,
+    outcome: ReportedOutcome,
     /// The words that came with it.
     #[schema(required = true)]
     note: Option<&'a str>,
@@ -108,30 +108,34 @@ pub(super) async fn feedback(
             )));
         }
     }
-    let told = Feedback {
+    let feedback = Feedback {
         request_id: body.request_id,
         outcome: body.outcome,
         note: body.note,
         author: body.author,
         address: request.peer_addr().map(|peer| peer.ip().to_string()),
     };
-    let time = state.log.tell(told.clone()).await.map_err(|error| {
-        tracing::error!(%error, "the log did not take feedback");
-        Problem::new(ProblemCode::NotReady, error.told().to_string())
-    })?;
+    let time = state
+        .log
+        .record_feedback(feedback.clone())
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "the log did not take feedback");
+            Problem::new(ProblemCode::NotReady, error.told().to_string())
+        })?;
     let Some(time) = time else {
         return Err(Problem::new(
             ProblemCode::NotFound,
             format!(
                 "no row of the log has the request id {}; it may have been mistyped, or its rows are older than the log is kept",
-                quoted(&told.request_id)
+                quoted(&feedback.request_id)
             ),
         ));
     };
     Ok(HttpResponse::Ok().json(FeedbackAnswer {
-        request_id: &told.request_id,
-        outcome: told.outcome,
-        note: told.note.as_deref(),
+        request_id: &feedback.request_id,
+        outcome: feedback.outcome,
+        note: feedback.note.as_deref(),
         time: time.to_rfc3339_opts(SecondsFormat::Micros, true),
     }))
 }

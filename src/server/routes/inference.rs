@@ -27,7 +27,7 @@ use crate::quality::hints::HintCode;
 use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
-use crate::server::request_id::{Outcome, RequestId, language};
+use crate::server::request_id::{RequestId, RequestOutcome, language};
 use crate::server::state::AppState;
 use crate::server::upload::Upload;
 use crate::telemetry::metrics;
@@ -72,7 +72,7 @@ impl Question {
         let query: InferenceQuery = parameters.get()?;
         Span::current().record("source", query.source.as_deref());
         let scenario = query.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-        Outcome::note(request, |outcome| {
+        RequestOutcome::note(request, |outcome| {
             outcome.source = query.source;
             outcome.scenario = Some(scenario.chars().take(64).collect());
         });
@@ -144,7 +144,7 @@ impl Inference {
         let question = Question::read(request, parameters, state)?;
         let id = RequestId::of(request);
         Ok(Self {
-            context: context(state, &id, endpoint, &Outcome::of(request)),
+            context: context(state, &id, endpoint, &RequestOutcome::of(request)),
             question,
             language: language(request),
             id,
@@ -244,7 +244,7 @@ impl Inference {
     ///
     /// `not_ready` where the log refuses.
     pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
-        Outcome::note(&self.request, |outcome| outcome.is_recorded = true);
+        RequestOutcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
             tracing::error!(%error, "the log did not take a row");
             Problem::from(&ServiceFault::Unrecorded {
@@ -255,7 +255,7 @@ impl Inference {
 
     /// Notes what decided, for the line in the text log.
     pub(super) fn note(&self, action: &'static str, score: Option<f32>) {
-        Outcome::note(&self.request, |outcome| {
+        RequestOutcome::note(&self.request, |outcome| {
             outcome.action = Some(action);
             outcome.score = score;
         });
@@ -295,7 +295,7 @@ fn context(
     state: &AppState,
     id: &RequestId,
     endpoint: Endpoint,
-    outcome: &Outcome,
+    outcome: &RequestOutcome,
 ) -> RequestContext {
     RequestContext {
         request_id: id.as_str().to_owned(),
@@ -326,7 +326,7 @@ pub(super) async fn record_failure<B: MessageBody>(
         .response()
         .error()
         .and_then(Error::as_error::<Problem>);
-    let outcome = Outcome::of(request);
+    let outcome = RequestOutcome::of(request);
     let state = request.app_data::<web::Data<AppState>>().cloned();
     if let (Some(problem), Some(state), Some(endpoint), false) =
         (problem, state, endpoint_of(request), outcome.is_recorded)
@@ -368,7 +368,7 @@ impl Drop for Waiting {
         let Some(request) = self.request.take() else {
             return;
         };
-        let outcome = Outcome::of(&request);
+        let outcome = RequestOutcome::of(&request);
         let state = request.app_data::<web::Data<AppState>>().cloned();
         let (Some(state), Some(endpoint), false, Ok(runtime)) = (
             state,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::server::problem_response::CONTENT_TYPE;
-use crate::server::request_id::attend;
+use crate::server::request_id::with_request_id;
 
 type Headers = BTreeMap<String, String>;
 
@@ -18,7 +18,7 @@ async fn get(path: &str) -> (StatusCode, Headers, String) {
 
 async fn send(request: TestRequest) -> (StatusCode, Headers, String) {
     let app = App::new()
-        .wrap(middleware::from_fn(attend))
+        .wrap(middleware::from_fn(with_request_id))
         .configure(configure);
     let app = init_service(app).await;
     let response = call_service(&app, request.to_request()).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::server::problem_response::CONTENT_TYPE as PROBLEM_TYPE;
-use crate::server::request_id::attend;
+use crate::server::request_id::with_request_id;
 
 mod properties;
 
@@ -48,7 +48,7 @@ async fn send(request: TestRequest) -> (StatusCode, Value) {
         .app_data(web::Data::new(limits))
         .route("/one", web::post().to(one))
         .route("/two", web::post().to(two))
-        .wrap(middleware::from_fn(attend));
+        .wrap(middleware::from_fn(with_request_id));
     let app = init_service(app).await;
     let response = call_service(&app, request.to_request()).await;
     let status = response.status();

@@ -13,7 +13,6 @@ use faceood_test_support::program;
 /// The daemon under test, ended when dropped.
 pub(crate) struct Daemon {
     child: Child,
-    /// Where it listens.
     pub(crate) address: String,
 }
 
@@ -66,7 +65,6 @@ impl Drop for Daemon {
     }
 }
 
-/// What one round of load measured.
 pub(crate) struct Round {
     /// Answers a second.
     pub(crate) per_second: f64,
@@ -76,7 +74,6 @@ pub(crate) struct Round {
     pub(crate) codes: BTreeMap<u16, usize>,
 }
 
-/// Where requests go.
 pub(crate) struct Target {
     /// What it is called in the table.
     pub(crate) name: &'static str,
@@ -150,7 +147,6 @@ impl Target {
         Round::new(requests as f64 / started.elapsed().as_secs_f64(), answers)
     }
 
-    /// A kept-alive connection.
     pub(crate) fn connect(&self) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(&self.host).expect("the service listens");
         stream.set_nodelay(true).expect("no delay");

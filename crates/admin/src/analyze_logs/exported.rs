@@ -15,7 +15,7 @@ use faceood::policy::DEFAULT_SCENARIO;
 use faceood_lab::degrade::Recipe;
 use faceood_lab::fitting::{self, Appearance, COMPONENTS, Fitted, Target};
 use faceood_patterns::report::Cluster;
-use faceood_patterns::{Analysis, Input, Rows};
+use faceood_patterns::{Input, PatternAnalysis, Rows};
 
 /// Version of `recipe.json`.
 const SCHEMA: u32 = 2;
@@ -24,13 +24,11 @@ const RECIPE_FILE: &str = "recipe.json";
 
 /// `recipe.json`: what makes a clean picture like the pattern.
 #[derive(Debug, Serialize)]
-struct Written<'a> {
+struct WrittenRecipe<'a> {
     schema: u32,
-    /// The pattern's label.
     label: &'a str,
     #[serde(flatten)]
     recipe: &'a Recipe,
-    /// What the pattern shows.
     pattern: &'a Appearance,
     /// What the degraded clean picture shows that comes nearest.
     nearest: Option<&'a Appearance>,
@@ -40,7 +38,7 @@ struct Written<'a> {
 
 /// As much of `recipe.json` as training needs.
 #[derive(Debug, Deserialize)]
-struct Read {
+struct StoredRecipe {
     schema: u32,
     label: String,
     #[serde(flatten)]
@@ -54,7 +52,7 @@ pub(crate) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
     let bytes = fs::read(&path).with_context(|| {
         format!("cannot read {shown}; give a folder that analyze-logs --export-cluster has written")
     })?;
-    let read: Read = serde_json::from_slice(&bytes).with_context(|| {
+    let read: StoredRecipe = serde_json::from_slice(&bytes).with_context(|| {
         format!("{shown} is no recipe of this version; export the pattern again")
     })?;
     if read.schema != SCHEMA {
@@ -131,7 +129,7 @@ pub(super) fn export(
     id: u32,
     folder: &Path,
     inputs: &[Input],
-    found: &Analysis,
+    found: &PatternAnalysis,
     context: &Context,
 ) -> anyhow::Result<()> {
     let clusters = &found.report.clusters;
@@ -174,7 +172,7 @@ pub(super) fn export(
     save("cluster.json", &serde_json::to_vec_pretty(cluster)?)?;
     let target = target(cluster);
     let fitted = fit(&target, context)?;
-    let written = Written {
+    let written = WrittenRecipe {
         schema: SCHEMA,
         label: &cluster.label,
         recipe: &fitted.recipe,

@@ -6,22 +6,22 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Local, Utc};
+use chrono::Local;
 use clap::ValueEnum;
 use uuid::Uuid;
 
 use super::out_file::OutFile;
-use super::{Context, Outcome, output, when};
+use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::LogReader;
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
+use faceood::telemetry::logging;
 use faceood_patterns::render::html;
-use faceood_patterns::render::text::{Style, text};
-use faceood_patterns::{self, Analysis, Input, Report, Rows, Settings, compare};
+use faceood_patterns::render::text::{TextOptions, text};
+use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
 
 pub(super) mod exported;
 
-/// Arguments of `analyze-logs`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Low rows that resemble each other are grouped; a group is reported with its sources, hours and trend where chance does not explain it. \
@@ -35,16 +35,13 @@ Examples:
   faceood-admin --db box1.db --db box2.parquet analyze-logs
   faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
   faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
-pub struct Args {
-    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    since: Option<DateTime<Utc>>,
-    /// Before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    until: Option<DateTime<Utc>>,
-    /// Only of this terminal or camera
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<String>,
+#[command(mut_arg("since", |since| since.help(
+    "From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]"
+)))]
+#[command(mut_arg("until", |until| until.help("Before this time [default: now]")))]
+pub(crate) struct Args {
+    #[command(flatten)]
+    selection: when::Selection,
     /// Rows up to this quality score are low
     #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
     max_score: f32,
@@ -52,8 +49,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     min_cluster_size: Option<u32>,
     /// Kind of report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
-    format: Kind,
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced. With --export-cluster a folder
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -74,16 +71,15 @@ pub struct Args {
     #[arg(long)]
     fail_on_drift: bool,
     /// Language of text and page; JSON has both
-    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = Tongue::En)]
-    language: Tongue,
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = LanguageArg::En)]
+    language: LanguageArg,
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
-/// Kinds of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum ReportFormat {
     /// For a terminal
     Text,
     /// For programs
@@ -92,20 +88,19 @@ enum Kind {
     Html,
 }
 
-/// Languages, by their tags.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Tongue {
+enum LanguageArg {
     /// English
     En,
     /// Chinese
     Zh,
 }
 
-impl From<Tongue> for Language {
-    fn from(tongue: Tongue) -> Self {
-        match tongue {
-            Tongue::En => Self::English,
-            Tongue::Zh => Self::Chinese,
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::En => Self::English,
+            LanguageArg::Zh => Self::Chinese,
         }
     }
 }
@@ -113,15 +108,11 @@ impl From<Tongue> for Language {
 /// How far an analysis stands back behind a daemon on the same processors, of 19.
 const NICENESS: i32 = 10;
 
-/// Analyses and shows what was found.
-///
-/// # Errors
-/// If a log cannot be read, an earlier report is none, or a file cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.0..=1.0).contains(&args.max_score) {
         bail!("--max-score is {}; expected 0 to 1", args.max_score);
     }
-    if let (Some(since), Some(until)) = (args.since, args.until)
+    if let (Some(since), Some(until)) = (args.selection.window.since, args.selection.window.until)
         && since >= until
     {
         bail!("--since ({since}) is not before --until ({until})");
@@ -136,7 +127,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             Ok((inputs, found))
         })?;
         exported::export(id, folder, &inputs, &found, context)?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     }
     if let Some(zone) = when::unknown_time_zone() {
         output::note(&format!(
@@ -156,7 +147,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         let inputs = inputs(context).await?;
         let found = faceood_patterns::analyze(&inputs, &settings)?;
         let thumbnails = match args.format {
-            Kind::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
+            ReportFormat::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
             _ => HashMap::new(),
         };
         Ok((found, thumbnails))
@@ -169,24 +160,24 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     }
     let report = &found.report;
     let shown = match args.format {
-        Kind::Json => {
+        ReportFormat::Json => {
             let mut json = serde_json::to_string_pretty(report)?;
             json.push('\n');
             json
         }
-        Kind::Html => html::html(
+        ReportFormat::Html => html::html(
             report,
-            html::Style {
+            html::HtmlOptions {
                 language: args.language.into(),
                 local_time: settings.local_time,
                 thumbnails: &thumbnails,
             },
         ),
-        Kind::Text => text(
+        ReportFormat::Text => text(
             report,
-            Style {
+            TextOptions {
                 language: args.language.into(),
-                is_coloured: out.is_none() && colours(),
+                is_coloured: out.is_none() && logging::shows_colours(&std::io::stdout()),
             },
         ),
     };
@@ -196,19 +187,14 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             file.finish()?;
         }
         // The report makes sources harmless itself; its colours are its own.
-        None if matches!(args.format, Kind::Text) => output::coloured(&shown)?,
+        None if matches!(args.format, ReportFormat::Text) => output::coloured(&shown)?,
         None => output::text(&shown)?,
     }
     Ok(if args.fail_on_drift && report.has_drift() {
-        Outcome::Drift
+        CommandOutcome::Drift
     } else {
-        Outcome::Done
+        CommandOutcome::Done
     })
-}
-
-/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
-fn colours() -> bool {
-    output::is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn settings(args: &Args, context: &Context) -> Settings {
@@ -223,9 +209,9 @@ fn settings(args: &Args, context: &Context) -> Settings {
         .and_then(|policy| policy.accept);
     let default = Settings::default();
     Settings {
-        since: args.since,
-        until: args.until,
-        source: args.source.clone(),
+        since: args.selection.window.since,
+        until: args.selection.window.until,
+        source: args.selection.source.clone(),
         max_score: args.max_score,
         min_cluster_size: args.min_cluster_size.map(|size| size as usize),
         accept: accept.unwrap_or(default.accept),
@@ -259,7 +245,10 @@ async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
 }
 
 /// The exemplars' pictures, where the site keeps them.
-async fn thumbnails(inputs: &[Input], found: &Analysis) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
+async fn thumbnails(
+    inputs: &[Input],
+    found: &PatternAnalysis,
+) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
     let mut pictures = HashMap::new();
     for (cluster, places) in found.report.clusters.iter().zip(&found.exemplar_inputs) {
         for (id, place) in cluster.exemplars.iter().zip(places) {
@@ -300,10 +289,10 @@ fn has_doubles(names: &[String]) -> bool {
     sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-fn earlier(path: &Path) -> anyhow::Result<Report> {
+fn earlier(path: &Path) -> anyhow::Result<PatternReport> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let report: Report = serde_json::from_str(&text).with_context(|| {
+    let report: PatternReport = serde_json::from_str(&text).with_context(|| {
         format!(
             "{} is no report of `faceood-admin analyze-logs --format json`",
             path.display()
@@ -320,7 +309,7 @@ fn earlier(path: &Path) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn write_assignments(out: &mut impl Write, found: &Analysis) -> std::io::Result<()> {
+fn write_assignments(out: &mut impl Write, found: &PatternAnalysis) -> std::io::Result<()> {
     writeln!(out, "inference_id,cluster_id")?;
     for (id, cluster) in &found.assignments {
         writeln!(out, "{id},{cluster}")?;

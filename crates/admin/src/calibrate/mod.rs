@@ -1,6 +1,6 @@
 //! `calibrate`: learns on site how the pack's OOD signal becomes score and pass probability, from photos or from feedback.
 //!
-//! Both ways end in [`Sample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
+//! Both ways end in [`SiteSample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
 //! written to a file that the daemon takes up at SIGHUP.
 
 use std::borrow::Cow;
@@ -8,19 +8,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Context, Outcome, offline, out_file, output, when};
+use super::{CommandOutcome, Context, offline, out_file, output, when};
 use faceood::pipeline::Assembly;
 use faceood::quality::Calibration;
 use faceood::quality::calibration::Provenance;
-use faceood::quality::calibration::site::{Change, Figure, Sample, Trial};
+use faceood::quality::calibration::site::{CalibrationChange, Figure, SiteSample, SiteTrial};
 
 mod outcomes;
 mod photos;
 
-/// Arguments of `calibrate`.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "\
@@ -33,20 +31,20 @@ Examples:
   faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
   systemctl reload faceoodd                                                with calibration_file = \"calibration.json\"",
-    group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"])
+    group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"]),
+    mut_arg("since", |since| since.conflicts_with("dir").help(
+        "Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z"
+    )),
+    mut_arg("until", |until| until.conflicts_with("dir").help("Only requests before this time"))
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with a folder of photos for each person
     dir: Option<PathBuf>,
     /// Learn from the outcomes in the log
     #[arg(long)]
     from_log: bool,
-    /// Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
-    since: Option<DateTime<Utc>>,
-    /// Only requests before this time
-    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "dir")]
-    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    window: when::Window,
     /// Calibration file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -57,7 +55,7 @@ pub struct Args {
 
 /// What is known of the site's captures.
 struct Evidence {
-    samples: Vec<Sample>,
+    samples: Vec<SiteSample>,
     /// How many of what there was, left out or used: for the file and for the operator.
     counts: BTreeMap<&'static str, u64>,
     /// Where it comes from, in a sentence.
@@ -68,16 +66,14 @@ struct Evidence {
     needs: Vec<Need>,
 }
 
-/// So many of something are needed.
 struct Need {
     of: &'static str,
     got: usize,
     least: usize,
 }
 
-/// What came of it.
 #[derive(Serialize)]
-struct Report<'a> {
+struct CalibrateReport<'a> {
     method: &'a str,
     counts: &'a BTreeMap<&'static str, u64>,
     /// Id of the calibration in force.
@@ -85,17 +81,12 @@ struct Report<'a> {
     /// Id of the one that was learnt.
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
-    ece: Trial,
-    /// Where it was written to.
+    ece: SiteTrial,
     out: Option<Cow<'a, str>>,
 }
 
 /// Learns a calibration, says whether it is better, and writes it where asked to.
-///
-/// # Errors
-/// With too little to learn from, saying how much is missing; where photos, log or models cannot be used, or the file not be
-/// written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let assembly = offline::pack(&config)?;
     if let Some(file) = config.site_calibration()
@@ -108,7 +99,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     }
     let evidence = match &args.dir {
         Some(folder) => photos::gather(folder, &assembly)?,
-        None => outcomes::gather(context, args.since, args.until, &assembly)?,
+        None => outcomes::gather(context, args.window, &assembly)?,
     };
     evidence.suffices()?;
     let own = Calibration::load(assembly.pack().calibration_json())?;
@@ -120,7 +111,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     if let Some(file) = &args.out {
         write(file, &learnt)?;
     }
-    let report = Report {
+    let report = CalibrateReport {
         method: evidence.method,
         counts: &evidence.counts,
         before: in_force.id(),
@@ -133,7 +124,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } else {
         output::text(&report.text())?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn embedder(assembly: &Assembly) -> &str {
@@ -189,13 +180,13 @@ impl Evidence {
     }
 }
 
-impl Report<'_> {
+impl CalibrateReport<'_> {
     fn text(&self) -> String {
         let counts = self
             .counts
             .iter()
             .map(|(what, count)| vec![what.replace('_', " ").into(), count.to_string().into()]);
-        let row = |name: &'static str, change: &Change| {
+        let row = |name: &'static str, change: &CalibrationChange| {
             let numbers = [&change.before, &change.after, &change.change].map(shown);
             let mut row = vec![Cow::from(name)];
             row.extend(numbers.map(Cow::from));

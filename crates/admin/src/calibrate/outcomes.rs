@@ -6,13 +6,14 @@ use chrono::{DateTime, Timelike, Utc};
 
 use super::{Evidence, Need};
 use crate::Context;
+use crate::when::Window;
 use faceood::inference_log::{
-    Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, Outcome, Role,
+    Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, ReportedOutcome, Role,
 };
 use faceood::pack::manifest::Ood;
 use faceood::pipeline::Assembly;
 use faceood::policy::Action;
-use faceood::quality::calibration::site::Sample;
+use faceood::quality::calibration::site::SiteSample;
 
 /// Fewest outcomes. They come in more unevenly than photos of a folder, and nobody knows of how many people.
 const LEAST_OUTCOMES: usize = 500;
@@ -21,7 +22,6 @@ const LEAST_OUTCOMES: usize = 500;
 const LEAST_FAILS: usize = 50;
 /// Fewest with a similarity: the score's map rests on them alone, as on a folder's photos.
 const LEAST_COMPARED: usize = 300;
-/// For the file.
 const METHOD: &str = "Learnt on site from outcomes in the log: isotonic over bins of equal count on similarities of genuine comparisons \
                       (unusable captures fail); the pack's own maps beyond the site's captures";
 
@@ -37,7 +37,7 @@ struct Row {
     similarity: Option<f32>,
     action: Option<Action>,
     pack_sha256: Option<String>,
-    outcome: Option<Outcome>,
+    outcome: Option<ReportedOutcome>,
 }
 
 /// Why a request teaches nothing, in the words of the report.
@@ -48,24 +48,17 @@ const NOT_COMPARED: &str = "left_out_genuine_but_not_compared";
 const POOR_REFERENCE: &str = "left_out_reference_not_accepted";
 const SHARED_ID: &str = "left_out_several_requests_share_the_id";
 
-/// Reads the requests with an outcome.
-///
-/// # Errors
-/// Where the log cannot be read.
 pub(super) fn gather(
     context: &Context,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    window: Window,
     assembly: &Assembly,
 ) -> anyhow::Result<Evidence> {
     let path = context.database()?;
     let filter = Filter {
-        since,
-        until,
         has_outcome: true,
         limit: Some(LARGEST_PAGE),
         order: Order::OldestFirst,
-        ..Filter::default()
+        ..window.filter()
     };
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
@@ -125,7 +118,7 @@ fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
         (POOR_REFERENCE, 0),
         (SHARED_ID, 0),
     ]);
-    let mut samples: Vec<Sample> = Vec::new();
+    let mut samples: Vec<SiteSample> = Vec::new();
     // Whoever is sent back tries again at the same door within the hour.
     let mut groups: HashMap<(Option<&str>, i64), usize> = HashMap::new();
     for request in &requests {
@@ -135,7 +128,7 @@ fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
                     row.time.timestamp() - i64::from(row.time.minute() * 60 + row.time.second());
                 let next = groups.len();
                 let group = *groups.entry((row.source.as_deref(), hour)).or_insert(next);
-                samples.push(Sample {
+                samples.push(SiteSample {
                     signal: f64::from(ood.signal(logit)),
                     similarity: similarity.map(f64::from),
                     group,
@@ -193,7 +186,7 @@ fn judged<'a>(
     if questioned.next().is_some() {
         return Err(SHARED_ID);
     }
-    if row.outcome == Some(Outcome::Impostor) {
+    if row.outcome == Some(ReportedOutcome::Impostor) {
         // What two people's pictures have in common says nothing of either picture.
         return Err(IMPOSTOR);
     }
@@ -201,7 +194,7 @@ fn judged<'a>(
     if row.pack_sha256.as_deref() != Some(pack_sha256) {
         return Err(OTHER_PACK);
     }
-    if row.outcome == Some(Outcome::Unusable) {
+    if row.outcome == Some(ReportedOutcome::Unusable) {
         return Ok((row, logit, None));
     }
     let similarity = row.similarity.ok_or(NOT_COMPARED)?;
@@ -218,7 +211,7 @@ mod tests {
     use super::*;
     use faceood::pack::manifest::{OodTransform, OutputTensor, Polarity};
 
-    fn row(request_id: &str, role: Role, outcome: Outcome) -> Row {
+    fn row(request_id: &str, role: Role, outcome: ReportedOutcome) -> Row {
         Row {
             request_id: request_id.to_owned(),
             time: "2026-11-24T08:10:00Z".parse().unwrap(),
@@ -246,7 +239,7 @@ mod tests {
 
     #[test]
     fn each_request_teaches_what_it_can_and_the_rest_is_counted() {
-        use Outcome::{Genuine, Impostor, Unusable};
+        use ReportedOutcome::{Genuine, Impostor, Unusable};
         let reference = |row: &Row| Row {
             role: Role::Reference,
             similarity: row.similarity,
@@ -299,7 +292,7 @@ mod tests {
             later,
         ];
         let evidence = evidence(&rows, &ood(), "ab");
-        let sample = |similarity: Option<f32>, group| Sample {
+        let sample = |similarity: Option<f32>, group| SiteSample {
             signal: f64::from(-0.7_f32),
             similarity: similarity.map(f64::from),
             group,

@@ -14,7 +14,7 @@ use faceood::embed::Embedding;
 use faceood::face::FaceError;
 use faceood::pipeline::{AnalyzeError, Ask, Assembly, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
-use faceood::quality::calibration::site::Sample;
+use faceood::quality::calibration::site::SiteSample;
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::training::mean_of_best;
 
@@ -24,20 +24,15 @@ const LEAST_CAPTURES: usize = 300;
 /// Fewest people. Photos of one person resemble each other: at a correlation of .3, ten each of 30 people tell as much as 80 of 80.
 /// Below 30 an interval by drawing people again is too narrow as well (Cameron, Gelbach and Miller 2008).
 const LEAST_PEOPLE: usize = 30;
-/// For the file.
 const METHOD: &str = "Learnt on site from photos: isotonic over bins of equal count on the mean of the three best similarities to \
                       other photos of the person; the pack's own maps beyond the site's captures";
 
-/// One photo with a face.
-struct Seen {
+struct JudgedPhoto {
     signal: f64,
     embedding: Embedding,
 }
 
 /// Judges every photo under `folder`, which has a folder for each person.
-///
-/// # Errors
-/// Where the folder cannot be read or holds no photo in a person's folder, or a model fails.
 pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evidence> {
     let dataset = dataset::find(folder, SourceFrom::default())?;
     let mut people = vec![Vec::new(); dataset.persons.len()];
@@ -49,7 +44,7 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
     let ask = ask()?;
     let bar = output::progress(dataset.pictures.len() as u64, "photos");
     let (mut faceless, mut unreadable, mut alone) = (0, 0, 0);
-    let mut samples: Vec<Sample> = Vec::new();
+    let mut samples: Vec<SiteSample> = Vec::new();
     let mut group = 0;
     for photos in people {
         let mut seen = Vec::new();
@@ -60,7 +55,7 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
             match pipeline.analyze(&bytes, &ask, Duration::ZERO, &Checkpoint::OPEN) {
                 Ok(analysis) => {
                     let face = analysis.faces.into_iter().next();
-                    seen.extend(face.map(|face| Seen {
+                    seen.extend(face.map(|face| JudgedPhoto {
                         signal: f64::from(ood.signal(face.ood_logit)),
                         embedding: face.embedding,
                     }));
@@ -124,12 +119,12 @@ fn ask() -> anyhow::Result<Ask> {
 }
 
 /// Each photo of a person with what it reaches against the others.
-fn judged(seen: &[Seen], group: usize) -> impl Iterator<Item = Sample> {
+fn judged(seen: &[JudgedPhoto], group: usize) -> impl Iterator<Item = SiteSample> {
     seen.iter().enumerate().map(move |(index, photo)| {
         let others = seen.iter().enumerate().filter(|(other, _)| *other != index);
         let similarities =
             others.map(|(_, other)| f64::from(photo.embedding.similarity(&other.embedding)));
-        Sample {
+        SiteSample {
             signal: photo.signal,
             similarity: mean_of_best(similarities),
             group,
@@ -145,18 +140,18 @@ mod tests {
     #[test]
     fn a_photo_is_judged_by_the_three_others_that_are_most_like_it() {
         // In a plane, at these angles.
-        let seen: Vec<Seen> = [0.0_f32, 0.1, 0.2, 0.4, 1.5]
+        let seen: Vec<JudgedPhoto> = [0.0_f32, 0.1, 0.2, 0.4, 1.5]
             .into_iter()
             .map(|angle| {
                 let mut values = vec![0.0; EMBEDDING_LENGTH];
                 (values[0], values[1]) = (angle.cos(), angle.sin());
-                Seen {
+                JudgedPhoto {
                     signal: f64::from(angle),
                     embedding: Embedding::normalise(&values).unwrap().0,
                 }
             })
             .collect();
-        let samples: Vec<Sample> = judged(&seen, 7).collect();
+        let samples: Vec<SiteSample> = judged(&seen, 7).collect();
         let expected = (0.1_f64.cos() + 0.2_f64.cos() + 0.4_f64.cos()) / 3.0;
         assert!((samples[0].similarity.unwrap() - expected).abs() < 1e-5);
         assert!(!samples[4].passes() && samples[0].passes());

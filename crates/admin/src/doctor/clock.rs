@@ -10,7 +10,6 @@ const NAME: &str = "clock";
 /// No row can be older than the program: a clock before this year has lost its battery.
 const FIRST_YEAR: i32 = 2026;
 
-/// Looks at this machine's clock.
 pub(super) fn check() -> Check {
     judge(Utc::now(), is_synchronised())
 }
@@ -40,15 +39,21 @@ fn judge(now: DateTime<Utc>, is_synchronised: Option<bool>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     #[test]
     fn a_clock_without_battery_fails_and_a_free_running_one_warns() {
         let status = |time: &str, synchronised| judge(time.parse().unwrap(), synchronised).status;
-        assert_eq!(status("1970-01-01T00:01:00Z", Some(true)), Status::Failed);
-        assert_eq!(status("2027-01-01T00:01:00Z", Some(false)), Status::Warning);
-        assert_eq!(status("2027-01-01T00:01:00Z", Some(true)), Status::Ok);
-        assert_eq!(status("2027-01-01T00:01:00Z", None), Status::Ok);
+        assert_eq!(
+            status("1970-01-01T00:01:00Z", Some(true)),
+            CheckStatus::Failed
+        );
+        assert_eq!(
+            status("2027-01-01T00:01:00Z", Some(false)),
+            CheckStatus::Warning
+        );
+        assert_eq!(status("2027-01-01T00:01:00Z", Some(true)), CheckStatus::Ok);
+        assert_eq!(status("2027-01-01T00:01:00Z", None), CheckStatus::Ok);
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
     use std::io::{Read, Write};
     use std::thread;
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn a_ready_daemon_is_told_from_one_that_is_not() {
         let ready = answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-        assert_eq!(ready.status, Status::Ok, "{ready:?}");
+        assert_eq!(ready.status, CheckStatus::Ok, "{ready:?}");
         let full =
             answered("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"detail\": \"the disk is full\"}");
-        assert_eq!(full.status, Status::Failed);
+        assert_eq!(full.status, CheckStatus::Failed);
         assert!(full.found.contains("the disk is full"), "{full:?}");
     }
 
@@ -132,13 +132,13 @@ mod tests {
     fn a_killed_daemon_and_none_at_all_are_told_apart() {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("address");
-        assert_eq!(check(&file).status, Status::Skipped);
+        assert_eq!(check(&file).status, CheckStatus::Skipped);
         let gone = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap();
         std::fs::write(&file, gone.to_string()).unwrap();
-        assert_eq!(check(&file).status, Status::Warning);
+        assert_eq!(check(&file).status, CheckStatus::Warning);
     }
 
     #[test]
@@ -148,13 +148,13 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let check = port(address, &file);
-        assert_eq!(check.status, Status::Failed);
+        assert_eq!(check.status, CheckStatus::Failed);
         assert!(check.advice.unwrap().contains("ss -ltnp"));
         drop(taken);
-        assert_eq!(port(address, &file).status, Status::Ok);
+        assert_eq!(port(address, &file).status, CheckStatus::Ok);
         let any = ([127, 0, 0, 1], 0).into();
-        assert_eq!(port(any, &file).status, Status::Skipped);
+        assert_eq!(port(any, &file).status, CheckStatus::Skipped);
         let foreign = ([203, 0, 113, 1], 80).into();
-        assert_eq!(port(foreign, &file).status, Status::Failed);
+        assert_eq!(port(foreign, &file).status, CheckStatus::Failed);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, Context, Status};
+use super::{Check, CheckStatus, Context};
 use faceood::config::Config;
 use faceood::inference_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
 use faceood::telemetry::host::Bytes;
@@ -22,7 +22,7 @@ const DAMAGED: &str = "the daemon sets a damaged database aside when it meets th
 pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
     let path = context.database_path(config);
     let mut checks = vec![readable(context, &path)];
-    if checks[0].status == Status::Ok || checks[0].status == Status::Warning {
+    if checks[0].status == CheckStatus::Ok || checks[0].status == CheckStatus::Warning {
         checks.push(pages(context, &path));
         checks.extend(clock_and_gaps(context, &path));
     }
@@ -175,8 +175,8 @@ mod tests {
             };
             judge(Path::new("x.db"), &counts, now).status
         };
-        assert_eq!(status("2026-11-24T11:59:59Z"), Status::Ok);
-        assert_eq!(status("2026-11-24T13:00:00Z"), Status::Warning);
+        assert_eq!(status("2026-11-24T11:59:59Z"), CheckStatus::Ok);
+        assert_eq!(status("2026-11-24T13:00:00Z"), CheckStatus::Warning);
     }
 
     #[test]
@@ -187,29 +187,29 @@ mod tests {
             ..ClockFacts::default()
         };
         let status = |facts: &ClockFacts| judge_clock(facts, now).status;
-        assert_eq!(status(&seen("2026-11-24T11:55:00Z")), Status::Ok);
-        assert_eq!(status(&seen("2036-11-24T11:55:00Z")), Status::Warning);
-        assert_eq!(status(&seen("1970-01-01T00:00:00Z")), Status::Warning);
+        assert_eq!(status(&seen("2026-11-24T11:55:00Z")), CheckStatus::Ok);
+        assert_eq!(status(&seen("2036-11-24T11:55:00Z")), CheckStatus::Warning);
+        assert_eq!(status(&seen("1970-01-01T00:00:00Z")), CheckStatus::Warning);
         let mut facts = seen("2026-11-24T11:55:00Z");
         facts.newest = Some("2026-12-24T12:00:00Z".parse().unwrap());
-        assert_eq!(status(&facts), Status::Warning);
+        assert_eq!(status(&facts), CheckStatus::Warning);
         facts.newest = Some("2026-11-20T12:00:00Z".parse().unwrap());
         facts.doubtful_rows = 3;
         let check = judge_clock(&facts, now);
-        assert_eq!(check.status, Status::Ok);
+        assert_eq!(check.status, CheckStatus::Ok);
         assert!(check.found.contains("3 rows"), "{check:?}");
     }
 
     #[test]
     fn rows_that_could_not_be_written_are_told() {
-        assert_eq!(judge_gaps(None).status, Status::Ok);
+        assert_eq!(judge_gaps(None).status, CheckStatus::Ok);
         let gap = Unwritten {
             rows: 1406,
             since: "2026-11-24T12:00:00Z".parse().unwrap(),
             until: "2026-11-24T12:30:00Z".parse().unwrap(),
         };
         let check = judge_gaps(Some(&gap));
-        assert_eq!(check.status, Status::Warning);
+        assert_eq!(check.status, CheckStatus::Warning);
         assert!(check.found.contains("1406 rows"), "{check:?}");
     }
 

@@ -196,7 +196,7 @@ fn cuda(needed: &[Needed], speaks: Option<i32>, provider: ProviderChoice) -> Che
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     const LDD: &str = "\tlinux-vdso.so.1 (0x00007fc549628000)
@@ -215,15 +215,15 @@ mod tests {
             no_driver(ProviderChoice::Cuda),
             silent(ProviderChoice::Cuda),
         ] {
-            assert_eq!(check.status, Status::Failed, "{check:?}");
+            assert_eq!(check.status, CheckStatus::Failed, "{check:?}");
             assert!(check.advice.unwrap().contains("nvidia-smi"));
         }
-        assert_eq!(no_driver(ProviderChoice::Auto).status, Status::Skipped);
+        assert_eq!(no_driver(ProviderChoice::Auto).status, CheckStatus::Skipped);
         let check = silent(ProviderChoice::Auto);
-        assert_eq!(check.status, Status::Warning);
+        assert_eq!(check.status, CheckStatus::Warning);
         assert!(check.found.contains("version mismatch"), "{check:?}");
         let fine = driver(Ok("NVIDIA driver 580".into()), ProviderChoice::Cuda);
-        assert_eq!(fine.status, Status::Ok);
+        assert_eq!(fine.status, CheckStatus::Ok);
     }
 
     #[test]
@@ -232,27 +232,27 @@ mod tests {
         assert_eq!(needed.len(), 2, "{needed:?}");
         needed.push(cudnn_in(""));
         let check = cuda(&needed, Some(13000), ProviderChoice::Cuda);
-        assert_eq!(check.status, Status::Failed);
+        assert_eq!(check.status, CheckStatus::Failed);
         assert!(
             check.found.contains("needs libcublas.so.13, libcudnn.so.9"),
             "{check:?}"
         );
         let auto = cuda(&needed, Some(13000), ProviderChoice::Auto);
-        assert_eq!(auto.status, Status::Warning);
+        assert_eq!(auto.status, CheckStatus::Warning);
     }
 
     #[test]
     fn the_driver_must_know_the_cuda_that_the_library_needs() {
         let needed = [needed_by(LDD).swap_remove(0), cudnn_in(LDCONFIG)];
         let old = cuda(&needed, Some(12040), ProviderChoice::Cuda);
-        assert_eq!(old.status, Status::Failed);
+        assert_eq!(old.status, CheckStatus::Failed);
         assert!(
             old.found
                 .contains("needs CUDA 13; the driver knows CUDA up to 12.4"),
             "{old:?}"
         );
         let fine = cuda(&needed, Some(13020), ProviderChoice::Cuda);
-        assert_eq!(fine.status, Status::Ok);
+        assert_eq!(fine.status, CheckStatus::Ok);
         assert!(fine.found.contains("libcudnn.so.9"), "{fine:?}");
         assert!(fine.found.contains("13.2"), "{fine:?}");
     }

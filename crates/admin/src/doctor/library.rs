@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Check, Status};
+use super::{Check, CheckStatus};
 use faceood::pack::sha256_hex;
 use faceood::pipeline::tuning::Chosen;
 use faceood::runtime::{Runtime, RuntimeError, Settings};
@@ -30,7 +30,7 @@ pub(super) fn checks(
         Ok((library, plan)) => (files(&library.path), plan),
         Err(error) => return (vec![unusable(&error)], None),
     };
-    if files.status == Status::Failed {
+    if files.status == CheckStatus::Failed {
         let not_loaded = Check::skipped(NAME, "not loaded, since its files are damaged");
         return (vec![files, not_loaded], None);
     }
@@ -117,19 +117,19 @@ mod tests {
         let library = dir.path().join("libonnxruntime.so.1");
         let check = || files(&library);
         write("libonnxruntime.so.1", "code");
-        assert_eq!(check().status, Status::Skipped);
+        assert_eq!(check().status, CheckStatus::Skipped);
 
         let hash = sha256_hex(b"code");
         write("files.sha256", &format!("{hash}  libonnxruntime.so.1\n"));
-        assert_eq!(check().status, Status::Warning, "no wheel is named");
+        assert_eq!(check().status, CheckStatus::Warning, "no wheel is named");
         let pinned = SETUP.split_once("onnxruntime=(onnxruntime ").unwrap().1;
         let pinned = &pinned[pinned.find(' ').unwrap()..pinned.find(')').unwrap()];
         write("wheel.sha256", &format!("{}\n", pinned.trim()));
-        assert_eq!(check().status, Status::Ok, "{:?}", check());
+        assert_eq!(check().status, CheckStatus::Ok, "{:?}", check());
 
         write("libonnxruntime.so.1", "cod\0");
         let damaged = check();
-        assert_eq!(damaged.status, Status::Failed);
+        assert_eq!(damaged.status, CheckStatus::Failed);
         assert!(damaged.found.contains("another SHA-256"), "{damaged:?}");
         assert!(damaged.advice.unwrap().contains("scripts/setup"));
         fs::remove_file(&library).unwrap();

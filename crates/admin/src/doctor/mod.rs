@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Outcome, output, users};
+use super::{CommandOutcome, Context, output, users};
 use faceood::config::{Config, DEFAULT_FILE, Origin};
 use faceood::pipeline::tuning;
 
@@ -22,7 +22,6 @@ mod storage;
 mod unit;
 mod upkeep;
 
-/// Arguments of `doctor`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit code 1 if any check failed; warnings alone are 0.
@@ -31,27 +30,26 @@ Examples:
   faceood-admin doctor
   sudo faceood-admin doctor                     an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
-pub struct Args {
+pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
 }
 
-/// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub(crate) enum CheckStatus {
     /// Does not apply here.
     Skipped,
     /// As it should be.
     Ok,
-    /// Works, and will hurt one day.
+    /// It works now, but needs attention.
     Warning,
-    /// The daemon cannot work like this.
+    /// The daemon cannot run.
     Failed,
 }
 
-impl Status {
+impl CheckStatus {
     const fn word(self) -> &'static str {
         match self {
             Self::Skipped => "skipped",
@@ -62,40 +60,36 @@ impl Status {
     }
 }
 
-/// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What was looked at.
-    pub name: &'static str,
-    /// How it is.
-    pub status: Status,
-    /// What was found.
-    pub found: String,
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) status: CheckStatus,
+    pub(crate) found: String,
     /// What to do, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Status::Ok, found, None)
+        Self::new(name, CheckStatus::Ok, found, None)
     }
 
     fn skipped(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, Status::Skipped, found, None)
+        Self::new(name, CheckStatus::Skipped, found, None)
     }
 
     fn warning(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Status::Warning, found, Some(advice.into()))
+        Self::new(name, CheckStatus::Warning, found, Some(advice.into()))
     }
 
     fn failed(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Status::Failed, found, Some(advice.into()))
+        Self::new(name, CheckStatus::Failed, found, Some(advice.into()))
     }
 
     fn new(
         name: &'static str,
-        status: Status,
+        status: CheckStatus,
         found: impl Into<String>,
         advice: Option<String>,
     ) -> Self {
@@ -108,20 +102,18 @@ impl Check {
     }
 }
 
-/// All that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// The worst status of all.
-    pub status: Status,
+pub(crate) struct DoctorReport {
+    pub(crate) status: CheckStatus,
     /// In the order in which the daemon needs them.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
-impl Report {
+impl DoctorReport {
     fn new(checks: Vec<Check>) -> Self {
         let worst = checks.iter().map(|check| check.status).max();
         Self {
-            status: worst.unwrap_or(Status::Ok).max(Status::Ok),
+            status: worst.unwrap_or(CheckStatus::Ok).max(CheckStatus::Ok),
             checks,
         }
     }
@@ -148,11 +140,7 @@ impl Report {
     }
 }
 
-/// Looks at everything and shows it.
-///
-/// # Errors
-/// Only if the report cannot be printed: what is wrong is in the report.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let doing = output::doing("looking at everything");
     let Found {
         check,
@@ -183,15 +171,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         checks.push(daemon::check(&config.address_file()));
     }
     doing.finish_and_clear();
-    let report = Report::new(checks);
+    let report = DoctorReport::new(checks);
     if args.json {
         output::json(&report)?;
     } else {
         output::text(&report.text())?;
     }
     Ok(match report.status {
-        Status::Failed => Outcome::Bad,
-        _ => Outcome::Done,
+        CheckStatus::Failed => CommandOutcome::Bad,
+        _ => CommandOutcome::Done,
     })
 }
 
@@ -207,7 +195,6 @@ fn kept_out(folder: &Path, owner: &str) -> Check {
     )
 }
 
-/// The settings as they were found.
 struct Found {
     check: Check,
     config: Config,
@@ -267,16 +254,19 @@ mod tests {
             Check::skipped("driver", "no GPU"),
             Check::ok("disk", "9 GB free"),
         ];
-        assert_eq!(Report::new(checks.clone()).status, Status::Ok);
+        assert_eq!(DoctorReport::new(checks.clone()).status, CheckStatus::Ok);
         checks.push(Check::warning(
             "clock",
             "not synchronised",
             "start a time service",
         ));
-        assert_eq!(Report::new(checks.clone()).status, Status::Warning);
+        assert_eq!(
+            DoctorReport::new(checks.clone()).status,
+            CheckStatus::Warning
+        );
         checks.push(Check::failed("models", "gone", "run ./scripts/setup"));
-        let report = Report::new(checks);
-        assert_eq!(report.status, Status::Failed);
+        let report = DoctorReport::new(checks);
+        assert_eq!(report.status, CheckStatus::Failed);
         let text = report.text();
         assert!(
             text.contains("What to do:\n  clock: start a time service\n  models: run"),

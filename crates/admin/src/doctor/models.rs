@@ -74,7 +74,6 @@ fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDa
     }
 }
 
-/// What came of it.
 struct Tried {
     found: String,
     calibration: Check,
@@ -116,7 +115,7 @@ fn try_out(context: &Context, config: &Config, runtime: Runtime) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     #[test]
@@ -126,11 +125,11 @@ mod tests {
         let made: NaiveDate = calibration.date().parse().unwrap();
         let later = made + TimeDelta::days(400);
         let status = |is_of_site, today| judge_calibration(&calibration, is_of_site, today).status;
-        assert_eq!(status(true, made), Status::Ok);
-        assert_eq!(status(true, later), Status::Warning);
-        assert_eq!(status(false, later), Status::Ok);
+        assert_eq!(status(true, made), CheckStatus::Ok);
+        assert_eq!(status(true, later), CheckStatus::Warning);
+        assert_eq!(status(false, later), CheckStatus::Ok);
         let none = judge_calibration(&Calibration::uncalibrated(-1.0, 1.0), false, made);
-        assert_eq!(none.status, Status::Warning);
+        assert_eq!(none.status, CheckStatus::Warning);
         assert!(none.found.contains("NOT CALIBRATED"), "{none:?}");
     }
 }

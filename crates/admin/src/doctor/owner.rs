@@ -208,7 +208,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     fn item(path: &str, uid: u32, mode: u32) -> Item {
@@ -240,8 +240,8 @@ mod tests {
 
     #[test]
     fn an_installation_is_in_order() {
-        assert_eq!(usable(&as_installed(), &account()).status, Status::Ok);
-        assert_eq!(private(&as_installed()).status, Status::Ok);
+        assert_eq!(usable(&as_installed(), &account()).status, CheckStatus::Ok);
+        assert_eq!(private(&as_installed()).status, CheckStatus::Ok);
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let mut facts = as_installed();
         facts.written.push(item("/data/faceood.db-wal", 0, 0o600));
         let check = usable(&facts, &account());
-        assert_eq!(check.status, Status::Failed);
+        assert_eq!(check.status, CheckStatus::Failed);
         assert!(
             check
                 .found
@@ -265,12 +265,12 @@ mod tests {
             uid: 0,
             ..account()
         };
-        assert_eq!(usable(&facts, &root).status, Status::Ok);
+        assert_eq!(usable(&facts, &root).status, CheckStatus::Ok);
 
         let mut facts = as_installed();
         facts.read[0].mode = 0o600;
         let check = usable(&facts, &account());
-        assert_eq!(check.status, Status::Failed);
+        assert_eq!(check.status, CheckStatus::Failed);
         assert_eq!(check.advice.unwrap(), "sudo chmod -R a+rX /etc/config.toml");
     }
 
@@ -281,19 +281,23 @@ mod tests {
             gid: 500,
             ..item("/data", 0, 0o770)
         };
-        assert_eq!(usable(&facts, &account()).status, Status::Ok);
+        assert_eq!(usable(&facts, &account()).status, CheckStatus::Ok);
         facts.folders[0].mode = 0o757;
-        assert_eq!(usable(&facts, &account()).status, Status::Failed);
+        assert_eq!(usable(&facts, &account()).status, CheckStatus::Failed);
     }
 
     #[test]
     fn what_every_user_can_read_or_change_is_a_warning() {
         let mut facts = as_installed();
         facts.database = Some(item("/data/faceood.db", 500, 0o644));
-        assert_eq!(private(&facts).status, Status::Ok, "its folder is closed");
+        assert_eq!(
+            private(&facts).status,
+            CheckStatus::Ok,
+            "its folder is closed"
+        );
         facts.folders[0].mode = 0o755;
         let check = private(&facts);
-        assert_eq!(check.status, Status::Warning);
+        assert_eq!(check.status, CheckStatus::Warning);
         assert_eq!(check.advice.unwrap(), "sudo chmod -R o-rwx /data");
         facts.config = Some(item("/etc/config.toml", 0, 0o666));
         let check = private(&facts);

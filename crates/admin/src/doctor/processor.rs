@@ -4,7 +4,6 @@ use super::Check;
 
 const NAME: &str = "processor";
 
-/// Looks at it.
 pub(super) fn check() -> Check {
     judge(&features())
 }
@@ -47,14 +46,14 @@ fn judge(features: &[(&str, bool)]) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     #[test]
     fn a_processor_without_avx2_is_slow() {
         assert_eq!(judge(&[("avx2", true), ("fma", false)]).found, "avx2");
         let old = judge(&[("avx2", false), ("fma", false)]);
-        assert_eq!(old.status, Status::Warning);
+        assert_eq!(old.status, CheckStatus::Warning);
         assert!(old.advice.unwrap().contains("virtual machine"));
     }
 }

@@ -10,7 +10,6 @@ const NAME: &str = "provider";
 /// What helps where the daemon cannot take what was kept.
 const REMEDY: &str = "the daemon measures anew at its next start; or run faceood-admin models tune";
 
-/// Looks at what was kept.
 pub(super) fn check(config: &Config) -> Check {
     if config.runtime.provider != ProviderChoice::Auto {
         return Check::ok(NAME, "named in the settings: nothing is measured");
@@ -35,7 +34,7 @@ fn judge(tuning: &Tuning, now: &Basis) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
     use faceood::runtime::Candidate;
 
@@ -48,13 +47,13 @@ mod tests {
             chosen: Candidate::REFERENCE,
             trials: Vec::new(),
         };
-        assert_eq!(judge(&measured(now.clone()), &now).status, Status::Ok);
+        assert_eq!(judge(&measured(now.clone()), &now).status, CheckStatus::Ok);
         let elsewhere = Basis {
             driver: "another".to_owned(),
             ..now.clone()
         };
         let moved = judge(&measured(elsewhere), &now);
-        assert_eq!(moved.status, Status::Warning);
+        assert_eq!(moved.status, CheckStatus::Warning);
         assert!(moved.found.contains("since then the NVIDIA driver changed"));
         assert!(moved.advice.unwrap().contains("models tune"));
     }

@@ -9,7 +9,6 @@ use faceood::config::Config;
 use faceood::inference_log::{self, LogError};
 use faceood::telemetry::host::{Bytes, Concern, Host};
 
-/// Looks at memory and disk.
 pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
     let network = inference_log::refuse_network(&config.data_dir);
@@ -148,7 +147,7 @@ fn try_writing(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
     use tempfile::TempDir;
 
@@ -161,14 +160,14 @@ mod tests {
             }
             disk(&host, network).status
         };
-        assert_eq!(status(1 << 40, Ok(())), Status::Ok);
-        assert_eq!(status(1 << 26, Ok(())), Status::Warning);
-        assert_eq!(status(4096, Ok(())), Status::Failed);
+        assert_eq!(status(1 << 40, Ok(())), CheckStatus::Ok);
+        assert_eq!(status(1 << 26, Ok(())), CheckStatus::Warning);
+        assert_eq!(status(4096, Ok(())), CheckStatus::Failed);
         let network = LogError::NetworkFilesystem {
             path: "/data".into(),
             kind: "nfs".into(),
         };
-        assert_eq!(status(1 << 40, Err(network)), Status::Failed);
+        assert_eq!(status(1 << 40, Err(network)), CheckStatus::Failed);
     }
 
     #[test]
@@ -181,10 +180,13 @@ mod tests {
     #[test]
     fn a_folder_is_tried_and_left_as_it_was() {
         let dir = TempDir::new().unwrap();
-        assert_eq!(permissions(dir.path(), "data folder").status, Status::Ok);
+        assert_eq!(
+            permissions(dir.path(), "data folder").status,
+            CheckStatus::Ok
+        );
         assert_eq!(
             permissions(&dir.path().join("a/b"), "data folder").status,
-            Status::Ok
+            CheckStatus::Ok
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -193,7 +195,7 @@ mod tests {
     fn a_folder_below_a_file_cannot_be_made() {
         // Not even root can write into this one.
         let check = permissions(Path::new("/proc/faceood/data"), "data folder");
-        assert_eq!(check.status, Status::Failed);
+        assert_eq!(check.status, CheckStatus::Failed);
         assert!(check.advice.unwrap().contains("data_dir"));
     }
 }

@@ -8,7 +8,6 @@ use super::Check;
 
 const NAME: &str = "unit";
 
-/// Asks systemd about faceoodd.service.
 pub(super) fn check() -> Check {
     if !Path::new("/run/systemd/system").is_dir() {
         return Check::skipped(NAME, "no systemd runs here");
@@ -115,7 +114,7 @@ fn judge(shown: &str, restarts_of_a_day: Option<usize>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
 
     #[test]
@@ -124,34 +123,34 @@ mod tests {
         let running = "LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled NRestarts=0";
         assert_eq!(
             status("LoadState=not-found ActiveState=inactive"),
-            Status::Skipped
+            CheckStatus::Skipped
         );
-        assert_eq!(status(running), Status::Ok);
+        assert_eq!(status(running), CheckStatus::Ok);
         let yesterday = judge(&running.replace(' ', "\n"), Some(2));
-        assert_eq!(yesterday.status, Status::Warning);
+        assert_eq!(yesterday.status, CheckStatus::Warning);
         assert!(
             yesterday.found.contains("2 times within 24 h"),
             "{yesterday:?}"
         );
         assert_eq!(
             status(&running.replace("enabled", "disabled")),
-            Status::Warning
+            CheckStatus::Warning
         );
         assert_eq!(
             status(&running.replace("NRestarts=0", "NRestarts=3")),
-            Status::Warning
+            CheckStatus::Warning
         );
         assert_eq!(
             status(&running.replace("=active", "=inactive")),
-            Status::Warning
+            CheckStatus::Warning
         );
         assert_eq!(
             status(&running.replace("=active", "=failed")),
-            Status::Failed
+            CheckStatus::Failed
         );
         assert_eq!(
             status(&running.replace("=running", "=auto-restart")),
-            Status::Failed
+            CheckStatus::Failed
         );
     }
 }

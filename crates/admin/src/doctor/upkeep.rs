@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::{Check, Context};
 use faceood::config::Config;
-use faceood::inference_log::{Filter, InferenceRecord, LogReader, Outcome, Role};
+use faceood::inference_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
 use faceood::policy::Thresholds;
 use faceood::telemetry::host::{Bytes, Host};
 
@@ -76,7 +76,6 @@ fn judge_inodes(free: u64, total: u64) -> Check {
     }
 }
 
-/// How the log grows.
 struct Growth {
     all: u64,
     week: u64,
@@ -149,7 +148,7 @@ fn drift(rows: &[InferenceRecord], pass: f32) -> Check {
     const NAME: &str = "drift";
     let genuine = rows
         .iter()
-        .filter(|row| row.outcome == Some(Outcome::Genuine) && row.role == Role::Probe);
+        .filter(|row| row.outcome == Some(ReportedOutcome::Genuine) && row.role == Role::Probe);
     let pairs: Vec<(f64, bool)> = genuine
         .filter_map(|row| Some((f64::from(row.pass_probability?), row.similarity? >= pass)))
         .collect();
@@ -192,14 +191,14 @@ fn drift(rows: &[InferenceRecord], pass: f32) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::*;
     use faceood::inference_log::fixture::full_record;
 
     fn told(passed: usize, failed: usize, probability: f32) -> Vec<InferenceRecord> {
         let row = |similarity| InferenceRecord {
             role: Role::Probe,
-            outcome: Some(Outcome::Genuine),
+            outcome: Some(ReportedOutcome::Genuine),
             pass_probability: Some(probability),
             similarity: Some(similarity),
             ..full_record("r", 1)
@@ -214,10 +213,10 @@ mod tests {
     fn probabilities_are_held_against_what_came_true() {
         let status =
             |passed, failed, probability| drift(&told(passed, failed, probability), 0.45).status;
-        assert_eq!(status(20, 20, 0.5), Status::Skipped);
-        assert_eq!(status(90, 10, 0.92), Status::Ok);
-        assert_eq!(status(70, 30, 0.92), Status::Warning);
-        assert_eq!(status(100, 0, 0.7), Status::Warning);
+        assert_eq!(status(20, 20, 0.5), CheckStatus::Skipped);
+        assert_eq!(status(90, 10, 0.92), CheckStatus::Ok);
+        assert_eq!(status(70, 30, 0.92), CheckStatus::Warning);
+        assert_eq!(status(100, 0, 0.7), CheckStatus::Warning);
     }
 
     #[test]
@@ -230,13 +229,13 @@ mod tests {
         };
         let judge = |config: &Config, free| room(&growth, config, Some(free));
         // 100 000 rows a day of 1 kB, for 180 days: 18 GB, and max_bytes stops it at 4 GiB.
-        assert_eq!(judge(&config, 1 << 30).status, Status::Ok);
+        assert_eq!(judge(&config, 1 << 30).status, CheckStatus::Ok);
         config.log.max_bytes = 0;
-        assert_eq!(judge(&config, 1 << 30).status, Status::Warning);
-        assert_eq!(judge(&config, 20_000_000_000).status, Status::Ok);
+        assert_eq!(judge(&config, 1 << 30).status, CheckStatus::Warning);
+        assert_eq!(judge(&config, 20_000_000_000).status, CheckStatus::Ok);
         config.log.retention_days = 0;
         let endless = judge(&config, 20_000_000_000);
-        assert_eq!(endless.status, Status::Warning);
+        assert_eq!(endless.status, CheckStatus::Warning);
         assert!(endless.found.contains("full in 200 days"), "{endless:?}");
         assert_eq!(
             room(
@@ -249,16 +248,19 @@ mod tests {
                 Some(1)
             )
             .status,
-            Status::Skipped
+            CheckStatus::Skipped
         );
     }
 
     #[test]
     fn inodes_of_this_disk_can_be_told() {
-        assert_ne!(inodes(Path::new("/")).status, Status::Failed);
-        assert_ne!(inodes(Path::new("/not/there/yet")).status, Status::Skipped);
-        assert_eq!(judge_inodes(999, 100_000).status, Status::Warning);
-        assert_eq!(judge_inodes(1_000, 100_000).status, Status::Ok);
-        assert_eq!(judge_inodes(0, 0).status, Status::Ok);
+        assert_ne!(inodes(Path::new("/")).status, CheckStatus::Failed);
+        assert_ne!(
+            inodes(Path::new("/not/there/yet")).status,
+            CheckStatus::Skipped
+        );
+        assert_eq!(judge_inodes(999, 100_000).status, CheckStatus::Warning);
+        assert_eq!(judge_inodes(1_000, 100_000).status, CheckStatus::Ok);
+        assert_eq!(judge_inodes(0, 0).status, CheckStatus::Ok);
     }
 }

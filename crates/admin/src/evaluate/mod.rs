@@ -10,18 +10,17 @@ use serde::Serialize;
 
 use super::offline::{self, Parts};
 use super::out_file::OutFile;
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::folder::{self, Terms};
 use faceood_lab::evaluation::measure::Instrument;
 use faceood_lab::evaluation::render;
-use faceood_lab::evaluation::report::Model;
+use faceood_lab::evaluation::report::EvaluatedModel;
 use faceood_lab::evaluation::rival::{PixelRange, Rival};
 
 mod scenes;
 mod text;
 
-/// Arguments of `evaluate`.
 #[derive(clap::Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -37,15 +36,15 @@ Examples:
   faceood-admin evaluate iso-sweep clean.jpg
   faceood-admin evaluate scenarios clean.jpg --reference other.jpg"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
-    task: Option<Task>,
+    task: Option<EvaluateCommand>,
     #[command(flatten)]
     folder: FolderArgs,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Task {
+enum EvaluateCommand {
     /// Print the ISO table: what sensor noise does to score and similarity
     IsoSweep(scenes::SweepArgs),
     /// Make the design's three field cases from clean photos and judge them
@@ -58,8 +57,8 @@ struct FolderArgs {
     #[arg(value_name = "DIR", required = true)]
     dir: Option<PathBuf>,
     /// Where a picture's terminal or camera stands: DIR/PERSON/SOURCE/…, or file names SOURCE_….jpg
-    #[arg(long, value_enum, value_name = "WHERE", default_value_t = Source::Folder)]
-    source_from: Source,
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = SourcePlace::Folder)]
+    source_from: SourcePlace,
     /// Similarity below which a comparison counts as failed in the EDC, in place of the one with one false match in 1,000
     #[arg(long, value_name = "SIMILARITY")]
     threshold: Option<f32>,
@@ -73,12 +72,11 @@ struct FolderArgs {
     #[arg(long, requires = "against")]
     against_lower_is_better: bool,
     #[command(flatten)]
-    shared: Shared,
+    shared: EvaluateOptions,
 }
 
-/// What all evaluations have.
 #[derive(clap::Args, Debug)]
-pub(super) struct Shared {
+pub(super) struct EvaluateOptions {
     /// Write the report as one self-contained HTML file
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
@@ -91,7 +89,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Source {
+enum SourcePlace {
     /// The folder inside the person's
     Folder,
     /// The file's name up to its first underscore
@@ -108,26 +106,22 @@ enum Pixels {
     Raw,
 }
 
-/// Evaluates and shows the figures.
-///
-/// # Errors
-/// If the models cannot be used, the folder holds nothing to compare, or the report cannot be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
         None => evaluate(&args.folder, context),
-        Some(Task::IsoSweep(args)) => scenes::sweep(args, context),
-        Some(Task::Scenarios(args)) => scenes::cases(args, context),
+        Some(EvaluateCommand::IsoSweep(args)) => scenes::sweep(args, context),
+        Some(EvaluateCommand::Scenarios(args)) => scenes::cases(args, context),
     }
 }
 
-fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<Outcome> {
+fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let dir = args.dir.as_deref().context("no DIR is given")?;
     if let Some(threshold) = args.threshold.filter(|cut| !(-1.0..=1.0).contains(cut)) {
         bail!("--threshold is {threshold}; expected a similarity, -1 to 1");
     }
     let source_from = match args.source_from {
-        Source::Folder => SourceFrom::Folder,
-        Source::Prefix => SourceFrom::Prefix,
+        SourcePlace::Folder => SourceFrom::Folder,
+        SourcePlace::Prefix => SourceFrom::Prefix,
     };
     let dataset = dataset::find(dir, source_from)?;
     let rivals = rivals(args)?;
@@ -197,9 +191,9 @@ fn rivals(args: &FolderArgs) -> anyhow::Result<Vec<Rival>> {
     args.against.iter().map(open).collect()
 }
 
-fn model(parts: &Parts) -> Model {
+fn model(parts: &Parts) -> EvaluatedModel {
     let facts = parts.assembly.facts();
-    Model {
+    EvaluatedModel {
         pack: facts.pack,
         version: facts.version,
         sha256: facts.sha256,
@@ -219,7 +213,7 @@ pub(super) fn rising(isos: &[u32]) -> Vec<u32> {
     isos
 }
 
-impl Shared {
+impl EvaluateOptions {
     /// The pipeline of `parts` on as many threads as are asked for, without rivals.
     pub(super) fn instrument<'a>(
         &self,
@@ -249,7 +243,7 @@ impl Shared {
         page: Option<OutFile>,
         html: impl FnOnce() -> String,
         text: impl FnOnce() -> String,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<CommandOutcome> {
         if let Some(mut file) = page {
             std::io::Write::write_all(&mut file, html().as_bytes())?;
             file.finish()?;
@@ -259,6 +253,6 @@ impl Shared {
         } else {
             output::text(&text())?;
         }
-        Ok(Outcome::Done)
+        Ok(CommandOutcome::Done)
     }
 }

@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{ISO_RANGE, Shared, model, rising, text};
+use super::{EvaluateOptions, ISO_RANGE, model, rising, text};
 use crate::offline::{self, Parts};
-use crate::{Context, Outcome, output};
+use crate::{CommandOutcome, Context, output};
 use faceood::embed::Embedding;
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood_lab::evaluation::measure::Instrument;
 use faceood_lab::evaluation::render;
-use faceood_lab::evaluation::report::{Model, SCHEMA, Skipped};
+use faceood_lab::evaluation::report::{EvaluatedModel, SCHEMA, Skipped};
 use faceood_lab::evaluation::scenarios::{self, CaseFigures};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
-use faceood_lab::evaluation::sweep::{self, ISO_STEPS, SHOTS, Step};
+use faceood_lab::evaluation::sweep::{self, ISO_STEPS, SHOTS, SweepStep};
 
-/// What both take.
 #[derive(clap::Args, Debug)]
 struct SceneArgs {
     /// Clean photos of one face each
@@ -33,10 +32,9 @@ struct SceneArgs {
     #[arg(long, value_name = "PIXELS", default_value_t = USUAL_FACE_PX)]
     face_px: f32,
     #[command(flatten)]
-    shared: Shared,
+    shared: EvaluateOptions,
 }
 
-/// Arguments of `iso-sweep`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Without --reference each photo is compared with itself, clean: the similarity then starts near 1, while the design's table starts \
@@ -53,7 +51,6 @@ pub(super) struct SweepArgs {
     iso: Vec<u32>,
 }
 
-/// Arguments of `scenarios`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Half profile: a photo can only be turned like a board, so a real one does worse.
@@ -69,11 +66,10 @@ pub(super) struct CaseArgs {
     scenario: String,
 }
 
-/// What both print as JSON.
 #[derive(Serialize)]
-struct Answer<T> {
+struct SceneReport<T> {
     schema: u32,
-    model: Model,
+    model: EvaluatedModel,
     face_px: f32,
     shots: u32,
     photos: usize,
@@ -84,25 +80,25 @@ struct Answer<T> {
 }
 
 #[derive(Serialize)]
-struct Steps {
-    steps: Vec<Step>,
+struct SweepFigures {
+    steps: Vec<SweepStep>,
 }
 
 #[derive(Serialize)]
-struct Cases {
+struct CaseReports {
     scenario: String,
     cases: Vec<CaseFigures>,
 }
 
 /// Photos that can be used, what is compared with, and what was left out.
-struct Loaded {
+struct LoadedScenes {
     scenes: Vec<Scene>,
     reference: Option<Embedding>,
     skipped: Vec<Skipped>,
 }
 
 /// Runs `iso-sweep`.
-pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let page = args.scenes.shared.page()?;
     let parts = offline::parts(context)?;
     let loaded = args.scenes.load(&parts)?;
@@ -120,7 +116,7 @@ pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<Outco
     )?;
     bar.finish_and_clear();
     let words = args.scenes.words(&loaded);
-    let answer = args.scenes.answer(&parts, loaded, Steps { steps });
+    let answer = args.scenes.answer(&parts, loaded, SweepFigures { steps });
     let steps = &answer.figures.steps;
     args.scenes.shared.show(
         &answer,
@@ -131,7 +127,7 @@ pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<Outco
 }
 
 /// Runs `scenarios`.
-pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let page = args.scenes.shared.page()?;
     let parts = offline::parts(context)?;
     let policy = parts.policy(&args.scenario)?;
@@ -157,7 +153,7 @@ pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<Outcom
     let answer = args.scenes.answer(
         &parts,
         loaded,
-        Cases {
+        CaseReports {
             scenario: args.scenario.clone(),
             cases,
         },
@@ -173,14 +169,14 @@ pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<Outcom
 
 impl SceneArgs {
     /// Reads the photos; those that cannot be used are named and left out.
-    fn load(&self, parts: &Parts) -> anyhow::Result<Loaded> {
+    fn load(&self, parts: &Parts) -> anyhow::Result<LoadedScenes> {
         if !(20.0..=2000.0).contains(&self.face_px) {
             bail!("--face-px is {}; expected 20 to 2000", self.face_px);
         }
         let instrument = Instrument {
             ..self.shared.instrument(parts, &|| {})
         };
-        let mut loaded = Loaded {
+        let mut loaded = LoadedScenes {
             scenes: Vec::new(),
             reference: None,
             skipped: Vec::new(),
@@ -215,7 +211,7 @@ impl SceneArgs {
     }
 
     /// What was shot and what it was compared with.
-    fn words(&self, loaded: &Loaded) -> String {
+    fn words(&self, loaded: &LoadedScenes) -> String {
         let with = match &self.reference {
             Some(reference) => reference.display().to_string(),
             None => "the clean photo itself".to_owned(),
@@ -228,8 +224,8 @@ impl SceneArgs {
         )
     }
 
-    fn answer<T>(&self, parts: &Parts, loaded: Loaded, figures: T) -> Answer<T> {
-        Answer {
+    fn answer<T>(&self, parts: &Parts, loaded: LoadedScenes, figures: T) -> SceneReport<T> {
+        SceneReport {
             schema: SCHEMA,
             model: model(parts),
             face_px: self.face_px,

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use crate::output;
 use faceood_lab::evaluation::error_rates::{Histogram, Rate};
-use faceood_lab::evaluation::render::{counted, number, percent, with_interval};
-use faceood_lab::evaluation::report::{Group, Report, ThresholdFrom};
+use faceood_lab::evaluation::render::{
+    counted, deviation, mean, number, percent, range, with_interval,
+};
+use faceood_lab::evaluation::report::{FolderReport, PhotoGroup, ThresholdFrom};
 use faceood_lab::evaluation::scenarios::CaseFigures;
-use faceood_lab::evaluation::sweep::{Spread, Step};
+use faceood_lab::evaluation::sweep::SweepStep;
+use faceood_report::sparkline;
 
-/// From few to many.
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Columns of a bar that stands for 1.
 const BAR: f64 = 40.0;
 
@@ -22,8 +23,7 @@ fn section<'a>(
     format!("\n\n{title}\n{}", output::table(head, rows))
 }
 
-/// A folder's figures.
-pub(super) fn report(report: &Report) -> String {
+pub(super) fn report(report: &FolderReport) -> String {
     let data = &report.data;
     let mut text = format!(
         "{} persons, {} pictures, {} with a face; no face in {}; {} skipped\n{} genuine comparisons, {} impostor",
@@ -155,13 +155,8 @@ fn histogram(histogram: &Histogram) -> String {
         .position(|(one, other)| one + other > 0)
         .unwrap_or(0);
     let row = |counts: &[usize]| -> String {
-        let most = counts.iter().copied().max().unwrap_or(0).max(1);
-        let blocks = counts[first..].iter().map(|&count| match count {
-            0 => ' ',
-            // Rounded up: what occurred once is seen.
-            some => BLOCKS[(some * BLOCKS.len()).div_ceil(most) - 1],
-        });
-        blocks.collect()
+        let counts: Vec<u64> = counts[first..].iter().map(|&count| count as u64).collect();
+        sparkline::counts(&counts, ' ')
     };
     let from = histogram.from + first as f32 * histogram.width;
     format!(
@@ -171,7 +166,7 @@ fn histogram(histogram: &Histogram) -> String {
     )
 }
 
-fn groups(title: &str, what: &str, groups: &[Group]) -> String {
+fn groups(title: &str, what: &str, groups: &[PhotoGroup]) -> String {
     let rows = groups.iter().map(|group| {
         let without = group
             .failures_to_acquire
@@ -196,17 +191,14 @@ fn groups(title: &str, what: &str, groups: &[Group]) -> String {
 }
 
 /// The ISO table, with the score as a bar.
-pub(super) fn sweep(steps: &[Step], words: &str) -> String {
+pub(super) fn sweep(steps: &[SweepStep], words: &str) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             step.iso.to_string().into(),
             mean(step.score).into(),
             step.grade.map_or("–", |grade| grade.name()).into(),
             range(step.similarity).into(),
-            step.similarity
-                .and_then(|spread| spread.deviation)
-                .map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
-                .into(),
+            deviation(step.similarity).into(),
             share(&step.below_different).into(),
             share(&step.failures_to_acquire).into(),
             step.design
@@ -234,7 +226,6 @@ pub(super) fn sweep(steps: &[Step], words: &str) -> String {
     format!("{words}\n\n{}", output::table(&head, rows))
 }
 
-/// The field cases.
 pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
     let rows = cases.iter().map(|figures| {
         vec![
@@ -263,16 +254,6 @@ pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
         "design",
     ];
     format!("{words}\n\n{}", output::table(&head, rows))
-}
-
-fn mean(spread: Option<Spread>) -> String {
-    spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
-}
-
-fn range(spread: Option<Spread>) -> String {
-    spread.map_or("–".to_owned(), |spread| {
-        format!("{:.2}–{:.2}", spread.low, spread.high)
-    })
 }
 
 fn share(rate: &Rate) -> String {

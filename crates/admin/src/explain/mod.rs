@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{Context, Outcome, output};
-use faceood::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, Told};
+use super::{CommandOutcome, Context, output};
+use faceood::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
 use faceood::pack::Pack;
 use faceood::pipeline::thresholds_of;
 use faceood::policy::{Action, Policies, Reason, Thresholds, Verdict};
@@ -17,7 +17,6 @@ use faceood::quality::{Cause, Grade};
 mod text;
 mod words;
 
-/// Arguments of `explain`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The request id stands in the answer and in its X-Request-Id header.
@@ -25,7 +24,7 @@ The request id stands in the answer and in its X-Request-Id header.
 Examples:
   faceood-admin explain 0199b3f2-5f0e-7c31-8a41-0b6f1f0e9c55
   faceood-admin explain gate-3.42 --json | jq '.samples[].why'")]
-pub struct Args {
+pub(crate) struct Args {
     /// Id of the request
     #[arg(value_name = "REQUEST_ID")]
     request_id: String,
@@ -34,7 +33,6 @@ pub struct Args {
     json: bool,
 }
 
-/// A request, explained.
 #[derive(Debug, Serialize)]
 struct Explanation {
     request_id: String,
@@ -48,25 +46,24 @@ struct Explanation {
     provider: Option<String>,
     calibration_id: Option<String>,
     /// How it turned out, where a caller told so later.
-    outcome: Option<inference_log::Outcome>,
+    outcome: Option<inference_log::ReportedOutcome>,
     /// The caller's words about that.
     outcome_note: Option<String>,
     /// Everything that was told, in that order: the last is in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    feedback: Vec<Told>,
+    feedback: Vec<StoredFeedback>,
     /// Rows of earlier requests to which their callers gave the same id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     same_id: Vec<String>,
     /// Of a comparison that came to a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
-    comparison: Option<Comparison>,
+    comparison: Option<ExplainedComparison>,
     /// The picture, its faces, or the two sides of a comparison.
-    samples: Vec<Sample>,
+    samples: Vec<ExplainedRow>,
 }
 
-/// Two sides against each other.
 #[derive(Debug, Serialize)]
-struct Comparison {
+struct ExplainedComparison {
     similarity: f32,
     verdict: Verdict,
     /// Cuts on the similarity: of the pack, as it is installed now.
@@ -77,7 +74,7 @@ struct Comparison {
 
 /// One row: a face, a picture without one, an embedding, or a failure.
 #[derive(Debug, Serialize)]
-struct Sample {
+struct ExplainedRow {
     inference_id: String,
     role: Role,
     face_index: Option<u32>,
@@ -97,13 +94,13 @@ struct Sample {
     embedding_norm: Option<f32>,
     network_norms: Option<BTreeMap<String, f32>>,
     causes: Option<Vec<Cause>>,
-    components: Vec<Measured>,
+    components: Vec<MeasuredComponent>,
     why: Vec<String>,
 }
 
 /// A quality component as it was measured.
 #[derive(Debug, Serialize)]
-struct Measured {
+struct MeasuredComponent {
     name: &'static str,
     value: f32,
     unit: &'static str,
@@ -113,19 +110,16 @@ struct Measured {
 }
 
 /// Looks the request up and says why it came out as it did.
-///
-/// # Errors
-/// If the database cannot be read, or no row has the id.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let path = context.database()?;
-    let (rows, told) = context.block_on(async {
+    let (rows, feedback) = context.block_on(async {
         let reader = LogReader::open(&path).await?;
         let rows = found(&reader, &args.request_id).await?;
-        let told = match rows.last() {
-            Some(row) => reader.told(row).await?,
+        let feedback = match rows.last() {
+            Some(row) => reader.feedback_on(row).await?,
             None => Vec::new(),
         };
-        Ok((rows, told))
+        Ok((rows, feedback))
     })?;
     let config = context.config()?;
     let policies = Policies::new(&config.policies)?;
@@ -138,13 +132,13 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             config.log.retention_days
         );
     };
-    explanation.feedback = told;
+    explanation.feedback = feedback;
     if args.json {
         output::json(&explanation)?;
     } else {
         output::text(&explanation.text())?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// The rows of the requests with this id; where there is none, those of the request that has a row
@@ -187,7 +181,7 @@ fn explain(
     let compared = rows
         .iter()
         .find_map(|row| Some((row.similarity?, row.verdict?)));
-    let comparison = compared.map(|(similarity, verdict)| Comparison {
+    let comparison = compared.map(|(similarity, verdict)| ExplainedComparison {
         similarity,
         verdict,
         same_from: thresholds.same,
@@ -218,10 +212,10 @@ fn explain(
     })
 }
 
-fn sample(row: &InferenceRecord, policies: &Policies) -> Sample {
+fn sample(row: &InferenceRecord, policies: &Policies) -> ExplainedRow {
     let policy = row.scenario.as_deref().and_then(|name| policies.get(name));
     let components = row.components.iter().filter_map(|(component, value)| {
-        Some(Measured {
+        Some(MeasuredComponent {
             name: component.name(),
             value: value?,
             unit: component.unit(),
@@ -232,7 +226,7 @@ fn sample(row: &InferenceRecord, policies: &Policies) -> Sample {
             },
         })
     });
-    Sample {
+    ExplainedRow {
         inference_id: row.id.to_string(),
         role: row.role,
         face_index: row.face_index,

@@ -162,7 +162,7 @@ fn the_text_shows_what_the_json_holds() {
 fn a_callers_words_cannot_act_on_the_terminal_nor_forge_a_line() {
     let mut row = face(Role::Image, 0.5, Action::Review, &[Reason::Quality]);
     row.scenario = Some("a\x1b[2Jb".into());
-    row.outcome = Some(inference_log::Outcome::Genuine);
+    row.outcome = Some(inference_log::ReportedOutcome::Genuine);
     row.outcome_note = Some("seen\n  picture: accept \x1b[31m".into());
     let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
     let text = explanation.text();

@@ -1,6 +1,6 @@
 //! An explanation for eyes.
 
-use super::{Explanation, Sample, output, words};
+use super::{ExplainedRow, Explanation, output, words};
 use crate::sinks::terminal_line;
 
 impl Explanation {
@@ -50,7 +50,7 @@ impl Explanation {
             push_indented(&mut block, &self.same_id);
             blocks.push(block);
         }
-        blocks.extend(self.samples.iter().map(Sample::text));
+        blocks.extend(self.samples.iter().map(ExplainedRow::text));
         blocks.join("\n\n")
     }
 }
@@ -78,7 +78,7 @@ impl Explanation {
     }
 }
 
-impl Sample {
+impl ExplainedRow {
     fn text(&self) -> String {
         let action = match (self.action, self.error_code) {
             (_, Some(code)) => code,

@@ -157,7 +157,6 @@ fn exact(number: f32) -> String {
     }
 }
 
-/// A role in a sentence.
 pub(super) const fn name(role: Role) -> &'static str {
     match role {
         Role::Image => "picture",

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::ValueEnum;
 
 mod format;
@@ -12,10 +12,9 @@ mod format;
 use format::Format;
 
 use crate::out_file::OutFile;
-use crate::{Context, Outcome, output, when};
+use crate::{CommandOutcome, Context, output, when};
 use faceood::inference_log::{Filter, LogReader};
 
-/// Arguments of `export`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Every column of every row, oldest first. Rows that are written meanwhile are left out, so that it ends.
@@ -24,19 +23,12 @@ Examples:
   faceood-admin export --format csv --since 7d > week.csv
   faceood-admin export --format jsonl --source gate-3 | jq -r .action | sort | uniq -c
   faceood-admin export --format parquet --since 2026-11-01 --until 2026-12-01 --out november.parquet")]
-pub struct Args {
+pub(crate) struct Args {
     /// Kind of file
     #[arg(long, value_enum)]
-    format: Kind,
-    /// From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    since: Option<DateTime<Utc>>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    until: Option<DateTime<Utc>>,
-    /// Only of this terminal or camera
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<String>,
+    format: FormatArg,
+    #[command(flatten)]
+    selection: when::Selection,
     /// Only rows with at most this quality score
     #[arg(long, value_name = "SCORE")]
     max_score: Option<f32>,
@@ -47,7 +39,7 @@ pub struct Args {
 
 /// Kinds of files, as on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum FormatArg {
     /// Comma-separated values with a header
     Csv,
     /// One JSON object a line
@@ -56,30 +48,25 @@ enum Kind {
     Parquet,
 }
 
-impl From<Kind> for Format {
-    fn from(kind: Kind) -> Self {
+impl From<FormatArg> for Format {
+    fn from(kind: FormatArg) -> Self {
         match kind {
-            Kind::Csv => Self::Csv,
-            Kind::Jsonl => Self::Jsonl,
-            Kind::Parquet => Self::Parquet,
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Parquet => Self::Parquet,
         }
     }
 }
 
 /// Writes the rows that are asked for.
-///
-/// # Errors
-/// If the database cannot be read or the file not be written.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
         bail!("--max-score is {score}; expected 0 to 1");
     }
     let filter = Filter {
-        since: args.since,
-        until: args.until,
-        source: args.source.clone(),
+        source: args.selection.source.clone(),
         max_score: args.max_score,
-        ..Filter::default()
+        ..args.selection.window.filter()
     };
     let path = context.database()?;
     let mut file = match &args.out {
@@ -88,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             file.display()
         ),
         Some(file) => Some(OutFile::beside(file)?),
-        None if matches!(args.format, Kind::Parquet) && io::stdout().is_terminal() => {
+        None if matches!(args.format, FormatArg::Parquet) && io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
         None => None,
@@ -102,7 +89,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
         let reader = LogReader::open(&path).await?;
-        if args.since.is_some()
+        if filter.since.is_some()
             && let Some(objection) = reader.clock().await?.objection(Utc::now())
         {
             output::note(&format!(
@@ -119,5 +106,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         file.finish_new()?;
     }
     output::note(&format!("{rows} rows exported"));
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

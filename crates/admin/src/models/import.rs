@@ -9,12 +9,12 @@ use anyhow::{Context as _, bail};
 
 use super::new_pack::{expect_empty, file_name, write_pack};
 use super::{exact_runtime, golden_of, pack_folder, read, write};
-use crate::{Context, Outcome, output};
+use crate::{CommandOutcome, Context, output};
 use faceood::pack::Pack;
 use faceood::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
 use faceood::pack::sha256_hex;
 use faceood::quality::Calibration;
-use faceood_lab::importing::checkpoint::Checkpoint;
+use faceood_lab::importing::checkpoint::TorchCheckpoint;
 use faceood_lab::importing::onnx::{self, Feeding};
 use faceood_lab::importing::rts::{self, Architecture, Head};
 use faceood_lab::importing::{self, CalibrationText, Naming};
@@ -27,9 +27,8 @@ pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing
 /// Variance of the temperature from which on a stand-in calibration gives nothing. The published example is .77.
 const LARGE_VARIANCE: f32 = 4.0;
 
-/// What the importers have in common.
 #[derive(clap::Args, Debug)]
-pub(super) struct Common {
+pub(super) struct ImportArgs {
     /// Folder to write the pack to; new or empty. Its name becomes the pack's
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -55,7 +54,7 @@ pub(super) struct RtsArgs {
     /// File that torch.save wrote
     checkpoint: PathBuf,
     #[command(flatten)]
-    common: Common,
+    common: ImportArgs,
     /// Head that gives the variance; if not given the one there is, and rts where there are both
     #[arg(long, value_enum)]
     head: Option<HeadChoice>,
@@ -92,7 +91,7 @@ pub(super) struct OnnxArgs {
     /// The recogniser: takes [N, 3, 112, 112], gives [N, length] with a length of 512 at most
     recogniser: PathBuf,
     #[command(flatten)]
-    common: Common,
+    common: ImportArgs,
     /// Order of the colours that it takes
     #[arg(long, value_enum, default_value = "rgb")]
     input: Colours,
@@ -130,7 +129,7 @@ pub(super) struct CalibrationArgs {
 }
 
 /// Makes a pack of an RTS checkpoint.
-pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let common = &args.common;
     expect_empty(&common.out)?;
     let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
@@ -143,7 +142,7 @@ pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> 
         PolarityChoice::HigherIsBetter => Polarity::HigherIsBetter,
     };
     let name = args.checkpoint.display().to_string();
-    let imported = Checkpoint::open(&args.checkpoint)
+    let imported = TorchCheckpoint::open(&args.checkpoint)
         .map_err(rts::RtsError::from)
         .and_then(|mut checkpoint| rts::import(&mut checkpoint, &Architecture::IR_SE_64, head))
         .with_context(|| name.clone())?;
@@ -175,7 +174,7 @@ pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<Outcome> 
 }
 
 /// Makes a pack of a recogniser in ONNX.
-pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let common = &args.common;
     expect_empty(&common.out)?;
     let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
@@ -220,13 +219,13 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Outcome
 
 /// Writes the pack with a stand-in for its calibration, and says so.
 fn finish(
-    common: &Common,
+    common: &ImportArgs,
     base: &Pack,
     (embedder, golden): (Embedder, Golden),
     bytes: &[u8],
     description: String,
     signals: [f32; 2],
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<CommandOutcome> {
     let [one, other] = signals.map(f64::from);
     let stand_in = Calibration::uncalibrated(one.min(other), one.max(other));
     let json = stand_in.to_json()?;
@@ -243,14 +242,13 @@ fn finish(
     manifest.golden = golden;
     write_pack(&common.out, base, &manifest, bytes, calibration)?;
     output::text(NOT_CALIBRATED)?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-/// Puts a calibration into a pack.
 pub(super) fn set_calibration(
     args: &CalibrationArgs,
     context: &Context,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<CommandOutcome> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let json = read(&args.calibration)?;
@@ -280,7 +278,7 @@ pub(super) fn set_calibration(
         pack.sha256(),
         calibration.id()
     ))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn sha256_of_file(path: &Path) -> anyhow::Result<String> {

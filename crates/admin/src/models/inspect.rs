@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::super::{Context, Outcome, output};
+use super::super::{CommandOutcome, Context, output};
 use faceood::pack::Pack;
 use faceood::pack::manifest::{Manifest, PictureInput};
 use faceood::quality::Calibration;
@@ -40,8 +40,7 @@ struct CalibrationFacts<'a> {
     counts: &'a BTreeMap<String, u64>,
 }
 
-/// Prints it.
-pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let folder = super::pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let calibration = Calibration::load(pack.calibration_json())?;
@@ -60,7 +59,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     } else {
         output::text(&as_text(&inspection))?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn as_text(inspection: &Inspection<'_>) -> String {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::out_file::write;
-use super::{Context, Outcome, offline, output};
+use super::{CommandOutcome, Context, offline, output};
 use faceood::pack::manifest::{Embedder, Golden};
 use faceood::pack::network::prepare_bytes;
 use faceood::pack::{MANIFEST_FILE, Pack, verify};
@@ -16,29 +16,27 @@ use faceood::pipeline::tuning::answer_trial;
 use faceood::quality::Calibration;
 use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
 use faceood_lab::building::Learnt;
-use faceood_lab::building::recipe::Sources;
+use faceood_lab::building::recipe::PackSources;
 
 mod import;
 mod inspect;
 mod new_pack;
 mod retrain;
 mod train;
-pub mod tune;
+pub(crate) mod tune;
 
 /// What `train` writes and `build` reads, beside the calibration.
 const HEAD_FILE: &str = "head.json";
-/// The calibration's file in a pack.
 const CALIBRATION_FILE: &str = "calibration.json";
 
-/// Arguments of `models`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
-    task: Task,
+    task: ModelsCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Task {
+enum ModelsCommand {
     /// Check a pack: hashes, names and shapes, and a run on the golden input
     Verify(VerifyArgs),
     /// Show what a pack consists of, where it comes from and how well it does
@@ -90,26 +88,22 @@ struct BuildArgs {
     out: PathBuf,
 }
 
-/// Runs the subcommand.
-///
-/// # Errors
-/// With the file that is wrong and the way out.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     match &args.task {
-        Task::Verify(args) => verify(args, context),
-        Task::Inspect(args) => inspect::run(args, context),
-        Task::Build(args) => build(args),
-        Task::Train(args) => match &args.embedder {
+        ModelsCommand::Verify(args) => verify(args, context),
+        ModelsCommand::Inspect(args) => inspect::run(args, context),
+        ModelsCommand::Build(args) => build(args),
+        ModelsCommand::Train(args) => match &args.embedder {
             Some(folder) => retrain::run(args, &Pack::open(folder)?),
             None => train::run(args),
         },
-        Task::ImportRts(args) => import::rts(args, context),
-        Task::ImportOnnx(args) => import::onnx(args, context),
-        Task::SetCalibration(args) => import::set_calibration(args, context),
-        Task::Tune(args) => tune::run(args, context),
-        Task::Trial => {
+        ModelsCommand::ImportRts(args) => import::rts(args, context),
+        ModelsCommand::ImportOnnx(args) => import::onnx(args, context),
+        ModelsCommand::SetCalibration(args) => import::set_calibration(args, context),
+        ModelsCommand::Tune(args) => tune::run(args, context),
+        ModelsCommand::Trial => {
             answer_trial()?;
-            Ok(Outcome::Done)
+            Ok(CommandOutcome::Done)
         }
     }
 }
@@ -121,7 +115,7 @@ fn pack_folder(given: Option<&PathBuf>, context: &Context) -> anyhow::Result<Pat
     }
 }
 
-fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
+fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let calibration = Calibration::load(pack.calibration_json())
@@ -149,7 +143,7 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
             "is_calibrated": calibration.is_calibrated(),
             "files": files,
         }))?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     }
     let rows = files
         .into_iter()
@@ -163,22 +157,22 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<Outcome> {
     if !calibration.is_calibrated() {
         output::text(import::NOT_CALIBRATED)?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn build(args: &BuildArgs) -> anyhow::Result<Outcome> {
+fn build(args: &BuildArgs) -> anyhow::Result<CommandOutcome> {
     let head = args.head.as_ref().unwrap_or(&args.out);
     let learnt: Learnt = serde_json::from_str(&read(&head.join(HEAD_FILE))?)
         .with_context(|| format!("{} is not valid", head.join(HEAD_FILE).display()))?;
     let calibration = read(&head.join(CALIBRATION_FILE))?;
     Calibration::load(&calibration)?;
-    let files = Sources::read(&args.sources)?.build(&learnt, &calibration)?;
+    let files = PackSources::read(&args.sources)?.build(&learnt, &calibration)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     for (name, bytes) in &files {
         write(&args.out.join(name), bytes)?;
     }
     show_written(&args.out)?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Opens the pack that was just written, as the daemon would, and says what it is.

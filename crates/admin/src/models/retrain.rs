@@ -2,14 +2,14 @@
 
 use super::new_pack::{expect_empty, file_name, write_pack};
 use super::{exact_runtime, golden_of, train};
-use crate::Outcome;
+use crate::CommandOutcome;
 use faceood::pack::Pack;
 use faceood::pack::manifest::Training;
 use faceood_lab::importing::{self, CalibrationText, Naming, retrain};
 use faceood_lab::training::{self, Networks};
 
 /// Learns a head for the recogniser of an imported pack, and writes a pack that has it.
-pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<CommandOutcome> {
     expect_empty(&args.out)?;
     let faults = train::faults(args)?;
     let runtime = exact_runtime()?;
@@ -48,5 +48,5 @@ pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<Outcome> {
     if let Some(training) = &manifest.training {
         train::show_figures(training, args.json)?;
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

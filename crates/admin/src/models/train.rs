@@ -8,15 +8,15 @@ use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 
 use super::super::analyze_logs::exported;
-use super::{CALIBRATION_FILE, HEAD_FILE, Outcome, exact_runtime, golden_of, output, write};
+use super::{CALIBRATION_FILE, CommandOutcome, HEAD_FILE, exact_runtime, golden_of, output, write};
 use faceood::pack::MANIFEST_FILE;
 use faceood::pack::manifest::{Golden, Manifest, Training};
 use faceood::quality::Calibration;
 use faceood::runtime::Runtime;
 use faceood_lab::building::Learnt;
 use faceood_lab::building::head::LinearHead;
-use faceood_lab::building::recipe::{self, Sources};
-use faceood_lab::degrade::Kind;
+use faceood_lab::building::recipe::{self, PackSources};
+use faceood_lab::degrade::DegradationKind;
 use faceood_lab::training::{self, Faults, Networks, Photo, UnseenFault};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
@@ -24,7 +24,6 @@ const PHOTOS_DATE: &str = "2026-11-24";
 /// Ends the version of a pack that has learnt from other faults than the default one.
 const OTHER_FAULTS: &str = "+site";
 
-/// Arguments of `train`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:
@@ -58,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(super) augment: Vec<PathBuf>,
     /// Leave out all copies with this kind of fault, to see what the score makes of faults that it does not know; may be given several times
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(DegradationKind::ALL.map(DegradationKind::name)))]
     pub(super) without: Vec<String>,
     /// Print what was measured as JSON for programs
     #[arg(long)]
@@ -71,11 +70,10 @@ pub(super) struct Args {
     pub(super) every: u32,
 }
 
-/// Learns, and writes what was learnt.
-pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
     // A wrong folder is told at once, not after the photos have been looked at.
     let faults = faults(args)?;
-    let sources = Sources::read(&args.sources)?;
+    let sources = PackSources::read(&args.sources)?;
     let runtime = exact_runtime()?;
     let photos = photos(args)?;
     let networks = Networks::of_recipe(&sources)?;
@@ -120,7 +118,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         write(&folder.join("unseen-faults.csv"), &unseen)?;
     }
     show_figures(&training, args.json)?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// The recipe's numbers, and by what it departs from that of the default pack.
@@ -147,9 +145,12 @@ pub(super) fn version(base: &str, args: &Args) -> String {
 
 /// What copies show, as the arguments have it.
 pub(super) fn faults(args: &Args) -> anyhow::Result<Faults> {
-    let is_left_out = |kind: &Kind| args.without.iter().any(|name| name == kind.name());
+    let is_left_out = |kind: &DegradationKind| args.without.iter().any(|name| name == kind.name());
     Ok(Faults {
-        without: Kind::ALL.into_iter().filter(is_left_out).collect(),
+        without: DegradationKind::ALL
+            .into_iter()
+            .filter(is_left_out)
+            .collect(),
         more: args
             .augment
             .iter()
@@ -189,7 +190,6 @@ fn unseen_faults(faults: &[UnseenFault]) -> anyhow::Result<Vec<u8>> {
     Ok(table.into_inner()?)
 }
 
-/// What there is to learn from.
 pub(super) fn photos(args: &Args) -> anyhow::Result<Vec<Photo>> {
     Ok(training::find(&args.photos, &args.sources, args.every)?)
 }
@@ -232,7 +232,7 @@ pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result
 
 /// What the fused graph makes of the golden input, cut to four decimals.
 fn golden(
-    sources: &Sources,
+    sources: &PackSources,
     learnt: &Learnt,
     calibration: &str,
     runtime: &Runtime,

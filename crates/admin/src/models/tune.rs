@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::super::{Context, Outcome, out_file, output};
+use super::super::{CommandOutcome, Context, out_file, output};
 use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use faceood::runtime::ProviderChoice;
 use faceood_report::html;
 
-/// Arguments of `tune`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The daemon does the same at its first start, and again when processor, libraries, pack or settings have changed. Measure anew \
@@ -22,26 +21,25 @@ Examples:
   faceood-admin models tune
   sudo faceood-admin models tune && sudo systemctl restart faceoodd
   faceood-admin models tune --format json --out tune.json")]
-pub struct Args {
+pub(crate) struct Args {
     /// Only show; the daemon goes on with what it has
     #[arg(long)]
     dry_run: bool,
     /// Kind of report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Kind::Text)]
-    format: Kind,
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TuneFormat::Text)]
+    format: TuneFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum TuneFormat {
     Text,
     Json,
     Html,
 }
 
-/// Column heads of the table.
 const HEAD: [&str; 9] = [
     "provider",
     "precision",
@@ -54,8 +52,7 @@ const HEAD: [&str; 9] = [
     "",
 ];
 
-/// Measures, shows, keeps.
-pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let program = TrialProgram::this(&["models", "trial"])?;
     let doing = output::doing("measuring");
@@ -63,9 +60,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let tuning = tuning::measure(&config.tuning_site(), &program, &hear)?;
     doing.finish_and_clear();
     let report = match args.format {
-        Kind::Text => text(&tuning),
-        Kind::Json => serde_json::to_string_pretty(&tuning)? + "\n",
-        Kind::Html => page(&tuning),
+        TuneFormat::Text => text(&tuning),
+        TuneFormat::Json => serde_json::to_string_pretty(&tuning)? + "\n",
+        TuneFormat::Html => page(&tuning),
     };
     match &args.out {
         Some(file) => out_file::write(file, report.as_bytes())?,
@@ -82,7 +79,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         };
         output::note(&format!("kept in {}; {effect}", file.display()));
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// The box, and a row for each candidate with how it did.
@@ -104,7 +101,6 @@ fn page(tuning: &Tuning) -> String {
     html::page("How models run on this box", "en", "", &body)
 }
 
-/// The box, in a line.
 fn about(tuning: &Tuning) -> String {
     let basis = &tuning.basis;
     format!(

@@ -15,10 +15,9 @@ use ratatui::widgets::Paragraph;
 
 use self::recent::Recent;
 use self::service::Service;
-use super::{Context, Outcome, output};
+use super::{CommandOutcome, Context, output};
 use faceood::inference_log::LogReader;
 
-/// Arguments of `watch`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Shows the last ten minutes: requests, decisions, quality and norm by source, the last refusals with their causes. q, Esc or \
@@ -28,7 +27,7 @@ Examples:
   faceood-admin watch
   faceood-admin watch --interval 5
   faceood-admin watch --once > now.txt")]
-pub struct Args {
+pub(crate) struct Args {
     /// Seconds between two looks
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     interval: f64,
@@ -42,11 +41,7 @@ const WIDTH: usize = 80;
 /// The height that is drawn for where there is no terminal.
 const HEIGHT: usize = 24;
 
-/// Watches until it is ended.
-///
-/// # Errors
-/// If the log cannot be read, or there is no terminal.
-pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !(0.1..=3600.0).contains(&args.interval) {
         bail!("--interval is {}; expected 0.1 to 3600", args.interval);
     }
@@ -65,7 +60,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
             let lines = view::lines(&recent, &service, Utc::now(), WIDTH, HEIGHT);
             let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
             output::text(shown.join("\n").trim_end())?;
-            return Ok(Outcome::Done);
+            return Ok(CommandOutcome::Done);
         }
         // Also puts the terminal back where something panics.
         let mut terminal = ratatui::try_init()?;
@@ -80,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
         };
         let outcome = watched.await;
         ratatui::restore();
-        outcome.map(|()| Outcome::Done)
+        outcome.map(|()| CommandOutcome::Done)
     })
 }
 

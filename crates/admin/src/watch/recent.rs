@@ -21,9 +21,8 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(5);
 /// Rows of the window, at most: what a busy box makes in ten minutes would fill no screen better.
 const MOST_ROWS: usize = 100_000;
 
-/// What is kept of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
+pub(super) struct WatchedRow {
     pub(super) time: DateTime<Utc>,
     pub(super) request_id: String,
     pub(super) scenario: String,
@@ -36,7 +35,7 @@ pub(super) struct Sample {
     pub(super) is_error: bool,
 }
 
-impl From<InferenceRecord> for Sample {
+impl From<InferenceRecord> for WatchedRow {
     fn from(row: InferenceRecord) -> Self {
         let causes = row
             .causes
@@ -66,7 +65,6 @@ impl From<InferenceRecord> for Sample {
     }
 }
 
-/// One source, summed up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SourceLine {
     pub(super) name: String,
@@ -81,15 +79,12 @@ pub(super) struct SourceLine {
 /// The rows of the window, by id and so by time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
-    samples: BTreeMap<Uuid, Sample>,
+    samples: BTreeMap<Uuid, WatchedRow>,
     read_until: Option<DateTime<Utc>>,
 }
 
 impl Recent {
     /// Reads what is new, and forgets what is old.
-    ///
-    /// # Errors
-    /// As the reader has it.
     pub(super) async fn update(
         &mut self,
         reader: &LogReader,
@@ -149,7 +144,6 @@ impl Recent {
         last_minute.filter(|sample| sample.is_error).count()
     }
 
-    /// When the newest row was made.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
         self.samples.values().map(|sample| sample.time).max()
     }
@@ -199,12 +193,12 @@ impl Recent {
     }
 
     /// What was refused or failed, the newest first.
-    pub(super) fn refusals(&self) -> impl Iterator<Item = &Sample> {
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values().rev();
         rows.filter(|sample| sample.is_error || sample.action == Some(Action::Reject))
     }
 
-    fn since(&self, start: DateTime<Utc>) -> impl Iterator<Item = &Sample> {
+    fn since(&self, start: DateTime<Utc>) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values();
         rows.filter(move |sample| sample.time >= start)
     }

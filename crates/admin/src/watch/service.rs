@@ -4,21 +4,16 @@ use std::path::Path;
 
 use crate::http;
 
-/// A look at the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Service {
-    /// It answers.
     Answers {
-        /// Where.
         address: String,
         /// Why it is not ready, where it is not.
         trouble: Option<String>,
         /// Rows that wait for the log.
         waiting_rows: Option<f64>,
-        /// Where the models run.
         provider: Option<String>,
     },
-    /// It does not, for this reason.
     Silent(String),
 }
 

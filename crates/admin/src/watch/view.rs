@@ -4,12 +4,10 @@ use chrono::{DateTime, Utc};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::recent::{Recent, Sample, SourceLine};
+use super::recent::{Recent, SourceLine, WatchedRow};
 use super::service::Service;
 use faceood_report::columns::{left, shortened};
-
-/// Bars of a sparkline, the lowest first.
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+use faceood_report::sparkline;
 
 /// The most of the lines that may go to sources; the rest is for refusals.
 const MOST_SOURCES: usize = 6;
@@ -152,7 +150,7 @@ fn source_line(source: &SourceLine) -> Line<'static> {
         Span::styled(format!("{share:>7}%"), refused),
         Span::raw(format!(
             "  {} {}  {} {}",
-            sparkline(&source.quality, 0.0, 1.0),
+            sparkline::values(&source.quality, 0.0, 1.0),
             last(&source.quality),
             norms(&source.norm),
             last(&source.norm)
@@ -167,26 +165,10 @@ fn norms(values: &[Option<f32>]) -> String {
     let high = known().fold(f32::NEG_INFINITY, f32::max);
     let middle = f32::midpoint(low, high);
     let half = ((high - low) / 2.0).max(0.05);
-    sparkline(values, middle - half, middle + half)
+    sparkline::values(values, middle - half, middle + half)
 }
 
-fn sparkline(values: &[Option<f32>], low: f32, high: f32) -> String {
-    let bar = |value: &Option<f32>| match value {
-        None => ' ',
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to 7"
-        )]
-        Some(value) => {
-            let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
-            BARS[(share * 7.0).round() as usize]
-        }
-    };
-    values.iter().map(bar).collect()
-}
-
-fn refusal(sample: &Sample) -> Line<'static> {
+fn refusal(sample: &WatchedRow) -> Line<'static> {
     let score = sample
         .score
         .map_or_else(|| "   –".to_owned(), |score| format!("{score:.2}"));
@@ -332,9 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_goes_with_its_values_and_leaves_gaps() {
-        let values = [Some(0.0), None, Some(0.5), Some(1.0), Some(7.0)];
-        assert_eq!(sparkline(&values, 0.0, 1.0), "▁ ▅██");
+    fn norms_fill_the_range_unless_they_hardly_differ() {
         assert_eq!(norms(&[Some(0.9), None, Some(1.2)]), "▁ █");
         let calm = norms(&[Some(0.95), Some(0.951)]);
         assert!(calm.chars().all(|bar| "▄▅".contains(bar)), "{calm}");

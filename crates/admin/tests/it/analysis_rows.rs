@@ -11,7 +11,7 @@ use faceood::pipeline::{Ask, Assembly, Face, Faces, Pipeline};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::{CauseName, Component};
 use faceood::runtime::{self, Runtime};
-use faceood_lab::degrade::{Degradation, Kind, Material, Pattern, degrade};
+use faceood_lab::degrade::{Degradation, DegradationKind, Material, Pattern, degrade};
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -20,15 +20,15 @@ use crate::support::database::Outsider;
 use crate::support::{Admin, Daemon, log_fixture, models, photos};
 
 /// The cause that each kind is meant to show as.
-const KINDS: [(&str, Kind); 8] = [
-    ("noise", Kind::Noise),
-    ("blur", Kind::DefocusBlur),
-    ("motion_blur", Kind::MotionBlur),
-    ("low_resolution", Kind::LowResolution),
-    ("compression", Kind::Compression),
-    ("underexposure", Kind::Underexposure),
-    ("overexposure", Kind::Overexposure),
-    ("screen_recapture", Kind::Recapture),
+const KINDS: [(&str, DegradationKind); 8] = [
+    ("noise", DegradationKind::Noise),
+    ("blur", DegradationKind::DefocusBlur),
+    ("motion_blur", DegradationKind::MotionBlur),
+    ("low_resolution", DegradationKind::LowResolution),
+    ("compression", DegradationKind::Compression),
+    ("underexposure", DegradationKind::Underexposure),
+    ("overexposure", DegradationKind::Overexposure),
+    ("screen_recapture", DegradationKind::Recapture),
 ];
 
 /// Width of the face in the photo, pixels.
@@ -52,7 +52,12 @@ fn moment(photo: &RgbImage, random: &mut ChaCha8Rng) -> RgbImage {
 }
 
 /// The moment, made worse by a kind at a strength of `strengths`.
-fn worse(photo: &RgbImage, kind: Kind, strengths: [f32; 2], random: &mut ChaCha8Rng) -> RgbImage {
+fn worse(
+    photo: &RgbImage,
+    kind: DegradationKind,
+    strengths: [f32; 2],
+    random: &mut ChaCha8Rng,
+) -> RgbImage {
     let seen = moment(photo, random);
     let strength = strengths[0] + (strengths[1] - strengths[0]) * unit(random);
     let face = FACE_PX * seen.width() as f32 / 512.0;
@@ -182,8 +187,14 @@ fn what_is_planted_through_the_live_daemon_is_found() {
         );
     }
     for (name, kind, source, count, strengths) in [
-        ("noise", Kind::Noise, "gate-2", 36, [0.7, 0.9]),
-        ("motion_blur", Kind::MotionBlur, "gate-3", 24, [0.8, 1.0]),
+        ("noise", DegradationKind::Noise, "gate-2", 36, [0.7, 0.9]),
+        (
+            "motion_blur",
+            DegradationKind::MotionBlur,
+            "gate-3",
+            24,
+            [0.8, 1.0],
+        ),
     ] {
         for _ in 0..count {
             let picture = worse(&photo, kind, strengths, &mut random);

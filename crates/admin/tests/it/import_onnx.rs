@@ -153,7 +153,7 @@ fn session(bytes: &[u8]) -> Session {
     cpu().open("embedder", bytes, Placement::Host).unwrap()
 }
 
-fn import(graph: Graph, output: Option<&str>) -> Result<onnx::Imported, OnnxError> {
+fn import(graph: Graph, output: Option<&str>) -> Result<onnx::ImportedOnnx, OnnxError> {
     onnx::import("own.onnx", file(graph, 13), output, FEEDING, &cpu())
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use faceood::pack::{Pack, verify};
 use faceood::quality::Calibration;
 use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings};
-use faceood_lab::importing::checkpoint::{Checkpoint, CheckpointError};
+use faceood_lab::importing::checkpoint::{CheckpointError, TorchCheckpoint};
 use faceood_lab::importing::rts::{self, Architecture, Head, RtsError};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,8 +30,8 @@ fn small(folder: &TempDir, edit: impl FnOnce(&mut Vec<Shape>)) -> PathBuf {
     path
 }
 
-fn import(path: &Path, head: Option<Head>) -> Result<rts::Imported, RtsError> {
-    rts::import(&mut Checkpoint::open(path)?, &SMALL, head)
+fn import(path: &Path, head: Option<Head>) -> Result<rts::ImportedRts, RtsError> {
+    rts::import(&mut TorchCheckpoint::open(path)?, &SMALL, head)
 }
 
 fn session(bytes: &[u8]) -> Session {
@@ -204,7 +204,7 @@ fn another_depth_is_no_ir_se_64() {
 fn every_layout_that_pytorch_writes_is_read() {
     // Written by PyTorch itself: nested under state_dict, with DataParallel's prefix, among things that are no tensors.
     let path = repository().join("tests/reference/tensors.pt");
-    let mut checkpoint = Checkpoint::open(&path).unwrap();
+    let mut checkpoint = TorchCheckpoint::open(&path).unwrap();
     assert!(checkpoint.others().is_empty());
     let mut read = |name: &str| -> (Vec<usize>, Vec<f32>) {
         let (_, shape) = checkpoint
@@ -250,22 +250,22 @@ fn what_is_no_checkpoint_says_what_to_do() {
     let path = folder.path().join("file");
     // The form before PyTorch 1.6 begins with a pickle of a magic number.
     fs::write(&path, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.").unwrap();
-    let message = Checkpoint::open(&path).unwrap_err().to_string();
+    let message = TorchCheckpoint::open(&path).unwrap_err().to_string();
     assert!(message.contains("torch.save(torch.load("), "{message}");
 
     // A whole model in place of its tensors: its class is named, not looked for.
     torch::write_pickle(&path, b"\x80\x02cmodels.rts\nRTSBackbone\nq\x00)\x81}b.");
-    let message = Checkpoint::open(&path).unwrap_err().to_string();
+    let message = TorchCheckpoint::open(&path).unwrap_err().to_string();
     assert!(message.contains("models.rts.RTSBackbone"), "{message}");
     assert!(message.contains("state_dict()"), "{message}");
 
     torch::write_pickle(&path, b"\x80\x02}(X\x05\x00\x00\x00epochK\x03u.");
-    let message = Checkpoint::open(&path).unwrap_err().to_string();
+    let message = TorchCheckpoint::open(&path).unwrap_err().to_string();
     assert!(message.contains("it holds: epoch"), "{message}");
 
     let whole = fs::read(small(&folder, |_| {})).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let message = Checkpoint::open(&path).unwrap_err().to_string();
+    let message = TorchCheckpoint::open(&path).unwrap_err().to_string();
     assert!(message.contains("damaged"), "{message}");
 }
 
@@ -301,7 +301,7 @@ fn the_full_network_equals_pytorch_and_the_daemon_serves_it() {
     verify::check_embedder(&pack, &mut opened).unwrap();
     drop((opened, pack));
 
-    let mut plus = Checkpoint::open(&checkpoint).unwrap();
+    let mut plus = TorchCheckpoint::open(&checkpoint).unwrap();
     let plus = rts::import(&mut plus, &Architecture::IR_SE_64, Some(Head::RtsPlus)).unwrap();
     assert_equals_pytorch(&mut session(&plus.model.write()), "full", Head::RtsPlus);
     drop(plus);

@@ -14,7 +14,7 @@ use faceood::pipeline::{Ask, Assembly, Faces};
 use faceood::policy::{DEFAULT_SCENARIO, Policies};
 use faceood::quality::Calibration;
 use faceood::runtime::{self, GraphForm, Placement, ProviderChoice, Runtime, Session, Tensor};
-use faceood_lab::building::recipe::Sources;
+use faceood_lab::building::recipe::PackSources;
 use faceood_lab::degrade::{Degradation, degrade};
 use image::RgbImage;
 
@@ -441,7 +441,7 @@ fn sources() -> PathBuf {
 /// the photos as well: `scripts/build-pack --check` learns anew and compares.
 #[test]
 fn a_rebuild_gives_the_committed_bytes() {
-    let Ok(sources) = Sources::read(&sources()) else {
+    let Ok(sources) = PackSources::read(&sources()) else {
         eprintln!(
             "skipped: the published networks are not in vendor/pack-sources, run scripts/build-pack --fetch-only"
         );

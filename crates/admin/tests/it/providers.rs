@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use faceood_lab::degrade::{Degradation, Kind, degrade};
+use faceood_lab::degrade::{Degradation, DegradationKind, degrade};
 use serde_json::Value;
 
 use crate::support::daemon::Home;
@@ -41,7 +41,7 @@ fn openvino_agrees_with_full_precision() {
     let folder = tempfile::TempDir::new().unwrap();
     let photo = photos::pixels(&photos::astronaut());
     let mut worse: Vec<(String, Vec<Degradation>)> = vec![("clean".to_owned(), Vec::new())];
-    for kind in Kind::ALL {
+    for kind in DegradationKind::ALL {
         for strength in [0.2, 0.5] {
             let name = format!("{kind:?} {strength}");
             worse.push((name, vec![kind.at(strength, FACE_PX, 0.3)]));

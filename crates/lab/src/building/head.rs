@@ -1,7 +1,8 @@
-//! Fuses the pack's two recognisers, the projection of one, and the OOD head into one graph, so that a single run gives
-//! embedding, norms and OOD logit.
+//! Fuses the pack's two recognisers, the projection of one, and the OOD head into one graph, so
+//! that one run gives embedding, norms and OOD logit.
 //!
-//! Names of tensors: those of each network stand behind its prefix, what is added here behind `fused.`.
+//! Tensors of each network have its prefix in their names; tensors added here have the prefix
+//! `fused.`.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! How the default pack is made: published networks and a learnt head in, the pack's files out. Pure: the same inputs give
-//! the same bytes on every machine.
+//! Builds the default pack from published networks and a trained head. The build is pure: the
+//! same inputs give the same bytes on every machine.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Directions that hold all that a network can say, read from its own last layer: no photos are needed to find them.
+//! Finds the subspace of a network's possible outputs from the weights of its last layer; no
+//! photos are needed.
 
 use nalgebra::DMatrix;
 

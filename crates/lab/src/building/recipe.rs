@@ -1,4 +1,5 @@
-//! The recipe of the default pack: which published files, which tensors in them, which shares.
+//! The recipe of the default pack: which published files, which of their tensors, and in which
+//! shares.
 
 use std::path::Path;
 
@@ -85,14 +86,14 @@ const STRIDES: [u32; 3] = [8, 16, 32];
 
 /// The published files, read and checked.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub struct PackSources {
     yunet: Bytes,
     sface: Bytes,
     mobilefacenet: Bytes,
     landmarks: Bytes,
 }
 
-impl Sources {
+impl PackSources {
     /// Reads the four files from the folder that `scripts/build-pack` fills.
     ///
     /// # Errors

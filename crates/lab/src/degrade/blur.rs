@@ -1,4 +1,4 @@
-//! What lenses and movement do: a disc for a wrong focus, a path for a movement.
+//! Blur: a disc for defocus, a path for motion.
 
 use super::light::{Light, Tap, box_mean};
 

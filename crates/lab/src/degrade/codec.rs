@@ -1,4 +1,5 @@
-//! What files do to a picture: block transforms with a coarse scale, colours at half the resolution, and being passed on once more.
+//! Compression: block transforms with coarse quantisation, chroma at half the resolution, and
+//! repeated compression.
 
 use image::RgbImage;
 

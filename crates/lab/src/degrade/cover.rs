@@ -1,4 +1,5 @@
-//! What hangs before a face: cloth, skin or glass in its own colours, lit like the face; and shade.
+//! Things that cover a face: cloth, skin or glass in their own colours, lit like the face; and
+//! shade.
 
 use super::light::{Light, box_mean, to_linear};
 use faceood::geometry::Point;
@@ -118,7 +119,6 @@ pub(super) fn shade(light: &mut Light, outline: &[Point], depth: f32, softness_p
     }
 }
 
-/// The rectangle around an outline.
 struct Extent {
     left: f32,
     top: f32,

@@ -7,10 +7,10 @@ use faceood::cause::CauseName;
 
 use super::{Codec, Degradation, Kernel, Screen, unit};
 
-/// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more). In JSON it is called by [`Kind::name`].
+/// A kind of degradation, on a scale from 0 (nothing) to 1 (hardly a face any more). In JSON it is called by [`DegradationKind::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DegradationKind {
     /// Sensor noise.
     Noise,
     /// Out of focus.
@@ -31,7 +31,7 @@ pub enum Kind {
     Recapture,
 }
 
-impl Kind {
+impl DegradationKind {
     /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Noise,

@@ -1,4 +1,4 @@
-//! A picture as light: linear intensities, in which lenses blur and sensors count.
+//! A picture in linear light, in which lenses blur and sensors count.
 
 use image::RgbImage;
 
@@ -95,7 +95,6 @@ impl Light {
     }
 }
 
-/// One neighbour of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
     pub(super) dx: i32,

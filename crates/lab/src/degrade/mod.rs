@@ -1,7 +1,7 @@
-//! Pictures made worse on a seed, in the order in which cameras do it: scene → lens → sensor → codec. Light is reckoned with
-//! linearly. The same picture, steps and seed give the same pixels.
+//! Degrades pictures in the order of a camera: scene, lens, sensor, codec. The computation uses
+//! linear light and is deterministic: the same picture, steps and seed give the same pixels.
 //!
-//! Training, evaluation and tests use it; the daemon never does.
+//! Training, evaluation and tests use it; the daemon does not.
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +22,7 @@ mod screen;
 
 pub use codec::Codec;
 pub use cover::{Material, Pattern};
-pub use kind::Kind;
+pub use kind::DegradationKind;
 use light::Light;
 pub use outlines::Shape;
 pub use recipe::{Dose, Recipe};
@@ -105,7 +105,7 @@ pub enum Degradation {
 
 /// Where on the way from the scene to the file a degradation happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum DegradationStage {
     /// In front of the camera.
     Scene,
     /// In the lens, while the shutter is open.
@@ -119,17 +119,17 @@ pub enum Stage {
 impl Degradation {
     /// Where it happens.
     #[must_use]
-    pub const fn stage(&self) -> Stage {
+    pub const fn stage(&self) -> DegradationStage {
         match self {
             Self::Cover { .. }
             | Self::Shade { .. }
             | Self::Recapture(_)
-            | Self::Exposure { .. } => Stage::Scene,
+            | Self::Exposure { .. } => DegradationStage::Scene,
             Self::MotionBlur { .. } | Self::DefocusBlur { .. } | Self::Scatter { .. } => {
-                Stage::Lens
+                DegradationStage::Lens
             }
-            Self::LowResolution { .. } | Self::Noise { .. } => Stage::Sensor,
-            Self::Compression { .. } => Stage::Codec,
+            Self::LowResolution { .. } | Self::Noise { .. } => DegradationStage::Sensor,
+            Self::Compression { .. } => DegradationStage::Codec,
         }
     }
 }
@@ -145,7 +145,7 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
     ordered.sort_by_key(|step| step.stage());
     let (codec, before): (Vec<&Degradation>, Vec<&Degradation>) = ordered
         .into_iter()
-        .partition(|step| step.stage() == Stage::Codec);
+        .partition(|step| step.stage() == DegradationStage::Codec);
     let mut worse = if before.is_empty() {
         picture.clone()
     } else {
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_kind_changes_more_with_more_strength_and_nothing_at_none() {
-        for kind in Kind::ALL {
+        for kind in DegradationKind::ALL {
             let change = |strength: f32| {
                 difference(
                     &picture(),
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_is_drawn_depends_on_the_seed_alone_and_changes_the_picture() {
-        for kind in Kind::ALL {
+        for kind in DegradationKind::ALL {
             let drawn = |seed: u64| kind.draw(0.8, 80.0, &mut ChaCha8Rng::seed_from_u64(seed));
             assert_eq!(drawn(3), drawn(3));
             assert!((0..20).any(|seed| drawn(seed) != drawn(3)), "{kind:?}");

@@ -1,4 +1,5 @@
-//! A sensor's noise: the counting of photons and the reading of pixels, amplified with the ISO number; and what cameras do about it.
+//! Sensor noise: shot noise and read noise, amplified with the ISO number, and the denoising of
+//! cameras.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;

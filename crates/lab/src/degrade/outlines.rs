@@ -1,5 +1,5 @@
-//! Where things lie that cover a face: outlines by its 68-point contour (iBUG order: 0–16 jaw, 17–26 brows, 27–35 nose, 36–47 eyes,
-//! 48–67 mouth).
+//! Outlines of things that cover a face, from its 68-point contour (iBUG order: 0–16 jaw, 17–26
+//! brows, 27–35 nose, 36–47 eyes, 48–67 mouth).
 
 use faceood::geometry::Point;
 

@@ -1,9 +1,10 @@
-//! What a site's camera does to faces, as kinds and strengths: written by `analyze-logs --export-cluster`, read by `models train --augment`.
+//! The degradation of a site's camera, as kinds and strengths. `analyze-logs --export-cluster`
+//! writes it and `models train --augment` reads it.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Degradation, Kind, unit};
+use super::{Degradation, DegradationKind, unit};
 
 /// Kinds that come together, each between two strengths.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct Recipe {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dose {
     /// Which.
-    pub kind: Kind,
+    pub kind: DegradationKind,
     /// The least and the most, on its scale from 0 to 1.
     pub strengths: [f32; 2],
 }
@@ -45,7 +46,7 @@ impl Recipe {
         &self,
         face_px: f32,
         random: &mut ChaCha8Rng,
-    ) -> (Vec<Degradation>, Vec<(Kind, f32)>) {
+    ) -> (Vec<Degradation>, Vec<(DegradationKind, f32)>) {
         let mut steps = Vec::new();
         let mut strengths = Vec::new();
         for dose in &self.kinds {
@@ -67,7 +68,7 @@ mod tests {
     fn recipe(least: f32, most: f32) -> Recipe {
         Recipe {
             kinds: vec![Dose {
-                kind: Kind::MotionBlur,
+                kind: DegradationKind::MotionBlur,
                 strengths: [least, most],
             }],
         }
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn kinds_are_called_by_their_names_in_json() {
-        for kind in Kind::ALL {
+        for kind in DegradationKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
     }

@@ -1,4 +1,5 @@
-//! Fewer pixels, and the way back to a picture's size: by a coarser sensor, or by programs with kernels of their own.
+//! Downscaling and scaling back to the picture's size: by a coarser sensor, or by programs with
+//! their own kernels.
 
 use fast_image_resize as fir;
 

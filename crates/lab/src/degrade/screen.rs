@@ -1,5 +1,5 @@
-//! A scene that is a picture on a screen: the screen's cells seen through the camera's own grid, its light, what it mirrors, and that it
-//! stands askew.
+//! Recapture of a screen: its cells seen through the camera's grid, its light, its reflections,
+//! and its perspective.
 
 use super::light::Light;
 use faceood::geometry::Point;

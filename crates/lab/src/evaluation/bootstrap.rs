@@ -1,5 +1,6 @@
-//! How far a figure would move with other people: intervals by drawing whole persons again (bootstrap over clusters; Efron
-//! and Tibshirani 1993). Captures of one person resemble each other, so drawing captures one by one would promise too much.
+//! Confidence intervals by drawing whole persons again (bootstrap over clusters; Efron and
+//! Tibshirani 1993). Captures of one person resemble each other, so drawing single captures
+//! would make the intervals too narrow.
 
 use faceood::stats::{middle_95, redraw};
 

@@ -1,17 +1,17 @@
-//! Whether predicted numbers come true: reliability diagrams and the expected calibration error (Guo et al. 2017).
+//! Whether predictions come true: reliability diagrams and the expected calibration error (Guo
+//! et al. 2017).
 
 use serde::Serialize;
 
 use faceood::stats::{calibration_error, even_bins, mean};
 
-/// Most bins of a diagram.
 const MOST_BINS: usize = 15;
 /// Fewest captures in a bin: a mean over fewer says little.
 const PER_BIN: usize = 20;
 
 /// One bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Bin {
+pub struct ReliabilityBin {
     /// Mean of what was predicted.
     pub predicted: f64,
     /// Mean of what came true.
@@ -28,7 +28,7 @@ pub fn bins_for(len: usize) -> usize {
 
 /// The diagram: bins of equal count, from the lowest prediction to the highest. Each entry is (predicted, observed).
 #[must_use]
-pub fn reliability(captures: &[(f64, f64)]) -> Vec<Bin> {
+pub fn reliability(captures: &[(f64, f64)]) -> Vec<ReliabilityBin> {
     let mut sorted = captures.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     even_bins(sorted.len(), bins_for(sorted.len()))
@@ -37,7 +37,7 @@ pub fn reliability(captures: &[(f64, f64)]) -> Vec<Bin> {
             let side = |part: fn(&(f64, f64)) -> f64| {
                 mean(&sorted[range.clone()].iter().map(part).collect::<Vec<_>>())
             };
-            Bin {
+            ReliabilityBin {
                 predicted: side(|capture| capture.0),
                 observed: side(|capture| capture.1),
                 count: range.len(),

@@ -1,5 +1,5 @@
-//! Who is compared with whom: every two captures of one person (genuine), every two of different people (impostor).
-//! ISO/IEC 2382-37 calls them mated and non-mated.
+//! The comparisons: every two captures of one person (genuine), and every two of different
+//! people (impostor). ISO/IEC 2382-37 calls them mated and non-mated.
 
 use faceood::embed::Embedding;
 use faceood::stats::mean;

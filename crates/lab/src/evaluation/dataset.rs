@@ -1,4 +1,4 @@
-//! Which photos are of whom: a folder for each person, pictures anywhere inside.
+//! Finds the photos of each person: one folder for each, with pictures anywhere inside.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,10 @@
-//! Error versus discard characteristic: the FNMR of what remains as comparisons of the lowest quality are dropped.
+//! Error versus discard characteristic: the FNMR of the remaining comparisons as those of the
+//! lowest quality are discarded.
 //!
-//! After Grother and Tabassi (2007) and Schlett et al. (arXiv 2303.13294), ISO/IEC 29794-1: a comparison's quality is the
-//! lower of its two captures', the threshold stays where it was, and the share dropped is one of genuine comparisons.
-//! Comparisons of equal quality leave in no particular order: the curve is the mean over all of their orders.
+//! After Grother and Tabassi (2007), Schlett et al. (arXiv 2303.13294) and ISO/IEC 29794-1. The
+//! quality of a comparison is the lower of its two captures'. The threshold is fixed, and the
+//! discarded share is one of genuine comparisons. Comparisons of equal quality have no order:
+//! the curve is the mean over all of their orders.
 
 /// The curve, held as what is left of the errors after each comparison that is dropped.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,5 @@
-//! How often the recogniser errs at a threshold on the similarity: FNMR, FMR, DET, EER (ISO/IEC 19795-1).
+//! Error rates of the recogniser at a threshold on the similarity: FNMR, FMR, DET, EER (ISO/IEC
+//! 19795-1).
 
 use serde::Serialize;
 

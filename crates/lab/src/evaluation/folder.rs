@@ -1,4 +1,5 @@
-//! A folder of photos, measured: from [`Dataset`] and [`Outcome`]s to the [`Report`].
+//! Evaluates a folder of photos: from [`Dataset`] and [`PhotoOutcome`]s to the
+//! [`FolderReport`].
 
 use std::collections::BTreeMap;
 
@@ -7,19 +8,18 @@ use super::calibration_error::{expected_error, reliability};
 use super::comparisons::{Comparison, Comparisons, MOST_IMPOSTORS, compare_all};
 use super::dataset::Dataset;
 use super::error_rates::{ErrorRates, Histogram, Rate};
-use super::measure::{Measured, Outcome};
+use super::measure::{MeasuredPhoto, PhotoOutcome};
 use super::report::{
-    AtThreshold, Calibrated, Calibration, Data, Group, Model, Report, SCHEMA, ScenarioFigures,
-    Skipped, ThresholdFrom, Thresholds,
+    AtThreshold, CalibrationFigures, Data, EvaluatedModel, FolderReport, PhotoGroup,
+    ReliabilityFigures, ReportThresholds, SCHEMA, ScenarioFigures, Skipped, ThresholdFrom,
 };
-use super::signals::{Signal, Truth};
+use super::signals::{ComparedSignal, Truth};
 use faceood::embed::Embedding;
 use faceood::policy::{self, Action, Policies};
 use faceood::quality::calibration::PASS_SIMILARITY;
 use faceood::quality::score::from_similarity;
 use faceood::stats::mean;
 
-/// Points of the DET curve.
 const DET_POINTS: usize = 120;
 /// FMR whose threshold the EDC is drawn at.
 const FMR: f64 = 1e-3;
@@ -31,7 +31,7 @@ const NO_SOURCE: &str = "unknown";
 /// What the figures need besides the photos.
 pub struct Terms<'a> {
     /// What was measured with.
-    pub model: Model,
+    pub model: EvaluatedModel,
     /// The pack's cuts on the similarity.
     pub similarity: policy::Thresholds,
     /// The scenarios.
@@ -54,7 +54,7 @@ pub struct NothingToCompare {
 
 /// The captures: what was measured, side by side.
 struct Captures<'a> {
-    measured: Vec<&'a Measured>,
+    measured: Vec<&'a MeasuredPhoto>,
     persons: Vec<usize>,
     sources: Vec<Option<&'a str>>,
     /// Similarity reached against the person's other captures.
@@ -67,9 +67,9 @@ struct Captures<'a> {
 /// Where no genuine comparison is possible.
 pub fn evaluate(
     dataset: &Dataset,
-    outcomes: &[Outcome],
+    outcomes: &[PhotoOutcome],
     terms: Terms<'_>,
-) -> Result<Report, NothingToCompare> {
+) -> Result<FolderReport, NothingToCompare> {
     let mut captures = Captures {
         measured: Vec::new(),
         persons: Vec::new(),
@@ -77,7 +77,7 @@ pub fn evaluate(
         reach: Vec::new(),
     };
     for (picture, outcome) in dataset.pictures.iter().zip(outcomes) {
-        if let Outcome::Measured(measured) = outcome {
+        if let PhotoOutcome::MeasuredPhoto(measured) = outcome {
             captures.measured.push(measured);
             captures.persons.push(picture.person);
             captures.sources.push(picture.source.as_deref());
@@ -108,7 +108,7 @@ pub fn evaluate(
         threshold: thresholds.edc,
     };
     let signals = captures.signals(&terms.rivals);
-    Ok(Report {
+    Ok(FolderReport {
         schema: SCHEMA,
         data: data(dataset, outcomes, &captures, &made),
         error_rates: error_rates(&rates, thresholds, &captures, &made),
@@ -132,7 +132,7 @@ pub fn evaluate(
     })
 }
 
-fn thresholds(rates: &ErrorRates, terms: &Terms<'_>) -> Thresholds {
+fn thresholds(rates: &ErrorRates, terms: &Terms<'_>) -> ReportThresholds {
     let same = terms.similarity.same;
     let fmr_1e3 = rates.threshold_at_fmr(FMR);
     let (edc, edc_from) = match (terms.threshold, fmr_1e3) {
@@ -140,7 +140,7 @@ fn thresholds(rates: &ErrorRates, terms: &Terms<'_>) -> Thresholds {
         (None, Some(found)) => (found, ThresholdFrom::Fmr1e3),
         (None, None) => (same, ThresholdFrom::Pack),
     };
-    Thresholds {
+    ReportThresholds {
         same,
         different: terms.similarity.different,
         fmr_1e3,
@@ -151,7 +151,7 @@ fn thresholds(rates: &ErrorRates, terms: &Terms<'_>) -> Thresholds {
 
 fn error_rates(
     rates: &ErrorRates,
-    thresholds: Thresholds,
+    thresholds: ReportThresholds,
     captures: &Captures<'_>,
     made: &Comparisons,
 ) -> Vec<AtThreshold> {
@@ -187,7 +187,7 @@ fn error_rates(
 
 fn data(
     dataset: &Dataset,
-    outcomes: &[Outcome],
+    outcomes: &[PhotoOutcome],
     captures: &Captures<'_>,
     made: &Comparisons,
 ) -> Data {
@@ -203,9 +203,9 @@ fn data(
     for (picture, outcome) in dataset.pictures.iter().zip(outcomes) {
         let file = picture.path.display().to_string();
         match outcome {
-            Outcome::Measured(_) => {}
-            Outcome::NoFace => without_face.push(file),
-            Outcome::Unreadable(reason) => skipped.push(Skipped {
+            PhotoOutcome::MeasuredPhoto(_) => {}
+            PhotoOutcome::NoFace => without_face.push(file),
+            PhotoOutcome::Unreadable(reason) => skipped.push(Skipped {
                 file,
                 reason: reason.clone(),
             }),
@@ -236,8 +236,8 @@ impl Captures<'_> {
     }
 
     /// Our score first, then what it is compared with.
-    fn signals(&self, rivals: &[String]) -> Vec<Signal> {
-        let signal = |name: &str, value: &dyn Fn(&Measured) -> Option<f64>| Signal {
+    fn signals(&self, rivals: &[String]) -> Vec<ComparedSignal> {
+        let signal = |name: &str, value: &dyn Fn(&MeasuredPhoto) -> Option<f64>| ComparedSignal {
             name: name.to_owned(),
             values: self
                 .measured
@@ -261,24 +261,24 @@ impl Captures<'_> {
         signals
     }
 
-    fn calibration(&self) -> Calibration {
-        let score = |measured: &Measured, reach: f64| {
+    fn calibration(&self) -> CalibrationFigures {
+        let score = |measured: &MeasuredPhoto, reach: f64| {
             (
                 f64::from(measured.face.quality.score),
                 from_similarity(reach),
             )
         };
-        let pass = |measured: &Measured, reach: f64| {
+        let pass = |measured: &MeasuredPhoto, reach: f64| {
             let passes = f64::from(u8::from(reach >= PASS_SIMILARITY));
             (f64::from(measured.face.quality.pass_probability), passes)
         };
-        Calibration {
+        CalibrationFigures {
             score: self.calibrated(score),
             pass_probability: self.calibrated(pass),
         }
     }
 
-    fn calibrated(&self, of: impl Fn(&Measured, f64) -> (f64, f64)) -> Calibrated {
+    fn calibrated(&self, of: impl Fn(&MeasuredPhoto, f64) -> (f64, f64)) -> ReliabilityFigures {
         let mut groups = vec![Vec::new(); self.person_count()];
         for (index, reach) in self.reach.iter().enumerate() {
             if let Some(reach) = *reach {
@@ -286,7 +286,7 @@ impl Captures<'_> {
             }
         }
         let all = groups.concat();
-        Calibrated {
+        ReliabilityFigures {
             captures: all.len(),
             ece: expected_error(&all),
             ece_interval: by_person(&groups, expected_error),
@@ -308,7 +308,7 @@ impl Captures<'_> {
     }
 
     /// Captures by the cause with the largest weight, most frequent first.
-    fn causes(&self, made: &Comparisons, same: f32) -> Vec<Group> {
+    fn causes(&self, made: &Comparisons, same: f32) -> Vec<PhotoGroup> {
         let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, measured) in self.measured.iter().enumerate() {
             let leading = measured.face.quality.causes.first();
@@ -322,10 +322,10 @@ impl Captures<'_> {
     fn by_source(
         &self,
         dataset: &Dataset,
-        outcomes: &[Outcome],
+        outcomes: &[PhotoOutcome],
         made: &Comparisons,
         same: f32,
-    ) -> Vec<Group> {
+    ) -> Vec<PhotoGroup> {
         if dataset
             .pictures
             .iter()
@@ -337,11 +337,11 @@ impl Captures<'_> {
         let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
         for (picture, outcome) in dataset.pictures.iter().zip(outcomes) {
             let name = picture.source.as_deref().unwrap_or(NO_SOURCE);
-            if !matches!(outcome, Outcome::Unreadable(_)) {
+            if !matches!(outcome, PhotoOutcome::Unreadable(_)) {
                 // A source all of whose pictures are without a face has a row as well.
                 members.entry(name).or_default();
                 *failures.entry(name).or_default() +=
-                    usize::from(matches!(outcome, Outcome::NoFace));
+                    usize::from(matches!(outcome, PhotoOutcome::NoFace));
             }
         }
         for (index, source) in self.sources.iter().enumerate() {
@@ -362,8 +362,8 @@ impl Captures<'_> {
         members: BTreeMap<&str, Vec<usize>>,
         made: &Comparisons,
         same: f32,
-    ) -> Vec<Group> {
-        let mut groups: Vec<Group> = members
+    ) -> Vec<PhotoGroup> {
+        let mut groups: Vec<PhotoGroup> = members
             .into_iter()
             .map(|(name, indices)| self.group(name, &indices, made, same))
             .collect();
@@ -371,7 +371,7 @@ impl Captures<'_> {
         groups
     }
 
-    fn group(&self, name: &str, indices: &[usize], made: &Comparisons, same: f32) -> Group {
+    fn group(&self, name: &str, indices: &[usize], made: &Comparisons, same: f32) -> PhotoGroup {
         let mut is_member = vec![false; self.measured.len()];
         for &index in indices {
             is_member[index] = true;
@@ -394,7 +394,7 @@ impl Captures<'_> {
             .count();
         let touches =
             |comparison: &Comparison| is_member[comparison.one] || is_member[comparison.other];
-        Group {
+        PhotoGroup {
             name: name.to_owned(),
             captures: indices.len(),
             failures_to_acquire: None,

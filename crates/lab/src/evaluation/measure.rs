@@ -1,4 +1,5 @@
-//! The product's own pipeline over many pictures, on several threads. The result does not depend on their number.
+//! Runs the product's own pipeline over many pictures, on several threads. The result does not
+//! depend on their number.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -44,7 +45,7 @@ pub struct Instrument<'a> {
 
 /// What the pipeline says of the largest face of a picture.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct MeasuredPhoto {
     /// The pipeline's words.
     pub face: Face,
     /// Faces in the picture.
@@ -57,9 +58,9 @@ pub struct Measured {
 
 /// What came of a picture.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum PhotoOutcome {
     /// A face.
-    Measured(Box<Measured>),
+    MeasuredPhoto(Box<MeasuredPhoto>),
     /// A picture without a face: a failure to acquire.
     NoFace,
     /// No picture, or one that cannot be read; with the reason.
@@ -146,12 +147,12 @@ impl<'a> Instrument<'a> {
     /// Measures the largest face of each file.
     ///
     /// # Errors
-    /// Where a thread's sessions cannot be opened. A file that cannot be read is an [`Outcome`].
-    pub fn files(&self, paths: &[&Path]) -> Result<Vec<Outcome>, MeasureError> {
+    /// Where a thread's sessions cannot be opened. A file that cannot be read is an [`PhotoOutcome`].
+    pub fn files(&self, paths: &[&Path]) -> Result<Vec<PhotoOutcome>, MeasureError> {
         self.each(paths.len(), |worker, index| {
             match std::fs::read(paths[index]) {
                 Ok(upload) => worker.measure(&upload),
-                Err(error) => Outcome::Unreadable(error.to_string()),
+                Err(error) => PhotoOutcome::Unreadable(error.to_string()),
             }
         })
     }
@@ -159,14 +160,14 @@ impl<'a> Instrument<'a> {
 
 impl Worker<'_> {
     /// Measures the largest face of an uploaded picture, with the rivals.
-    pub fn measure(&mut self, upload: &[u8]) -> Outcome {
+    pub fn measure(&mut self, upload: &[u8]) -> PhotoOutcome {
         let (face, faces_found) = match self.face(upload) {
             Ok(found) => found,
-            Err(AnalyzeError::Face(FaceError::NoFace { .. })) => return Outcome::NoFace,
-            Err(error) => return Outcome::Unreadable(error.to_string()),
+            Err(AnalyzeError::Face(FaceError::NoFace { .. })) => return PhotoOutcome::NoFace,
+            Err(error) => return PhotoOutcome::Unreadable(error.to_string()),
         };
         let crop = rival::aligned(upload, &face, self.capture);
-        Outcome::Measured(Box::new(Measured {
+        PhotoOutcome::MeasuredPhoto(Box::new(MeasuredPhoto {
             faces_found,
             laplacian: crop.as_ref().map(rival::laplacian_variance),
             rivals: self

@@ -1,12 +1,13 @@
-//! How good is it, on whose photos: the figures that anybody can have on photos of their own.
+//! Evaluates a pack: figures that anybody can compute on photos of their own.
 //!
 //! ```text
-//! dataset (a folder a person) ─ measure (the product's pipeline, on threads) ─▶ folder ─▶ Report ─▶ render
-//!                                                                  error_rates, edc, signals, calibration_error, bootstrap
+//! dataset (a folder for each person) ─ measure (the product's pipeline, on threads) ─▶ folder ─▶ FolderReport ─▶ render
+//!                                                   error_rates, edc, signals, calibration_error, bootstrap
 //! ```
 //!
-//! The statistics are pure functions on plain numbers: they know no files and no HTTP. [`sweep`] and [`scenarios`] make photos worse and
-//! look what the product says of them; [`projection`] lays embeddings out in the plane.
+//! The statistics are pure functions on numbers; they know neither files nor HTTP. [`sweep`]
+//! and [`scenarios`] degrade photos and evaluate the answers; [`projection`] lays embeddings
+//! out in the plane.
 
 pub mod bootstrap;
 pub mod calibration_error;
@@ -28,4 +29,4 @@ pub mod sweep;
 
 pub use dataset::Dataset;
 pub use measure::Instrument;
-pub use report::Report;
+pub use report::FolderReport;

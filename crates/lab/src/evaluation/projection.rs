@@ -1,5 +1,6 @@
-//! Embeddings laid out in the plane: principal components, and t-SNE started from them so that the same embeddings give the same
-//! picture. Distances in the plane are for the eye; what is counted is counted in all 512 dimensions.
+//! Lays embeddings out in the plane by principal components, or by t-SNE started from them,
+//! which makes it deterministic. Distances in the plane are for the eye only; figures are
+//! computed in all 512 dimensions.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -16,7 +17,7 @@ const START_SPREAD: f32 = 1e-2;
 
 /// How to get from many dimensions to two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
+pub enum ProjectionMethod {
     /// t-SNE (van der Maaten 2014, Barnes and Hut's approximation): neighbours stay neighbours; distances between groups mean nothing.
     #[default]
     Tsne,
@@ -26,9 +27,9 @@ pub enum Method {
 
 /// One point in the plane for each of `points`, all of one length. With fewer than twelve points always by principal components.
 #[must_use]
-pub fn project(points: &[&[f32]], method: Method) -> Vec<[f32; 2]> {
+pub fn project(points: &[&[f32]], method: ProjectionMethod) -> Vec<[f32; 2]> {
     let plane = principal(points);
-    if method == Method::Pca || points.len() < FEWEST_FOR_TSNE {
+    if method == ProjectionMethod::Pca || points.len() < FEWEST_FOR_TSNE {
         return plane;
     }
     tsne(points, &plane)
@@ -143,7 +144,7 @@ mod tests {
     fn groups_stay_together_and_the_picture_is_always_the_same() {
         let points = groups(12);
         let points: Vec<&[f32]> = points.iter().map(Vec::as_slice).collect();
-        for method in [Method::Pca, Method::Tsne] {
+        for method in [ProjectionMethod::Pca, ProjectionMethod::Tsne] {
             let plane = project(&points, method);
             assert_eq!(plane.len(), points.len());
             assert!(together(&plane) > 0.95, "{method:?}: {}", together(&plane));
@@ -155,9 +156,9 @@ mod tests {
     fn a_crowd_is_laid_out_alike_each_time() {
         let points = groups(50);
         let points: Vec<&[f32]> = points.iter().map(Vec::as_slice).collect();
-        let plane = project(&points, Method::Tsne);
+        let plane = project(&points, ProjectionMethod::Tsne);
         assert!(together(&plane) > 0.95, "{}", together(&plane));
-        assert_eq!(plane, project(&points, Method::Tsne));
+        assert_eq!(plane, project(&points, ProjectionMethod::Tsne));
     }
 
     #[test]
@@ -175,7 +176,7 @@ mod tests {
                 })
                 .collect();
             let points: Vec<&[f32]> = points.iter().map(Vec::as_slice).collect();
-            let plane = project(&points, Method::Pca);
+            let plane = project(&points, ProjectionMethod::Pca);
             let variance =
                 |axis: usize| plane.iter().map(|at| at[axis].powi(2)).sum::<f32>() / count as f32;
             assert!((variance(0) - 2.0).abs() < 1e-3, "{}", variance(0));
@@ -185,9 +186,12 @@ mod tests {
 
     #[test]
     fn too_few_points_are_placed_all_the_same() {
-        assert!(project(&[], Method::Tsne).is_empty());
-        assert_eq!(project(&[&[1.0, 2.0]], Method::Tsne), [[0.0, 0.0]]);
-        let two = project(&[&[0.0, 0.0], &[0.0, 2.0]], Method::Tsne);
+        assert!(project(&[], ProjectionMethod::Tsne).is_empty());
+        assert_eq!(
+            project(&[&[1.0, 2.0]], ProjectionMethod::Tsne),
+            [[0.0, 0.0]]
+        );
+        let two = project(&[&[0.0, 0.0], &[0.0, 2.0]], ProjectionMethod::Tsne);
         assert!((two[0][0] - two[1][0]).abs() > 1.9);
     }
 }

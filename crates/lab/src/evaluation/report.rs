@@ -1,8 +1,8 @@
-//! The evaluation of a folder of photos as one value: JSON is the contract, text and HTML are views of it.
+//! The evaluation of a folder of photos: JSON is the contract, text and HTML are views of it.
 
 use serde::Serialize;
 
-use super::calibration_error::Bin;
+use super::calibration_error::ReliabilityBin;
 use super::error_rates::{DetPoint, Histogram, Rate};
 use super::signals::SignalFigures;
 
@@ -11,15 +11,15 @@ pub const SCHEMA: u32 = 1;
 
 /// All figures.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct FolderReport {
     /// The form, [`SCHEMA`].
     pub schema: u32,
     /// What was measured with.
-    pub model: Model,
+    pub model: EvaluatedModel,
     /// What was measured on.
     pub data: Data,
     /// The cuts on the similarity.
-    pub thresholds: Thresholds,
+    pub thresholds: ReportThresholds,
     /// FNMR and FMR at each named threshold.
     pub error_rates: Vec<AtThreshold>,
     /// Where FNMR and FMR are equal.
@@ -31,18 +31,18 @@ pub struct Report {
     /// Our score and what it is compared with.
     pub signals: Vec<SignalFigures>,
     /// Whether the score comes true.
-    pub calibration: Calibration,
+    pub calibration: CalibrationFigures,
     /// Captures by what pulls their score down most.
-    pub causes: Vec<Group>,
+    pub causes: Vec<PhotoGroup>,
     /// Captures by terminal or camera; empty where none is known.
-    pub sources: Vec<Group>,
+    pub sources: Vec<PhotoGroup>,
     /// What each scenario would have refused.
     pub scenarios: Vec<ScenarioFigures>,
 }
 
 /// What was measured with.
 #[derive(Clone, Debug, Serialize)]
-pub struct Model {
+pub struct EvaluatedModel {
     /// Name of the model pack.
     pub pack: String,
     /// Its version.
@@ -89,7 +89,7 @@ pub struct Skipped {
 
 /// The cuts on the similarity.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Thresholds {
+pub struct ReportThresholds {
     /// The pack's: from here on two trusted faces are one person.
     pub same: f32,
     /// The pack's: below, they are two.
@@ -132,16 +132,16 @@ pub struct AtThreshold {
 
 /// Whether predictions come true.
 #[derive(Clone, Debug, Serialize)]
-pub struct Calibration {
+pub struct CalibrationFigures {
     /// Quality score against the similarity that is reached, on the score's scale.
-    pub score: Calibrated,
+    pub score: ReliabilityFigures,
     /// Pass probability against whether .45 is reached.
-    pub pass_probability: Calibrated,
+    pub pass_probability: ReliabilityFigures,
 }
 
 /// One prediction against what came of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Calibrated {
+pub struct ReliabilityFigures {
     /// Captures of persons with another capture.
     pub captures: usize,
     /// Expected calibration error over the bins of `reliability`.
@@ -149,12 +149,12 @@ pub struct Calibrated {
     /// Where it lies 95 times in 100 with other persons.
     pub ece_interval: Option<[f64; 2]>,
     /// Bins of equal count.
-    pub reliability: Vec<Bin>,
+    pub reliability: Vec<ReliabilityBin>,
 }
 
 /// Captures that have something in common.
 #[derive(Clone, Debug, Serialize)]
-pub struct Group {
+pub struct PhotoGroup {
     /// The cause, `none`, or the source.
     pub name: String,
     /// How many captures.

@@ -1,4 +1,4 @@
-//! What our score is measured against: the sharpness that everybody computes, and any quality network given as ONNX.
+//! Baselines for our score: common sharpness, and any quality network in ONNX.
 
 use image::{GrayImage, RgbImage};
 
@@ -59,7 +59,6 @@ pub enum RivalError {
     },
 }
 
-/// A network, open on one thread.
 pub(super) struct OpenRival<'a> {
     rival: &'a Rival,
     session: Session,

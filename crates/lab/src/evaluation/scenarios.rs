@@ -1,5 +1,5 @@
-//! The design's three field cases, made from a clean photo: what the product says of pictures as they come from a gate at night,
-//! from a phone before a screen, and from the far end of a hall.
+//! The design's three field cases, made from a clean photo: a gate at night, a phone before a
+//! screen, and the far end of a hall.
 
 use image::{Rgb, RgbImage, imageops};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::error_rates::Rate;
 use super::measure::{Instrument, MeasureError};
 use super::scene::{Scene, upload_of};
-use super::sweep::{Shot, Spread, spread};
+use super::sweep::{Shot, ShotSpread, spread};
 use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};
 use faceood::capture::pixels;
 use faceood::embed::Embedding;
@@ -155,7 +155,7 @@ pub struct CaseFigures {
     /// Shots without a face, out of all.
     pub failures_to_acquire: Rate,
     /// Quality score.
-    pub score: Option<Spread>,
+    pub score: Option<ShotSpread>,
     /// Grade of the mean score.
     pub grade: Option<Grade>,
     /// What the scenario makes of the mean score; `None` without a face.
@@ -163,9 +163,9 @@ pub struct CaseFigures {
     /// The cause that leads most often.
     pub cause: Option<&'static str>,
     /// Similarity to the clean photo.
-    pub similarity: Option<Spread>,
+    pub similarity: Option<ShotSpread>,
     /// Similarity to the given reference photo.
-    pub similarity_to_reference: Option<Spread>,
+    pub similarity_to_reference: Option<ShotSpread>,
     /// Score in the design document.
     pub design_score: f64,
 }

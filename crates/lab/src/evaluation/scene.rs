@@ -1,4 +1,4 @@
-//! A clean photo brought to the size in which cameras see a face, ready to be made worse.
+//! A clean photo at the size in which cameras see a face, ready to be degraded.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! How well a number orders captures by what the recogniser will make of them: for our score and for anything else, alike.
+//! How well a signal orders captures by the recogniser's success, for our score and any other
+//! number alike.
 
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ const CURVE_POINTS: usize = 100;
 
 /// Something that claims to say how good a capture is; more is better.
 #[derive(Clone, Debug)]
-pub struct Signal {
+pub struct ComparedSignal {
     /// Name in JSON.
     pub name: String,
     /// One value a capture; `None` where it has none.
@@ -72,7 +73,7 @@ pub struct FnmrAfter {
     pub fnmr: Option<f64>,
 }
 
-impl Signal {
+impl ComparedSignal {
     /// Holds the signal against the truth.
     #[must_use]
     pub fn figures(&self, truth: &Truth<'_>) -> SignalFigures {
@@ -139,7 +140,7 @@ mod tests {
             genuine: &genuine,
             threshold: 0.45,
         };
-        let good = Signal {
+        let good = ComparedSignal {
             name: "good".to_owned(),
             values: vec![Some(0.9), Some(0.8), Some(0.1)],
         };
@@ -151,7 +152,7 @@ mod tests {
         // One person alone: no interval.
         assert_eq!(figures.auroc_interval, None);
 
-        let absent = Signal {
+        let absent = ComparedSignal {
             name: "absent for one".to_owned(),
             values: vec![Some(0.9), None, Some(0.1)],
         };

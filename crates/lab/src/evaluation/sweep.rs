@@ -1,4 +1,5 @@
-//! The ISO table of the design: a clean photo at rising sensor noise, several shots a step; what happens to score and similarity.
+//! The ISO table of the design: score and similarity of a clean photo at rising sensor noise,
+//! with several shots for each step.
 
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ impl Design {
 
 /// Mean, range and scatter of shots.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub struct ShotSpread {
     /// Mean over all shots.
     pub mean: f64,
     /// The lowest.
@@ -56,17 +57,17 @@ pub struct Spread {
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct SweepStep {
     /// The ISO number.
     pub iso: u32,
     /// Shots without a face, out of all.
     pub failures_to_acquire: Rate,
     /// Quality score; `None` where no shot has a face.
-    pub score: Option<Spread>,
+    pub score: Option<ShotSpread>,
     /// Grade of the mean score.
     pub grade: Option<Grade>,
     /// Similarity to the reference.
-    pub similarity: Option<Spread>,
+    pub similarity: Option<ShotSpread>,
     /// Shots whose similarity is below the pack's `different`.
     pub below_different: Rate,
     /// What the design document has.
@@ -94,7 +95,7 @@ pub fn run(
     isos: &[u32],
     shots: u32,
     different: f32,
-) -> Result<Vec<Step>, MeasureError> {
+) -> Result<Vec<SweepStep>, MeasureError> {
     let per_step = scenes.len() * shots as usize;
     let found = instrument.each(isos.len() * per_step, |worker, index| {
         let (step, shot) = (index / per_step, index % per_step);
@@ -124,7 +125,7 @@ pub fn run(
 }
 
 /// A row of the table from the shots of each photo.
-fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> Step {
+fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> SweepStep {
     let all: Vec<Shot> = photos
         .iter()
         .copied()
@@ -138,7 +139,7 @@ fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> Step {
         .iter()
         .filter(|shot| shot.similarity < f64::from(different))
         .count();
-    Step {
+    SweepStep {
         iso,
         failures_to_acquire: Rate::new(taken - all.len(), taken),
         score,
@@ -150,7 +151,7 @@ fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> Step {
 }
 
 /// Mean and range over all shots, scatter between the shots of one photo.
-pub(super) fn spread(photos: &[&[Option<Shot>]], of: impl Fn(&Shot) -> f64) -> Option<Spread> {
+pub(super) fn spread(photos: &[&[Option<Shot>]], of: impl Fn(&Shot) -> f64) -> Option<ShotSpread> {
     let photos: Vec<Vec<f64>> = photos
         .iter()
         .map(|shots| shots.iter().flatten().map(&of).collect())
@@ -168,7 +169,7 @@ pub(super) fn spread(photos: &[&[Option<Shot>]], of: impl Fn(&Shot) -> f64) -> O
             .sum::<f64>();
         freedom += shots.len() as f64 - 1.0;
     }
-    Some(Spread {
+    Some(ShotSpread {
         mean: mean(&all),
         low: all.iter().copied().fold(f64::INFINITY, f64::min),
         high: all.iter().copied().fold(f64::NEG_INFINITY, f64::max),

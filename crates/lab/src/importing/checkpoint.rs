@@ -1,8 +1,8 @@
-//! A checkpoint of PyTorch: the archive that `torch.save` writes, with names and shapes of its tensors at hand and their
-//! numbers read one tensor at a time, so that memory holds one of them and not the file.
+//! A PyTorch checkpoint: the archive that `torch.save` writes. Names and shapes of its tensors
+//! are read at once, numbers one tensor at a time, so that memory never holds the whole file.
 //!
-//! Own code in place of a library: the readers there are bring a whole tensor framework along for the two hundred lines
-//! that a dictionary of tensors takes, and what a pickle may do has to be read in one place.
+//! This is our own code because the existing readers depend on a whole tensor framework, and
+//! because what a pickle may do should be reviewed in one place.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::pickle::{self, Element, Value, View};
+use super::pickle::{self, Element, PickleValue, TensorView};
 
 /// Bytes that every zip archive begins with.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
@@ -96,26 +96,26 @@ pub enum CheckpointError {
 }
 
 /// An open checkpoint.
-pub struct Checkpoint {
+pub struct TorchCheckpoint {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
     /// What stands before `data.pkl` in the names of the archive's entries.
     root: String,
-    tensors: BTreeMap<String, View>,
+    tensors: BTreeMap<String, TensorView>,
     others: Vec<String>,
 }
 
-impl std::fmt::Debug for Checkpoint {
+impl std::fmt::Debug for TorchCheckpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Checkpoint")
+            .debug_struct("TorchCheckpoint")
             .field("path", &self.path)
             .field("tensors", &self.tensors.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Checkpoint {
+impl TorchCheckpoint {
     /// Opens the file and reads names and shapes; no tensor's numbers yet.
     ///
     /// # Errors
@@ -237,15 +237,18 @@ impl Checkpoint {
     /// Finds the dictionary of tensors, at the top or one level below.
     fn take_tensors(&mut self, values: &pickle::Values) -> Result<(), CheckpointError> {
         let top = match values.root() {
-            Value::Dictionary(entries) => values.entries(entries),
+            PickleValue::Dictionary(entries) => values.entries(entries),
             _ => Vec::new(),
         };
-        let holds_tensors =
-            |entries: &[(&str, &Value)]| entries.iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
+        let holds_tensors = |entries: &[(&str, &PickleValue)]| {
+            entries
+                .iter()
+                .any(|(_, v)| matches!(v, PickleValue::Tensor(_)))
+        };
         let nested = NESTED_UNDER.iter().filter_map(|key| {
             let (_, value) = top.iter().find(|(name, _)| name == key)?;
             match value {
-                Value::Dictionary(entries) => Some(values.entries(entries)),
+                PickleValue::Dictionary(entries) => Some(values.entries(entries)),
                 _ => None,
             }
         });
@@ -267,7 +270,7 @@ impl Checkpoint {
                 _ => name,
             };
             match value {
-                Value::Tensor(view) => {
+                PickleValue::Tensor(view) => {
                     self.tensors.insert(name.to_owned(), view.clone());
                 }
                 _ => self.others.push(name.to_owned()),
@@ -278,7 +281,7 @@ impl Checkpoint {
 }
 
 /// How many numbers a view has; `None` where it reaches beyond its storage or has more numbers than that.
-fn extent_of(view: &View) -> Option<usize> {
+fn extent_of(view: &TensorView) -> Option<usize> {
     let count = view
         .shape
         .iter()
@@ -297,7 +300,7 @@ fn extent_of(view: &View) -> Option<usize> {
 }
 
 /// Whether the view's numbers lie one after the other.
-fn is_row_major(view: &View) -> bool {
+fn is_row_major(view: &TensorView) -> bool {
     let mut expected = 1;
     view.shape
         .iter()
@@ -311,7 +314,7 @@ fn is_row_major(view: &View) -> bool {
 }
 
 /// The view's elements in row-major order, of bytes that hold its whole storage.
-fn gathered(bytes: &[u8], view: &View, count: usize) -> Vec<u8> {
+fn gathered(bytes: &[u8], view: &TensorView, count: usize) -> Vec<u8> {
     let size = view.storage.element.size();
     let mut ordered = Vec::with_capacity(count * size);
     let mut index = vec![0; view.shape.len()];
@@ -395,8 +398,8 @@ mod tests {
         assert!(half_to_float(0x8000).is_sign_negative());
     }
 
-    fn view(offset: usize, shape: &[usize], strides: &[usize], elements: usize) -> View {
-        View {
+    fn view(offset: usize, shape: &[usize], strides: &[usize], elements: usize) -> TensorView {
+        TensorView {
             storage: pickle::Storage {
                 element: Element::Half,
                 key: "0".to_owned(),

@@ -1,8 +1,8 @@
-//! Packs around a recogniser that comes from elsewhere: an RTS checkpoint, or any ONNX embedder. Detector and landmark network
-//! are those of a pack that is there already.
+//! Builds packs around a recogniser from elsewhere: an RTS checkpoint, or any ONNX embedder.
+//! Detector and landmark network come from an existing pack.
 //!
-//! What is imported has no calibration yet, since only pictures of the site can give one. `quality::Calibration::uncalibrated`
-//! stands in for it; this module only carries its text.
+//! An imported pack has no calibration yet, because only pictures of the site can give one.
+//! `quality::Calibration::uncalibrated` stands in for it; this module only carries its text.
 
 use crate::building::{BuildError, recipe};
 use faceood::pack::manifest::{

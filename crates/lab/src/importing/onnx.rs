@@ -1,7 +1,9 @@
-//! Any ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last feature map is tapped for an OOD head, so
-//! that a site with a recogniser of its own gets the trust score too.
+//! Imports an ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last
+//! feature map is tapped for an OOD head, so that a site's own recogniser gets the trust score
+//! too.
 //!
-//! Until `models train` has learnt a head for it, the signal is the length of its output, which falls as pictures get worse.
+//! Until `models train` has trained a head for it, the signal is the length of its output,
+//! which falls as pictures get worse.
 
 use crate::building::BuildError;
 use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tap, Tower};
@@ -105,7 +107,7 @@ pub struct Feeding {
 
 /// An imported recogniser with a head for its features.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportedOnnx {
     /// The network, ready to be a pack's embedder.
     pub model: Model,
     /// The tensor that was tapped, by its name in the file.
@@ -126,7 +128,7 @@ pub fn import(
     output: Option<&str>,
     feeding: Feeding,
     runtime: &Runtime,
-) -> Result<Imported, OnnxError> {
+) -> Result<ImportedOnnx, OnnxError> {
     let mut model = Model::read(name, bytes)?;
     let operators = supported(&model)?;
     let mut graph = model.graph.take().unwrap_or_default();
@@ -204,7 +206,7 @@ pub fn import(
     for faces in [1, 2] {
         compare(&fused, &face, faces, &expected, runtime)?;
     }
-    Ok(Imported {
+    Ok(ImportedOnnx {
         model: fused,
         feature_map,
         feature_shape,

@@ -1,9 +1,9 @@
 //! Reads the pickle in which `torch.save` keeps a dictionary of tensors, and nothing else.
 //!
-//! A pickle is a program: it may name any function of any module and have it called. This machine knows the few opcodes and
-//! the few names that a dictionary of tensors needs, calls nothing, and refuses everything else by its name. Values live in
-//! one list and refer to each other by position, so that what a pickle shares is shared here, and no nesting, however
-//! deep, can exhaust the stack.
+//! A pickle is a program: it may call any function of any module. This reader knows only the
+//! opcodes and names that a dictionary of tensors needs. It calls nothing and refuses every
+//! other name. Values live in one list and refer to each other by position, so shared values
+//! stay shared, and deep nesting cannot exhaust the stack.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,6 @@ const MEMORY_LIMIT: usize = 128 << 20;
 /// Position of a value in [`Values`].
 pub(super) type Id = usize;
 
-/// Type of a storage's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Float,
@@ -43,13 +42,12 @@ pub(super) struct Storage {
     pub(super) element: Element,
     /// Its file's name in the archive's folder `data`.
     pub(super) key: String,
-    /// How many elements it has.
     pub(super) elements: usize,
 }
 
 /// A tensor: which elements of a storage, in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct View {
+pub(super) struct TensorView {
     pub(super) storage: Storage,
     /// Element at which it begins.
     pub(super) offset: usize,
@@ -58,7 +56,6 @@ pub(super) struct View {
     pub(super) strides: Vec<usize>,
 }
 
-/// What a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     OrderedDict,
@@ -87,45 +84,42 @@ impl Name {
     }
 }
 
-/// A value of the pickle.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum PickleValue {
     /// `None`, a truth value or a float: permitted, and of no use here.
     Other,
     Integer(i64),
     Text(String),
-    /// A tuple or a list.
     Sequence(Vec<Id>),
     Dictionary(Vec<(Id, Id)>),
     Name(Name),
     Storage(Storage),
-    Tensor(View),
+    Tensor(TensorView),
 }
 
 /// Every value of a pickle, and which of them is the whole.
 #[derive(Debug)]
 pub(super) struct Values {
-    values: Vec<Value>,
+    values: Vec<PickleValue>,
     root: Id,
 }
 
 impl Values {
     /// The value that the pickle stands for.
-    pub(super) fn root(&self) -> &Value {
+    pub(super) fn root(&self) -> &PickleValue {
         self.get(self.root)
     }
 
-    /// The value at a position.
-    pub(super) fn get(&self, id: Id) -> &Value {
+    pub(super) fn get(&self, id: Id) -> &PickleValue {
         &self.values[id]
     }
 
     /// A dictionary's entries whose keys are texts.
-    pub(super) fn entries(&self, dictionary: &[(Id, Id)]) -> Vec<(&str, &Value)> {
+    pub(super) fn entries(&self, dictionary: &[(Id, Id)]) -> Vec<(&str, &PickleValue)> {
         dictionary
             .iter()
             .filter_map(|&(key, value)| match self.get(key) {
-                Value::Text(key) => Some((key.as_str(), self.get(value))),
+                PickleValue::Text(key) => Some((key.as_str(), self.get(value))),
                 _ => None,
             })
             .collect()
@@ -157,7 +151,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Values, CheckpointError> {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    values: Vec<Value>,
+    values: Vec<PickleValue>,
     stack: Vec<Id>,
     /// Heights of the stack at which sequences under construction begin.
     marks: Vec<usize>,
@@ -176,11 +170,11 @@ impl<'a> Machine<'a> {
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
                 b'(' => self.marks.push(self.stack.len()),
-                b'}' => self.push(Value::Dictionary(Vec::new()))?,
-                b']' | b')' => self.push(Value::Sequence(Vec::new()))?,
+                b'}' => self.push(PickleValue::Dictionary(Vec::new()))?,
+                b']' | b')' => self.push(PickleValue::Sequence(Vec::new()))?,
                 b't' => {
                     let items = self.above_mark()?;
-                    self.push(Value::Sequence(items))?;
+                    self.push(PickleValue::Sequence(items))?;
                 }
                 0x85..=0x87 => {
                     let count = usize::from(opcode - 0x84);
@@ -188,7 +182,7 @@ impl<'a> Machine<'a> {
                     let items = self
                         .stack
                         .split_off(from.ok_or_else(|| self.wrong("a tuple of nothing"))?);
-                    self.push(Value::Sequence(items))?;
+                    self.push(PickleValue::Sequence(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -212,10 +206,10 @@ impl<'a> Machine<'a> {
                     self.dictionary()?
                         .extend(pairs.iter().map(|&[key, value]| (key, value)));
                 }
-                b'N' | 0x88 | 0x89 => self.push(Value::Other)?,
+                b'N' | 0x88 | 0x89 => self.push(PickleValue::Other)?,
                 b'G' => {
                     self.take(8)?;
-                    self.push(Value::Other)?;
+                    self.push(PickleValue::Other)?;
                 }
                 b'K' => self.integer(1, false)?,
                 b'M' => self.integer(2, false)?,
@@ -255,12 +249,12 @@ impl<'a> Machine<'a> {
                 b'c' => {
                     let module = self.line()?;
                     let name = self.line()?;
-                    self.push(Value::Name(Name::of(&module, &name)?))?;
+                    self.push(PickleValue::Name(Name::of(&module, &name)?))?;
                 }
                 0x93 => {
                     let name = self.pop_text()?;
                     let module = self.pop_text()?;
-                    self.push(Value::Name(Name::of(&module, &name)?))?;
+                    self.push(PickleValue::Name(Name::of(&module, &name)?))?;
                 }
                 b'Q' => self.storage()?,
                 b'R' => self.reduce()?,
@@ -276,11 +270,11 @@ impl<'a> Machine<'a> {
         let parts = self.pop_sequence()?;
         let storage = match self.resolved(&parts)[..] {
             [
-                Value::Text(_),
-                Value::Name(Name::StorageOf(element)),
-                Value::Text(key),
+                PickleValue::Text(_),
+                PickleValue::Name(Name::StorageOf(element)),
+                PickleValue::Text(key),
                 _,
-                Value::Integer(elements),
+                PickleValue::Integer(elements),
             ] => usize::try_from(*elements).ok().map(|elements| Storage {
                 element: *element,
                 key: key.clone(),
@@ -289,7 +283,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let storage = storage.ok_or_else(|| self.wrong("a storage that is none"))?;
-        self.push(Value::Storage(storage))?;
+        self.push(PickleValue::Storage(storage))?;
         Ok(())
     }
 
@@ -299,17 +293,17 @@ impl<'a> Machine<'a> {
         let name = self.pop()?;
         let arguments = self.resolved(&arguments);
         let made = match (&self.values[name], &arguments[..]) {
-            (Value::Name(Name::OrderedDict), []) => Some(Value::Dictionary(Vec::new())),
-            (Value::Name(Name::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => {
+            (PickleValue::Name(Name::OrderedDict), []) => Some(PickleValue::Dictionary(Vec::new())),
+            (PickleValue::Name(Name::RebuildParameter), [tensor @ PickleValue::Tensor(_), ..]) => {
                 Some((*tensor).clone())
             }
             (
-                Value::Name(Name::RebuildTensor),
+                PickleValue::Name(Name::RebuildTensor),
                 [
-                    Value::Storage(storage),
-                    Value::Integer(offset),
-                    Value::Sequence(shape),
-                    Value::Sequence(strides),
+                    PickleValue::Storage(storage),
+                    PickleValue::Integer(offset),
+                    PickleValue::Sequence(shape),
+                    PickleValue::Sequence(strides),
                     ..,
                 ],
             ) => self.view(storage, *offset, shape, strides),
@@ -320,16 +314,22 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn view(&self, storage: &Storage, offset: i64, shape: &[Id], strides: &[Id]) -> Option<Value> {
+    fn view(
+        &self,
+        storage: &Storage,
+        offset: i64,
+        shape: &[Id],
+        strides: &[Id],
+    ) -> Option<PickleValue> {
         let extents = |ids: &[Id]| -> Option<Vec<usize>> {
             ids.iter()
                 .map(|&id| match self.values[id] {
-                    Value::Integer(extent) => usize::try_from(extent).ok(),
+                    PickleValue::Integer(extent) => usize::try_from(extent).ok(),
                     _ => None,
                 })
                 .collect()
         };
-        Some(Value::Tensor(View {
+        Some(PickleValue::Tensor(TensorView {
             storage: storage.clone(),
             offset: usize::try_from(offset).ok()?,
             shape: extents(shape)?,
@@ -343,24 +343,24 @@ impl<'a> Machine<'a> {
         self.dictionary().map(drop)
     }
 
-    fn resolved(&self, ids: &[Id]) -> Vec<&Value> {
+    fn resolved(&self, ids: &[Id]) -> Vec<&PickleValue> {
         ids.iter().map(|&id| &self.values[id]).collect()
     }
 
-    fn push(&mut self, value: Value) -> Result<(), CheckpointError> {
+    fn push(&mut self, value: PickleValue) -> Result<(), CheckpointError> {
         let held = match &value {
-            Value::Text(text) => text.len(),
-            Value::Sequence(items) => size_of_val(&items[..]),
-            Value::Dictionary(entries) => size_of_val(&entries[..]),
-            Value::Storage(storage) => storage.key.len(),
-            Value::Tensor(view) => {
+            PickleValue::Text(text) => text.len(),
+            PickleValue::Sequence(items) => size_of_val(&items[..]),
+            PickleValue::Dictionary(entries) => size_of_val(&entries[..]),
+            PickleValue::Storage(storage) => storage.key.len(),
+            PickleValue::Tensor(view) => {
                 view.storage.key.len()
                     + size_of_val(&view.shape[..])
                     + size_of_val(&view.strides[..])
             }
-            Value::Other | Value::Integer(_) | Value::Name(_) => 0,
+            PickleValue::Other | PickleValue::Integer(_) | PickleValue::Name(_) => 0,
         };
-        self.charge(size_of::<Value>() + size_of::<Id>() + held)?;
+        self.charge(size_of::<PickleValue>() + size_of::<Id>() + held)?;
         self.stack.push(self.values.len());
         self.values.push(value);
         Ok(())
@@ -382,14 +382,14 @@ impl<'a> Machine<'a> {
     fn pop_text(&mut self) -> Result<String, CheckpointError> {
         let id = self.pop()?;
         match &self.values[id] {
-            Value::Text(text) => Ok(text.clone()),
+            PickleValue::Text(text) => Ok(text.clone()),
             _ => Err(self.wrong("no text where one belongs")),
         }
     }
 
     fn pop_sequence(&mut self) -> Result<Vec<Id>, CheckpointError> {
         let id = self.pop()?;
-        let Value::Sequence(items) = &self.values[id] else {
+        let PickleValue::Sequence(items) = &self.values[id] else {
             return Err(self.wrong("no tuple where one belongs"));
         };
         let items = items.clone();
@@ -407,7 +407,7 @@ impl<'a> Machine<'a> {
     fn list(&mut self) -> Result<&mut Vec<Id>, CheckpointError> {
         let refusal = self.wrong("no list where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
-            Some(Value::Sequence(items)) => Ok(items),
+            Some(PickleValue::Sequence(items)) => Ok(items),
             _ => Err(refusal),
         }
     }
@@ -415,7 +415,7 @@ impl<'a> Machine<'a> {
     fn dictionary(&mut self) -> Result<&mut Vec<(Id, Id)>, CheckpointError> {
         let refusal = self.wrong("no dictionary where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
-            Some(Value::Dictionary(entries)) => Ok(entries),
+            Some(PickleValue::Dictionary(entries)) => Ok(entries),
             _ => Err(refusal),
         }
     }
@@ -445,7 +445,7 @@ impl<'a> Machine<'a> {
         let is_negative = is_signed && bytes.last().is_some_and(|&last| last >= 0x80);
         let mut wide = [if is_negative { 0xff } else { 0 }; 8];
         wide[..length].copy_from_slice(bytes);
-        self.push(Value::Integer(i64::from_le_bytes(wide)))?;
+        self.push(PickleValue::Integer(i64::from_le_bytes(wide)))?;
         Ok(())
     }
 
@@ -453,7 +453,7 @@ impl<'a> Machine<'a> {
         let bytes = self.take(length)?;
         let text =
             std::str::from_utf8(bytes).map_err(|_| self.wrong("a text that is not UTF-8"))?;
-        self.push(Value::Text(text.to_owned()))?;
+        self.push(PickleValue::Text(text.to_owned()))?;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! Another head for a pack whose embedder shows its features: what a head is learnt from, and the embedder with what was learnt.
+//! Another head for a pack whose embedder exposes its features: the graph to train on, and the
+//! embedder with the trained head.
 
 use crate::building::head::{FEATURES, HEAD_BIAS, HEAD_WEIGHTS, LinearHead, NORM_SCALES};
 use crate::building::{BuildError, recipe};

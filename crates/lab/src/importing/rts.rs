@@ -1,12 +1,14 @@
-//! The network of Random Temperature Scaling (RTS; Shang et al., arXiv 2212.01015) from its checkpoint: IR-SE-64, an embedding of
-//! 512 numbers, and a second head that gives the logarithm of the temperature's variance.
+//! Imports the network of Random Temperature Scaling (RTS; Shang et al., arXiv 2212.01015) from
+//! its checkpoint: IR-SE-64, an embedding of 512 numbers, and a second head that gives the
+//! logarithm of the temperature's variance.
 //!
-//! The network is written down once, as the walk of [`Writer`] over its layers. A first walk without numbers collects names
-//! and shapes, which the checkpoint is compared with; a second one reads the numbers.
+//! The network is written once, as a walk of [`Writer`] over its layers. The first walk,
+//! without numbers, collects names and shapes to compare with the checkpoint. The second walk
+//! reads the numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::{CheckpointError, TorchCheckpoint};
 use crate::building::recipe::{self, TEMPLATE};
 use faceood::embed::EMBEDDING_LENGTH;
 use faceood::pack::manifest::{Channels, Embedder, Ood, OodTransform, Polarity, Source};
@@ -87,7 +89,7 @@ impl Architecture {
 pub enum RtsError {
     /// The file cannot be read.
     #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+    TorchCheckpoint(#[from] CheckpointError),
     /// Names or shapes are not those of the network.
     #[error("the checkpoint is not the RTS network (IR-SE-64):{0}")]
     Different(Differences),
@@ -116,7 +118,7 @@ pub struct Differences {
 }
 
 /// Most differences of a kind that a message tells.
-const MOST_TOLD: usize = 8;
+const MOST_LISTED: usize = 8;
 
 impl std::fmt::Display for Differences {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -125,11 +127,11 @@ impl std::fmt::Display for Differences {
             ("extra", &self.extra),
             ("misshapen", &self.misshapen),
         ] {
-            for line in lines.iter().take(MOST_TOLD) {
+            for line in lines.iter().take(MOST_LISTED) {
                 write!(formatter, "\n  {kind}: {line}")?;
             }
-            if lines.len() > MOST_TOLD {
-                let more = lines.len() - MOST_TOLD;
+            if lines.len() > MOST_LISTED {
+                let more = lines.len() - MOST_LISTED;
                 write!(formatter, "\n  … and {more} more {kind}")?;
             }
         }
@@ -139,7 +141,7 @@ impl std::fmt::Display for Differences {
 
 /// An imported network.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportedRts {
     /// Takes [`INPUT`], gives [`EMBEDDING`] and [`OOD_LOGIT`].
     pub model: Model,
     /// Which head it has.
@@ -156,10 +158,10 @@ pub struct Imported {
 /// # Errors
 /// Where the file is none, or its tensors' names and shapes are not the network's: all missing, extra and misshapen ones are named.
 pub fn import(
-    checkpoint: &mut Checkpoint,
+    checkpoint: &mut TorchCheckpoint,
     architecture: &Architecture,
     head: Option<Head>,
-) -> Result<Imported, RtsError> {
+) -> Result<ImportedRts, RtsError> {
     let outputs_of = |head: Head| {
         let name = format!("{}.0.weight", head.prefix());
         let mut shapes = checkpoint.shapes();
@@ -197,7 +199,7 @@ pub fn import(
     let graph = walk(architecture, head, head_outputs, &mut |name, _| {
         checkpoint.floats(name)
     })?;
-    Ok(Imported {
+    Ok(ImportedRts {
         model: Model {
             ir_version: Some(IR_VERSION),
             producer_name: Some("faceood".to_owned()),
@@ -241,7 +243,7 @@ pub fn described(bytes: &[u8], polarity: Polarity, licence: &str, source: Source
 }
 
 /// Every tensor that is missing, misshapen or does not belong.
-fn compare(expected: &BTreeMap<String, Vec<usize>>, checkpoint: &Checkpoint) -> Differences {
+fn compare(expected: &BTreeMap<String, Vec<usize>>, checkpoint: &TorchCheckpoint) -> Differences {
     let found: BTreeMap<&str, &[usize]> = checkpoint.shapes().collect();
     let mut differences = Differences::default();
     for (name, shape) in expected {

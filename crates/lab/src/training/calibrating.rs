@@ -1,4 +1,4 @@
-//! From held-out predictions to the calibration: how the OOD signal becomes score and pass probability.
+//! Fits the calibration (OOD signal to score and pass probability) on held-out predictions.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Calibrated {
     pub of_all: Calibration,
     /// For each fold the calibration of the others.
     pub without_fold: Vec<Calibration>,
-    /// How well calibrations do on the fold that they have not seen.
+    /// Figures of calibrations on the fold that they have not seen.
     pub figures: BTreeMap<String, f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The product's own way from a picture to numbers, up to what the OOD head reads.
+//! The product's own pipeline from a picture to the features that the OOD head reads.
 
 use std::io::Cursor;
 
@@ -20,7 +20,6 @@ const LEAST_PX: f32 = 40.0;
 /// A head turned further, in degrees, is no good photo of its person either: copies of it would be taught too high a similarity.
 const MOST_YAW: f32 = 25.0;
 
-/// Sessions of one thread.
 pub(super) struct Chain {
     detector: Detector,
     aligner: Aligner,
@@ -30,7 +29,7 @@ pub(super) struct Chain {
 
 /// What the networks say of one face.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct NetworkOutputs {
     /// 512 numbers, of unit length to rounding.
     pub(super) embedding: Vec<f32>,
     /// Output length of each network.
@@ -39,7 +38,7 @@ pub(super) struct Seen {
     pub(super) features: Vec<f32>,
 }
 
-impl Seen {
+impl NetworkOutputs {
     /// Cosine to another face.
     pub(super) fn similarity(&self, other: &Self) -> f64 {
         let dot = |a: &[f32], b: &[f32]| -> f64 {
@@ -71,7 +70,7 @@ impl Chain {
         })
     }
 
-    /// The largest face of a picture; `None` where none is found.
+    /// The largest face of a picture; `None` if there is none.
     pub(super) fn find(
         &mut self,
         picture: &RgbImage,
@@ -92,8 +91,9 @@ impl Chain {
         Ok(Some((face, aligned)))
     }
 
-    /// Each person of a picture in a picture of their own: the whole one where there is one face, else the surroundings of each.
-    /// Left out is a face too small or turned too far for a good photo, and one whose surroundings show another face as the largest.
+    /// One picture for each person: the whole one if it shows one face, else the
+    /// surroundings of each face. Faces too small or turned too far for a good photo are
+    /// left out, and those whose surroundings show another face as the largest.
     pub(super) fn people(&mut self, picture: &RgbImage) -> Result<Vec<RgbImage>, TrainingError> {
         let faces =
             match self
@@ -131,14 +131,15 @@ impl Chain {
         Ok(people)
     }
 
-    /// What would be aligned if the detector took the square `area` for a face; `None` where no face's points can be put on it.
-    pub(super) fn pretend(
+    /// Aligns the square `area` as if the detector had found a face there; `None` if no
+    /// face's points fit on it.
+    pub(super) fn align_as_face(
         &mut self,
         picture: &RgbImage,
         area: BoundingBox,
     ) -> Result<Option<AlignedFace>, TrainingError> {
         let capture = as_capture(picture)?;
-        // Where a face in this box would have its eyes, nose and mouth.
+        // Usual places of eyes, nose and mouth in a face's box.
         let at = |x: f32, y: f32| Point::new(area.x + x * area.width, area.y + y * area.height);
         let face = DetectedFace {
             bounding_box: area,
@@ -159,7 +160,7 @@ impl Chain {
     }
 
     /// Runs the networks on an aligned face.
-    pub(super) fn see(&mut self, crop: &RgbImage) -> Result<Seen, TrainingError> {
+    pub(super) fn see(&mut self, crop: &RgbImage) -> Result<NetworkOutputs, TrainingError> {
         let input = self.input;
         let (width, height) = (crop.width() as usize, crop.height() as usize);
         let shape = [1, input.channels.planes(), height, width];
@@ -173,7 +174,7 @@ impl Chain {
                 .map(|(_, tensor)| tensor.values.clone())
                 .unwrap_or_default()
         };
-        Ok(Seen {
+        Ok(NetworkOutputs {
             embedding: take("embedding"),
             norms: take("network_norms"),
             features: take("features"),
@@ -203,13 +204,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::building::recipe::Sources;
+    use crate::building::recipe::PackSources;
     use faceood::runtime::{ProviderChoice, Settings};
 
     #[test]
     fn each_person_of_a_picture_gets_a_picture() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let Ok(sources) = Sources::read(&root.join("vendor/pack-sources")) else {
+        let Ok(sources) = PackSources::read(&root.join("vendor/pack-sources")) else {
             eprintln!(
                 "skipped: vendor/pack-sources is not there, run scripts/build-pack --fetch-only"
             );

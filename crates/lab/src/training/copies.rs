@@ -1,21 +1,24 @@
-//! Which degraded copies of a photo are made: drawn on a seed that belongs to the photo and the copy, so that adding a photo
-//! changes no other photo's copies.
+//! Draws the degraded copies of a photo. The seed depends on the photo and the copy only, so
+//! adding a photo does not change the copies of others.
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
-use crate::degrade::{Codec, Degradation, Kind, Material, Pattern, Recipe, Shape, degrade, unit};
+use crate::degrade::{
+    Codec, Degradation, DegradationKind, Material, Pattern, Recipe, Shape, degrade, unit,
+};
 use faceood::capture::pixels;
 use faceood::cause::CauseName;
 use faceood::geometry::Point;
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
 const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];
-/// Copies of a photo of each group by each recipe that is given besides: about as many as the recipe's own have of one kind.
+/// Copies of a photo of each group for each additional recipe: about as many as the recipe's
+/// own have of one kind.
 const MORE_COPIES: [(Group, u32); 2] = [(Group::Named, 8), (Group::Single, 4)];
-/// Every so many copies the same scene is shot twice.
+/// Every nth copy has a second shot of the same scene.
 const SECOND_SHOT_EVERY: u32 = 3;
 /// Every so many copies the face is covered.
 const COVERED_EVERY: u32 = 5;
@@ -23,15 +26,15 @@ const COVERED_EVERY: u32 = 5;
 const GATE_PX: [f32; 2] = [44.0, 220.0];
 
 /// How often each kind is drawn, out of the sum; none is the shade of a cap.
-const SHARES: [(Option<Kind>, u32); 9] = [
-    (Some(Kind::Noise), 6),
-    (Some(Kind::DefocusBlur), 4),
-    (Some(Kind::MotionBlur), 4),
-    (Some(Kind::LowResolution), 6),
-    (Some(Kind::Compression), 4),
-    (Some(Kind::Underexposure), 3),
-    (Some(Kind::Overexposure), 3),
-    (Some(Kind::Recapture), 4),
+const SHARES: [(Option<DegradationKind>, u32); 9] = [
+    (Some(DegradationKind::Noise), 6),
+    (Some(DegradationKind::DefocusBlur), 4),
+    (Some(DegradationKind::MotionBlur), 4),
+    (Some(DegradationKind::LowResolution), 6),
+    (Some(DegradationKind::Compression), 4),
+    (Some(DegradationKind::Underexposure), 3),
+    (Some(DegradationKind::Overexposure), 3),
+    (Some(DegradationKind::Recapture), 4),
     (None, 1),
 ];
 
@@ -57,10 +60,10 @@ const SKIN: [[u8; 3]; 5] = [
     [85, 58, 45],
 ];
 
-/// How plainly each of the head's causes is to be seen, 0–1, in its order.
-pub(super) type Symptoms = [f64; CauseName::LEARNT.len()];
+/// How clearly each of the head's causes shows, 0–1, in its order.
+pub(super) type CauseStrengths = [f64; CauseName::LEARNT.len()];
 
-/// Strength from which a fault on its own is plainly to be seen.
+/// Strength from which a single fault shows clearly.
 const PLAIN: f64 = 0.3;
 
 /// A copy to be made of a photo.
@@ -70,8 +73,8 @@ pub(super) struct Copy {
     pub(super) scale: f32,
     /// What is done to it, in pixels of that size.
     pub(super) steps: Vec<Degradation>,
-    /// How plainly each of the head's causes is to be seen, 0–1, in its order.
-    pub(super) symptoms: Symptoms,
+    /// How clearly each of the head's causes shows, 0–1, in its order.
+    pub(super) symptoms: CauseStrengths,
     /// The scene's number within the photo: shots of one scene share it.
     pub(super) scene: u32,
     /// Pixels cut off at the left and the top: another shot never meets the same pixel grid.
@@ -80,7 +83,6 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// The photo as it is.
     pub(super) fn untouched() -> Self {
         Self {
             scale: 1.0,
@@ -102,7 +104,6 @@ impl Copy {
         drawing
     }
 
-    /// Makes the copy.
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
         let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
         let taken = pixels::resize(picture, side(picture.width()), side(picture.height()));
@@ -118,12 +119,12 @@ impl Copy {
     }
 }
 
-/// Which degradations are learnt from, where not those of the default pack.
+/// Degradations to train on in place of those of the default pack.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Kinds that no copy shows.
-    pub without: Vec<Kind>,
-    /// What is shown besides, as sites have found it.
+    pub without: Vec<DegradationKind>,
+    /// Additional recipes, found at sites.
     pub more: Vec<Recipe>,
 }
 
@@ -166,7 +167,7 @@ pub(super) fn plan(
     copies
 }
 
-fn shows_any(copy: &Copy, kinds: &[Kind]) -> bool {
+fn shows_any(copy: &Copy, kinds: &[DegradationKind]) -> bool {
     kinds.iter().any(|kind| shows(&copy.symptoms, kind.cause()))
 }
 
@@ -185,7 +186,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         .collect();
     let is_covered = scene.is_multiple_of(COVERED_EVERY);
     let mut steps = Vec::new();
-    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
+    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
     let mut faults: Vec<(CauseName, f64)> = Vec::new();
     if is_covered {
         let (cause, covers) = cover(&contour, random);
@@ -200,7 +201,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
         (false, _) => 3,
     };
     for _ in 0..kinds {
-        // Several at once are each milder, as pictures are that somebody still sends in.
+        // Several at once are each milder, like pictures that people still submit.
         let most = if kinds > 1 { 0.7 } else { 1.0 };
         let strength = most * unit(random);
         let kind = pick(&SHARES, random);
@@ -209,7 +210,7 @@ fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) ->
             None => steps.extend(cap(&contour, strength, face_px, random)),
         }
         // A cap's shade is a lack of light.
-        let cause = kind.unwrap_or(Kind::Underexposure).cause();
+        let cause = kind.unwrap_or(DegradationKind::Underexposure).cause();
         faults.push((cause, f64::from(strength)));
     }
     note(&faults, &mut symptoms);
@@ -224,7 +225,7 @@ fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng)
         .into_iter()
         .map(|(kind, strength)| (kind.cause(), f64::from(strength)))
         .collect();
-    let mut symptoms: Symptoms = [0.0; CauseName::LEARNT.len()];
+    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
     note(&faults, &mut symptoms);
     taken(scene, scale, steps, symptoms, random)
 }
@@ -234,7 +235,7 @@ fn taken(
     scene: u32,
     scale: f32,
     mut steps: Vec<Degradation>,
-    symptoms: Symptoms,
+    symptoms: CauseStrengths,
     random: &mut ChaCha8Rng,
 ) -> Copy {
     steps.extend(file(random));
@@ -248,8 +249,9 @@ fn taken(
     }
 }
 
-/// How plainly faults of these strengths show: of several the strongest is plain, the others as much as they are strong beside it.
-fn note(faults: &[(CauseName, f64)], symptoms: &mut Symptoms) {
+/// How clearly faults of these strengths show: the strongest fully, the others in proportion to
+/// it.
+fn note(faults: &[(CauseName, f64)], symptoms: &mut CauseStrengths) {
     let strengths = faults.iter().map(|(_, strength)| *strength);
     let strongest = strengths.fold(1e-6, f64::max);
     for &(cause, strength) in faults {
@@ -293,15 +295,15 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     again
 }
 
-/// Lets `cause` be seen as plainly as `seen` says, or as it is already.
-fn show(cause: CauseName, seen: f64, symptoms: &mut Symptoms) {
+/// Raises the visibility of `cause` to `seen`, unless it is higher already.
+fn show(cause: CauseName, seen: f64, symptoms: &mut CauseStrengths) {
     if let Some(place) = cause.place() {
         symptoms[place] = symptoms[place].max(seen);
     }
 }
 
 /// Whether anything of `cause` is to be seen.
-pub(super) fn shows(symptoms: &Symptoms, cause: CauseName) -> bool {
+pub(super) fn shows(symptoms: &CauseStrengths, cause: CauseName) -> bool {
     cause.place().is_some_and(|place| symptoms[place] > 0.0)
 }
 
@@ -435,7 +437,7 @@ mod tests {
         let rest = planned(
             Group::Named,
             &Faults {
-                without: vec![Kind::MotionBlur],
+                without: vec![DegradationKind::MotionBlur],
                 more: Vec::new(),
             },
         );
@@ -448,12 +450,12 @@ mod tests {
     fn a_pattern_adds_copies_of_its_kind_and_changes_no_others() {
         let recipe = Recipe {
             kinds: vec![Dose {
-                kind: Kind::MotionBlur,
+                kind: DegradationKind::MotionBlur,
                 strengths: [0.4, 0.8],
             }],
         };
         let faults = Faults {
-            without: vec![Kind::MotionBlur],
+            without: vec![DegradationKind::MotionBlur],
             more: vec![recipe.clone(), recipe],
         };
         let only = Faults {

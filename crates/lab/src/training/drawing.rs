@@ -1,5 +1,5 @@
-//! Drawings made of photos: they have eyes, nose and mouth where a face has them, and detectors take them for faces, but nobody stands
-//! before the camera.
+//! Makes drawings from photos, in which detectors find faces. They teach what a covered face is:
+//! nothing of the person is visible.
 
 use image::imageops::fast_blur;
 use image::{GrayImage, RgbImage};

@@ -1,11 +1,13 @@
-//! How well the head foresees a kind of fault that it has not learnt from: cross-validation by kind and by person at once.
+//! Measures how well the head predicts a kind of degradation that it was not trained on:
+//! cross-validation by kind and by person at once.
 
-use super::learn::{self, Task};
+use super::learn::{self, RidgeTask};
 use super::ridge::Solution;
-use super::{Sample, TrainingError, report};
+use super::{TrainingError, TrainingSample, report};
 use faceood::cause::CauseName;
 
-/// A whole face with one kind of fault, as a head without this kind and this person foresees it.
+/// Prediction for an uncovered face with one kind of fault, by a head trained without this kind
+/// and this person.
 #[derive(Clone, Debug)]
 pub struct UnseenFault {
     /// The cause that the kind of fault is called by.
@@ -14,25 +16,26 @@ pub struct UnseenFault {
     pub person: u32,
     /// The similarity that it reaches.
     pub reached: f64,
-    /// What a head foresees that knows other people with this fault.
+    /// Prediction of a head that was trained on other people with this fault.
     pub of_seen_kind: f64,
-    /// What a head foresees that knows neither.
+    /// Prediction of a head that was trained with neither this kind of fault nor this person.
     pub of_unseen_kind: f64,
 }
 
-/// What the head says of each kind of fault without having learnt from it. `camera_task` is what the camera expert and the gate learn
-/// from, `web` is the other expert, `signals` is what the whole head foresees; `solve` learns.
+/// Predictions for each kind of fault by a head trained without it. `camera_task` is the
+/// training data of the camera expert and the gate, `web` is the other expert, `signals` are
+/// the predictions of the whole head, and `solve` trains.
 pub(super) fn unseen(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     reached: &[Option<f64>],
-    camera_task: &Task,
+    camera_task: &RidgeTask,
     web: &Solution,
     signals: &[f64],
-    solve: impl Fn(&Task) -> Result<Vec<Solution>, TrainingError>,
+    solve: impl Fn(&RidgeTask) -> Result<Vec<Solution>, TrainingError>,
 ) -> Result<Vec<UnseenFault>, TrainingError> {
     let mut all = Vec::new();
     for (cause, family) in CauseName::LEARNT.into_iter().enumerate() {
-        let has_it_alone = |sample: &Sample| {
+        let has_it_alone = |sample: &TrainingSample| {
             sample
                 .symptoms
                 .iter()
@@ -45,11 +48,11 @@ pub(super) fn unseen(
             .filter(|(_, sample)| report::is_whole_face(sample) && has_it_alone(sample))
             .filter_map(|(row, _)| Some((row, reached[row]?)))
             .collect();
-        // Covers teach the experts nothing in the first place.
+        // Covered faces are not in the training data of the experts anyway.
         if tested.is_empty() {
             continue;
         }
-        let without = Task {
+        let without = RidgeTask {
             targets: camera_task.targets.clone(),
             weights: samples
                 .iter()

@@ -1,6 +1,8 @@
-//! A symmetric matrix of which only the lower triangle is kept, in panels of columns, each as tall
-//! as the triangle is there. Half the memory and half the work of a square one. Threads share the
-//! panels, and each number is computed by one thread in one order: their count changes no bit.
+//! A symmetric matrix that stores only its lower triangle, in panels of columns. It needs half
+//! the memory and half the work of a square one.
+//!
+//! Threads share the panels. Each number is computed by one thread in a fixed order, so the
+//! number of threads does not change the result.
 
 use nalgebra::{Cholesky, DMatrix};
 use rayon::prelude::*;

@@ -1,13 +1,14 @@
-//! From samples to a head: two experts on similarity with a gate between them, and a detector for each cause; all of them linear, all
-//! of them by ridge regression, each with predictions for people that its fit has not seen.
+//! From samples to a head: two experts on similarity with a gate between them, and a detector
+//! for each cause. All are linear and fitted by ridge regression, with held-out predictions for
+//! every person.
 
 use super::photos::Group;
 use super::ridge::{Linear, Solution};
 use super::scale::{self, Foreseen};
 use super::targets::Aim;
 use super::{
-    ALPHA, FOLDS, Sample, Trained, TrainingError, WEB_ALPHA, families, fold_of, report, ridge,
-    shortened, targets,
+    ALPHA, FOLDS, Trained, TrainingError, TrainingSample, WEB_ALPHA, families, fold_of, report,
+    ridge, shortened, targets,
 };
 use crate::building::head::LinearHead;
 use faceood::cause::CauseName;
@@ -17,7 +18,6 @@ use faceood::stats::quantile;
 const GATE_SLOPE: f64 = 12.5;
 /// The gate's place among the head's outputs.
 const GATE: usize = 2;
-/// Where the gate is half open.
 const GATE_MIDDLE: f64 = 0.5;
 /// Share of whole faces that may be taken for covered ones.
 pub(super) const FALSELY_COVERED: f64 = 0.01;
@@ -40,7 +40,7 @@ impl Predicted {
 
 /// Learns from `samples`, the features of each of which stand in `rows`.
 pub(super) fn learn(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     rows: &[&[f32]],
     shares: &[f32],
     threads: usize,
@@ -55,8 +55,8 @@ pub(super) fn learn(
         .num_threads(threads)
         .build()
         .map_err(|_| TrainingError::Thread)?;
-    let solve = |task: &Task| {
-        let problem = ridge::Problem {
+    let solve = |task: &RidgeTask| {
+        let problem = ridge::RidgeProblem {
             rows,
             targets: &task.targets,
             weights: &task.weights,
@@ -70,7 +70,7 @@ pub(super) fn learn(
     let beside_others = targets::beside_the_person(samples);
     let camera_task = camera_task(samples, &reached, &beside_others);
     // With a constant of its own this expert ranks crops of people that it has not seen worse.
-    let web_task = Task {
+    let web_task = RidgeTask {
         has_free_constant: false,
         ..expert_task(samples, &beside_others, WEB_ALPHA)
     };
@@ -80,7 +80,7 @@ pub(super) fn learn(
     let gate = parts.pop().ok_or(TrainingError::Singular)?;
     parts.extend(solve(&web_task)?);
     if let [camera, web] = &mut parts[..] {
-        let told = |expert: &Solution, belongs: &dyn Fn(&Sample) -> bool| {
+        let told = |expert: &Solution, belongs: &dyn Fn(&TrainingSample) -> bool| {
             foreseen(samples, &reached, &expert.held_out, belongs)
         };
         let crops = told(web, &|sample| sample.group == Group::Wild);
@@ -140,10 +140,10 @@ pub(super) fn mixed(camera: &Solution, web: &Solution, gate: &Solution, row: usi
 
 /// What an expert says of whole faces that it has not seen, beside what they reach.
 fn foreseen(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     reached: &[Option<f64>],
     held_out: &[f64],
-    belongs: &dyn Fn(&Sample) -> bool,
+    belongs: &dyn Fn(&TrainingSample) -> bool,
 ) -> Vec<Foreseen> {
     samples
         .iter()
@@ -180,8 +180,7 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
     LinearHead { weights, bias }
 }
 
-/// What one regression learns from.
-pub(super) struct Task {
+pub(super) struct RidgeTask {
     pub(super) targets: Vec<Vec<f64>>,
     pub(super) weights: Vec<f64>,
     pub(super) alpha: f64,
@@ -192,9 +191,9 @@ pub(super) struct Task {
 /// which only tell how far shots of one scene differ.
 ///
 /// Of web crops beside the person's others it is the expert on what people have cut, scaled, retouched and sent on.
-fn expert_task(samples: &[Sample], aims: &[Option<Aim>], alpha: f64) -> Task {
+fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>], alpha: f64) -> RidgeTask {
     let of_each = |part: fn(Aim) -> f64| aims.iter().map(move |aim| aim.map_or(0.0, part));
-    Task {
+    RidgeTask {
         targets: vec![of_each(|aim| aim.similarity).collect()],
         weights: samples
             .iter()
@@ -213,7 +212,11 @@ fn expert_task(samples: &[Sample], aims: &[Option<Aim>], alpha: f64) -> Task {
 }
 
 /// The expert on everything, and the gate, which tells web crops from the rest.
-fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Option<Aim>]) -> Task {
+fn camera_task(
+    samples: &[TrainingSample],
+    reached: &[Option<f64>],
+    beside_others: &[Option<Aim>],
+) -> RidgeTask {
     let aims: Vec<Option<Aim>> = samples
         .iter()
         .zip(reached.iter().zip(beside_others))
@@ -239,9 +242,9 @@ fn camera_task(samples: &[Sample], reached: &[Option<f64>], beside_others: &[Opt
 }
 
 /// A detector for each cause. Of web crops nobody knows what is wrong with them; things have no causes.
-fn cause_task(samples: &[Sample]) -> Task {
+fn cause_task(samples: &[TrainingSample]) -> RidgeTask {
     let mask = CauseName::Mask.place();
-    Task {
+    RidgeTask {
         targets: (0..CauseName::LEARNT.len())
             .map(|cause| {
                 samples
@@ -266,7 +269,7 @@ fn cause_task(samples: &[Sample]) -> Task {
 }
 
 /// The sum of logits that so many whole faces exceed as may be taken for covered ones.
-fn covered_from(samples: &[Sample], predicted: &Predicted) -> f64 {
+fn covered_from(samples: &[TrainingSample], predicted: &Predicted) -> f64 {
     let mut whole: Vec<f64> = samples
         .iter()
         .enumerate()

@@ -1,6 +1,8 @@
-//! How the OOD head learns: photos → degraded copies → the product's own chain → pooled activations → ridge regression on the
-//! similarity that each sample reaches to other photos of the person. Deterministic: the same photos give the same head on
-//! the same kind of CPU.
+//! Trains the OOD head. Photos are degraded, and the product's own pipeline turns each copy
+//! into pooled activations. Ridge regression then predicts each sample's similarity to other
+//! photos of the person.
+//!
+//! Training is deterministic: the same photos give the same head on the same kind of CPU.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,35 +38,37 @@ mod scale;
 mod targets;
 
 pub use calibrating::{Calibrated, calibrate};
-use chain::{Chain, Seen};
+use chain::{Chain, NetworkOutputs};
 pub use copies::Faults;
-use copies::{Copy, Symptoms, shows};
+use copies::{CauseStrengths, Copy, shows};
 pub use families::UnseenFault;
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
 
-/// How strongly the ridge holds weights small.
+/// Ridge penalty of the camera expert.
 pub const ALPHA: f64 = 3000.0;
-/// How strongly it does so for the expert on web crops, which has fewer and worse photos to learn from.
+/// Ridge penalty of the web expert, which has fewer and worse photos to learn from.
 pub const WEB_ALPHA: f64 = 10_000.0;
-/// What is done, for the manifest.
+/// Description of the training, for the manifest.
 pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
-/// What is done for a pack of one recogniser, for its manifest.
+/// Description of the training for a pack of one recogniser, for its manifest.
 pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
-/// How the calibration comes about, for its file.
+/// Description of the calibration, for its file.
 pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.
 pub const FOLDS: u32 = 5;
-/// What a thing that is no face should be predicted to reach.
+/// Target similarity of objects that are not faces.
 const OBJECT_TARGET: f64 = 0.0;
 /// Squares cut from each picture of a thing.
 const SQUARES_PER_OBJECT: u32 = 8;
 /// Squares cut from the surroundings of the face in a photo of a single person.
 const SQUARES_PER_PHOTO: u32 = 2;
-/// Side of the square of hair over a face, as a share of the face's width: what of a back of a head is to be had from photos of faces.
+/// Side of the square of hair above a face, as a share of the face's width. It stands for the
+/// back of a head, which photos of faces do not show.
 const HAIR: f32 = 0.8;
-/// A copy whose face is found elsewhere than in the photo shows another face, or none.
+/// Lowest overlap (IoU) of a copy's face with the photo's face. Below it the detector found
+/// another face, or none.
 const SAME_PLACE_IOU: f32 = 0.2;
 /// Similarity from which a capture counts as passed.
 const PASS: f64 = 0.45;
@@ -138,41 +142,42 @@ pub enum TrainingError {
     Thread,
 }
 
-/// A head that was learnt, and what was measured on the way.
+/// A trained head and the figures of its training.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The head.
     pub head: LinearHead,
-    /// For each fold the head that has not seen its people.
+    /// For each fold, the head trained without it.
     pub without_fold: Vec<LinearHead>,
-    /// Sum of the logits of occlusion and mask from which a face counts as not whole.
+    /// A face counts as covered from this sum of the logits of occlusion and mask.
     pub covered_from: f32,
     /// Mean output length of each network over clean photos.
     pub clean_norms: Vec<f32>,
     /// Held-out predictions and true similarities, for calibration.
     pub held_out: HeldOut,
-    /// How many of what went in.
+    /// Number of samples by kind.
     pub counts: BTreeMap<String, u64>,
     /// Measured on held-out people.
     pub figures: BTreeMap<String, f64>,
-    /// How well each kind of fault is foreseen without having learnt from it; only of thorough training.
+    /// How well each kind of fault is predicted without training on it; empty unless
+    /// training was thorough.
     pub unseen_faults: Vec<UnseenFault>,
 }
 
-/// Predictions for people that the predicting fit has not seen.
+/// Predictions for held-out people.
 #[derive(Clone, Debug, Default)]
 pub struct HeldOut {
-    /// Of captures of whole faces.
+    /// Signals of uncovered faces.
     pub signals: Vec<f64>,
-    /// The similarity that they reach.
+    /// The similarity of each of them to a good reference.
     pub similarities: Vec<f64>,
-    /// Which fold each belongs to.
+    /// The fold of each.
     pub folds: Vec<usize>,
-    /// Of two shots of one scene, with their fold.
+    /// Signals of two shots of one scene, with their fold.
     pub pairs: Vec<(usize, [f64; 2])>,
-    /// Of real masked faces, and whether the head sees that they are covered.
+    /// Signals of real masked faces, and whether the head takes them for covered.
     pub masked: Vec<(f64, bool)>,
-    /// Of things that are no faces.
+    /// Signals of objects that are not faces.
     pub objects: Vec<f64>,
 }
 
@@ -180,26 +185,26 @@ pub struct HeldOut {
 type PhotoId = (usize, usize);
 
 /// One sample: a face as the chain saw it.
-struct Sample {
+struct TrainingSample {
     group: Group,
-    /// The person, or the package: no two folds share one.
+    /// The person, or the package; it belongs to one fold only.
     person: u32,
     photo: PhotoId,
     scene: u32,
     is_second_shot: bool,
     is_clean: bool,
-    symptoms: Symptoms,
-    seen: Seen,
+    symptoms: CauseStrengths,
+    seen: NetworkOutputs,
 }
 
-/// The fold of a person: that person is held out with all of the same fold.
+/// The fold of a person, who is held out together with everybody in it.
 #[must_use]
 pub const fn fold_of(person: u32) -> usize {
     (person % FOLDS) as usize
 }
 
-impl Sample {
-    /// Whether something was laid over mouth or eyes of a bare face.
+impl TrainingSample {
+    /// Whether the degradation covers mouth or eyes of a bare face.
     fn is_covered(&self) -> bool {
         CauseName::COVERS
             .into_iter()
@@ -207,11 +212,9 @@ impl Sample {
     }
 }
 
-/// Learns a head from `photos` and copies of them that show `faults`, on `threads` threads. `progress` hears how many photos are done. Thorough training learns once more for
-/// each kind of fault, without that kind, to tell what the head makes of faults that it does not know.
-///
-/// # Errors
-/// Where a photo cannot be read or a network fails.
+/// Trains a head on `photos` and on copies degraded by `faults`, on `threads` threads.
+/// `progress` receives the number of finished photos. Thorough training also trains once
+/// without each kind of fault, to measure how the head handles unknown faults.
 pub fn train(
     photos: &[Photo],
     networks: &Networks,
@@ -235,14 +238,14 @@ pub fn train(
     learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
 }
 
-/// What one thread has gathered: the samples of each of its photos, and the features of all of them.
-type Gathered = (Vec<Vec<Sample>>, Vec<f32>);
+/// The result of one thread: the samples of each photo, and the features of all of them.
+type Gathered = (Vec<Vec<TrainingSample>>, Vec<f32>);
 
-/// Runs every photo and its copies through the chain. Photos are dealt to threads in turn and collected in order, so that
-/// the number of threads changes nothing.
+/// Runs every photo and its copies through the pipeline. Photos are dealt to threads in turn
+/// and collected in order, so that the number of threads does not change the result.
 ///
-/// Gives the samples, and for each thread the features of its samples in one piece. Left in small pieces among the pictures
-/// and activations that come and go, they would keep memory occupied that nobody uses.
+/// Returns the samples, and for each thread the features of its samples in one allocation. Many
+/// small allocations between short-lived pictures and activations would fragment the memory.
 fn gather(
     photos: &[Photo],
     networks: &Networks,
@@ -250,7 +253,7 @@ fn gather(
     faults: &Faults,
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<(Vec<Sample>, Vec<Vec<f32>>), TrainingError> {
+) -> Result<(Vec<TrainingSample>, Vec<Vec<f32>>), TrainingError> {
     let done = std::sync::atomic::AtomicUsize::new(0);
     let work = |thread: usize| -> Result<Gathered, TrainingError> {
         let mut chain = Chain::open(runtime, networks)?;
@@ -285,13 +288,12 @@ fn gather(
     Ok((samples, features))
 }
 
-/// Everything that one photo gives.
 fn samples_of(
     chain: &mut Chain,
     number: usize,
     photo: &Photo,
     faults: &Faults,
-) -> Result<Vec<Sample>, TrainingError> {
+) -> Result<Vec<TrainingSample>, TrainingError> {
     let picture = image::open(&photo.path)
         .map_err(|source| TrainingError::Photo {
             path: photo.path.clone(),
@@ -332,7 +334,7 @@ fn samples_of(
                 samples.extend(
                     drawing.map(|seen| sample(photo, (number, 0), seen, &Copy::drawing(), false)),
                 );
-                samples.extend(things.into_iter().map(|seen| Sample {
+                samples.extend(things.into_iter().map(|seen| TrainingSample {
                     group: Group::Object,
                     ..sample(photo, (number, 0), seen, &Copy::untouched(), false)
                 }));
@@ -342,8 +344,14 @@ fn samples_of(
     }
 }
 
-fn sample(photo: &Photo, id: PhotoId, seen: Seen, copy: &Copy, is_clean: bool) -> Sample {
-    Sample {
+fn sample(
+    photo: &Photo,
+    id: PhotoId,
+    seen: NetworkOutputs,
+    copy: &Copy,
+    is_clean: bool,
+) -> TrainingSample {
+    TrainingSample {
         group: photo.group,
         person: photo.person,
         photo: id,
@@ -362,7 +370,7 @@ fn samples_of_face(
     photo: &Photo,
     picture: &RgbImage,
     faults: &Faults,
-) -> Result<Vec<Sample>, TrainingError> {
+) -> Result<Vec<TrainingSample>, TrainingError> {
     let Some((face, aligned)) = chain.find(picture)? else {
         return Ok(Vec::new());
     };
@@ -390,7 +398,7 @@ fn samples_of_face(
     Ok(samples)
 }
 
-/// Whether a face of a copy lies where the photo's face was, the copy's size and shift allowed for.
+/// Whether a copy's face lies where the photo's face was, after correction for size and shift.
 fn is_same_place(
     face: &BoundingBox,
     photo: &RgbImage,
@@ -399,7 +407,7 @@ fn is_same_place(
     copy: &Copy,
 ) -> bool {
     let [left, top] = copy.shift.map(|pixels| pixels as f32);
-    // What was taken, and what a coarser sensor or scaler made of it.
+    // The size of the copy, then the resampling of a coarser sensor or a scaler.
     let coarser = copy_picture.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
     let scale = copy.scale * coarser;
     let moved = BoundingBox::new(
@@ -411,14 +419,14 @@ fn is_same_place(
     moved.iou(found) >= SAME_PLACE_IOU
 }
 
-/// Squares of a picture without faces, as if the detector had been fooled by them.
+/// Squares of a picture without faces, as false detections.
 fn squares(
     chain: &mut Chain,
     number: usize,
     picture: &RgbImage,
     count: u32,
     avoid: Option<&BoundingBox>,
-) -> Result<Vec<Seen>, TrainingError> {
+) -> Result<Vec<NetworkOutputs>, TrainingError> {
     let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 999);
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     let mut seen = Vec::new();
@@ -433,36 +441,37 @@ fn squares(
         if avoid.is_some_and(|face| face.iou(&area) > 0.0) {
             continue;
         }
-        if let Some(aligned) = chain.pretend(picture, area)? {
+        if let Some(aligned) = chain.align_as_face(picture, area)? {
             seen.push(chain.see(&aligned.crop)?);
         }
     }
     Ok(seen)
 }
 
-/// The hair over a face, as if the detector had taken it for one; `None` where the picture ends above the face.
+/// The hair above a face as a false detection; `None` if the picture ends above the face.
 fn hair(
     chain: &mut Chain,
     picture: &RgbImage,
     face: &BoundingBox,
-) -> Result<Option<Seen>, TrainingError> {
+) -> Result<Option<NetworkOutputs>, TrainingError> {
     let side = HAIR * face.width;
     let area = BoundingBox::new(face.centre().x - side / 2.0, face.y - side, side, side);
     if area.y < 0.0 {
         return Ok(None);
     }
-    let aligned = chain.pretend(picture, area)?;
+    let aligned = chain.align_as_face(picture, area)?;
     aligned.map(|aligned| chain.see(&aligned.crop)).transpose()
 }
 
-/// A drawing of a face, where the detector finds it in that place; `None` where it is not deceived. It teaches what a covered face is: of
-/// the person's own nothing is to be seen. Taught to the experts, as similar to nobody, drawings spoil how they rank photos.
+/// A drawing of a face, if the detector finds a face there; `None` otherwise. It teaches the
+/// detector of covered faces, because nothing of the person is visible. It is not used for the
+/// experts: as samples similar to nobody, drawings worsen their ranking of photos.
 fn drawing(
     chain: &mut Chain,
     number: usize,
     picture: &RgbImage,
     face: &BoundingBox,
-) -> Result<Option<Seen>, TrainingError> {
+) -> Result<Option<NetworkOutputs>, TrainingError> {
     let mut random = ChaCha8Rng::seed_from_u64(number as u64 * 1000 + 998);
     let drawing = drawing::drawn(picture, face.width, &mut random);
     match chain.find(&drawing)? {
@@ -473,7 +482,8 @@ fn drawing(
     }
 }
 
-/// Cut to a few decimals: finer than the photos can tell, smaller in the file, and less at the mercy of rounding.
+/// Rounds to a few decimals. That is more accurate than the photos support, makes the file
+/// smaller, and depends less on rounding errors.
 #[expect(clippy::cast_possible_truncation, reason = "weights are small numbers")]
 fn shortened(value: f64, places: f64) -> f32 {
     ((value * places).round() / places) as f32

@@ -1,7 +1,7 @@
-//! What training runs: the networks of the recipe, or those of a pack.
+//! The networks that training runs: those of the recipe, or those of a pack.
 
 use super::TrainingError;
-use crate::building::recipe::{self, Sources};
+use crate::building::recipe::{self, PackSources};
 use crate::importing::retrain;
 use faceood::face::{AlignerSettings, DetectorSettings};
 use faceood::pack::Pack;
@@ -28,7 +28,7 @@ impl Networks {
     ///
     /// # Errors
     /// Where a published file is not what the recipe expects.
-    pub fn of_recipe(sources: &Sources) -> Result<Self, TrainingError> {
+    pub fn of_recipe(sources: &PackSources) -> Result<Self, TrainingError> {
         let (detector, detector_bytes) = sources.detector()?;
         let (landmarks, landmarks_bytes) = sources.landmarks()?;
         Ok(Self {

@@ -1,5 +1,5 @@
-//! Which photos there are: a folder with `named`, `wild`, `single` and `masked`, and what packages ship: pictures of things and
-//! of people.
+//! Finds the photos: a folder with `named`, `wild`, `single` and `masked`, and the pictures of
+//! things and people that packages ship.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::TrainingError;
 /// What is known of a photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Good photos of people that the label names rightly, several of each.
+    /// Good photos, several of each person, with correct labels.
     Named,
     /// Photos of any quality, several of each person; some labels are wrong.
     Wild,
@@ -31,8 +31,9 @@ pub struct Photo {
     pub path: PathBuf,
     /// What is known of it.
     pub group: Group,
-    /// The person's number within the collection; a photo of nobody has a number of its own. Pictures of one package share
-    /// theirs, since some of them show the same people.
+    /// The person's number within the collection; a photo of nobody has a number of its
+    /// own. Pictures of one package share a number, because some of them show the same
+    /// people.
     pub person: u32,
 }
 

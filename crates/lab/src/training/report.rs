@@ -1,17 +1,18 @@
-//! What is told of a training run: counts, clean norms, figures on held-out people, and predictions for calibration.
+//! The report of a training run: counts, norms of clean photos, figures on held-out people, and
+//! predictions for the calibration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::photos::Group;
-use super::{HeldOut, PASS, PhotoId, Sample, shortened};
+use super::{HeldOut, PASS, PhotoId, TrainingSample, shortened};
 use faceood::stats::{auroc, mean};
 
 /// Whether a sample belongs to a group that has figures of its own.
-type Belongs<'a> = &'a dyn Fn(&Sample) -> bool;
+type Belongs<'a> = &'a dyn Fn(&TrainingSample) -> bool;
 
 /// Mean output length of each network over the good photos as they are.
-pub(super) fn clean_norms(samples: &[Sample]) -> Vec<f32> {
-    let clean: Vec<&Sample> = samples
+pub(super) fn clean_norms(samples: &[TrainingSample]) -> Vec<f32> {
+    let clean: Vec<&TrainingSample> = samples
         .iter()
         .filter(|sample| sample.is_clean && matches!(sample.group, Group::Named | Group::Single))
         .collect();
@@ -27,8 +28,8 @@ pub(super) fn clean_norms(samples: &[Sample]) -> Vec<f32> {
         .collect()
 }
 
-/// How many samples of each kind taught, and of how many people.
-pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String, u64> {
+/// Number of training samples of each kind, and of their people.
+pub(super) fn counts(samples: &[TrainingSample], is_taught: &[bool]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
         let name = match (sample.group, sample.is_clean, sample.is_covered()) {
@@ -53,24 +54,25 @@ pub(super) fn counts(samples: &[Sample], is_taught: &[bool]) -> BTreeMap<String,
     counts
 }
 
-/// Whether a sample tells how well the head foresees a whole face's similarity.
-pub(super) fn is_whole_face(sample: &Sample) -> bool {
+/// Whether a sample counts in the figures on predicted similarity of uncovered faces.
+pub(super) fn is_whole_face(sample: &TrainingSample) -> bool {
     matches!(sample.group, Group::Named | Group::Wild | Group::Single)
         && !sample.is_covered()
         && !sample.is_second_shot
-        // Copies of web crops teach; as pictures for figures they would count a bad label four times.
+        // Copies of web crops are for training only: in the figures they would count a
+        // bad label four times.
         && (sample.group != Group::Wild || sample.is_clean)
 }
 
 /// How well head and norm rank whole faces by whether they pass, over all and by group.
 pub(super) fn figures(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     targets: &[Option<f64>],
     predicted: &[f64],
     clean_norms: &[f32],
     shares: &[f32],
 ) -> BTreeMap<String, f64> {
-    let joint_norm = |sample: &Sample| -> f64 {
+    let joint_norm = |sample: &TrainingSample| -> f64 {
         sample
             .seen
             .norms
@@ -112,20 +114,21 @@ pub(super) fn figures(
     figures
 }
 
-/// How often the strongest cause is the one that was planted (where there is one alone and the face is whole), and who is taken for covered.
+/// How often the strongest cause is the planted one (on uncovered faces with a single fault),
+/// and how often a face is taken for covered.
 pub(super) fn cause_figures(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     causes: &[Vec<f64>],
     covered: &[bool],
 ) -> BTreeMap<String, f64> {
-    let share = |is_hit: &dyn Fn(usize) -> bool, belongs: &dyn Fn(&Sample) -> bool| {
+    let share = |is_hit: &dyn Fn(usize) -> bool, belongs: &dyn Fn(&TrainingSample) -> bool| {
         let chosen: Vec<usize> = (0..samples.len())
             .filter(|&index| !samples[index].is_second_shot && belongs(&samples[index]))
             .collect();
         let hits = chosen.iter().filter(|&&index| is_hit(index)).count();
         (hits as f64 / chosen.len().max(1) as f64 * 1e4).round() / 1e4
     };
-    let planted = |sample: &Sample| {
+    let planted = |sample: &TrainingSample| {
         let mut seen = sample
             .symptoms
             .iter()
@@ -139,8 +142,9 @@ pub(super) fn cause_figures(
     let first = |index: usize| {
         (0..causes.len()).max_by(|&a, &b| causes[a][index].total_cmp(&causes[b][index]))
     };
-    let is_of_good_photo =
-        |sample: &Sample| matches!(sample.group, Group::Named | Group::Single | Group::Package);
+    let is_of_good_photo = |sample: &TrainingSample| {
+        matches!(sample.group, Group::Named | Group::Single | Group::Package)
+    };
     let is_right = |index: usize| first(index) == planted(&samples[index]);
     let is_covered = |index: usize| covered[index];
     let figures = [
@@ -172,7 +176,7 @@ pub(super) fn cause_figures(
 
 /// The predictions that calibration and its figures are made of.
 pub(super) fn held_out(
-    samples: &[Sample],
+    samples: &[TrainingSample],
     targets: &[Option<f64>],
     folds: &[usize],
     predicted: &[f64],

@@ -1,51 +1,50 @@
-//! Ridge regression on standardised features, solved exactly, with predictions for people that the fit has not seen.
+//! Ridge regression on standardised features, solved exactly, with held-out predictions by
+//! fold.
 
 use nalgebra::{DMatrix, DVector};
 
 use super::TrainingError;
 use super::gram::Symmetric;
 
-/// Rows that are multiplied at once: large enough for speed, small enough for memory.
+/// Rows in one matrix product: large enough for speed, small enough for memory.
 const CHUNK: usize = 256;
 
-/// Features of all rows with what is to be predicted.
-pub(super) struct Problem<'a> {
+/// Features of all rows with the targets.
+pub(super) struct RidgeProblem<'a> {
     /// One row of features a sample.
     pub(super) rows: &'a [&'a [f32]],
     /// For each output what each row should give.
     pub(super) targets: &'a [Vec<f64>],
-    /// How much each row teaches; those with 0 are only predicted.
+    /// Weight of each row; rows of weight 0 are only predicted.
     pub(super) weights: &'a [f64],
-    /// Which fold each belongs to; all samples of a person are in one.
+    /// Fold of each row; all samples of a person are in one fold.
     pub(super) folds: &'a [usize],
     /// How strongly weights are held small.
     pub(super) alpha: f64,
-    /// How many features at the end are held less: by [`RELIEF`].
+    /// Number of features at the end with a weaker penalty: divided by [`RELIEF`].
     pub(super) relieved: usize,
-    /// Whether the constant is fitted along. Else a row of mean features, all taught rows counted alike, is given the mean target.
+    /// Whether to fit an intercept. If not, the unweighted mean row maps to the mean
+    /// target.
     pub(super) has_free_constant: bool,
 }
 
-/// How many times less the weights of a few summary features are held small: among thousands they would hardly count.
+/// Divisor of the penalty on a few summary features, which thousands of others would outweigh.
 const RELIEF: f64 = 500.0;
 
-/// A linear function of the features as they come, standardisation folded in.
+/// A linear function of the raw features; it includes the standardisation.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    /// A weight for each feature.
     pub(super) weights: Vec<f64>,
-    /// What is added.
     pub(super) bias: f64,
 }
 
-/// What was learnt of one output.
 #[derive(Clone, Debug)]
 pub(super) struct Solution {
     /// Of all rows.
     pub(super) of_all: Linear,
     /// For each fold of the others' rows.
     pub(super) without_fold: Vec<Linear>,
-    /// For each row what a fit without its fold predicts.
+    /// The prediction for each row by a fit without its fold.
     pub(super) held_out: Vec<f64>,
 }
 
@@ -63,11 +62,12 @@ struct Sums {
     count: f64,
 }
 
-/// Fits all rows, and all but each fold; gives a solution for each output. Threads are those of the current pool of `rayon`.
+/// Fits all rows, and all rows without each fold; returns a solution for each output. It runs
+/// on the current pool of `rayon`.
 ///
-/// XᵀX is the only large thing, so there are two of it: that of all rows, and the one that is solved. What a fold has in the
-/// first is computed a second time, to take it away again, and not kept.
-pub(super) fn solve(problem: &Problem<'_>) -> Result<Vec<Solution>, TrainingError> {
+/// Only XᵀX is large, so there are two of it: the one of all rows, and the one that is solved.
+/// A fold's part is computed a second time to subtract it again, and is not kept.
+pub(super) fn solve(problem: &RidgeProblem<'_>) -> Result<Vec<Solution>, TrainingError> {
     let features = problem.rows.first().map_or(0, |row| row.len());
     let taught: Vec<&[f32]> = (0..problem.rows.len())
         .filter(|&row| problem.weights[row] > 0.0)
@@ -171,7 +171,7 @@ fn scale(rows: &[&[f32]], features: usize) -> Scale {
     }
     let inverse = variance
         .into_iter()
-        // A feature that never changes says nothing: its weight comes out as 0.
+        // A constant feature gets the weight 0.
         .map(|variance| {
             if variance > 1e-12 {
                 1.0 / variance.sqrt()
@@ -195,7 +195,7 @@ struct Block {
 
 /// The rows of `fold`, so many at once as memory allows.
 fn blocks(
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
     scale: &Scale,
     features: usize,
     fold: usize,
@@ -222,7 +222,7 @@ fn blocks(
 
 /// The sums of one fold; its XᵀX is added to `gram`.
 fn sums(
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
     scale: &Scale,
     features: usize,
     fold: usize,
@@ -253,7 +253,7 @@ fn fit<'a>(
     parts: impl Iterator<Item = &'a Sums>,
     outputs: usize,
     alphas: &[f64],
-    problem: &Problem<'_>,
+    problem: &RidgeProblem<'_>,
 ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
     let features = alphas.len();
     let mut moment = DMatrix::zeros(features, outputs);
@@ -304,7 +304,7 @@ mod tests {
             .collect();
         let folds: Vec<usize> = (0..200).map(|index| index % 4).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&Problem {
+        let solution = solve(&RidgeProblem {
             weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[
@@ -335,7 +335,7 @@ mod tests {
         let rows: Vec<Vec<f32>> = (0..50_u8).map(|index| vec![f32::from(index)]).collect();
         let targets: Vec<f64> = (0..50).map(f64::from).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&Problem {
+        let solution = solve(&RidgeProblem {
             weights: &vec![1.0; rows.len()],
             rows: &rows,
             targets: &[targets],

@@ -1,5 +1,5 @@
-//! One scale for both experts: what the expert on web crops foresees is stretched and moved to where the expert on camera pictures
-//! foresees the same, since one calibration serves both.
+//! Brings both experts to one scale, because one calibration serves both. The expert on web
+//! crops is mapped linearly so that equal values mean equal similarity.
 
 use super::PASS;
 use super::ridge::{Linear, Solution};
@@ -11,14 +11,11 @@ const MOST: f64 = 0.5;
 /// Halvings of the range: down to 1e-9 of it.
 const STEPS: u32 = 30;
 
-/// What is known of one sample by fits that have not seen its person.
+/// Predictions for one sample by fits without its person.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Foreseen {
-    /// Its fold.
     pub(super) fold: usize,
-    /// What the expert says of it.
     pub(super) signal: f64,
-    /// The similarity that it reaches.
     pub(super) reached: f64,
 }
 
@@ -41,8 +38,9 @@ impl Line {
         }
     }
 
-    /// The stretch that brings the signals of web crops nearest to what they reach, and the move with which as many of them are
-    /// foreseen to pass as do, going by how camera pictures with such signals fare.
+    /// The slope that fits the signals of web crops to the similarities they reach, and the
+    /// offset with which the predicted pass rate equals the observed one, given how camera
+    /// pictures with such signals fare.
     fn fit(web: &[Foreseen], camera: &[Foreseen]) -> Self {
         let signals: Vec<f64> = web.iter().map(|crop| crop.signal).collect();
         let reached: Vec<f64> = web.iter().map(|crop| crop.reached).collect();
@@ -88,7 +86,8 @@ impl Line {
     }
 }
 
-/// Brings what the expert on web crops says to the other's scale. What is said of a fold comes from a line that has not seen it.
+/// Maps the signals of the web expert to the scale of the camera expert. Each fold uses a line
+/// fitted without it.
 pub(super) fn bring_to(
     expert: &mut Solution,
     folds: &[usize],

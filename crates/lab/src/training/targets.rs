@@ -1,36 +1,35 @@
-//! What each sample should be predicted to reach: its similarity to other photos of the person.
+//! The regression target of each sample: its similarity to other photos of the person.
 
 use std::collections::BTreeMap;
 
-use super::chain::Seen;
+use super::chain::NetworkOutputs;
 use super::photos::Group;
-use super::{OBJECT_TARGET, PhotoId, Sample};
+use super::{OBJECT_TARGET, PhotoId, TrainingSample};
 use faceood::stats::{even_bins, interpolate, isotonic, mean};
 
-/// How many of the best similarities a target is the mean of: a good reference is one of the better photos, and a wrong
-/// label among the others does no harm.
+/// Number of best similarities that a target is the mean of. A good reference is one of the
+/// better photos, and a wrong label among the others does no harm.
 const BEST: usize = 3;
-/// Web crops that a person has at the least, for one of them to be compared with what is usual for the person.
+/// Fewest web crops of a person for comparing one with the person's usual level.
 const FEWEST_CROPS: usize = 4;
-/// How much of a person's own level stays in what a web crop of the person is taken to reach.
+/// Share of the person's own level that stays in the target of a web crop.
 const LEFT_OF_PERSON: f64 = 0.25;
-/// Other crops of the person with which one counts half.
+/// Shrinkage: with this many other crops of the person, a crop's own deviation counts half.
 const HALF_KNOWN: f64 = 10.0;
-/// How much a degraded copy of a web crop counts beside the crop.
+/// Weight of a degraded copy of a web crop, relative to the crop.
 const COPY_WEIGHT: f64 = 0.2;
-/// Bins of a monotone map.
 const BINS: usize = 24;
 
 /// Mean of the best similarities between `sample` and `references`; `None` without any.
 pub(super) fn best_similarity<'a>(
-    sample: &Seen,
-    references: impl Iterator<Item = &'a Seen>,
+    sample: &NetworkOutputs,
+    references: impl Iterator<Item = &'a NetworkOutputs>,
 ) -> Option<f64> {
     mean_of_best(references.map(|other| sample.similarity(other)))
 }
 
-/// What a sample with these similarities to other photos of the person is taken to reach against a good reference: the mean of
-/// the best of them; `None` without any.
+/// The similarity of a sample to a good reference, from its similarities to other photos of the
+/// person: the mean of the best of them; `None` without any.
 #[must_use]
 pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
     let mut similarities: Vec<f64> = similarities.collect();
@@ -39,10 +38,10 @@ pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
     (!similarities.is_empty()).then(|| mean(&similarities))
 }
 
-/// The similarity that each sample reaches against a good reference; `None` where nothing is known of it.
-pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
-    let clean: Vec<&Sample> = samples.iter().filter(|sample| sample.is_clean).collect();
-    let own: BTreeMap<PhotoId, &Seen> = clean
+/// The similarity of each sample to a good reference; `None` if unknown.
+pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
+    let clean: Vec<&TrainingSample> = samples.iter().filter(|sample| sample.is_clean).collect();
+    let own: BTreeMap<PhotoId, &NetworkOutputs> = clean
         .iter()
         .map(|sample| (sample.photo, &sample.seen))
         .collect();
@@ -56,7 +55,7 @@ pub(super) fn reached(samples: &[Sample]) -> Vec<Option<f64>> {
             Group::Single | Group::Masked | Group::Object | Group::Package => None,
         })
         .collect();
-    let own_similarity = |sample: &Sample| {
+    let own_similarity = |sample: &TrainingSample| {
         own.get(&sample.photo)
             .map(|own| sample.seen.similarity(own))
     };
@@ -95,12 +94,12 @@ pub(super) struct Aim {
 /// little of one of them; a part of it stays, since somebody's crops are often bad together. Few others say little about one, and copies of a
 /// crop less than the crop: they count for less. `None` for everything else, and for people
 /// with few crops.
-pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Aim>> {
-    let clean: Vec<&Sample> = samples
+pub(super) fn beside_the_person(samples: &[TrainingSample]) -> Vec<Option<Aim>> {
+    let clean: Vec<&TrainingSample> = samples
         .iter()
         .filter(|sample| sample.is_clean && sample.group == Group::Wild)
         .collect();
-    let usual = |sample: &Sample, others: &[f64]| -> Option<f64> {
+    let usual = |sample: &TrainingSample, others: &[f64]| -> Option<f64> {
         (sample.group == Group::Wild && others.len() + 1 >= FEWEST_CROPS).then(|| mean(others))
     };
     let similarities: Vec<Vec<f64>> = samples
@@ -143,7 +142,10 @@ pub(super) fn beside_the_person(samples: &[Sample]) -> Vec<Option<Aim>> {
 }
 
 /// The clean photos of the same person besides this one.
-fn others<'a>(sample: &'a Sample, clean: &'a [&'a Sample]) -> impl Iterator<Item = &'a Sample> {
+fn others<'a>(
+    sample: &'a TrainingSample,
+    clean: &'a [&'a TrainingSample],
+) -> impl Iterator<Item = &'a TrainingSample> {
     clean
         .iter()
         .copied()
@@ -175,9 +177,9 @@ mod tests {
     use faceood::cause::CauseName;
 
     /// A clean photo of `person` whose embedding points `degrees` away from the x axis.
-    fn photo(group: Group, person: u32, number: usize, degrees: f32) -> Sample {
+    fn photo(group: Group, person: u32, number: usize, degrees: f32) -> TrainingSample {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        Sample {
+        TrainingSample {
             group,
             person,
             photo: (number, 0),
@@ -185,7 +187,7 @@ mod tests {
             is_second_shot: false,
             is_clean: true,
             symptoms: [0.0; CauseName::LEARNT.len()],
-            seen: Seen {
+            seen: NetworkOutputs {
                 embedding: vec![cos, sin],
                 norms: Vec::new(),
                 features: Vec::new(),
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_photo_reaches_the_mean_of_its_three_best_and_a_lonely_one_nothing() {
-        let mut samples: Vec<Sample> = [0.0, 0.0, 0.0, 0.0, 90.0]
+        let mut samples: Vec<TrainingSample> = [0.0, 0.0, 0.0, 0.0, 90.0]
             .into_iter()
             .enumerate()
             .map(|(number, degrees)| photo(Group::Named, 1, number, degrees))
@@ -220,7 +222,7 @@ mod tests {
                     photo(Group::Wild, person, first + number, step * spread)
                 })
         };
-        let mut samples: Vec<Sample> = crops(1, 0, 1.0).chain(crops(2, 5, 3.0)).collect();
+        let mut samples: Vec<TrainingSample> = crops(1, 0, 1.0).chain(crops(2, 5, 3.0)).collect();
         samples.push(photo(Group::Wild, 3, 10, 0.0));
         samples.push(photo(Group::Named, 4, 11, 0.0));
         let fair = beside_the_person(&samples);

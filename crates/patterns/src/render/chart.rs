@@ -1,7 +1,8 @@
-//! Charts as inline SVG whose colours follow the page's style: stacked bars over time, a row of bars for the hours, a map of sources and
-//! hours, and a source's course with what is unusual shaded.
+//! Charts as inline SVG in the colours of the page: stacked bars over time, bars by hour, a
+//! heat map of sources and hours, and a source's norm over time.
 
 use chrono::{DateTime, Utc};
+use faceood_report::html::{figure, points, round};
 use maud::{Markup, html};
 
 const WIDTH: f64 = 960.0;
@@ -19,9 +20,8 @@ pub(super) fn class_of(colour: usize) -> String {
     }
 }
 
-/// A tenth of a pixel is fine enough, and keeps the file small.
-fn round(value: f64) -> f64 {
-    (10.0 * value).round() / 10.0
+fn caption(text: &str) -> Markup {
+    html! { figcaption { (text) } }
 }
 
 /// The upper end of an axis from 0: a round number at or above `most`.
@@ -56,23 +56,20 @@ pub(super) fn stacked(title: &str, begins: &[String], parts: &[(usize, Vec<f64>)
             below += share;
         }
     }
-    html! {
-        figure {
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(title) {
-                @for step in 0..=4 {
-                    @let share = most * f64::from(step) / 4.0;
-                    line class="grid" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(share))) y2=(round(y(share))) {}
-                    text x=(LEFT - 6.0) y=(round(y(share) + 4.0)) text-anchor="end" { (format_share(share)) }
-                }
-                @for (colour, x, top, height) in bars {
-                    rect class={ "bar " (class_of(colour)) } x=(round(x + 0.5)) y=(round(top)) width=(round(wide - 1.0)) height=(round(height)) {}
-                }
-                @for (bin, begin) in begins.iter().enumerate().step_by(bins.div_ceil(7)) {
-                    text x=(round(LEFT + bin as f64 * wide)) y=(HEIGHT - 6.0) { (begin) }
-                }
-            }
+    let drawing = html! {
+        @for step in 0..=4 {
+            @let share = most * f64::from(step) / 4.0;
+            line class="grid" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(share))) y2=(round(y(share))) {}
+            text x=(LEFT - 6.0) y=(round(y(share) + 4.0)) text-anchor="end" { (format_share(share)) }
         }
-    }
+        @for (colour, x, top, height) in bars {
+            rect class={ "bar " (class_of(colour)) } x=(round(x + 0.5)) y=(round(top)) width=(round(wide - 1.0)) height=(round(height)) {}
+        }
+        @for (bin, begin) in begins.iter().enumerate().step_by(bins.div_ceil(7)) {
+            text x=(round(LEFT + bin as f64 * wide)) y=(HEIGHT - 6.0) { (begin) }
+        }
+    };
+    figure([0.0, 0.0, WIDTH, HEIGHT], title, &drawing, &html! {})
 }
 
 fn format_share(share: f64) -> String {
@@ -95,22 +92,23 @@ pub(super) fn clock(title: &str, hours: &[u64; 24], peak: Option<[u32; 2]>) -> M
             }
         })
     };
-    html! {
-        figure {
-            svg viewBox={ "0 0 " (24.0 * SLOT + 8.0) " " (HEIGHT) } role="img" aria-label=(title) {
-                line class="grid" x1="0" x2=(24.0 * SLOT) y1=(FLOOR) y2=(FLOOR) {}
-                @for (hour, count) in (0_u32..).zip(hours) {
-                    @let height = 60.0 * *count as f64 / most;
-                    rect class={ "bar " (if is_peak(hour) { "s1" } else { "s0" }) } x=(f64::from(hour) * SLOT + 1.0)
-                        y=(round(FLOOR - height)) width=(SLOT - 2.0) height=(round(height)) {}
-                }
-                @for hour in [0_u32, 6, 12, 18] {
-                    text x=(f64::from(hour) * SLOT) y=(HEIGHT - 3.0) { (format!("{hour:02}")) }
-                }
-            }
-            figcaption { (title) }
+    let drawing = html! {
+        line class="grid" x1="0" x2=(24.0 * SLOT) y1=(FLOOR) y2=(FLOOR) {}
+        @for (hour, count) in (0_u32..).zip(hours) {
+            @let height = 60.0 * *count as f64 / most;
+            rect class={ "bar " (if is_peak(hour) { "s1" } else { "s0" }) } x=(f64::from(hour) * SLOT + 1.0)
+                y=(round(FLOOR - height)) width=(SLOT - 2.0) height=(round(height)) {}
         }
-    }
+        @for hour in [0_u32, 6, 12, 18] {
+            text x=(f64::from(hour) * SLOT) y=(HEIGHT - 3.0) { (format!("{hour:02}")) }
+        }
+    };
+    figure(
+        [0.0, 0.0, 24.0 * SLOT + 8.0, HEIGHT],
+        title,
+        &drawing,
+        &caption(title),
+    )
 }
 
 /// A pattern's course as a small line.
@@ -119,27 +117,19 @@ pub(super) fn course(title: &str, shares: &[f64]) -> Markup {
     const SPAN: f64 = 368.0;
     let most = shares.iter().copied().fold(1e-9, f64::max);
     let step = SPAN / shares.len().saturating_sub(1).max(1) as f64;
-    let points: Vec<String> = shares
-        .iter()
-        .enumerate()
-        .map(|(bin, share)| {
-            format!(
-                "{},{}",
-                round(bin as f64 * step),
-                round(66.0 - 60.0 * share / most)
-            )
-        })
-        .collect();
-    html! {
-        figure {
-            svg viewBox={ "-2 0 " (SPAN + 4.0) " " (HEIGHT) } role="img" aria-label=(title) {
-                line class="grid" x1="0" x2=(SPAN) y1="66" y2="66" {}
-                polyline class="path s0" points=(points.join(" ")) {}
-                text x="0" y=(HEIGHT - 3.0) { (format!("max {}", format_share(most))) }
-            }
-            figcaption { (title) }
-        }
-    }
+    let places = shares.iter().enumerate();
+    let places = places.map(|(bin, share)| [bin as f64 * step, 66.0 - 60.0 * share / most]);
+    let drawing = html! {
+        line class="grid" x1="0" x2=(SPAN) y1="66" y2="66" {}
+        polyline class="path s0" points=(points(places)) {}
+        text x="0" y=(HEIGHT - 3.0) { (format!("max {}", format_share(most))) }
+    };
+    figure(
+        [-2.0, 0.0, SPAN + 4.0, HEIGHT],
+        title,
+        &drawing,
+        &caption(title),
+    )
 }
 
 /// Sources down, hours across: the darker, the larger the share of low captures.
@@ -153,39 +143,38 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
         .flat_map(|(_, shares)| shares.iter().flatten())
         .copied()
         .fold(0.01, f64::max);
-    html! {
-        figure {
-            svg viewBox={ "0 0 " (NAME + 24.0 * SLOT + 8.0) " " (height) } role="img" aria-label=(title) {
-                @for hour in (0_u32..24).step_by(3) {
-                    text x=(NAME + f64::from(hour) * SLOT) y="14" { (format!("{hour:02}")) }
-                }
-                @for (index, (name, shares)) in rows.iter().enumerate() {
-                    @let y = 20.0 + ROW * index as f64;
-                    text x=(NAME - 8.0) y=(y + 15.0) text-anchor="end" { (name) }
-                    @for (hour, share) in shares.iter().enumerate() {
-                        @let x = NAME + hour as f64 * SLOT;
-                        rect class="empty" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0) {}
-                        @if let Some(share) = share {
-                            rect class="ink" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0)
-                                fill-opacity=(format!("{:.2}", share / most)) {
-                                title { (name) " " (format!("{hour:02}:00 ")) (format_share(*share)) }
-                            }
-                        }
+    let drawing = html! {
+        @for hour in (0_u32..24).step_by(3) {
+            text x=(NAME + f64::from(hour) * SLOT) y="14" { (format!("{hour:02}")) }
+        }
+        @for (index, (name, shares)) in rows.iter().enumerate() {
+            @let y = 20.0 + ROW * index as f64;
+            text x=(NAME - 8.0) y=(y + 15.0) text-anchor="end" { (name) }
+            @for (hour, share) in shares.iter().enumerate() {
+                @let x = NAME + hour as f64 * SLOT;
+                rect class="empty" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0) {}
+                @if let Some(share) = share {
+                    rect class="ink" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0)
+                        fill-opacity=(format!("{:.2}", share / most)) {
+                        title { (name) " " (format!("{hour:02}:00 ")) (format_share(*share)) }
                     }
                 }
             }
-            figcaption { (title) ": 0 – " (format_share(most)) }
         }
-    }
+    };
+    figure(
+        [0.0, 0.0, NAME + 24.0 * SLOT + 8.0, height],
+        title,
+        &drawing,
+        &html! { figcaption { (title) ": 0 – " (format_share(most)) } },
+    )
 }
 
 /// A source's mean norm over time, its usual level and the parts that differ.
 pub(super) struct Control<'a> {
-    /// What is shown.
     pub(super) title: String,
     /// Mean norm by part of the window; `None` where there was no row.
     pub(super) means: &'a [Option<f64>],
-    /// The usual level.
     pub(super) usual: f64,
     /// Begin and end of what differs, as shares of the window.
     pub(super) unusual: Vec<[f64; 2]>,
@@ -202,30 +191,25 @@ impl Control<'_> {
         let y = |value: f64| 6.0 + (1.0 - (value - low) / (high - low)) * (HEIGHT - 14.0);
         let x = |share: f64| LEFT + share * (WIDTH - LEFT - RIGHT);
         let bins = self.means.len().max(1) as f64;
-        let points: Vec<String> = self
-            .means
-            .iter()
-            .enumerate()
-            .filter_map(|(bin, mean)| {
-                let place = x((bin as f64 + 0.5) / bins);
-                mean.map(|mean| format!("{},{}", round(place), round(y(mean))))
-            })
-            .collect();
-        html! {
-            figure {
-                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
-                    @for [from, to] in &self.unusual {
-                        rect class="shade" x=(round(x(*from))) y="0" width=(round((x(*to) - x(*from)).max(2.0))) height=(HEIGHT - 4.0) {}
-                    }
-                    @for value in [low + room, self.usual, high - room] {
-                        text x=(LEFT - 6.0) y=(round(y(value) + 4.0)) text-anchor="end" { (format!("{value:.2}")) }
-                    }
-                    line class="level" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(self.usual))) y2=(round(y(self.usual))) {}
-                    polyline class="path s0" points=(points.join(" ")) {}
-                }
-                figcaption { (self.title) }
+        let means = self.means.iter().enumerate();
+        let places = means
+            .filter_map(|(bin, mean)| mean.map(|mean| [x((bin as f64 + 0.5) / bins), y(mean)]));
+        let drawing = html! {
+            @for [from, to] in &self.unusual {
+                rect class="shade" x=(round(x(*from))) y="0" width=(round((x(*to) - x(*from)).max(2.0))) height=(HEIGHT - 4.0) {}
             }
-        }
+            @for value in [low + room, self.usual, high - room] {
+                text x=(LEFT - 6.0) y=(round(y(value) + 4.0)) text-anchor="end" { (format!("{value:.2}")) }
+            }
+            line class="level" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(self.usual))) y2=(round(y(self.usual))) {}
+            polyline class="path s0" points=(points(places)) {}
+        };
+        figure(
+            [0.0, 0.0, WIDTH, HEIGHT],
+            &self.title,
+            &drawing,
+            &caption(&self.title),
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! The report as one page: nothing foreign, no script, light and dark, fit to print.
+//! The report as one self-contained, printable HTML page, light and dark, without scripts.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::LocalTime;
-use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
+use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
 use super::super::words::{label, source as shown_source};
 use super::chart::{Control, class_of, clock, course, heat, place, stacked};
 use super::text::percent;
@@ -21,7 +21,6 @@ const STYLE: &str = include_str!("style.css");
 /// Patterns with a colour of their own in the timeline.
 const COLOURED: usize = 8;
 
-/// Anomalies with a chart.
 const CHARTS: usize = 12;
 
 /// Sources in the table; the others are in the JSON.
@@ -32,7 +31,7 @@ const MEASURES: usize = 6;
 
 /// What a page needs besides the report.
 #[derive(Clone, Copy, Debug)]
-pub struct Style<'a> {
+pub struct HtmlOptions<'a> {
     /// Its language.
     pub language: Language,
     /// The time zone of its times.
@@ -43,8 +42,8 @@ pub struct Style<'a> {
 
 /// The report as a page.
 #[must_use]
-pub fn html(report: &Report, style: Style<'_>) -> String {
-    let view = View { report, style };
+pub fn html(report: &PatternReport, style: HtmlOptions<'_>) -> String {
+    let view = HtmlPage { report, style };
     let body = html! {
         (view.head())
         (view.timeline())
@@ -65,12 +64,12 @@ pub fn html(report: &Report, style: Style<'_>) -> String {
     page.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-struct View<'a> {
-    report: &'a Report,
-    style: Style<'a>,
+struct HtmlPage<'a> {
+    report: &'a PatternReport,
+    style: HtmlOptions<'a>,
 }
 
-impl View<'_> {
+impl HtmlPage<'_> {
     fn pick<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         match self.style.language {
             Language::English => english,
@@ -287,8 +286,8 @@ impl View<'_> {
     fn anomaly(&self, anomaly: &NormAnomaly) -> Markup {
         let window = self.window();
         let signal = match anomaly.signal {
-            Signal::Norm => self.pick("norm", "范数"),
-            Signal::Residual => self.pick("norm given the score", "给定得分下的范数"),
+            NormSignal::Norm => self.pick("norm", "范数"),
+            NormSignal::Residual => self.pick("norm given the score", "给定得分下的范数"),
         };
         let mut title = format!(
             "{}: {signal} {:.3} → {:.3} ({:+.1} σ), {} – {}",

@@ -1,4 +1,4 @@
-//! Views of a [`Report`](super::Report): text for a terminal, one HTML file.
+//! Views of a [`PatternReport`](super::PatternReport): text for a terminal, and one HTML file.
 
 mod chart;
 pub mod html;

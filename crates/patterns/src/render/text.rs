@@ -1,12 +1,13 @@
-//! The report on a terminal: at most 100 columns, colours only where they are asked for.
+//! The report for a terminal, at most 100 columns wide; colours are optional.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::super::report::{Cluster, FleetRow, NormAnomaly, Report, Signal, TrendKind};
+use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
 use super::super::words::{label, source as shown_source};
 use faceood::quality::Language;
 use faceood_report::columns::{left, right};
+use faceood_report::sparkline;
 
 /// Columns of a terminal that the report fits.
 pub const COLUMNS: usize = 100;
@@ -14,12 +15,11 @@ pub const COLUMNS: usize = 100;
 /// Sources of the fleet that are shown; the others are in the JSON.
 const FLEET_ROWS: usize = 15;
 
-/// Anomalies that are shown.
 const ANOMALIES: usize = 15;
 
 /// How to show it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
+pub struct TextOptions {
     /// In which language the sentences are.
     pub language: Language,
     /// Whether the terminal shows colours.
@@ -28,8 +28,8 @@ pub struct Style {
 
 /// The report as text.
 #[must_use]
-pub fn text(report: &Report, style: Style) -> String {
-    let mut out = Text {
+pub fn text(report: &PatternReport, style: TextOptions) -> String {
+    let mut out = TextReport {
         style,
         lines: String::new(),
     };
@@ -46,12 +46,12 @@ pub fn text(report: &Report, style: Style) -> String {
     out.lines
 }
 
-struct Text {
-    style: Style,
+struct TextReport {
+    style: TextOptions,
     lines: String,
 }
 
-impl Text {
+impl TextReport {
     fn pick(&self, english: &'static str, chinese: &'static str) -> &'static str {
         match self.style.language {
             Language::English => english,
@@ -84,7 +84,7 @@ impl Text {
         }
     }
 
-    fn head(&mut self, report: &Report) {
+    fn head(&mut self, report: &PatternReport) {
         let window = &report.window;
         let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
             time.map_or("–".to_owned(), |time| {
@@ -185,7 +185,7 @@ impl Text {
             facts.push(format!("{} ×{:.1}", shown_source(&part.source), part.lift));
         }
         self.indented(&facts.join(" · "), 4);
-        let bars = self.coloured(&sparkline(&cluster.hours), "36");
+        let bars = self.coloured(&sparkline::counts(&cluster.hours, '·'), "36");
         let _ = writeln!(self.lines, "    0h {bars} 24h\n");
     }
 
@@ -202,8 +202,8 @@ impl Text {
 
     fn anomaly(&self, anomaly: &NormAnomaly) -> String {
         let signal = match anomaly.signal {
-            Signal::Norm => self.pick("norm", "范数"),
-            Signal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
+            NormSignal::Norm => self.pick("norm", "范数"),
+            NormSignal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
         };
         let source = shown_source(&anomaly.source);
         let (z, rows) = (anomaly.z.abs(), anomaly.rows);
@@ -302,7 +302,7 @@ impl Text {
         self.rest(fleet.len(), FLEET_ROWS);
     }
 
-    fn comparison(&mut self, report: &Report) {
+    fn comparison(&mut self, report: &PatternReport) {
         let Some(comparison) = &report.comparison else {
             return;
         };
@@ -358,19 +358,6 @@ fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) ->
 /// A share in per cent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
-}
-
-/// Bars of eight heights, one for each hour.
-fn sparkline(hours: &[u64; 24]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = hours.iter().copied().max().unwrap_or(0).max(1);
-    hours
-        .iter()
-        .map(|&count| match count {
-            0 => '·',
-            count => BARS[((count * 8).div_ceil(most) as usize).clamp(1, 8) - 1],
-        })
-        .collect()
 }
 
 /// `text` in lines of at most `columns`.

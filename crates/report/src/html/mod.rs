@@ -1,14 +1,16 @@
-//! What all HTML reports share: one self-contained page with inline style, light and dark, no script and no foreign origin; tables, cards,
-//! and the colours that their charts use.
+//! The HTML reports' page, tables and charts. A page is one self-contained file with inline style, light and
+//! dark. It has no script and loads nothing from elsewhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Colours, type, tables, charts.
+pub mod plot;
+
 const STYLE: &str = include_str!("style.css");
-/// The browser is told to load nothing, whatever a folder or a camera may be called. Pictures are part of the file.
+/// Forbids the browser to load anything, even if the name of a folder or camera became markup. Pictures
+/// are part of the file.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// A whole page in the language of this tag, with `style` besides what all have.
+/// A whole page. `language` is its BCP 47 tag; `style` is CSS in addition to the common style sheet.
 #[must_use]
 pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
     let page = html! {
@@ -28,7 +30,7 @@ pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
     page.into_string()
 }
 
-/// A table with a head; numbers stand to the right of all but the first column.
+/// A table with a head. All columns but the first are aligned to the right.
 #[must_use]
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
     html! {
@@ -43,7 +45,7 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Mark
     }
 }
 
-/// A large number with what it means.
+/// A large number, what it means, and a detail in small type.
 #[must_use]
 pub fn card(number: &str, meaning: &str, detail: &str) -> Markup {
     html! {
@@ -53,6 +55,35 @@ pub fn card(number: &str, meaning: &str, detail: &str) -> Markup {
             div class="quiet" { (detail) }
         }
     }
+}
+
+/// A drawing of SVG elements, and what stands below it. `frame` is left, top, width and height in the
+/// drawing's units; screen readers say the `title`.
+#[must_use]
+pub fn figure(frame: [f64; 4], title: &str, drawing: &Markup, below: &Markup) -> Markup {
+    let [left, top, width, height] = frame;
+    html! {
+        figure {
+            svg viewBox={ (left) " " (top) " " (width) " " (height) } role="img" aria-label=(title) { (drawing) }
+            (below)
+        }
+    }
+}
+
+/// The `points` of an SVG line or polygon.
+#[must_use]
+pub fn points(places: impl IntoIterator<Item = [f64; 2]>) -> String {
+    let places = places.into_iter();
+    let shown: Vec<_> = places
+        .map(|[x, y]| format!("{},{}", round(x), round(y)))
+        .collect();
+    shown.join(" ")
+}
+
+/// `value` rounded to a tenth of a pixel, which is fine enough and keeps the file small.
+#[must_use]
+pub fn round(value: f64) -> f64 {
+    (10.0 * value).round() / 10.0
 }
 
 #[cfg(test)]

@@ -21,14 +21,14 @@ fn own() -> Calibration {
 
 /// Captures of `groups` groups, ten of each, with signals from .4 to .9, whose similarity lies `off` the signal and a regular
 /// disturbance around that.
-fn site(groups: usize, off: f64) -> Vec<Sample> {
+fn site(groups: usize, off: f64) -> Vec<SiteSample> {
     (0..groups * 10)
         .map(|index| {
             // Ten signals of a group lie all over the range; no two groups have the same.
             let place = (index * 7919 % (groups * 10)) as f64 / (groups * 10) as f64;
             let signal = 0.4 + 0.5 * place;
             let disturbance = if index % 2 == 0 { 0.04 } else { -0.04 };
-            Sample {
+            SiteSample {
                 signal,
                 similarity: Some(signal + off + disturbance),
                 group: index / 10,
@@ -37,7 +37,7 @@ fn site(groups: usize, off: f64) -> Vec<Sample> {
         .collect()
 }
 
-fn refit(samples: &[Sample]) -> Calibration {
+fn refit(samples: &[SiteSample]) -> Calibration {
     own().refit(samples, Provenance::default()).unwrap()
 }
 
@@ -79,7 +79,7 @@ fn another_shot_lies_as_far_off_in_signal_as_before() {
 fn unusable_pictures_fail_and_have_no_similarity() {
     let mut samples = site(40, 0.1);
     let useful = refit(&samples);
-    samples.extend((0..200).map(|index| Sample {
+    samples.extend((0..200).map(|index| SiteSample {
         signal: 0.5 + f64::from(index % 10) / 1000.0,
         similarity: None,
         group: 40 + index as usize / 10,
@@ -155,10 +155,10 @@ proptest! {
     fn whatever_the_site_shows_the_maps_are_monotone_within_bounds_and_survive_the_file(
         points in prop::collection::vec((-1.0_f64..2.0, prop::option::of(-0.2_f64..1.0)), 200..400),
     ) {
-        let samples: Vec<Sample> = points
+        let samples: Vec<SiteSample> = points
             .iter()
             .enumerate()
-            .map(|(index, &(signal, similarity))| Sample { signal, similarity, group: index / 4 })
+            .map(|(index, &(signal, similarity))| SiteSample { signal, similarity, group: index / 4 })
             .collect();
         let outcome = own().refit(&samples, Provenance { counts: BTreeMap::new(), ..Provenance::default() });
         let Ok(new) = outcome else { return Ok(()) };

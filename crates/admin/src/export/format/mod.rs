@@ -11,7 +11,6 @@ use crate::sinks::csv_cell;
 
 mod parquet;
 
-/// Which kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes`
@@ -24,13 +23,10 @@ pub(super) enum Format {
     Parquet,
 }
 
-/// Why an export stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    /// The log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The file could not be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
 }
@@ -38,9 +34,6 @@ pub(super) enum ExportError {
 /// Writes the rows that `filter` finds to `out` and returns how many. The filter's limit and order
 /// do not apply. Rows that are written to a live log after the call are left out, so that the
 /// export ends; they are told by the order of writing, since a clock may have been wrong.
-///
-/// # Errors
-/// Where the log cannot be read or `out` cannot be written.
 pub(super) async fn export(
     reader: &LogReader,
     filter: &Filter,

@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use faceood::inference_log::{Column, Kind, Value, columns, decimal};
+use faceood::inference_log::{Column, ColumnKind, Value, columns, decimal};
 
 /// Rows of a row group: enough for columns to compress, few enough to hold (about 6 MB without blobs).
 const GROUP_ROWS: usize = 4096;
@@ -18,7 +18,6 @@ const GROUP_ROWS: usize = 4096;
 /// A row group ends earlier when its blobs and texts reach this size.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// Writes rows as Parquet.
 pub(super) struct Sink<W: Write + Send> {
     writer: SerializedFileWriter<W>,
     /// What waits for the row group to be full, by column.
@@ -85,7 +84,7 @@ impl<W: Write + Send> Sink<W> {
             };
             let values = std::mem::take(values);
             match column.kind {
-                Kind::Text | Kind::Json | Kind::Blob => {
+                ColumnKind::Text | ColumnKind::Json | ColumnKind::Blob => {
                     put::<ByteArrayType>(&mut writer, values, |value| match value {
                         Value::Text(text) | Value::Json(text) => {
                             Some(ByteArray::from(text.into_bytes()))
@@ -94,15 +93,17 @@ impl<W: Write + Send> Sink<W> {
                         _ => None,
                     })?;
                 }
-                Kind::Time => put::<Int64Type>(&mut writer, values, |value| match value {
+                ColumnKind::Time => put::<Int64Type>(&mut writer, values, |value| match value {
                     Value::Time(time) => Some(time.timestamp_micros()),
                     _ => None,
                 })?,
-                Kind::Integer => put::<Int64Type>(&mut writer, values, |value| match value {
-                    Value::Integer(number) => Some(number),
-                    _ => None,
-                })?,
-                Kind::Real => put::<DoubleType>(&mut writer, values, |value| match value {
+                ColumnKind::Integer => {
+                    put::<Int64Type>(&mut writer, values, |value| match value {
+                        Value::Integer(number) => Some(number),
+                        _ => None,
+                    })?;
+                }
+                ColumnKind::Real => put::<DoubleType>(&mut writer, values, |value| match value {
                     Value::Real(number) => Some(decimal(number)),
                     _ => None,
                 })?,
@@ -135,12 +136,12 @@ fn put<T: DataType>(
 
 fn field(column: Column) -> Result<Type, ParquetError> {
     let (physical, logical) = match column.kind {
-        Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-        Kind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
-        Kind::Blob => (Physical::BYTE_ARRAY, None),
-        Kind::Integer => (Physical::INT64, None),
-        Kind::Real => (Physical::DOUBLE, None),
-        Kind::Time => (
+        ColumnKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnKind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
+        ColumnKind::Blob => (Physical::BYTE_ARRAY, None),
+        ColumnKind::Integer => (Physical::INT64, None),
+        ColumnKind::Real => (Physical::DOUBLE, None),
+        ColumnKind::Time => (
             Physical::INT64,
             Some(LogicalType::timestamp(true, TimeUnit::MICROS)),
         ),

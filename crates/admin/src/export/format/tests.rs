@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use faceood::inference_log::fixture::{full_record, keep_all, open};
-use faceood::inference_log::{Endpoint, InferenceLog, Kind, Role, columns};
+use faceood::inference_log::{ColumnKind, Endpoint, InferenceLog, Role, columns};
 
 /// A log with a row in which everything is set and, after it, one in which nothing more than must be.
 async fn two_rows() -> (tempfile::TempDir, InferenceLog, [InferenceRecord; 2]) {
@@ -100,7 +100,11 @@ async fn parquet_has_every_column_of_every_row() {
             assert_eq!(*field, expected, "{} ({:?})", column.name, column.kind);
         }
     }
-    assert!(columns().iter().any(|column| column.kind == Kind::Blob));
+    assert!(
+        columns()
+            .iter()
+            .any(|column| column.kind == ColumnKind::Blob)
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn unit(random: &mut ChaCha8Rng) -> f32 {
 }
 
 /// A capture that lies the nearer to its person, and scores the higher, the better it is (0…1).
-fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> Outcome {
+fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> PhotoOutcome {
     let mut values = vec![0.0; 512];
     values[person] = 0.4 + good;
     // Bad pictures resemble those of other people that went wrong in the same way, and none of the same person.
@@ -39,7 +39,7 @@ fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> O
     } else {
         Vec::new()
     };
-    Outcome::Measured(Box::new(Measured {
+    PhotoOutcome::MeasuredPhoto(Box::new(MeasuredPhoto {
         face: Face {
             bounding_box: BoundingBox {
                 x: 0.0,
@@ -77,7 +77,7 @@ fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> O
 }
 
 /// A folder with everything in it: good and bad captures, two sources, a picture without a face, a broken one, a stray.
-fn folder() -> (Dataset, Vec<Outcome>) {
+fn folder() -> (Dataset, Vec<PhotoOutcome>) {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut dataset = Dataset {
         persons: (0..PERSONS)
@@ -95,8 +95,8 @@ fn folder() -> (Dataset, Vec<Outcome>) {
                 source: (index % 2 == 0).then(|| "gate".to_owned()),
             });
             outcomes.push(match (person, index) {
-                (0, 0) => Outcome::NoFace,
-                (0, 1) => Outcome::Unreadable("torn".to_owned()),
+                (0, 0) => PhotoOutcome::NoFace,
+                (0, 1) => PhotoOutcome::Unreadable("torn".to_owned()),
                 _ => {
                     let good = unit(&mut random);
                     capture(person, index, good, &mut random)
@@ -109,7 +109,7 @@ fn folder() -> (Dataset, Vec<Outcome>) {
 
 fn terms(policies: &Policies) -> Terms<'_> {
     Terms {
-        model: Model {
+        model: EvaluatedModel {
             pack: "p".to_owned(),
             version: "1".to_owned(),
             sha256: "0".to_owned(),
@@ -123,7 +123,7 @@ fn terms(policies: &Policies) -> Terms<'_> {
     }
 }
 
-fn report() -> Report {
+fn report() -> FolderReport {
     let (dataset, outcomes) = folder();
     evaluate(&dataset, &outcomes, terms(&Policies::default())).unwrap()
 }
@@ -146,7 +146,7 @@ fn plain() -> Plain {
         impostor: Vec::new(),
     };
     for (picture, outcome) in dataset.pictures.iter().zip(outcomes) {
-        if let Outcome::Measured(measured) = outcome {
+        if let PhotoOutcome::MeasuredPhoto(measured) = outcome {
             plain.persons.push(picture.person);
             plain.faces.push(measured.face);
         }

@@ -1,17 +1,21 @@
-//! The evaluation of a folder as a page that somebody can read who has never heard of an FNMR.
+//! The evaluation of a folder as a page for readers without knowledge of biometrics.
 
 use maud::{Markup, html};
 
-use super::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
-use super::{card, counted, number, page, percent, table, with_interval};
-use crate::evaluation::calibration_error::Bin;
-use crate::evaluation::report::{AtThreshold, Calibrated, Group, Report, ThresholdFrom};
+use faceood_report::html::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
+use faceood_report::html::{card, table};
+
+use super::{counted, number, page, percent, with_interval};
+use crate::evaluation::calibration_error::ReliabilityBin;
+use crate::evaluation::report::{
+    AtThreshold, FolderReport, PhotoGroup, ReliabilityFigures, ThresholdFrom,
+};
 use crate::evaluation::signals::SignalFigures;
 use faceood::quality::Grade;
 
 /// The page.
 #[must_use]
-pub fn html(report: &Report) -> String {
+pub fn html(report: &FolderReport) -> String {
     let body = html! {
         (head(report))
         (cards(report))
@@ -44,7 +48,7 @@ pub fn html(report: &Report) -> String {
     page("How good is face recognition on these photos?", &body)
 }
 
-fn head(report: &Report) -> Markup {
+fn head(report: &FolderReport) -> Markup {
     let (data, model) = (&report.data, &report.model);
     html! {
         p class="quiet" {
@@ -57,7 +61,7 @@ fn head(report: &Report) -> Markup {
     }
 }
 
-fn cards(report: &Report) -> Markup {
+fn cards(report: &FolderReport) -> Markup {
     let at = |name: &str| report.error_rates.iter().find(|rates| rates.name == name);
     html! {
         div class="cards" {
@@ -94,7 +98,7 @@ fn cards(report: &Report) -> Markup {
     }
 }
 
-fn histogram(report: &Report) -> Markup {
+fn histogram(report: &FolderReport) -> Markup {
     let histogram = &report.histogram;
     let shares = |counts: &[usize]| -> Vec<[f64; 2]> {
         let all = counts.iter().sum::<usize>().max(1) as f64;
@@ -149,7 +153,7 @@ fn histogram(report: &Report) -> Markup {
     .markup()
 }
 
-fn error_table(report: &Report) -> Markup {
+fn error_table(report: &FolderReport) -> Markup {
     let row = |rates: &AtThreshold| {
         let interval = rates.fnmr_interval.map_or(String::new(), |[low, high]| {
             format!("{}–{}", percent(Some(low)), percent(Some(high)))
@@ -186,7 +190,7 @@ fn error_table(report: &Report) -> Markup {
     }
 }
 
-fn det(report: &Report) -> Markup {
+fn det(report: &FolderReport) -> Markup {
     let least = |count: usize| 1.0 / count.max(10) as f64;
     let (x, y) = (least(report.data.impostor), least(report.data.genuine));
     // On a logarithmic scale 0 has no place: an error that never occurred is left out.
@@ -219,7 +223,7 @@ fn det(report: &Report) -> Markup {
 }
 
 /// Whether anything fails that an order could drop first.
-fn fails(report: &Report) -> bool {
+fn fails(report: &FolderReport) -> bool {
     let first = report
         .signals
         .first()
@@ -229,7 +233,7 @@ fn fails(report: &Report) -> bool {
         .is_some_and(|fnmr| fnmr > 0.0)
 }
 
-fn edc_words(report: &Report) -> Markup {
+fn edc_words(report: &FolderReport) -> Markup {
     let from = match report.thresholds.edc_from {
         ThresholdFrom::Fmr1e3 => "where one in 1,000 pairs of different people would match here",
         ThresholdFrom::Pack => {
@@ -265,7 +269,7 @@ fn edc_words(report: &Report) -> Markup {
     }
 }
 
-fn edc(report: &Report) -> Markup {
+fn edc(report: &FolderReport) -> Markup {
     let series: Vec<Series> = report
         .signals
         .iter()
@@ -289,7 +293,7 @@ fn edc(report: &Report) -> Markup {
     .markup()
 }
 
-fn signal_table(report: &Report) -> Markup {
+fn signal_table(report: &FolderReport) -> Markup {
     let row = |signal: &SignalFigures| {
         let mut cells = vec![
             title(&signal.name).to_owned(),
@@ -336,8 +340,8 @@ fn title(name: &str) -> &str {
     }
 }
 
-fn reliability(report: &Report) -> Markup {
-    let chart = |title: &'static str, x: &'static str, y: &'static str, bins: &[Bin]| {
+fn reliability(report: &FolderReport) -> Markup {
+    let chart = |title: &'static str, x: &'static str, y: &'static str, bins: &[ReliabilityBin]| {
         Chart {
             width: NARROW,
             title,
@@ -356,7 +360,7 @@ fn reliability(report: &Report) -> Markup {
         }
         .markup()
     };
-    let words = |calibrated: &Calibrated| {
+    let words = |calibrated: &ReliabilityFigures| {
         format!(
             "mean gap (ECE) {} over {} groups of {} photos",
             with_interval(calibrated.ece, calibrated.ece_interval),
@@ -382,7 +386,7 @@ fn reliability(report: &Report) -> Markup {
     }
 }
 
-fn scenarios(report: &Report) -> Markup {
+fn scenarios(report: &FolderReport) -> Markup {
     let rows = report.scenarios.iter().map(|scenario| {
         vec![
             scenario.name.clone(),
@@ -404,7 +408,7 @@ fn scenarios(report: &Report) -> Markup {
     )
 }
 
-fn groups(what: &str, groups: &[Group]) -> Markup {
+fn groups(what: &str, groups: &[PhotoGroup]) -> Markup {
     let counts_failures = groups
         .iter()
         .any(|group| group.failures_to_acquire.is_some());
@@ -438,7 +442,7 @@ fn groups(what: &str, groups: &[Group]) -> Markup {
     table(&head, rows)
 }
 
-fn left_out(report: &Report) -> Markup {
+fn left_out(report: &FolderReport) -> Markup {
     let data = &report.data;
     html! {
         @if !data.skipped.is_empty() || !data.without_face.is_empty() {

@@ -1,14 +1,16 @@
-//! The picture of embeddings: a dot for each capture, coloured by person, larger with a better score, fainter with more noise.
+//! The map of embeddings: a dot for each capture, coloured by person, larger with a better
+//! score, fainter with more noise.
 
 use maud::html;
+use serde::Serialize;
 
-use super::plot::round;
-use super::{page, percent, table};
+use faceood_report::html::{figure, round, table};
+
+use super::{page, percent};
 use crate::evaluation::error_rates::Rate;
 
 /// Side of the square that is drawn.
 const SIDE: f32 = 900.0;
-/// Room around the outermost dots.
 const MARGIN: f32 = 24.0;
 /// Radius of a dot with score 0, and of one with score 1.
 const RADIUS: [f32; 2] = [2.0, 8.0];
@@ -31,11 +33,12 @@ pub struct Dot {
 }
 
 /// How many captures at one noise lie nearest to another person's clean photo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct NoiseStep {
     /// The noise.
     pub name: String,
     /// Those captures out of all.
+    #[serde(rename = "astray")]
     pub misplaced: Rate,
 }
 
@@ -62,22 +65,21 @@ pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
             step.misplaced.of.to_string(),
         ]
     });
+    let drawing = html! {
+        @for dot in dots {
+            @let hue = (dot.person as f32 * TURN) % 360.0;
+            @let radius = RADIUS[0] + dot.score.clamp(0.0, 1.0) * (RADIUS[1] - RADIUS[0]);
+            circle class="person" cx=(place(dot, 0)) cy=(place(dot, 1)) r=(round(f64::from(radius)))
+                fill={ "hsl(" (round(f64::from(hue))) " 65% 50%)" } fill-opacity=(round(f64::from(0.9 - 0.6 * dot.fade))) {
+                title { (dot.label) }
+            }
+        }
+    };
     let body = html! {
         p { "Each dot is one picture of a face, each colour one person. Dots of one colour that lie together are pictures that the \
              recogniser takes for one person; the noisier a picture, the fainter its dot, and the lower its score, the smaller." }
         p class="quiet" { (words) }
-        figure {
-            svg viewBox={ "0 0 " (SIDE) " " (SIDE) } role="img" aria-label="Embeddings in the plane" {
-                @for dot in dots {
-                    @let hue = (dot.person as f32 * TURN) % 360.0;
-                    @let radius = RADIUS[0] + dot.score.clamp(0.0, 1.0) * (RADIUS[1] - RADIUS[0]);
-                    circle class="person" cx=(place(dot, 0)) cy=(place(dot, 1)) r=(round(f64::from(radius)))
-                        fill={ "hsl(" (round(f64::from(hue))) " 65% 50%)" } fill-opacity=(round(f64::from(0.9 - 0.6 * dot.fade))) {
-                        title { (dot.label) }
-                    }
-                }
-            }
-        }
+        (figure([0.0, 0.0, f64::from(SIDE), f64::from(SIDE)], "Embeddings in the plane", &drawing, &html! {}))
         h2 { "Do they stay together as noise rises?" }
         p { "Counted with all 512 numbers, not in the picture: whether a picture's nearest clean photo, its own original apart, is of \
              the same person." }

@@ -1,18 +1,14 @@
-//! Reports as one self-contained HTML file each: inline style, SVG plots, light and dark, no script, no foreign origin, and no
-//! picture of anybody.
+//! Reports as self-contained HTML files, without scripts and without pictures of persons.
 
 use maud::Markup;
 
 pub mod folder;
 pub mod map;
-mod plot;
 pub mod sweep;
 
 use super::error_rates::Rate;
+use super::sweep::ShotSpread;
 
-use faceood_report::html::{card, table};
-
-/// A whole page.
 fn page(title: &str, body: &Markup) -> String {
     faceood_report::html::page(title, "en", "", body)
 }
@@ -50,6 +46,27 @@ pub fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
         (Some(_), Some([low, high])) => format!("{} ({low:.3}–{high:.3})", number(value)),
         _ => number(value),
     }
+}
+
+/// The mean of shots with two decimals, a dash where there is none.
+#[must_use]
+pub fn mean(spread: Option<ShotSpread>) -> String {
+    spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
+}
+
+/// The lowest and the highest of shots, a dash where there is none.
+#[must_use]
+pub fn range(spread: Option<ShotSpread>) -> String {
+    spread.map_or("–".to_owned(), |spread| {
+        format!("{:.2}–{:.2}", spread.low, spread.high)
+    })
+}
+
+/// The standard deviation of shots with three decimals, a dash where there is none.
+#[must_use]
+pub fn deviation(spread: Option<ShotSpread>) -> String {
+    let deviation = spread.and_then(|spread| spread.deviation);
+    deviation.map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
 }
 
 #[cfg(test)]

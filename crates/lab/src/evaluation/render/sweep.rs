@@ -2,15 +2,17 @@
 
 use maud::{Markup, html};
 
-use super::plot::{Axis, Chart, Mark, Series, WIDE};
-use super::{page, table};
+use faceood_report::html::plot::{Axis, Chart, Mark, Series, WIDE};
+use faceood_report::html::table;
+
+use super::{deviation, mean, page, range};
 use crate::evaluation::error_rates::Rate;
 use crate::evaluation::scenarios::CaseFigures;
-use crate::evaluation::sweep::{Spread, Step};
+use crate::evaluation::sweep::SweepStep;
 
 /// The page of an ISO sweep. `words` say what was shot and what it was compared with.
 #[must_use]
-pub fn html_of_sweep(steps: &[Step], words: &str) -> String {
+pub fn html_of_sweep(steps: &[SweepStep], words: &str) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             format!("ISO {}", step.iso),
@@ -47,8 +49,8 @@ pub fn html_of_sweep(steps: &[Step], words: &str) -> String {
     page("What does noise do to recognition?", &body)
 }
 
-fn chart(steps: &[Step]) -> Markup {
-    let line = |label: &str, value: &dyn Fn(&Step) -> Option<f64>| Series {
+fn chart(steps: &[SweepStep]) -> Markup {
+    let line = |label: &str, value: &dyn Fn(&SweepStep) -> Option<f64>| Series {
         label: label.to_owned(),
         mark: Mark::Dots,
         points: steps
@@ -118,21 +120,6 @@ pub fn html_of_cases(cases: &[CaseFigures], words: &str) -> String {
         (table(&head, rows))
     };
     page("Three field cases", &body)
-}
-
-fn mean(spread: Option<Spread>) -> String {
-    spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
-}
-
-fn range(spread: Option<Spread>) -> String {
-    spread.map_or("–".to_owned(), |spread| {
-        format!("{:.2}–{:.2}", spread.low, spread.high)
-    })
-}
-
-fn deviation(spread: Option<Spread>) -> String {
-    let deviation = spread.and_then(|spread| spread.deviation);
-    deviation.map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
 }
 
 fn count(rate: &Rate) -> String {

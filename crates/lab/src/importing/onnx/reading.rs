@@ -1,4 +1,5 @@
-//! A foreign graph: what it takes and gives, what of it is needed, and the way from the picture to the embedding.
+//! Reads a foreign graph: its inputs and outputs, the nodes that are needed, and the path from
+//! picture to embedding.
 
 use std::collections::HashSet;
 

@@ -22,14 +22,14 @@ fn what_is_shared_stays_shared() {
     // d = {}; memo 0 = d; (d, d); d is filled after it was remembered.
     let pickle = b"\x80\x02}q\x00X\x01\x00\x00\x00aK\x07sh\x00\x86.";
     let values = read(pickle).unwrap();
-    let Value::Sequence(items) = values.root() else {
+    let PickleValue::Sequence(items) = values.root() else {
         panic!("{:?}", values.root());
     };
     assert_eq!(items[0], items[1]);
-    let Value::Dictionary(entries) = values.get(items[1]) else {
+    let PickleValue::Dictionary(entries) = values.get(items[1]) else {
         panic!("{:?}", values.get(items[1]));
     };
-    assert_eq!(values.entries(entries), [("a", &Value::Integer(7))]);
+    assert_eq!(values.entries(entries), [("a", &PickleValue::Integer(7))]);
 }
 
 #[test]
@@ -42,7 +42,10 @@ fn integers_have_the_sign_that_their_opcode_gives_them() {
         (b"\x8a\x01\xfe.", -2),
         (b"\x8a\x00.", 0),
     ] {
-        assert_eq!(read(pickle).unwrap().root(), &Value::Integer(expected));
+        assert_eq!(
+            read(pickle).unwrap().root(),
+            &PickleValue::Integer(expected)
+        );
     }
 }
 
@@ -53,7 +56,7 @@ fn nesting_however_deep_is_no_danger() {
     pickle.push(b'.');
     assert!(matches!(
         read(&pickle).unwrap().root(),
-        Value::Sequence(items) if items.len() == 1
+        PickleValue::Sequence(items) if items.len() == 1
     ));
 }
 

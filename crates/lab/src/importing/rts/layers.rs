@@ -1,4 +1,4 @@
-//! The network's kinds of layers as ONNX operators.
+//! The layers of the network as ONNX operators.
 
 use crate::importing::checkpoint::CheckpointError;
 use faceood::pack::network::graph::{Graph, Node, Tensor};
