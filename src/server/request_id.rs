@@ -1,5 +1,5 @@
-//! What every request gets, whatever becomes of it: an id, a problem body in its language where it failed, a metric, one line
-//! in the log.
+//! The outermost middleware. Every request gets an id, a metric and one line in the text log, and a
+//! failed one gets a problem body in its caller's language.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -49,7 +49,7 @@ pub fn is_plain_name(text: &str) -> bool {
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The caller's own id where it is fit to be kept, else a new one.
+    /// The caller's own id if it is a plain name, else a new one.
     fn choose(headers: &HeaderMap) -> Self {
         headers
             .get(HEADER)
@@ -196,7 +196,7 @@ async fn answered<B: MessageBody + 'static>(
 }
 
 fn is_one_too_many(request: &ServiceRequest) -> bool {
-    // Whoever watches the service must hear of it, whatever else comes from the same address.
+    // Monitoring must work also from an address that holds too many connections.
     let is_watching = ["/healthz", "/readyz", "/metrics"].contains(&request.path());
     !is_watching
         && request
@@ -243,7 +243,7 @@ fn report(
     }
 }
 
-/// A number for the eye: the text log shows the shortest decimal that means it.
+/// Rounds a number so that the text log shows few digits of it.
 fn rounded(number: f64, decimals: i32) -> f64 {
     let scale = 10.0_f64.powi(decimals);
     (number * scale).round() / scale

@@ -1,4 +1,5 @@
-//! `GET /`: the page, complete in the binary, in the reader's language. It talks to this service and to nobody else.
+//! `GET /`: the page in the reader's language. All of it is in the binary, and it talks to this
+//! service alone.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
-//! A picture on its way in: multipart part, raw body or base64 in JSON → bytes. First stop of the data's way.
+//! Reads pictures from a request: a part of a form, the raw body, or base64 in JSON.
 //!
-//! Names of files, media types of parts and what a caller claims the picture to be are not looked at: the bytes say what
-//! they are. A path or an address is never opened.
+//! File names and the declared type of a picture are ignored, since the bytes say what they are. A
+//! path or an address is never opened.
 
 mod base64_text;
 mod json_text;
@@ -51,7 +51,7 @@ pub struct UploadLimits {
     pub idle: Duration,
     /// Longest time that a body may take.
     pub total: Duration,
-    /// The purse of all uploads.
+    /// The memory that all uploads share.
     pub memory: UploadMemory,
 }
 
