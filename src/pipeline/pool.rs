@@ -294,12 +294,8 @@ impl AnalysisPool {
     /// Refuses new pictures, finishes those that wait, and returns when the workers have ended. Blocks.
     pub fn close(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
-        drop(
-            self.stop
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        let stop = self.stop.lock();
+        drop(stop.unwrap_or_else(PoisonError::into_inner).take());
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

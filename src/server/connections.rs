@@ -1,5 +1,5 @@
-//! What a connection may cost whatever is sent over it: how many an address may hold, and how long
-//! one may go without taking what it asked for.
+//! Limits on connections: how many an address may hold, and how long one may go without reading the
+//! answer that it asked for.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,8 +1,9 @@
-//! HTTP only: requests come in, pictures go to the pipeline, rows to the log, JSON goes out.
+//! The HTTP service: pictures go to the pipeline, rows to the log, and JSON to the caller.
 //!
-//! A request is read by extractors ([`upload`], [`parameters`]), answered by one file of [`routes`] each in the same few
-//! lines, and leaves through [`request_id::with_request_id`], where a failure becomes a problem body and everything gets its id, its
-//! metric and its line in the log. No handler decodes or runs a model: actix workers are few and serve many.
+//! Extractors read a request ([`upload`], [`parameters`]), and one file of [`routes`] answers it.
+//! The middleware [`request_id::with_request_id`] gives it an id, a metric and a line in the text log, and
+//! turns a failure into a problem body. No handler decodes a picture or runs a model: the threads
+//! of actix are few and must not block.
 
 use std::future::{Future, ready};
 use std::io;
@@ -160,7 +161,7 @@ pub async fn run(
                 .keep_alive(Duration::from_millis(http.keep_alive_ms))
                 .client_request_timeout(Duration::from_millis(http.head_timeout_ms))
                 .client_disconnect_timeout(CLOSING)
-                // A caller who hangs up is noticed, and its picture is not analysed for nobody.
+                // So a caller who hangs up is noticed, and its picture is given up.
                 .h1_allow_half_closed(false)
                 .local_addr(address)
                 .graceful_shutdown_signal(move || {

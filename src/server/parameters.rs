@@ -159,7 +159,7 @@ pub fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Er
 ///
 /// # Errors
 ///
-/// For what is no number or lies outside.
+/// For anything else.
 pub fn number<'q, D: Deserializer<'q>, T>(
     value: D,
     least: T,

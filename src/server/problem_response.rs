@@ -1,4 +1,4 @@
-//! Every failure becomes an RFC 9457 body here, ours and actix's alike: one shape for all that goes wrong.
+//! The RFC 9457 body of every failure, whether our code or actix found it.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 /// A failure on its way to the caller: what [`ProblemCode`] it is and what to say about this occurrence of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// Which failure.
+    /// The kind of failure.
     pub code: ProblemCode,
     /// What was got, what was expected and what to do; safe to show.
     pub detail: String,

@@ -1,4 +1,4 @@
-//! A problem body for what is no HTTP request at all.
+//! A problem body for bytes that are not an HTTP request.
 //!
 //! actix refuses such bytes before any of our code sees a request, with a status and an empty body.
 //! The connection is the only place left to say more: [`Explained`] sits between actix and the

@@ -1,13 +1,17 @@
-//! What every request gets, whatever becomes of it: an id, a problem body in its language where it failed, a metric, one line
-//! in the log.
+//! The outermost middleware. Every request gets an id, a metric and one line in the text log, and a
+//! failed one gets a problem body in its caller's language.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, Quality, QualityItem,
+    from_comma_delimited,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::field::Empty;
@@ -45,7 +49,7 @@ pub fn is_plain_name(text: &str) -> bool {
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The caller's own id where it is fit to be kept, else a new one.
+    /// The caller's own id if it is a plain name, else a new one.
     fn choose(headers: &HeaderMap) -> Self {
         headers
             .get(HEADER)
@@ -77,15 +81,20 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The language that the caller reads.
+/// The language that the caller reads: of those offered the one with the highest weight in
+/// `Accept-Language` (RFC 9110 §12.5.4), the first of equals; English where none is named. What is
+/// malformed is skipped.
 #[must_use]
 pub fn language(request: &HttpRequest) -> Language {
-    request
-        .headers()
-        .get(ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .map(Language::negotiate)
-        .unwrap_or_default()
+    // As text: a tag of the library's own would refuse `zh_CN`, which some programs send.
+    let ranges = request.headers().get_all(ACCEPT_LANGUAGE);
+    let ranges: Vec<QualityItem<String>> = from_comma_delimited(ranges).unwrap_or_default();
+    ranges
+        .iter()
+        .filter(|range| range.quality > Quality::ZERO)
+        .filter_map(|range| Some((range.quality, Language::of_range(&range.item)?)))
+        .min_by_key(|&(weight, _)| Reverse(weight))
+        .map_or_else(Language::default, |(_, language)| language)
 }
 
 /// What a handler learned of its request, for the line in the log and for the row of a failure.
@@ -187,7 +196,7 @@ async fn answered<B: MessageBody + 'static>(
 }
 
 fn is_one_too_many(request: &ServiceRequest) -> bool {
-    // Whoever watches the service must hear of it, whatever else comes from the same address.
+    // Monitoring must work also from an address that holds too many connections.
     let is_watching = ["/healthz", "/readyz", "/metrics"].contains(&request.path());
     !is_watching
         && request
@@ -234,7 +243,7 @@ fn report(
     }
 }
 
-/// A number for the eye: the text log shows the shortest decimal that means it.
+/// Rounds a number so that the text log shows few digits of it.
 fn rounded(number: f64, decimals: i32) -> f64 {
     let scale = 10.0_f64.powi(decimals);
     (number * scale).round() / scale
@@ -242,13 +251,69 @@ fn rounded(number: f64, decimals: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+
     use super::*;
-    use actix_web::http::header::HeaderMap;
 
     fn chosen(own: &'static str) -> RequestId {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_static(own));
         RequestId::choose(&headers)
+    }
+
+    /// The language of a caller who sends these headers.
+    fn language_of(headers: &[&str]) -> Language {
+        let request = TestRequest::default();
+        let request = headers.iter().fold(request, |request, &header| {
+            request.append_header((ACCEPT_LANGUAGE, header))
+        });
+        language(&request.to_http_request())
+    }
+
+    #[test]
+    fn the_highest_weight_wins_and_english_is_the_default() {
+        use Language::{Chinese, English};
+        for (header, expected) in [
+            ("", English),
+            ("zh", Chinese),
+            ("ZH-cn", Chinese),
+            ("zh_CN", Chinese),
+            ("zh-Hant-TW", Chinese),
+            ("zh-CN,zh;q=0.9,en;q=0.8", Chinese),
+            ("en-US,en;q=0.9,zh;q=0.8", English),
+            ("en;q=0.3, zh;q=0.7", Chinese),
+            ("en;q=0.7, zh;q=0.3", English),
+            ("fr, zh;q=0.2", Chinese),
+            ("fr", English),
+            ("de-DE, *;q=0.5", English),
+            ("zh;q=0", English),
+            ("zh;q=0.0", English),
+            ("zh;q=0, en;q=0.1", English),
+            ("zh;q=nan", English),
+            ("zh;q=7", English),
+            ("zh;q=7, zh;q=0.1", Chinese),
+            ("zh ; q=0.8 , en ; q=0.9", English),
+            ("zh ; q=0.9 , en ; q=0.8", Chinese),
+            ("en, zh", English),
+            ("zh, en", Chinese),
+            ("zh;q=0.5, en;q=0.5", Chinese),
+            ("zho", English),
+            (";;,,=q", English),
+        ] {
+            assert_eq!(language_of(&[header]), expected, "{header:?}");
+        }
+        assert_eq!(language_of(&[]), English);
+        assert_eq!(language_of(&["fr", "zh;q=0.2"]), Chinese);
+        // As long as a head may be.
+        assert_eq!(language_of(&["fr,".repeat(40_000).as_str(), "zh"]), Chinese);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_gives_a_language(header in "[\\x20-\\x7e\\u{80}-\\u{ff}]{0,80}") {
+            let _ = language_of(&[&header]);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What handlers share: cheap handles, all of them there before the first request.
+//! What handlers share: cheap handles, all set up before the first request.
 
 use std::path::PathBuf;
 use std::sync::Arc;

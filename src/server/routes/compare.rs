@@ -117,7 +117,7 @@ async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged,
         Side::Image(upload) => {
             let analysis = inference.analyse(&upload, FaceChoice::Largest).await;
             let analysis = analysis.map_err(|problem| {
-                // Overload and our own faults are nobody's side.
+                // Overload and our own faults are not the fault of a side.
                 if problem.code.status() < 500 {
                     problem.on(part)
                 } else {

@@ -73,7 +73,7 @@ pub(super) struct PairForm {
     reference: Binary,
 }
 
-/// Bytes as they are.
+/// Bytes without an encoding.
 pub(super) struct Binary;
 
 impl utoipa::PartialSchema for Binary {

@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: alive is not ready.
+//! `GET /healthz` (the process runs) and `GET /readyz` (it can serve).
 
 use actix_web::{HttpResponse, web};
 use chrono::SecondsFormat;

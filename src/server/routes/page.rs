@@ -1,8 +1,8 @@
-//! `GET /`: the page, complete in the binary, in the reader's language. It talks to this service and to nobody else.
+//! `GET /`: the page in the reader's language. All of it is in the binary, and it talks to this
+//! service alone.
 
 use std::sync::LazyLock;
 
-use actix_web::http::header;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, VARY,
 };
@@ -125,18 +125,11 @@ fn escaped(text: &str) -> String {
 
 /// The language that the reader chose on the page, else the one that the browser asks for.
 fn chosen_language(request: &HttpRequest) -> Language {
-    let cookies = request.headers().get_all(header::COOKIE);
-    let chosen = cookies
-        .filter_map(|cookies| cookies.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter(|&(name, _)| name == COOKIE)
-        .find_map(|(_, tag)| {
-            Language::ALL
-                .into_iter()
-                .find(|language| language.tag() == tag)
-        });
-    chosen.unwrap_or_else(|| language(request))
+    let cookie = request.cookie(COOKIE);
+    let mut languages = Language::ALL.into_iter();
+    cookie
+        .and_then(|cookie| languages.find(|language| language.tag() == cookie.value()))
+        .unwrap_or_else(|| language(request))
 }
 
 pub(super) async fn index(request: HttpRequest) -> HttpResponse {

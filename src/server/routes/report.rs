@@ -9,7 +9,7 @@ use crate::problem::ProblemCode;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
-/// A report is one file with its style and its pictures in it; it loads nothing, runs nothing and asks nobody.
+/// A report is one file with its style and pictures in it. It loads nothing and runs nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; sandbox allow-popups allow-same-origin";
 

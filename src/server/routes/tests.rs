@@ -113,6 +113,26 @@ async fn the_page_speaks_the_readers_language_and_loads_nothing_foreign() {
     }
 }
 
+#[actix_web::test]
+async fn the_language_that_was_chosen_on_the_page_goes_before_the_browsers() {
+    for (cookies, expected) in [
+        ("faceood_language=zh", "zh"),
+        ("other=1; faceood_language=zh", "zh"),
+        ("no-value; =nameless; faceood_language=zh;", "zh"),
+        ("faceood_language=fr", "en"),
+        ("not_faceood_language=zh", "en"),
+        ("faceood_language", "en"),
+        ("", "en"),
+    ] {
+        let request = TestRequest::get()
+            .uri("/")
+            .insert_header(("cookie", cookies))
+            .insert_header(("accept-language", "en"));
+        let (_, headers, _) = send(request).await;
+        assert_eq!(headers["content-language"], expected, "{cookies}");
+    }
+}
+
 /// What `page` links to or loads, but for `data:`; each must be relative.
 fn linked(page: &str) -> Vec<String> {
     let mut files = Vec::new();

@@ -4,9 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::Deserialize;
 
 use super::{Lease, declared_length, limits_of, parse_json};
@@ -36,9 +35,7 @@ impl JsonText {
     }
 
     async fn read(request: HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
+        let essence = request.content_type();
         // A page of another origin can send everything but this without being asked for permission.
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Problem::malformed(format!(

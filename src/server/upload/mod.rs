@@ -1,7 +1,7 @@
-//! A picture on its way in: multipart part, raw body or base64 in JSON → bytes. First stop of the data's way.
+//! Reads pictures from a request: a part of a form, the raw body, or base64 in JSON.
 //!
-//! Names of files, media types of parts and what a caller claims the picture to be are not looked at: the bytes say what
-//! they are. A path or an address is never opened.
+//! File names and the declared type of a picture are ignored, since the bytes say what they are. A
+//! path or an address is never opened.
 
 mod base64_text;
 mod json_text;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -51,7 +51,7 @@ pub struct UploadLimits {
     pub idle: Duration,
     /// Longest time that a body may take.
     pub total: Duration,
-    /// The purse of all uploads.
+    /// The memory that all uploads share.
     pub memory: UploadMemory,
 }
 
@@ -155,14 +155,13 @@ fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
             "the body has a Content-Encoding; send it as it is (pictures do not get smaller by it)",
         ));
     }
-    let Some(value) = request.headers().get(CONTENT_TYPE) else {
+    if !request.headers().contains_key(CONTENT_TYPE) {
         return Err(Problem::malformed(format!(
             "there is no Content-Type header; {WAYS}"
         )));
-    };
-    let value = value.to_str().unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
+    }
+    // Not as a `Mime`: that would refuse a picture for a space before a semicolon.
+    let essence = request.content_type().to_ascii_lowercase();
     match essence.split_once('/') {
         Some(("multipart", "form-data")) => Ok(Wrapping::Multipart),
         Some(("application", "json")) => Ok(Wrapping::Json),

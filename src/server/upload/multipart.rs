@@ -1,4 +1,4 @@
-//! Pictures out of a form.
+//! Reads pictures from a multipart form.
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::error::PayloadError;

@@ -193,6 +193,15 @@ async fn content_types_that_are_not_taken_say_which_are() {
         detail.contains("text/plain") && detail.contains("multipart/form-data"),
         "{detail}"
     );
+    for kind in ["", "image", "/", "\u{e9}"] {
+        let request = raw(kind, b"abc".to_vec());
+        let (detail, _) = refused(request, ProblemCode::UnsupportedMediaType).await;
+        assert!(detail.starts_with("Content-Type is `"), "{kind}: {detail}");
+    }
+    for kind in ["IMAGE/jpeg", "image/jpeg ; a", " image/*;", "image/x;;"] {
+        let (status, body) = send(raw(kind, b"abc".to_vec())).await;
+        assert_eq!(status, StatusCode::OK, "{kind}: {body}");
+    }
     let curl = raw("application/x-www-form-urlencoded", b"abc".to_vec());
     let (detail, _) = refused(curl, ProblemCode::UnsupportedMediaType).await;
     assert!(detail.contains("curl"), "{detail}");
