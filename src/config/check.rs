@@ -8,72 +8,10 @@ use toml::{Table, Value};
 use super::Config;
 use super::error::Problem;
 use super::expectations;
-use super::layers::{Entry, Origin, leaves, set};
+use super::origin::{Entry, Origin};
+use super::schema::{self, OPEN_TABLE, TEMPLATE, nearest, set};
 use crate::policy::{Policies, PolicyError};
 use crate::telemetry::logging;
-
-/// The table whose names are the operator's own; each holds what the [`TEMPLATE`] holds.
-const OPEN_TABLE: &str = "policies";
-
-/// The built-in policy that shows which keys a policy has.
-const TEMPLATE: &str = "access";
-
-/// How alike two names must be to be suggested, 0…1 (1 − edit distance ÷ length).
-const LIKENESS: f64 = 0.6;
-
-/// What the defaults hold at `key`, of whatever value: the type is what counts. `None` if there is no such setting.
-pub(super) fn known(defaults: &Table, key: &[String]) -> Option<Value> {
-    let (first, rest) = key.split_first()?;
-    let mut value = defaults.get(first)?;
-    let mut is_name = first == OPEN_TABLE;
-    for part in rest {
-        let table = value.as_table()?;
-        value = match table.get(part) {
-            None if is_name => table.get(TEMPLATE)?,
-            found => found?,
-        };
-        is_name = false;
-    }
-    Some(value.clone())
-}
-
-/// The known dotted key that looks most like `key`.
-pub(super) fn nearest(defaults: &Table, key: &[String]) -> Option<String> {
-    let wanted = key.join(".");
-    let last = key.last()?;
-    let mut names: Vec<String> = leaves(defaults)
-        .into_iter()
-        .map(|(path, _)| path.join("."))
-        .collect();
-    names.extend(
-        defaults
-            .iter()
-            .filter(|(_, v)| v.is_table())
-            .map(|(k, _)| k.clone()),
-    );
-    if let [OPEN_TABLE, name, _] = key.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        let prefix = format!("{OPEN_TABLE}.{TEMPLATE}.");
-        let own = names.iter().filter_map(|n| n.strip_prefix(&prefix));
-        names = own
-            .map(|key| format!("{OPEN_TABLE}.{name}.{key}"))
-            .collect();
-    }
-    let misplaced = |name: &String| name.rsplit('.').next() == Some(last);
-    let likeness = |name: &String| {
-        let whole = strsim::normalized_damerau_levenshtein(name, &wanted);
-        if misplaced(name) {
-            whole.max(LIKENESS)
-        } else {
-            whole
-        }
-    };
-    names
-        .into_iter()
-        .map(|name| (likeness(&name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, name)| name)
-}
 
 /// Checks one value by itself.
 ///
@@ -86,7 +24,7 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
         got: shown(&entry.value),
         expected,
     };
-    let Some(known) = known(defaults, &entry.key) else {
+    let Some(known) = schema::known(defaults, &entry.key) else {
         return Err(Problem::UnknownKey {
             key: entry.key.join("."),
             origin: entry.origin.clone(),
@@ -106,7 +44,7 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
     if let Some((OPEN_TABLE, name)) = entry.key.first().map(String::as_str).zip(entry.key.get(1)) {
         let template = vec![OPEN_TABLE.to_owned(), TEMPLATE.to_owned()];
         let name = [OPEN_TABLE.to_owned(), name.clone()];
-        if let Some(template) = self::known(defaults, &template) {
+        if let Some(template) = schema::known(defaults, &template) {
             set(&mut table, &name, template);
         }
     }
@@ -160,19 +98,6 @@ pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Resu
         Err(error @ PolicyError::Name { .. }) => Err(Problem::Merged {
             message: error.to_string(),
         }),
-    }
-}
-
-/// A value as a number, whole or not.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    match value {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "compared with bounds far below 2^53"
-        )]
-        Value::Integer(whole) => Some(*whole as f64),
-        Value::Float(float) => Some(*float),
-        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::Origin;
+use super::origin::Origin;
 
 /// All that is wrong with the settings; one line a problem.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,6 @@ use std::fmt;
 
 use toml::Value;
 
-use super::check::number;
-
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expectation {
@@ -133,6 +131,19 @@ const TABLE: &[(&str, Expectation)] = &[
     ),
 ];
 
+/// A value as a number, whole or not.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "compared with bounds far below 2^53"
+        )]
+        Value::Integer(whole) => Some(*whole as f64),
+        Value::Float(float) => Some(*float),
+        _ => None,
+    }
+}
+
 /// What is expected at `key`, if the table says.
 pub(super) fn of(key: &[String]) -> Option<&'static Expectation> {
     let matches = |pattern: &str| {
@@ -168,7 +179,7 @@ impl fmt::Display for Expectation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layers::{defaults, leaves};
+    use super::super::schema::{defaults, leaves};
     use super::*;
 
     #[test]

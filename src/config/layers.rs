@@ -1,122 +1,24 @@
 //! The layers of settings: each becomes a list of entries (key, value, where it stands); later entries win.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::DEFAULT_FILE;
 use super::error::Problem;
 use super::flags::Overrides;
-use super::{Config, DEFAULT_FILE, check, layout};
+use super::origin::{Entry, Origin, Sources};
+use super::schema::{known, leaves, nearest};
 
 /// Start of the names of all variables that are settings.
 const PREFIX: &str = "FACEOOD_";
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Built in.
-    Default,
-    /// The place of the installed program.
-    Installed,
-    /// A variable that systemd sets from the unit.
-    Systemd(&'static str),
-    /// The config file.
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-    },
-    /// A `FACEOOD_` variable.
-    Environment(String),
-    /// The command line.
-    Flag(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Installed => f.write_str("installed layout"),
-            Self::Systemd(variable) => write!(f, "systemd, {variable}"),
-            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
-            Self::Environment(variable) => write!(f, "environment {variable}"),
-            Self::Flag(flag) => write!(f, "flag {flag}"),
-        }
-    }
-}
-
-/// One value of one layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Path of the setting.
-    pub key: Vec<String>,
-    /// Its value, not yet checked.
-    pub value: Value,
-    /// Where it stands.
-    pub origin: Origin,
-}
-
-impl Entry {
-    /// A folder under a dotted key.
-    pub(super) fn path(key: &str, path: &Path, origin: Origin) -> Self {
-        Self {
-            key: key.split('.').map(ToOwned::to_owned).collect(),
-            value: Value::String(path.to_string_lossy().into_owned()),
-            origin,
-        }
-    }
-}
-
-/// All that settings are read from; a value, so that tests need no process of their own.
-#[derive(Clone, Debug, Default)]
-pub struct Sources {
-    /// The file given by `--config`; without one [`DEFAULT_FILE`], if it exists.
-    pub file: Option<PathBuf>,
-    /// The environment.
-    pub environment: BTreeMap<String, String>,
-    /// The flags.
-    pub flags: Overrides,
-    /// Where the running program lies.
-    pub executable: Option<PathBuf>,
-}
-
-impl Sources {
-    /// What this process was given.
-    #[must_use]
-    pub fn of_process(file: Option<PathBuf>, flags: Overrides) -> Self {
-        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
-        Self {
-            file,
-            environment: std::env::vars_os()
-                .map(|(name, value)| (text(name), text(value)))
-                .collect(),
-            flags,
-            executable: std::env::current_exe().ok(),
-        }
-    }
-}
-
-/// The built-in layer, complete: it also says which keys exist and of what type each is.
-#[must_use]
-pub fn defaults() -> Table {
-    let mut table = Table::try_from(Config::default()).unwrap_or_default();
-    shorten_floats(&mut table);
-    table
-}
 
 /// The file to read, if any.
 pub(super) fn file_path(sources: &Sources) -> Option<PathBuf> {
     let default = Path::new(DEFAULT_FILE);
     let found = || default.exists().then(|| default.to_owned());
     sources.file.clone().or_else(found)
-}
-
-pub(super) fn layout_entries(sources: &Sources) -> Vec<Entry> {
-    layout::entries(sources)
 }
 
 /// The entries of a config file; what cannot be read, parsed or is unknown goes to `problems`.
@@ -201,12 +103,12 @@ impl FileWalk<'_> {
                 path: self.path.to_owned(),
                 line,
             };
-            let known = check::known(self.defaults, at);
+            let known = known(self.defaults, at);
             match (place.get_ref(), value, &known) {
                 (_, _, None) => self.problems.push(Problem::UnknownKey {
                     key: at.join("."),
                     origin,
-                    nearest: check::nearest(self.defaults, at),
+                    nearest: nearest(self.defaults, at),
                 }),
                 (DeValue::Table(spans), Value::Table(table), Some(Value::Table(_))) => {
                     self.table(at, spans, table);
@@ -234,10 +136,10 @@ pub(super) fn environment_entries(
             continue;
         };
         let key: Vec<String> = name.split("__").map(str::to_lowercase).collect();
-        let Some(known) = check::known(defaults, &key) else {
+        let Some(known) = known(defaults, &key) else {
             problems.push(Problem::UnknownVariable {
                 variable: variable.clone(),
-                nearest: check::nearest(defaults, &key).map(|key| variable_name(&key)),
+                nearest: nearest(defaults, &key).map(|key| variable_name(&key)),
             });
             continue;
         };
@@ -298,64 +200,10 @@ fn list(text: &str) -> Value {
     }
 }
 
-/// Puts `value` at `key`, making the tables on the way.
-pub(super) fn set(table: &mut Table, key: &[String], value: Value) {
-    let Some((first, rest)) = key.split_first() else {
-        return;
-    };
-    if rest.is_empty() {
-        table.insert(first.clone(), value);
-        return;
-    }
-    let inner = table
-        .entry(first.clone())
-        .or_insert_with(|| Value::Table(Table::new()));
-    if let Value::Table(inner) = inner {
-        set(inner, rest, value);
-    }
-}
-
-/// All values of `table` that are no tables themselves, with their paths.
-pub(super) fn leaves(table: &Table) -> Vec<(Vec<String>, Value)> {
-    let mut found = Vec::new();
-    for (name, value) in table {
-        match value {
-            Value::Table(inner) => {
-                for (mut key, value) in leaves(inner) {
-                    key.insert(0, name.clone());
-                    found.push((key, value));
-                }
-            }
-            leaf => found.push((vec![name.clone()], leaf.clone())),
-        }
-    }
-    found
-}
-
 /// Line and column of the byte `at`, both counted from 1.
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     (line, column)
-}
-
-/// `f32` settings come out of serde as 0.6000000238418579; write what the programmer wrote.
-fn shorten_floats(table: &mut Table) {
-    for (_, value) in table.iter_mut() {
-        match value {
-            Value::Table(inner) => shorten_floats(inner),
-            Value::Float(float) => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "whether it fits is what is asked"
-                )]
-                let short = *float as f32;
-                if f64::from(short).to_bits() == float.to_bits() {
-                    *float = short.to_string().parse().unwrap_or(*float);
-                }
-            }
-            _ => {}
-        }
-    }
 }

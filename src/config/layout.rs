@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::holds_packs;
-use super::layers::{Entry, Origin, Sources};
+use super::origin::{Entry, Origin, Sources};
 
 /// State of an installed daemon that systemd did not start.
 const INSTALLED_DATA_DIR: &str = "/var/lib/faceood";

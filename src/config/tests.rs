@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use super::layers::{defaults, leaves, set, variable_name};
+use super::layers::variable_name;
+use super::schema::{defaults, leaves, set};
 use super::*;
 
 /// Settings in a folder of their own, with nothing from this machine.

@@ -2,7 +2,7 @@
 //!
 //! SQLite would do it inside the commit that fills the write-ahead log, and on a slow disk that commit takes long. A
 //! passive checkpoint on another connection holds up nobody. It cannot start the write-ahead log anew while rows keep
-//! coming without a pause; then the writer does so when [`AUTOMATIC_PAGES`] are reached, with most of the work done.
+//! coming without a pause; then the writer does so when [`AUTOMATIC_PAGES`](schema::AUTOMATIC_PAGES) are reached, with most of the work done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,6 @@ use super::place::with_suffix;
 use super::schema;
 use super::shared::Shared;
 use super::writer::Command;
-
-/// Pages in the write-ahead log at which the writer's commit folds them in itself: 64 MB.
-pub(super) const AUTOMATIC_PAGES: u32 = 16_384;
 
 /// A write-ahead log smaller than this is left alone: as many pages as SQLite itself would let gather.
 const WORTH_BYTES: u64 = 4 << 20;

@@ -1,39 +1,12 @@
 //! What became of an answer, told by its caller later: a few columns of the request's rows, written by the one writer.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::oneshot;
 
-use super::writer::Command;
-use super::{InferenceLog, InferenceRecord, LogError, LogReader, row};
-
-/// How a capture turned out, where somebody looked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportedOutcome {
-    /// The person was who they were taken for.
-    Genuine,
-    /// It was somebody else.
-    Impostor,
-    /// The picture was good for nothing.
-    Unusable,
-}
-
-impl ReportedOutcome {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Genuine, Self::Impostor, Self::Unusable];
-
-    /// The word on the wire and in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Genuine => "genuine",
-            Self::Impostor => "impostor",
-            Self::Unusable => "unusable",
-        }
-    }
-}
+use super::query::LogReader;
+use super::record::{InferenceRecord, ReportedOutcome};
+use super::{LogError, row};
 
 /// What a caller tells of an earlier request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,23 +36,6 @@ pub struct StoredFeedback {
     pub author: Option<String>,
     /// From where it was told.
     pub address: Option<String>,
-}
-
-impl InferenceLog {
-    /// Writes `feedback` beside the rows of its request and says since when it stands there: told
-    /// again, nothing changes; told otherwise, the later word is in force and the earlier one is
-    /// kept. Where callers have repeated an id it is about the last request that bore it; an
-    /// earlier one is named by the id of one of its rows. `None` where no row has such an id.
-    ///
-    /// # Errors
-    /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
-    pub async fn record_feedback(
-        &self,
-        feedback: Feedback,
-    ) -> Result<Option<DateTime<Utc>>, LogError> {
-        let (reply, answer) = oneshot::channel();
-        self.asked(Command::Feedback(feedback, reply), answer).await
-    }
 }
 
 impl LogReader {

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 mod backup;
 mod checkpoint;
 mod clock;
+mod clock_keeper;
 mod error;
 mod feedback;
 mod place;
@@ -38,15 +39,17 @@ mod schema;
 mod shared;
 mod stamp;
 mod unwritten;
+mod upkeep;
 mod writer;
 
 pub use backup::backup;
-pub use clock::{Clock, ClockFacts, ClockMark, Reading, accept_clock, is_synchronised};
+pub use clock::{Clock, ClockMark, Reading, is_synchronised};
+pub use clock_keeper::{ClockFacts, accept_clock};
 pub use error::{LogError, LogFault, Trouble};
-pub use feedback::{Feedback, ReportedOutcome, StoredFeedback};
+pub use feedback::{Feedback, StoredFeedback};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
-pub use record::{Endpoint, InferenceRecord, ModelFacts, RequestContext, Role};
+pub use record::{Endpoint, InferenceRecord, ModelFacts, ReportedOutcome, RequestContext, Role};
 pub use retention::{Doubtful, Limits, Pruned, prune};
 pub use row::{Column, ColumnKind, Value, columns, decimal, time_text, to_json, to_values};
 pub use scan::{Observation, SCANNED_COLUMNS, bad_scanned_column};
@@ -183,7 +186,7 @@ impl InferenceLog {
         writer::start(Arc::clone(&shared), queue).await?;
         shared.list_set_aside_files();
         tokio::spawn(checkpoint::keep(commands.downgrade(), Arc::clone(&shared)));
-        tokio::spawn(retention::keep(commands.downgrade(), settings.clone()));
+        tokio::spawn(upkeep::keep(commands.downgrade(), settings.clone()));
         Ok(Self { commands, shared })
     }
 
@@ -226,6 +229,21 @@ impl InferenceLog {
             (Err(LogError::Told(LogFault::TooSlow { .. })), OnFailure::Continue) => Ok(()),
             (outcome, _) => outcome,
         }
+    }
+
+    /// Writes `feedback` beside the rows of its request and says since when it stands there: told
+    /// again, nothing changes; told otherwise, the later word is in force and the earlier one is
+    /// kept. Where callers have repeated an id it is about the last request that bore it; an
+    /// earlier one is named by the id of one of its rows. `None` where no row has such an id.
+    ///
+    /// # Errors
+    /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
+    pub async fn record_feedback(
+        &self,
+        feedback: Feedback,
+    ) -> Result<Option<DateTime<Utc>>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.asked(Command::Feedback(feedback, reply), answer).await
     }
 
     /// Hands `command` to the writer and waits for its `answer`, for as long as patience lasts.
@@ -297,7 +315,7 @@ impl InferenceLog {
     /// Deletes what exceeds `limits` now, in small steps between commits; the settings' own limits are kept without being
     /// asked. `None` where the log is closed.
     pub async fn prune(&self, limits: Limits) -> Option<Pruned> {
-        retention::run(&self.commands, limits).await
+        upkeep::prune(&self.commands, limits).await
     }
 
     /// Runs a statement on the write connection.

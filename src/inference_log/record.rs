@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::ClockMark;
-use super::feedback::ReportedOutcome;
 use super::stamp;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
@@ -187,6 +186,33 @@ pub struct InferenceRecord {
     pub components: Components,
 }
 
+/// How a capture turned out, where somebody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportedOutcome {
+    /// The person was who they were taken for.
+    Genuine,
+    /// It was somebody else.
+    Impostor,
+    /// The picture was good for nothing.
+    Unusable,
+}
+
+impl ReportedOutcome {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Genuine, Self::Impostor, Self::Unusable];
+
+    /// The word on the wire and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Genuine => "genuine",
+            Self::Impostor => "impostor",
+            Self::Unusable => "unusable",
+        }
+    }
+}
+
 impl RequestContext {
     /// One row per face of `analysis`, in its order; one row with `face_count` 0 where there is none.
     #[must_use]
@@ -349,7 +375,7 @@ impl InferenceRecord {
     fn set_image(&mut self, image: &ImageFacts) {
         self.image_width = Some(image.width);
         self.image_height = Some(image.height);
-        self.image_format = super::row::word(&image.format);
+        self.image_format = Some(image.format.code().to_owned());
         self.image_bytes = u64::try_from(image.bytes).ok();
     }
 

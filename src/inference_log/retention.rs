@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::clock::Look;
-use super::writer::Command;
+use super::clock_keeper::Look;
 use super::{LogError, Settings, row, schema};
 
 /// How long one step may hold the write lock. A request waits for one step at most, and is promised less than 20 ms.
@@ -28,9 +26,6 @@ const SLACK_PAGES: i64 = 256;
 
 /// A step of so many milliseconds is followed by this multiple of them without one, so that pruning takes a fifth of the writer.
 const REST: u32 = 4;
-
-/// How often the daemon looks, and how long it lets its start pass first.
-const EVERY: Duration = Duration::from_secs(60);
 
 /// What may stay. The default is everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +76,7 @@ impl Limits {
 
     /// The limits that the daemon keeps by itself. By a clock in doubt nothing is deleted; rows
     /// whose time cannot be trusted go when the daemon itself has run for as long as rows are kept.
-    fn at(settings: &Settings, look: &Look) -> Self {
+    pub(super) fn at(settings: &Settings, look: &Look) -> Self {
         let limits = Self::of(settings, look.now.time);
         if !look.is_trusted {
             return Self {
@@ -297,60 +292,6 @@ async fn vacuum(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     let left = number(connection, "PRAGMA freelist_count").await?;
     let size = number(connection, "PRAGMA page_size").await?;
     Ok((free - left).unsigned_abs() * size.unsigned_abs())
-}
-
-/// Watches the clock, and keeps a running daemon's log within the settings, until the log is
-/// closed.
-pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        let Some(commands) = commands.upgrade() else {
-            return;
-        };
-        if round(&commands, &settings).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// One look at the clock, and what is to be deleted by it; `None` once the log is closed. While the
-/// clock is not known, since the database cannot be used, nothing is.
-pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings) -> Option<Pruned> {
-    let (reply, answer) = oneshot::channel();
-    commands.send(Command::Tend(reply)).await.ok()?;
-    let Ok(look) = answer.await.ok()? else {
-        return Some(Pruned::default());
-    };
-    let limits = Limits::at(settings, &look);
-    if limits == Limits::default() {
-        return Some(Pruned::default());
-    }
-    run(commands, limits).await
-}
-
-/// Prunes through the writer; `None` once it is closed. A failure is the writer's to report, the next round tries again.
-pub(super) async fn run(commands: &mpsc::Sender<Command>, limits: Limits) -> Option<Pruned> {
-    let mut total = Pruned::default();
-    loop {
-        let (reply, answer) = oneshot::channel();
-        commands.send(Command::Prune(limits, reply)).await.ok()?;
-        let Ok(step) = answer.await.ok()? else {
-            return Some(total);
-        };
-        total.rows += step.pruned.rows;
-        total.freed_bytes += step.pruned.freed_bytes;
-        if step.is_last {
-            if total.rows > 0 {
-                tracing::info!(
-                    rows = total.rows,
-                    freed_bytes = total.freed_bytes,
-                    "pruned the inference log"
-                );
-            }
-            return Some(total);
-        }
-        tokio::time::sleep(step.rest).await;
-    }
 }
 
 #[cfg(test)]

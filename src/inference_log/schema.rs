@@ -9,9 +9,11 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::checkpoint::AUTOMATIC_PAGES;
 use super::place::{self, with_suffix};
 use super::{Durability, LogError, Settings, Trouble};
+
+/// Pages in the write-ahead log at which the writer's commit folds them in itself: 64 MB.
+pub(super) const AUTOMATIC_PAGES: u32 = 16_384;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::clock::{Clock, Keeper};
+use super::clock::Clock;
+use super::clock_keeper::Keeper;
 use super::query::LogReader;
 use super::{Failing, Health, LogError, Settings, place};
 

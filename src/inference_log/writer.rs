@@ -11,7 +11,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::clock::Look;
+use super::clock_keeper::Look;
 use super::feedback::{self, Feedback};
 use super::place::{self, Files, Ownership};
 use super::record::InferenceRecord;

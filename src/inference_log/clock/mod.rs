@@ -14,16 +14,11 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-mod keeper;
-
-pub use keeper::{ClockFacts, accept_clock};
-pub(super) use keeper::{Keeper, Look};
-
 /// A clock that is off by more than this has jumped.
-const JUMP: TimeDelta = TimeDelta::days(1);
+pub(super) const JUMP: TimeDelta = TimeDelta::days(1);
 
 /// A clock in doubt is believed again after so much running time without another jump.
-const STEADY_SECONDS: i64 = 24 * 60 * 60;
+pub(super) const STEADY_SECONDS: i64 = 24 * 60 * 60;
 
 /// No row can be older than the program: a clock before this year has lost its battery.
 const FIRST_YEAR: i32 = 2026;
@@ -130,12 +125,12 @@ pub(super) struct Moment {
 
 impl Moment {
     /// Whether a clock that showed `self` and then ran evenly would show `later`.
-    fn agrees(&self, later: &Self) -> bool {
+    pub(super) fn agrees(&self, later: &Self) -> bool {
         self.jump_to(later).abs() <= JUMP
     }
 
     /// By how much the clock was moved on the way from `self` to `later`.
-    fn jump_to(&self, later: &Self) -> TimeDelta {
+    pub(super) fn jump_to(&self, later: &Self) -> TimeDelta {
         later.time - self.time - TimeDelta::seconds(later.run_seconds - self.run_seconds)
     }
 }
@@ -226,7 +221,7 @@ impl Watch {
 }
 
 /// Whether this reading speaks against itself.
-fn mark_of(reading: &Reading) -> Option<ClockMark> {
+pub(super) fn mark_of(reading: &Reading) -> Option<ClockMark> {
     let is_free = reading.is_synchronised == Some(false);
     (is_free || reading.wall.year() < FIRST_YEAR).then_some(ClockMark::Unsynchronised)
 }

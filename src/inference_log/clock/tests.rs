@@ -1,7 +1,7 @@
 use super::*;
 use crate::inference_log::fixture::{TestClock, full_record};
 use crate::inference_log::{
-    FILE_NAME, Filter, InferenceLog, InferenceRecord, LogReader, Settings, accept_clock, retention,
+    FILE_NAME, Filter, InferenceLog, InferenceRecord, LogReader, Settings, accept_clock, upkeep,
 };
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ async fn open(folder: &TempDir, clock: &TestClock) -> InferenceLog {
 /// What the daemon does each minute.
 async fn round(log: &InferenceLog) -> u64 {
     let settings = &log.shared.settings;
-    let pruned = retention::round(&log.commands, settings).await;
+    let pruned = upkeep::round(&log.commands, settings).await;
     pruned.unwrap().rows
 }
 

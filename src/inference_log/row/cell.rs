@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::super::clock::ClockMark;
-use super::super::feedback::ReportedOutcome;
-use super::super::record::{Endpoint, Role};
+use super::super::record::{Endpoint, ReportedOutcome, Role};
 use super::{ColumnKind, Value};
 use crate::policy::{Action, Reason, Verdict};
 use crate::problem::ProblemCode;

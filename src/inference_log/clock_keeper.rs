@@ -9,9 +9,12 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, FromRow, Row, SqliteConnection};
 
-use super::{Change, Clock, ClockMark, Doubt, JUMP, Moment, Reading, STEADY_SECONDS, Watch};
-use crate::inference_log::record::InferenceRecord;
-use crate::inference_log::{LogError, LogReader, row, schema, stamp};
+use super::clock::{
+    self, Change, Clock, ClockMark, Doubt, JUMP, Moment, Reading, STEADY_SECONDS, Watch,
+};
+use super::query::LogReader;
+use super::record::InferenceRecord;
+use super::{LogError, row, schema, stamp};
 
 /// How old the written state may be. The threshold is a day, so that minutes do not matter, and a
 /// memory card is spared.
@@ -23,14 +26,14 @@ const WAY_OUT: &str = "no row is deleted by age until the clock has been steady 
 
 /// A look at the clock, judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Look {
-    pub(in super::super) now: Moment,
-    pub(in super::super) is_trusted: bool,
+pub(super) struct Look {
+    pub(super) now: Moment,
+    pub(super) is_trusted: bool,
 }
 
 /// Keeps the watch.
 #[derive(Debug)]
-pub(in super::super) struct Keeper {
+pub(super) struct Keeper {
     clock: Clock,
     // A std mutex: held for some arithmetic only, never across an await.
     state: Mutex<State>,
@@ -68,7 +71,7 @@ impl State {
 }
 
 impl Keeper {
-    pub(in super::super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         let state = Mutex::new(State {
             started: clock.read().uptime,
             run_before: 0,
@@ -107,15 +110,12 @@ impl Keeper {
     }
 
     /// Marks the rows whose time cannot be trusted.
-    pub(in super::super) fn mark<'a>(
-        &self,
-        records: impl Iterator<Item = &'a mut InferenceRecord>,
-    ) {
+    pub(super) fn mark<'a>(&self, records: impl Iterator<Item = &'a mut InferenceRecord>) {
         let reading = self.clock.read();
         let mut state = self.state();
         let look = self.judge(&mut state, &reading);
         let of_all = if look.is_trusted {
-            super::mark_of(&reading)
+            clock::mark_of(&reading)
         } else {
             Some(ClockMark::Jumped)
         };
@@ -135,7 +135,7 @@ impl Keeper {
 
     /// Takes up what the database knows of the clock, what an operator said about it, and writes
     /// what is known now.
-    pub(in super::super) async fn tend(
+    pub(super) async fn tend(
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<Look, sqlx::Error> {
@@ -174,16 +174,13 @@ impl Keeper {
     }
 
     /// Writes what is known now, so that the next start can compare.
-    pub(in super::super) async fn leave(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), sqlx::Error> {
+    pub(super) async fn leave(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         self.state().saved = None;
         self.tend(connection).await.map(drop)
     }
 
     /// What an operator should know.
-    pub(in super::super) fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let state = self.state();
         let doubt = state.watch.and_then(|watch| watch.doubt);
         let doubt = doubt.map(|doubt| format!("{doubt}: {WAY_OUT}"));

@@ -1,0 +1,67 @@
+//! What the daemon does for its log each minute, through the writer: it looks at the clock, and deletes what exceeds the
+//! limits.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Settings;
+use super::retention::{Limits, Pruned};
+use super::writer::Command;
+
+/// How often the daemon looks, and how long it lets its start pass first.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Watches the clock, and keeps a running daemon's log within the settings, until the log is
+/// closed.
+pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(commands) = commands.upgrade() else {
+            return;
+        };
+        if round(&commands, &settings).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// One look at the clock, and what is to be deleted by it; `None` once the log is closed. While the
+/// clock is not known, since the database cannot be used, nothing is.
+pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings) -> Option<Pruned> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(Command::Tend(reply)).await.ok()?;
+    let Ok(look) = answer.await.ok()? else {
+        return Some(Pruned::default());
+    };
+    let limits = Limits::at(settings, &look);
+    if limits == Limits::default() {
+        return Some(Pruned::default());
+    }
+    prune(commands, limits).await
+}
+
+/// Prunes through the writer; `None` once it is closed. A failure is the writer's to report, the next round tries again.
+pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> Option<Pruned> {
+    let mut total = Pruned::default();
+    loop {
+        let (reply, answer) = oneshot::channel();
+        commands.send(Command::Prune(limits, reply)).await.ok()?;
+        let Ok(step) = answer.await.ok()? else {
+            return Some(total);
+        };
+        total.rows += step.pruned.rows;
+        total.freed_bytes += step.pruned.freed_bytes;
+        if step.is_last {
+            if total.rows > 0 {
+                tracing::info!(
+                    rows = total.rows,
+                    freed_bytes = total.freed_bytes,
+                    "pruned the inference log"
+                );
+            }
+            return Some(total);
+        }
+        tokio::time::sleep(step.rest).await;
+    }
+}
