@@ -1,4 +1,4 @@
-//! `backup`: a copy of the log as it is at one moment, while the daemon goes on writing.
+//! `backup`: a consistent copy of the log while the daemon keeps writing.
 
 use std::path::PathBuf;
 

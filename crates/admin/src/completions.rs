@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete our command lines.
+//! `completions`: completions of our command lines for a shell.
 
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;

@@ -1,4 +1,5 @@
-//! What a subcommand works with: the settings, found as the daemon finds them, and an async runtime for the database.
+//! What every subcommand needs: the settings, found as the daemon finds them, and an async
+//! runtime for the database.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The running daemon, asked by one plain HTTP request: all that the operator's command needs of HTTP.
+//! A minimal HTTP client for one request to the running daemon.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,8 +1,10 @@
-//! The operator's command, `faceood-admin`: one file a subcommand, each with its `Args` and `run(args, &Context)`.
+//! The operator's command, `faceood-admin`. Each subcommand has a module with its `Args` and
+//! `run(args, &Context)`.
 //!
-//! A subcommand first builds a value, then shows it: JSON is the contract, text a view of it. Results go to standard
-//! output, progress and logs to standard error ([`output`]). All of it works beside a live daemon: the database is read
-//! through read-only connections, and what deletes does so in small steps.
+//! A subcommand first builds a value, then shows it. JSON is the contract, text a view of it.
+//! Results go to standard output, progress and logs to standard error ([`output`]). Everything
+//! works beside a live daemon: the database is read through read-only connections, and rows are
+//! deleted in small steps.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,4 +1,4 @@
-//! The operator's command. All of it stands in [`faceood_admin`].
+//! The operator's command; see [`faceood_admin`].
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `man`: manual pages, made from the command lines themselves.
+//! `man`: manual pages, generated from the command lines.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -1,4 +1,4 @@
-//! A file that the operator names: written whole or not at all, with errors that say what to do.
+//! A file named by the operator: written whole or not at all, with errors that say what to do.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

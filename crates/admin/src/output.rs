@@ -1,4 +1,5 @@
-//! The only place that prints: results to standard output, progress and troubles to standard error.
+//! The only module that prints: results to standard output, progress and errors to standard
+//! error.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};

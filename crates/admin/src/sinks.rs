@@ -1,6 +1,6 @@
-//! What callers wrote, on its way into an operator's tools: a spreadsheet must not calculate with
-//! it, and a terminal must not act on it. One function for each kind of sink; HTML is `maud`'s to
-//! escape, JSON serde's, and labels of metrics the exporter's.
+//! Makes callers' text safe for the operator's tools: a spreadsheet must not calculate with it,
+//! and a terminal must not execute it. There is one function for each kind of sink. `maud`
+//! escapes HTML, serde JSON, and the exporter the labels of metrics.
 
 use std::borrow::Cow;
 

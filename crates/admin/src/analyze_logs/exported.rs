@@ -1,5 +1,6 @@
-//! `--export-cluster`: a pattern as material to learn from. Its most typical rows, their pictures where the log keeps them, and the
-//! degradation that makes a clean picture look like it ([`faceood_lab::fitting`]), which `models train --augment` reads.
+//! `--export-cluster`: writes a pattern as training material. It contains the most typical
+//! rows, their pictures if the log keeps them, and the degradation that makes a clean picture
+//! look like the pattern ([`faceood_lab::fitting`]). `models train --augment` reads it.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `analyze-logs`: what keeps going wrong, where, since when, what to do.
+//! `analyze-logs`: which degradations keep coming back, where, since when, and what to do.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,7 +1,8 @@
-//! `calibrate`: learns on site how the pack's OOD signal becomes score and pass probability, from photos or from feedback.
+//! `calibrate`: fits on site how the pack's OOD signal becomes score and pass probability, from
+//! photos or from feedback.
 //!
-//! Both ways end in [`SiteSample`]s. What is learnt from them is tried first on captures that the learner has not seen, and
-//! written to a file that the daemon takes up at SIGHUP.
+//! Both ways produce [`SiteSample`]s. The new calibration is tested on captures that the fit
+//! has not seen, and written to a file that the daemon loads at SIGHUP.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Evidence from the log: what callers told of earlier answers.
+//! Evidence from the log: outcomes that callers reported.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Evidence from photos: what each reaches against the person's other photos.
+//! Evidence from photos: the similarity of each to the person's other photos.
 
 use std::collections::BTreeMap;
 use std::path::Path;

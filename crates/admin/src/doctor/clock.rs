@@ -1,4 +1,4 @@
-//! The clock: rows are found by their time, and patterns by the hour of day.
+//! Checks the clock: rows are found by their time, and patterns by the hour of day.
 
 use chrono::{DateTime, Datelike, Utc};
 

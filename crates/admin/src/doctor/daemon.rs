@@ -1,4 +1,5 @@
-//! The running daemon, asked whether it is ready: one plain HTTP request to the address that it wrote down.
+//! Checks whether the running daemon is ready, by one plain HTTP request to the address that it
+//! wrote down.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,5 @@
-//! The database of the log: can it be read, does it end in the past, is every page sound, was a damaged one set aside?
+//! Checks the log's database: whether it can be read, ends in the past, has sound pages, and
+//! whether a damaged one was set aside.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! The GPU: its driver, and whether CUDA and cuDNN are the ones that ONNX Runtime's library was made for.
+//! Checks the GPU's driver, and whether CUDA and cuDNN have the versions that ONNX Runtime's
+//! library was built for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

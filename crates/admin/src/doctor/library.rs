@@ -1,4 +1,4 @@
-//! ONNX Runtime's library: whole, and one that loads.
+//! Checks that ONNX Runtime's library is intact and loads.
 
 use std::fs;
 use std::path::Path;

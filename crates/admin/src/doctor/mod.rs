@@ -1,4 +1,5 @@
-//! `doctor`: looks at all that the daemon needs and says what to do about what is missing. Changes nothing.
+//! `doctor`: checks all that the daemon needs and gives advice on what is missing. It changes
+//! nothing.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

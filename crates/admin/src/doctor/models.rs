@@ -1,4 +1,4 @@
-//! The model pack: whole, and able to find, embed and judge the built-in test face.
+//! Checks that the model pack is intact and can detect, embed and judge the built-in test face.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Whose the files are: the daemon's user must be able to use them, and nobody else needs to.
+//! Checks owners and permissions: the daemon's user must be able to use its files, and nobody
+//! else needs to.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

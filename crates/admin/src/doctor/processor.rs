@@ -1,4 +1,4 @@
-//! The processor: which of the instructions that the models are fast with it has.
+//! Checks the processor for the instructions that make the models fast.
 
 use super::Check;
 

@@ -1,4 +1,4 @@
-//! Memory, disk and permissions: what the daemon needs of its machine to keep state.
+//! Checks memory, disk and permissions for the daemon's state.
 
 use std::fs;
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! The service under systemd, where there is one.
+//! Checks the service under systemd, if there is one.
 
 use std::collections::BTreeMap;
 use std::path::Path;

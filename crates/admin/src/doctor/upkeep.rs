@@ -1,4 +1,5 @@
-//! What will hurt one day: a disk too small for the rows that are to be kept, no inodes, scores that no longer come true.
+//! Checks for future trouble: a disk too small for the rows to be kept, no free inodes, pass
+//! probabilities that no longer come true.
 
 use std::path::Path;
 

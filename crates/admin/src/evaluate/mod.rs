@@ -1,4 +1,5 @@
-//! `evaluate`: how good recognition and score are on photos of one's own, with the daemon's pipeline and without the daemon.
+//! `evaluate`: measures recognition and score on the operator's photos, with the daemon's
+//! pipeline but without the daemon.
 
 use std::fs;
 use std::num::NonZero;

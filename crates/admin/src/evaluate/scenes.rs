@@ -1,4 +1,4 @@
-//! `evaluate iso-sweep` and `evaluate scenarios`: clean photos made worse, and what the product says of them.
+//! `evaluate iso-sweep` and `evaluate scenarios`: clean photos are degraded and judged.
 
 use std::path::PathBuf;
 

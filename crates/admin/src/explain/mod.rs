@@ -1,4 +1,5 @@
-//! `explain`: why a decision came out as it did, from the log alone: score against cuts, causes, components, verdict.
+//! `explain`: why a decision came out as it did, from the log alone: score and cuts, causes,
+//! components, verdict.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! An explanation for eyes.
+//! An explanation as text for a terminal.
 
 use super::{ExplainedRow, Explanation, output, words};
 use crate::sinks::terminal_line;

@@ -1,4 +1,4 @@
-//! The sentences: which number was held against which cut, and what followed.
+//! The sentences of an explanation: which number was compared with which cut, and the result.
 
 use faceood::inference_log::{InferenceRecord, Role};
 use faceood::policy::{Action, Policy, Reason, Thresholds, Verdict};

@@ -1,4 +1,4 @@
-//! `export`: the log as a file for other programs, in memory that does not grow with it.
+//! `export`: writes the log as a file for other programs, in constant memory.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;

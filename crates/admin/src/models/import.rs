@@ -1,5 +1,5 @@
-//! `models import-rts`, `models import-onnx` and `models set-calibration`: a pack around a recogniser of one's own, its head and
-//! its calibration.
+//! `models import-rts`, `models import-onnx` and `models set-calibration`: a pack around a
+//! site's own recogniser, and its calibration.
 
 use std::fs;
 use std::io::Read as _;

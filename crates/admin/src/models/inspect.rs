@@ -1,4 +1,4 @@
-//! `models inspect`: what a pack consists of, how it is fed and read, where it comes from and how well it does.
+//! `models inspect`: the files of a pack, its inputs and outputs, its sources and its figures.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

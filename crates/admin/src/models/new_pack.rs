@@ -1,4 +1,4 @@
-//! Writing a new pack into a folder of its own.
+//! Writes a new pack into its folder.
 
 use std::fs;
 use std::path::Path;

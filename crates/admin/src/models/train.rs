@@ -1,4 +1,4 @@
-//! `models train`: a head and a calibration of photos.
+//! `models train`: trains a head and a calibration on photos.
 
 use std::collections::BTreeMap;
 use std::fs;

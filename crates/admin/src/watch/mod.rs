@@ -1,5 +1,5 @@
-//! `watch`: the live box in a terminal. Rows come from the log, readiness and the log's queue from the daemon's metrics; each
-//! tick reads only what is new.
+//! `watch`: the live box in a terminal. Rows come from the log, readiness and the log's queue
+//! from the daemon. Each tick reads only new rows.
 
 mod recent;
 mod service;

@@ -1,4 +1,4 @@
-//! The last ten minutes of the log, brought up to date by what is new.
+//! The rows of the last ten minutes, updated with new ones.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What the daemon says of itself right now.
+//! The daemon's own account of its state.
 
 use std::path::Path;
 

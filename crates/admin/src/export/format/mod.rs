@@ -1,4 +1,4 @@
-//! The log as a file for other programs: every column of every row, oldest first, in memory that does not grow with it.
+//! File formats of an export: every column of every row, oldest first, in constant memory.
 
 use std::io::{self, Write};
 

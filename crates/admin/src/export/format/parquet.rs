@@ -1,4 +1,5 @@
-//! Parquet through the column writers, without Arrow: rows gather until they make a row group, then go out by column.
+//! Parquet through the column writers, without Arrow. Rows are collected up to a row group,
+//! then written by column.
 
 use std::io::{self, Write};
 use std::sync::Arc;
