@@ -10,18 +10,26 @@ use super::error::Problem;
 use super::expectations;
 use super::origin::{Entry, Origin};
 use super::schema::{self, OPEN_TABLE, TEMPLATE, nearest, set};
+use super::units::Unit;
 use crate::policy::{Policies, PolicyError};
 use crate::telemetry::logging;
 
-/// Checks one value by itself.
+/// Checks one value by itself. A text with a unit becomes the number that it stands for.
 ///
 /// # Errors
 /// The problem, with the value's place and what would do.
-pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
+pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> {
+    let unit = entry.key.last().and_then(|key| Unit::of(key));
+    let mut got = shown(&entry.value);
+    let text = entry.value.as_str();
+    if let Some(count) = unit.zip(text).and_then(|(unit, text)| unit.count(text)) {
+        got = format!("{got}, which makes {count}");
+        entry.value = Value::Integer(count);
+    }
     let bad = |expected: String| Problem::BadValue {
         key: entry.key.join("."),
         origin: entry.origin.clone(),
-        got: shown(&entry.value),
+        got: got.clone(),
         expected,
     };
     let Some(known) = schema::known(defaults, &entry.key) else {
@@ -32,7 +40,13 @@ pub(super) fn entry(entry: &Entry, defaults: &Table) -> Result<(), Problem> {
         });
     };
     let expectation = expectations::of(&entry.key);
-    let in_words = |fallback: String| expectation.map_or(fallback, ToString::to_string);
+    let in_words = |fallback: String| {
+        let words = expectation.map_or(fallback, ToString::to_string);
+        match unit {
+            Some(unit) => format!("{words}, or a text such as {}", unit.examples()),
+            None => words,
+        }
+    };
     if !fits(&known, &entry.value) {
         return Err(bad(in_words(kind(&known).to_owned())));
     }

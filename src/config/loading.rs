@@ -96,7 +96,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         &mut problems,
     ));
     entries.extend(layers::flag_entries(&sources.flags));
-    entries.retain(|entry| match check::entry(entry, &defaults) {
+    entries.retain_mut(|entry| match check::entry(entry, &defaults) {
         Ok(()) => true,
         Err(problem) => {
             problems.push(problem);

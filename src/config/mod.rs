@@ -21,6 +21,7 @@ pub mod layout;
 mod loading;
 mod origin;
 mod schema;
+mod units;
 
 pub use error::{ConfigError, Problem};
 pub use flags::Overrides;

@@ -183,6 +183,69 @@ fn values_out_of_range_say_what_is_expected() {
 }
 
 #[test]
+fn times_and_sizes_may_have_a_unit_in_the_file_and_in_a_variable() {
+    let text = "[pipeline]\ndeadline_ms = \"2s\"\n[log]\nretention_days = \"26w\"\nmax_bytes = \"1.5GB\"\n";
+    let desk = Desk::new()
+        .file(text)
+        .env("FACEOOD_CAPTURE__MAX_BYTES", "5MiB")
+        .env("FACEOOD_SERVER__DRAIN_MS", "500");
+    let loaded = desk.load();
+    let config = &loaded.config;
+    assert_eq!(config.pipeline.deadline_ms, 2000);
+    assert_eq!(config.log.retention_days, 182);
+    assert_eq!(config.log.max_bytes, 1_500_000_000);
+    assert_eq!(config.capture.max_bytes, 5 << 20);
+    assert_eq!(config.server.drain_ms, 500);
+    let printed = loaded.to_string();
+    assert!(
+        printed.contains("pipeline.deadline_ms = 2000 "),
+        "{printed}"
+    );
+    assert_eq!(Desk::new().file(&printed).load().config, *config);
+}
+
+#[test]
+fn a_text_that_is_no_such_number_says_what_would_do() {
+    let times = r#"or a text such as "500ms", "10s" or "2m""#;
+    let sizes = r#"or a text such as "20MB" or "64MiB""#;
+    let days = r#"or a text such as "14d" or "2w""#;
+    for (key, text, told) in [
+        ("pipeline.deadline_ms", "10 parsecs", times),
+        ("pipeline.deadline_ms", "10", times),
+        ("pipeline.deadline_ms", "-10s", times),
+        ("pipeline.deadline_ms", "1500us", times),
+        ("pipeline.deadline_ms", "99999999999999999999s", times),
+        ("log.retention_days", "36h", days),
+        ("log.max_bytes", "5XB", sizes),
+        ("log.max_bytes", "10s", sizes),
+        ("log.max_bytes", "-1GB", sizes),
+        ("log.max_bytes", "99999999999EB", sizes),
+    ] {
+        let refusal = Desk::new().file(&format!("{key} = \"{text}\"\n")).refusal();
+        assert!(
+            refusal.contains(&format!("`{key}` is \"{text}\" (")),
+            "{refusal}"
+        );
+        assert!(refusal.contains("config.toml, line 1"), "{refusal}");
+        assert!(refusal.ends_with(told), "{refusal}");
+    }
+    let refusal = Desk::new()
+        .env("FACEOOD_PIPELINE__DEADLINE_MS", "20m")
+        .refusal();
+    assert!(
+        refusal.contains("is \"20m\", which makes 1200000 (environment FACEOOD_PIPELINE__DEADLINE_MS); expected 1 to 600000"),
+        "{refusal}"
+    );
+    let refusal = Desk::new()
+        .file("capture.max_pixels = \"50MB\"\n")
+        .refusal();
+    assert!(
+        refusal.ends_with("expected 10000 to 1000000000 (pixels)"),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn broken_toml_names_line_and_column() {
     let refusal = Desk::new()
         .file("pack = \"default\"\nlisten = = 3\n")
