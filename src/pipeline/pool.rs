@@ -410,6 +410,10 @@ impl Worker {
     fn busy(&mut self, work: impl FnOnce(&mut Self)) {
         self.shared.step_since[self.index].store(self.shared.now_ms(), Ordering::Relaxed);
         work(self);
+        // After a panic, once it is answered: to open the models takes seconds.
+        if self.pipeline.is_none() {
+            self.pipeline = self.shared.warm_pipeline().ok();
+        }
         self.shared.step_since[self.index].store(0, Ordering::Relaxed);
     }
 
@@ -433,7 +437,7 @@ impl Worker {
             reply.send(outcome.unwrap_or_else(|error| Err(ProbeError::Failed(error.to_string()))));
     }
 
-    /// Runs `work`; after a panic the pipeline is in an unknown state and is replaced before the next picture.
+    /// Runs `work`. After a panic the pipeline is in an unknown state: it is dropped.
     fn guarded<T>(
         &mut self,
         work: impl FnOnce(&mut Pipeline) -> Result<T, AnalyzeError>,
@@ -459,8 +463,6 @@ impl Worker {
                     message,
                     "a stage panicked; this worker opens its models anew"
                 );
-                drop(pipeline);
-                self.pipeline = self.shared.warm_pipeline().ok();
                 Err(AnalyzeError::Panicked { message })
             }
         }
