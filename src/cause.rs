@@ -4,53 +4,59 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What can pull a score down, as the contract names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CauseName {
+/// Makes [`CauseName`] of one list, so that a new cause needs one entry here.
+macro_rules! causes {
+    ($($(#[$doc:meta])* $cause:ident $name:literal,)+) => {
+        /// What can pull a score down, as the contract names it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum CauseName {
+            $($(#[$doc])* $cause,)+
+        }
+
+        impl CauseName {
+            /// Every cause, in the contract's order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$cause),+];
+
+            /// Name in JSON, in the log, in manifests and in reports.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$cause => $name,)+
+                }
+            }
+        }
+    };
+}
+
+causes! {
     /// Sensor noise.
-    Noise,
+    Noise "noise",
     /// Out of focus.
-    Blur,
+    Blur "blur",
     /// The head or the camera moved.
-    MotionBlur,
+    MotionBlur "motion_blur",
     /// Too few pixels on the face.
-    LowResolution,
+    LowResolution "low_resolution",
     /// Compressed too strongly.
-    Compression,
+    Compression "compression",
     /// Too dark.
-    Underexposure,
+    Underexposure "underexposure",
     /// Too bright, clipped.
-    Overexposure,
+    Overexposure "overexposure",
     /// A picture of a screen or of a print.
-    ScreenRecapture,
+    ScreenRecapture "screen_recapture",
     /// Something covers a part of the face.
-    Occlusion,
+    Occlusion "occlusion",
     /// A mask over mouth and nose.
-    Mask,
+    Mask "mask",
     /// The head is turned away.
-    Pose,
+    Pose "pose",
     /// Nothing that is measured explains it.
-    Unknown,
+    Unknown "unknown",
 }
 
 impl CauseName {
-    /// Every cause, in the contract's order.
-    pub const ALL: [Self; 12] = [
-        Self::Noise,
-        Self::Blur,
-        Self::MotionBlur,
-        Self::LowResolution,
-        Self::Compression,
-        Self::Underexposure,
-        Self::Overexposure,
-        Self::ScreenRecapture,
-        Self::Occlusion,
-        Self::Mask,
-        Self::Pose,
-        Self::Unknown,
-    ];
-
     /// Those that the OOD head names, in the order of its outputs.
     pub const LEARNT: [Self; 10] = [
         Self::Noise,
@@ -78,25 +84,6 @@ impl CauseName {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.name() == name)
-    }
-
-    /// Name in JSON, in the log, in manifests and in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Noise => "noise",
-            Self::Blur => "blur",
-            Self::MotionBlur => "motion_blur",
-            Self::LowResolution => "low_resolution",
-            Self::Compression => "compression",
-            Self::Underexposure => "underexposure",
-            Self::Overexposure => "overexposure",
-            Self::ScreenRecapture => "screen_recapture",
-            Self::Occlusion => "occlusion",
-            Self::Mask => "mask",
-            Self::Pose => "pose",
-            Self::Unknown => "unknown",
-        }
     }
 }
 

@@ -197,6 +197,7 @@ async fn every_problem_and_every_endpoint_is_in_the_description() {
         ("/v1/extract", "post"),
         ("/v1/quality", "post"),
         ("/v1/compare", "post"),
+        ("/v1/feedback", "post"),
         ("/v1/info", "get"),
         ("/v1/inferences", "get"),
         ("/healthz", "get"),
