@@ -1,5 +1,5 @@
-//! Checks one value at a time against the defaults, which double as the schema: is the key known, does the type fit, is the
-//! value in its range, and does the module that owns it take it.
+//! Checks one value at a time: whether its key is known, its type fits, it lies in its range, and the module that owns it
+//! takes it. The defaults serve as the schema.
 
 use std::collections::BTreeMap;
 

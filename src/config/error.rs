@@ -29,15 +29,15 @@ pub enum Problem {
     /// The file cannot be read.
     #[error("cannot read the config file {}: {source}; give another with --config, or fix its permissions", path.display())]
     Unreadable {
-        /// Which file.
+        /// Path of the config file.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: io::Error,
     },
     /// The file is text of another encoding.
     #[error("the config file {} is in {encoding}; save it as UTF-8", path.display())]
     Encoding {
-        /// Which file.
+        /// Path of the config file.
         path: PathBuf,
         /// What it seems to be in.
         encoding: &'static str,
@@ -45,7 +45,7 @@ pub enum Problem {
     /// The file is no TOML.
     #[error("{}, line {line}, column {column}: {message}", path.display())]
     Syntax {
-        /// Which file.
+        /// Path of the config file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
@@ -67,7 +67,7 @@ pub enum Problem {
     /// A `FACEOOD_` variable that names no setting.
     #[error("unknown environment variable {variable}{}", hint(.nearest.as_deref()))]
     UnknownVariable {
-        /// Its name.
+        /// Name of the variable.
         variable: String,
         /// The known name that looks most like it.
         nearest: Option<String>,
@@ -95,7 +95,7 @@ pub enum Problem {
     /// The layers are right by themselves but not together; not known to happen.
     #[error("the settings do not fit together: {message}")]
     Merged {
-        /// What serde says.
+        /// What the deserializer says.
         message: String,
     },
 }

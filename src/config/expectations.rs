@@ -1,4 +1,4 @@
-//! What values settings may have, in one table: a range for every number, words for every text whose form matters.
+//! One table of the values that settings may have: a range for each number, words for each text whose form matters.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Where state and models are when nobody says: in a checkout beside each other, in an installation by its prefix, under
-//! systemd where the unit's `StateDirectory=` and `LogsDirectory=` are.
+//! Default folders of state and models. A checkout has both side by side, an installation has them under its prefix, and
+//! under systemd the unit's `StateDirectory=` and `LogsDirectory=` say where they are.
 
 use std::path::{Path, PathBuf};
 

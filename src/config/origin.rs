@@ -19,7 +19,7 @@ pub enum Origin {
     Systemd(&'static str),
     /// The config file.
     File {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,

@@ -2,7 +2,8 @@
 //!
 //! SQLite would do it inside the commit that fills the write-ahead log, and on a slow disk that commit takes long. A
 //! passive checkpoint on another connection holds up nobody. It cannot start the write-ahead log anew while rows keep
-//! coming without a pause; then the writer does so when [`AUTOMATIC_PAGES`](schema::AUTOMATIC_PAGES) are reached, with most of the work done.
+//! coming without a pause; then the writer does so at [`AUTOMATIC_PAGES`](schema::AUTOMATIC_PAGES), with most of the work
+//! done.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The watch on the clock as the daemon keeps it: in memory for each commit, in the database over
-//! its starts.
+//! How the daemon keeps its watch on the clock: in memory for each commit, and in the database from
+//! one start to the next.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

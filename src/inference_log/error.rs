@@ -41,7 +41,7 @@ pub enum LogError {
         path: PathBuf,
         /// Its version.
         found: i64,
-        /// Ours.
+        /// The newest version that this release knows.
         known: i64,
     },
     /// Written by an older release, and opened for reading only.
@@ -54,7 +54,7 @@ pub enum LogError {
         path: PathBuf,
         /// Its version.
         found: i64,
-        /// Ours.
+        /// The newest version that this release knows.
         known: i64,
     },
     /// A database of something else.
@@ -78,10 +78,10 @@ pub enum LogError {
     Migrate {
         /// The database.
         path: PathBuf,
-        /// Why.
+        /// What the migrator says.
         source: Arc<sqlx::migrate::MigrateError>,
     },
-    /// The write-ahead log that durability rests on is not to be had.
+    /// SQLite offers no write-ahead log there. Durability rests on it.
     #[error(
         "{path} cannot use a write-ahead log (SQLite chose {mode:?}): set data_dir to a folder on a local disk"
     )]
@@ -91,24 +91,24 @@ pub enum LogError {
         /// What SQLite offers instead.
         mode: String,
     },
-    /// The database said no.
+    /// SQLite reports an error.
     #[error("{path}: {trouble}: {source}")]
     Database {
         /// The database.
         path: PathBuf,
-        /// What kind of no.
+        /// The kind of error, as far as an operator can act on it.
         trouble: Trouble,
-        /// Its own words.
+        /// What SQLite says.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The file system said no.
+    /// The file system reports an error.
     #[error("cannot {action} {path}: {source}")]
     Io {
         /// What was tried, as an infinitive.
         action: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// What the system says.
         source: Arc<io::Error>,
     },
     /// A column does not hold what it should.

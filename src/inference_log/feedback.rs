@@ -1,4 +1,4 @@
-//! What became of an answer, told by its caller later: a few columns of the request's rows, written by the one writer.
+//! Feedback: callers report later how a request turned out. The writer adds it to the request's rows.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What the writer and the handles both see.
+//! State that the writer and the handles share.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

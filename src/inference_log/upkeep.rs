@@ -1,5 +1,5 @@
-//! What the daemon does for its log each minute, through the writer: it looks at the clock, and deletes what exceeds the
-//! limits.
+//! The daemon's upkeep of its log: each minute it looks at the clock and deletes rows beyond the limits, both through the
+//! writer.
 
 use std::time::Duration;
 

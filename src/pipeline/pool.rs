@@ -5,8 +5,8 @@
 //! service stops. A panic in a stage is caught at the thread's edge, answered, and the thread opens
 //! its models anew.
 //!
-//! Busy is not hung. The self-check takes the next worker that is free; where none is free soon,
-//! what counts is that each of them still finishes steps.
+//! A busy worker does not count as hung. The self-check takes the next free worker. If none is free
+//! soon, it passes as long as every worker still finishes steps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! A real inference on an embedded face: what warm-up, readiness and the watchdog rest on.
+//! A real inference on an embedded face. Warm-up, readiness and the watchdog rest on it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The stages' settings as a pack's manifest states them. The stages know no manifest; this is where it is read for them.
+//! Reads the stages' settings from a pack's manifest, so that the stages need not know it.
 
 use crate::embed::EmbedderSettings;
 use crate::face::{AlignerSettings, DetectorSettings, LandmarkSettings, Overlap, SecondOpinion};

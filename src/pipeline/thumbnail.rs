@@ -1,4 +1,4 @@
-//! A small picture of a face for the log, where the operator has it kept: the aligned crop, which is what was judged.
+//! A small picture of a face for the log, if the operator keeps these: the aligned crop that was judged.
 
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;

@@ -1,5 +1,5 @@
-//! What the wall clock is worth. A box without a battery starts in 1970, a time service steps the
-//! clock, somebody types a year wrong: what deletes rows must not believe one look at it.
+//! Decides whether the wall clock can be trusted. A box without a battery starts in 1970, a time service
+//! steps the clock, somebody types a wrong year: one look at it is not enough to delete rows by age.
 //!
 //! [`Watch`] compares each look with the one before and with the time that has really passed. After
 //! a jump of more than a day the clock is in doubt until it is back where it was expected, has been

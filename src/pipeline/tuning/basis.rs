@@ -35,9 +35,9 @@ pub struct Basis {
 /// A library as it lies on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LibraryFile {
-    /// Where.
+    /// Path of the file.
     pub path: String,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
     /// When it was written, seconds since 1970.
     pub modified: u64,

@@ -37,18 +37,18 @@ pub(super) struct Order {
     pub(super) site: Site,
 }
 
-/// What came of it.
+/// What the trial measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Measured {
     pub(super) requests_per_second: f64,
     pub(super) embed_ms: f64,
-    /// Of the test face.
+    /// Embedding of the test face.
     pub(super) embedding: Vec<f32>,
-    /// Of the test face.
+    /// Quality score of the test face.
     pub(super) score: f32,
 }
 
-/// The child's last word.
+/// What the child process writes at its end.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TrialAnswer {
