@@ -24,6 +24,7 @@ use faceood::pipeline::cores;
 use faceood::pipeline::tuning::{Chosen, Tuning};
 use faceood::runtime::{Placement, Plan, Runtime, Settings};
 use faceood_admin::tuning_table;
+use faceood_test_support::repository;
 
 mod load;
 
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
     // Cargo passes flags of its own harness; this one has none.
     let rounds = number("ROUNDS", 3);
     let requests = number("REQUESTS", 200);
+    // Cargo runs a bench in its package's folder; the library, the models and MIX are named from here.
+    std::env::set_current_dir(repository()).expect("the repository");
     let folder = tempfile::tempdir().expect("a folder");
     let daemon = Daemon::start(folder.path());
     let plan = candidates(folder.path());

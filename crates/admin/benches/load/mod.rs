@@ -1,14 +1,15 @@
 //! A daemon under load: what measurements over HTTP share.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use faceood_test_support::program;
+use faceood_test_support::{program, repository};
 
 /// The daemon under test, ended when dropped.
 pub(crate) struct Daemon {
@@ -17,24 +18,28 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with its data in `folder`, and says how long that took.
+    /// Starts it with its data in `folder`, and prints how long that took.
     pub(crate) fn start(folder: &Path) -> Self {
         let started = Instant::now();
-        let child = Command::new(program("faceoodd"))
+        let log = folder.join("bench.log");
+        let mut child = Command::new(program("faceoodd"))
+            .current_dir(repository()) // where it finds its library and models
             .args(["--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .env(
                 "FACEOOD_RUNTIME__PROVIDER",
                 std::env::var("PROVIDER").unwrap_or_else(|_| "auto".to_owned()),
             )
-            .stderr(Stdio::null())
+            .stderr(File::create(&log).expect("a file for the daemon's log"))
             .spawn()
             .expect("the daemon starts");
         let file = folder.join("address");
         while !file.exists() {
+            let ended = child.try_wait().expect("the daemon's state");
             assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "the daemon is not ready after 60 s"
+                ended.is_none() && started.elapsed() < Duration::from_secs(60),
+                "the daemon is not ready: {}",
+                std::fs::read_to_string(&log).unwrap_or_default()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
