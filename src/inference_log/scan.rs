@@ -17,7 +17,7 @@ use crate::quality::{Cause, Component};
 const PAGE_ROWS: i64 = 20_000;
 
 /// The columns before the components, in the order in which rows are read.
-pub const SCANNED_COLUMNS: [&str; 14] = [
+const SCANNED_COLUMNS: [&str; 14] = [
     "id",
     "time",
     "source",
@@ -74,7 +74,46 @@ pub struct Observation<'a> {
     pub components: [Option<f32>; Component::ALL.len()],
 }
 
-impl Observation<'_> {
+impl<'a> Observation<'a> {
+    /// Names of the columns that an observation is made of.
+    pub fn columns() -> impl Iterator<Item = &'static str> {
+        let components = Component::ALL.iter().map(|component| component.name());
+        SCANNED_COLUMNS.into_iter().chain(components)
+    }
+
+    /// Makes an observation of a row's columns. `text` and `number` read the column of a name,
+    /// `time` reads the column `time`. They return `None` where it has no such value; `text` says
+    /// what is wrong with a value that is no text.
+    ///
+    /// # Errors
+    /// [`LogError::BadColumn`] where a text, the id or the time is not what it should be.
+    pub fn from_columns(
+        text: impl Fn(&'static str) -> Result<Option<&'a str>, String>,
+        number: impl Fn(&'static str) -> Option<f32>,
+        time: impl FnOnce() -> Option<DateTime<Utc>>,
+    ) -> Result<Self, LogError> {
+        let bad = |column, found| LogError::BadColumn { column, found };
+        let text = |column| text(column).map_err(|found| bad(column, found));
+        let pair = |first, second| Some([number(first)?, number(second)?]);
+        let id = text("id")?.unwrap_or_default();
+        Ok(Self {
+            id: Uuid::try_parse(id)
+                .map_err(|error| bad("id", format!("{id:?} is no UUID: {error}")))?,
+            time: time().ok_or_else(|| bad("time", "is no time in microseconds".to_owned()))?,
+            source: text("source")?,
+            quality_score: number("quality_score"),
+            embedding_norm: number("embedding_norm"),
+            pack: text("pack")?,
+            pack_sha256: text("pack_sha256")?,
+            calibration_id: text("calibration_id")?,
+            is_error: text("error_code")?.is_some(),
+            causes_json: text("causes")?,
+            image_px: pair("image_width", "image_height"),
+            box_px: pair("box_width", "box_height"),
+            components: Component::ALL.map(|component| number(component.name())),
+        })
+    }
+
     /// What pulls the score down; empty where nothing is written.
     ///
     /// # Errors
@@ -244,7 +283,7 @@ impl LogReader {
     }
 }
 
-/// [`SCANNED_COLUMNS`] and the components as SQL; one that the table does not have is read as NULL.
+/// An observation's columns as SQL; one that the table does not have is read as NULL.
 fn columns(connection: &Connection) -> Result<Vec<&'static str>, rusqlite::Error> {
     let present: Vec<String> = connection
         .prepare("SELECT name FROM pragma_table_info('inferences')")?
@@ -254,12 +293,7 @@ fn columns(connection: &Connection) -> Result<Vec<&'static str>, rusqlite::Error
         let is_there = present.iter().any(|column| column == name);
         if is_there { name } else { "NULL" }
     };
-    let components = Component::ALL.iter().map(|component| component.name());
-    Ok(SCANNED_COLUMNS
-        .into_iter()
-        .chain(components)
-        .map(or_null)
-        .collect())
+    Ok(Observation::columns().map(or_null).collect())
 }
 
 /// Reads the first [`BRIEF`] columns.
@@ -341,15 +375,9 @@ fn misfit(found: &Row<'_>, index: usize, why: &str) -> LogError {
 }
 
 /// The error for what was found in a scanned column, by its place.
-#[must_use]
-pub fn bad_scanned_column(index: usize, found: &str) -> LogError {
-    let component = || Component::ALL.get(index.wrapping_sub(SCANNED_COLUMNS.len()));
+fn bad_scanned_column(index: usize, found: &str) -> LogError {
     LogError::BadColumn {
-        column: SCANNED_COLUMNS
-            .get(index)
-            .copied()
-            .or_else(|| component().map(|component| component.name()))
-            .unwrap_or("?"),
+        column: Observation::columns().nth(index).unwrap_or("?"),
         found: found.to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::Settings;
 use super::report::TimeBin;
 use super::survey::{JudgingModel, Sampled, Survey, time_of};
-use super::tally::{Counted, LocalHours};
+use super::tally::LocalHours;
 use super::trend::{BINS, Bins};
 
 /// Mean and standard deviation of good captures' norms, by model.
@@ -29,32 +29,20 @@ impl GoodNorms {
         Self(sums.into_iter().map(level).collect())
     }
 
-    pub(super) fn counted(
-        &self,
-        time: DateTime<Utc>,
-        source: u32,
-        model: u16,
-        score: f32,
-        norm: f32,
-    ) -> Counted {
+    /// By how many standard deviations the norm differs; NaN where that is not known.
+    pub(super) fn z(&self, model: u16, norm: f32) -> f64 {
         let level = self.0.get(usize::from(model)).copied().flatten();
-        Counted {
-            time,
-            source,
-            score,
-            norm,
-            norm_z: level.map_or(f64::NAN, |[mean, deviation]| {
-                (f64::from(norm) - mean) / deviation
-            }),
-        }
+        level.map_or(f64::NAN, |[mean, deviation]| {
+            (f64::from(norm) - mean) / deviation
+        })
     }
 }
 
 /// Counts of all rows with a score, which patterns are compared with.
 pub(super) struct WindowCounts {
     /// Rows by bin of the window.
-    pub(super) by_bin: Vec<u64>,
-    low_by_bin: Vec<u64>,
+    pub(super) by_bin: [u64; BINS],
+    low_by_bin: [u64; BINS],
     /// Rows by hour of the local day.
     pub(super) by_hour: [u64; 24],
     /// Rows that pass, by source.
@@ -65,8 +53,8 @@ pub(super) struct WindowCounts {
 impl WindowCounts {
     pub(super) fn of(survey: &Survey, settings: &Settings, bins: &Bins) -> Self {
         let mut all = Self {
-            by_bin: vec![0; BINS],
-            low_by_bin: vec![0; BINS],
+            by_bin: [0; BINS],
+            low_by_bin: [0; BINS],
             by_hour: [0; 24],
             passing: vec![0; survey.sources.len()],
             first_of_model: vec![u32::MAX; survey.models.len()],
@@ -84,24 +72,23 @@ impl WindowCounts {
         all
     }
 
-    pub(super) fn first_of_model(&self, survey: &Survey) -> Vec<(JudgingModel, DateTime<Utc>)> {
-        let mut models: Vec<_> = survey
-            .models
-            .iter()
-            .cloned()
-            .zip(self.first_of_model.iter().map(|&seconds| time_of(seconds)))
-            .collect();
+    /// Every model and its first row, in the order of time.
+    pub(super) fn first_of_model<'a>(
+        &self,
+        survey: &'a Survey,
+    ) -> Vec<(&'a JudgingModel, DateTime<Utc>)> {
+        let firsts = self.first_of_model.iter().map(|&seconds| time_of(seconds));
+        let mut models: Vec<_> = survey.models.iter().zip(firsts).collect();
         models.sort_by_key(|(_, since)| *since);
         models
     }
 
     pub(super) fn timeline(&self, bins: &Bins) -> Vec<TimeBin> {
-        let both = self.by_bin.iter().zip(&self.low_by_bin).enumerate();
-        both.map(|(bin, (&scored, &low))| TimeBin {
+        let bin = |bin: usize| TimeBin {
             from: bins.begin(bin),
-            scored,
-            low,
-        })
-        .collect()
+            scored: self.by_bin[bin],
+            low: self.low_by_bin[bin],
+        };
+        (0..BINS).map(bin).collect()
     }
 }

@@ -5,8 +5,8 @@
 //! Consecutive captures resemble each other, so single rows understate the spread. The spread
 //! of block means is used where it is larger.
 
+use super::features::median;
 use super::significance::best_split;
-use faceood::stats::quantile;
 
 /// Rows that a level needs before it is one.
 pub(super) const LEAST_ROWS: usize = 25;
@@ -71,10 +71,11 @@ pub(super) fn levels(values: &[f64], strictness: f64) -> Levels {
             mean: centre + (sums[cut[1]] - sums[cut[0]]) / (cut[1] - cut[0]) as f64,
         })
         .collect();
-    let squares: f64 = segments
-        .iter()
-        .map(|part| squares(&values[part.from..part.to], part.mean))
-        .sum();
+    let squares = |part: &Segment| -> f64 {
+        let values = values[part.from..part.to].iter();
+        values.map(|value| (value - part.mean).powi(2)).sum()
+    };
+    let squares: f64 = segments.iter().map(squares).sum();
     Levels {
         segments,
         deviation: (squares / values.len().max(1) as f64).sqrt(),
@@ -128,29 +129,23 @@ fn best(values: &[f64], sums: &[f64], from: usize, to: usize) -> Option<(usize, 
     Some((place, p))
 }
 
-/// The standard deviation that the mean of many values follows: from the differences of neighbouring values, or of neighbouring blocks' means
-/// where these vary by more than single values would make them. A change of level is one difference among many and so no spread; the
+/// The standard deviation that the mean of many values follows. It comes from the differences of
+/// neighbouring values, or of neighbouring blocks' means where these vary by more than single
+/// values would make them. A change of level is one difference among many and so no spread; the
 /// median leaves the blocks around it out.
 fn long_run_deviation(values: &[f64]) -> f64 {
-    let steps = values.windows(2).map(|pair| (pair[1] - pair[0]).powi(2));
-    let single = steps.sum::<f64>() / (2.0 * values.len().saturating_sub(1).max(1) as f64);
+    fn steps(values: &[f64]) -> impl Iterator<Item = f64> {
+        let pairs = values.windows(2);
+        pairs.map(|pair| (pair[1] - pair[0]).powi(2))
+    }
+    let pairs = values.len().saturating_sub(1).max(1);
+    let single = steps(values).sum::<f64>() / (2.0 * pairs as f64);
     let block = (values.len() as f64).sqrt() as usize;
-    let means: Vec<f64> = values
-        .chunks_exact(block.max(1))
-        .map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64)
-        .collect();
-    let mut steps: Vec<f64> = means
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).powi(2))
-        .collect();
-    steps.sort_by(f64::total_cmp);
-    let median = quantile(&steps, 0.5).unwrap_or_default();
+    let mean = |chunk: &[f64]| chunk.iter().sum::<f64>() / chunk.len() as f64;
+    let means: Vec<f64> = values.chunks_exact(block.max(1)).map(mean).collect();
+    let median = median(steps(&means)).unwrap_or_default();
     let slow = block as f64 * median / (2.0 * MEDIAN_OF_SQUARES);
     single.max(slow).sqrt()
-}
-
-fn squares(values: &[f64], centre: f64) -> f64 {
-    values.iter().map(|value| (value - centre).powi(2)).sum()
 }
 
 #[cfg(test)]

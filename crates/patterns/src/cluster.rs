@@ -5,9 +5,11 @@
 //! HDBSCAN alone splits one broad population into pieces. So two groups are merged unless fewer
 //! rows lie between them than at either of them.
 
+use std::collections::BTreeMap;
+
 use hdbscan::{Hdbscan, HdbscanHyperParams, NnAlgorithm};
 
-use super::features::{DIMENSIONS, FeaturePoint, distance};
+use super::features::{DIMENSIONS, FeaturePoint, centre, distance};
 use super::significance::at_most;
 use super::survey::CAUSES;
 
@@ -53,21 +55,24 @@ type Direction = [f32; CAUSES];
 
 /// What was learnt: where the groups are.
 #[derive(Clone, Debug)]
-pub(super) struct Groups {
-    /// The causes of the references, and their reach in causes alone. Rows outside the
-    /// sample are assigned by them.
-    directions: Vec<Vec<Direction>>,
-    direction_reach: Vec<f32>,
-    /// By group.
-    references: Vec<Vec<FeaturePoint>>,
-    /// Square of the distance up to which a row belongs, by group.
-    reach: Vec<f32>,
-    /// The cause that comes first in most of its rows, by group.
-    causes: Vec<usize>,
+pub(super) struct Groups(Vec<Group>);
+
+#[derive(Clone, Debug)]
+struct Group {
+    references: Vec<FeaturePoint>,
+    /// Square of the distance up to which a row belongs.
+    reach: f32,
+    /// The causes of the references, and their reach in causes alone. Rows outside the sample are
+    /// assigned by them.
+    directions: Vec<Direction>,
+    direction_reach: f32,
+    /// The cause that comes first in most of its rows.
+    cause: usize,
 }
 
 impl Groups {
-    /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups, and the one of each point.
+    /// Learns from `points`, whose order must not depend on the order of rows. Gives the groups,
+    /// and the one of each point.
     pub(super) fn learn(points: &[FeaturePoint], min_size: usize) -> (Self, Vec<Option<usize>>) {
         let everything: Vec<usize> = (0..points.len()).collect();
         let core = LEAST_CORE.max(min_size / 2).min(min_size);
@@ -76,7 +81,8 @@ impl Groups {
         groups.retain(|group| is_pattern(points, group));
         groups.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         loop {
-            let learnt = Self::from_members(points, &groups);
+            let learnt = groups.iter().map(|members| Group::of(points, members));
+            let learnt = Self(learnt.collect());
             let found: Vec<Option<usize>> = points.iter().map(|point| learnt.of(point)).collect();
             let mut members = vec![Vec::new(); groups.len()];
             for (at, group) in found.iter().enumerate() {
@@ -85,149 +91,115 @@ impl Groups {
                 }
             }
             // Too small, or a heap, with all that belongs to it: its rows may belong to another.
-            let is_none = |&group: &usize| {
-                members[group].len() < min_size || !is_pattern(points, &members[group])
-            };
-            match (0..groups.len()).rev().find(is_none) {
+            let is_none =
+                |members: &Vec<usize>| members.len() < min_size || !is_pattern(points, members);
+            match members.iter().rposition(is_none) {
                 None => return (learnt, found),
                 Some(group) => drop(groups.remove(group)),
             }
         }
     }
 
-    fn from_members(points: &[FeaturePoint], groups: &[Vec<usize>]) -> Self {
-        let references: Vec<Vec<FeaturePoint>> = groups
-            .iter()
-            .map(|group| {
-                let step = group.len().div_ceil(REFERENCES).max(1);
-                group.iter().step_by(step).map(|&at| points[at]).collect()
-            })
-            .collect();
-        let reach = groups
-            .iter()
-            .zip(&references)
-            .map(|(group, references)| {
-                // The reference itself is at distance 0 from itself: the others say how far rows of the group are.
-                let mut away: Vec<f32> = group
-                    .iter()
-                    .map(|&at| nearest(&points[at], references, true))
-                    .collect();
-                away.sort_by(f32::total_cmp);
-                let far = away[(away.len() - 1) * 99 / 100];
-                (far.sqrt() * REACH).powi(2)
-            })
-            .collect();
-        let causes =
-            |point: &FeaturePoint| -> Direction { std::array::from_fn(|cause| point[cause]) };
-        let directions: Vec<Vec<Direction>> = references
-            .iter()
-            .map(|references| references.iter().map(causes).collect())
-            .collect();
-        let direction_reach = groups
-            .iter()
-            .zip(&directions)
-            .map(|(group, directions)| {
-                let gap = |at: &usize| nearest_direction(&causes(&points[*at]), directions, true);
-                let mut away: Vec<f32> = group.iter().map(gap).collect();
-                away.sort_by(f32::total_cmp);
-                let far = away[(away.len() - 1) * 99 / 100];
-                (far.sqrt() * REACH).powi(2).max(ROUNDING)
-            })
-            .collect();
-        Self {
-            directions,
-            direction_reach,
-            references,
-            reach,
-            causes: groups
-                .iter()
-                .map(|group| firsts(points, group)[0].1)
-                .collect(),
-        }
-    }
-
-    /// The group that a row with these causes belongs to. Its components would have to be read, which takes longer than all else, and they hardly
-    /// ever decide.
-    pub(super) fn by_causes(&self, direction: &Direction) -> Option<usize> {
-        let nearest = |group: usize| nearest_direction(direction, &self.directions[group], false);
-        self.best(first_cause(direction), nearest, &self.direction_reach)
-    }
-
     pub(super) fn len(&self) -> usize {
-        self.references.len()
+        self.0.len()
     }
 
     /// The group that a row belongs to.
     pub(super) fn of(&self, point: &FeaturePoint) -> Option<usize> {
-        let nearest = |group: usize| nearest(point, &self.references[group], false);
-        self.best(first_cause(point), nearest, &self.reach)
+        self.best(first_cause(point), |group| {
+            let away = |reference: &FeaturePoint| distance(point, reference);
+            (nearest(&group.references, false, away), group.reach)
+        })
     }
 
-    /// The nearest group, if the row is within its reach.
-    fn best(&self, first: usize, away: impl Fn(usize) -> f32, reach: &[f32]) -> Option<usize> {
-        let mut best = (f32::INFINITY, None);
-        for (group, &cause) in self.causes.iter().enumerate() {
-            let away = away(group) * if cause == first { OWN_CAUSE } else { 1.0 };
-            if away < best.0 {
-                best = (away, Some(group));
-            }
-        }
-        best.1.filter(|&group| best.0 <= reach[group])
+    /// The group that a row with these causes belongs to. Its components would have to be read,
+    /// which takes longer than all else, and they hardly ever decide.
+    pub(super) fn by_causes(&self, direction: &Direction) -> Option<usize> {
+        self.best(first_cause(direction), |group| {
+            let away = |reference: &Direction| direction_distance(direction, reference);
+            (
+                nearest(&group.directions, false, away),
+                group.direction_reach,
+            )
+        })
+    }
+
+    /// The nearest group, if the row is within its reach; `look` gives both.
+    fn best(&self, first: usize, look: impl Fn(&Group) -> (f32, f32)) -> Option<usize> {
+        let looks = self.0.iter().map(|group| {
+            let (away, reach) = look(group);
+            let factor = if group.cause == first { OWN_CAUSE } else { 1.0 };
+            (away * factor, reach)
+        });
+        let best = looks.enumerate().min_by(|a, b| a.1.0.total_cmp(&b.1.0));
+        let (group, (away, reach)) = best?;
+        (away <= reach).then_some(group)
     }
 }
 
-/// Square of the distance to the nearest of `references`; with `but_itself` not to one in the same place.
-fn nearest(point: &FeaturePoint, references: &[FeaturePoint], but_itself: bool) -> f32 {
-    let mut best = f32::INFINITY;
-    for reference in references {
-        let away = distance(point, reference);
-        if away < best && !(but_itself && away == 0.0) {
-            best = away;
+impl Group {
+    fn of(points: &[FeaturePoint], members: &[usize]) -> Self {
+        let step = members.len().div_ceil(REFERENCES).max(1);
+        let causes = |point: &FeaturePoint| -> Direction { std::array::from_fn(|at| point[at]) };
+        let references = members.iter().step_by(step).map(|&at| points[at]);
+        let references: Vec<FeaturePoint> = references.collect();
+        let directions: Vec<Direction> = references.iter().map(causes).collect();
+        // A reference is at distance 0 from itself: the others say how far rows of the group are.
+        let reach = |away: &dyn Fn(&FeaturePoint) -> f32| {
+            let mut away: Vec<f32> = members.iter().map(|&at| away(&points[at])).collect();
+            away.sort_by(f32::total_cmp);
+            let far = away[(away.len() - 1) * 99 / 100];
+            (far.sqrt() * REACH).powi(2)
+        };
+        Self {
+            reach: reach(&|point| nearest(&references, true, |other| distance(point, other))),
+            direction_reach: reach(&|point| {
+                let own = causes(point);
+                nearest(&directions, true, |other| direction_distance(&own, other))
+            })
+            .max(ROUNDING),
+            references,
+            directions,
+            cause: firsts(points, members)[0].1,
         }
     }
+}
+
+/// Square of the distance to the nearest of `references`; with `but_itself` not to one in the same
+/// place.
+fn nearest<T>(references: &[T], but_itself: bool, distance: impl Fn(&T) -> f32) -> f32 {
+    let away = references.iter().map(distance);
+    let others = away.filter(|away| !but_itself || *away > 0.0);
+    let least = others.fold(f32::INFINITY, f32::min);
     // All in one place.
-    if best.is_infinite() { 0.0 } else { best }
+    if least.is_infinite() { 0.0 } else { least }
 }
 
-/// Square of the distance to the nearest of `directions`; with `but_itself` not to one in the same place.
-fn nearest_direction(direction: &Direction, directions: &[Direction], but_itself: bool) -> f32 {
-    let gap = |other: &Direction| {
-        let mut sum = 0.0;
-        for cause in 0..CAUSES {
-            let gap = direction[cause] - other[cause];
-            sum += gap * gap;
-        }
-        sum
-    };
-    let gaps = directions
-        .iter()
-        .map(gap)
-        .filter(|gap| !but_itself || *gap > 0.0);
-    let least = gaps.fold(f32::INFINITY, f32::min);
-    // All in one place.
-    if but_itself && least.is_infinite() {
-        0.0
-    } else {
-        least
+fn direction_distance(one: &Direction, other: &Direction) -> f32 {
+    let mut sum = 0.0;
+    for cause in 0..CAUSES {
+        let gap = one[cause] - other[cause];
+        sum += gap * gap;
     }
+    sum
 }
 
-/// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's choice of the most lasting groups may
-/// prefer two large ones to the six that they consist of.
+/// Dense groups among `members`. One without a leading cause is looked at on its own: the tree's
+/// choice of the most lasting groups may prefer two large ones to the six that they consist of.
 fn split(
     points: &[FeaturePoint],
     members: &[usize],
     min_size: usize,
     depth: u32,
 ) -> Vec<Vec<usize>> {
-    let found = dense(points, members, min_size);
     let mut groups = Vec::new();
-    for group in found {
-        if is_coherent(points, &group) || depth == 0 || group.len() < 2 * min_size {
-            groups.push(group);
-            continue;
-        }
-        let inner = split(points, &group, min_size, depth - 1);
+    for group in dense(points, members, min_size) {
+        let is_coherent = leading(points, &group).len() as f64 >= COHERENT * group.len() as f64;
+        let inner = if is_coherent || depth == 0 || group.len() < 2 * min_size {
+            Vec::new()
+        } else {
+            split(points, &group, min_size, depth - 1)
+        };
         if inner.is_empty() {
             groups.push(group);
         } else {
@@ -242,19 +214,18 @@ fn dense(points: &[FeaturePoint], members: &[usize], min_size: usize) -> Vec<Vec
     if members.len() < min_size.max(NEIGHBOURS + 1) {
         return Vec::new();
     }
-    // Rows that are all alike have no nearest neighbour; a thousandth of what parts rows gives them one.
-    let rows: Vec<Vec<f32>> = members
-        .iter()
-        .map(|&at| {
-            let mut row = points[at].to_vec();
-            let mut mixed = at as u64 + 1;
-            for value in &mut row {
-                mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ 0x5851_f42d;
-                *value += 1e-4 * (mixed >> 40) as f32 / (1_u64 << 24) as f32;
-            }
-            row
-        })
-        .collect();
+    // Rows that are all alike have no nearest neighbour; a thousandth of what parts rows gives them
+    // one.
+    let row = |&at: &usize| {
+        let mut row = points[at].to_vec();
+        let mut mixed = at as u64 + 1;
+        for value in &mut row {
+            mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ 0x5851_f42d;
+            *value += 1e-4 * (mixed >> 40) as f32 / (1_u64 << 24) as f32;
+        }
+        row
+    };
+    let rows: Vec<Vec<f32>> = members.iter().map(row).collect();
     let settings = HdbscanHyperParams::builder()
         .min_cluster_size(min_size)
         .min_samples(NEIGHBOURS)
@@ -262,28 +233,23 @@ fn dense(points: &[FeaturePoint], members: &[usize], min_size: usize) -> Vec<Vec
         .build();
     // It fails only on input that is empty or not finite, which points are not.
     let labels = Hdbscan::new(&rows, settings).cluster().unwrap_or_default();
-    let count = labels.iter().copied().max().map_or(0, |most| most + 1);
-    let mut groups = vec![Vec::new(); usize::try_from(count).unwrap_or(0)];
+    let mut groups: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (&member, label) in members.iter().zip(labels) {
-        if let Ok(group) = usize::try_from(label) {
-            groups[group].push(member);
+        // Rows in no group have a negative label.
+        if label >= 0 {
+            groups.entry(label).or_default().push(member);
         }
     }
-    groups.retain(|group: &Vec<usize>| !group.is_empty());
     if groups.is_empty() {
-        // Nothing parts them. They are one group, of those that have its leading cause, if there is one.
+        // Nothing parts them. They are one group, of those that have its leading cause, if there is
+        // one.
         let leading = leading(points, members);
         let share = leading.len() as f64 / members.len() as f64;
         if share >= COHERENT {
-            groups.push(leading);
+            groups.insert(0, leading);
         }
     }
-    groups
-}
-
-/// Whether the rows have a cause in common.
-fn is_coherent(points: &[FeaturePoint], group: &[usize]) -> bool {
-    leading(points, group).len() as f64 >= COHERENT * group.len() as f64
+    groups.into_values().collect()
 }
 
 /// The rows whose first cause is the one that most of them have.
@@ -293,7 +259,8 @@ fn leading(points: &[FeaturePoint], group: &[usize]) -> Vec<usize> {
     group.iter().copied().filter(has_it).collect()
 }
 
-/// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come together, leads in most of them.
+/// Whether rows that were put together are more than a heap: a cause, or a pair of causes that come
+/// together, leads in most of them.
 fn is_pattern(points: &[FeaturePoint], group: &[usize]) -> bool {
     let firsts = firsts(points, group);
     let of_all = |count: usize| count as f64 / group.len().max(1) as f64;
@@ -320,7 +287,8 @@ fn first_cause(point: &[f32]) -> usize {
 /// Puts groups together that are one, nearest ones first.
 fn join(points: &[FeaturePoint], groups: &mut Vec<Vec<usize>>) {
     loop {
-        let centres: Vec<FeaturePoint> = groups.iter().map(|group| centre(points, group)).collect();
+        let centre = |group: &Vec<usize>| centre(group.iter().map(|&at| &points[at]));
+        let centres: Vec<FeaturePoint> = groups.iter().map(centre).collect();
         let mut pairs: Vec<(f32, usize, usize)> = (0..groups.len())
             .flat_map(|one| (0..one).map(move |other| (other, one)))
             .map(|(one, other)| (distance(&centres[one], &centres[other]), one, other))
@@ -339,16 +307,6 @@ fn join(points: &[FeaturePoint], groups: &mut Vec<Vec<usize>>) {
     }
 }
 
-fn centre(points: &[FeaturePoint], group: &[usize]) -> FeaturePoint {
-    let mut sum = [0.0; DIMENSIONS];
-    for &at in group {
-        for (sum, value) in sum.iter_mut().zip(points[at]) {
-            *sum += value;
-        }
-    }
-    sum.map(|sum| sum / group.len().max(1) as f32)
-}
-
 fn cosine(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
     let dot = |a: &FeaturePoint, b: &FeaturePoint| -> f32 {
         (0..CAUSES).map(|index| a[index] * b[index]).sum()
@@ -356,36 +314,29 @@ fn cosine(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
     dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(1e-9)
 }
 
-/// How likely chance leaves so few rows between two groups, were there as many as at the smaller one. All rows that are nearer to these
-/// two than to any other count, also those that the tree left out: they are what fills a valley that is none.
+/// How likely chance leaves so few rows between two groups, were there as many as at the smaller
+/// one. All rows that are nearer to these two than to any other count, also those that the tree
+/// left out: they are what fills a valley that is none.
 fn valley(points: &[FeaturePoint], centres: &[FeaturePoint], one: usize, other: usize) -> f64 {
     let (from, to) = (&centres[one], &centres[other]);
     let length = distance(from, to).max(1e-12);
-    let places: Vec<f32> = points
-        .iter()
-        .filter(|point| {
-            let here = distance(point, from).min(distance(point, to));
-            centres.iter().all(|centre| distance(point, centre) >= here)
-        })
-        .map(|point| {
-            let along: f32 = (0..DIMENSIONS)
-                .map(|index| (point[index] - from[index]) * (to[index] - from[index]))
-                .sum();
-            along / length
-        })
-        .collect();
+    let is_near = |point: &&FeaturePoint| {
+        let here = distance(point, from).min(distance(point, to));
+        centres.iter().all(|centre| distance(point, centre) >= here)
+    };
+    let along = |point: &FeaturePoint| {
+        let parts = (0..DIMENSIONS).map(|at| (point[at] - from[at]) * (to[at] - from[at]));
+        parts.sum::<f32>() / length
+    };
+    let places: Vec<f32> = points.iter().filter(is_near).map(along).collect();
     // A sixth of the way to each side of either centre, and of any place in the middle third.
     let around = |centre: f32| {
-        let near = places
-            .iter()
-            .filter(|&&place| (place - centre).abs() < 1.0 / 6.0);
-        near.count() as u64
+        let is_around = |place: &&f32| (**place - centre).abs() < 1.0 / 6.0;
+        places.iter().filter(is_around).count() as u64
     };
     let peak = around(0.0).min(around(1.0));
-    let between = (0..=8)
-        .map(|step| around(1.0 / 3.0 + step as f32 / 24.0))
-        .min();
-    let between = between.unwrap_or(0);
+    let between = (0..=8).map(|step| around(1.0 / 3.0 + step as f32 / 24.0));
+    let between = between.min().unwrap_or(0);
     at_most(between, between + peak, 0.5)
 }
 

@@ -1,46 +1,40 @@
 //! Compares a report with an earlier one: which patterns are new, gone or grown.
 
-use super::report::{Cluster, EarlierComparison, Growth, PatternReport};
+use super::report::{Cluster, EarlierComparison, Growth, PatternReport, SourceShare};
 use super::significance::{discoveries, two_sided};
+use faceood::quality::Cause;
 
 /// Patterns whose mean causes are so alike (cosine) may be one.
 const SAME_CAUSES: f64 = 0.9;
 
 /// Says what is new, gone and grown since `earlier`.
-#[must_use]
 pub fn compare(now: &PatternReport, earlier: &PatternReport) -> EarlierComparison {
     let mut left: Vec<&Cluster> = earlier.clusters.iter().collect();
     let mut comparison = EarlierComparison::default();
-    let mut grown = Vec::new();
     for cluster in &now.clusters {
-        let likeness = |other: &&Cluster| {
+        let likeness = |other: &Cluster| {
             let cosine = cosine(cluster, other);
-            (cosine >= SAME_CAUSES)
-                .then(|| cosine + f64::from(u8::from(shares_a_source(cluster, other))))
+            let bonus = f64::from(u8::from(shares_a_source(cluster, other)));
+            (cosine >= SAME_CAUSES).then_some(cosine + bonus)
         };
-        let best = left
-            .iter()
-            .enumerate()
+        let others = left.iter().enumerate();
+        let best = others
             .filter_map(|(place, other)| Some((likeness(other)?, place)))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         let Some((_, place)) = best else {
             comparison.new.push(cluster.id);
             continue;
         };
-        let other = left.remove(place);
-        grown.push(growth(
-            [cluster, other],
-            [now.totals.scored, earlier.totals.scored],
-        ));
+        let captures = [now.totals.scored, earlier.totals.scored];
+        let growth = growth([cluster, left.remove(place)], captures);
+        comparison.grown.push(growth);
     }
     comparison.gone = left.iter().map(|cluster| cluster.summary.clone()).collect();
-    let p_values: Vec<f64> = grown.iter().map(|growth| growth.p_value).collect();
-    comparison.grown = grown
-        .into_iter()
-        .zip(discoveries(&p_values))
-        .filter(|(growth, stands)| *stands && growth.factor > 1.0)
-        .map(|(growth, _)| growth)
-        .collect();
+    let grown = comparison.grown.iter();
+    let mut stand = discoveries(grown.map(|growth| growth.p_value)).into_iter();
+    comparison
+        .grown
+        .retain(|growth| stand.next() == Some(true) && growth.factor > 1.0);
     comparison
 }
 
@@ -59,33 +53,22 @@ fn growth([now, earlier]: [&Cluster; 2], captures: [u64; 2]) -> Growth {
 }
 
 fn cosine(one: &Cluster, other: &Cluster) -> f64 {
-    let weight = |cluster: &Cluster, name| {
-        let found = cluster.causes.iter().find(|cause| cause.name == name);
-        found.map_or(0.0, |cause| f64::from(cause.weight))
+    let dot = |one: &Cluster, other: &Cluster| -> f64 {
+        let product = |cause: &Cause| {
+            let same = other.causes.iter().find(|same| same.name == cause.name);
+            f64::from(cause.weight) * same.map_or(0.0, |same| f64::from(same.weight))
+        };
+        one.causes.iter().map(product).sum()
     };
-    let length = |cluster: &Cluster| {
-        let squares = cluster
-            .causes
-            .iter()
-            .map(|cause| f64::from(cause.weight).powi(2));
-        squares.sum::<f64>().sqrt()
-    };
-    let dot: f64 = one
-        .causes
-        .iter()
-        .map(|cause| f64::from(cause.weight) * weight(other, cause.name))
-        .sum();
-    dot / (length(one) * length(other)).max(1e-12)
+    dot(one, other) / (dot(one, one).sqrt() * dot(other, other).sqrt()).max(1e-12)
 }
 
 fn shares_a_source(one: &Cluster, other: &Cluster) -> bool {
-    let names = |cluster: &Cluster| -> Vec<String> {
-        cluster
+    let is_also_there = |part: &SourceShare| {
+        other
             .sources
             .iter()
-            .map(|part| part.source.clone())
-            .collect()
+            .any(|there| there.source == part.source)
     };
-    let others = names(other);
-    names(one).iter().any(|name| others.contains(name))
+    one.sources.iter().any(is_also_there)
 }

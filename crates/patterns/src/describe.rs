@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::features::{LEAST_GOOD, MEASURES, Scale, measure_names, median};
-use super::report::{
-    Cluster, ComponentStatistics, NormStatistics, PValues, QualityStatistics, SourceShare,
-    TrendKind,
+use uuid::Uuid;
+
+use super::Settings;
+use super::baseline::WindowCounts;
+use super::features::{
+    FeaturePoint, LEAST_GOOD, MEASURES, Scale, centre, distance, measure_names, median,
 };
+use super::report::{Cluster, ComponentStatistics, PValues, SourceShare, TrendKind};
 use super::significance::{at_least, departs, discoveries, discoveries_among};
 use super::survey::{CAUSES, Sampled, Survey, first};
 use super::tally::Tally;
 use super::trend::{Bins, trend};
 use super::words::Facts;
-use super::{Settings, features};
 use faceood::quality::{Cause, CauseName, Language};
 
 /// A group with the same sources and hours as all captures is a pattern only above this share
@@ -48,15 +50,13 @@ pub(super) struct Background<'a> {
     pub(super) survey: &'a Survey,
     pub(super) scale: &'a Scale,
     pub(super) bins: &'a Bins,
-    /// Rows with a score by part of the window and by hour.
-    pub(super) by_bin: &'a [u64],
-    pub(super) by_hour: &'a [u64; 24],
-    /// Rows with a score, and those that pass, by source.
-    pub(super) passing: &'a [u64],
+    pub(super) counts: &'a WindowCounts,
     pub(super) settings: &'a Settings,
 }
 
-/// A group with what was counted, and the rows of the sample that belong to it in the order of the sample.
+/// A group with what was counted, and the rows of the sample that belong to it in the order of the
+/// sample.
+#[derive(Clone, Default)]
 pub(super) struct ClusterCandidate<'a> {
     pub(super) tally: Tally,
     pub(super) rows: Vec<&'a Sampled>,
@@ -68,98 +68,80 @@ pub(super) fn describe(
     candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
 ) -> (Vec<Cluster>, Vec<Option<u32>>) {
-    let scored = all.by_hour.iter().sum::<u64>().max(1);
-    let low = all.survey.low_rows.max(1);
-    let sources = significant_sources(candidates, all, scored);
-    let judged: Vec<PValues> = candidates
-        .iter()
-        .zip(&sources)
-        .map(|(candidate, sources)| p_values(&candidate.tally, sources, all, scored))
+    let sources = significant_sources(candidates, all);
+    let judged = candidates.iter().zip(&sources);
+    let judged: Vec<PValues> = judged
+        .map(|(candidate, sources)| p_values(&candidate.tally, sources, all))
         .collect();
-    let stands = discoveries(&judged.iter().map(|p| p.cluster).collect::<Vec<_>>());
-    let hours_stand = discoveries(&judged.iter().map(|p| p.hours).collect::<Vec<_>>());
+    let stands = discoveries(judged.iter().map(|p| p.cluster));
+    let hours_stand = discoveries(judged.iter().map(|p| p.hours));
     let mut found: Vec<(usize, Cluster)> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        let is_clear = stands[index] && judged[index].cluster < STRICT;
-        if !is_clear || candidate.rows.is_empty() {
+        let (tally, sources, p_values) = (&candidate.tally, &sources[index], judged[index]);
+        let is_clear = stands[index] && p_values.cluster < STRICT;
+        let Some([first_seen, last_seen]) = tally.seen.filter(|_| is_clear) else {
+            continue;
+        };
+        if candidate.rows.is_empty() {
             continue;
         }
-        let (causes, names) = label(&candidate.rows);
+        let (causes, names) = leading_causes(&candidate.rows);
         let components = components(&candidate.rows, all.scale);
-        let mut differing: Vec<(String, f64)> = Vec::new();
+        let mut differing = Vec::new();
         if names == [CauseName::Unknown] {
             differing = standing_out(&components);
-            let is_local = sources[index].iter().any(|part| part.p_value <= STRICT);
+            let is_local = sources.iter().any(|part| part.p_value <= STRICT);
             if differing.is_empty() && !is_local {
                 continue;
             }
         }
-        let tally = &candidate.tally;
-        let Some([first_seen, last_seen]) = tally.seen else {
-            continue;
-        };
-        let (kind, detail, begun) = trend(&tally.bins, all.by_bin, all.bins);
+        let (kind, detail, begun) = trend(&tally.bins, &all.counts.by_bin, all.bins);
         let since =
             begun.and_then(|bin| tally.first_of_bin[bin..].iter().flatten().next().copied());
-        let peak_hours = (hours_stand[index] && judged[index].hours < STRICT)
+        let peak_hours = (hours_stand[index] && p_values.hours < STRICT)
             .then(|| peak(&tally.hours))
             .flatten();
-        let share = tally.size as f64 / low as f64;
         let facts = Facts {
             causes: &names,
             differing: &differing,
-            sources: &sources[index],
+            sources,
             hours: peak_hours,
             since: since.unwrap_or(first_seen),
             trend: kind,
             size: tally.size,
-            share,
-            gain: gain(tally, &sources[index], all),
+            share: tally.size as f64 / all.survey.low_rows.max(1) as f64,
+            gain: gain(tally, sources, all),
             scenario: &all.settings.scenario,
         };
         let local = all.settings.local_time;
-        let norms = tally.norms();
-        found.push((
-            index,
-            Cluster {
-                id: 0,
-                size: tally.size,
-                share,
-                label: names
-                    .iter()
-                    .map(|name| name.name())
-                    .collect::<Vec<_>>()
-                    .join("+"),
-                causes,
-                summary: facts.summary(Language::English, local),
-                summary_zh: facts.summary(Language::Chinese, local),
-                advice: facts.advice(Language::English),
-                advice_zh: facts.advice(Language::Chinese),
-                expected_gain: facts.gain,
-                first_seen,
-                last_seen,
-                since: if kind == TrendKind::New { since } else { None },
-                trend: kind,
-                trend_detail: detail,
-                sources: sources[index].clone(),
-                hours: tally.hours,
-                peak_hours,
-                timeline: tally.bins.clone(),
-                quality: QualityStatistics {
-                    mean: tally.mean_score(),
-                    p10: tally.score_quantile(0.1),
-                    p90: tally.score_quantile(0.9),
-                },
-                embedding_norm: NormStatistics {
-                    mean: norms.map(|norms| norms[0]),
-                    std: norms.map(|norms| norms[1]),
-                    z: norms.map(|norms| norms[2]).filter(|z| z.is_finite()),
-                },
-                components,
-                exemplars: exemplars(&candidate.rows, all.scale),
-                p_values: judged[index],
-            },
-        ));
+        let label: Vec<&str> = names.iter().map(|name| name.name()).collect();
+        let cluster = Cluster {
+            id: 0,
+            size: tally.size,
+            share: facts.share,
+            label: label.join("+"),
+            causes,
+            summary: facts.summary(Language::English, local),
+            summary_zh: facts.summary(Language::Chinese, local),
+            advice: facts.advice(Language::English),
+            advice_zh: facts.advice(Language::Chinese),
+            expected_gain: facts.gain,
+            first_seen,
+            last_seen,
+            since: since.filter(|_| kind == TrendKind::New),
+            trend: kind,
+            trend_detail: detail,
+            sources: sources.clone(),
+            hours: tally.hours,
+            peak_hours,
+            timeline: tally.bins.to_vec(),
+            quality: tally.quality(),
+            embedding_norm: tally.norms(),
+            components,
+            exemplars: exemplars(&candidate.rows, all.scale),
+            p_values,
+        };
+        found.push((index, cluster));
     }
     found.sort_by(|a, b| b.1.size.cmp(&a.1.size).then(a.1.label.cmp(&b.1.label)));
     let mut numbers = vec![None; candidates.len()];
@@ -167,10 +149,21 @@ pub(super) fn describe(
         cluster.id = id;
         numbers[*index] = Some(id);
     }
-    (
-        found.into_iter().map(|(_, cluster)| cluster).collect(),
-        numbers,
-    )
+    let clusters = found.into_iter().map(|(_, cluster)| cluster).collect();
+    (clusters, numbers)
+}
+
+impl Background<'_> {
+    /// Rows with a score.
+    fn scored(&self) -> u64 {
+        u64::from(self.survey.stream_rows.max(1))
+    }
+
+    /// Sources that have rows with a score.
+    fn active(&self) -> usize {
+        let counts = self.survey.counts.iter();
+        counts.filter(|count| count.scored > 0).count()
+    }
 }
 
 /// For each candidate, the sources that have a significantly larger share of it than of all
@@ -178,29 +171,24 @@ pub(super) fn describe(
 fn significant_sources(
     candidates: &[ClusterCandidate<'_>],
     all: &Background<'_>,
-    scored: u64,
 ) -> Vec<Vec<SourceShare>> {
-    let counts = &all.survey.counts;
-    let active = counts.iter().filter(|count| count.scored > 0).count();
     let mut parts: Vec<(usize, SourceShare)> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         for (&source, &count) in &candidate.tally.sources {
-            let chance = counts[source as usize].scored as f64 / scored as f64;
-            let lift = count as f64 / candidate.tally.size as f64 / chance;
-            parts.push((
-                index,
-                SourceShare {
-                    source: all.survey.sources[source as usize].clone(),
-                    count,
-                    lift,
-                    p_value: at_least(count, candidate.tally.size, chance),
-                },
-            ));
+            let source = source as usize;
+            let chance = all.survey.counts[source].scored as f64 / all.scored() as f64;
+            let part = SourceShare {
+                source: all.survey.sources[source].clone(),
+                count,
+                lift: count as f64 / candidate.tally.size as f64 / chance,
+                p_value: at_least(count, candidate.tally.size, chance),
+            };
+            parts.push((index, part));
         }
     }
-    let p_values: Vec<f64> = parts.iter().map(|(_, part)| part.p_value).collect();
     // Every source was tested for each group, including those without a row of it.
-    let stands = discoveries_among(&p_values, active * candidates.len());
+    let questions = all.active() * candidates.len();
+    let stands = discoveries_among(parts.iter().map(|(_, part)| part.p_value), questions);
     let mut by_candidate = vec![Vec::new(); candidates.len()];
     for ((index, part), stands) in parts.into_iter().zip(stands) {
         if stands && part.lift >= LEAST_LIFT {
@@ -208,28 +196,17 @@ fn significant_sources(
         }
     }
     for sources in &mut by_candidate {
-        sources.sort_by(|a: &SourceShare, b| {
-            b.count.cmp(&a.count).then_with(|| a.source.cmp(&b.source))
-        });
+        sources.sort_by(|a, b| (b.count, &a.source).cmp(&(a.count, &b.source)));
     }
     by_candidate
 }
 
-fn p_values(tally: &Tally, sources: &[SourceShare], all: &Background<'_>, scored: u64) -> PValues {
-    let share = at_least(tally.size, scored, ORDINARY);
-    let active = all
-        .survey
-        .counts
-        .iter()
-        .filter(|count| count.scored > 0)
-        .count();
+fn p_values(tally: &Tally, sources: &[SourceShare], all: &Background<'_>) -> PValues {
+    let share = at_least(tally.size, all.scored(), ORDINARY);
     let least = sources.iter().map(|part| part.p_value).fold(1.0, f64::min);
-    let sources = (least * active as f64).min(1.0);
-    let expected: Vec<f64> = all
-        .by_hour
-        .iter()
-        .map(|&count| count as f64 * tally.size as f64 / scored as f64)
-        .collect();
+    let sources = (least * all.active() as f64).min(1.0);
+    let expected = all.counts.by_hour;
+    let expected = expected.map(|count| count as f64 * tally.size as f64 / all.scored() as f64);
     let hours = departs(&tally.hours.map(|count| count as f64), &expected);
     PValues {
         cluster: (3.0 * share.min(sources).min(hours)).min(1.0),
@@ -240,7 +217,7 @@ fn p_values(tally: &Tally, sources: &[SourceShare], all: &Background<'_>, scored
 }
 
 /// Mean weights of the causes, and the one or two that name the group.
-fn label(rows: &[&Sampled]) -> (Vec<Cause>, Vec<CauseName>) {
+fn leading_causes(rows: &[&Sampled]) -> (Vec<Cause>, Vec<CauseName>) {
     let mut sums = [0.0_f32; CAUSES];
     let mut firsts = [0_usize; CAUSES];
     for row in rows {
@@ -256,15 +233,14 @@ fn label(rows: &[&Sampled]) -> (Vec<Cause>, Vec<CauseName>) {
         .map(|(name, weight)| Cause { name, weight })
         .collect();
     causes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.name.cmp(&b.name)));
+    let is_joined = |[one, other]: [&Cause; 2]| {
+        other.weight >= JOINED * one.weight
+            && one.name != CauseName::Unknown
+            && other.name != CauseName::Unknown
+    };
     let names = match causes.as_slice() {
         [] => vec![CauseName::Unknown],
-        [one, other, ..]
-            if other.weight >= JOINED * one.weight
-                && one.name != CauseName::Unknown
-                && other.name != CauseName::Unknown =>
-        {
-            vec![one.name, other.name]
-        }
+        [one, other, ..] if is_joined([one, other]) => vec![one.name, other.name],
         [one, ..] => vec![one.name],
     };
     (causes, names)
@@ -273,21 +249,19 @@ fn label(rows: &[&Sampled]) -> (Vec<Cause>, Vec<CauseName>) {
 /// Every measure's median, and how it differs from good captures.
 fn components(rows: &[&Sampled], scale: &Scale) -> BTreeMap<String, ComponentStatistics> {
     let deviations: Vec<[f32; MEASURES]> = rows.iter().map(|row| scale.deviations(row)).collect();
-    let mut found = BTreeMap::new();
-    for (index, name) in measure_names().into_iter().enumerate() {
-        let z = median(deviations.iter().map(|row| f64::from(row[index])));
-        let value = z.map(|z| scale.value(index, z));
-        if let (Some(z), Some(median)) = (z, value) {
-            found.insert(name.to_owned(), ComponentStatistics { median, z });
-        }
-    }
-    found
+    let statistics = |(index, name): (usize, &str)| {
+        let z = median(deviations.iter().map(|row| f64::from(row[index])))?;
+        let median = scale.value(index, z);
+        Some((name.to_owned(), ComponentStatistics { median, z }))
+    };
+    let names = measure_names().into_iter().enumerate();
+    names.filter_map(statistics).collect()
 }
 
 /// The measures that differ most, if any stands out.
 fn standing_out(components: &BTreeMap<String, ComponentStatistics>) -> Vec<(String, f64)> {
-    let mut all: Vec<(String, f64)> = components
-        .iter()
+    let all = components.iter();
+    let mut all: Vec<(String, f64)> = all
         .filter(|(_, value)| value.z.abs() >= STANDS_OUT)
         .map(|(name, value)| (name.clone(), value.z))
         .collect();
@@ -296,8 +270,8 @@ fn standing_out(components: &BTreeMap<String, ComponentStatistics>) -> Vec<(Stri
     all
 }
 
-/// The shortest run of hours around the clock that has [`PEAK`] of the rows: its first hour and the one after its last. `None` where that is
-/// nearly the whole day.
+/// The shortest run of hours around the clock that has [`PEAK`] of the rows: its first hour and the
+/// one after its last. `None` where that is nearly the whole day.
 fn peak(hours: &[u64; 24]) -> Option<[u32; 2]> {
     let all: u64 = hours.iter().sum();
     for length in 1..=18_usize {
@@ -312,40 +286,28 @@ fn peak(hours: &[u64; 24]) -> Option<[u32; 2]> {
 
 /// Which share of the sources' other captures pass.
 fn gain(tally: &Tally, sources: &[SourceShare], all: &Background<'_>) -> Option<f64> {
-    let is_meant = |source: usize| {
-        sources.is_empty()
-            || sources
-                .iter()
-                .any(|part| part.source == all.survey.sources[source])
-    };
+    let is_meant =
+        |name: &String| sources.is_empty() || sources.iter().any(|part| part.source == *name);
     let (mut passing, mut others) = (0, 0);
-    for (source, counts) in all.survey.counts.iter().enumerate() {
-        if is_meant(source) {
+    for (source, name) in all.survey.sources.iter().enumerate() {
+        if is_meant(name) {
             let own = tally.sources.get(&(source as u32)).copied().unwrap_or(0);
-            passing += all.passing[source];
-            others += counts.scored - own;
+            passing += all.counts.passing[source];
+            others += all.survey.counts[source].scored - own;
         }
     }
     (others >= LEAST_GOOD as u64).then(|| passing as f64 / others as f64)
 }
 
 /// The rows nearest to the middle of the group.
-fn exemplars(rows: &[&Sampled], scale: &Scale) -> Vec<uuid::Uuid> {
-    let points: Vec<features::FeaturePoint> = rows.iter().map(|row| scale.point(row)).collect();
-    let centre: features::FeaturePoint = std::array::from_fn(|index| {
-        points.iter().map(|point| point[index]).sum::<f32>() / points.len().max(1) as f32
-    });
-    let mut order: Vec<(f32, uuid::Uuid)> = points
-        .iter()
-        .zip(rows)
-        .map(|(point, row)| (features::distance(point, &centre), row.id))
-        .collect();
+fn exemplars(rows: &[&Sampled], scale: &Scale) -> Vec<Uuid> {
+    let points: Vec<FeaturePoint> = rows.iter().map(|row| scale.point(row)).collect();
+    let centre = centre(points.iter());
+    let away = points.iter().map(|point| distance(point, &centre));
+    let mut order: Vec<(f32, Uuid)> = away.zip(rows.iter().map(|row| row.id)).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    order
-        .into_iter()
-        .take(EXEMPLARS)
-        .map(|(_, id)| id)
-        .collect()
+    let nearest = order.into_iter().take(EXEMPLARS);
+    nearest.map(|(_, id)| id).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::survey::{CAUSES, Sampled};
 use faceood::quality::Component;
-use faceood::stats::{interpolate, quantile};
+use faceood::stats::{even_bins, interpolate, quantile};
 
 /// Measures besides the causes: every component but the direction of motion, which is an angle
 /// and not a quality.
@@ -22,7 +22,8 @@ pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES)
 /// Numbers that a processor subtracts and multiplies at once.
 const LANES: usize = 8;
 
-/// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then of [`measure_names`].
+/// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then
+/// of [`measure_names`].
 pub(super) type FeaturePoint = [f32; DIMENSIONS];
 
 /// Weight of a component's deviation relative to a cause's weight.
@@ -37,7 +38,8 @@ const NORM_KNOTS: usize = 10;
 /// A source's own habit counts half at so many rows.
 const HABIT_ROWS: f64 = 10.0;
 
-/// Names of the measures, in the order of a point: the components but one, the norm's residual, the face's size.
+/// Names of the measures, in the order of a point: the components but one, the norm's residual, the
+/// face's size.
 pub(super) fn measure_names() -> [&'static str; MEASURES] {
     let mut names = ["embedding_norm_residual"; MEASURES];
     for (name, component) in names.iter_mut().zip(compared()) {
@@ -71,37 +73,27 @@ impl NormModel {
         let mut model = Self::default();
         for (key, mut pairs) in by_model {
             pairs.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
-            let knots = faceood::stats::even_bins(pairs.len(), NORM_KNOTS)
-                .into_iter()
-                .filter_map(|bin| {
-                    let part = &pairs[bin];
-                    Some([
-                        median(part.iter().map(|pair| pair[0]))?,
-                        median(part.iter().map(|pair| pair[1]))?,
-                    ])
-                })
-                .collect();
-            model.knots.insert(key, knots);
+            let bins = even_bins(pairs.len(), NORM_KNOTS).into_iter();
+            let knots = bins.filter_map(|bin| {
+                let part = &pairs[bin];
+                let middle = |side: usize| median(part.iter().map(|pair| pair[side]));
+                Some([middle(0)?, middle(1)?])
+            });
+            model.knots.insert(key, knots.collect());
         }
         let mut habits: HashMap<(u32, u16), Vec<f64>> = HashMap::new();
         for row in rows {
-            if let Some(residual) = model.residual(row) {
-                habits
-                    .entry((row.source, row.model))
-                    .or_default()
-                    .push(residual);
+            let habit = habits.entry((row.source, row.model)).or_default();
+            habit.extend(model.residual(row));
+        }
+        for (key, values) in habits {
+            let rows = values.len() as f64;
+            if let Some(median) = median(values.into_iter()) {
+                model
+                    .habits
+                    .insert(key, median * rows / (rows + HABIT_ROWS));
             }
         }
-        model.habits = habits
-            .into_iter()
-            .filter_map(|(key, values)| {
-                let rows = values.len() as f64;
-                Some((
-                    key,
-                    median(values.into_iter())? * rows / (rows + HABIT_ROWS),
-                ))
-            })
-            .collect();
         model
     }
 
@@ -124,7 +116,7 @@ impl NormModel {
 pub(super) struct Scale {
     centre: [f32; MEASURES],
     spread: [f32; MEASURES],
-    norms: NormModel,
+    pub(super) norms: NormModel,
 }
 
 impl Scale {
@@ -137,22 +129,15 @@ impl Scale {
             norms,
         };
         for index in 0..MEASURES {
-            let measured = |row: &&Sampled| scale.measures(row)[index];
-            let mut values: Vec<f64> = good
-                .iter()
-                .map(measured)
-                .filter(|value| value.is_finite())
-                .map(f64::from)
-                .collect();
+            let measured = good.iter().map(|row| f64::from(scale.measures(row)[index]));
+            let values: Vec<f64> = measured.filter(|value| value.is_finite()).collect();
             if values.len() < LEAST_GOOD {
                 continue;
             }
-            values.sort_by(f64::total_cmp);
-            let centre = quantile(&values, 0.5).unwrap_or_default();
-            let mut away: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
-            away.sort_by(f64::total_cmp);
+            let centre = median(values.iter().copied()).unwrap_or_default();
+            let away = values.iter().map(|value| (value - centre).abs());
             // The median deviation of normal numbers is their standard deviation / 1.4826.
-            let spread = 1.4826 * quantile(&away, 0.5).unwrap_or_default();
+            let spread = 1.4826 * median(away).unwrap_or_default();
             scale.centre[index] = centre as f32;
             // One camera with one person shows too little of the usual spread: never
             // less than half of it.
@@ -167,10 +152,8 @@ impl Scale {
         for (value, component) in measures.iter_mut().zip(compared()) {
             *value = row.components[component as usize].unwrap_or(f32::NAN);
         }
-        measures[MEASURES - 2] = self
-            .norms
-            .residual(row)
-            .map_or(f32::NAN, |value| value as f32);
+        let residual = self.norms.residual(row);
+        measures[MEASURES - 2] = residual.map_or(f32::NAN, |value| value as f32);
         measures[MEASURES - 1] = row.face_px.unwrap_or(f32::NAN);
         measures
     }
@@ -199,10 +182,6 @@ impl Scale {
             }
         }
         point
-    }
-
-    pub(super) fn norms(&self) -> &NormModel {
-        &self.norms
     }
 }
 
@@ -235,8 +214,21 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     quantile(&values, 0.5)
 }
 
-/// Square of the distance between two points. Millions of rows are compared with hundreds of others: lane by lane, since a sum in the order of the
-/// places would have to wait for each of them.
+/// The middle of points.
+pub(super) fn centre<'a>(points: impl ExactSizeIterator<Item = &'a FeaturePoint>) -> FeaturePoint {
+    let count = points.len().max(1) as f32;
+    let mut sum = [0.0; DIMENSIONS];
+    for point in points {
+        for (sum, value) in sum.iter_mut().zip(point) {
+            *sum += value;
+        }
+    }
+    sum.map(|sum| sum / count)
+}
+
+/// Square of the distance between two points. Millions of rows are compared with hundreds of
+/// others: lane by lane, since a sum in the order of the places would have to wait for each of
+/// them.
 pub(super) fn distance(one: &FeaturePoint, other: &FeaturePoint) -> f32 {
     let (ones, _) = one.as_chunks::<LANES>();
     let (others, _) = other.as_chunks::<LANES>();

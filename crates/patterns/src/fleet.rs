@@ -1,5 +1,7 @@
 //! Compares sources with each other, and finds changes in a source's share of low captures.
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
 
 use super::LocalTime;
@@ -32,18 +34,12 @@ const COURSE_DAYS: u32 = 3;
 const COURSE_ROWS: usize = 500;
 
 /// The table of all sources, most rows first.
-pub(super) fn table(
-    streams: &Streams<'_>,
-    sources: &[String],
-    counts: &[SourceCounts],
-    max_score: f32,
-    local: LocalTime,
-) -> Vec<FleetRow> {
+pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> Vec<FleetRow> {
+    let counts = &streams.survey.counts;
     let scored: u64 = counts.iter().map(|count| count.scored).sum();
     let low: u64 = counts.iter().map(|count| count.low).sum();
     let look = |(source, count): (usize, &SourceCounts)| {
-        let stream: Vec<StreamRow> = streams.of(source).map(|at| streams.row(at)).collect();
-        let drift = drift(&stream, max_score, LocalHours::new(local));
+        let stream: Vec<StreamRow> = streams.of(source).collect();
         let others = (low - count.low) as f64 / (scored - count.scored).max(1) as f64;
         let share = count.low as f64 / count.scored.max(1) as f64;
         let is_lead = scored > count.scored && count.low >= LEAST_LOW && share >= WORSE * others;
@@ -52,13 +48,11 @@ pub(super) fn table(
         } else {
             1.0
         };
-        let norms = stream
-            .iter()
-            .map(|row| f64::from(row.norm))
-            .filter(|norm| norm.is_finite());
+        let norms = stream.iter().map(|row| f64::from(row.norm));
+        let norms = norms.filter(|norm| norm.is_finite());
         let (sum, number) = norms.fold((0.0, 0_u32), |(sum, n), norm| (sum + norm, n + 1));
         let row = FleetRow {
-            source: sources[source].clone(),
+            source: streams.survey.sources[source].clone(),
             inferences: count.rows,
             errors: count.errors,
             low: count.low,
@@ -68,51 +62,38 @@ pub(super) fn table(
                 .map(|score| (score * 1e4).round() / 1e4),
             embedding_norm: (number > 0).then(|| sum / f64::from(number)),
             top_cause: top(&count.causes),
-            drift: None,
+            drift: drift(&stream, max_score, LocalHours::new(local)),
         };
-        (row, lead, drift)
+        (row, lead)
     };
     let looks: Vec<_> = counts.par_iter().enumerate().map(look).collect();
-    let lead: Vec<f64> = looks.iter().map(|(_, lead, _)| *lead).collect();
-    let (mut rows, drifts): (Vec<_>, Vec<_>) = looks
-        .into_iter()
-        .map(|(row, _, drift)| (row, drift))
-        .unzip();
-    for (row, stands) in rows.iter_mut().zip(discoveries(&lead)) {
-        row.is_worse = stands;
-    }
-    let p_values: Vec<f64> = drifts
-        .iter()
-        .map(|drift| drift.map_or(1.0, |drift| drift.p_value))
+    let worse = discoveries(looks.iter().map(|(_, lead)| *lead));
+    let drift_p = |row: &FleetRow| row.drift.map_or(1.0, |drift| drift.p_value);
+    let drifts = discoveries(looks.iter().map(|(row, _)| drift_p(row)));
+    let judged = looks.into_iter().zip(worse.into_iter().zip(drifts));
+    let mut rows: Vec<FleetRow> = judged
+        .map(|((row, _), (is_worse, drifts))| FleetRow {
+            is_worse,
+            drift: row.drift.filter(|_| drifts),
+            ..row
+        })
         .collect();
-    for ((row, drift), stands) in rows.iter_mut().zip(drifts).zip(discoveries(&p_values)) {
-        row.drift = drift.filter(|_| stands);
-    }
-    rows.sort_by(|a, b| {
-        b.inferences
-            .cmp(&a.inferences)
-            .then_with(|| a.source.cmp(&b.source))
-    });
+    rows.sort_by(|a, b| (b.inferences, &a.source).cmp(&(a.inferences, &b.source)));
     rows
 }
 
 /// The day of each of the sources that have most low rows.
 pub(super) fn source_hours(
     streams: &Streams<'_>,
-    sources: &[String],
-    counts: &[SourceCounts],
     max_score: f32,
-    hours: &mut LocalHours,
+    local: LocalTime,
 ) -> Vec<SourceHours> {
+    let mut hours = LocalHours::new(local);
+    let (sources, counts) = (&streams.survey.sources, &streams.survey.counts);
     let mut order: Vec<usize> = (0..sources.len())
         .filter(|&at| counts[at].low > 0)
         .collect();
-    order.sort_by(|&a, &b| {
-        counts[b]
-            .low
-            .cmp(&counts[a].low)
-            .then_with(|| sources[a].cmp(&sources[b]))
-    });
+    order.sort_by_key(|&at| (Reverse(counts[at].low), &sources[at]));
     order.truncate(DAYS_SHOWN);
     let day = |source: usize| {
         let mut day = SourceHours {
@@ -120,8 +101,7 @@ pub(super) fn source_hours(
             scored: [0; 24],
             low: [0; 24],
         };
-        for at in streams.of(source) {
-            let row = streams.row(at);
+        for row in streams.of(source) {
             let hour = hours.of(row.time());
             day.scored[hour] += 1;
             day.low[hour] += u64::from(row.is_low(max_score));
@@ -141,43 +121,35 @@ fn top(causes: &[u32; CAUSES]) -> Option<String> {
 /// count.
 fn drift(stream: &[StreamRow], max_score: f32, mut hours: LocalHours) -> Option<Drift> {
     let last = stream.last()?.model;
-    let stream: Vec<StreamRow> = stream
-        .iter()
-        .copied()
-        .filter(|row| row.model == last)
-        .collect();
+    let of_last = stream.iter().copied().filter(|row| row.model == last);
+    let stream: Vec<StreamRow> = of_last.collect();
     let is_low = |row: &StreamRow| f64::from(u8::from(row.is_low(max_score)));
     let hours: Vec<usize> = stream.iter().map(|row| hours.of(row.time())).collect();
     let usual = course(&stream, &is_low, &hours);
-    let values: Vec<f64> = stream
-        .iter()
-        .zip(&hours)
+    let unusual = stream.iter().zip(&hours);
+    let values: Vec<f64> = unusual
         .map(|(row, &hour)| is_low(row) - usual[hour])
         .collect();
     let found = levels(&values, STRICT);
     let [.., before, after] = found.segments.as_slice() else {
         return None;
     };
-    let low = |from: usize, to: usize| stream[from..to].iter().map(&is_low).sum::<f64>() as u64;
-    let (all_before, all_after) = (before.to - before.from, after.to - after.from);
-    let (low_before, low_after) = (low(before.from, before.to), low(after.from, after.to));
-    let share = |low: u64, all: usize| low as f64 / all.max(1) as f64;
-    let (from, to) = (share(low_before, all_before), share(low_after, all_after));
-    let is_rising = to > from;
-    if (to - from).abs() < LEAST_CHANGE || low_before.max(low_after) < LEAST_LOW {
+    let rows = [before, after].map(|part| &stream[part.from..part.to]);
+    let all = rows.map(<[_]>::len);
+    let low = rows.map(|rows| rows.iter().map(&is_low).sum::<f64>() as u64);
+    let [from, to] = [0, 1].map(|side| low[side] as f64 / all[side].max(1) as f64);
+    if (to - from).abs() < LEAST_CHANGE || low[0].max(low[1]) < LEAST_LOW {
         return None;
     }
-    // The approximation behind `levels` is a poor one for rare events: of all low rows, so many on one side, at any of the places.
-    let part = |all: usize| all as f64 / (all_before + all_after) as f64;
-    let exact = if is_rising {
-        at_least(low_after, low_before + low_after, part(all_after))
-    } else {
-        at_least(low_before, low_before + low_after, part(all_before))
-    };
-    let places = (all_before + all_after).div_ceil(LEAST_ROWS) as f64;
+    // The approximation behind `levels` is a poor one for rare events. This is the probability of
+    // so many of all low rows on one side, times the places where a change could be.
+    let more = usize::from(to > from);
+    let rows = (all[0] + all[1]) as f64;
+    let exact = at_least(low[more], low[0] + low[1], all[more] as f64 / rows);
+    let places = (all[0] + all[1]).div_ceil(LEAST_ROWS) as f64;
     let p_value = (exact * places).min(1.0).max(found.p_value);
     (p_value < STRICT).then(|| Drift {
-        is_rising,
+        is_rising: to > from,
         since: stream[after.from].time(),
         before: from,
         after: to,
@@ -185,7 +157,8 @@ fn drift(stream: &[StreamRow], max_score: f32, mut hours: LocalHours) -> Option<
     })
 }
 
-/// The usual low share by hour, less the mean: nothing unless the stream has run for some days. Hours with few rows are drawn to the mean.
+/// The usual low share by hour, less the mean: nothing unless the stream has run for some days.
+/// Hours with few rows are drawn to the mean.
 fn course(stream: &[StreamRow], is_low: &impl Fn(&StreamRow) -> f64, hours: &[usize]) -> [f64; 24] {
     let span = stream.iter().map(|row| row.seconds);
     let (first, last) = (span.clone().min().unwrap_or(0), span.max().unwrap_or(0));

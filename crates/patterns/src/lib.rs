@@ -46,10 +46,10 @@ use cluster::Groups;
 use describe::{Background, ClusterCandidate};
 use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
-use report::{FleetRow, Method, NormAnomaly, SCHEMA, SourceHours, Totals, Window};
+use report::{Method, SCHEMA, Totals, Window};
 use streams::Streams;
 use survey::{Sampled, Survey};
-use tally::{Counted, LocalHours, Tally};
+use tally::{Counted, LocalHours};
 use trend::Bins;
 
 /// Converts UTC to local time.
@@ -143,24 +143,41 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
     let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
     let good: Vec<&Sampled> = samples.good.iter().collect();
     let scale = Scale::fit(&good, NormModel::fit(&all));
-    let (learnt, courses) = rayon::join(
-        || LearntPatterns::new(&survey, &samples, &scale, &bins, settings),
-        || Courses::of(&survey, &scale, &bins, settings),
+    let points: Vec<FeaturePoint> = samples.low.iter().map(|row| scale.point(row)).collect();
+    let min_cluster_size = settings.min_cluster_size(points.len());
+    let ((learnt, counts), (mut norm_anomalies, fleet, source_hours)) = rayon::join(
+        || {
+            let learnt = Groups::learn(&points, min_cluster_size);
+            (learnt, WindowCounts::of(&survey, settings, &bins))
+        },
+        || {
+            let streams = Streams::new(&survey);
+            let (max_score, local) = (settings.max_score, settings.local_time);
+            (
+                norms::anomalies(&streams, &scale.norms, &bins),
+                fleet::table(&streams, max_score, local),
+                fleet::source_hours(&streams, max_score, local),
+            )
+        },
     );
-    let assigned = assign(&survey, &samples, &learnt, &bins, settings);
-    let candidates = candidates(assigned.tallies, &samples, &learnt);
+    let (candidates, membership) = assign(&survey, &samples, &learnt, &bins, settings);
     let background = Background {
         survey: &survey,
         scale: &scale,
         bins: &bins,
-        by_bin: &learnt.counts.by_bin,
-        by_hour: &learnt.counts.by_hour,
-        passing: &learnt.counts.passing,
+        counts: &counts,
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
+    let since_when = counts.first_of_model(&survey);
+    norms::coincide(&mut norm_anomalies, &clusters, &since_when, window);
+    let clustered = clusters.iter().map(|cluster| cluster.size).sum();
     Ok(PatternAnalysis {
-        assignments: numbered(assigned.membership, &numbers),
+        // Groups that became no pattern have no number.
+        assignments: membership
+            .into_iter()
+            .filter_map(|(id, group)| Some((id, numbers[group]?)))
+            .collect(),
         exemplar_inputs: samples.inputs_of_exemplars(&clusters),
         report: PatternReport {
             schema: SCHEMA,
@@ -174,167 +191,79 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             },
             totals: Totals {
                 inferences: survey.rows,
-                scored: learnt.counts.by_bin.iter().sum(),
+                scored: u64::from(survey.stream_rows),
                 low: survey.low_rows,
                 errors: survey.errors,
             },
-            unclustered: {
-                let clustered = clusters.iter().map(|cluster| cluster.size).sum();
-                survey.low_rows.saturating_sub(clustered)
-            },
+            unclustered: survey.low_rows.saturating_sub(clustered),
             method: Method {
-                min_cluster_size: learnt.min_size,
+                min_cluster_size,
                 learnt_from: samples.low.len() as u64,
                 is_sample: samples.are_part_of(&survey),
                 seed: settings.seed,
                 good_rows: samples.good.len() as u64,
-                groups_set_aside: learnt.groups.len() - clusters.len(),
+                groups_set_aside: candidates.len() - clusters.len(),
             },
-            norm_anomalies: {
-                let since_when = learnt.counts.first_of_model(&survey);
-                let mut anomalies = courses.norm_anomalies;
-                norms::coincide(&mut anomalies, &clusters, &since_when, window);
-                anomalies
-            },
+            norm_anomalies,
             clusters,
-            fleet: courses.fleet,
-            timeline: learnt.counts.timeline(&bins),
-            source_hours: courses.source_hours,
+            fleet,
+            timeline: counts.timeline(&bins),
+            source_hours,
             comparison: None,
         },
     })
 }
 
-/// The groups that the sampled low rows form.
-struct LearntPatterns {
-    min_size: usize,
-    groups: Groups,
-    /// Of each sampled low row.
-    group_of: Vec<Option<usize>>,
-    counts: WindowCounts,
-}
-
-impl LearntPatterns {
-    fn new(
-        survey: &Survey,
-        samples: &Samples,
-        scale: &Scale,
-        bins: &Bins,
-        settings: &Settings,
-    ) -> Self {
-        let low = &samples.low;
-        let share = (CLUSTER_SHARE * low.len() as f64).ceil() as usize;
-        let min_size = settings
-            .min_cluster_size
-            .unwrap_or_else(|| LEAST_CLUSTER.max(share));
-        let points: Vec<FeaturePoint> = low.iter().map(|row| scale.point(row)).collect();
-        let (groups, group_of) = Groups::learn(&points, min_size);
-        Self {
-            min_size,
-            groups,
-            group_of,
-            counts: WindowCounts::of(survey, settings, bins),
-        }
-    }
-}
-
-struct Courses {
-    norm_anomalies: Vec<NormAnomaly>,
-    fleet: Vec<FleetRow>,
-    source_hours: Vec<SourceHours>,
-}
-
-impl Courses {
-    fn of(survey: &Survey, scale: &Scale, bins: &Bins, settings: &Settings) -> Self {
-        let (counts, sources, max_score) = (&survey.counts, &survey.sources, settings.max_score);
-        let streams = Streams::new(&survey.stream, sources.len());
-        let norm_anomalies =
-            norms::anomalies(&streams, &survey.models, scale.norms(), sources, bins);
-        let fleet = fleet::table(&streams, sources, counts, max_score, settings.local_time);
-        let mut hours = LocalHours::new(settings.local_time);
-        Self {
-            norm_anomalies,
-            fleet,
-            source_hours: fleet::source_hours(&streams, sources, counts, max_score, &mut hours),
-        }
-    }
-}
-
-/// All low rows by the group that each belongs to.
-struct Assigned {
-    tallies: Vec<Tally>,
-    /// Rows and their groups; empty unless asked for.
-    membership: Vec<(Uuid, usize)>,
-}
-
-/// Rows and the numbers of their patterns; groups that became no pattern have no number.
-fn numbered(membership: Vec<(Uuid, usize)>, numbers: &[Option<u32>]) -> Vec<(Uuid, u32)> {
-    membership
-        .into_iter()
-        .filter_map(|(id, group)| Some((id, numbers[group]?)))
-        .collect()
-}
-
-/// Counts every low row in its group: the sampled rows in the groups that they formed, or all rows in the group whose causes are
-/// nearest, where the samples are only a part of them.
-fn assign(
+/// Counts every low row in its group: the sampled rows in the groups that they formed, or, if the
+/// samples are only a part of the low rows, all of these in the group whose causes are nearest.
+/// Also returns the rows with their groups, if these are asked for.
+fn assign<'a>(
     survey: &Survey,
-    samples: &Samples,
-    learnt: &LearntPatterns,
+    samples: &'a Samples,
+    (groups, group_of): &(Groups, Vec<Option<usize>>),
     bins: &Bins,
     settings: &Settings,
-) -> Assigned {
+) -> (Vec<ClusterCandidate<'a>>, Vec<(Uuid, usize)>) {
     let low = &samples.low;
     let levels = GoodNorms::of(&samples.good);
     let mut hours = LocalHours::new(settings.local_time);
-    let mut assigned = Assigned {
-        tallies: vec![Tally::default(); learnt.groups.len()],
-        membership: Vec::new(),
+    let mut candidates = vec![ClusterCandidate::default(); groups.len()];
+    let mut membership = Vec::new();
+    for (row, group) in low.iter().zip(group_of) {
+        if let Some(group) = group {
+            candidates[*group].rows.push(row);
+        }
+    }
+    let counted = |time, source, model, score, norm| Counted {
+        time,
+        source,
+        score,
+        norm,
+        norm_z: levels.z(model, norm),
     };
     let mut count = |row: &Counted, id: Option<Uuid>, group: Option<usize>| {
         let Some(group) = group else { return };
-        assigned.tallies[group].add(row, bins, &mut hours);
-        assigned.membership.extend(id.map(|id| (id, group)));
+        candidates[group].tally.add(row, bins, &mut hours);
+        membership.extend(id.map(|id| (id, group)));
     };
     if samples.are_part_of(survey) {
         for (at, low) in survey.lows.iter().flatten().enumerate() {
             let row = survey.row(low.row);
-            let row = levels.counted(row.time(), row.source, row.model, row.score(), row.norm);
-            let group = learnt.groups.by_causes(&features::direction(low.causes()));
-            count(&row, survey.low_ids.get(at).copied(), group);
+            let counted = counted(row.time(), row.source, row.model, row.score(), row.norm);
+            let group = groups.by_causes(&features::direction(low.causes()));
+            count(&counted, survey.low_ids.get(at).copied(), group);
         }
     } else {
         let mut order: Vec<usize> = (0..low.len()).collect();
         order.sort_by_key(|&at| (low[at].input, low[at].time, low[at].id));
         for at in order {
             let row = &low[at];
+            let counted = counted(row.time, row.source, row.model, row.score, row.norm);
             let id = settings.with_assignments.then_some(row.id);
-            let row = levels.counted(row.time, row.source, row.model, row.score, row.norm);
-            count(&row, id, learnt.group_of[at]);
+            count(&counted, id, group_of[at]);
         }
     }
-    assigned
-}
-
-/// The groups with their counts and their sampled rows.
-fn candidates<'a>(
-    tallies: Vec<Tally>,
-    samples: &'a Samples,
-    learnt: &LearntPatterns,
-) -> Vec<ClusterCandidate<'a>> {
-    let mut candidates: Vec<ClusterCandidate<'_>> = tallies
-        .into_iter()
-        .map(|tally| ClusterCandidate {
-            tally,
-            rows: Vec::new(),
-        })
-        .collect();
-    for (row, group) in samples.low.iter().zip(&learnt.group_of) {
-        if let Some(group) = group {
-            candidates[*group].rows.push(row);
-        }
-    }
-    candidates
+    (candidates, membership)
 }
 
 impl Input {
@@ -347,6 +276,12 @@ impl Input {
 }
 
 impl Settings {
+    fn min_cluster_size(&self, low_rows: usize) -> usize {
+        let share = (CLUSTER_SHARE * low_rows as f64).ceil() as usize;
+        self.min_cluster_size
+            .unwrap_or_else(|| LEAST_CLUSTER.max(share))
+    }
+
     fn filter(&self) -> Filter {
         Filter {
             since: self.since,

@@ -30,10 +30,8 @@ impl Samples {
             let row = self.low.iter().find(|row| row.id == *id);
             row.map_or(0, |row| row.input)
         };
-        clusters
-            .iter()
-            .map(|cluster| cluster.exemplars.iter().map(input_of).collect())
-            .collect()
+        let exemplars = clusters.iter().map(|cluster| cluster.exemplars.iter());
+        exemplars.map(|ids| ids.map(input_of).collect()).collect()
     }
 }
 
@@ -61,7 +59,7 @@ pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, S
         let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
         parts.into_iter().for_each(|part| survey.append(part));
     }
-    let (mut low, mut good) = survey.take_samples();
+    let [mut low, mut good] = survey.take_samples();
     complete(inputs, &mut low)?;
     complete(inputs, &mut good)?;
     Ok((survey, Samples { low, good }))

@@ -7,25 +7,28 @@ use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, Nor
 /// 1995).
 pub(super) const FALSE_DISCOVERIES: f64 = 0.05;
 
-/// Which of `p_values` stand at a false discovery rate of [`FALSE_DISCOVERIES`] (the step-up procedure of Benjamini and Hochberg, 1995).
-pub(super) fn discoveries(p_values: &[f64]) -> Vec<bool> {
-    discoveries_among(p_values, p_values.len())
+/// Which of `p_values` stand at a false discovery rate of [`FALSE_DISCOVERIES`] (the step-up
+/// procedure of Benjamini and Hochberg, 1995).
+pub(super) fn discoveries(p_values: impl ExactSizeIterator<Item = f64>) -> Vec<bool> {
+    let questions = p_values.len();
+    discoveries_among(p_values, questions)
 }
 
-/// As [`discoveries`], where these are the smallest of `questions` p-values: the others were never so small that they had to be kept.
-pub(super) fn discoveries_among(p_values: &[f64], questions: usize) -> Vec<bool> {
-    let mut sorted = p_values.to_vec();
+/// As [`discoveries`], where these are the smallest of `questions` p-values: the others were never
+/// so small that they had to be kept.
+pub(super) fn discoveries_among(
+    p_values: impl Iterator<Item = f64>,
+    questions: usize,
+) -> Vec<bool> {
+    let p_values: Vec<f64> = p_values.collect();
+    let mut sorted = p_values.clone();
     sorted.sort_by(f64::total_cmp);
-    let cut = sorted
-        .iter()
-        .zip(1_u32..)
-        .filter(|&(&p, rank)| p <= FALSE_DISCOVERIES * f64::from(rank) / questions.max(1) as f64)
-        .map(|(&p, _)| p)
-        .last();
-    p_values
-        .iter()
-        .map(|&p| cut.is_some_and(|cut| p <= cut))
-        .collect()
+    let stands = |(p, rank): &(f64, u32)| {
+        *p <= FALSE_DISCOVERIES * f64::from(*rank) / questions.max(1) as f64
+    };
+    let cut = sorted.into_iter().zip(1..).filter(stands).last();
+    let is_within = |p: f64| cut.is_some_and(|(cut, _)| p <= cut);
+    p_values.into_iter().map(is_within).collect()
 }
 
 /// Probability of at least `hits` of `trials` where each hits with `chance`.
@@ -41,8 +44,9 @@ pub(super) fn at_most(hits: u64, trials: u64, chance: f64) -> f64 {
     Binomial::new(chance.clamp(0.0, 1.0), trials).map_or(1.0, |law| law.cdf(hits))
 }
 
-/// Probability that counts over categories are at least so far from `expected` (Pearson's χ²). Neighbouring categories are counted together
-/// until five are expected, as the approximation needs.
+/// Probability that counts over categories are at least so far from `expected` (Pearson's χ²).
+/// Neighbouring categories are counted together until five are expected, as the approximation
+/// needs.
 pub(super) fn departs(observed: &[f64], expected: &[f64]) -> f64 {
     let mut cells: Vec<[f64; 2]> = Vec::new();
     let mut open = [0.0, 0.0];
@@ -59,10 +63,8 @@ pub(super) fn departs(observed: &[f64], expected: &[f64]) -> f64 {
     if cells.len() < 2 {
         return 1.0;
     }
-    let statistic: f64 = cells
-        .iter()
-        .map(|[seen, due]| (seen - due).powi(2) / due)
-        .sum();
+    let squares = cells.iter().map(|[seen, due]| (seen - due).powi(2) / due);
+    let statistic: f64 = squares.sum();
     ChiSquared::new(cells.len() as f64 - 1.0).map_or(1.0, |law| law.sf(statistic))
 }
 
@@ -107,12 +109,12 @@ mod tests {
             0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262,
             0.5719, 0.6528, 0.7590, 1.0,
         ];
-        let found = discoveries(&p);
+        let found = discoveries(p.into_iter());
         assert_eq!(found.iter().filter(|found| **found).count(), 4);
         assert!(found[..4].iter().all(|found| *found));
-        assert!(discoveries(&[]).is_empty());
+        assert!(discoveries([].into_iter()).is_empty());
         // The same ten among a thousand questions.
-        assert_eq!(discoveries_among(&p[..3], 1000), [false; 3]);
+        assert_eq!(discoveries_among(p[..3].iter().copied(), 1000), [false; 3]);
     }
 
     #[test]

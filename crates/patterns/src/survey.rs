@@ -2,7 +2,9 @@
 //! from. Ids and seed alone decide which rows are sampled, so neither the order of rows nor the
 //! number of files matters.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -60,16 +62,9 @@ pub(super) fn time_of(seconds: u32) -> DateTime<Utc> {
     DateTime::from_timestamp(EPOCH + i64::from(seconds), 0).unwrap_or_default()
 }
 
-/// The inverse of [`time_of`], held within what it can say.
-pub(super) fn seconds_of(time: DateTime<Utc>) -> u32 {
-    u32::try_from((time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX))).unwrap_or(u32::MAX)
-}
-
 /// A sampled row with all that the analysis uses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sampled {
-    /// Decides whether it is in the sample, and its order there.
-    rank: u64,
     pub(super) id: Uuid,
     /// Which of the inputs has it.
     pub(super) input: usize,
@@ -90,42 +85,22 @@ pub(super) struct Sampled {
 }
 
 impl Sampled {
-    /// Takes over what a brief look left out.
+    /// Takes over what a brief look leaves out.
     pub(super) fn complete(&mut self, row: &Observation<'_>) {
         self.components = row.components;
-        self.face_px = face_px(row);
+        self.face_px = row.box_px.map(|[width, height]| width.max(height));
     }
 }
 
-fn face_px(row: &Observation<'_>) -> Option<f32> {
-    row.box_px.map(|[width, height]| width.max(height))
-}
-
-impl PartialEq for Sampled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.rank, self.id) == (other.rank, other.id)
-    }
-}
-
-impl Eq for Sampled {}
-
-impl PartialOrd for Sampled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Sampled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.rank, self.id).cmp(&(other.rank, other.id))
-    }
-}
+/// Sampled rows in the order of rank. Of rows with the same id the one that was seen first is
+/// first.
+type Sample = BTreeMap<(u64, Uuid, u32), Sampled>;
 
 /// Which pack and calibration judged.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct JudgingModel {
     pub(super) pack: String,
-    /// Its SHA-256.
+    /// Of the pack.
     pub(super) sha256: String,
     pub(super) calibration: String,
 }
@@ -154,16 +129,16 @@ impl LowRow {
     }
 }
 
+#[derive(Default)]
 pub(super) struct Survey {
-    keeps_ids: bool,
-    /// Every low row, in the order of the inputs; in pieces as the stream is.
-    pub(super) lows: Vec<Vec<LowRow>>,
-    /// Their ids, where these are wanted.
-    pub(super) low_ids: Vec<Uuid>,
-    stream_rows: u32,
     max_score: f32,
     good_score: f32,
     seed: u64,
+    keeps_ids: bool,
+    /// Every low row, in the order of the inputs; in pieces as the stream is.
+    pub(super) lows: Vec<Vec<LowRow>>,
+    /// Ids of the low rows, where these are wanted.
+    pub(super) low_ids: Vec<Uuid>,
     /// Names of the sources, in the order of their first row; "" stands for rows without one.
     pub(super) sources: Vec<String>,
     places: HashMap<String, u32>,
@@ -171,11 +146,12 @@ pub(super) struct Survey {
     pub(super) counts: Vec<SourceCounts>,
     /// Packs with their calibrations, in the order of their first row.
     pub(super) models: Vec<JudgingModel>,
-    /// Every row with a score, in the order of the inputs; in pieces, since growing one would take twice the memory.
+    /// Every row with a score, in the order of the inputs. It is in pieces, since growing one
+    /// would take twice the memory.
     pub(super) stream: Vec<Vec<StreamRow>>,
-    low: BinaryHeap<Sampled>,
-    good: BinaryHeap<Sampled>,
-    /// Rows in all, low ones, failed ones.
+    pub(super) stream_rows: u32,
+    low: Sample,
+    good: Sample,
     pub(super) rows: u64,
     pub(super) low_rows: u64,
     pub(super) errors: u64,
@@ -189,24 +165,11 @@ const PIECE: usize = 1 << 16;
 impl Survey {
     pub(super) fn new(max_score: f32, good_score: f32, seed: u64, keeps_ids: bool) -> Self {
         Self {
-            keeps_ids,
-            lows: Vec::new(),
-            low_ids: Vec::new(),
-            stream_rows: 0,
             max_score,
             good_score,
             seed,
-            sources: Vec::new(),
-            places: HashMap::new(),
-            counts: Vec::new(),
-            models: Vec::new(),
-            stream: Vec::new(),
-            low: BinaryHeap::new(),
-            good: BinaryHeap::new(),
-            rows: 0,
-            low_rows: 0,
-            errors: 0,
-            span: None,
+            keeps_ids,
+            ..Self::default()
         }
     }
 
@@ -218,9 +181,8 @@ impl Survey {
         row: &Observation<'_>,
     ) -> Result<(), LogError> {
         self.rows += 1;
-        self.span = Some(self.span.map_or([row.time; 2], |[from, to]| {
-            [from.min(row.time), to.max(row.time)]
-        }));
+        let [from, to] = self.span.unwrap_or([row.time; 2]);
+        self.span = Some([from.min(row.time), to.max(row.time)]);
         let source = self.source(prefix, row.source.unwrap_or_default());
         let counts = &mut self.counts[source as usize];
         counts.rows += 1;
@@ -232,48 +194,72 @@ impl Survey {
             return Ok(());
         };
         counts.scored += 1;
-        let model = self.model(row);
+        let model = self.model(
+            row.pack.unwrap_or_default(),
+            row.pack_sha256.unwrap_or_default(),
+            row.calibration_id.unwrap_or_default(),
+        );
+        let norm = row.embedding_norm.unwrap_or(f32::NAN);
+        let seconds = (row.time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX)) as u32;
         let streamed = StreamRow {
-            seconds: seconds_of(row.time),
+            seconds,
             source,
-            norm: row.embedding_norm.unwrap_or(f32::NAN),
+            norm,
             score: (score.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16,
             model,
         };
         keep(&mut self.stream, streamed);
+        let place = self.stream_rows;
         self.stream_rows += 1;
         let is_low = score <= self.max_score;
         let rank = rank(row.id, self.seed);
-        let heap = if is_low { &self.low } else { &self.good };
+        let sample = if is_low {
+            &mut self.low
+        } else {
+            &mut self.good
+        };
         let is_wanted = (is_low || score >= self.good_score)
-            && (heap.len() < SAMPLE_ROWS || heap.peek().is_some_and(|worst| rank < worst.rank));
-        if is_low || is_wanted {
-            let sampled = sampled(input, source, model, score, rank, row)?;
-            if is_low {
-                self.low_rows += 1;
-                keep(
-                    &mut self.lows,
-                    LowRow {
-                        row: self.stream_rows - 1,
-                        causes: sampled.causes.map(|weight| (weight * 255.0).round() as u8),
-                    },
-                );
-                if self.keeps_ids {
-                    self.low_ids.push(row.id);
-                }
-                let counts = &mut self.counts[source as usize];
-                counts.low += 1;
-                if let Some(first) = first(&sampled.causes) {
-                    counts.causes[first] += 1;
-                }
+            && (sample.len() < SAMPLE_ROWS
+                || sample
+                    .last_key_value()
+                    .is_some_and(|(worst, _)| rank < worst.0));
+        if !is_low && !is_wanted {
+            return Ok(());
+        }
+        let mut causes = [0.0; CAUSES];
+        for cause in row.causes()? {
+            causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0);
+        }
+        if is_wanted {
+            let mut sampled = Sampled {
+                id: row.id,
+                input,
+                time: row.time,
+                source,
+                model,
+                score,
+                norm,
+                causes,
+                components: [None; Component::ALL.len()],
+                face_px: None,
+            };
+            sampled.complete(row);
+            add(sample, (rank, row.id, place), sampled);
+        }
+        if is_low {
+            self.low_rows += 1;
+            let low = LowRow {
+                row: place,
+                causes: causes.map(|weight| (weight * 255.0).round() as u8),
+            };
+            keep(&mut self.lows, low);
+            if self.keeps_ids {
+                self.low_ids.push(row.id);
             }
-            if is_wanted {
-                let heap = if is_low {
-                    &mut self.low
-                } else {
-                    &mut self.good
-                };
-                sample(heap, sampled);
+            let counts = &mut self.counts[source as usize];
+            counts.low += 1;
+            if let Some(first) = first(&causes) {
+                counts.causes[first] += 1;
             }
         }
         Ok(())
@@ -281,16 +267,16 @@ impl Survey {
 
     /// Takes in what `other` saw, whose rows come after those of this one.
     pub(super) fn append(&mut self, other: Self) {
-        let sources: Vec<u32> = other
-            .sources
-            .iter()
-            .map(|name| self.source("", name))
+        let names = other.sources.iter();
+        let sources: Vec<u32> = names.map(|name| self.source("", name)).collect();
+        let models = other.models.iter();
+        let models: Vec<u16> = models
+            .map(|model| self.model(&model.pack, &model.sha256, &model.calibration))
             .collect();
-        let models: Vec<u16> = other
-            .models
-            .into_iter()
-            .map(|model| self.place(model))
-            .collect();
+        let renumbered = |source: u32, model: u16| {
+            let (source, model) = (source as usize, usize::from(model));
+            (sources[source], models[model])
+        };
         for (count, &source) in other.counts.iter().zip(&sources) {
             let sum = &mut self.counts[source as usize];
             sum.rows += count.rows;
@@ -301,20 +287,19 @@ impl Survey {
                 *sum += count;
             }
         }
-        for row in other.stream.into_iter().flatten() {
-            let (source, model) = (sources[row.source as usize], models[usize::from(row.model)]);
-            keep(
-                &mut self.stream,
-                StreamRow {
-                    source,
-                    model,
-                    ..row
-                },
-            );
+        for mut row in other.stream.into_iter().flatten() {
+            (row.source, row.model) = renumbered(row.source, row.model);
+            keep(&mut self.stream, row);
         }
-        for low in other.lows.into_iter().flatten() {
-            let row = self.stream_rows + low.row;
-            keep(&mut self.lows, LowRow { row, ..low });
+        for mut low in other.lows.into_iter().flatten() {
+            low.row += self.stream_rows;
+            keep(&mut self.lows, low);
+        }
+        for (sample, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
+            for ((rank, id, place), mut row) in others {
+                (row.source, row.model) = renumbered(row.source, row.model);
+                add(sample, (rank, id, self.stream_rows + place), row);
+            }
         }
         self.low_ids.extend(other.low_ids);
         self.stream_rows += other.stream_rows;
@@ -323,64 +308,39 @@ impl Survey {
         self.errors += other.errors;
         let spans = self.span.into_iter().chain(other.span);
         self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
-        for (heap, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
-            for row in others {
-                let (source, model) =
-                    (sources[row.source as usize], models[usize::from(row.model)]);
-                sample(
-                    heap,
-                    Sampled {
-                        source,
-                        model,
-                        ..row
-                    },
-                );
-            }
-        }
     }
 
+    /// The source's number; the next free one where it has not been seen.
     fn source(&mut self, prefix: &str, name: &str) -> u32 {
         let full = if prefix.is_empty() {
-            std::borrow::Cow::Borrowed(name)
+            Cow::Borrowed(name)
         } else {
             format!("{prefix}/{name}").into()
         };
         if let Some(&place) = self.places.get(full.as_ref()) {
             return place;
         }
-        let place = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
+        let place = self.sources.len() as u32;
         self.sources.push(full.clone().into_owned());
         self.places.insert(full.into_owned(), place);
         self.counts.push(SourceCounts::default());
         place
     }
 
-    fn model(&mut self, row: &Observation<'_>) -> u16 {
-        let sha256 = row.pack_sha256.unwrap_or_default();
-        let calibration = row.calibration_id.unwrap_or_default();
-        self.known_model(sha256, calibration).unwrap_or_else(|| {
-            self.place(JudgingModel {
-                pack: row.pack.unwrap_or_default().to_owned(),
-                sha256: sha256.to_owned(),
-                calibration: calibration.to_owned(),
-            })
-        })
-    }
-
     /// The model's number; the next free one where it has not been seen.
-    fn place(&mut self, model: JudgingModel) -> u16 {
-        let known = self.known_model(&model.sha256, &model.calibration);
-        known.unwrap_or_else(|| {
-            self.models.push(model);
-            u16::try_from(self.models.len() - 1).unwrap_or(u16::MAX)
-        })
-    }
-
-    fn known_model(&self, sha256: &str, calibration: &str) -> Option<u16> {
+    fn model(&mut self, pack: &str, sha256: &str, calibration: &str) -> u16 {
         let is_that =
             |model: &JudgingModel| model.sha256 == sha256 && model.calibration == calibration;
-        let place = self.models.iter().position(is_that)?;
-        Some(u16::try_from(place).unwrap_or(u16::MAX))
+        let known = self.models.iter().position(is_that);
+        let place = known.unwrap_or_else(|| {
+            self.models.push(JudgingModel {
+                pack: pack.to_owned(),
+                sha256: sha256.to_owned(),
+                calibration: calibration.to_owned(),
+            });
+            self.models.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
     }
 
     pub(super) fn row(&self, at: u32) -> StreamRow {
@@ -388,58 +348,27 @@ impl Survey {
     }
 
     /// The sampled low and good rows, each in the order of rank.
-    pub(super) fn take_samples(&mut self) -> (Vec<Sampled>, Vec<Sampled>) {
-        let take = |heap: &mut BinaryHeap<Sampled>| std::mem::take(heap).into_sorted_vec();
-        (take(&mut self.low), take(&mut self.good))
+    pub(super) fn take_samples(&mut self) -> [Vec<Sampled>; 2] {
+        [&mut self.low, &mut self.good].map(|sample| mem::take(sample).into_values().collect())
     }
 }
 
-/// Puts a row into the last piece that has room, or a new one.
+/// Puts a row into the last piece, or into a new one if that is full.
 fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
-    match pieces.last_mut() {
-        Some(piece) if piece.len() < PIECE => piece.push(row),
-        _ => {
-            let mut piece = Vec::with_capacity(PIECE);
-            piece.push(row);
-            pieces.push(piece);
-        }
+    if pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+        pieces.push(Vec::with_capacity(PIECE));
+    }
+    if let Some(piece) = pieces.last_mut() {
+        piece.push(row);
     }
 }
 
-/// Puts a row into a sample, and takes the one of highest rank out where there are too many.
-fn sample(heap: &mut BinaryHeap<Sampled>, row: Sampled) {
-    heap.push(row);
-    if heap.len() > SAMPLE_ROWS {
-        heap.pop();
+/// Puts a row into a sample, and takes the one of highest rank out if there are too many.
+fn add(sample: &mut Sample, rank: (u64, Uuid, u32), row: Sampled) {
+    sample.insert(rank, row);
+    if sample.len() > SAMPLE_ROWS {
+        sample.pop_last();
     }
-}
-
-/// Turns `row` into a sampled row.
-fn sampled(
-    input: usize,
-    source: u32,
-    model: u16,
-    score: f32,
-    rank: u64,
-    row: &Observation<'_>,
-) -> Result<Sampled, LogError> {
-    let mut causes = [0.0; CAUSES];
-    for cause in row.causes()? {
-        causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0);
-    }
-    Ok(Sampled {
-        rank,
-        id: row.id,
-        input,
-        time: row.time,
-        source,
-        model,
-        score,
-        norm: row.embedding_norm.unwrap_or(f32::NAN),
-        causes,
-        components: row.components,
-        face_px: face_px(row),
-    })
 }
 
 /// The cause of largest weight, if any.

@@ -1,53 +1,34 @@
 //! Counts the rows of each group as they stream by. No row is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Timelike, Utc};
 
 use super::LocalTime;
+use super::report::{NormStatistics, QualityStatistics};
 use super::trend::{BINS, Bins};
 
 /// Steps of the histogram that quantiles of scores are read from.
-const SCORES: usize = 1000;
+const SCORES: f32 = 1000.0;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) size: u64,
     /// By local hour.
     pub(super) hours: [u64; 24],
     /// By part of the window.
-    pub(super) bins: Vec<u64>,
-    /// By source.
+    pub(super) bins: [u64; BINS],
     pub(super) sources: HashMap<u32, u64>,
     /// The first and the last.
     pub(super) seen: Option<[DateTime<Utc>; 2]>,
     /// The first one of each part of the window.
-    pub(super) first_of_bin: Vec<Option<DateTime<Utc>>>,
-    scores: Vec<u64>,
+    pub(super) first_of_bin: [Option<DateTime<Utc>>; BINS],
+    scores: BTreeMap<u32, u64>,
     score_sum: f64,
     norms: u64,
     norm_sum: f64,
     norm_squares: f64,
     deviations: f64,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            size: 0,
-            hours: [0; 24],
-            bins: vec![0; BINS],
-            sources: HashMap::new(),
-            seen: None,
-            first_of_bin: vec![None; BINS],
-            scores: vec![0; SCORES + 1],
-            score_sum: 0.0,
-            norms: 0,
-            norm_sum: 0.0,
-            norm_squares: 0.0,
-            deviations: 0.0,
-        }
-    }
 }
 
 /// What a tally needs to know of a row.
@@ -56,7 +37,7 @@ pub(super) struct Counted {
     pub(super) time: DateTime<Utc>,
     pub(super) source: u32,
     pub(super) score: f32,
-    /// Its norm, NaN where there is none.
+    /// NaN where there is none.
     pub(super) norm: f32,
     /// By how many standard deviations of good captures of its model the norm differs.
     pub(super) norm_z: f64,
@@ -71,10 +52,10 @@ impl Tally {
         let first = self.first_of_bin[bin].get_or_insert(row.time);
         *first = row.time.min(*first);
         *self.sources.entry(row.source).or_default() += 1;
-        self.seen = Some(self.seen.map_or([row.time; 2], |[from, to]| {
-            [from.min(row.time), to.max(row.time)]
-        }));
-        self.scores[(row.score.clamp(0.0, 1.0) * SCORES as f32).round() as usize] += 1;
+        let [from, to] = self.seen.unwrap_or([row.time; 2]);
+        self.seen = Some([from.min(row.time), to.max(row.time)]);
+        let step = (row.score.clamp(0.0, 1.0) * SCORES).round() as u32;
+        *self.scores.entry(step).or_default() += 1;
         self.score_sum += f64::from(row.score);
         if row.norm.is_finite() {
             self.norms += 1;
@@ -84,36 +65,41 @@ impl Tally {
         }
     }
 
-    /// The score that `share` of the rows do not exceed.
-    pub(super) fn score_quantile(&self, share: f64) -> f64 {
-        let wanted = share * self.size as f64;
-        let mut below = 0.0;
-        for (step, &count) in self.scores.iter().enumerate() {
-            below += count as f64;
-            if below >= wanted && count > 0 {
-                return step as f64 / SCORES as f64;
-            }
+    pub(super) fn quality(&self) -> QualityStatistics {
+        QualityStatistics {
+            mean: self.score_sum / self.size.max(1) as f64,
+            p10: self.score_quantile(0.1),
+            p90: self.score_quantile(0.9),
         }
-        0.0
     }
 
-    pub(super) fn mean_score(&self) -> f64 {
-        self.score_sum / self.size.max(1) as f64
+    /// The score that `share` of the rows do not exceed.
+    fn score_quantile(&self, share: f64) -> f64 {
+        let wanted = share * self.size as f64;
+        let mut below = 0;
+        let reaches = |(_, count): &(&u32, &u64)| {
+            below += **count;
+            below as f64 >= wanted
+        };
+        let found = self.scores.iter().find(reaches);
+        found.map_or(0.0, |(&step, _)| f64::from(step) / f64::from(SCORES))
     }
 
-    /// Mean, standard deviation and mean deviation of the norms.
-    pub(super) fn norms(&self) -> Option<[f64; 3]> {
+    pub(super) fn norms(&self) -> NormStatistics {
         let count = self.norms as f64;
-        (self.norms > 0).then(|| {
-            let mean = self.norm_sum / count;
-            let variance = (self.norm_squares / count - mean * mean).max(0.0);
-            [mean, variance.sqrt(), self.deviations / count]
-        })
+        let known = |value: f64| (self.norms > 0).then_some(value);
+        let mean = self.norm_sum / count;
+        let variance = (self.norm_squares / count - mean * mean).max(0.0);
+        NormStatistics {
+            mean: known(mean),
+            std: known(variance.sqrt()),
+            z: known(self.deviations / count).filter(|z| z.is_finite()),
+        }
     }
 }
 
-/// The local hour of a moment. Asking the time zone costs more than all else that is done with a row, and offsets change only at
-/// quarters of an hour: the last answer is kept.
+/// The local hour of a moment. It keeps the last answer, since asking the time zone costs more than
+/// all else that is done with a row, and offsets change only at quarters of an hour.
 pub(super) struct LocalHours {
     local: LocalTime,
     quarter: i64,

@@ -22,6 +22,9 @@ const STRICT: f64 = 1e-3;
 /// Days from which on a trend is one over days.
 const LEAST_DAYS: usize = 5;
 
+/// Slopes are held within this, since JSON knows no infinity.
+const STEEPEST: f64 = 1e3;
+
 /// Steps of the iteration; it converges in five or so.
 const STEPS: usize = 25;
 
@@ -67,44 +70,30 @@ pub(super) fn trend(
     // Nights differ from days: over some days, whole ones are looked at.
     let whole = (1.0 / bins.days()).round().max(1.0) as usize;
     let step = if BINS / whole >= LEAST_DAYS { whole } else { 1 };
-    let used: Vec<(f64, f64, f64)> = counts
-        .chunks_exact(step)
-        .zip(totals.chunks_exact(step))
-        .enumerate()
-        .map(|(part, (counts, totals))| {
-            let sum = |values: &[u64]| values.iter().sum::<u64>() as f64;
-            let day = (part * step) as f64 * bins.days();
-            (day, sum(counts), sum(totals))
-        })
-        .filter(|point| point.2 > 0.0)
-        .collect();
-    let steady = Trend {
+    let sum = |values: &[u64]| values.iter().sum::<u64>() as f64;
+    let parts = counts.chunks_exact(step).zip(totals.chunks_exact(step));
+    let points = parts.enumerate().map(|(part, (counts, totals))| {
+        let day = (part * step) as f64 * bins.days();
+        (day, sum(counts), sum(totals))
+    });
+    let used: Vec<_> = points.filter(|(_, _, total)| *total > 0.0).collect();
+    let detail = regression(&used).unwrap_or(Trend {
         slope_per_day: 0.0,
-        interval: [f64::NEG_INFINITY, f64::INFINITY],
+        interval: [-STEEPEST, STEEPEST],
         p_value: 1.0,
-    };
-    let detail = regression(&used).unwrap_or(steady);
+    });
     let begun = begin(counts, totals);
+    let is_clear = detail.p_value < STRICT;
     let kind = if begun.is_some() {
         TrendKind::New
-    } else if detail.p_value < STRICT && detail.slope_per_day >= LEAST_SLOPE {
+    } else if is_clear && detail.slope_per_day >= LEAST_SLOPE {
         TrendKind::Growing
-    } else if detail.p_value < STRICT && detail.slope_per_day <= -LEAST_SLOPE {
+    } else if is_clear && detail.slope_per_day <= -LEAST_SLOPE {
         TrendKind::Fading
     } else {
         TrendKind::Steady
     };
-    (kind, held(detail), begun)
-}
-
-/// JSON knows no infinity.
-fn held(trend: Trend) -> Trend {
-    let hold = |value: f64| value.clamp(-1e3, 1e3);
-    Trend {
-        slope_per_day: hold(trend.slope_per_day),
-        interval: trend.interval.map(hold),
-        p_value: trend.p_value,
-    }
+    (kind, detail, begun)
 }
 
 /// log(count / total) = level + slope · day, by iterated weighted least squares.
@@ -117,11 +106,12 @@ fn regression(points: &[(f64, f64, f64)]) -> Option<Trend> {
     let middle = points.iter().map(|point| point.0).sum::<f64>() / points.len() as f64;
     let (mut level, mut slope) = ((all / captures).ln(), 0.0_f64);
     let mut variance = f64::INFINITY;
+    let expected = |total: f64, log: f64| total * log.clamp(-50.0, 0.7).exp();
     for _ in 0..STEPS {
         let (mut w, mut wx, mut wxx, mut r, mut rx) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for &(day, count, total) in points {
             let x = day - middle;
-            let expected = total * (level + slope * x).clamp(-50.0, 0.7).exp();
+            let expected = expected(total, level + slope * x);
             w += expected;
             wx += expected * x;
             wxx += expected * x * x;
@@ -137,24 +127,20 @@ fn regression(points: &[(f64, f64, f64)]) -> Option<Trend> {
         variance = w / determinant;
     }
     let freedom = points.len() as f64 - 2.0;
-    let pearson: f64 = points
-        .iter()
-        .map(|&(day, count, total)| {
-            let expected = total * (level + slope * (day - middle)).clamp(-50.0, 0.7).exp();
-            (count - expected).powi(2) / expected.max(1e-9)
-        })
-        .sum();
+    let squares = points.iter().map(|&(day, count, total)| {
+        let expected = expected(total, level + slope * (day - middle));
+        (count - expected).powi(2) / expected.max(1e-9)
+    });
+    let pearson: f64 = squares.sum();
     let error = (variance * (pearson / freedom).max(1.0)).sqrt();
     if !error.is_finite() || !slope.is_finite() {
         return None;
     }
     let (p_value, wide) = student(slope / error.max(1e-12), freedom);
+    let growth = |slope: f64| slope.exp_m1().clamp(-STEEPEST, STEEPEST);
     Some(Trend {
-        slope_per_day: slope.exp_m1(),
-        interval: [
-            (slope - wide * error).exp_m1(),
-            (slope + wide * error).exp_m1(),
-        ],
+        slope_per_day: growth(slope),
+        interval: [-wide, wide].map(|wide| growth(slope + wide * error)),
         p_value,
     })
 }

@@ -1,12 +1,20 @@
 //! Names, summaries and advice for patterns, in English and Chinese.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 
 use super::LocalTime;
 use super::report::{SourceShare, TrendKind};
 use faceood::quality::{CauseName, Language};
 
-pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
+/// The one of two texts that is in `language`.
+pub(super) fn pick<T>(language: Language, english: T, chinese: T) -> T {
+    match language {
+        Language::English => english,
+        Language::Chinese => chinese,
+    }
+}
+
+pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
         CauseName::Noise => ("sensor noise", "传感器噪点"),
         CauseName::Blur => ("out of focus", "失焦模糊"),
@@ -21,41 +29,30 @@ pub(super) const fn cause(name: CauseName, language: Language) -> &'static str {
         CauseName::Pose => ("faces turned away", "人脸偏转"),
         CauseName::Unknown => ("a cause that is not measured", "未知原因"),
     };
-    match language {
-        Language::English => english,
-        Language::Chinese => chinese,
-    }
+    pick(language, english, chinese)
 }
 
-/// A pattern's label, or a cause's name, as people of that language read it.
+/// A pattern's label, or a cause's name, as people of that language read it. The names are English
+/// words, and those of the JSON.
 pub(super) fn label(label: &str, language: Language) -> String {
-    let word = |name: &str| {
-        let known = CauseName::ALL
-            .into_iter()
-            .find(|cause| cause.name() == name);
-        known.map_or_else(
-            || name.to_owned(),
-            |known| cause(known, language).to_owned(),
-        )
-    };
-    match language {
-        // The names are English words, and those of the JSON.
-        Language::English => label.to_owned(),
-        Language::Chinese => label.split('+').map(word).collect::<Vec<_>>().join("+"),
+    if language == Language::English {
+        return label.to_owned();
     }
+    let word = |name| CauseName::from_name(name).map_or(name, |known| cause(known, language));
+    label.split('+').map(word).collect::<Vec<_>>().join("+")
 }
 
-/// A source as a person reads it. What a terminal would act on is left out: a log may hold anything.
+/// A source as a person reads it. Control characters are replaced, because a log may hold anything
+/// and a terminal would act on them.
 pub(super) fn source(name: &str) -> String {
     if name.is_empty() {
         return "(no source)".to_owned();
     }
-    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    name.chars().map(shown).collect()
+    name.replace(char::is_control, "\u{fffd}")
 }
 
 /// What to do about a cause, without a full stop.
-pub(super) const fn remedy(name: CauseName, language: Language) -> &'static str {
+pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
         CauseName::Noise => (
             "add light in front of the camera or lower its gain (ISO)",
@@ -106,10 +103,7 @@ pub(super) const fn remedy(name: CauseName, language: Language) -> &'static str 
             "请在现场查看典型抓拍：现有指标无法解释这些低分",
         ),
     };
-    match language {
-        Language::English => english,
-        Language::Chinese => chinese,
-    }
+    pick(language, english, chinese)
 }
 
 /// What a sentence about a pattern is made of.
@@ -118,127 +112,90 @@ pub(super) struct Facts<'a> {
     pub(super) causes: &'a [CauseName],
     /// Measures that differ most, where the cause is unknown.
     pub(super) differing: &'a [(String, f64)],
-    /// Its significant sources.
     pub(super) sources: &'a [SourceShare],
     /// Its hours, where they are significant.
     pub(super) hours: Option<[u32; 2]>,
     pub(super) since: DateTime<Utc>,
     pub(super) trend: TrendKind,
-    /// Its rows and their share of the low ones.
     pub(super) size: u64,
     /// Share of the low rows.
     pub(super) share: f64,
-    /// What would pass without it.
+    /// Share that would pass without the pattern.
     pub(super) gain: Option<f64>,
     pub(super) scenario: &'a str,
 }
 
+/// Sources that a sentence names.
 const NAMED: usize = 3;
 
 impl Facts<'_> {
     pub(super) fn summary(&self, language: Language, local: LocalTime) -> String {
-        let chinese = language == Language::Chinese;
+        let (size, share) = (self.size, 100.0 * self.share);
+        let since = local(self.since);
+        let hours = |[from, to]: [u32; 2]| format!("{from:02}:00–{to:02}:00");
         let mut parts = Vec::new();
-        if let Some(place) = self.place(language) {
-            parts.push(place);
-        }
-        if let Some([from, to]) = self.hours {
-            parts.push(format!("{from:02}:00–{to:02}:00"));
-        }
+        parts.extend(self.place(language));
+        parts.extend(self.hours.map(hours));
         parts.push(self.what(language));
-        parts.push(match language {
-            Language::English => format!("since {}", day(self.since, language, local)),
-            Language::Chinese => format!("始于 {}", day(self.since, language, local)),
-        });
+        parts.push(pick(
+            language,
+            since.format("since %-d %b").to_string(),
+            since.format("始于 %-m 月 %-d 日").to_string(),
+        ));
         parts.push(self.trend.word(language).to_owned());
-        let share = 100.0 * self.share;
-        parts.push(if chinese {
-            format!("共 {} 次，占低分抓拍的 {share:.0} %", self.size)
-        } else {
-            format!("{} captures, {share:.0} % of the low ones", self.size)
-        });
-        parts.join(if chinese { "，" } else { ", " })
+        parts.push(pick(
+            language,
+            format!("{size} captures, {share:.0} % of the low ones"),
+            format!("共 {size} 次，占低分抓拍的 {share:.0} %"),
+        ));
+        parts.join(pick(language, ", ", "，"))
     }
 
     /// What can be done, and what it would bring.
     pub(super) fn advice(&self, language: Language) -> String {
-        let mut parts: Vec<&str> = self
-            .causes
-            .iter()
-            .map(|&name| remedy(name, language))
-            .collect();
-        parts.dedup();
-        let chinese = language == Language::Chinese;
-        let mut text = parts.join(if chinese { "；" } else { "; " });
+        let remedies = self.causes.iter().map(|&name| remedy(name, language));
+        let mut text = remedies
+            .collect::<Vec<_>>()
+            .join(pick(language, "; ", "；"));
         if let Some(gain) = self.gain {
-            let gain = 100.0 * gain;
-            text += &if chinese {
-                format!("；预期收益：其中 {gain:.0} % 可通过 `{}`", self.scenario)
-            } else {
-                format!(
-                    "; expected gain: {gain:.0} % of these captures would pass `{}`",
-                    self.scenario
-                )
-            };
+            let (gain, scenario) = (100.0 * gain, self.scenario);
+            text += &pick(
+                language,
+                format!("; expected gain: {gain:.0} % of these captures would pass `{scenario}`"),
+                format!("；预期收益：其中 {gain:.0} % 可通过 `{scenario}`"),
+            );
         }
         text
     }
 
     fn place(&self, language: Language) -> Option<String> {
-        let names: Vec<String> = self
-            .sources
-            .iter()
-            .take(NAMED)
-            .map(|part| source(&part.source))
-            .collect();
-        let more = self.sources.len().saturating_sub(NAMED);
-        let list = names.join(if language == Language::Chinese {
-            "、"
-        } else {
-            ", "
-        });
-        match (names.len(), more, language) {
-            (0, ..) => None,
-            (1, 0, Language::English) => Some(format!("camera {list}")),
-            (_, 0, Language::English) => Some(format!("cameras {list}")),
-            (_, _, Language::English) => Some(format!("cameras {list} and {more} more")),
-            (_, 0, Language::Chinese) => Some(format!("摄像头 {list}")),
-            (_, _, Language::Chinese) => {
-                Some(format!("摄像头 {list} 等 {} 个", names.len() + more))
-            }
-        }
+        let all = self.sources.len();
+        let named = self.sources.iter().take(NAMED);
+        let names: Vec<String> = named.map(|part| source(&part.source)).collect();
+        let list = names.join(pick(language, ", ", "、"));
+        let (english, chinese) = match all {
+            0 => return None,
+            1 => (format!("camera {list}"), format!("摄像头 {list}")),
+            2..=NAMED => (format!("cameras {list}"), format!("摄像头 {list}")),
+            _ => (
+                format!("cameras {list} and {} more", all - NAMED),
+                format!("摄像头 {list} 等 {all} 个"),
+            ),
+        };
+        Some(pick(language, english, chinese))
     }
 
     fn what(&self, language: Language) -> String {
-        let names: Vec<&str> = self
-            .causes
-            .iter()
-            .map(|&name| cause(name, language))
-            .collect();
-        let joint = if language == Language::Chinese {
-            "与"
-        } else {
-            " with "
-        };
-        let mut what = names.join(joint);
+        let names = self.causes.iter().map(|&name| cause(name, language));
+        let mut what = names
+            .collect::<Vec<_>>()
+            .join(pick(language, " with ", "与"));
         if !self.differing.is_empty() {
-            let measures: Vec<String> = self
-                .differing
-                .iter()
-                .map(|(name, z)| format!("{name} {z:+.1} σ"))
-                .collect();
-            what += &format!(" ({})", measures.join(", "));
+            let measures = self.differing.iter();
+            let measures = measures.map(|(name, z)| format!("{name} {z:+.1} σ"));
+            what += &format!(" ({})", measures.collect::<Vec<_>>().join(", "));
         }
         what
-    }
-}
-
-/// A day as a sentence has it: `12 Nov`.
-fn day(time: DateTime<Utc>, language: Language, local: LocalTime) -> String {
-    let time = local(time);
-    match language {
-        Language::English => time.format("%-d %b").to_string(),
-        Language::Chinese => format!("{} 月 {} 日", time.month(), time.day()),
     }
 }
 

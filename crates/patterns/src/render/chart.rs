@@ -20,8 +20,9 @@ pub(super) fn class_of(colour: usize) -> String {
     }
 }
 
-fn caption(text: &str) -> Markup {
-    html! { figcaption { (text) } }
+/// A drawing with its title below.
+fn captioned(frame: [f64; 4], title: &str, drawing: &Markup) -> Markup {
+    figure(frame, title, drawing, &html! { figcaption { (title) } })
 }
 
 /// The upper end of an axis from 0: a round number at or above `most`.
@@ -34,7 +35,8 @@ fn round_up(most: f64) -> f64 {
         .unwrap_or(most)
 }
 
-/// Shares of several kinds over time, one on top of the other. `parts[kind][bin]` is a share; `begins` are the bins' begins in local time.
+/// Shares of several kinds over time, one on top of the other. `parts[kind][bin]` is a share;
+/// `begins` are the bins' begins in local time.
 pub(super) fn stacked(title: &str, begins: &[String], parts: &[(usize, Vec<f64>)]) -> Markup {
     const HEIGHT: f64 = 240.0;
     const TOP: f64 = 8.0;
@@ -83,14 +85,10 @@ pub(super) fn clock(title: &str, hours: &[u64; 24], peak: Option<[u32; 2]>) -> M
     const FLOOR: f64 = 66.0;
     const SLOT: f64 = 15.0;
     let most = hours.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let is_peak = |hour: u32| {
-        peak.is_some_and(|[from, to]| {
-            if from < to {
-                (from..to).contains(&hour)
-            } else {
-                hour >= from || hour < to
-            }
-        })
+    let is_peak = |hour: u32| match peak {
+        Some([from, to]) if from < to => (from..to).contains(&hour),
+        Some([from, to]) => hour >= from || hour < to,
+        None => false,
     };
     let drawing = html! {
         line class="grid" x1="0" x2=(24.0 * SLOT) y1=(FLOOR) y2=(FLOOR) {}
@@ -103,12 +101,7 @@ pub(super) fn clock(title: &str, hours: &[u64; 24], peak: Option<[u32; 2]>) -> M
             text x=(f64::from(hour) * SLOT) y=(HEIGHT - 3.0) { (format!("{hour:02}")) }
         }
     };
-    figure(
-        [0.0, 0.0, 24.0 * SLOT + 8.0, HEIGHT],
-        title,
-        &drawing,
-        &caption(title),
-    )
+    captioned([0.0, 0.0, 24.0 * SLOT + 8.0, HEIGHT], title, &drawing)
 }
 
 /// A pattern's course as a small line.
@@ -124,12 +117,7 @@ pub(super) fn course(title: &str, shares: &[f64]) -> Markup {
         polyline class="path s0" points=(points(places)) {}
         text x="0" y=(HEIGHT - 3.0) { (format!("max {}", format_share(most))) }
     };
-    figure(
-        [-2.0, 0.0, SPAN + 4.0, HEIGHT],
-        title,
-        &drawing,
-        &caption(title),
-    )
+    captioned([-2.0, 0.0, SPAN + 4.0, HEIGHT], title, &drawing)
 }
 
 /// Sources down, hours across: the darker, the larger the share of low captures.
@@ -138,11 +126,8 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
     const SLOT: f64 = 31.0;
     const ROW: f64 = 22.0;
     let height = 24.0 + ROW * rows.len() as f64;
-    let most = rows
-        .iter()
-        .flat_map(|(_, shares)| shares.iter().flatten())
-        .copied()
-        .fold(0.01, f64::max);
+    let all = rows.iter().flat_map(|(_, shares)| shares.iter().flatten());
+    let most = all.copied().fold(0.01, f64::max);
     let drawing = html! {
         @for hour in (0_u32..24).step_by(3) {
             text x=(NAME + f64::from(hour) * SLOT) y="14" { (format!("{hour:02}")) }
@@ -162,55 +147,40 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
             }
         }
     };
-    figure(
-        [0.0, 0.0, NAME + 24.0 * SLOT + 8.0, height],
-        title,
-        &drawing,
-        &html! { figcaption { (title) ": 0 – " (format_share(most)) } },
-    )
+    let frame = [0.0, 0.0, NAME + 24.0 * SLOT + 8.0, height];
+    let caption = html! { figcaption { (title) ": 0 – " (format_share(most)) } };
+    figure(frame, title, &drawing, &caption)
 }
 
-/// A source's mean norm over time, its usual level and the parts that differ.
-pub(super) struct Control<'a> {
-    pub(super) title: String,
-    /// Mean norm by part of the window; `None` where there was no row.
-    pub(super) means: &'a [Option<f64>],
-    pub(super) usual: f64,
-    /// Begin and end of what differs, as shares of the window.
-    pub(super) unusual: Vec<[f64; 2]>,
-}
-
-impl Control<'_> {
-    pub(super) fn markup(&self) -> Markup {
-        const HEIGHT: f64 = 150.0;
-        let known = self.means.iter().flatten().copied().chain([self.usual]);
-        let low = known.clone().fold(f64::INFINITY, f64::min);
-        let high = known.fold(f64::NEG_INFINITY, f64::max);
-        let room = 0.1 * (high - low).max(1e-3);
-        let (low, high) = (low - room, high + room);
-        let y = |value: f64| 6.0 + (1.0 - (value - low) / (high - low)) * (HEIGHT - 14.0);
-        let x = |share: f64| LEFT + share * (WIDTH - LEFT - RIGHT);
-        let bins = self.means.len().max(1) as f64;
-        let means = self.means.iter().enumerate();
-        let places = means
-            .filter_map(|(bin, mean)| mean.map(|mean| [x((bin as f64 + 0.5) / bins), y(mean)]));
-        let drawing = html! {
-            @for [from, to] in &self.unusual {
-                rect class="shade" x=(round(x(*from))) y="0" width=(round((x(*to) - x(*from)).max(2.0))) height=(HEIGHT - 4.0) {}
-            }
-            @for value in [low + room, self.usual, high - room] {
-                text x=(LEFT - 6.0) y=(round(y(value) + 4.0)) text-anchor="end" { (format!("{value:.2}")) }
-            }
-            line class="level" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(self.usual))) y2=(round(y(self.usual))) {}
-            polyline class="path s0" points=(points(places)) {}
-        };
-        figure(
-            [0.0, 0.0, WIDTH, HEIGHT],
-            &self.title,
-            &drawing,
-            &caption(&self.title),
-        )
-    }
+/// A source's mean norm by part of the window (`None` where there was no row), its usual level, and
+/// begin and end of what differs, as shares of the window.
+pub(super) fn control(
+    title: &str,
+    means: &[Option<f64>],
+    usual: f64,
+    [from, to]: [f64; 2],
+) -> Markup {
+    const HEIGHT: f64 = 150.0;
+    let known = means.iter().flatten().copied().chain([usual]);
+    let low = known.clone().fold(f64::INFINITY, f64::min);
+    let high = known.fold(f64::NEG_INFINITY, f64::max);
+    let room = 0.1 * (high - low).max(1e-3);
+    let (low, high) = (low - room, high + room);
+    let y = |value: f64| 6.0 + (1.0 - (value - low) / (high - low)) * (HEIGHT - 14.0);
+    let x = |share: f64| LEFT + share * (WIDTH - LEFT - RIGHT);
+    let bins = means.len().max(1) as f64;
+    let place =
+        |(bin, mean): (usize, &Option<f64>)| Some([x((bin as f64 + 0.5) / bins), y((*mean)?)]);
+    let places = means.iter().enumerate().filter_map(place);
+    let drawing = html! {
+        rect class="shade" x=(round(x(from))) y="0" width=(round((x(to) - x(from)).max(2.0))) height=(HEIGHT - 4.0) {}
+        @for value in [low + room, usual, high - room] {
+            text x=(LEFT - 6.0) y=(round(y(value) + 4.0)) text-anchor="end" { (format!("{value:.2}")) }
+        }
+        line class="level" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(usual))) y2=(round(y(usual))) {}
+        polyline class="path s0" points=(points(places)) {}
+    };
+    captioned([0.0, 0.0, WIDTH, HEIGHT], title, &drawing)
 }
 
 /// Where `time` lies between the ends of the window.

@@ -9,10 +9,12 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::LocalTime;
-use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
-use super::super::words::{label, source as shown_source};
-use super::chart::{Control, class_of, clock, course, heat, place, stacked};
-use super::text::percent;
+use super::super::report::{Cluster, NormAnomaly, NormSignal, PatternReport, TimeBin};
+use super::super::words::{label, pick, source};
+use super::chart::{class_of, clock, control, course, heat, place, stacked};
+use super::{
+    by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
+};
 use faceood::quality::Language;
 use faceood_report::html::{card, page, table};
 
@@ -41,7 +43,6 @@ pub struct HtmlOptions<'a> {
 }
 
 /// The report as a page.
-#[must_use]
 pub fn html(report: &PatternReport, style: HtmlOptions<'_>) -> String {
     let view = HtmlPage { report, style };
     let body = html! {
@@ -70,17 +71,25 @@ struct HtmlPage<'a> {
 }
 
 impl HtmlPage<'_> {
-    fn pick<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
-        match self.style.language {
-            Language::English => english,
-            Language::Chinese => chinese,
-        }
+    fn pick<T>(&self, english: T, chinese: T) -> T {
+        pick(self.style.language, english, chinese)
+    }
+
+    fn label(&self, cluster: &Cluster) -> String {
+        label(&cluster.label, self.style.language)
     }
 
     fn time(&self, time: DateTime<Utc>) -> String {
         (self.style.local_time)(time)
             .format("%Y-%m-%d %H:%M")
             .to_string()
+    }
+
+    /// The share of all captures in each bin of the window.
+    fn shares(&self, counts: &[u64]) -> Vec<f64> {
+        let bins = counts.iter().zip(&self.report.timeline);
+        let share = |(&count, bin): (&u64, &TimeBin)| count as f64 / bin.scored.max(1) as f64;
+        bins.map(share).collect()
     }
 
     fn window(&self) -> [DateTime<Utc>; 2] {
@@ -92,28 +101,22 @@ impl HtmlPage<'_> {
     fn head(&self) -> Markup {
         let totals = &self.report.totals;
         let window = &self.report.window;
-        let share = |part: u64, all: u64| percent(part as f64 / all.max(1) as f64);
-        let time =
-            |time: Option<DateTime<Utc>>| time.map_or("–".to_owned(), |time| self.time(time));
+        let time = |time| or_dash(time, |time| self.time(time));
         let clustered = totals.low - self.report.unclustered;
-        let rising = self
-            .report
-            .clusters
-            .iter()
-            .filter(|cluster| is_up(cluster))
-            .count();
+        let clusters = self.report.clusters.iter();
+        let rising = clusters.filter(|cluster| cluster.trend.is_up()).count();
         html! {
             p class="quiet" {
                 (time(window.from)) " – " (time(window.to)) " (UTC" (window.utc_offset) ")"
-                @if let Some(source) = &window.source { " · " (shown_source(source)) }
+                @if let Some(name) = &window.source { " · " (source(name)) }
             }
             div class="cards" {
                 (card(&totals.inferences.to_string(), self.pick("inferences", "次推理"),
                     &format!("{} {}", totals.errors, self.pick("errors", "次错误"))))
-                (card(&share(totals.low, totals.scored), self.pick("score low", "得分偏低"),
+                (card(&percent_of(totals.low, totals.scored), self.pick("score low", "得分偏低"),
                     &format!("{} / {} ≤ {}", totals.low, totals.scored, window.max_score)))
                 (card(&self.report.clusters.len().to_string(), self.pick("patterns", "个模式"),
-                    &format!("{} {}", share(clustered, totals.low), self.pick("of the low ones", "的低分抓拍"))))
+                    &format!("{} {}", percent_of(clustered, totals.low), self.pick("of the low ones", "的低分抓拍"))))
                 (card(&rising.to_string(), self.pick("new or growing", "新出现或增多"),
                     &format!("{} {}", self.report.norm_anomalies.len(), self.pick("norm anomalies", "处范数异常"))))
             }
@@ -125,23 +128,17 @@ impl HtmlPage<'_> {
         if self.report.totals.low == 0 {
             return html! {};
         }
-        let share = |counts: &mut dyn Iterator<Item = u64>| -> Vec<f64> {
-            counts
-                .zip(bins)
-                .map(|(count, bin)| count as f64 / bin.scored.max(1) as f64)
-                .collect()
-        };
         let shown: Vec<&Cluster> = self.report.clusters.iter().take(COLOURED).collect();
-        let mut parts: Vec<(usize, Vec<f64>)> = shown
-            .iter()
-            .enumerate()
-            .map(|(colour, cluster)| (colour, share(&mut cluster.timeline.iter().copied())))
+        let colours = shown.iter().enumerate();
+        let mut parts: Vec<(usize, Vec<f64>)> = colours
+            .map(|(colour, cluster)| (colour, self.shares(&cluster.timeline)))
             .collect();
-        let mut rest = (0..bins.len()).map(|bin| {
-            let told: u64 = shown.iter().map(|cluster| cluster.timeline[bin]).sum();
-            bins[bin].low.saturating_sub(told)
+        let rest = bins.iter().enumerate().map(|(at, bin)| {
+            let told: u64 = shown.iter().map(|cluster| cluster.timeline[at]).sum();
+            bin.low.saturating_sub(told)
         });
-        parts.push((COLOURED, share(&mut rest)));
+        let rest: Vec<u64> = rest.collect();
+        parts.push((COLOURED, self.shares(&rest)));
         let [from, to] = self.window();
         let form = if (to - from).num_hours() > 60 {
             "%m-%d"
@@ -163,7 +160,7 @@ impl HtmlPage<'_> {
             (stacked(title, &begins, &parts))
             div class="legend" {
                 @for (colour, cluster) in shown.iter().enumerate() {
-                    span { i class=(class_of(colour)) {} "[" (cluster.id) "] " (label(&cluster.label, self.style.language)) }
+                    span { i class=(class_of(colour)) {} "[" (cluster.id) "] " (self.label(cluster)) }
                 }
                 span { i class=(class_of(COLOURED)) {} (self.pick("no pattern", "未归类")) }
             }
@@ -171,16 +168,8 @@ impl HtmlPage<'_> {
     }
 
     fn cluster(&self, cluster: &Cluster) -> Markup {
-        let (summary, advice) = match self.style.language {
-            Language::English => (&cluster.summary, &cluster.advice),
-            Language::Chinese => (&cluster.summary_zh, &cluster.advice_zh),
-        };
-        let shares: Vec<f64> = cluster
-            .timeline
-            .iter()
-            .zip(&self.report.timeline)
-            .map(|(&count, bin)| count as f64 / bin.scored.max(1) as f64)
-            .collect();
+        let [summary, advice] = sentences(cluster, self.style.language);
+        let shares = self.shares(&cluster.timeline);
         let mut measures: Vec<_> = cluster.components.iter().collect();
         measures.sort_by(|a, b| b.1.z.abs().total_cmp(&a.1.z.abs()).then(a.0.cmp(b.0)));
         let rows = measures.into_iter().take(MEASURES).map(|(name, value)| {
@@ -190,17 +179,15 @@ impl HtmlPage<'_> {
                 format!("{:+.1}", value.z),
             ]
         });
-        let slope = &cluster.trend_detail;
-        let kind = cluster.trend.name();
-        let pictures: Vec<&Vec<u8>> = cluster
-            .exemplars
-            .iter()
+        let kind = cluster.trend.word(Language::English);
+        let pictures = cluster.exemplars.iter();
+        let pictures: Vec<&Vec<u8>> = pictures
             .filter_map(|id| self.style.thumbnails.get(id))
             .collect();
         html! {
             section class={ "pattern " (kind) } id={ "pattern-" (cluster.id) } {
                 h3 {
-                    "[" (cluster.id) "] " (label(&cluster.label, self.style.language))
+                    "[" (cluster.id) "] " (self.label(cluster))
                     span class={ "tag " (kind) } { (cluster.trend.word(self.style.language)) }
                 }
                 p { (summary) }
@@ -214,18 +201,9 @@ impl HtmlPage<'_> {
                     div {
                         (table(&[self.pick("source", "摄像头"), self.pick("captures", "次数"), self.pick("lift", "提升度")],
                             cluster.sources.iter().take(MEASURES).map(|part| {
-                                vec![shown_source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
+                                vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
                             })))
-                        p class="quiet" {
-                            (format!("{} {:.2} ({:.2}–{:.2})", self.pick("score", "得分"), cluster.quality.mean, cluster.quality.p10, cluster.quality.p90))
-                            @if let (Some(mean), Some(z)) = (cluster.embedding_norm.mean, cluster.embedding_norm.z) {
-                                (format!(" · {} {mean:.2} ({z:+.1} σ)", self.pick("norm", "范数")))
-                            }
-                            @if slope.interval[1] < 1e3 {
-                                (format!(" · {:+.0} % / {} ({:+.0} … {:+.0})", 100.0 * slope.slope_per_day, self.pick("day", "天"),
-                                    100.0 * slope.interval[0], 100.0 * slope.interval[1]))
-                            }
-                        }
+                        p class="quiet" { (numbers(cluster, self.style.language, " / ")) }
                     }
                 }
                 @if !pictures.is_empty() {
@@ -247,18 +225,14 @@ impl HtmlPage<'_> {
     }
 
     fn days(&self) -> Markup {
-        let rows: Vec<(String, [Option<f64>; 24])> = self
-            .report
-            .source_hours
-            .iter()
-            .map(|day| {
-                let share = |hour: usize| {
-                    (day.scored[hour] > 0).then(|| day.low[hour] as f64 / day.scored[hour] as f64)
-                };
-                let name: String = shown_source(&day.source).chars().take(24).collect();
-                (name, std::array::from_fn(share))
-            })
-            .collect();
+        let days = self.report.source_hours.iter().map(|day| {
+            let share = |hour: usize| {
+                (day.scored[hour] > 0).then(|| day.low[hour] as f64 / day.scored[hour] as f64)
+            };
+            let name: String = source(&day.source).chars().take(24).collect();
+            (name, std::array::from_fn(share))
+        });
+        let rows: Vec<(String, [Option<f64>; 24])> = days.collect();
         if rows.is_empty() {
             return html! {};
         }
@@ -291,7 +265,7 @@ impl HtmlPage<'_> {
         };
         let mut title = format!(
             "{}: {signal} {:.3} → {:.3} ({:+.1} σ), {} – {}",
-            shown_source(&anomaly.source),
+            source(&anomaly.source),
             anomaly.before,
             anomaly.after,
             anomaly.z,
@@ -301,13 +275,8 @@ impl HtmlPage<'_> {
         for with in &anomaly.coincides {
             title += &format!(" · {with}");
         }
-        Control {
-            title,
-            means: &anomaly.course,
-            usual: anomaly.before,
-            unusual: vec![[place(anomaly.from, window), place(anomaly.to, window)]],
-        }
-        .markup()
+        let unusual = [anomaly.from, anomaly.to].map(|time| place(time, window));
+        control(&title, &anomaly.course, anomaly.before, unusual)
     }
 
     fn fleet(&self) -> Markup {
@@ -315,45 +284,19 @@ impl HtmlPage<'_> {
         if rows.is_empty() {
             return html! {};
         }
-        let mut order: Vec<&FleetRow> = rows.iter().collect();
-        order.sort_by_key(|row| (row.drift.is_none(), !row.is_worse));
-        let number =
-            |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
-        let cells = order.iter().take(FLEET_ROWS).map(|row| {
-            let drift = row.drift.map_or(String::new(), |drift| {
-                let sign = if drift.is_rising { "▲" } else { "▼" };
-                let (from, to) = (percent(drift.before), percent(drift.after));
-                format!("{sign} {from} → {to}, {}", self.time(drift.since))
-            });
-            let share = row.share_low.map_or("–".into(), percent);
-            vec![
-                shown_source(&row.source),
-                row.inferences.to_string(),
-                if row.is_worse {
-                    format!("{share} !")
-                } else {
-                    share
-                },
-                number(row.median_score),
-                number(row.embedding_norm),
-                row.top_cause
-                    .as_deref()
-                    .map_or("–".into(), |name| label(name, self.style.language)),
-                drift,
-            ]
+        let cells = by_attention(rows).into_iter().take(FLEET_ROWS).map(|row| {
+            let mut cells = fleet_cells(row, self.style.language);
+            if row.is_worse {
+                cells[2] += " !";
+            }
+            if let Some(drift) = row.drift {
+                cells[6] += &format!(", {}", self.time(drift.since));
+            }
+            cells.into()
         });
-        let head = [
-            self.pick("source", "摄像头"),
-            self.pick("captures", "抓拍"),
-            self.pick("low", "低分"),
-            self.pick("median score", "得分中位数"),
-            self.pick("norm", "范数"),
-            self.pick("top cause", "首要原因"),
-            self.pick("drift", "变化"),
-        ];
         html! {
             h2 { (self.pick("Sources", "摄像头")) }
-            (table(&head, cells))
+            (table(&fleet_head(self.style.language), cells))
             p class="quiet" {
                 (self.pick("! : a significantly larger share of low captures than the other sources.", "!：低分占比显著高于其他摄像头。"))
                 @if rows.len() > FLEET_ROWS { " " (rows.len() - FLEET_ROWS) " " (self.pick("more are in the JSON report.", "个见 JSON 报告。")) }
@@ -367,49 +310,33 @@ impl HtmlPage<'_> {
         };
         html! {
             h2 { (self.pick("Against the earlier report", "与先前报告相比")) }
-            ul {
-                @for id in &comparison.new { li { (self.pick("new", "新出现")) ": [" (id) "]" } }
-                @for growth in &comparison.grown {
-                    li { (self.pick("grown", "增多")) ": [" (growth.id) "] ×" (format!("{:.1}", growth.factor)) }
-                }
-                @for gone in &comparison.gone { li { (self.pick("gone", "已消失")) ": " (gone) } }
-            }
+            ul { @for line in changes(comparison, self.style.language) { li { (line) } } }
         }
     }
 
     fn method(&self) -> Markup {
         let method = &self.report.method;
-        let learnt = match self.style.language {
-            Language::English => format!(
-                "Learnt from {} low and {} good rows{}; a pattern needs {} rows. {} groups were set aside, since chance explains them. \
-                 Significance by Benjamini and Hochberg at 5 %.",
-                method.learnt_from,
-                method.good_rows,
-                if method.is_sample {
-                    " (a sample; the other rows were assigned)"
-                } else {
-                    ""
-                },
-                method.min_cluster_size,
-                method.groups_set_aside
-            ),
-            Language::Chinese => format!(
-                "由 {} 条低分与 {} 条高分记录学习{}；一个模式至少需要 {} 条。{} 个分组可用偶然解释，未列出。显著性按 Benjamini–Hochberg（5 %）判定。",
-                method.learnt_from,
-                method.good_rows,
-                if method.is_sample {
-                    "（抽样，其余按此归类）"
-                } else {
-                    ""
-                },
-                method.min_cluster_size,
-                method.groups_set_aside
-            ),
+        let (low, good) = (method.learnt_from, method.good_rows);
+        let (least, aside) = (method.min_cluster_size, method.groups_set_aside);
+        let sample = if method.is_sample {
+            self.pick(
+                " (a sample; the other rows were assigned)",
+                "（抽样，其余按此归类）",
+            )
+        } else {
+            ""
         };
+        let learnt = self.pick(
+            format!(
+                "Learnt from {low} low and {good} good rows{sample}; a pattern needs {least} rows. \
+                 {aside} groups were set aside, since chance explains them. \
+                 Significance by Benjamini and Hochberg at 5 %."
+            ),
+            format!(
+                "由 {low} 条低分与 {good} 条高分记录学习{sample}；一个模式至少需要 {least} 条。\
+                 {aside} 个分组可用偶然解释，未列出。显著性按 Benjamini–Hochberg（5 %）判定。"
+            ),
+        );
         html! { p class="quiet" { (learnt) } }
     }
-}
-
-fn is_up(cluster: &Cluster) -> bool {
-    matches!(cluster.trend, TrendKind::New | TrendKind::Growing)
 }

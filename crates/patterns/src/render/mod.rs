@@ -1,5 +1,105 @@
-//! Views of a [`PatternReport`](super::PatternReport): text for a terminal, and one HTML file.
+//! Views of a [`PatternReport`](super::PatternReport): text for a terminal, and one HTML file. Here
+//! is what both show in the same words.
+
+use super::report::{Cluster, EarlierComparison, FleetRow};
+use super::words::{label, pick, source};
+use faceood::quality::Language;
 
 mod chart;
 pub mod html;
 pub mod text;
+
+/// A share in per cent.
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// `part` of `all` in per cent.
+fn percent_of(part: u64, all: u64) -> String {
+    percent(part as f64 / all.max(1) as f64)
+}
+
+/// `value` as `show` has it, or a dash.
+fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "–".to_owned(), show)
+}
+
+/// A pattern's sentence and its advice.
+fn sentences(cluster: &Cluster, language: Language) -> [&str; 2] {
+    pick(
+        language,
+        [&cluster.summary, &cluster.advice],
+        [&cluster.summary_zh, &cluster.advice_zh],
+    )
+}
+
+/// A pattern's score, norm and growth; `per` stands between the growth and its day.
+fn numbers(cluster: &Cluster, language: Language, per: &str) -> String {
+    let (quality, norm) = (cluster.quality, cluster.embedding_norm);
+    let word = pick(language, "score", "得分");
+    let (mean, p10, p90) = (quality.mean, quality.p10, quality.p90);
+    let mut text = format!("{word} {mean:.2} ({p10:.2}–{p90:.2})");
+    if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
+        let word = pick(language, "norm", "范数");
+        text += &format!(" · {word} {mean:.2} ({z:+.1} σ)");
+    }
+    let [low, high] = cluster.trend_detail.interval;
+    if high < 1e3 {
+        let day = pick(language, "day", "天");
+        let [slope, low, high] = [cluster.trend_detail.slope_per_day, low, high].map(|x| 100.0 * x);
+        text += &format!(" · {slope:+.0} %{per}{day} ({low:+.0} … {high:+.0})");
+    }
+    text
+}
+
+/// Sources with those first that need attention.
+fn by_attention(fleet: &[FleetRow]) -> Vec<&FleetRow> {
+    let mut rows: Vec<&FleetRow> = fleet.iter().collect();
+    rows.sort_by_key(|row| (row.drift.is_none(), !row.is_worse));
+    rows
+}
+
+/// A source's row in the table: name, captures, low share, median score, norm, cause, drift.
+fn fleet_cells(row: &FleetRow, language: Language) -> [String; 7] {
+    let number = |value| or_dash(value, |value: f64| format!("{value:.2}"));
+    let drift = row.drift.map_or(String::new(), |drift| {
+        let arrow = if drift.is_rising { "▲" } else { "▼" };
+        let (before, after) = (percent(drift.before), percent(drift.after));
+        format!("{arrow} {before} → {after}")
+    });
+    [
+        source(&row.source),
+        row.inferences.to_string(),
+        or_dash(row.share_low, percent),
+        number(row.median_score),
+        number(row.embedding_norm),
+        or_dash(row.top_cause.as_deref(), |name| label(name, language)),
+        drift,
+    ]
+}
+
+/// The heads of those cells.
+fn fleet_head(language: Language) -> [&'static str; 7] {
+    [
+        pick(language, "source", "摄像头"),
+        pick(language, "captures", "抓拍"),
+        pick(language, "low", "低分"),
+        pick(language, "median score", "得分中位数"),
+        pick(language, "norm", "范数"),
+        pick(language, "top cause", "首要原因"),
+        pick(language, "drift", "变化"),
+    ]
+}
+
+/// What is new, grown and gone, one line each.
+fn changes(comparison: &EarlierComparison, language: Language) -> Vec<String> {
+    let new = comparison.new.iter();
+    let new = new.map(|id| format!("{}: [{id}]", pick(language, "new", "新出现")));
+    let grown = comparison.grown.iter().map(|growth| {
+        let word = pick(language, "grown", "增多");
+        format!("{word}: [{}] ×{:.1}", growth.id, growth.factor)
+    });
+    let gone = comparison.gone.iter();
+    let gone = gone.map(|gone| format!("{}: {gone}", pick(language, "gone", "已消失")));
+    new.chain(grown).chain(gone).collect()
+}

@@ -3,8 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use chrono::{DateTime, Utc};
+
 use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
-use super::super::words::{label, source as shown_source};
+use super::super::words::{label, pick, source};
+use super::{
+    by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
+};
 use faceood::quality::Language;
 use faceood_report::columns::{left, right};
 use faceood_report::sparkline;
@@ -27,7 +32,6 @@ pub struct TextOptions {
 }
 
 /// The report as text.
-#[must_use]
 pub fn text(report: &PatternReport, style: TextOptions) -> String {
     let mut out = TextReport {
         style,
@@ -52,11 +56,8 @@ struct TextReport {
 }
 
 impl TextReport {
-    fn pick(&self, english: &'static str, chinese: &'static str) -> &'static str {
-        match self.style.language {
-            Language::English => english,
-            Language::Chinese => chinese,
-        }
+    fn pick<T>(&self, english: T, chinese: T) -> T {
+        pick(self.style.language, english, chinese)
     }
 
     /// A line, wrapped at blanks (Chinese: anywhere) so that it fits.
@@ -70,10 +71,14 @@ impl TextReport {
         }
     }
 
+    /// A line that is not wrapped.
+    fn unwrapped(&mut self, text: &str) {
+        let _ = writeln!(self.lines, "{text}");
+    }
+
     fn title(&mut self, text: &str) {
         self.lines.push('\n');
-        let shown = self.coloured(text, "1");
-        let _ = writeln!(self.lines, "{shown}");
+        self.unwrapped(&self.coloured(text, "1"));
     }
 
     fn coloured(&self, text: &str, code: &str) -> String {
@@ -85,108 +90,69 @@ impl TextReport {
     }
 
     fn head(&mut self, report: &PatternReport) {
-        let window = &report.window;
-        let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
-            time.map_or("–".to_owned(), |time| {
-                time.format("%Y-%m-%d %H:%M").to_string()
-            })
-        };
-        let totals = &report.totals;
-        let share = percent(totals.low as f64 / totals.scored.max(1) as f64);
+        let (window, totals, method) = (&report.window, report.totals, &report.method);
+        let (inferences, errors) = (totals.inferences, totals.errors);
+        let (low, scored, most) = (totals.low, totals.scored, window.max_score);
+        let share = percent_of(low, scored);
+        let time = |time| or_dash(time, minute);
         let span = format!("{} – {} UTC", time(window.from), time(window.to));
-        let counts = match self.style.language {
-            Language::English => format!(
-                "{span}: {} inferences, {} errors, {} of {} captures score {} or less ({share})",
-                totals.inferences, totals.errors, totals.low, totals.scored, window.max_score
+        self.line(&self.pick(
+            format!(
+                "{span}: {inferences} inferences, {errors} errors, \
+                 {low} of {scored} captures score {most} or less ({share})"
             ),
-            Language::Chinese => format!(
-                "{span}：推理 {} 次，错误 {} 次，{} 张抓拍中 {} 张得分不高于 {}（{share}）",
-                totals.inferences, totals.errors, totals.scored, totals.low, window.max_score
+            format!(
+                "{span}：推理 {inferences} 次，错误 {errors} 次，\
+                 {scored} 张抓拍中 {low} 张得分不高于 {most}（{share}）"
             ),
-        };
-        self.line(&counts);
-        let clustered = totals.low - report.unclustered;
-        let part = percent(clustered as f64 / totals.low.max(1) as f64);
-        let patterns = match self.style.language {
-            Language::English => format!(
-                "{} patterns have {} of them ({}); {} belong to none. Hours are local time (UTC{}).",
-                report.clusters.len(),
-                clustered,
-                part,
-                report.unclustered,
-                window.utc_offset
+        ));
+        let (patterns, rest) = (report.clusters.len(), report.unclustered);
+        let zone = &window.utc_offset;
+        let clustered = low - rest;
+        let part = percent_of(clustered, low);
+        self.line(&self.pick(
+            format!(
+                "{patterns} patterns have {clustered} of them ({part}); {rest} belong to none. \
+                 Hours are local time (UTC{zone})."
             ),
-            Language::Chinese => format!(
-                "共 {} 个模式，涵盖其中 {} 张（{}）；{} 张未归类。时刻为本地时间（UTC{}）。",
-                report.clusters.len(),
-                clustered,
-                part,
-                report.unclustered,
-                window.utc_offset
+            format!(
+                "共 {patterns} 个模式，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
+                 时刻为本地时间（UTC{zone}）。"
             ),
-        };
-        self.line(&patterns);
-        if report.method.is_sample {
-            let learnt = report.method.learnt_from;
-            let sampled = match self.style.language {
-                Language::English => format!(
-                    "Patterns were learnt from a sample of {learnt} low rows (seed {}); the others were assigned to them.",
-                    report.method.seed
+        ));
+        if method.is_sample {
+            let (learnt, seed) = (method.learnt_from, method.seed);
+            self.line(&self.pick(
+                format!(
+                    "Patterns were learnt from a sample of {learnt} low rows (seed {seed}); \
+                     the others were assigned to them."
                 ),
-                Language::Chinese => format!(
-                    "模式由 {learnt} 条低分记录的抽样（种子 {}）学习得到，其余记录按此归类。",
-                    report.method.seed
+                format!(
+                    "模式由 {learnt} 条低分记录的抽样（种子 {seed}）学习得到，其余记录按此归类。"
                 ),
-            };
-            self.line(&sampled);
+            ));
         }
         self.lines.push('\n');
     }
 
     fn cluster(&mut self, cluster: &Cluster) {
-        let (summary, advice) = match self.style.language {
-            Language::English => (&cluster.summary, &cluster.advice),
-            Language::Chinese => (&cluster.summary_zh, &cluster.advice_zh),
-        };
         let code = match cluster.trend {
             TrendKind::New | TrendKind::Growing => "1;31",
             TrendKind::Steady => "1;33",
             TrendKind::Fading => "1;32",
         };
         let name = label(&cluster.label, self.style.language);
-        let head = format!("[{}] {name}", cluster.id);
-        let head = self.coloured(&head, code);
-        let _ = writeln!(self.lines, "{head}");
+        self.unwrapped(&self.coloured(&format!("[{}] {name}", cluster.id), code));
+        let [summary, advice] = sentences(cluster, self.style.language);
         self.indented(summary, 4);
         self.indented(&format!("→ {advice}"), 4);
-        let slope = &cluster.trend_detail;
-        let norm = &cluster.embedding_norm;
-        let mut facts = vec![format!(
-            "{} {:.2} ({:.2}–{:.2})",
-            self.pick("score", "得分"),
-            cluster.quality.mean,
-            cluster.quality.p10,
-            cluster.quality.p90
-        )];
-        if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
-            let word = self.pick("norm", "范数");
-            facts.push(format!("{word} {mean:.2} ({z:+.1} σ)"));
-        }
-        if slope.interval[1] < 1e3 {
-            facts.push(format!(
-                "{:+.0} %/{} ({:+.0} … {:+.0})",
-                100.0 * slope.slope_per_day,
-                self.pick("day", "天"),
-                100.0 * slope.interval[0],
-                100.0 * slope.interval[1]
-            ));
-        }
+        let mut facts = numbers(cluster, self.style.language, "/");
         for part in cluster.sources.iter().take(3) {
-            facts.push(format!("{} ×{:.1}", shown_source(&part.source), part.lift));
+            facts += &format!(" · {} ×{:.1}", source(&part.source), part.lift);
         }
-        self.indented(&facts.join(" · "), 4);
+        self.indented(&facts, 4);
         let bars = self.coloured(&sparkline::counts(&cluster.hours, '·'), "36");
-        let _ = writeln!(self.lines, "    0h {bars} 24h\n");
+        self.unwrapped(&format!("    0h {bars} 24h\n"));
     }
 
     fn anomalies(&mut self, anomalies: &[NormAnomaly]) {
@@ -205,40 +171,21 @@ impl TextReport {
             NormSignal::Norm => self.pick("norm", "范数"),
             NormSignal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
         };
-        let source = shown_source(&anomaly.source);
-        let (z, rows) = (anomaly.z.abs(), anomaly.rows);
+        let source = source(&anomaly.source);
+        let (z, rows, direction) = (anomaly.z.abs(), anomaly.rows, &anomaly.direction);
+        let lower = if anomaly.z < 0.0 { "偏低" } else { "偏高" };
         let levels = format!("{:.3} → {:.3}", anomaly.before, anomaly.after);
-        let span = format!(
-            "{} – {} UTC",
-            anomaly.from.format("%Y-%m-%d %H:%M"),
-            anomaly.to.format("%m-%d %H:%M")
+        let to = anomaly.to.format("%m-%d %H:%M");
+        let span = format!("{} – {to} UTC", minute(anomaly.from));
+        let mut text = self.pick(
+            format!("{source}: {signal} {direction} by {z:.1} σ ({levels}), {span}, {rows} rows"),
+            format!("{source}：{signal}{lower} {z:.1} σ（{levels}），{span}，{rows} 条记录"),
         );
-        let coincides = anomaly.coincides.join(", ");
-        let is_alone = anomaly.coincides.is_empty();
-        match self.style.language {
-            Language::English => {
-                let with = if is_alone {
-                    String::new()
-                } else {
-                    format!("; with {coincides}")
-                };
-                let direction = &anomaly.direction;
-                format!(
-                    "{source}: {signal} {direction} by {z:.1} σ ({levels}), {span}, {rows} rows{with}"
-                )
-            }
-            Language::Chinese => {
-                let with = if is_alone {
-                    String::new()
-                } else {
-                    format!("；同时出现：{coincides}")
-                };
-                let direction = if anomaly.z < 0.0 { "偏低" } else { "偏高" };
-                format!(
-                    "{source}：{signal}{direction} {z:.1} σ（{levels}），{span}，{rows} 条记录{with}"
-                )
-            }
+        if !anomaly.coincides.is_empty() {
+            text += self.pick("; with ", "；同时出现：");
+            text += &anomaly.coincides.join(", ");
         }
+        text
     }
 
     fn fleet(&mut self, fleet: &[FleetRow]) {
@@ -246,58 +193,20 @@ impl TextReport {
             return;
         }
         self.title(self.pick("Sources", "摄像头"));
-        let head = match self.style.language {
-            Language::English => [
-                "source",
-                "captures",
-                "low",
-                "median",
-                "norm",
-                "top cause",
-                "drift",
-            ],
-            Language::Chinese => [
-                "摄像头",
-                "抓拍",
-                "低分",
-                "中位数",
-                "范数",
-                "首要原因",
-                "变化",
-            ],
-        };
-        let _ = writeln!(self.lines, "{}", fleet_line(head));
-        let mut order: Vec<&FleetRow> = fleet.iter().collect();
-        // Those that need attention come first.
-        order.sort_by_key(|row| (row.drift.is_none(), !row.is_worse));
-        for row in order.iter().take(FLEET_ROWS) {
-            let number =
-                |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.2}"));
-            let drift = row.drift.map_or(String::new(), |drift| {
-                let arrow = if drift.is_rising { "▲" } else { "▼" };
-                let (before, after) = (percent(drift.before), percent(drift.after));
-                let since = match self.style.language {
-                    Language::English => drift.since.format("since %d %b"),
-                    Language::Chinese => drift.since.format("自%-m月%-d日起"),
-                };
-                format!("{arrow} {before} → {after} {since}")
-            });
-            let cause = row.top_cause.as_deref();
-            let line = fleet_line([
-                &shown_source(&row.source),
-                &row.inferences.to_string(),
-                &row.share_low.map_or("–".into(), percent),
-                &number(row.median_score),
-                &number(row.embedding_norm),
-                &cause.map_or("–".into(), |name| label(name, self.style.language)),
-                &drift,
-            ]);
-            let shown = if row.is_worse || row.drift.is_some_and(|drift| drift.is_rising) {
-                self.coloured(&line, "31")
-            } else {
-                line
-            };
-            let _ = writeln!(self.lines, "{shown}");
+        let mut head = fleet_head(self.style.language);
+        head[3] = self.pick("median", "中位数");
+        self.unwrapped(&fleet_line(&head.map(str::to_owned)));
+        for row in by_attention(fleet).into_iter().take(FLEET_ROWS) {
+            let mut cells = fleet_cells(row, self.style.language);
+            if let Some(drift) = row.drift {
+                let form = self.pick(" since %d %b", " 自%-m月%-d日起");
+                cells[6] += &drift.since.format(form).to_string();
+            }
+            let mut line = fleet_line(&cells);
+            if row.is_worse || row.drift.is_some_and(|drift| drift.is_rising) {
+                line = self.coloured(&line, "31");
+            }
+            self.unwrapped(&line);
         }
         self.rest(fleet.len(), FLEET_ROWS);
     }
@@ -307,22 +216,9 @@ impl TextReport {
             return;
         };
         self.title(self.pick("Against the earlier report", "与先前报告相比"));
-        let mut lines = Vec::new();
-        for id in &comparison.new {
-            lines.push(format!("{}: [{id}]", self.pick("new", "新出现")));
-        }
-        for growth in &comparison.grown {
-            let word = self.pick("grown", "增多");
-            lines.push(format!("{word}: [{}] ×{:.1}", growth.id, growth.factor));
-        }
-        for gone in &comparison.gone {
-            lines.push(format!("{}: {gone}", self.pick("gone", "已消失")));
-        }
+        let lines = changes(comparison, self.style.language);
         if lines.is_empty() {
-            lines.push(
-                self.pick("nothing new, gone or grown", "无新增、消失或增多")
-                    .to_owned(),
-            );
+            self.line(self.pick("nothing new, gone or grown", "无新增、消失或增多"));
         }
         for line in lines {
             self.line(&line);
@@ -332,17 +228,20 @@ impl TextReport {
     fn rest(&mut self, all: usize, shown: usize) {
         if all > shown {
             let more = all - shown;
-            let said = match self.style.language {
-                Language::English => format!("… and {more} more (--format json has all of them)"),
-                Language::Chinese => format!("……另有 {more} 项（--format json 列出全部）"),
-            };
-            self.line(&said);
+            self.line(&self.pick(
+                format!("… and {more} more (--format json has all of them)"),
+                format!("……另有 {more} 项（--format json 列出全部）"),
+            ));
         }
     }
 }
 
+fn minute(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M").to_string()
+}
+
 /// A line of the table of sources.
-fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) -> String {
+fn fleet_line([source, captures, low, median, norm, cause, drift]: &[String; 7]) -> String {
     let line = format!(
         "{} {} {} {} {}  {} {drift}",
         left(source, 24),
@@ -353,11 +252,6 @@ fn fleet_line([source, captures, low, median, norm, cause, drift]: [&str; 7]) ->
         left(cause, 17)
     );
     line.trim_end().to_owned()
-}
-
-/// A share in per cent.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }
 
 /// `text` in lines of at most `columns`.
