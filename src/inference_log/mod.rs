@@ -37,6 +37,7 @@ mod row;
 mod scan;
 mod schema;
 mod shared;
+mod span;
 mod stamp;
 mod unwritten;
 mod upkeep;
@@ -54,6 +55,7 @@ pub use retention::{Doubtful, Limits, Pruned, prune};
 pub use row::{Column, ColumnKind, Value, columns, decimal, time_text, to_json, to_values};
 pub use scan::Observation;
 pub use schema::newest_version;
+pub use span::parse_span;
 pub use unwritten::Unwritten;
 
 use shared::Shared;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CommandOutcome, Context, output};
+use super::{Context, output};
 use faceood::inference_log::{self, LogReader};
 use faceood::telemetry::host::Bytes;
 
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     file: PathBuf,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let path = context.database()?;
     let doing = output::doing("copying the log");
     let size = context.block_on(async {
@@ -28,12 +28,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         Ok(inference_log::backup(&reader, &args.file).await?)
     });
     doing.finish_and_clear();
-    let size = size?;
-    output::text(&format!(
-        "{} copied to {} ({})",
-        path.display(),
-        args.file.display(),
-        Bytes(size)
-    ))?;
-    Ok(CommandOutcome::Done)
+    let (log, copy, size) = (path.display(), args.file.display(), Bytes(size?));
+    output::text(&format!("{log} copied to {copy} ({size})"))
 }

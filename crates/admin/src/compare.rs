@@ -1,6 +1,7 @@
-//! `compare`: what the daemon would answer on two pictures, without a daemon and without a row in the log.
+//! `compare`: what the daemon would answer on two pictures, without a daemon and without a row in
+//! the log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
@@ -36,18 +37,20 @@ pub(crate) struct Args {
     embedding: bool,
 }
 
-/// Compares the two and shows the verdict.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
     let started = Instant::now();
     let mut sides = Vec::new();
-    for (part, file) in [
-        (Part::Probe, &args.probe),
-        (Part::Reference, &args.reference),
-    ] {
+    for (part, file) in Part::ALL.into_iter().zip([&args.probe, &args.reference]) {
         match offline.analyze(&offline::read(file)?) {
             Ok(analysis) => sides.push(analysis),
-            Err(error) => return refuse(args, file, &Refusal::new(&error, Some(part))),
+            Err(error) => {
+                match args.json {
+                    true => output::json(&Refusal::new(&error, Some(part)))?,
+                    false => output::note(&format!("{}: {error}", file.display())),
+                }
+                return Ok(CommandOutcome::Bad);
+            }
         }
     }
     let faces: Vec<&Face> = sides.iter().filter_map(|side| side.faces.first()).collect();
@@ -57,8 +60,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         );
     };
     let similarity = probe.embedding.similarity(&reference.embedding);
-    let actions = (probe.decision.action, reference.decision.action);
-    let verdict = verdict(similarity, offline.thresholds, actions.0, actions.1);
+    let thresholds = offline.thresholds;
+    let [probe_action, reference_action] = [probe, reference].map(|face| face.decision.action);
+    let verdict = verdict(similarity, thresholds, probe_action, reference_action);
     if args.json {
         let shown =
             |face: &Face| ComparedSide::Image(Box::new(FaceDto::new(face.clone(), args.embedding)));
@@ -67,52 +71,38 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             model: (&offline.model).into(),
             similarity,
             verdict: verdict.name(),
-            thresholds: offline.thresholds.into(),
+            thresholds: thresholds.into(),
             probe: shown(probe),
             reference: shown(reference),
             hints: hints(&sides),
             timings_ms: (&together(&sides, started)).into(),
         })?;
     } else {
-        let head = ["side", "score", "grade", "action", "why"];
-        let rows = [("probe", probe), ("reference", reference)].map(|(name, face)| {
-            vec![
-                name.into(),
-                format!("{:.2}", face.quality.score).into(),
-                face.quality.grade.name().into(),
-                face.decision.action.name().into(),
-                extract::why(face).into(),
-            ]
-        });
+        let rows = [("probe", probe), ("reference", reference)];
+        let table = output::Rows(&rows).table(&[
+            ("side", |(name, _)| (*name).to_owned()),
+            ("score", |(_, face)| format!("{:.2}", face.quality.score)),
+            ("grade", |(_, face)| face.quality.grade.name().to_owned()),
+            ("action", |(_, face)| face.decision.action.name().to_owned()),
+            ("why", |(_, face)| extract::why(face)),
+        ]);
+        let (same, different) = (thresholds.same, thresholds.different);
         output::text(&format!(
-            "{} (similarity {similarity:.4}; same from {:.2}, different below {:.2})\n\n{}",
+            "{} (similarity {similarity:.4}; same from {same:.2}, different below {different:.2})\n\n{table}",
             verdict.name(),
-            offline.thresholds.same,
-            offline.thresholds.different,
-            output::table(&head, rows)
         ))?;
     }
     Ok(CommandOutcome::Done)
 }
 
-fn refuse(args: &Args, file: &Path, refusal: &Refusal) -> anyhow::Result<CommandOutcome> {
-    if args.json {
-        output::json(refusal)?;
-    } else {
-        output::note(&format!("{}: {}", file.display(), refusal.detail));
-    }
-    Ok(CommandOutcome::Bad)
-}
-
 fn hints(sides: &[Analysis]) -> Vec<SideHint> {
-    let parts = Part::ALL.into_iter().zip(sides);
-    parts
-        .flat_map(|(part, side)| side.hints.iter().map(move |&hint| (part, hint)))
-        .map(|(part, hint)| SideHint {
-            hint: HintDto::new(hint, Language::English),
-            part,
-        })
-        .collect()
+    let sides = Part::ALL.into_iter().zip(sides);
+    let hints = sides.flat_map(|(part, side)| side.hints.iter().map(move |hint| (part, *hint)));
+    let hint = |(part, hint)| SideHint {
+        hint: HintDto::new(hint, Language::English),
+        part,
+    };
+    hints.map(hint).collect()
 }
 
 /// Each stage over both sides; in all, the time that passed.

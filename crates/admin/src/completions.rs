@@ -1,9 +1,10 @@
 //! `completions`: completions of our command lines for a shell.
 
-use clap::{CommandFactory, ValueEnum};
+use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Command, CommandOutcome, Context, output};
+use super::choice::{Choice, choice};
+use super::{Command, output};
 use faceood::config::flags::DaemonFlags;
 
 #[derive(clap::Args, Debug)]
@@ -17,25 +18,19 @@ pub(crate) struct Args {
     /// Which shell
     shell: Shell,
     /// Whose command line
-    #[arg(long, value_enum, default_value_t = Program::FaceoodAdmin)]
-    program: Program,
+    #[arg(long, default_value = "faceood-admin", value_parser = choice(&PROGRAMS))]
+    program: fn() -> clap::Command,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Program {
-    /// The operator's command
-    FaceoodAdmin,
-    /// The daemon
-    Faceoodd,
-}
+const PROGRAMS: [Choice<fn() -> clap::Command>; 2] = [
+    ("faceood-admin", "The operator's command", Command::command),
+    ("faceoodd", "The daemon", DaemonFlags::command),
+];
 
-pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
-    let (mut command, name) = match args.program {
-        Program::FaceoodAdmin => (Command::command(), "faceood-admin"),
-        Program::Faceoodd => (DaemonFlags::command(), "faceoodd"),
-    };
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut command = (args.program)();
+    let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    output::text(&String::from_utf8(script)?)?;
-    Ok(CommandOutcome::Done)
+    output::text(&String::from_utf8(script)?)
 }

@@ -1,32 +1,38 @@
-//! What every subcommand needs: the settings, found as the daemon finds them, and an async
-//! runtime for the database.
+//! What every subcommand needs: the options that all have, the settings, found as the daemon finds
+//! them, and an async runtime for the database.
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use super::{GlobalOptions, users};
+use super::users;
+use faceood::config::flags::Folders;
 use faceood::config::{self, Config, ConfigError, Loaded, Overrides, Sources};
 
-#[derive(Debug)]
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Options of all subcommands")]
 pub(crate) struct Context {
-    shared: GlobalOptions,
+    /// Config file, in place of /etc/faceood/config.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    folders: Folders,
+    /// Database of the log, in place of the one in the data folder; analyze-logs takes several
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) db: Vec<PathBuf>,
+    /// Say more on standard error; twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 impl Context {
-    /// From the options that all subcommands have.
-    pub(crate) fn new(shared: GlobalOptions) -> Self {
-        Self { shared }
-    }
-
-    /// The settings, and where each came from.
     pub(crate) fn loaded(&self) -> Result<Loaded, ConfigError> {
         let flags = Overrides {
             listen: None,
-            folders: self.shared.folders.clone(),
+            folders: self.folders.clone(),
         };
-        config::load(&Sources::of_process(self.shared.config.clone(), flags))
+        config::load(&Sources::of_process(self.config.clone(), flags))
     }
 
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
@@ -35,21 +41,20 @@ impl Context {
 
     /// The database: `--db`, or the one in the data folder. It exists.
     pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
-        let path = match self.given_databases() {
+        let path = match self.db.as_slice() {
             [] => self.config()?.database(),
             [path] => path.clone(),
             _ => bail!("--db is given several times, which only analyze-logs can use: give one"),
         };
+        let shown = path.display();
         if let Some(owner) = path.parent().and_then(users::kept_from) {
             bail!(
-                "{} is {owner}'s, and this user may not look into it: sudo -u {owner} faceood-admin …",
-                path.display()
+                "{shown} is {owner}'s, and this user may not look into it: sudo -u {owner} faceood-admin …"
             );
         }
         if !path.is_file() {
             bail!(
-                "there is no database {}: give one with --db FILE or --data-dir DIR; the daemon makes it when it starts",
-                path.display()
+                "there is no database {shown}: give one with --db FILE or --data-dir DIR; the daemon makes it when it starts"
             );
         }
         Ok(path)
@@ -57,16 +62,10 @@ impl Context {
 
     /// The database, whether it exists or not: `--db`, or the one in the data folder of `config`.
     pub(crate) fn database_path(&self, config: &Config) -> PathBuf {
-        let given = self.given_databases().first().cloned();
+        let given = self.db.first().cloned();
         given.unwrap_or_else(|| config.database())
     }
 
-    /// Every `--db`, in the order in which they were given.
-    pub(crate) fn given_databases(&self) -> &[PathBuf] {
-        &self.shared.db
-    }
-
-    /// Runs `work`, which may use the database, to its end.
     pub(crate) fn block_on<T>(
         &self,
         work: impl Future<Output = anyhow::Result<T>>,

@@ -1,15 +1,16 @@
-//! `extract`: what the daemon would answer on pictures, without a daemon and without a row in the log.
+//! `extract`: what the daemon would answer on pictures, without a daemon and without a row in the
+//! log.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde::Serialize;
 
+use super::choice::{Choice, choice};
 use super::offline::{self, Offline, Refusal};
 use super::{CommandOutcome, Context, output};
 use faceood::pipeline::view::ExtractAnswer;
-use faceood::pipeline::{Analysis, Faces};
+use faceood::pipeline::{Analysis, Face, Faces};
 use faceood::policy::DEFAULT_SCENARIO;
 use faceood::quality::Language;
 
@@ -31,8 +32,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = DEFAULT_SCENARIO)]
     scenario: String,
     /// Which faces
-    #[arg(long, value_enum, default_value_t = Which::Largest)]
-    faces: Which,
+    #[arg(long, default_value = "largest", value_parser = choice(&FACES))]
+    faces: Faces,
     /// Print JSON for programs, a line for each picture
     #[arg(long)]
     json: bool,
@@ -41,26 +42,14 @@ pub(crate) struct Args {
     no_embedding: bool,
 }
 
-/// Which faces of a picture are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Which {
-    /// The largest one
-    Largest,
-    /// All of them
-    All,
-}
-
-impl From<Which> for Faces {
-    fn from(which: Which) -> Self {
-        match which {
-            Which::Largest => Self::Largest,
-            // Nobody else waits here.
-            Which::All => Self::All {
-                at_most: usize::MAX,
-            },
-        }
-    }
-}
+// Nobody else waits here.
+const ALL: Faces = Faces::All {
+    at_most: usize::MAX,
+};
+const FACES: [Choice<Faces>; 2] = [
+    ("largest", "The largest one", Faces::Largest),
+    ("all", "All of them", ALL),
+];
 
 #[derive(Serialize)]
 struct PictureLine<'a> {
@@ -76,9 +65,8 @@ enum PictureAnswer<'a> {
     Refused(Refusal),
 }
 
-/// Looks at each picture and shows what it finds.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
-    let mut offline = Offline::open(context, &args.scenario, args.faces.into())?;
+    let mut offline = Offline::open(context, &args.scenario, args.faces)?;
     let mut rows = Vec::new();
     let mut outcome = CommandOutcome::Done;
     for image in &args.images {
@@ -116,9 +104,8 @@ const HEAD: [&str; 9] = [
     "image", "face", "px", "score", "interval", "grade", "action", "why", "ms",
 ];
 
-/// A line of the table for each face.
 fn face_rows(image: &Path, analysis: &Analysis) -> Vec<Vec<Cow<'static, str>>> {
-    let row = |(index, face): (usize, &faceood::pipeline::Face)| {
+    let row = |(index, face): (usize, &Face)| {
         let bounds = &face.bounding_box;
         let [low, high] = face.quality.interval;
         vec![
@@ -137,18 +124,14 @@ fn face_rows(image: &Path, analysis: &Analysis) -> Vec<Vec<Cow<'static, str>>> {
 }
 
 /// Reasons of the decision and causes of the score, in a few words.
-pub(super) fn why(face: &faceood::pipeline::Face) -> String {
-    let reasons = face
-        .decision
-        .reasons
-        .iter()
-        .map(|reason| reason.name().to_owned());
+pub(super) fn why(face: &Face) -> String {
+    let reasons = face.decision.reasons.iter();
+    let reasons = reasons.map(|reason| reason.name().to_owned());
     let causes = face.quality.causes.iter();
     let causes = causes.map(|cause| format!("{} {:.2}", cause.name.name(), cause.weight));
     let words: Vec<String> = reasons.chain(causes).collect();
-    if words.is_empty() {
-        "-".to_owned()
-    } else {
-        words.join(", ")
+    match words.is_empty() {
+        true => "-".to_owned(),
+        false => words.join(", "),
     }
 }

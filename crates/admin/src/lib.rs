@@ -8,16 +8,15 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use faceood::config::flags::Folders;
 use faceood::telemetry::logging;
 
 mod analyze_logs;
 mod backup;
 mod calibrate;
+mod choice;
 mod compare;
 mod completions;
 mod context;
@@ -42,23 +41,16 @@ mod when;
 use context::Context;
 pub use models::tune::text as tuning_table;
 
-/// What a subcommand that did not fail came to.
+/// How a subcommand ended. The numbers are the exit codes, which are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CommandOutcome {
     /// All that was asked for.
-    Done,
-    /// It ran to its end and found something bad, which it has shown.
-    Bad,
+    Done = 0,
+    /// It failed, or it ran to its end and found something bad, which it has shown.
+    Bad = 1,
+    Usage = 2,
     /// It ran to its end and found something new or growing, about which it was asked.
-    Drift,
-}
-
-/// Exit codes, as the contract has them.
-mod exit {
-    pub(super) const DONE: u8 = 0;
-    pub(super) const FAILED: u8 = 1;
-    pub(super) const USAGE: u8 = 2;
-    pub(super) const DRIFT: u8 = 3;
+    Drift = 3,
 }
 
 /// Looks after faceood: checks, backs up, exports, explains
@@ -66,25 +58,9 @@ mod exit {
 #[command(name = "faceood-admin", version, after_help = HELP, arg_required_else_help = true)]
 struct Command {
     #[command(flatten)]
-    shared: GlobalOptions,
+    context: Context,
     #[command(subcommand)]
     task: Task,
-}
-
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Options of all subcommands")]
-struct GlobalOptions {
-    /// Config file, in place of /etc/faceood/config.toml
-    #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    folders: Folders,
-    /// Database of the log, in place of the one in the data folder; analyze-logs takes several
-    #[arg(long, value_name = "FILE", global = true)]
-    db: Vec<PathBuf>,
-    /// Say more on standard error; twice for details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
 }
 
 #[derive(Subcommand, Debug)]
@@ -134,53 +110,57 @@ Examples:
 
 /// Runs the command line `arguments` and says with which code to exit.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let command = match Command::try_parse_from(arguments) {
-        Ok(command) => command,
+    let outcome = match Command::try_parse_from(arguments) {
+        Ok(command) => run(&command),
         Err(error) => {
-            let is_failure = error.use_stderr();
             // Nobody is left to tell where this fails.
             let _ = error.print();
-            return if is_failure { exit::USAGE } else { exit::DONE };
+            match error.use_stderr() {
+                true => CommandOutcome::Usage,
+                false => CommandOutcome::Done,
+            }
         }
     };
-    let level = match command.shared.verbose {
+    outcome as u8
+}
+
+fn run(command: &Command) -> CommandOutcome {
+    let level = match command.context.verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
     };
     // Already running in a test: its own log serves as well.
     let _ = logging::start_for_command(level);
-    let context = Context::new(command.shared);
-    match run(&command.task, &context) {
-        Ok(CommandOutcome::Done) => exit::DONE,
-        Ok(CommandOutcome::Bad) => exit::FAILED,
-        Ok(CommandOutcome::Drift) => exit::DRIFT,
-        Err(error) if is_broken_pipe(&error) => exit::DONE,
+    match run_task(&command.task, &command.context) {
+        Ok(outcome) => outcome,
+        Err(error) if is_broken_pipe(&error) => CommandOutcome::Done,
         Err(error) => {
             output::error(&error);
-            exit::FAILED
+            CommandOutcome::Bad
         }
     }
 }
 
-fn run(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
+fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
     match task {
-        Task::Doctor(args) => doctor::run(args, context),
-        Task::Extract(args) => extract::run(args, context),
-        Task::Compare(args) => compare::run(args, context),
-        Task::Explain(args) => explain::run(args, context),
-        Task::Evaluate(args) => evaluate::run(args, context),
-        Task::Map(args) => map::run(args, context),
-        Task::Calibrate(args) => calibrate::run(args, context),
-        Task::Models(args) => models::run(args, context),
-        Task::AnalyzeLogs(args) => analyze_logs::run(args, context),
-        Task::Export(args) => export::run(args, context),
-        Task::Prune(args) => prune::run(args, context),
-        Task::Backup(args) => backup::run(args, context),
-        Task::Watch(args) => watch::run(args, context),
-        Task::Man(args) => man::run(args, context),
-        Task::Completions(args) => completions::run(args, context),
+        Task::Doctor(args) => return doctor::run(args, context),
+        Task::Extract(args) => return extract::run(args, context),
+        Task::Compare(args) => return compare::run(args, context),
+        Task::AnalyzeLogs(args) => return analyze_logs::run(args, context),
+        Task::Explain(args) => explain::run(args, context)?,
+        Task::Evaluate(args) => evaluate::run(args, context)?,
+        Task::Map(args) => map::run(args, context)?,
+        Task::Calibrate(args) => calibrate::run(args, context)?,
+        Task::Models(args) => models::run(args, context)?,
+        Task::Export(args) => export::run(args, context)?,
+        Task::Prune(args) => prune::run(args, context)?,
+        Task::Backup(args) => backup::run(args, context)?,
+        Task::Watch(args) => watch::run(args, context)?,
+        Task::Man(args) => man::run(args)?,
+        Task::Completions(args) => completions::run(args)?,
     }
+    Ok(CommandOutcome::Done)
 }
 
 /// Whether whoever read our output has had enough, as `head` does; that is no failure.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::{Command, CommandOutcome, Context, output};
+use super::{Command, output};
 use faceood::config::flags::DaemonFlags;
 use faceood::whole_file;
 
@@ -17,27 +17,25 @@ Examples:
   faceood-admin man | man -l -
   faceood-admin man --out /usr/local/share/man")]
 pub(crate) struct Args {
-    /// Write the pages of faceood-admin, of each subcommand and of faceoodd below this folder, in place of showing one
+    /// Write the pages of faceood-admin, of each subcommand and of faceoodd below this folder, in
+    /// place of showing one
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, _: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Some(folder) = &args.out else {
         let mut command = Command::command().disable_help_subcommand(true);
         command.build();
-        output::text(&page(&Man::new(command))?)?;
-        return Ok(CommandOutcome::Done);
+        return output::text(&page(&Man::new(command))?);
     };
     let (users, system) = (folder.join("man1"), folder.join("man8"));
     let daemon = Man::new(DaemonFlags::command()).section("8");
-    let written = [&users, &system]
-        .into_iter()
-        .try_for_each(fs::create_dir_all)
+    fs::create_dir_all(&users)
+        .and_then(|()| fs::create_dir_all(&system))
         .and_then(|()| write_pages_of_admin(&users))
-        .and_then(|()| whole_file::write(&system.join("faceoodd.8"), page(&daemon)?.as_bytes()));
-    written.with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
-    Ok(CommandOutcome::Done)
+        .and_then(|()| whole_file::write(&system.join("faceoodd.8"), page(&daemon)?.as_bytes()))
+        .with_context(|| format!("the pages cannot be written to {}", folder.display()))
 }
 
 /// Renders the pages elsewhere first, so that an old page stays until the new one is whole.

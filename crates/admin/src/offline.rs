@@ -1,4 +1,5 @@
-//! The daemon's pipeline without the daemon: the same pack, models and policies, on this thread. Nothing is logged.
+//! The daemon's pipeline without the daemon: the same pack, models and policies, on this thread.
+//! Nothing is logged.
 
 use std::io::Read;
 use std::path::Path;
@@ -20,9 +21,6 @@ use faceood::runtime::Runtime;
 /// Stands where a daemon's answer has its request id: no row was written.
 pub(super) const REQUEST_ID: &str = "unlogged";
 
-/// Name of a file that means standard input.
-const STDIN: &str = "-";
-
 pub(super) struct Offline {
     pub(super) model: ModelFacts,
     pub(super) thresholds: Thresholds,
@@ -43,7 +41,7 @@ pub(super) struct Refusal {
     r#type: String,
     title: &'static str,
     status: u16,
-    pub(super) detail: String,
+    detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<Part>,
 }
@@ -51,44 +49,35 @@ pub(super) struct Refusal {
 /// Opens the pack of the settings, as the daemon would.
 pub(super) fn parts(context: &Context) -> anyhow::Result<Parts> {
     let config = context.config()?;
-    let policies = Policies::new(&config.policies)?;
-    let assembly = assembly(&config)?;
     Ok(Parts {
-        assembly,
-        policies,
+        policies: Policies::new(&config.policies)?,
+        assembly: assembly(&config)?,
         capture: config.capture,
     })
 }
 
 impl Parts {
-    /// The rules of `scenario`.
     pub(super) fn policy(&self, scenario: &str) -> anyhow::Result<&Policy> {
         self.policies.get(scenario).with_context(|| {
-            let known: Vec<&str> = self.policies.names().collect();
-            format!(
-                "there is no scenario {scenario:?}; configured are {}",
-                known.join(", ")
-            )
+            let known = self.policies.names().collect::<Vec<_>>().join(", ");
+            format!("there is no scenario {scenario:?}; configured are {known}")
         })
     }
 }
 
 impl Offline {
-    /// Opens the pack of the settings, as the daemon would.
     pub(super) fn open(context: &Context, scenario: &str, faces: Faces) -> anyhow::Result<Self> {
         let parts = parts(context)?;
-        let policy = parts.policy(scenario)?;
-        let assembly = &parts.assembly;
         Ok(Self {
-            model: assembly.facts(),
-            thresholds: assembly.thresholds(),
-            pipeline: assembly.pipeline()?,
+            model: parts.assembly.facts(),
+            thresholds: parts.assembly.thresholds(),
             ask: Ask {
                 scenario: scenario.to_owned(),
-                policy: policy.clone(),
+                policy: parts.policy(scenario)?.clone(),
                 faces,
                 needs_face: true,
             },
+            pipeline: parts.assembly.pipeline()?,
         })
     }
 
@@ -106,7 +95,8 @@ pub(super) fn pack(config: &Config) -> anyhow::Result<Assembly> {
         .with_context(|| format!("the model pack in {} cannot be used", pack.display()))
 }
 
-/// Runs models as the daemon was measured to run them fastest; as usual where nothing was measured.
+/// Runs models as the daemon was measured to run them fastest; as usual where nothing was
+/// measured.
 pub(super) fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir)?;
     Ok(Runtime::load_as(&config.runtime, chosen.plan)?)
@@ -122,7 +112,6 @@ pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
 }
 
 impl Refusal {
-    /// Of a picture that is, or is not, a side of a comparison.
     pub(super) fn new(error: &AnalyzeError, part: Option<Part>) -> Self {
         let problem = error.problem();
         Self {
@@ -138,13 +127,10 @@ impl Refusal {
 
 /// The bytes of a file, or of standard input for `-`.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    if file == Path::new(STDIN) {
+    if file == Path::new("-") {
         let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .context("cannot read standard input")?;
-        return Ok(bytes);
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        return read.map(|_| bytes).context("cannot read standard input");
     }
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }

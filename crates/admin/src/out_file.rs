@@ -14,7 +14,6 @@ pub(super) struct OutFile {
 }
 
 impl OutFile {
-    /// Begins the file that will stand at `path`.
     pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = match WholeFile::beside(path) {
@@ -53,7 +52,6 @@ impl Write for OutFile {
     }
 }
 
-/// Writes `bytes` to `path`.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = OutFile::beside(path)?;
     file.write_all(bytes)

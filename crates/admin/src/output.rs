@@ -13,40 +13,50 @@ use crate::sinks;
 
 /// Prints a result that is text already. What a terminal would act on is shown and not sent:
 /// callers' words may be in it.
-pub(crate) fn text(text: &str) -> io::Result<()> {
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     coloured(&sinks::terminal(text))
 }
 
 /// Prints text that has colours of its own, and in which whoever made it has made callers' words
 /// harmless.
-pub(crate) fn coloured(text: &str) -> io::Result<()> {
+pub(crate) fn coloured(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         out.write_all(b"\n")?;
     }
-    out.flush()
+    Ok(out.flush()?)
 }
 
 /// Prints a result as JSON for programs: indented, a newline at the end.
-pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
-    let shown = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    text(&shown)
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    text(&serde_json::to_string_pretty(value)?)
 }
 
 /// Prints one line of JSON, for results that come one after the other.
-pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
-    let shown = serde_json::to_string(value).map_err(io::Error::other)?;
-    text(&shown)
+pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    text(&serde_json::to_string(value)?)
+}
+
+/// Prints a result as JSON where `--json` asks for it, otherwise as the text that `shown` makes.
+pub(crate) fn result(
+    as_json: bool,
+    value: &impl Serialize,
+    shown: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    match as_json {
+        true => json(value),
+        false => text(&shown()),
+    }
 }
 
 /// Standard output for a result too large to build first. On a terminal, what it would act on is
 /// shown as [`text`] shows it.
 pub(crate) fn stream() -> Box<dyn Write + Send> {
-    if is_terminal() {
-        return Box::new(EscapingWriter(io::stdout()));
+    match is_terminal() {
+        true => Box::new(EscapingWriter(io::stdout())),
+        false => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
     }
-    Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
 }
 
 /// Writes to a terminal what it can do nothing but show.
@@ -55,19 +65,16 @@ struct EscapingWriter<W>(W);
 impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A character may lie across two pieces: its end comes with the next one.
-        let whole = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) if error.valid_up_to() > 0 => {
-                let (valid, _) = bytes.split_at(error.valid_up_to());
-                std::str::from_utf8(valid).unwrap_or_default()
-            }
-            Err(_) => {
-                self.0.write_all(b"?")?;
-                return Ok(1);
-            }
+        let Some(whole) = bytes.utf8_chunks().next() else {
+            return Ok(0);
         };
-        self.0.write_all(sinks::terminal(whole).as_bytes())?;
-        Ok(whole.len())
+        if whole.valid().is_empty() {
+            self.0.write_all(b"?")?;
+            return Ok(1);
+        }
+        self.0
+            .write_all(sinks::terminal(whole.valid()).as_bytes())?;
+        Ok(whole.valid().len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -92,17 +99,25 @@ pub(crate) fn table<'a>(
     if !head.is_empty() {
         table.set_header(head);
     }
-    for row in rows {
-        table.add_row(row);
-    }
+    table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
-    lines.join("\n")
+    table.trim_fmt()
+}
+
+/// The head of a column, and what it shows of a row.
+type Column<T> = (&'static str, fn(&T) -> String);
+
+pub(crate) struct Rows<'a, T>(pub(crate) &'a [T]);
+
+impl<T> Rows<'_, T> {
+    /// A [`table`] with a line for each row.
+    pub(crate) fn table(&self, columns: &[Column<T>]) -> String {
+        let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+        let cells = |row| columns.iter().map(|(_, show)| show(row).into()).collect();
+        table(&head, self.0.iter().map(cells))
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
@@ -125,21 +140,21 @@ pub(crate) fn error(error: &anyhow::Error) {
 
 /// A bar on standard error, seen only on a terminal.
 pub(crate) fn progress(total: u64, of_what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(total);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(of_what);
-    bar
+    ProgressBar::new(total)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_message(of_what)
 }
 
-/// What is being done, on standard error, for work whose end cannot be foretold; seen only on a terminal, gone when done.
+/// What is being done, on standard error, for work whose end cannot be foretold; seen only on a
+/// terminal, gone when done.
 pub(crate) fn doing(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
     let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.set_message(what);
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
+    let spinner = ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_message(what);
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{CommandOutcome, Context, output, when};
+use super::{Context, output, when};
 use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use faceood::telemetry::host::Bytes;
 
@@ -57,13 +57,12 @@ struct PruneReport {
     freed_bytes: Option<u64>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let path = context.database()?;
     let limits = limits(args, context)?;
     let report = context.block_on(async {
         let reader = LogReader::open(&path).await?;
         let rows_before = reader.count(&Filter::default()).await?.rows;
-        let database = path.display().to_string();
         let doubtful = match limits.oldest {
             Some(oldest) => reader.doubtful_before(oldest).await?,
             None => 0,
@@ -85,8 +84,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
                  wrong, and if it is right, say so with --trust-clock"
             );
         }
+        let mut report = PruneReport {
+            database: path.display().to_string(),
+            is_dry_run: args.dry_run,
+            rows_before,
+            rows_deleted: 0,
+            rows_doubtful,
+            freed_bytes: None,
+        };
         if args.dry_run {
-            let (file, rows) = (std::fs::metadata(&path)?.len(), rows_before);
+            let file = std::fs::metadata(&path)?.len();
             let by_age = match limits.oldest {
                 Some(oldest) => {
                     let old = Filter {
@@ -97,59 +104,35 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
                 }
                 None => 0,
             };
-            let by_size = limits
-                .max_bytes
-                .map_or(0, |most| over_size(file, rows, most));
-            return Ok(PruneReport {
-                database,
-                is_dry_run: true,
-                rows_before,
-                rows_deleted: by_age.max(by_size),
-                rows_doubtful,
-                freed_bytes: None,
-            });
+            let by_size = limits.max_bytes.map(|most| over_size(file, rows_before, most));
+            report.rows_deleted = by_age.max(by_size.unwrap_or(0));
+        } else {
+            let bar = output::progress(rows_before, "rows deleted");
+            let hear = |so_far: &inference_log::Pruned| bar.set_position(so_far.rows);
+            let pruned = inference_log::prune(&path, &limits, hear).await?;
+            bar.finish_and_clear();
+            report.rows_deleted = pruned.rows;
+            report.freed_bytes = Some(pruned.freed_bytes);
         }
-        let bar = output::progress(rows_before, "rows deleted");
-        let pruned =
-            inference_log::prune(&path, &limits, |so_far| bar.set_position(so_far.rows)).await?;
-        bar.finish_and_clear();
-        Ok(PruneReport {
-            database,
-            is_dry_run: false,
-            rows_before,
-            rows_deleted: pruned.rows,
-            rows_doubtful,
-            freed_bytes: Some(pruned.freed_bytes),
-        })
+        Ok(report)
     })?;
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::text(&text(&report))?;
-    }
-    Ok(CommandOutcome::Done)
+    output::result(args.json, &report, || text(&report))
 }
 
 fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
     let now = Utc::now();
-    let limits = if args.older_than.is_none() && args.max_size.is_none() {
-        Limits::of(&context.config()?.log, now)
-    } else {
-        Limits {
-            oldest: args
-                .older_than
-                .and_then(|span| now.checked_sub_signed(span)),
-            max_bytes: args.max_size,
+    let mut limits = match (args.older_than, args.max_size) {
+        (None, None) => Limits::of(&context.config()?.log, now),
+        (older_than, max_bytes) => Limits {
+            oldest: older_than.and_then(|span| now.checked_sub_signed(span)),
+            max_bytes,
             doubtful: Doubtful::Keep,
-        }
-    };
-    Ok(match args.include_doubtful {
-        true => Limits {
-            doubtful: Doubtful::AsStamped,
-            ..limits
         },
-        false => limits,
-    })
+    };
+    if args.include_doubtful {
+        limits.doubtful = Doubtful::AsStamped;
+    }
+    Ok(limits)
 }
 
 /// About how many of `rows` in a file of `bytes` must go until it has `most` bytes.
@@ -160,16 +143,11 @@ fn over_size(bytes: u64, rows: u64, most: u64) -> u64 {
 }
 
 fn text(report: &PruneReport) -> String {
-    let PruneReport {
-        database,
-        rows_before,
-        rows_deleted,
-        ..
-    } = report;
+    let (database, before, deleted) = (&report.database, report.rows_before, report.rows_deleted);
     let done = match report.freed_bytes {
-        None => format!("{database}: about {rows_deleted} of {rows_before} rows would be deleted"),
+        None => format!("{database}: about {deleted} of {before} rows would be deleted"),
         Some(freed) => format!(
-            "{database}: {rows_deleted} of {rows_before} rows deleted, {} given back to the disk",
+            "{database}: {deleted} of {before} rows deleted, {} given back to the disk",
             Bytes(freed)
         ),
     };

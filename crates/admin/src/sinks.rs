@@ -11,22 +11,16 @@ const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t
 /// Text for a cell of a CSV file: with an apostrophe before what would be a formula, and without
 /// what a terminal would act on, since such files are looked at there too. Numbers are written
 /// without it.
-pub(crate) fn csv_cell(text: String) -> String {
-    let is_formula = text.starts_with(FORMULA);
-    let text = match terminal(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(shown) => shown,
-    };
-    if is_formula { format!("'{text}") } else { text }
+pub(crate) fn csv_cell(text: &str) -> String {
+    let apostrophe = if text.starts_with(FORMULA) { "'" } else { "" };
+    format!("{apostrophe}{}", terminal(text))
 }
 
 /// Text of several lines for a terminal: control characters and those that change the direction of
 /// writing are shown as `\u001b`. In JSON, where they stand in strings only, that means the same
 /// character.
 pub(crate) fn terminal(text: &str) -> Cow<'_, str> {
-    shown(text, |c| {
-        is_acted_on(c) && !matches!(c, '\n' | '\t') || c == '\r'
-    })
+    shown(text, |c| is_acted_on(c) && !matches!(c, '\n' | '\t'))
 }
 
 /// Text for a terminal that must not begin a new line either.
@@ -43,15 +37,11 @@ fn shown(text: &str, is_hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&is_hidden) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 5);
-    for c in text.chars() {
-        if is_hidden(c) {
-            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
+    let show = |c| match is_hidden(c) {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    text.chars().map(show).collect()
 }
 
 #[cfg(test)]
@@ -68,12 +58,12 @@ mod tests {
             "＝1",
             "\t=1",
         ] {
-            assert_eq!(csv_cell(formula.to_owned()), format!("'{formula}"));
+            assert_eq!(csv_cell(formula), format!("'{formula}"));
         }
-        assert_eq!(csv_cell("\r=1".to_owned()), "'\\u000d=1");
-        assert_eq!(csv_cell("\x1b[31mred".to_owned()), "\\u001b[31mred");
+        assert_eq!(csv_cell("\r=1"), "'\\u000d=1");
+        assert_eq!(csv_cell("\x1b[31mred"), "\\u001b[31mred");
         for plain in ["", "gate-3", "seen by the guard", "a=b", "[]"] {
-            assert_eq!(csv_cell(plain.to_owned()), plain);
+            assert_eq!(csv_cell(plain), plain);
         }
     }
 

@@ -15,21 +15,16 @@ pub(crate) fn number_of(name: &str) -> Option<u32> {
     id(&["-u", name])?.parse().ok()
 }
 
-/// Numbers of the groups that the user is in.
 pub(crate) fn groups_of(name: &str) -> Vec<u32> {
     let printed = id(&["-G", name]).unwrap_or_default();
-    printed
-        .split(' ')
-        .filter_map(|gid| gid.parse().ok())
-        .collect()
+    printed.split(' ').flat_map(str::parse).collect()
 }
 
 /// Who we are not, and must be to look into `folder`; `None` where we may.
 pub(crate) fn kept_from(folder: &Path) -> Option<String> {
     match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let owner = fs::metadata(folder).ok()?.uid();
-            Some(name_of(owner))
+            Some(name_of(fs::metadata(folder).ok()?.uid()))
         }
         _ => None,
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use bytesize::ByteSize;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use faceood::inference_log::Filter;
+use faceood::inference_log::{Filter, parse_span};
 
 /// The part of the log that a subcommand reads. A subcommand may reword the help by `mut_arg`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -36,9 +37,10 @@ impl Window {
     }
 }
 
-/// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339 (`2026-11-24T08:00:00Z`).
+/// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339
+/// (`2026-11-24T08:00:00Z`).
 pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(span) = span(text) {
+    if let Some(span) = parse_span(text) {
         let moment = Utc::now().checked_sub_signed(span);
         return moment.ok_or_else(|| format!("{text:?} ago is before all calendars"));
     }
@@ -51,62 +53,31 @@ pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
-/// A span of time: a whole number and `m`, `h`, `d` or `w`.
+/// A span of time, as [`parse_span`] reads it.
 pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
-    let wrong = || {
+    parse_span(text).ok_or_else(|| {
         format!("{text:?} is no span of time; give a whole number and a unit: 90m, 24h, 30d, 2w")
-    };
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    let span = match unit {
-        "m" | "min" => TimeDelta::try_minutes(number),
-        "h" => TimeDelta::try_hours(number),
-        "d" => TimeDelta::try_days(number),
-        "w" => TimeDelta::try_weeks(number),
-        _ => None,
-    };
-    span.ok_or_else(wrong)
+    })
 }
 
-/// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024) or nothing.
+/// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`,
+/// `TiB` (of 1024) or nothing.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size; give a number and a unit: 800MB, 2GB, 1.5GiB");
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
-    let digits = text.len() - text.trim_start_matches(is_number).len();
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1024.0 * 1024.0,
-        "gib" => 1024.0 * 1024.0 * 1024.0,
-        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(wrong()),
+    let text_with_unit = match text.trim_end() {
+        text if text.ends_with(|end: char| end.is_ascii_alphabetic()) => text.to_owned(),
+        text => format!("{text}B"),
     };
-    let bytes = number * factor;
-    if bytes > 1e18 {
-        return Err(wrong());
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a non-negative number below 2^60"
-    )]
-    Ok(bytes as u64)
+    let size = text_with_unit.parse::<ByteSize>().ok();
+    // A size beyond 2^64 is given as the largest number.
+    let size = size.filter(|size| *size <= ByteSize::eb(1));
+    size.map(|size| size.0)
+        .ok_or_else(|| format!("{text:?} is no size; give a number and a unit: 800MB, 2GB, 1.5GiB"))
 }
-
-/// Where the zones of the system are kept; `TZDIR` names another place.
-const ZONES: &str = "/usr/share/zoneinfo";
 
 /// What `TZ` names, where the system knows no such zone: times are silently shown in UTC then.
 pub(crate) fn unknown_time_zone() -> Option<String> {
     let zone = std::env::var("TZ").ok()?;
-    let folder = std::env::var_os("TZDIR").unwrap_or_else(|| ZONES.into());
+    let folder = std::env::var_os("TZDIR").unwrap_or_else(|| "/usr/share/zoneinfo".into());
     (!is_time_zone(&zone, Path::new(&folder))).then_some(zone)
 }
 

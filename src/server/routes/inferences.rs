@@ -1,11 +1,13 @@
 //! `GET /v1/inferences`: the log, newest first, page by page.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::inference_log::{Cursor, Filter, InferenceRecord, LARGEST_PAGE, Order, to_json};
+use crate::inference_log::{
+    Cursor, Filter, InferenceRecord, LARGEST_PAGE, Order, parse_span, to_json,
+};
 use crate::problem::ProblemCode;
 use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
@@ -126,7 +128,7 @@ fn time<'q, D: Deserializer<'q>>(value: D) -> Result<Option<DateTime<Utc>>, D::E
         // A `+` that nobody escaped arrives as a space: `…T10:00:00+08:00`.
         let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
         let time = time.ok().map(|time| time.to_utc());
-        time.or_else(|| Utc::now().checked_sub_signed(span(text)?))
+        time.or_else(|| Utc::now().checked_sub_signed(parse_span(text)?))
     })
 }
 
@@ -143,47 +145,11 @@ fn cursor<'q, D: Deserializer<'q>>(value: D) -> Result<Option<Cursor>, D::Error>
     parsed(value, expected, |text| text.parse().ok())
 }
 
-/// `90s`, `30m`, `24h`, `7d`, `2w` as a length of time.
-fn span(text: &str) -> Option<TimeDelta> {
-    let unit = text.chars().next_back()?;
-    let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
-    if count < 0 {
-        return None;
-    }
-    match unit {
-        's' => TimeDelta::try_seconds(count),
-        'm' => TimeDelta::try_minutes(count),
-        'h' => TimeDelta::try_hours(count),
-        'd' => TimeDelta::try_days(count),
-        'w' => TimeDelta::try_weeks(count),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-
-    #[test]
-    fn spans_are_whole_numbers_of_a_unit() {
-        assert_eq!(span("90s"), TimeDelta::try_seconds(90));
-        assert_eq!(span("7d"), TimeDelta::try_days(7));
-        assert_eq!(span("2w"), TimeDelta::try_days(14));
-        for wrong in [
-            "",
-            "d",
-            "-1d",
-            "1.5h",
-            "7",
-            "7 d",
-            "9223372036854775807w",
-            "7日",
-        ] {
-            assert_eq!(span(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_filter_is_read_and_a_wrong_one_is_told_what_is_expected() {

@@ -20,7 +20,6 @@ use faceood_patterns::{Input, PatternAnalysis, Rows};
 
 /// Version of `recipe.json`.
 const SCHEMA: u32 = 2;
-/// What of a pattern can be learnt from.
 const RECIPE_FILE: &str = "recipe.json";
 
 /// `recipe.json`: what makes a clean picture like the pattern.
@@ -57,10 +56,8 @@ pub(crate) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
         format!("{shown} is no recipe of this version; export the pattern again")
     })?;
     if read.schema != SCHEMA {
-        bail!(
-            "{shown} has schema {}, this program reads {SCHEMA}; export the pattern again",
-            read.schema
-        );
+        let schema = read.schema;
+        bail!("{shown} has schema {schema}, this program reads {SCHEMA}; export the pattern again");
     }
     if read.recipe.kinds.is_empty() {
         bail!(
@@ -68,18 +65,18 @@ pub(crate) fn recipe_in(folder: &Path) -> anyhow::Result<Recipe> {
             read.label
         );
     }
-    if let Err(wrong) = read.recipe.check() {
-        bail!("{shown}: {wrong}");
+    match read.recipe.check() {
+        Ok(()) => Ok(read.recipe),
+        Err(wrong) => bail!("{shown}: {wrong}"),
     }
-    Ok(read.recipe)
 }
 
-/// What a degradation has to show to look like this pattern.
 fn target(cluster: &Cluster) -> Target {
     let deviations = COMPONENTS.iter().filter_map(|component| {
         let name = component.name();
         Some((name, cluster.components.get(name)?.z))
     });
+    let face_px = cluster.components.get("face_px");
     Target {
         appearance: Appearance {
             score: cluster.quality.mean,
@@ -87,10 +84,7 @@ fn target(cluster: &Cluster) -> Target {
             deviations: deviations.collect(),
         },
         scores: cluster.quality.p10..=cluster.quality.p90,
-        face_px: cluster
-            .components
-            .get("face_px")
-            .map(|size| size.median as f32),
+        face_px: face_px.map(|size| size.median as f32),
     }
 }
 
@@ -108,24 +102,22 @@ fn fit(target: &Target, context: &Context) -> anyhow::Result<Fitted> {
     Ok(fitted)
 }
 
-/// Deletes the pictures of the pattern that was written into `folder` before: nobody asked for those faces to be kept.
+/// Deletes the pictures of the pattern that was in `folder` before: nobody asked for them to stay.
 fn forget_pictures(folder: &Path) -> anyhow::Result<()> {
     let cannot = || format!("cannot clear the folder {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
-        let is_of_row = path.extension().is_some_and(|kind| kind == "jpg")
-            && path
-                .file_stem()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| Uuid::parse_str(name).is_ok());
-        if is_of_row {
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let is_of_row = name.is_some_and(|name| Uuid::parse_str(name).is_ok());
+        if is_of_row && path.extension().is_some_and(|kind| kind == "jpg") {
             fs::remove_file(&path).with_context(|| format!("cannot delete {}", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Writes the pattern with number `id` into `folder`, which is made; the pattern that was there before is replaced.
+/// Writes the pattern with number `id` into `folder`, which is made; the pattern that was there
+/// before is replaced.
 pub(super) fn export(
     id: u32,
     folder: &Path,
@@ -135,22 +127,16 @@ pub(super) fn export(
 ) -> anyhow::Result<()> {
     let clusters = &found.report.clusters;
     let Some(place) = clusters.iter().position(|cluster| cluster.id == id) else {
-        let known: Vec<String> = clusters
-            .iter()
-            .map(|cluster| cluster.id.to_string())
-            .collect();
-        bail!(
-            "there is no pattern {id} in this window{}",
-            if known.is_empty() {
-                ": there is none at all".to_owned()
-            } else {
-                format!("; there are {}", known.join(", "))
-            }
-        );
+        let known = clusters.iter().map(|cluster| cluster.id.to_string());
+        let known = match known.collect::<Vec<_>>().as_slice() {
+            [] => ": there is none at all".to_owned(),
+            known => format!("; there are {}", known.join(", ")),
+        };
+        bail!("there is no pattern {id} in this window{known}");
     };
     let cluster = &clusters[place];
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let shown = folder.display();
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
     let save = |name: &str, bytes: &[u8]| out_file::write(&folder.join(name), bytes);
     forget_pictures(folder)?;
     context.block_on(async {
@@ -173,36 +159,27 @@ pub(super) fn export(
     save("cluster.json", &serde_json::to_vec_pretty(cluster)?)?;
     let target = target(cluster);
     let fitted = fit(&target, context)?;
+    let nearest = fitted.nearest.as_ref();
     let written = WrittenRecipe {
         schema: SCHEMA,
         label: &cluster.label,
         recipe: &fitted.recipe,
         pattern: &target.appearance,
-        nearest: fitted.nearest.as_ref().map(|(_, appearance)| appearance),
-        distance: fitted.nearest.as_ref().map(|(distance, _)| *distance),
+        nearest: nearest.map(|(_, appearance)| appearance),
+        distance: nearest.map(|(distance, _)| *distance),
     };
     save(RECIPE_FILE, &serde_json::to_vec_pretty(&written)?)?;
-    let comes_nearest = if fitted.recipe.kinds.is_empty() {
-        "no kind of degradation makes a clean picture like it".to_owned()
-    } else {
-        let doses: Vec<String> = fitted
-            .recipe
-            .kinds
-            .iter()
-            .map(|dose| {
-                let [least, most] = dose.strengths;
-                format!(
-                    "{} from {least:.2} to {most:.2} of its scale",
-                    dose.kind.name()
-                )
-            })
-            .collect();
-        format!("{} comes nearest", doses.join(" with "))
+    let doses = fitted.recipe.kinds.iter().map(|dose| {
+        let (kind, [least, most]) = (dose.kind.name(), dose.strengths);
+        format!("{kind} from {least:.2} to {most:.2} of its scale")
+    });
+    let comes_nearest = match doses.collect::<Vec<_>>().as_slice() {
+        [] => "no kind of degradation makes a clean picture like it".to_owned(),
+        doses => format!("{} comes nearest", doses.join(" with ")),
     };
+    let label = &cluster.label;
     output::note(&format!(
-        "pattern {id} ({}) is in {}: {comes_nearest}",
-        cluster.label,
-        folder.display()
+        "pattern {id} ({label}) is in {shown}: {comes_nearest}"
     ));
     Ok(())
 }

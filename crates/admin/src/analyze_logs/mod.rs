@@ -1,6 +1,6 @@
 //! `analyze-logs`: which degradations keep coming back, where, since when, and what to do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use chrono::Local;
 use clap::ValueEnum;
 use uuid::Uuid;
 
+use super::choice::{Choice, choice};
 use super::out_file::OutFile;
 use super::{CommandOutcome, Context, output, when};
 use faceood::inference_log::LogReader;
@@ -51,7 +52,8 @@ pub(crate) struct Args {
     /// Kind of report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
     format: ReportFormat,
-    /// File to write the report to, in place of standard output; an existing one is replaced. With --export-cluster a folder
+    /// File to write the report to, in place of standard output; an existing one is replaced. With
+    /// --export-cluster a folder
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Leave the faces out of the page, also where the log keeps pictures of them
@@ -63,16 +65,16 @@ pub(crate) struct Args {
     /// Say what is new, gone and grown since an earlier report in JSON
     #[arg(long, value_name = "REPORT.json")]
     compare_to: Option<PathBuf>,
-    /// Write a pattern's most typical rows, their pictures where the log keeps them, and the degradation that makes a clean picture like it,
-    /// into the folder that --out names
+    /// Write a pattern's most typical rows, their pictures where the log keeps them, and the
+    /// degradation that makes a clean picture like it, into the folder that --out names
     #[arg(long, value_name = "ID", requires = "out", conflicts_with_all = ["assignments", "compare_to"])]
     export_cluster: Option<u32>,
     /// Exit with 3 where something is new or growing
     #[arg(long)]
     fail_on_drift: bool,
     /// Language of text and page; JSON has both
-    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = LanguageArg::En)]
-    language: LanguageArg,
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = choice(&LANGUAGES))]
+    language: Language,
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -88,22 +90,10 @@ enum ReportFormat {
     Html,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LanguageArg {
-    /// English
-    En,
-    /// Chinese
-    Zh,
-}
-
-impl From<LanguageArg> for Language {
-    fn from(language: LanguageArg) -> Self {
-        match language {
-            LanguageArg::En => Self::English,
-            LanguageArg::Zh => Self::Chinese,
-        }
-    }
-}
+const LANGUAGES: [Choice<Language>; 2] = [
+    ("en", "English", Language::English),
+    ("zh", "Chinese", Language::Chinese),
+];
 
 /// How far an analysis stands back behind a daemon on the same processors, of 19.
 const NICENESS: i32 = 10;
@@ -117,15 +107,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     {
         bail!("--since ({since}) is not before --until ({until})");
     }
-    // Callers of a daemon on this machine come first. Where the system does not let it, the analysis goes on as it is.
+    // Callers of a daemon on this machine come first. Where the system does not let it, the
+    // analysis goes on as it is.
     let _ = rustix::process::nice(NICENESS);
     if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
         let settings = settings(args, context);
-        let (inputs, found) = context.block_on(async {
-            let inputs = inputs(context).await?;
-            let found = faceood_patterns::analyze(&inputs, &settings)?;
-            Ok((inputs, found))
-        })?;
+        let (inputs, found) = context.block_on(analysed(context, &settings))?;
         exported::export(id, folder, &inputs, &found, context)?;
         return Ok(CommandOutcome::Done);
     }
@@ -136,16 +123,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     }
     let earlier = args.compare_to.as_deref().map(earlier).transpose()?;
     // Files are made before the work, so that a wrong place is told at once.
-    let assignments = args
-        .assignments
-        .as_deref()
-        .map(OutFile::beside)
-        .transpose()?;
-    let out = args.out.as_deref().map(OutFile::beside).transpose()?;
+    let begin = |file: &Option<PathBuf>| file.as_deref().map(OutFile::beside).transpose();
+    let assignments = begin(&args.assignments)?;
+    let out = begin(&args.out)?;
     let settings = settings(args, context);
     let (mut found, thumbnails) = context.block_on(async {
-        let inputs = inputs(context).await?;
-        let found = faceood_patterns::analyze(&inputs, &settings)?;
+        let (inputs, found) = analysed(context, &settings).await?;
         let thumbnails = match args.format {
             ReportFormat::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
             _ => HashMap::new(),
@@ -155,31 +138,32 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     found.report.comparison = earlier.map(|earlier| compare::compare(&found.report, &earlier));
     if let Some(file) = assignments {
         let mut lines = BufWriter::new(file);
-        write_assignments(&mut lines, &found)?;
+        writeln!(lines, "inference_id,cluster_id")?;
+        for (id, cluster) in &found.assignments {
+            writeln!(lines, "{id},{cluster}")?;
+        }
         lines.into_inner()?.finish()?;
     }
     let report = &found.report;
+    let language = args.language;
     let shown = match args.format {
-        ReportFormat::Json => {
-            let mut json = serde_json::to_string_pretty(report)?;
-            json.push('\n');
-            json
-        }
-        ReportFormat::Html => html::html(
-            report,
-            html::HtmlOptions {
-                language: args.language.into(),
+        ReportFormat::Json => serde_json::to_string_pretty(report)? + "\n",
+        ReportFormat::Html => {
+            let options = html::HtmlOptions {
+                language,
                 local_time: settings.local_time,
                 thumbnails: &thumbnails,
-            },
-        ),
-        ReportFormat::Text => text(
-            report,
-            TextOptions {
-                language: args.language.into(),
-                is_coloured: out.is_none() && logging::shows_colours(&std::io::stdout()),
-            },
-        ),
+            };
+            html::html(report, options)
+        }
+        ReportFormat::Text => {
+            let is_coloured = out.is_none() && logging::shows_colours(&std::io::stdout());
+            let options = TextOptions {
+                language,
+                is_coloured,
+            };
+            text(report, options)
+        }
     };
     match out {
         Some(mut file) => {
@@ -187,27 +171,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             file.finish()?;
         }
         // The report makes sources harmless itself; its colours are its own.
-        None if matches!(args.format, ReportFormat::Text) => output::coloured(&shown)?,
+        None if args.format == ReportFormat::Text => output::coloured(&shown)?,
         None => output::text(&shown)?,
     }
-    Ok(if args.fail_on_drift && report.has_drift() {
-        CommandOutcome::Drift
-    } else {
-        CommandOutcome::Done
+    Ok(match args.fail_on_drift && report.has_drift() {
+        true => CommandOutcome::Drift,
+        false => CommandOutcome::Done,
     })
 }
 
 fn settings(args: &Args, context: &Context) -> Settings {
-    // A report needs no configuration: where there is none that can be read, the built-in policy says what passes.
-    let policies = context
-        .config()
-        .map(|config| config.policies)
-        .unwrap_or_default();
-    let accept = policies
-        .0
-        .get(DEFAULT_SCENARIO)
-        .and_then(|policy| policy.accept);
     let default = Settings::default();
+    // A report needs no configuration: where there is none that can be read, the built-in policy
+    // says what passes.
+    let config = context.config();
+    let policies = config.map(|config| config.policies).unwrap_or_default();
+    let policy = policies.0.get(DEFAULT_SCENARIO);
+    let accept = policy.and_then(|policy| policy.accept);
     Settings {
         since: args.selection.window.since,
         until: args.selection.window.until,
@@ -222,29 +202,34 @@ fn settings(args: &Args, context: &Context) -> Settings {
     }
 }
 
-/// What is to be read. Several logs are told apart by their files' names, or where these are the same by their folders', which come before
-/// the source: `box1/gate-3`.
+async fn analysed(
+    context: &Context,
+    settings: &Settings,
+) -> anyhow::Result<(Vec<Input>, PatternAnalysis)> {
+    let inputs = inputs(context).await?;
+    let found = faceood_patterns::analyze(&inputs, settings)?;
+    Ok((inputs, found))
+}
+
+/// What is to be read. Several logs are told apart by their files' names, or where these are the
+/// same by their folders', which come before the source: `box1/gate-3`.
 async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
-    let given = context.given_databases();
-    let paths = match given {
+    let paths = match context.db.as_slice() {
         [] => vec![context.database()?],
         given => given.to_vec(),
     };
-    let prefixes = prefixes(&paths);
     let mut inputs = Vec::new();
-    for (path, prefix) in paths.iter().zip(prefixes) {
+    for (path, prefix) in paths.iter().zip(prefixes(&paths)) {
         let is_parquet = path.extension().is_some_and(|kind| kind == "parquet");
-        let rows = if is_parquet && path.is_file() {
-            Rows::Parquet(path.clone())
-        } else {
-            Rows::Database(LogReader::open_any_age(path).await?)
+        let rows = match is_parquet && path.is_file() {
+            true => Rows::Parquet(path.clone()),
+            false => Rows::Database(LogReader::open_any_age(path).await?),
         };
         inputs.push(Input { prefix, rows });
     }
     Ok(inputs)
 }
 
-/// The exemplars' pictures, where the site keeps them.
 async fn thumbnails(
     inputs: &[Input],
     found: &PatternAnalysis,
@@ -268,53 +253,31 @@ fn prefixes(paths: &[PathBuf]) -> Vec<String> {
     }
     let stem = |path: &Path| {
         path.file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+            .map(|stem| stem.to_string_lossy().into_owned())
     };
-    let folder = |path: &Path| path.parent().map(&stem).unwrap_or_default();
-    let mut names: Vec<String> = paths.iter().map(|path| stem(path)).collect();
-    if has_doubles(&names) {
-        names = paths.iter().map(|path| folder(path)).collect();
-    }
-    if has_doubles(&names) {
-        names = (1..=paths.len()).map(|number| number.to_string()).collect();
-    }
-    names
-}
-
-fn has_doubles(names: &[String]) -> bool {
-    let mut sorted = names.to_vec();
-    sorted.sort_unstable();
-    sorted.windows(2).any(|pair| pair[0] == pair[1])
+    let names = paths.iter().map(|path| stem(path).unwrap_or_default());
+    let folders = paths
+        .iter()
+        .map(|path| path.parent().and_then(stem).unwrap_or_default());
+    let numbers = (1..=paths.len()).map(|number| number.to_string());
+    let differ = |names: &Vec<String>| names.iter().collect::<HashSet<_>>().len() == names.len();
+    let mut prefixes = [names.collect(), folders.collect()].into_iter();
+    prefixes.find(differ).unwrap_or_else(|| numbers.collect())
 }
 
 fn earlier(path: &Path) -> anyhow::Result<PatternReport> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let report: PatternReport = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} is no report of `faceood-admin analyze-logs --format json`",
-            path.display()
-        )
+        format!("{shown} is no report of `faceood-admin analyze-logs --format json`")
     })?;
-    if report.schema != faceood_patterns::report::SCHEMA {
+    let (schema, expected) = (report.schema, faceood_patterns::report::SCHEMA);
+    if schema != expected {
         bail!(
-            "{} has schema {}, this release reads {}: make it again with this release",
-            path.display(),
-            report.schema,
-            faceood_patterns::report::SCHEMA
+            "{shown} has schema {schema}, this release reads {expected}: make it again with this release"
         );
     }
     Ok(report)
-}
-
-fn write_assignments(out: &mut impl Write, found: &PatternAnalysis) -> std::io::Result<()> {
-    writeln!(out, "inference_id,cluster_id")?;
-    for (id, cluster) in &found.assignments {
-        writeln!(out, "{id},{cluster}")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

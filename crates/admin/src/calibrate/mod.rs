@@ -4,15 +4,13 @@
 //! Both ways produce [`SiteSample`]s. The new calibration is tested on captures that the fit
 //! has not seen, and written to a file that the daemon loads at SIGHUP.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{CommandOutcome, Context, offline, out_file, output, when};
-use faceood::pipeline::Assembly;
+use super::{Context, offline, out_file, output, when};
 use faceood::quality::Calibration;
 use faceood::quality::calibration::Provenance;
 use faceood::quality::calibration::site::{CalibrationChange, Figure, SiteSample, SiteTrial};
@@ -54,16 +52,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What is known of the site's captures.
 struct Evidence {
     samples: Vec<SiteSample>,
     /// How many of what there was, left out or used: for the file and for the operator.
     counts: BTreeMap<&'static str, u64>,
-    /// Where it comes from, in a sentence.
     method: &'static str,
     /// The day it ends with, `YYYY-MM-DD`.
     date: String,
-    /// What there has to be at least.
     needs: Vec<Need>,
 }
 
@@ -83,11 +78,10 @@ struct CalibrateReport<'a> {
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
     ece: SiteTrial,
-    out: Option<Cow<'a, str>>,
+    out: Option<String>,
 }
 
-/// Learns a calibration, says whether it is better, and writes it where asked to.
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let config = context.config()?;
     let assembly = offline::pack(&config)?;
     if let Some(file) = config.site_calibration()
@@ -108,9 +102,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     let trial = in_force.trial(&own, &evidence.samples)?;
     let learnt = own
         .refit(&evidence.samples, evidence.provenance())?
-        .for_embedder(embedder(&assembly));
+        .for_embedder(&assembly.pack().manifest().embedder.file.sha256);
     if let Some(file) = &args.out {
-        write(file, &learnt)?;
+        // A daemon that reloads meanwhile reads the old file or the new one.
+        out_file::write(file, learnt.to_json()?.as_bytes())?;
     }
     let report = CalibrateReport {
         method: evidence.method,
@@ -118,88 +113,58 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         before: in_force.id(),
         after: learnt.id(),
         ece: trial,
-        out: args.out.as_deref().map(Path::to_string_lossy),
+        out: args.out.as_ref().map(|file| file.display().to_string()),
     };
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::text(&report.text())?;
-    }
-    Ok(CommandOutcome::Done)
-}
-
-fn embedder(assembly: &Assembly) -> &str {
-    &assembly.pack().manifest().embedder.file.sha256
-}
-
-/// Replaces the file whole: a daemon that reloads meanwhile reads the old one or the new one.
-fn write(file: &Path, calibration: &Calibration) -> anyhow::Result<()> {
-    out_file::write(file, calibration.to_json()?.as_bytes())
+    output::result(args.json, &report, || report.text())
 }
 
 impl Evidence {
-    /// # Errors
-    /// With everything that is missing.
+    /// Fails with everything that is missing.
     fn suffices(&self) -> anyhow::Result<()> {
-        let missing: Vec<String> = self
-            .needs
-            .iter()
-            .filter(|need| need.got < need.least)
-            .map(|need| {
-                let Need { of, got, least } = need;
-                format!(
-                    "{of}: {got} of at least {least}, {} are missing",
-                    least - got
-                )
-            })
-            .collect();
+        let missing = self.needs.iter().filter(|need| need.got < need.least);
+        let missing = missing.map(|Need { of, got, least }| {
+            let short = least - got;
+            format!("{of}: {got} of at least {least}, {short} are missing")
+        });
+        let missing: Vec<String> = missing.collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let counts: Vec<String> = self
-            .counts
-            .iter()
-            .map(|(what, count)| format!("{} {count}", what.replace('_', " ")))
-            .collect();
+        let counts = self.counts.iter();
+        let counts = counts.map(|(what, count)| format!("{} {count}", what.replace('_', " ")));
         bail!(
             "too little to calibrate with: {}; found were: {}",
             missing.join("; "),
-            counts.join(", ")
+            counts.collect::<Vec<_>>().join(", ")
         );
     }
 
     fn provenance(&self) -> Provenance {
+        let counts = self.counts.iter();
+        let counts = counts.map(|(what, count)| ((*what).to_owned(), *count));
         Provenance {
             method: self.method.to_owned(),
             date: self.date.clone(),
-            counts: self
-                .counts
-                .iter()
-                .map(|(&what, &count)| (what.to_owned(), count))
-                .collect(),
+            counts: counts.collect(),
         }
     }
 }
 
 impl CalibrateReport<'_> {
     fn text(&self) -> String {
-        let counts = self
-            .counts
-            .iter()
+        let counts = self.counts.iter();
+        let counts = counts
             .map(|(what, count)| vec![what.replace('_', " ").into(), count.to_string().into()]);
-        let row = |name: &'static str, change: &CalibrationChange| {
-            let numbers = [&change.before, &change.after, &change.change].map(shown);
-            let mut row = vec![Cow::from(name)];
-            row.extend(numbers.map(Cow::from));
-            row
-        };
-        let errors = output::table(
-            &["calibration error (ECE)", "before", "after", "change"],
-            [
-                row("of the pass probability", &self.ece.pass),
-                row("of the expected similarity", &self.ece.similarity),
-            ],
-        );
+        let changes = [
+            ("of the pass probability", &self.ece.pass),
+            ("of the expected similarity", &self.ece.similarity),
+        ];
+        let errors = output::Rows(&changes).table(&[
+            ("calibration error (ECE)", |(name, _)| (*name).to_owned()),
+            ("before", |(_, change)| shown(&change.before)),
+            ("after", |(_, change)| shown(&change.after)),
+            ("change", |(_, change)| shown(&change.change)),
+        ]);
         let mut blocks = vec![
             output::table(&[], counts),
             errors,
@@ -209,14 +174,10 @@ impl CalibrateReport<'_> {
                 self.ece.bins
             ),
         ];
-        if ![self.ece.pass, self.ece.similarity]
-            .iter()
-            .any(|change| change.change.interval[1] < 0.0)
-        {
-            blocks.push(
-                "Neither error falls by more than chance explains: there is no reason to put this calibration in force."
-                    .to_owned(),
-            );
+        let is_better = |(_, change): (_, &CalibrationChange)| change.change.interval[1] < 0.0;
+        if !changes.into_iter().any(is_better) {
+            let neither = "Neither error falls by more than chance explains: there is no reason to put this calibration in force.";
+            blocks.push(neither.to_owned());
         }
         blocks.push(match &self.out {
             Some(file) => format!(

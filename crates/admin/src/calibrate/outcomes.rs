@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Timelike, Utc};
+use chrono::Utc;
 
 use super::{Evidence, Need};
 use crate::Context;
@@ -15,30 +15,15 @@ use faceood::pipeline::Assembly;
 use faceood::policy::Action;
 use faceood::quality::calibration::site::SiteSample;
 
-/// Fewest outcomes. They come in more unevenly than photos of a folder, and nobody knows of how many people.
+/// Fewest outcomes. They come in more unevenly than photos, and nobody knows of how many people.
 const LEAST_OUTCOMES: usize = 500;
-/// Fewest among them that failed: with 50 the share of failures is known to within 28 % of itself (1.96 / √50), and a knot of the
-/// map, which rests on 40, is about failures at all.
+/// Fewest among them that failed: with 50 the share of failures is known to within 28 % of itself
+/// (1.96 / √50), and a knot of the map, which rests on 40, is about failures at all.
 const LEAST_FAILS: usize = 50;
 /// Fewest with a similarity: the score's map rests on them alone, as on a folder's photos.
 const LEAST_COMPARED: usize = 300;
 const METHOD: &str = "Learnt on site from outcomes in the log: isotonic over bins of equal count on similarities of genuine comparisons \
                       (unusable captures fail); the pack's own maps beyond the site's captures";
-
-/// What a row tells. Rows may hold pictures and embeddings: only this is kept of them.
-#[derive(Clone, Debug)]
-struct Row {
-    request_id: String,
-    time: DateTime<Utc>,
-    source: Option<String>,
-    role: Role,
-    face_index: Option<u32>,
-    logit: Option<f32>,
-    similarity: Option<f32>,
-    action: Option<Action>,
-    pack_sha256: Option<String>,
-    outcome: Option<ReportedOutcome>,
-}
 
 /// Why a request teaches nothing, in the words of the report.
 const IMPOSTOR: &str = "left_out_impostor";
@@ -65,7 +50,12 @@ pub(super) fn gather(
         let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
             let page = reader.query(&filter, cursor.as_ref()).await?;
-            rows.extend(page.records.into_iter().map(Row::from));
+            // Pictures and embeddings of all rows might not fit into memory.
+            rows.extend(page.records.into_iter().map(|row| InferenceRecord {
+                thumbnail: None,
+                embedding: None,
+                ..row
+            }));
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(rows);
@@ -73,38 +63,18 @@ pub(super) fn gather(
         }
     })?;
     let pack = assembly.pack();
-    Ok(evidence(
-        &rows,
-        &pack.manifest().embedder.ood,
-        pack.sha256(),
-    ))
+    let ood = &pack.manifest().embedder.ood;
+    Ok(evidence(&rows, ood, pack.sha256()))
 }
 
-impl From<InferenceRecord> for Row {
-    fn from(record: InferenceRecord) -> Self {
-        Self {
-            // Callers repeat their ids; rows of older releases have no key of ours.
-            request_id: format!("{} {:?}", record.request_id, record.request_key),
-            time: record.time,
-            source: record.source,
-            role: record.role,
-            face_index: record.face_index,
-            logit: record.ood_logit,
-            similarity: record.similarity,
-            action: record.action,
-            pack_sha256: record.pack_sha256,
-            outcome: record.outcome,
-        }
-    }
-}
-
-fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
-    let mut requests: Vec<Vec<&Row>> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
+fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence {
+    let mut requests: Vec<Vec<&InferenceRecord>> = Vec::new();
+    let mut places = HashMap::new();
     for row in rows {
-        let next = requests.len();
-        let place = *places.entry(&row.request_id).or_insert(next);
-        if place == next {
+        // Callers repeat their ids; rows of older releases have no key of ours.
+        let id = (&row.request_id, row.request_key);
+        let place = *places.entry(id).or_insert(requests.len());
+        if place == requests.len() {
             requests.push(Vec::new());
         }
         requests[place].push(row);
@@ -120,18 +90,16 @@ fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
     ]);
     let mut samples: Vec<SiteSample> = Vec::new();
     // Whoever is sent back tries again at the same door within the hour.
-    let mut groups: HashMap<(Option<&str>, i64), usize> = HashMap::new();
+    let mut groups = HashMap::new();
     for request in &requests {
         match judged(request, pack_sha256) {
             Ok((row, logit, similarity)) => {
-                let hour =
-                    row.time.timestamp() - i64::from(row.time.minute() * 60 + row.time.second());
+                let hour = row.time.timestamp().div_euclid(60 * 60);
                 let next = groups.len();
-                let group = *groups.entry((row.source.as_deref(), hour)).or_insert(next);
                 samples.push(SiteSample {
                     signal: f64::from(ood.signal(logit)),
                     similarity: similarity.map(f64::from),
-                    group,
+                    group: *groups.entry((&row.source, hour)).or_insert(next),
                 });
             }
             Err(why) => *counts.entry(why).or_default() += 1,
@@ -145,37 +113,29 @@ fn evidence(rows: &[Row], ood: &Ood, pack_sha256: &str) -> Evidence {
         ("fails", fails as u64),
     ]);
     let need = |of, got, least| Need { of, got, least };
+    let captures = samples.len();
+    let of_failures = "that failed (unusable, or genuine and below .45)";
+    let date = rows.last().map_or_else(Utc::now, |row| row.time);
     Evidence {
         needs: vec![
-            need(
-                "outcomes that tell of a capture",
-                samples.len(),
-                LEAST_OUTCOMES,
-            ),
+            need("outcomes that tell of a capture", captures, LEAST_OUTCOMES),
             need("genuine ones with a similarity", compared, LEAST_COMPARED),
-            need(
-                "that failed (unusable, or genuine and below .45)",
-                fails,
-                LEAST_FAILS,
-            ),
+            need(of_failures, fails, LEAST_FAILS),
         ],
         samples,
         counts,
         method: METHOD,
-        date: rows
-            .last()
-            .map_or_else(Utc::now, |row| row.time)
-            .date_naive()
-            .to_string(),
+        date: date.date_naive().to_string(),
     }
 }
 
-/// The row of the capture in question, its logit, and the similarity it reached; or why the request teaches nothing.
+/// The row of the capture in question, its logit, and the similarity it reached; or why the request
+/// teaches nothing.
 fn judged<'a>(
-    request: &[&'a Row],
+    request: &[&'a InferenceRecord],
     pack_sha256: &str,
-) -> Result<(&'a Row, f32, Option<f32>), &'static str> {
-    let is_questioned = |row: &&&Row| match row.role {
+) -> Result<(&'a InferenceRecord, f32, Option<f32>), &'static str> {
+    let is_questioned = |row: &&&InferenceRecord| match row.role {
         Role::Probe => true,
         // Of several faces the largest: whoever stood before the camera.
         Role::Image => row.face_index.is_none_or(|index| index == 0),
@@ -190,7 +150,7 @@ fn judged<'a>(
         // What two people's pictures have in common says nothing of either picture.
         return Err(IMPOSTOR);
     }
-    let logit = row.logit.ok_or(NO_FACE)?;
+    let logit = row.ood_logit.ok_or(NO_FACE)?;
     if row.pack_sha256.as_deref() != Some(pack_sha256) {
         return Err(OTHER_PACK);
     }
@@ -198,7 +158,8 @@ fn judged<'a>(
         return Ok((row, logit, None));
     }
     let similarity = row.similarity.ok_or(NOT_COMPARED)?;
-    let is_good = |row: &&Row| row.role != Role::Reference || row.action == Some(Action::Accept);
+    let is_good =
+        |row: &&InferenceRecord| row.role != Role::Reference || row.action == Some(Action::Accept);
     if !request.iter().all(is_good) {
         // A low similarity may then be the reference's fault.
         return Err(POOR_REFERENCE);
@@ -209,20 +170,20 @@ fn judged<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faceood::inference_log::Endpoint;
     use faceood::pack::manifest::{OodTransform, OutputTensor, Polarity};
 
-    fn row(request_id: &str, role: Role, outcome: ReportedOutcome) -> Row {
-        Row {
-            request_id: request_id.to_owned(),
+    fn row(request_id: &str, role: Role, outcome: ReportedOutcome) -> InferenceRecord {
+        InferenceRecord {
             time: "2026-11-24T08:10:00Z".parse().unwrap(),
             source: Some("gate-1".to_owned()),
-            role,
             face_index: Some(0),
-            logit: Some(0.7),
+            ood_logit: Some(0.7),
             similarity: Some(0.6),
             action: Some(Action::Accept),
             pack_sha256: Some("ab".to_owned()),
             outcome: Some(outcome),
+            ..InferenceRecord::new(request_id, Endpoint::Compare, role)
         }
     }
 
@@ -240,38 +201,38 @@ mod tests {
     #[test]
     fn each_request_teaches_what_it_can_and_the_rest_is_counted() {
         use ReportedOutcome::{Genuine, Impostor, Unusable};
-        let reference = |row: &Row| Row {
+        let reference = |row: &InferenceRecord| InferenceRecord {
             role: Role::Reference,
             similarity: row.similarity,
             ..row.clone()
         };
         let genuine = row("genuine", Role::Probe, Genuine);
-        let unusable = Row {
+        let unusable = InferenceRecord {
             similarity: None,
             ..row("unusable", Role::Image, Unusable)
         };
-        let behind = Row {
+        let behind = InferenceRecord {
             face_index: Some(1),
             ..unusable.clone()
         };
-        let later = Row {
+        let later = InferenceRecord {
             time: "2026-11-24T09:00:00Z".parse().unwrap(),
             ..row("later", Role::Probe, Genuine)
         };
         let poor = row("poor reference", Role::Probe, Genuine);
-        let poor_reference = Row {
+        let poor_reference = InferenceRecord {
             action: Some(Action::Review),
             ..reference(&poor)
         };
-        let alone = Row {
+        let alone = InferenceRecord {
             similarity: None,
             ..row("alone", Role::Image, Genuine)
         };
-        let faceless = Row {
-            logit: None,
+        let faceless = InferenceRecord {
+            ood_logit: None,
             ..row("faceless", Role::Image, Unusable)
         };
-        let older = Row {
+        let older = InferenceRecord {
             pack_sha256: Some("cd".to_owned()),
             ..row("older", Role::Probe, Genuine)
         };

@@ -18,11 +18,12 @@ use faceood::quality::calibration::site::SiteSample;
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::training::mean_of_best;
 
-/// Fewest photos of people of whom there are several. A knot of a map rests on 40, so this gives seven; over all of them a share
-/// of passes near .9 is then known to ±.034 (1.96 · √(.09 / 300)).
+/// Fewest photos of people of whom there are several. A knot of a map rests on 40, so this gives
+/// seven; over all of them a share of passes near .9 is then known to ±.034 (1.96 · √(.09 / 300)).
 const LEAST_CAPTURES: usize = 300;
-/// Fewest people. Photos of one person resemble each other: at a correlation of .3, ten each of 30 people tell as much as 80 of 80.
-/// Below 30 an interval by drawing people again is too narrow as well (Cameron, Gelbach and Miller 2008).
+/// Fewest people. Photos of one person resemble each other: at a correlation of .3, ten each of 30
+/// people tell as much as 80 of 80. Below 30 an interval by drawing people again is too narrow as
+/// well (Cameron, Gelbach and Miller 2008).
 const LEAST_PEOPLE: usize = 30;
 const METHOD: &str = "Learnt on site from photos: isotonic over bins of equal count on the mean of the three best similarities to \
                       other photos of the person; the pack's own maps beyond the site's captures";
@@ -32,7 +33,6 @@ struct JudgedPhoto {
     embedding: Embedding,
 }
 
-/// Judges every photo under `folder`, which has a folder for each person.
 pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evidence> {
     let dataset = dataset::find(folder, SourceFrom::default())?;
     let mut people = vec![Vec::new(); dataset.persons.len()];
@@ -50,8 +50,8 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
         let mut seen = Vec::new();
         for path in photos {
             bar.inc(1);
-            let bytes =
-                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let shown = path.display();
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
             match pipeline.analyze(&bytes, &ask, Duration::ZERO, &Checkpoint::OPEN) {
                 Ok(analysis) => {
                     let face = analysis.faces.into_iter().next();
@@ -62,10 +62,10 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
                 }
                 Err(AnalyzeError::Face(FaceError::NoFace { .. })) => faceless += 1,
                 Err(error) if error.problem().status() < 500 => {
-                    output::note(&format!("{} is left out: {error}", path.display()));
+                    output::note(&format!("{shown} is left out: {error}"));
                     unreadable += 1;
                 }
-                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+                Err(error) => return Err(error).with_context(|| shown.to_string()),
             }
         }
         if seen.len() < 2 {
@@ -77,6 +77,8 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
     }
     bar.finish_and_clear();
     let fails = samples.iter().filter(|sample| !sample.passes()).count();
+    let need = |of, got, least| Need { of, got, least };
+    let of_several = "photos with a face, of people with several";
     Ok(Evidence {
         counts: BTreeMap::from([
             ("captures", samples.len() as u64),
@@ -87,16 +89,8 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
             ("only_one_of_the_person", alone),
         ]),
         needs: vec![
-            Need {
-                of: "photos with a face, of people with several",
-                got: samples.len(),
-                least: LEAST_CAPTURES,
-            },
-            Need {
-                of: "people with several such photos",
-                got: group,
-                least: LEAST_PEOPLE,
-            },
+            need(of_several, samples.len(), LEAST_CAPTURES),
+            need("people with several such photos", group, LEAST_PEOPLE),
         ],
         samples,
         method: METHOD,
@@ -106,13 +100,11 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
 
 /// The largest face, whatever a policy would make of it.
 fn ask() -> anyhow::Result<Ask> {
-    let policies = Policies::new(&faceood::policy::Settings::default())?;
-    let policy = policies
-        .get(DEFAULT_SCENARIO)
-        .context("there is no default policy")?;
+    let policies = Policies::default();
+    let policy = policies.get(DEFAULT_SCENARIO);
     Ok(Ask {
         scenario: DEFAULT_SCENARIO.to_owned(),
-        policy: policy.clone(),
+        policy: policy.context("there is no default policy")?.clone(),
         faces: Faces::Largest,
         needs_face: true,
     })
@@ -122,11 +114,10 @@ fn ask() -> anyhow::Result<Ask> {
 fn judged(seen: &[JudgedPhoto], group: usize) -> impl Iterator<Item = SiteSample> {
     seen.iter().enumerate().map(move |(index, photo)| {
         let others = seen.iter().enumerate().filter(|(other, _)| *other != index);
-        let similarities =
-            others.map(|(_, other)| f64::from(photo.embedding.similarity(&other.embedding)));
+        let similarities = others.map(|(_, other)| photo.embedding.similarity(&other.embedding));
         SiteSample {
             signal: photo.signal,
-            similarity: mean_of_best(similarities),
+            similarity: mean_of_best(similarities.map(f64::from)),
             group,
         }
     })

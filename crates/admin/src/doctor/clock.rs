@@ -2,38 +2,33 @@
 
 use chrono::{DateTime, Datelike, Utc};
 
-use super::Check;
+use super::{Finding, failed, ok, warning};
 use faceood::inference_log::is_synchronised;
-
-const NAME: &str = "clock";
 
 /// No row can be older than the program: a clock before this year has lost its battery.
 const FIRST_YEAR: i32 = 2026;
 
-pub(super) fn check() -> Check {
+pub(super) fn check() -> Finding {
     judge(Utc::now(), is_synchronised())
 }
 
-fn judge(now: DateTime<Utc>, is_synchronised: Option<bool>) -> Check {
+fn judge(now: DateTime<Utc>, is_synchronised: Option<bool>) -> Finding {
     let shown = now.format("%Y-%m-%d %H:%M:%S UTC");
     if now.year() < FIRST_YEAR {
-        return Check::failed(
-            NAME,
+        return failed(
             format!("{shown} lies before faceood was made"),
             "set the clock (timedatectl set-time) and start a time service, such as systemd-timesyncd or chrony",
         );
     }
     match is_synchronised {
-        Some(true) => Check::ok(NAME, format!("{shown}, synchronised")),
-        Some(false) => Check::warning(
-            NAME,
+        Some(true) => ok(format!("{shown}, synchronised")),
+        Some(false) => warning(
             format!("{shown}, not synchronised"),
             "start a time service (timedatectl set-ntp true): rows of several machines can only be compared on one time",
         ),
-        None => Check::ok(
-            NAME,
-            format!("{shown}; whether it is synchronised cannot be told here"),
-        ),
+        None => ok(format!(
+            "{shown}; whether it is synchronised cannot be told here"
+        )),
     }
 }
 

@@ -5,49 +5,32 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::Check;
+use super::{Finding, failed, ok, skipped, warning};
 use crate::http;
 
-const NAME: &str = "daemon";
-
-/// Asks the daemon whose address stands in `address_file`.
-pub(super) fn check(address_file: &Path) -> Check {
+pub(super) fn check(address_file: &Path) -> Finding {
+    let place = address_file.display();
     let address = match http::address(address_file) {
         Ok(Some(address)) => address,
-        Ok(None) => {
-            let place = address_file.display();
-            return Check::skipped(
-                NAME,
-                format!("no daemon runs on this data folder (no {place})"),
-            );
-        }
+        Ok(None) => return skipped(format!("no daemon runs on this data folder (no {place})")),
         Err(written) => {
-            return Check::warning(
-                NAME,
-                format!("{} holds {written:?}, no address", address_file.display()),
+            return warning(
+                format!("{place} holds {written:?}, no address"),
                 "restart the daemon, which writes it anew",
             );
         }
     };
-    match http::get(address, "/readyz") {
-        Ok((200, _)) => Check::ok(NAME, format!("ready at {address}")),
-        Ok((status, body)) => {
-            let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-            let reason = body.get("detail").and_then(serde_json::Value::as_str);
-            let reason = reason.unwrap_or("it does not say why");
-            Check::failed(
-                NAME,
-                format!("{address} answers {status}: {reason}"),
-                "see the daemon's log (journalctl -u faceoodd, or the text log)",
-            )
-        }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Check::warning(
-            NAME,
+    match http::readiness(address) {
+        Ok((200, _)) => ok(format!("ready at {address}")),
+        Ok((status, reason)) => failed(
+            format!("{address} answers {status}: {reason}"),
+            "see the daemon's log (journalctl -u faceoodd, or the text log)",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => warning(
             format!("nobody listens at {address}, where the last daemon did: it was killed"),
             "start it again",
         ),
-        Err(error) => Check::failed(
-            NAME,
+        Err(error) => failed(
             format!("{address} does not answer: {error}"),
             "see the daemon's log, then restart it",
         ),
@@ -55,30 +38,24 @@ pub(super) fn check(address_file: &Path) -> Check {
 }
 
 /// Whether the daemon can have the address that the settings give it.
-pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Check {
-    const NAME: &str = "address";
-    if listen.port() == 0 {
-        return Check::skipped(NAME, format!("{listen}: any free port will do"));
+pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Finding {
+    let port = listen.port();
+    if port == 0 {
+        return skipped(format!("{listen}: any free port will do"));
     }
-    let is_ours = http::address(address_file)
-        .ok()
-        .flatten()
-        .is_some_and(|address| {
-            address.port() == listen.port() && http::get(address, "/healthz").is_ok()
-        });
+    let is_ours = http::address(address_file).is_ok_and(|ours| {
+        ours.is_some_and(|ours| ours.port() == port && http::get(ours, "/healthz").is_ok())
+    });
     match TcpListener::bind(listen) {
-        _ if is_ours => Check::ok(NAME, format!("{listen} is the daemon's")),
-        Ok(_) => Check::ok(NAME, format!("{listen} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::failed(
-            NAME,
+        _ if is_ours => ok(format!("{listen} is the daemon's")),
+        Ok(_) => ok(format!("{listen} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => failed(
             format!("{listen} is taken by another program"),
             format!(
-                "see whose it is: ss -ltnp 'sport = {}'; stop that one, or choose another with listen",
-                listen.port()
+                "see whose it is: ss -ltnp 'sport = {port}'; stop that one, or choose another with listen"
             ),
         ),
-        Err(error) => Check::failed(
-            NAME,
+        Err(error) => failed(
             format!("{listen} cannot be listened on: {error}"),
             "choose an address of this machine with listen, and a port above 1023",
         ),
@@ -93,7 +70,7 @@ mod tests {
     use std::thread;
     use tempfile::TempDir;
 
-    fn answered(answer: &'static str) -> Check {
+    fn answered(answer: &'static str) -> Finding {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("address");

@@ -6,35 +6,36 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, CheckStatus, Context};
+use super::{Check, CheckStatus, Context, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
 use faceood::inference_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
 use faceood::telemetry::host::Bytes;
 
-const NAME: &str = "database";
-
-/// Longest look at the pages. On a disk that reads 200 MB a second it is enough for three times the default `log.max_bytes`.
+/// Longest look at the pages. On a disk that reads 200 MB a second it is enough for three times the
+/// default `log.max_bytes`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What to do about a damaged one.
 const DAMAGED: &str = "the daemon sets a damaged database aside when it meets the damage and begins a fresh one; restore a backup if rows are missed";
 
 /// Looks at the database that the daemon uses, or at `--db`, and for damaged ones beside it.
 pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
     let path = context.database_path(config);
-    let mut checks = vec![readable(context, &path)];
-    if checks[0].status == CheckStatus::Ok || checks[0].status == CheckStatus::Warning {
-        checks.push(pages(context, &path));
+    let readable = readable(context, &path);
+    let is_readable = matches!(readable.status, CheckStatus::Ok | CheckStatus::Warning);
+    let mut checks = vec![readable.named("database")];
+    if is_readable {
+        checks.push(pages(context, &path).named("database pages"));
         checks.extend(clock_and_gaps(context, &path));
     }
-    checks.extend(set_aside(path.parent().unwrap_or(Path::new("."))));
+    let set_aside = set_aside(path.parent().unwrap_or(Path::new(".")));
+    checks.extend(set_aside.map(|finding| finding.named("damaged database")));
     checks
 }
 
-fn readable(context: &Context, path: &Path) -> Check {
+fn readable(context: &Context, path: &Path) -> Finding {
     if !path.exists() {
-        let found = format!("{} is not there yet; the daemon makes it", path.display());
-        return Check::skipped(NAME, found);
+        let path = path.display();
+        return skipped(format!("{path} is not there yet; the daemon makes it"));
     }
     let counts = context.block_on(async {
         let reader = LogReader::open(path).await?;
@@ -42,55 +43,45 @@ fn readable(context: &Context, path: &Path) -> Check {
     });
     match counts {
         Ok(counts) => judge(path, &counts, Utc::now()),
-        Err(error) => Check::failed(NAME, error.to_string(), DAMAGED),
+        Err(error) => failed(error.to_string(), DAMAGED),
     }
 }
 
 /// Damage where no query has led yet is found only by reading all of it.
-fn pages(context: &Context, path: &Path) -> Check {
-    const NAME: &str = "database pages";
+fn pages(context: &Context, path: &Path) -> Finding {
     let started = Instant::now();
     let outcome = context.block_on(async {
         let reader = LogReader::open(path).await?;
-        match tokio::time::timeout(PATIENCE, reader.check_pages()).await {
-            Ok(outcome) => Ok(Some(outcome?)),
-            Err(_) => Ok(None),
-        }
+        let checked = tokio::time::timeout(PATIENCE, reader.check_pages()).await;
+        Ok(checked.ok().transpose()?)
     });
-    let seconds = started.elapsed().as_secs_f32();
+    let (seconds, path) = (started.elapsed().as_secs_f32(), path.display());
     match outcome {
-        Ok(Some(())) => Check::ok(NAME, format!("all read in {seconds:.1} s, none damaged")),
-        Ok(None) => Check::warning(
-            NAME,
+        Ok(Some(())) => ok(format!("all read in {seconds:.1} s, none damaged")),
+        Ok(None) => warning(
             format!("no end after {seconds:.0} s"),
-            format!(
-                "let it take its time: sqlite3 -readonly {} 'PRAGMA quick_check'",
-                path.display()
-            ),
+            format!("let it take its time: sqlite3 -readonly {path} 'PRAGMA quick_check'"),
         ),
-        Err(error) => Check::failed(NAME, error.to_string(), DAMAGED),
+        Err(error) => failed(error.to_string(), DAMAGED),
     }
 }
 
-fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Check {
+fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Finding {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    let mut found = format!("{}: {} rows, {}", path.display(), counts.rows, Bytes(size));
+    let found = format!("{}: {} rows, {}", path.display(), counts.rows, Bytes(size));
     let Some(newest) = counts.newest else {
-        return Check::ok(NAME, found);
+        return ok(found);
     };
-    found = format!(
-        "{found}, the newest of {}",
-        newest.format("%Y-%m-%d %H:%M:%S UTC")
-    );
-    // A row is written within a request; a minute is far more than two clocks on one machine can differ.
+    let found = format!("{found}, the newest of {}", newest.format("%F %T UTC"));
+    // A row is written within a request; a minute is far more than two clocks on one machine can
+    // differ.
     if newest > now + chrono::TimeDelta::minutes(1) {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("{found}, which is in the future"),
             "the clock is behind now, or was ahead when that row was written: look at it (timedatectl); reports and watch show such rows under the time that they were given",
         );
     }
-    Check::ok(NAME, found)
+    ok(found)
 }
 
 /// What the log itself knows of the clock, and of rows that it could not take.
@@ -101,16 +92,15 @@ fn clock_and_gaps(context: &Context, path: &Path) -> Vec<Check> {
     });
     match facts {
         Ok((clock, unwritten)) => vec![
-            judge_clock(&clock, Utc::now()),
-            judge_gaps(unwritten.as_ref()),
+            judge_clock(&clock, Utc::now()).named("clock of the log"),
+            judge_gaps(unwritten.as_ref()).named("missing rows"),
         ],
         // Whether it can be read at all is another check's.
         Err(_) => Vec::new(),
     }
 }
 
-fn judge_clock(clock: &ClockFacts, now: DateTime<Utc>) -> Check {
-    const NAME: &str = "clock of the log";
+fn judge_clock(clock: &ClockFacts, now: DateTime<Utc>) -> Finding {
     let rows = match clock.doubtful_rows {
         0 => "every row's time can be trusted".to_owned(),
         rows => format!(
@@ -118,22 +108,19 @@ fn judge_clock(clock: &ClockFacts, now: DateTime<Utc>) -> Check {
         ),
     };
     match clock.objection(now) {
-        Some(objection) => Check::warning(
-            NAME,
+        Some(objection) => warning(
             format!("{objection}; {rows}"),
             "look at the clock (date -u; timedatectl) and set it where it is wrong. Until it has been steady for a day no row is deleted by age; \
              if it is right, faceood-admin prune --trust-clock says so",
         ),
-        None => Check::ok(NAME, rows),
+        None => ok(rows),
     }
 }
 
-fn judge_gaps(unwritten: Option<&Unwritten>) -> Check {
-    const NAME: &str = "missing rows";
+fn judge_gaps(unwritten: Option<&Unwritten>) -> Finding {
     match unwritten {
-        None => Check::ok(NAME, "none: every row could be written"),
-        Some(Unwritten { rows, since, until }) => Check::warning(
-            NAME,
+        None => ok("none: every row could be written"),
+        Some(Unwritten { rows, since, until }) => warning(
             format!(
                 "{rows} rows could not be written between {} and {} (table unwritten has them by endpoint)",
                 since.format("%F %T"),
@@ -144,17 +131,13 @@ fn judge_gaps(unwritten: Option<&Unwritten>) -> Check {
     }
 }
 
-fn set_aside(folder: &Path) -> Option<Check> {
+fn set_aside(folder: &Path) -> Option<Finding> {
     let files = set_aside_files(folder);
     if files.is_empty() {
         return None;
     }
-    let names: Vec<String> = files
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    Some(Check::warning(
-        "damaged database",
+    let names: Vec<_> = files.iter().map(|path| path.to_string_lossy()).collect();
+    Some(warning(
         format!("set aside, with its rows: {}", names.join(", ")),
         "look for the disk's fault (dmesg, smartctl); rescue rows with `sqlite3 FILE .recover`, then move the file away",
     ))

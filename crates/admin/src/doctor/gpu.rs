@@ -6,59 +6,50 @@ use std::process::Command;
 
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 
-use super::Check;
+use super::{Check, Finding, failed, ok, said, skipped, warning};
 use faceood::runtime::{Provider, ProviderChoice, Runtime, Settings, has_nvidia_driver};
 use faceood::telemetry::host::Bytes;
 
 /// Opened by ONNX Runtime while it runs, so that its list of needed libraries does not name it.
 const CUDNN: &str = "libcudnn.so.9";
 
-/// The driver, on which it depends which library is needed; and where that one carries CUDA, what it needs.
+/// The driver, which decides on the library; and what that library needs where it carries CUDA.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     if !has_nvidia_driver() {
-        return vec![no_driver(settings.provider)];
+        return vec![no_driver(settings.provider).named("driver")];
     }
     let nvml = Nvml::init();
     let facts = nvml.as_ref().map_err(NvmlError::to_string);
     let gpus = facts.and_then(|nvml| gpus(nvml).map_err(|error| error.to_string()));
-    let mut checks = vec![driver(gpus, settings.provider)];
-    let is_permitted = matches!(
-        settings.provider,
-        ProviderChoice::Auto | ProviderChoice::Cuda
-    );
-    let library = Runtime::find_library(settings, Provider::Cuda).ok();
-    if let Some(library) = library.filter(|_| is_permitted) {
+    let mut checks = vec![driver(gpus, settings.provider).named("driver")];
+    if let ProviderChoice::Auto | ProviderChoice::Cuda = settings.provider
+        && let Ok(library) = Runtime::find_library(settings, Provider::Cuda)
+    {
         let provider = library
             .path
             .with_file_name("libonnxruntime_providers_cuda.so");
         let mut needed = needed_by(&said(Command::new("ldd").arg(provider)));
         needed.push(cudnn_in(&said(Command::new("/sbin/ldconfig").arg("-p"))));
-        let speaks = nvml
-            .ok()
-            .and_then(|nvml| nvml.sys_cuda_driver_version().ok());
-        checks.push(cuda(&needed, speaks, settings.provider));
+        let speaks = nvml.and_then(|nvml| nvml.sys_cuda_driver_version()).ok();
+        checks.push(cuda(&needed, speaks, settings.provider).named("cuda"));
     }
     checks
 }
 
-fn no_driver(provider: ProviderChoice) -> Check {
-    const NAME: &str = "driver";
+fn no_driver(provider: ProviderChoice) -> Finding {
     match provider {
-        ProviderChoice::Cuda => Check::failed(
-            NAME,
+        ProviderChoice::Cuda => failed(
             "runtime.provider is \"cuda\" and no NVIDIA driver runs",
             "install the driver until nvidia-smi answers, or set runtime.provider = \"auto\"",
         ),
-        _ => Check::skipped(NAME, "no NVIDIA driver; models run on the processor"),
+        _ => skipped("no NVIDIA driver; models run on the processor"),
     }
 }
 
-fn driver(gpus: Result<String, String>, provider: ProviderChoice) -> Check {
-    const NAME: &str = "driver";
+fn driver(gpus: Result<String, String>, provider: ProviderChoice) -> Finding {
     match gpus {
-        Ok(found) => Check::ok(NAME, found),
+        Ok(found) => ok(found),
         Err(error) => trouble(
-            NAME,
             format!("the NVIDIA driver is loaded but does not answer: {error}"),
             "look at nvidia-smi and dmesg; a driver that was updated needs a reboot",
             provider,
@@ -66,16 +57,16 @@ fn driver(gpus: Result<String, String>, provider: ProviderChoice) -> Check {
     }
 }
 
-/// Where CUDA was asked for by name the daemon does not start without it; else it goes on with the processor.
-fn trouble(name: &'static str, found: String, advice: &str, provider: ProviderChoice) -> Check {
-    if provider == ProviderChoice::Cuda {
-        return Check::failed(name, found, advice);
+/// Where CUDA was asked for by name the daemon does not start without it; otherwise it goes on with
+/// the processor.
+fn trouble(found: String, advice: &str, provider: ProviderChoice) -> Finding {
+    match provider {
+        ProviderChoice::Cuda => failed(found, advice),
+        _ => warning(
+            format!("{found}; models run on the processor until then"),
+            advice,
+        ),
     }
-    Check::warning(
-        name,
-        format!("{found}; models run on the processor until then"),
-        advice,
-    )
 }
 
 fn gpus(nvml: &Nvml) -> Result<String, NvmlError> {
@@ -83,41 +74,26 @@ fn gpus(nvml: &Nvml) -> Result<String, NvmlError> {
     for index in 0..nvml.device_count()? {
         let device = nvml.device_by_index(index)?;
         let memory = device.memory_info()?;
-        found.push(format!(
-            "GPU {index} {}, {} of {} free",
-            device.name()?,
-            Bytes(memory.free),
-            Bytes(memory.total)
-        ));
+        let (name, free, total) = (device.name()?, Bytes(memory.free), Bytes(memory.total));
+        found.push(format!("GPU {index} {name}, {free} of {total} free"));
     }
     Ok(found.join("; "))
 }
 
-/// What a program printed; nothing where it cannot be run.
-fn said(command: &mut Command) -> String {
-    let output = command.output();
-    output.map_or_else(
-        |_| String::new(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
-}
-
 /// A shared library, and where the loader finds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Needed {
     name: String,
     path: Option<PathBuf>,
 }
 
 impl Needed {
-    /// The file's own name has the whole version: `libcudart.so.13` leads to `libcudart.so.13.0.96`.
+    /// The file's name has the whole version: `libcudart.so.13` leads to `libcudart.so.13.0.96`.
     fn version(&self) -> String {
         let path = self.path.as_deref();
         let file = path.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-        let name = file
-            .as_deref()
-            .and_then(Path::file_name)
-            .map(|name| name.to_string_lossy().into_owned());
+        let name = file.as_deref().and_then(Path::file_name);
+        let name = name.map(|name| name.to_string_lossy().into_owned());
         name.unwrap_or_else(|| self.name.clone())
     }
 }
@@ -132,9 +108,10 @@ fn needed_by(ldd: &str) -> Vec<Needed> {
         .map(|(name, place)| Needed {
             name: name.to_owned(),
             path: place
-                .starts_with('/')
-                .then(|| place.split_whitespace().next().map(PathBuf::from))
-                .flatten(),
+                .split_whitespace()
+                .next()
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
         })
         .collect()
 }
@@ -142,57 +119,44 @@ fn needed_by(ldd: &str) -> Vec<Needed> {
 /// cuDNN among what `ldconfig -p` printed.
 fn cudnn_in(ldconfig: &str) -> Needed {
     let line = ldconfig.lines().find(|line| line.trim().starts_with(CUDNN));
+    let place = line.and_then(|line| line.split_once(" => "));
     Needed {
         name: CUDNN.to_owned(),
-        path: line
-            .and_then(|line| line.split_once(" => "))
-            .map(|(_, path)| PathBuf::from(path.trim())),
+        path: place.map(|(_, path)| PathBuf::from(path.trim())),
     }
 }
 
-/// Whether all is there that the library needs, and the driver new enough. `speaks` is the newest CUDA that the driver knows,
-/// as NVML counts: 13020 is 13.2.
-fn cuda(needed: &[Needed], speaks: Option<i32>, provider: ProviderChoice) -> Check {
-    const NAME: &str = "cuda";
-    let missing: Vec<&str> = needed
-        .iter()
-        .filter(|library| library.path.is_none())
-        .map(|library| library.name.as_str())
-        .collect();
+/// Whether all is there that the library needs, and the driver new enough. `speaks` is the newest
+/// CUDA that the driver knows, as NVML counts: 13020 is 13.2.
+fn cuda(needed: &[Needed], speaks: Option<i32>, provider: ProviderChoice) -> Finding {
+    let missing = needed.iter().filter(|library| library.path.is_none());
+    let missing: Vec<&str> = missing.map(|library| library.name.as_str()).collect();
     if !missing.is_empty() {
         return trouble(
-            NAME,
             format!("ONNX Runtime needs {}, not found here", missing.join(", ")),
             "install CUDA 13 and cuDNN 9 where ldconfig -p lists them (docs/gpu.md), then restart the daemon",
             provider,
         );
     }
-    let wanted: Option<i32> = needed.iter().find_map(|library| {
-        let number = library.name.strip_prefix("libcudart.so.")?;
-        number.parse().ok()
-    });
-    let driver = speaks.map_or_else(
-        || "the driver does not say which CUDA it knows".to_owned(),
-        |speaks| {
-            let (major, minor) = (
-                cuda_driver_version_major(speaks),
-                cuda_driver_version_minor(speaks),
-            );
-            format!("the driver knows CUDA up to {major}.{minor}")
-        },
-    );
-    if let (Some(wanted), Some(speaks)) = (wanted, speaks)
-        && cuda_driver_version_major(speaks) < wanted
+    let wanted: Option<i32> = needed
+        .iter()
+        .find_map(|library| library.name.strip_prefix("libcudart.so.")?.parse().ok());
+    let known = speaks.map(|it| (cuda_driver_version_major(it), cuda_driver_version_minor(it)));
+    let driver = match known {
+        Some((major, minor)) => format!("the driver knows CUDA up to {major}.{minor}"),
+        None => "the driver does not say which CUDA it knows".to_owned(),
+    };
+    if let (Some(wanted), Some((major, _))) = (wanted, known)
+        && major < wanted
     {
         return trouble(
-            NAME,
             format!("ONNX Runtime needs CUDA {wanted}; {driver}"),
             "update the NVIDIA driver (docs/gpu.md), then reboot",
             provider,
         );
     }
     let versions: Vec<String> = needed.iter().map(Needed::version).collect();
-    Check::ok(NAME, format!("{}; {driver}", versions.join(", ")))
+    ok(format!("{}; {driver}", versions.join(", ")))
 }
 
 #[cfg(test)]

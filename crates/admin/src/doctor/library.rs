@@ -3,21 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Check, CheckStatus};
+use super::{Check, CheckStatus, Finding, failed, ok, skipped, warning};
 use faceood::pack::sha256_hex;
 use faceood::pipeline::tuning::Chosen;
 use faceood::runtime::{Runtime, RuntimeError, Settings};
 
-const NAME: &str = "library";
-
-/// What scripts/setup fetches, with the SHA-256 of each wheel.
+/// Has the SHA-256 of each wheel.
 const SETUP: &str = include_str!("../../../../scripts/setup");
 
-/// What helps where the library is not as it was fetched.
 const FETCH: &str = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
 
-/// The library's files, and the library loaded as the daemon loads it, with the runtime in it for further checks. One whose
-/// files are damaged is not loaded: it might take this process with it.
+/// The library's files, and the library loaded as the daemon loads it, with the runtime in it for
+/// further checks. One whose files are damaged is not loaded: it might take this process with it.
 pub(super) fn checks(
     settings: &Settings,
     chosen: Result<Chosen, RuntimeError>,
@@ -28,77 +25,66 @@ pub(super) fn checks(
     });
     let (files, plan) = match found {
         Ok((library, plan)) => (files(&library.path), plan),
-        Err(error) => return (vec![unusable(&error)], None),
+        Err(error) => return (vec![unusable(&error).named("library")], None),
     };
-    if files.status == CheckStatus::Failed {
-        let not_loaded = Check::skipped(NAME, "not loaded, since its files are damaged");
-        return (vec![files, not_loaded], None);
-    }
-    match Runtime::load_as(settings, plan) {
-        Ok(runtime) => {
-            let found = format!(
-                "{} on {} ({}); {}",
-                runtime.provider(),
-                runtime.library().path.display(),
-                runtime.plan().reason,
-                runtime.build_info().trim(),
-            );
-            (vec![files, Check::ok(NAME, found)], Some(runtime))
+    let loaded = match files.status {
+        CheckStatus::Failed => None,
+        _ => Some(Runtime::load_as(settings, plan)),
+    };
+    let (finding, runtime) = match loaded {
+        None => (skipped("not loaded, since its files are damaged"), None),
+        Some(Err(error)) => (unusable(&error), None),
+        Some(Ok(runtime)) => {
+            let (provider, library) = (runtime.provider(), runtime.library().path.display());
+            let (reason, build) = (&runtime.plan().reason, runtime.build_info().trim());
+            let found = format!("{provider} on {library} ({reason}); {build}");
+            (ok(found), Some(runtime))
         }
-        Err(error) => (vec![files, unusable(&error)], None),
-    }
+    };
+    let checks = vec![files.named("library files"), finding.named("library")];
+    (checks, runtime)
 }
 
-fn unusable(error: &RuntimeError) -> Check {
+fn unusable(error: &RuntimeError) -> Finding {
     let advice = match error {
         RuntimeError::ProviderUnavailable { .. } => {
             "mend what it names, or set runtime.provider = \"auto\"; then restart the daemon"
         }
         _ => FETCH,
     };
-    Check::failed(NAME, error.to_string(), advice)
+    failed(error.to_string(), advice)
 }
 
 /// Holds all that was fetched with `library` against the hashes that scripts/setup wrote beside it.
-fn files(library: &Path) -> Check {
-    const NAME: &str = "library files";
+fn files(library: &Path) -> Finding {
     let folder = library.parent().unwrap_or(Path::new("."));
     let shown = folder.display();
     let Ok(list) = fs::read_to_string(folder.join("files.sha256")) else {
-        let found = format!("{shown} has no files.sha256: not fetched by scripts/setup");
-        return Check::skipped(NAME, found);
+        return skipped(format!(
+            "{shown} has no files.sha256: not fetched by scripts/setup"
+        ));
     };
-    let listed: Vec<(&str, &str)> = list
-        .lines()
-        .filter_map(|line| line.split_once("  "))
-        .collect();
-    let is_listed = |name: &str| listed.iter().any(|(_, listed)| *listed == name);
-    let mut wrong: Vec<String> = library
-        .file_name()
-        .and_then(|name| name.to_str())
-        .filter(|name| !is_listed(name))
-        .map(|name| format!("{name} is not in files.sha256"))
-        .into_iter()
-        .collect();
-    wrong.extend(
-        listed
-            .iter()
-            .filter_map(|(hash, name)| match fs::read(folder.join(name)) {
-                Ok(bytes) if sha256_hex(&bytes) == *hash => None,
-                Ok(_) => Some(format!(
-                    "{name} has another SHA-256 than when it was fetched"
-                )),
-                Err(error) => Some(format!("{name}: {error}")),
-            }),
-    );
+    let listed = list.lines().filter_map(|line| line.split_once("  "));
+    let listed: Vec<_> = listed.collect();
+    let name = library.file_name().and_then(|name| name.to_str());
+    let unlisted = name.filter(|name| listed.iter().all(|(_, listed)| listed != name));
+    let mut wrong = Vec::from_iter(unlisted.map(|name| format!("{name} is not in files.sha256")));
+    for (hash, name) in &listed {
+        match fs::read(folder.join(name)) {
+            Ok(bytes) if sha256_hex(&bytes) == *hash => {}
+            Ok(_) => wrong.push(format!(
+                "{name} has another SHA-256 than when it was fetched"
+            )),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
     if !wrong.is_empty() {
-        return Check::failed(NAME, format!("{shown}: {}", wrong.join("; ")), FETCH);
+        return failed(format!("{shown}: {}", wrong.join("; ")), FETCH);
     }
     let found = format!("{} files in {shown} as they were fetched", listed.len());
     match fs::read_to_string(folder.join("wheel.sha256")) {
-        Ok(wheel) if SETUP.contains(wheel.trim()) => Check::ok(NAME, found),
-        _ => Check::warning(
-            NAME,
+        Ok(wheel) if SETUP.contains(wheel.trim()) => ok(found),
+        _ => warning(
             format!("{found}, from another wheel than this release was tried with"),
             FETCH,
         ),

@@ -2,12 +2,12 @@
 //! nothing.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::Serialize;
 
 use super::{CommandOutcome, Context, output, users};
-use faceood::config::{Config, DEFAULT_FILE, Origin};
+use faceood::config::{DEFAULT_FILE, Loaded, Origin};
 use faceood::pipeline::tuning;
 
 mod clock;
@@ -39,10 +39,9 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum CheckStatus {
+enum CheckStatus {
     /// Does not apply here.
     Skipped,
-    /// As it should be.
     Ok,
     /// It works now, but needs attention.
     Warning,
@@ -50,69 +49,70 @@ pub(crate) enum CheckStatus {
     Failed,
 }
 
-impl CheckStatus {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Skipped => "skipped",
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failed => "FAILED",
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Check {
-    pub(crate) name: &'static str,
-    pub(crate) status: CheckStatus,
-    pub(crate) found: String,
+struct Finding {
+    status: CheckStatus,
+    found: String,
     /// What to do, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) advice: Option<String>,
+    advice: Option<String>,
 }
 
-impl Check {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, CheckStatus::Ok, found, None)
-    }
+fn ok(found: impl Into<String>) -> Finding {
+    Finding::new(CheckStatus::Ok, found, None)
+}
 
-    fn skipped(name: &'static str, found: impl Into<String>) -> Self {
-        Self::new(name, CheckStatus::Skipped, found, None)
-    }
+fn skipped(found: impl Into<String>) -> Finding {
+    Finding::new(CheckStatus::Skipped, found, None)
+}
 
-    fn warning(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, CheckStatus::Warning, found, Some(advice.into()))
-    }
+fn warning(found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding::new(CheckStatus::Warning, found, Some(advice.into()))
+}
 
-    fn failed(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, CheckStatus::Failed, found, Some(advice.into()))
-    }
+fn failed(found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding::new(CheckStatus::Failed, found, Some(advice.into()))
+}
 
-    fn new(
-        name: &'static str,
-        status: CheckStatus,
-        found: impl Into<String>,
-        advice: Option<String>,
-    ) -> Self {
+impl Finding {
+    fn new(status: CheckStatus, found: impl Into<String>, advice: Option<String>) -> Self {
+        let found = found.into();
         Self {
-            name,
             status,
-            found: found.into(),
+            found,
             advice,
         }
     }
+
+    fn named(self, name: &'static str) -> Check {
+        let finding = self;
+        Check { name, finding }
+    }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct DoctorReport {
-    pub(crate) status: CheckStatus,
+/// What a program printed; nothing where it cannot be run.
+fn said(command: &mut Command) -> String {
+    let printed = command.output().map(|output| output.stdout);
+    String::from_utf8_lossy(&printed.unwrap_or_default()).into_owned()
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    #[serde(flatten)]
+    finding: Finding,
+}
+
+#[derive(Serialize)]
+struct DoctorReport {
+    status: CheckStatus,
     /// In the order in which the daemon needs them.
-    pub(crate) checks: Vec<Check>,
+    checks: Vec<Check>,
 }
 
 impl DoctorReport {
     fn new(checks: Vec<Check>) -> Self {
-        let worst = checks.iter().map(|check| check.status).max();
+        let worst = checks.iter().map(|check| check.finding.status).max();
         Self {
             status: worst.unwrap_or(CheckStatus::Ok).max(CheckStatus::Ok),
             checks,
@@ -120,22 +120,22 @@ impl DoctorReport {
     }
 
     fn text(&self) -> String {
-        let rows = self.checks.iter().map(|check| {
-            vec![
-                check.status.word().into(),
-                check.name.into(),
-                Cow::from(check.found.as_str()),
-            ]
+        let rows = self.checks.iter().map(|Check { name, finding }| {
+            let word = match finding.status {
+                CheckStatus::Skipped => "skipped",
+                CheckStatus::Ok => "ok",
+                CheckStatus::Warning => "warning",
+                CheckStatus::Failed => "FAILED",
+            };
+            [word, name, &finding.found].map(Cow::from).to_vec()
         });
         let mut text = output::table(&[], rows);
-        let to_do: Vec<String> = self
-            .checks
-            .iter()
-            .filter_map(|check| Some(format!("  {}: {}", check.name, check.advice.as_ref()?)))
-            .collect();
+        let to_do = self.checks.iter().filter_map(|Check { name, finding }| {
+            Some(format!("\n  {name}: {}", finding.advice.as_ref()?))
+        });
+        let to_do: String = to_do.collect();
         if !to_do.is_empty() {
-            text.push_str("\n\nWhat to do:\n");
-            text.push_str(&to_do.join("\n"));
+            text += &format!("\n\nWhat to do:{to_do}");
         }
         text
     }
@@ -143,106 +143,84 @@ impl DoctorReport {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let doing = output::doing("looking at everything");
-    let Found {
-        check,
-        config,
-        file,
-        is_the_services,
-    } = settings(context);
-    let mut checks = vec![check];
-    checks.push(processor::check());
-    checks.push(provider::check(&config));
+    let (settings, loaded) = settings(context);
+    let is_the_services = loaded.as_ref().is_some_and(is_of_the_service);
+    let (config, file) = loaded
+        .map(|loaded| (loaded.config, loaded.file))
+        .unwrap_or_default();
     let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir);
+    let mut checks = vec![
+        settings.named("settings"),
+        processor::check().named("processor"),
+        provider::check(&config).named("provider"),
+    ];
     checks.extend(gpu::checks(&config.runtime));
     let (library, runtime) = library::checks(&config.runtime, chosen);
     checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
     checks.extend(storage::of_machine(&config));
-    if let Some(owner) = users::kept_from(&config.data_dir) {
-        checks.push(kept_out(&config.data_dir, &owner));
-        checks.extend([clock::check(), unit::check()]);
+    let owner = users::kept_from(&config.data_dir);
+    if let Some(owner) = &owner {
+        let folder = config.data_dir.display();
+        let kept_out = failed(
+            format!(
+                "{folder} is {owner}'s, and this user may not look into it: database, room, drift, owners and daemon were not looked at"
+            ),
+            "look as root: sudo faceood-admin doctor",
+        );
+        checks.push(kept_out.named("data folder"));
     } else {
         let user = is_the_services.then(unit::user).flatten();
         checks.extend(storage::of_folders(&config));
         checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
         checks.extend(database::checks(context, &config));
         checks.extend(upkeep::checks(context, &config));
-        checks.extend([clock::check(), unit::check()]);
-        checks.push(daemon::port(config.listen, &config.address_file()));
-        checks.push(daemon::check(&config.address_file()));
+    }
+    checks.push(clock::check().named("clock"));
+    checks.push(unit::check().named("unit"));
+    if owner.is_none() {
+        let address_file = config.address_file();
+        checks.push(daemon::port(config.listen, &address_file).named("address"));
+        checks.push(daemon::check(&address_file).named("daemon"));
     }
     doing.finish_and_clear();
     let report = DoctorReport::new(checks);
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::text(&report.text())?;
-    }
+    output::result(args.json, &report, || report.text())?;
     Ok(match report.status {
         CheckStatus::Failed => CommandOutcome::Bad,
         _ => CommandOutcome::Done,
     })
 }
 
-/// What is in the data folder, and all that is found by it, is not for this user to see.
-fn kept_out(folder: &Path, owner: &str) -> Check {
-    Check::failed(
-        "data folder",
-        format!(
-            "{} is {owner}'s, and this user may not look into it: database, room, drift, owners and daemon were not looked at",
-            folder.display()
-        ),
-        "look as root: sudo faceood-admin doctor",
-    )
-}
-
-struct Found {
-    check: Check,
-    config: Config,
-    file: Option<PathBuf>,
-    /// Whether the installed service has the same, as far as they say where its files are.
-    is_the_services: bool,
-}
-
-/// The settings, and where they come from; wrong ones are a failed check, and the rest is looked at with the defaults.
-fn settings(context: &Context) -> Found {
-    const NAME: &str = "settings";
-    match context.loaded() {
-        Ok(loaded) => {
-            let file = loaded.file.as_ref().map_or_else(
-                || format!("defaults; no {DEFAULT_FILE}"),
-                |path| path.display().to_string(),
-            );
-            let idle = loaded.idle_keys();
-            let found = match idle.as_slice() {
-                [] => file,
-                keys => format!("{file}; set to what holds anyway: {}", keys.join(", ")),
-            };
-            let is_its_file = loaded
-                .file
-                .as_deref()
-                .is_none_or(|file| file == DEFAULT_FILE);
-            let is_its_folder = matches!(
-                loaded.origin("data_dir"),
-                Some(Origin::Installed | Origin::Systemd(_) | Origin::File { .. })
-            );
-            Found {
-                check: Check::ok(NAME, found),
-                config: loaded.config,
-                file: loaded.file,
-                is_the_services: is_its_file && is_its_folder,
-            }
-        }
+/// The settings, and where they come from. Where they are wrong, the rest is looked at with the
+/// defaults.
+fn settings(context: &Context) -> (Finding, Option<Loaded>) {
+    let loaded = match context.loaded() {
+        Ok(loaded) => loaded,
         Err(error) => {
             let advice = "correct that; the checks below use the defaults";
-            Found {
-                check: Check::failed(NAME, error.to_string(), advice),
-                config: Config::default(),
-                file: None,
-                is_the_services: false,
-            }
+            return (failed(error.to_string(), advice), None);
         }
-    }
+    };
+    let file = match &loaded.file {
+        Some(path) => path.display().to_string(),
+        None => format!("defaults; no {DEFAULT_FILE}"),
+    };
+    let found = match loaded.idle_keys().as_slice() {
+        [] => file,
+        keys => format!("{file}; set to what holds anyway: {}", keys.join(", ")),
+    };
+    (ok(found), Some(loaded))
+}
+
+/// Whether the installed service has the same settings, as far as they say where its files are.
+fn is_of_the_service(loaded: &Loaded) -> bool {
+    let (origin, file) = (loaded.origin("data_dir"), loaded.file.as_deref());
+    let is_its_folder = matches!(
+        origin,
+        Some(Origin::Installed | Origin::Systemd(_) | Origin::File { .. })
+    );
+    is_its_folder && file.is_none_or(|file| file == DEFAULT_FILE)
 }
 
 #[cfg(test)]
@@ -252,20 +230,16 @@ mod tests {
     #[test]
     fn the_worst_check_decides_and_advice_is_listed() {
         let mut checks = vec![
-            Check::skipped("driver", "no GPU"),
-            Check::ok("disk", "9 GB free"),
+            skipped("no GPU").named("driver"),
+            ok("9 GB free").named("disk"),
         ];
         assert_eq!(DoctorReport::new(checks.clone()).status, CheckStatus::Ok);
-        checks.push(Check::warning(
-            "clock",
-            "not synchronised",
-            "start a time service",
-        ));
+        checks.push(warning("not synchronised", "start a time service").named("clock"));
         assert_eq!(
             DoctorReport::new(checks.clone()).status,
             CheckStatus::Warning
         );
-        checks.push(Check::failed("models", "gone", "run ./scripts/setup"));
+        checks.push(failed("gone", "run ./scripts/setup").named("models"));
         let report = DoctorReport::new(checks);
         assert_eq!(report.status, CheckStatus::Failed);
         let text = report.text();

@@ -4,82 +4,74 @@ use std::time::Instant;
 
 use chrono::{NaiveDate, TimeDelta, Utc};
 
-use super::{Check, Context};
+use super::{Check, Context, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
 use faceood::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use faceood::quality::Calibration;
 use faceood::runtime::Runtime;
 
-const NAME: &str = "models";
-
-/// What helps where the pack is not usable.
 const PACK_REMEDY: &str = "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more";
 
-/// What helps where only the calibration made on site is not.
 const CALIBRATION_REMEDY: &str =
     "make it again with `faceood-admin calibrate`, or empty calibration_file to use the pack's own";
 
 /// A site's calibration older than this should be measured again.
 const OLD: TimeDelta = TimeDelta::days(365);
 
-/// Opens the pack as the daemon does, which runs the test face through every model. `runtime` is what the models run on, if
-/// there is one.
+/// Opens the pack as the daemon does, which runs the test face through every model. `runtime` is
+/// what the models run on, if there is one.
 pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime>) -> Vec<Check> {
     let Some(runtime) = runtime else {
-        return vec![Check::skipped(NAME, "not tried without a library")];
+        return vec![skipped("not tried without a library").named("models")];
     };
-    let directory = config.pack_dir();
+    let folder = config.pack_dir();
+    let folder = folder.display();
     match try_out(context, config, runtime) {
-        Ok(tried) => {
-            let found = format!("{}: {}", directory.display(), tried.found);
-            vec![Check::ok(NAME, found), tried.calibration]
-        }
-        Err(error) => vec![Check::failed(
-            NAME,
-            format!("{}: {error:#}", directory.display()),
-            match error.downcast_ref() {
+        Ok((found, calibration)) => vec![
+            ok(format!("{folder}: {found}")).named("models"),
+            calibration.named("calibration"),
+        ],
+        Err(error) => {
+            let remedy = match error.downcast_ref() {
                 Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
                 _ => PACK_REMEDY,
-            },
-        )],
+            };
+            vec![failed(format!("{folder}: {error:#}"), remedy).named("models")]
+        }
     }
 }
 
-/// The calibration that is in force, and how old it is.
-fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Check {
-    const NAME: &str = "calibration";
+fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Finding {
     let (id, date) = (calibration.id(), calibration.date());
     if !calibration.is_calibrated() {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("NOT CALIBRATED ({id}): scores mean nothing yet and accept nobody"),
             "make a calibration of your own photos: faceood-admin calibrate DIR --out FILE, then faceood-admin models set-calibration FILE",
         );
     }
-    let whose = if is_of_site {
-        "of this site"
-    } else {
-        "the pack's own"
+    let whose = match is_of_site {
+        true => "of this site",
+        false => "the pack's own",
     };
     let found = format!("{id}, {whose}, of {date}");
     let age = date.parse().map(|date| today.signed_duration_since(date));
     match age {
-        // The pack's own is as good as its photos, and those do not age; cameras and light of a site do.
-        Ok(age) if is_of_site && age > OLD => Check::warning(
-            NAME,
+        // The pack's own is as good as its photos, and those do not age; cameras and light of a
+        // site do.
+        Ok(age) if is_of_site && age > OLD => warning(
             format!("{found}, {} days ago", age.num_days()),
             "cameras and light change: measure again with faceood-admin calibrate --from-log",
         ),
-        _ => Check::ok(NAME, found),
+        _ => ok(found),
     }
 }
 
-struct Tried {
-    found: String,
-    calibration: Check,
-}
-
-fn try_out(context: &Context, config: &Config, runtime: Runtime) -> anyhow::Result<Tried> {
+/// What the pack makes of the test face, and its calibration.
+fn try_out(
+    context: &Context,
+    config: &Config,
+    runtime: Runtime,
+) -> anyhow::Result<(String, Finding)> {
     let assembly = Assembly::open(runtime, &config.pack_dir(), config.capture.clone())?;
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
@@ -97,20 +89,16 @@ fn try_out(context: &Context, config: &Config, runtime: Runtime) -> anyhow::Resu
     let calibration = pool.assembly().calibration();
     pool.close();
     outcome?;
-    Ok(Tried {
-        found: format!(
-            "{} {} ({}…) finds and judges the test face in {} ms",
-            facts.pack,
-            facts.version,
-            &facts.sha256[..12.min(facts.sha256.len())],
-            took.as_millis()
-        ),
-        calibration: judge_calibration(
-            &calibration,
-            config.site_calibration().is_some(),
-            Utc::now().date_naive(),
-        ),
-    })
+    let found = format!(
+        "{} {} ({}…) finds and judges the test face in {} ms",
+        facts.pack,
+        facts.version,
+        &facts.sha256[..12.min(facts.sha256.len())],
+        took.as_millis()
+    );
+    let is_of_site = config.site_calibration().is_some();
+    let today = Utc::now().date_naive();
+    Ok((found, judge_calibration(&calibration, is_of_site, today)))
 }
 
 #[cfg(test)]

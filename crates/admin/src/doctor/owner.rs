@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::{Check, Finding, failed, ok, warning};
 use crate::users;
 use faceood::config::Config;
 
@@ -17,8 +17,9 @@ const ENTER: u32 = 1;
 /// What SQLite and the daemon keep beside the database.
 const SIDE_FILES: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
-/// Looks at the folders of the daemon and at `config_file`. `service_user` is the unit's user where these are the unit's
-/// folders; else whoever owns the data folder is taken for the daemon's user.
+/// Looks at the folders of the daemon and at `config_file`. `service_user` is the unit's user where
+/// these are the unit's folders; otherwise whoever owns the data folder is taken for the daemon's
+/// user.
 pub(super) fn checks(
     config: &Config,
     config_file: Option<&Path>,
@@ -27,11 +28,18 @@ pub(super) fn checks(
     let Some(folder) = Item::look(&config.data_dir) else {
         return Vec::new(); // whether it can be made is another check's
     };
-    let account = service_user
-        .and_then(Account::named)
-        .unwrap_or_else(|| Account::numbered(folder.uid));
+    let uid = service_user
+        .and_then(users::number_of)
+        .unwrap_or(folder.uid);
+    let name = users::name_of(uid);
+    let gids = users::groups_of(&name);
+    let account = Account { name, uid, gids };
     let database = config.database();
-    let database_files = SIDE_FILES.map(|suffix| with_suffix(&database, suffix));
+    let database_files = SIDE_FILES.map(|suffix| {
+        let mut name = database.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    });
     let folders = [config.data_dir.clone(), config.text_log_dir()];
     let read = [
         config_file.map(Path::to_owned),
@@ -45,7 +53,10 @@ pub(super) fn checks(
         config: config_file.and_then(Item::look),
         database: Item::look(&database),
     };
-    vec![usable(&facts, &account), private(&facts)]
+    vec![
+        usable(&facts, &account).named("owner"),
+        private(&facts).named("access"),
+    ]
 }
 
 /// What was found; files that are not there are left out.
@@ -57,52 +68,39 @@ struct Facts {
     database: Option<Item>,
 }
 
-/// Whether the daemon's user can use what it needs.
-fn usable(facts: &Facts, account: &Account) -> Check {
-    const NAME: &str = "owner";
+fn usable(facts: &Facts, account: &Account) -> Finding {
     let cannot = |items: &[Item], bits: u32, what: &str| -> Vec<String> {
         let refused = items.iter().filter(|item| !account.may(item, bits));
-        refused
-            .map(|item| {
-                let (path, owner) = (item.path.display(), users::name_of(item.uid));
-                let mode = item.mode & 0o7777;
-                format!(
-                    "{} cannot {what} {path} ({owner}'s, mode {mode:o})",
-                    account.name
-                )
-            })
-            .collect()
+        let says = |item: &Item| {
+            let (user, path) = (&account.name, item.path.display());
+            let (owner, mode) = (users::name_of(item.uid), item.mode & 0o7777);
+            format!("{user} cannot {what} {path} ({owner}'s, mode {mode:o})")
+        };
+        refused.map(says).collect()
     };
-    let written = [
-        cannot(&facts.folders, WRITE | ENTER, "write in"),
-        cannot(&facts.written, READ | WRITE, "write"),
-    ]
-    .concat();
+    let mut written = cannot(&facts.folders, WRITE | ENTER, "write in");
+    written.extend(cannot(&facts.written, READ | WRITE, "write"));
     let read = cannot(&facts.read, READ, "read");
     let mut advice = Vec::new();
     if !written.is_empty() {
-        let folders: Vec<String> = facts.folders.iter().map(Item::shown).collect();
+        let (user, folders) = (&account.name, joined(&facts.folders));
         advice.push(format!(
-            "give them to the daemon's user, and use faceood-admin as that user (sudo -u {0}): sudo chown -R {0}: {1}",
-            account.name,
-            folders.join(" ")
+            "give them to the daemon's user, and use faceood-admin as that user (sudo -u {user}): sudo chown -R {user}: {folders}"
         ));
     }
     if !read.is_empty() {
         let refused = facts.read.iter().filter(|item| !account.may(item, READ));
-        let paths: Vec<String> = refused.map(Item::shown).collect();
-        advice.push(format!("sudo chmod -R a+rX {}", paths.join(" ")));
+        advice.push(format!("sudo chmod -R a+rX {}", joined(refused)));
     }
     let wrong = [written, read].concat();
     if wrong.is_empty() {
-        return Check::ok(NAME, format!("{} can use all that it needs", account.name));
+        return ok(format!("{} can use all that it needs", account.name));
     }
-    Check::failed(NAME, wrong.join("; "), advice.join("; "))
+    failed(wrong.join("; "), advice.join("; "))
 }
 
 /// Whether others can look into the log or change the settings.
-fn private(facts: &Facts) -> Check {
-    const NAME: &str = "access";
+fn private(facts: &Facts) -> Finding {
     let is_open = |item: &Item, bits: u32| item.mode & bits == bits;
     let mut found = Vec::new();
     let mut advice = Vec::new();
@@ -111,31 +109,22 @@ fn private(facts: &Facts) -> Check {
         && facts.database.as_ref().is_some_and(|db| is_open(db, READ))
     {
         found.push("every user of this machine can read the log".to_owned());
-        advice.push(format!("sudo chmod -R o-rwx {}", folder.shown()));
+        advice.push(format!("sudo chmod -R o-rwx {}", folder.path.display()));
     }
-    let others_write = facts
-        .folders
-        .iter()
-        .chain(&facts.database)
-        .chain(&facts.config);
-    for item in others_write.filter(|item| is_open(item, WRITE)) {
-        found.push(format!(
-            "every user of this machine can change {}",
-            item.shown()
-        ));
-        advice.push(format!("sudo chmod o-w {}", item.shown()));
+    let folders = facts.folders.iter();
+    let items = folders.chain(&facts.database).chain(&facts.config);
+    for item in items.filter(|item| is_open(item, WRITE)) {
+        let path = item.path.display();
+        found.push(format!("every user of this machine can change {path}"));
+        advice.push(format!("sudo chmod o-w {path}"));
     }
     if found.is_empty() {
-        return Check::ok(
-            NAME,
-            "no other user can read the log or change the settings",
-        );
+        return ok("no other user can read the log or change the settings");
     }
-    Check::warning(NAME, found.join("; "), advice.join("; "))
+    warning(found.join("; "), advice.join("; "))
 }
 
 /// A file or folder, and who may do what with it.
-#[derive(Clone, Debug)]
 struct Item {
     path: PathBuf,
     uid: u32,
@@ -153,21 +142,20 @@ impl Item {
             mode: facts.mode(),
         })
     }
-
-    fn shown(&self) -> String {
-        self.path.display().to_string()
-    }
 }
 
 fn look_at(paths: impl IntoIterator<Item = PathBuf>) -> Vec<Item> {
-    paths
-        .into_iter()
-        .filter_map(|path| Item::look(&path))
-        .collect()
+    let paths = paths.into_iter();
+    paths.filter_map(|path| Item::look(&path)).collect()
+}
+
+/// Their paths, for a shell.
+fn joined<'a>(items: impl IntoIterator<Item = &'a Item>) -> String {
+    let paths = items.into_iter().map(|item| item.path.to_string_lossy());
+    paths.collect::<Vec<_>>().join(" ")
 }
 
 /// The user as whom the daemon runs.
-#[derive(Clone, Debug)]
 struct Account {
     name: String,
     uid: u32,
@@ -175,20 +163,6 @@ struct Account {
 }
 
 impl Account {
-    fn named(name: &str) -> Option<Self> {
-        Some(Self {
-            name: name.to_owned(),
-            uid: users::number_of(name)?,
-            gids: users::groups_of(name),
-        })
-    }
-
-    fn numbered(uid: u32) -> Self {
-        let name = users::name_of(uid);
-        let gids = users::groups_of(&name);
-        Self { name, uid, gids }
-    }
-
     fn may(&self, item: &Item, bits: u32) -> bool {
         let granted = if item.uid == self.uid {
             item.mode >> 6
@@ -199,12 +173,6 @@ impl Account {
         };
         self.uid == 0 || granted & bits == bits
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

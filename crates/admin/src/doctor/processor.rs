@@ -1,10 +1,8 @@
 //! Checks the processor for the instructions that make the models fast.
 
-use super::Check;
+use super::{Finding, ok, warning};
 
-const NAME: &str = "processor";
-
-pub(super) fn check() -> Check {
+pub(super) fn check() -> Finding {
     judge(&features())
 }
 
@@ -24,24 +22,19 @@ fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
 
-fn judge(features: &[(&str, bool)]) -> Check {
-    let present: Vec<_> = features
-        .iter()
-        .filter(|(_, is)| *is)
-        .map(|(name, _)| *name)
-        .collect();
-    let found = match present.as_slice() {
+fn judge(features: &[(&str, bool)]) -> Finding {
+    let present = features.iter().filter_map(|(name, is)| is.then_some(*name));
+    let found = match present.collect::<Vec<_>>().as_slice() {
         [] => "none of the instructions that models are fast with".to_owned(),
         names => names.join(", "),
     };
     if features.contains(&("avx2", false)) {
-        return Check::warning(
-            NAME,
+        return warning(
             found,
             "without AVX2 an inference takes several times as long: is it hidden by the virtual machine (choose its host's processor type)?",
         );
     }
-    Check::ok(NAME, found)
+    ok(found)
 }
 
 #[cfg(test)]

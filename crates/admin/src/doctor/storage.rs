@@ -1,10 +1,10 @@
 //! Checks memory, disk and permissions for the daemon's state.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use super::Check;
+use super::{Check, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
 use faceood::inference_log::{self, LogError};
 use faceood::telemetry::host::{Bytes, Concern, Host};
@@ -12,109 +12,81 @@ use faceood::telemetry::host::{Bytes, Concern, Host};
 pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
     let network = inference_log::refuse_network(&config.data_dir);
-    vec![memory(&host), disk(&host, network)]
-}
-
-/// Looks at the folders that are written.
-pub(super) fn of_folders(config: &Config) -> Vec<Check> {
     vec![
-        permissions(&config.data_dir, "data folder"),
-        permissions(&config.text_log_dir(), "text log"),
+        memory(&host).named("memory"),
+        disk(&host, network).named("disk"),
     ]
 }
 
-fn memory(host: &Host) -> Check {
-    const NAME: &str = "memory";
-    let concern = host
-        .concerns()
-        .into_iter()
-        .find(|c| matches!(c, Concern::Memory { .. }));
-    let limit = host.memory_limit_bytes.map_or_else(String::new, |limit| {
-        format!(", limited to {}", Bytes(limit))
-    });
+pub(super) fn of_folders(config: &Config) -> Vec<Check> {
+    vec![
+        permissions(&config.data_dir).named("data folder"),
+        permissions(&config.text_log_dir()).named("text log"),
+    ]
+}
+
+fn memory(host: &Host) -> Finding {
+    let limit = host.memory_limit_bytes.map(Bytes);
+    let limit = limit.map_or_else(String::new, |limit| format!(", limited to {limit}"));
+    let (free, total) = (Bytes(host.memory_available_bytes), Bytes(host.memory_bytes));
     let found = format!(
-        "{} of {} available{limit}; {} cores; {} ({})",
-        Bytes(host.memory_available_bytes),
-        Bytes(host.memory_bytes),
-        host.cores,
-        host.system,
-        host.kernel,
+        "{free} of {total} available{limit}; {} cores; {} ({})",
+        host.cores, host.system, host.kernel,
     );
-    match concern {
-        None => Check::ok(NAME, found),
-        Some(concern) => Check::warning(NAME, found, concern.to_string()),
+    match concern(host, |concern| matches!(concern, Concern::Memory { .. })) {
+        None => ok(found),
+        Some(concern) => warning(found, concern.to_string()),
     }
+}
+
+fn concern(host: &Host, is_it: fn(&Concern) -> bool) -> Option<Concern> {
+    host.concerns().into_iter().find(is_it)
 }
 
 /// Less than this, and SQLite cannot commit a row.
 const DISK_FULL: u64 = 1024 * 1024;
 
 /// `network` is what the log says of the folder's file system.
-fn disk(host: &Host, network: Result<(), LogError>) -> Check {
-    const NAME: &str = "disk";
+fn disk(host: &Host, network: Result<(), LogError>) -> Finding {
     let Some(disk) = &host.disk else {
-        return Check::skipped(NAME, "the data folder's disk cannot be told");
+        return skipped("the data folder's disk cannot be told");
     };
-    let found = format!(
-        "{} of {} free on {} ({})",
-        Bytes(disk.available_bytes),
-        Bytes(disk.total_bytes),
-        disk.mount.display(),
-        disk.file_system,
-    );
+    let (free, total) = (Bytes(disk.available_bytes), Bytes(disk.total_bytes));
+    let (mount, kind) = (disk.mount.display(), &disk.file_system);
+    let found = format!("{free} of {total} free on {mount} ({kind})");
     if let Err(error @ LogError::NetworkFilesystem { .. }) = network {
         let advice = "set data_dir to a folder on a disk of this machine";
-        return Check::failed(NAME, format!("{found}: {error}"), advice);
+        return failed(format!("{found}: {error}"), advice);
     }
-    let concern = host
-        .concerns()
-        .into_iter()
-        .find(|c| matches!(c, Concern::Disk { .. }));
-    match concern {
-        None => Check::ok(NAME, found),
+    match concern(host, |concern| matches!(concern, Concern::Disk { .. })) {
+        None => ok(found),
         Some(concern) if disk.available_bytes < DISK_FULL => {
-            Check::failed(NAME, format!("{found}: full"), concern.to_string())
+            failed(format!("{found}: full"), concern.to_string())
         }
-        Some(concern) => Check::warning(NAME, found, concern.to_string()),
+        Some(concern) => warning(found, concern.to_string()),
     }
 }
 
 /// Whether files can be made in `folder`, or the folder itself where it is not there yet.
-fn permissions(folder: &Path, name: &'static str) -> Check {
+fn permissions(folder: &Path) -> Finding {
     let shown = folder.display();
     if folder.is_dir() {
-        return match try_writing(folder) {
-            Ok(()) => Check::ok(name, format!("{shown} can be written")),
-            Err(error) if is_full(&error) => Check::failed(
-                name,
-                format!("{shown} cannot be written: {error}"),
-                "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)",
-            ),
-            Err(error) => Check::failed(
-                name,
-                format!("{shown} cannot be written: {error}"),
-                format!(
-                    "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
-                ),
+        let Err(error) = try_writing(folder) else {
+            return ok(format!("{shown} can be written"));
+        };
+        let advice = match is_full(&error) {
+            true => "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)".to_owned(),
+            false => format!(
+                "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
             ),
         };
+        return failed(format!("{shown} cannot be written: {error}"), advice);
     }
-    let existing = folder.ancestors().skip(1).find(|above| {
-        let above = if above.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            above
-        };
-        above.is_dir()
-    });
-    let above = existing.filter(|above| !above.as_os_str().is_empty());
-    match try_writing(above.unwrap_or(Path::new("."))) {
-        Ok(()) => Check::ok(
-            name,
-            format!("{shown} is not there yet; the daemon makes it"),
-        ),
-        Err(error) => Check::failed(
-            name,
+    let absolute = std::path::absolute(folder).unwrap_or_default();
+    let existing = absolute.ancestors().skip(1).find(|above| above.is_dir());
+    match try_writing(existing.unwrap_or(Path::new("."))) {
+        Ok(()) => ok(format!("{shown} is not there yet; the daemon makes it")),
+        Err(error) => failed(
             format!("{shown} is not there and cannot be made: {error}"),
             "make it for the daemon's user, or choose another with data_dir",
         ),
@@ -124,7 +96,7 @@ fn permissions(folder: &Path, name: &'static str) -> Check {
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
     )
 }
 
@@ -137,11 +109,8 @@ fn try_writing(folder: &Path) -> io::Result<()> {
         .open(&probe)
         .and_then(|mut file| file.write_all(&[0; 4096]));
     match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        written => {
-            let removed = fs::remove_file(probe);
-            written.and(removed)
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        written => written.and(fs::remove_file(probe)),
     }
 }
 
@@ -180,21 +149,15 @@ mod tests {
     #[test]
     fn a_folder_is_tried_and_left_as_it_was() {
         let dir = TempDir::new().unwrap();
-        assert_eq!(
-            permissions(dir.path(), "data folder").status,
-            CheckStatus::Ok
-        );
-        assert_eq!(
-            permissions(&dir.path().join("a/b"), "data folder").status,
-            CheckStatus::Ok
-        );
+        assert_eq!(permissions(dir.path()).status, CheckStatus::Ok);
+        assert_eq!(permissions(&dir.path().join("a/b")).status, CheckStatus::Ok);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_folder_below_a_file_cannot_be_made() {
         // Not even root can write into this one.
-        let check = permissions(Path::new("/proc/faceood/data"), "data folder");
+        let check = permissions(Path::new("/proc/faceood/data"));
         assert_eq!(check.status, CheckStatus::Failed);
         assert!(check.advice.unwrap().contains("data_dir"));
     }

@@ -1,52 +1,43 @@
 //! Checks the service under systemd, if there is one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use super::Check;
+use super::{Finding, failed, ok, said, skipped, warning};
 
-const NAME: &str = "unit";
+const UNIT: &str = "faceoodd.service";
 
-pub(super) fn check() -> Check {
+pub(super) fn check() -> Finding {
     if !Path::new("/run/systemd/system").is_dir() {
-        return Check::skipped(NAME, "no systemd runs here");
+        return skipped("no systemd runs here");
     }
     let properties =
         "LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,StatusText,NeedDaemonReload";
-    let asked = Command::new("systemctl")
-        .args(["show", "faceoodd.service", "--property", properties])
-        .output();
-    match asked {
-        Ok(output) if output.status.success() => judge(
-            &String::from_utf8_lossy(&output.stdout),
-            restarts_of_a_day(),
-        ),
-        Ok(output) => Check::skipped(
-            NAME,
-            format!(
-                "systemctl does not answer: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ),
-        ),
-        Err(error) => Check::skipped(NAME, format!("systemctl cannot be run: {error}")),
+    let show = ["show", UNIT, "--property", properties];
+    match Command::new("systemctl").args(show).output() {
+        Ok(output) if output.status.success() => {
+            let facts = String::from_utf8_lossy(&output.stdout);
+            judge(&facts, restarts_of_a_day())
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            skipped(format!("systemctl does not answer: {}", said.trim()))
+        }
+        Err(error) => skipped(format!("systemctl cannot be run: {error}")),
     }
 }
 
 /// The user as whom systemd runs the daemon, where the unit is installed and names one.
 pub(super) fn user() -> Option<String> {
-    let output = Command::new("systemctl")
-        .args(["show", "faceoodd.service", "--property=User", "--value"])
-        .output()
-        .ok()?;
-    let user = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (!user.is_empty()).then_some(user)
+    let user = said(Command::new("systemctl").args(["show", UNIT, "--property=User", "--value"]));
+    Some(user.trim().to_owned()).filter(|user| !user.is_empty())
 }
 
-/// How often systemd brought it back within 24 hours; `None` where this user may not read the journal.
+/// How often systemd brought it back within 24 hours; `None` where this user may not read the
+/// journal.
 fn restarts_of_a_day() -> Option<usize> {
     let output = Command::new("journalctl")
-        .args(["--unit=faceoodd.service", "--since=-24h", "--output=cat"])
+        .args(["--unit", UNIT, "--since=-24h", "--output=cat"])
         .arg("--grep=Scheduled restart job")
         .output()
         .ok()?;
@@ -55,61 +46,53 @@ fn restarts_of_a_day() -> Option<usize> {
     (!is_refused).then(|| String::from_utf8_lossy(&output.stdout).lines().count())
 }
 
-fn judge(shown: &str, restarts_of_a_day: Option<usize>) -> Check {
-    let facts: BTreeMap<&str, &str> = shown
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .collect();
-    let fact = |name: &str| facts.get(name).copied().unwrap_or_default();
+fn judge(shown: &str, restarts_of_a_day: Option<usize>) -> Finding {
+    let fact = |name: &str| {
+        let mut facts = shown.lines().filter_map(|line| line.split_once('='));
+        facts.find(|fact| fact.0 == name).map_or("", |fact| fact.1)
+    };
     if fact("LoadState") == "not-found" {
-        return Check::skipped(
-            NAME,
-            "faceoodd.service is not installed (sudo scripts/install does)",
-        );
+        return skipped("faceoodd.service is not installed (sudo scripts/install does)");
     }
     let (active, sub) = (fact("ActiveState"), fact("SubState"));
     let mut found = format!("faceoodd.service is {active} ({sub})");
     if !fact("StatusText").is_empty() {
         found = format!("{found}: {}", fact("StatusText"));
     }
-    let of_a_day = restarts_of_a_day.map_or_else(
-        || "how often within 24 h, only root can see".to_owned(),
-        |count| format!("{count} times within 24 h"),
-    );
+    let of_a_day = match restarts_of_a_day {
+        Some(count) => format!("{count} times within 24 h"),
+        None => "how often within 24 h, only root can see".to_owned(),
+    };
     let restarts: u32 = fact("NRestarts").parse().unwrap_or(0);
     if active == "failed" || sub == "auto-restart" {
-        return Check::failed(
-            NAME,
+        return failed(
             format!("{found}, result {}", fact("Result")),
             "see why: journalctl -u faceoodd -n 50; correct it, then: systemctl restart faceoodd",
         );
     }
     // The one begins anew when somebody restarts it, the other looks back a day.
     if restarts > 0 || restarts_of_a_day.is_some_and(|count| count > 0) {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("{found}, brought back {restarts} times since it was started, {of_a_day}"),
             "see why: journalctl -u faceoodd | grep -B20 'Scheduled restart'",
         );
     }
     if fact("NeedDaemonReload") == "yes" {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("{found}; its file changed"),
             "systemctl daemon-reload",
         );
     }
     if active != "active" {
-        return Check::warning(NAME, found, "start it: systemctl enable --now faceoodd");
+        return warning(found, "start it: systemctl enable --now faceoodd");
     }
     if fact("UnitFileState") == "disabled" {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("{found}, not started at boot"),
             "systemctl enable faceoodd",
         );
     }
-    Check::ok(NAME, found)
+    ok(found)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{Check, Context};
+use super::{Check, Context, Finding, ok, skipped, warning};
 use faceood::config::Config;
 use faceood::inference_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
 use faceood::policy::Thresholds;
@@ -23,14 +23,11 @@ const LEAST_OUTCOMES: usize = 50;
 /// Pass probabilities may be this far off what came true.
 const DRIFT: f64 = 0.10;
 
-const INODES: &str = "inodes";
-
 /// Fewer free inodes than this and no file can soon be made.
 const LEAST_INODES: u64 = 1_000;
 
-/// Looks at the log's growth, its disk and its outcomes.
 pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = vec![inodes(&config.data_dir)];
+    let mut checks = vec![inodes(&config.data_dir).named("inodes")];
     let path = context.database_path(config);
     // Whether it can be read at all is another check's.
     let facts = context.block_on(async {
@@ -44,33 +41,31 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
         Ok((all, week, outcomes(&reader).await?))
     });
     if let Ok((all, week, outcomes)) = facts {
-        let free = Host::look(&config.data_dir)
-            .disk
-            .map(|disk| disk.available_bytes);
+        let disk = Host::look(&config.data_dir).disk;
+        let free = disk.map(|disk| disk.available_bytes);
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
-        checks.push(room(&Growth { all, week, size }, config, free));
-        checks.push(drift(&outcomes, Thresholds::default().same));
+        checks.push(room(&Growth { all, week, size }, config, free).named("room"));
+        checks.push(drift(&outcomes, Thresholds::default().same).named("drift"));
     }
     checks
 }
 
-fn inodes(folder: &Path) -> Check {
+fn inodes(folder: &Path) -> Finding {
     // The daemon may yet have to make it.
     let existing = folder.ancestors().find(|above| above.is_dir());
     match rustix::fs::statvfs(existing.unwrap_or(Path::new("."))) {
         Ok(facts) => judge_inodes(facts.f_favail, facts.f_files),
-        Err(error) => Check::skipped(INODES, format!("cannot be told: {error}")),
+        Err(error) => skipped(format!("cannot be told: {error}")),
     }
 }
 
-fn judge_inodes(free: u64, total: u64) -> Check {
+fn judge_inodes(free: u64, total: u64) -> Finding {
     let found = format!("{free} of {total} free");
     match (free, total) {
         // Some file systems (btrfs) have as many as they need, and say 0 of 0.
-        (_, 0) => Check::ok(INODES, "as many as are needed"),
-        (LEAST_INODES.., _) => Check::ok(INODES, found),
-        _ => Check::warning(
-            INODES,
+        (_, 0) => ok("as many as are needed"),
+        (LEAST_INODES.., _) => ok(found),
+        _ => warning(
             found,
             "delete small files on this disk: a file system without inodes is full, whatever room it has",
         ),
@@ -84,54 +79,39 @@ struct Growth {
 }
 
 /// Whether the rows that are to be kept will fit.
-fn room(growth: &Growth, config: &Config, free: Option<u64>) -> Check {
-    const NAME: &str = "room";
+fn room(growth: &Growth, config: &Config, free: Option<u64>) -> Finding {
     let (Some(free), true) = (free, growth.all > 0 && growth.week > 0) else {
-        return Check::skipped(NAME, "no rows of the last week, so nothing to foretell");
+        return skipped("no rows of the last week, so nothing to foretell");
     };
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let (size, row, day) = (
-        growth.size as f64,
-        growth.size as f64 / growth.all as f64,
-        growth.week as f64 / 7.0,
-    );
-    let log = &config.log;
-    let by_days = match log.retention_days {
+    let (size, day) = (growth.size as f64, growth.week as f64 / 7.0);
+    let row = size / growth.all as f64;
+    let by_days = match config.log.retention_days {
         0 => f64::INFINITY,
         days => row * day * f64::from(days),
     };
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let by_bytes = match log.max_bytes {
+    let by_bytes = match config.log.max_bytes {
         0 => f64::INFINITY,
         bytes => bytes as f64,
     };
     let wanted = by_days.min(by_bytes);
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let there = size + free as f64;
     let pace = format!("{day:.0} rows a day of {row:.0} bytes");
     if wanted.is_infinite() {
         let days = (there - size) / (row * day);
         let found = format!("{pace}, kept for ever: full in {days:.0} days");
-        return if days < 365.0 {
-            Check::warning(NAME, found, "set log.retention_days or log.max_bytes")
-        } else {
-            Check::ok(NAME, found)
+        return match days < 365.0 {
+            true => warning(found, "set log.retention_days or log.max_bytes"),
+            false => ok(found),
         };
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate"
-    )]
     let found = format!("{pace} will come to {}", Bytes(wanted as u64));
     if wanted > there {
-        return Check::warning(
-            NAME,
+        return warning(
             format!("{found}, for which there is no room"),
             "shorten log.retention_days, lower log.max_bytes, or move data_dir to a larger disk",
         );
     }
-    Check::ok(NAME, found)
+    ok(found)
 }
 
 async fn outcomes(reader: &LogReader) -> anyhow::Result<Vec<InferenceRecord>> {
@@ -145,49 +125,34 @@ async fn outcomes(reader: &LogReader) -> anyhow::Result<Vec<InferenceRecord>> {
 }
 
 /// Whether as many genuine captures pass as their probabilities said.
-fn drift(rows: &[InferenceRecord], pass: f32) -> Check {
-    const NAME: &str = "drift";
+fn drift(rows: &[InferenceRecord], pass: f32) -> Finding {
     let genuine = rows
         .iter()
         .filter(|row| row.outcome == Some(ReportedOutcome::Genuine) && row.role == Role::Probe);
     let pairs: Vec<(f64, bool)> = genuine
         .filter_map(|row| Some((f64::from(row.pass_probability?), row.similarity? >= pass)))
         .collect();
-    if pairs.len() < LEAST_OUTCOMES {
-        return Check::skipped(
-            NAME,
-            format!(
-                "{} outcomes of genuine pairs were told (POST /v1/feedback); {LEAST_OUTCOMES} are needed",
-                pairs.len()
-            ),
-        );
+    let count = pairs.len();
+    if count < LEAST_OUTCOMES {
+        return skipped(format!(
+            "{count} outcomes of genuine pairs were told (POST /v1/feedback); {LEAST_OUTCOMES} are needed"
+        ));
     }
-    #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
-    let count = pairs.len() as f64;
-    let foretold = pairs
-        .iter()
-        .map(|(probability, _)| probability)
-        .sum::<f64>()
-        / count;
-    let passed = pairs
-        .iter()
-        .map(|&(_, passed)| f64::from(u8::from(passed)))
-        .sum::<f64>()
-        / count;
+    let mean = |of: fn(&(f64, bool)) -> f64| pairs.iter().map(of).sum::<f64>() / count as f64;
+    let foretold = mean(|pair| pair.0);
+    let passed = mean(|pair| f64::from(u8::from(pair.1)));
     let found = format!(
-        "{:.0} % of {} genuine pairs were foretold to pass, {:.0} % did",
+        "{:.0} % of {count} genuine pairs were foretold to pass, {:.0} % did",
         foretold * 100.0,
-        pairs.len(),
         passed * 100.0
     );
     if (foretold - passed).abs() > DRIFT {
-        return Check::warning(
-            NAME,
+        return warning(
             found,
             "calibrate on site: faceood-admin calibrate --from-log --out FILE",
         );
     }
-    Check::ok(NAME, found)
+    ok(found)
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
 use serde::Serialize;
 
+use super::choice::{Choice, choice};
 use super::offline::{self, Parts};
 use super::out_file::OutFile;
-use super::{CommandOutcome, Context, output};
+use super::{Context, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::folder::{self, Terms};
 use faceood_lab::evaluation::measure::Instrument;
@@ -58,17 +59,19 @@ struct FolderArgs {
     #[arg(value_name = "DIR", required = true)]
     dir: Option<PathBuf>,
     /// Where a picture's terminal or camera stands: DIR/PERSON/SOURCE/…, or file names SOURCE_….jpg
-    #[arg(long, value_enum, value_name = "WHERE", default_value_t = SourcePlace::Folder)]
-    source_from: SourcePlace,
-    /// Similarity below which a comparison counts as failed in the EDC, in place of the one with one false match in 1,000
+    #[arg(long, value_name = "WHERE", default_value = "folder", value_parser = choice(&SOURCES))]
+    source_from: SourceFrom,
+    /// Similarity below which a comparison counts as failed in the EDC, in place of the one with
+    /// one false match in 1,000
     #[arg(long, value_name = "SIMILARITY")]
     threshold: Option<f32>,
-    /// Another quality network to compare with: aligned 112×112 in, one number out; of several outputs name one: FILE.onnx#OUTPUT
+    /// Another quality network to compare with: aligned 112×112 in, one number out; of several
+    /// outputs name one: FILE.onnx#OUTPUT
     #[arg(long, value_name = "MODEL.onnx")]
     against: Vec<PathBuf>,
     /// What those networks take for black and white
-    #[arg(long, value_enum, value_name = "RANGE", default_value_t = Pixels::Signed, requires = "against")]
-    against_pixels: Pixels,
+    #[arg(long, value_name = "RANGE", default_value = "signed", value_parser = choice(&PIXELS), requires = "against")]
+    against_pixels: PixelRange,
     /// Those networks say the worse the larger
     #[arg(long, requires = "against")]
     against_lower_is_better: bool,
@@ -89,25 +92,26 @@ pub(super) struct EvaluateOptions {
     pub(super) jobs: Option<NonZero<usize>>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SourcePlace {
-    /// The folder inside the person's
-    Folder,
-    /// The file's name up to its first underscore
-    Prefix,
-}
+const SOURCES: [Choice<SourceFrom>; 2] = [
+    (
+        "folder",
+        "The folder inside the person's",
+        SourceFrom::Folder,
+    ),
+    (
+        "prefix",
+        "The file's name up to its first underscore",
+        SourceFrom::Prefix,
+    ),
+];
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Pixels {
-    /// −1 to 1
-    Signed,
-    /// 0 to 1
-    Unit,
-    /// 0 to 255
-    Raw,
-}
+const PIXELS: [Choice<PixelRange>; 3] = [
+    ("signed", "−1 to 1", PixelRange::Signed),
+    ("unit", "0 to 1", PixelRange::Unit),
+    ("raw", "0 to 255", PixelRange::Raw),
+];
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     match &args.task {
         None => evaluate(&args.folder, context),
         Some(EvaluateCommand::IsoSweep(args)) => scenes::sweep(args, context),
@@ -115,16 +119,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     }
 }
 
-fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
+fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<()> {
     let dir = args.dir.as_deref().context("no DIR is given")?;
     if let Some(threshold) = args.threshold.filter(|cut| !(-1.0..=1.0).contains(cut)) {
         bail!("--threshold is {threshold}; expected a similarity, -1 to 1");
     }
-    let source_from = match args.source_from {
-        SourcePlace::Folder => SourceFrom::Folder,
-        SourcePlace::Prefix => SourceFrom::Prefix,
-    };
-    let dataset = dataset::find(dir, source_from)?;
+    let dataset = dataset::find(dir, args.source_from)?;
     let rivals = rivals(args)?;
     let page = args.shared.page()?;
     let parts = offline::parts(context)?;
@@ -134,58 +134,41 @@ fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<CommandOutco
         rivals: &rivals,
         ..args.shared.instrument(&parts, &progress)
     };
-    let paths: Vec<&Path> = dataset
-        .pictures
-        .iter()
-        .map(|picture| picture.path.as_path())
-        .collect();
+    let paths = dataset.pictures.iter();
+    let paths: Vec<&Path> = paths.map(|picture| picture.path.as_path()).collect();
     let outcomes = instrument.files(&paths)?;
     bar.finish_and_clear();
-    let report = folder::evaluate(
-        &dataset,
-        &outcomes,
-        Terms {
-            model: model(&parts),
-            similarity: parts.assembly.thresholds(),
-            policies: &parts.policies,
-            rivals: rivals.iter().map(|rival| rival.name.clone()).collect(),
-            threshold: args.threshold,
-        },
-    )?;
+    let terms = Terms {
+        model: model(&parts),
+        similarity: parts.assembly.thresholds(),
+        policies: &parts.policies,
+        rivals: rivals.iter().map(|rival| rival.name.clone()).collect(),
+        threshold: args.threshold,
+    };
+    let report = folder::evaluate(&dataset, &outcomes, terms)?;
     for skipped in &report.data.skipped {
         output::note(&format!("skipped {}: {}", skipped.file, skipped.reason));
     }
-    args.shared.show(
-        &report,
-        page,
-        || render::folder::html(&report),
-        || text::report(&report),
-    )
+    let html = || render::folder::html(&report);
+    let text = || text::report(&report);
+    args.shared.show(&report, page, html, text)
 }
 
 fn rivals(args: &FolderArgs) -> anyhow::Result<Vec<Rival>> {
     let open = |given: &PathBuf| {
-        let text = given.to_string_lossy();
-        let (path, output) = match text.split_once(".onnx#") {
-            Some((stem, output)) => (
-                PathBuf::from(format!("{stem}.onnx")),
-                Some(output.to_owned()),
-            ),
+        let (path, output): (PathBuf, _) = match given.to_string_lossy().split_once(".onnx#") {
+            Some((stem, output)) => (format!("{stem}.onnx").into(), Some(output.to_owned())),
             None => (given.clone(), None),
         };
-        let model = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(Rival {
-            name: output
-                .as_ref()
-                .map_or(file.to_string(), |output| format!("{file}#{output}")),
-            model,
-            output,
-            pixels: match args.against_pixels {
-                Pixels::Signed => PixelRange::Signed,
-                Pixels::Unit => PixelRange::Unit,
-                Pixels::Raw => PixelRange::Raw,
+            name: match &output {
+                Some(output) => format!("{file}#{output}"),
+                None => file.to_string(),
             },
+            model: fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
+            output,
+            pixels: args.against_pixels,
             lower_is_better: args.against_lower_is_better,
         })
     };
@@ -221,13 +204,13 @@ impl EvaluateOptions {
         parts: &'a Parts,
         progress: &'a (dyn Fn() + Sync),
     ) -> Instrument<'a> {
-        let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let jobs = self.jobs.map_or_else(available_parallelism, Ok);
         Instrument {
             assembly: &parts.assembly,
             capture: &parts.capture,
             policies: &parts.policies,
             rivals: &[],
-            jobs: self.jobs.unwrap_or_else(cores),
+            jobs: jobs.unwrap_or(NonZero::<usize>::MIN),
             progress,
         }
     }
@@ -244,16 +227,11 @@ impl EvaluateOptions {
         page: Option<OutFile>,
         html: impl FnOnce() -> String,
         text: impl FnOnce() -> String,
-    ) -> anyhow::Result<CommandOutcome> {
+    ) -> anyhow::Result<()> {
         if let Some(mut file) = page {
             std::io::Write::write_all(&mut file, html().as_bytes())?;
             file.finish()?;
         }
-        if self.json {
-            output::json(value)?;
-        } else {
-            output::text(&text())?;
-        }
-        Ok(CommandOutcome::Done)
+        output::result(self.json, value, text)
     }
 }

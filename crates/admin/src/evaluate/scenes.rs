@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde::Serialize;
 
 use super::{EvaluateOptions, ISO_RANGE, model, rising, text};
 use crate::offline::{self, Parts};
-use crate::{CommandOutcome, Context, output};
+use crate::{Context, output};
 use faceood::embed::Embedding;
 use faceood::policy::DEFAULT_SCENARIO;
-use faceood_lab::evaluation::measure::Instrument;
 use faceood_lab::evaluation::render;
 use faceood_lab::evaluation::report::{EvaluatedModel, SCHEMA, Skipped};
 use faceood_lab::evaluation::scenarios::{self, CaseFigures};
@@ -28,7 +27,8 @@ struct SceneArgs {
     /// Shots of each photo at each step
     #[arg(long, value_name = "N", default_value_t = SHOTS, value_parser = clap::value_parser!(u32).range(1..=1000))]
     shots: u32,
-    /// Width that the face is brought to before, as the camera would see it; smaller ones stay as they are
+    /// Width that the face is brought to before, as the camera would see it; smaller ones stay as
+    /// they are
     #[arg(long, value_name = "PIXELS", default_value_t = USUAL_FACE_PX)]
     face_px: f32,
     #[command(flatten)]
@@ -91,80 +91,62 @@ struct CaseReports {
 }
 
 /// Photos that can be used, what is compared with, and what was left out.
+#[derive(Default)]
 struct LoadedScenes {
     scenes: Vec<Scene>,
     reference: Option<Embedding>,
     skipped: Vec<Skipped>,
 }
 
-/// Runs `iso-sweep`.
-pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
-    let page = args.scenes.shared.page()?;
+pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<()> {
+    let (scenes, shared) = (&args.scenes, &args.scenes.shared);
+    let page = shared.page()?;
     let parts = offline::parts(context)?;
-    let loaded = args.scenes.load(&parts)?;
+    let loaded = scenes.load(&parts)?;
     let isos = rising(&args.iso);
-    let shots = loaded.scenes.len() * args.scenes.shots as usize * isos.len();
+    let shots = loaded.scenes.len() * scenes.shots as usize * isos.len();
     let bar = output::progress(shots as u64, "shots");
     let progress = || bar.inc(1);
     let steps = sweep::run(
-        &args.scenes.shared.instrument(&parts, &progress),
+        &shared.instrument(&parts, &progress),
         &loaded.scenes,
         loaded.reference.as_ref(),
         &isos,
-        args.scenes.shots,
+        scenes.shots,
         parts.assembly.thresholds().different,
     )?;
     bar.finish_and_clear();
-    let words = args.scenes.words(&loaded);
-    let answer = args.scenes.answer(&parts, loaded, SweepFigures { steps });
+    let words = scenes.words(&loaded);
+    let answer = scenes.answer(&parts, loaded, SweepFigures { steps });
     let steps = &answer.figures.steps;
-    args.scenes.shared.show(
-        &answer,
-        page,
-        || render::sweep::html_of_sweep(steps, &words),
-        || text::sweep(steps, &words),
-    )
+    let html = || render::sweep::html_of_sweep(steps, &words);
+    shared.show(&answer, page, html, || text::sweep(steps, &words))
 }
 
-/// Runs `scenarios`.
-pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
-    let page = args.scenes.shared.page()?;
+pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<()> {
+    let (scenes, shared) = (&args.scenes, &args.scenes.shared);
+    let scenario = args.scenario.clone();
+    let page = shared.page()?;
     let parts = offline::parts(context)?;
-    let policy = parts.policy(&args.scenario)?;
-    let loaded = args.scenes.load(&parts)?;
-    let bar = output::progress(
-        (loaded.scenes.len() * 3) as u64 * u64::from(args.scenes.shots),
-        "shots",
-    );
+    let policy = parts.policy(&scenario)?;
+    let loaded = scenes.load(&parts)?;
+    let shots = loaded.scenes.len() * 3 * scenes.shots as usize;
+    let bar = output::progress(shots as u64, "shots");
     let progress = || bar.inc(1);
     let cases = scenarios::run(
-        &args.scenes.shared.instrument(&parts, &progress),
+        &shared.instrument(&parts, &progress),
         &loaded.scenes,
         loaded.reference.as_ref(),
-        args.scenes.shots,
-        (&args.scenario, policy),
+        scenes.shots,
+        (&scenario, policy),
     )?;
     bar.finish_and_clear();
-    let words = format!(
-        "{} Decided by scenario {}.",
-        args.scenes.words(&loaded),
-        args.scenario
-    );
-    let answer = args.scenes.answer(
-        &parts,
-        loaded,
-        CaseReports {
-            scenario: args.scenario.clone(),
-            cases,
-        },
-    );
+    let words = scenes.words(&loaded);
+    let words = format!("{words} Decided by scenario {scenario}.");
+    let answer = scenes.answer(&parts, loaded, CaseReports { scenario, cases });
     let cases = &answer.figures.cases;
-    args.scenes.shared.show(
-        &answer,
-        page,
-        || render::sweep::html_of_cases(cases, &words),
-        || text::cases(cases, &words),
-    )
+    let html = || render::sweep::html_of_cases(cases, &words);
+    shared.show(&answer, page, html, || text::cases(cases, &words))
 }
 
 impl SceneArgs {
@@ -173,19 +155,10 @@ impl SceneArgs {
         if !(20.0..=2000.0).contains(&self.face_px) {
             bail!("--face-px is {}; expected 20 to 2000", self.face_px);
         }
-        let instrument = Instrument {
-            ..self.shared.instrument(parts, &|| {})
-        };
-        let mut loaded = LoadedScenes {
-            scenes: Vec::new(),
-            reference: None,
-            skipped: Vec::new(),
-        };
-        for (path, scene) in
-            self.images
-                .iter()
-                .zip(scene::load(&instrument, &self.images, self.face_px)?)
-        {
+        let instrument = self.shared.instrument(parts, &|| {});
+        let mut loaded = LoadedScenes::default();
+        let scenes = scene::load(&instrument, &self.images, self.face_px)?;
+        for (path, scene) in self.images.iter().zip(scenes) {
             match scene {
                 Ok(scene) => loaded.scenes.push(scene),
                 Err(reason) => {
@@ -199,12 +172,9 @@ impl SceneArgs {
             bail!("none of the photos can be used");
         }
         if let Some(reference) = &self.reference {
-            let (face, _) = instrument
-                .open()?
-                .face(&offline::read(reference)?)
-                .map_err(|error| {
-                    anyhow::anyhow!("{} is no reference: {error}", reference.display())
-                })?;
+            let face = instrument.open()?.face(&offline::read(reference)?);
+            let no_reference = |error| anyhow!("{} is no reference: {error}", reference.display());
+            let (face, _) = face.map_err(no_reference)?;
             loaded.reference = Some(face.embedding);
         }
         Ok(loaded)
@@ -212,29 +182,23 @@ impl SceneArgs {
 
     /// What was shot and what it was compared with.
     fn words(&self, loaded: &LoadedScenes) -> String {
-        let with = match &self.reference {
-            Some(reference) => reference.display().to_string(),
-            None => "the clean photo itself".to_owned(),
-        };
+        let (photos, face_px, shots) = (loaded.scenes.len(), self.face_px, self.shots);
+        let reference = self.reference.as_ref().map(|path| path.to_string_lossy());
+        let with = reference.as_deref().unwrap_or("the clean photo itself");
         format!(
-            "{} photo(s), face at most {} px wide, {} shots each, compared with {with}.",
-            loaded.scenes.len(),
-            self.face_px,
-            self.shots
+            "{photos} photo(s), face at most {face_px} px wide, {shots} shots each, compared with {with}."
         )
     }
 
     fn answer<T>(&self, parts: &Parts, loaded: LoadedScenes, figures: T) -> SceneReport<T> {
+        let reference = self.reference.as_ref();
         SceneReport {
             schema: SCHEMA,
             model: model(parts),
             face_px: self.face_px,
             shots: self.shots,
             photos: loaded.scenes.len(),
-            reference: self
-                .reference
-                .as_ref()
-                .map(|path| path.display().to_string()),
+            reference: reference.map(|path| path.display().to_string()),
             skipped: loaded.skipped,
             figures,
         }

@@ -1,27 +1,20 @@
 //! Evaluations as text for a terminal.
 
-use std::borrow::Cow;
-
-use crate::output;
+use crate::output::Rows;
+use faceood::policy::Action;
+use faceood::quality::Grade;
 use faceood_lab::evaluation::error_rates::{Histogram, Rate};
 use faceood_lab::evaluation::render::{
     counted, deviation, mean, number, percent, range, with_interval,
 };
 use faceood_lab::evaluation::report::{FolderReport, PhotoGroup, ThresholdFrom};
 use faceood_lab::evaluation::scenarios::CaseFigures;
+use faceood_lab::evaluation::signals::SignalFigures;
 use faceood_lab::evaluation::sweep::SweepStep;
 use faceood_report::sparkline;
 
 /// Columns of a bar that stands for 1.
 const BAR: f64 = 40.0;
-
-fn section<'a>(
-    title: &str,
-    head: &[&str],
-    rows: impl IntoIterator<Item = Vec<Cow<'a, str>>>,
-) -> String {
-    format!("\n\n{title}\n{}", output::table(head, rows))
-}
 
 pub(super) fn report(report: &FolderReport) -> String {
     let data = &report.data;
@@ -39,22 +32,18 @@ pub(super) fn report(report: &FolderReport) -> String {
         text += &format!(" (evenly drawn from {})", data.impostor_possible);
     }
     text += &histogram(&report.histogram);
-    text += &section(
-        "errors",
-        &["threshold", "similarity", "FNMR", "95 %", "FMR"],
-        report.error_rates.iter().map(|rates| {
-            let interval = rates
-                .fnmr_interval
-                .map(|ends| ends.map(|end| percent(Some(end))).join(" – "));
-            vec![
-                rates.name.into(),
-                format!("{:.3}", rates.threshold).into(),
-                counted(&rates.fnmr).into(),
-                interval.unwrap_or_default().into(),
-                counted(&rates.fmr).into(),
-            ]
+    let errors = Rows(&report.error_rates).table(&[
+        ("threshold", |rates| rates.name.to_owned()),
+        ("similarity", |rates| format!("{:.3}", rates.threshold)),
+        ("FNMR", |rates| counted(&rates.fnmr)),
+        ("95 %", |rates| {
+            let ends = rates.fnmr_interval;
+            let ends = ends.map(|ends| ends.map(|end| percent(Some(end))).join(" – "));
+            ends.unwrap_or_default()
         }),
-    );
+        ("FMR", |rates| counted(&rates.fmr)),
+    ]);
+    text += &section("errors", &errors);
     if let Some(equal) = &report.equal_error_rate {
         let rate = percent(Some(f64::midpoint(equal.fnmr, equal.fmr)));
         text += &format!("\nequal error rate {rate} at {:.3}", equal.threshold);
@@ -64,48 +53,25 @@ pub(super) fn report(report: &FolderReport) -> String {
         ThresholdFrom::Pack => "the pack's; too few impostor comparisons for FMR 1e-3",
         ThresholdFrom::Option => "as given",
     };
-    text += &section(
-        &format!(
-            "what orders captures best (failures below {:.3}: {from})",
-            report.thresholds.edc
-        ),
-        &[
-            "signal",
-            "AUROC",
-            "EDC area to 50 %, 0 perfect 1 random",
-            "to 20 %",
-            "FNMR",
-            "less 1 %",
-            "5 %",
-            "20 %",
-        ],
-        report.signals.iter().map(|signal| {
-            let mut row: Vec<Cow<'_, str>> = vec![
-                signal.name.as_str().into(),
-                with_interval(signal.auroc, signal.auroc_interval).into(),
-                with_interval(
-                    signal.edc_relative_area_50,
-                    signal.edc_relative_area_50_interval,
-                )
-                .into(),
-                signal
-                    .edc_area_20
-                    .map_or("–".to_owned(), |area| format!("{area:.5}"))
-                    .into(),
-            ];
-            row.extend(
-                signal
-                    .fnmr_after
-                    .iter()
-                    .map(|point| Cow::from(percent(point.fnmr))),
-            );
-            row
+    let edc = report.thresholds.edc;
+    let signals = Rows(&report.signals).table(&[
+        ("signal", |it| it.name.clone()),
+        ("AUROC", |it| with_interval(it.auroc, it.auroc_interval)),
+        ("EDC area to 50 %, 0 perfect 1 random", |it| {
+            with_interval(it.edc_relative_area_50, it.edc_relative_area_50_interval)
         }),
-    );
-    let fails = report
-        .signals
-        .iter()
-        .filter_map(|signal| signal.fnmr_after.first()?.fnmr);
+        ("to 20 %", |it| {
+            or_dash(it.edc_area_20.map(|area| format!("{area:.5}")))
+        }),
+        ("FNMR", |it| fnmr_after(it, 0)),
+        ("less 1 %", |it| fnmr_after(it, 1)),
+        ("5 %", |it| fnmr_after(it, 2)),
+        ("20 %", |it| fnmr_after(it, 3)),
+    ]);
+    let title = format!("what orders captures best (failures below {edc:.3}: {from})");
+    text += &section(&title, &signals);
+    let signals = report.signals.iter();
+    let fails = signals.filter_map(|signal| signal.fnmr_after.first()?.fnmr);
     if fails.fold(0.0, f64::max) == 0.0 {
         text += "\nno comparison fails at this threshold: these photos cannot show how well anything orders captures";
     }
@@ -113,156 +79,111 @@ pub(super) fn report(report: &FolderReport) -> String {
         ("score", &report.calibration.score),
         ("pass probability", &report.calibration.pass_probability),
     ];
-    text += &section(
-        "does it come true",
-        &["prediction", "ECE", "bins", "captures"],
-        calibrated.map(|(name, calibrated)| {
-            vec![
-                name.into(),
-                with_interval(calibrated.ece, calibrated.ece_interval).into(),
-                calibrated.reliability.len().to_string().into(),
-                calibrated.captures.to_string().into(),
-            ]
-        }),
-    );
-    text += &section(
-        "scenarios (errors of what passes)",
-        &["scenario", "rejected", "for review", "FNMR", "FMR"],
-        report.scenarios.iter().map(|scenario| {
-            let rates = [
-                &scenario.rejected,
-                &scenario.reviewed,
-                &scenario.fnmr,
-                &scenario.fmr,
-            ];
-            let mut row: Vec<Cow<'_, str>> = vec![scenario.name.as_str().into()];
-            row.extend(rates.map(|rate| Cow::from(counted(rate))));
-            row
-        }),
-    );
-    text += &groups("causes", "cause", &report.causes);
+    let calibrated = Rows(&calibrated).table(&[
+        ("prediction", |(name, _)| (*name).to_owned()),
+        ("ECE", |(_, it)| with_interval(it.ece, it.ece_interval)),
+        ("bins", |(_, it)| it.reliability.len().to_string()),
+        ("captures", |(_, it)| it.captures.to_string()),
+    ]);
+    text += &section("does it come true", &calibrated);
+    let scenarios = Rows(&report.scenarios).table(&[
+        ("scenario", |scenario| scenario.name.clone()),
+        ("rejected", |scenario| counted(&scenario.rejected)),
+        ("for review", |scenario| counted(&scenario.reviewed)),
+        ("FNMR", |scenario| counted(&scenario.fnmr)),
+        ("FMR", |scenario| counted(&scenario.fmr)),
+    ]);
+    text += &section("scenarios (errors of what passes)", &scenarios);
+    text += &section("causes", &groups("cause", &report.causes));
     if !report.sources.is_empty() {
-        text += &groups("sources", "source", &report.sources);
+        text += &section("sources", &groups("source", &report.sources));
     }
     text
 }
 
+fn section(title: &str, table: &str) -> String {
+    format!("\n\n{title}\n{table}")
+}
+
+fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or("–".to_owned(), |value| value.to_string())
+}
+
+/// FNMR where the `place`-th share of the captures is left out.
+fn fnmr_after(signal: &SignalFigures, place: usize) -> String {
+    percent(signal.fnmr_after.get(place).and_then(|point| point.fnmr))
+}
+
 /// Both kinds of comparison by similarity, each as a row of blocks whose highest is full.
 fn histogram(histogram: &Histogram) -> String {
-    let shown = histogram.genuine.iter().zip(&histogram.impostor);
-    let first = shown
-        .clone()
-        .position(|(one, other)| one + other > 0)
-        .unwrap_or(0);
-    let row = |counts: &[usize]| -> String {
+    let mut shown = histogram.genuine.iter().zip(&histogram.impostor);
+    let first = shown.position(|(one, other)| one + other > 0).unwrap_or(0);
+    let row = |counts: &[usize]| {
         let counts: Vec<u64> = counts[first..].iter().map(|&count| count as u64).collect();
-        sparkline::counts(&counts, ' ')
+        sparkline::counts(&counts, ' ').trim_end().to_owned()
     };
-    let from = histogram.from + first as f32 * histogram.width;
     format!(
-        "\n\nsimilarities from {from:.2} to 1\ngenuine   {}\nimpostor  {}",
-        row(&histogram.genuine).trim_end(),
-        row(&histogram.impostor).trim_end()
+        "\n\nsimilarities from {:.2} to 1\ngenuine   {}\nimpostor  {}",
+        histogram.from + first as f32 * histogram.width,
+        row(&histogram.genuine),
+        row(&histogram.impostor)
     )
 }
 
-fn groups(title: &str, what: &str, groups: &[PhotoGroup]) -> String {
-    let rows = groups.iter().map(|group| {
-        let without = group
-            .failures_to_acquire
-            .map_or("–".to_owned(), |count| count.to_string());
-        vec![
-            group.name.as_str().into(),
-            group.captures.to_string().into(),
-            without.into(),
-            format!("{:.2}", group.score).into(),
-            number(group.reached).into(),
-            counted(&group.pass).into(),
-            counted(&group.fnmr).into(),
-        ]
-    });
-    section(
-        title,
-        &[
-            what, "captures", "no face", "score", "reached", "passes", "FNMR",
-        ],
-        rows,
-    )
+fn groups(what: &'static str, groups: &[PhotoGroup]) -> String {
+    Rows(groups).table(&[
+        (what, |group| group.name.clone()),
+        ("captures", |group| group.captures.to_string()),
+        ("no face", |group| or_dash(group.failures_to_acquire)),
+        ("score", |group| format!("{:.2}", group.score)),
+        ("reached", |group| number(group.reached)),
+        ("passes", |group| counted(&group.pass)),
+        ("FNMR", |group| counted(&group.fnmr)),
+    ])
 }
 
 /// The ISO table, with the score as a bar.
 pub(super) fn sweep(steps: &[SweepStep], words: &str) -> String {
-    let rows = steps.iter().map(|step| {
-        vec![
-            step.iso.to_string().into(),
-            mean(step.score).into(),
-            step.grade.map_or("–", |grade| grade.name()).into(),
-            range(step.similarity).into(),
-            deviation(step.similarity).into(),
-            share(&step.below_different).into(),
-            share(&step.failures_to_acquire).into(),
-            step.design
-                .map_or("–".to_owned(), |design| {
-                    let [low, high] = design.similarity;
-                    format!("{:.2} {low:.2}–{high:.2}", design.score)
-                })
-                .into(),
-            step.score
-                .map_or(String::new(), |score| bar(score.mean))
-                .into(),
-        ]
-    });
-    let head = [
-        "ISO",
-        "score",
-        "grade",
-        "similarity",
-        "deviation",
-        "below .35",
-        "no face",
-        "design",
-        "",
-    ];
-    format!("{words}\n\n{}", output::table(&head, rows))
+    let table = Rows(steps).table(&[
+        ("ISO", |step| step.iso.to_string()),
+        ("score", |step| mean(step.score)),
+        ("grade", |step| or_dash(step.grade.map(Grade::name))),
+        ("similarity", |step| range(step.similarity)),
+        ("deviation", |step| deviation(step.similarity)),
+        ("below .35", |step| share(&step.below_different)),
+        ("no face", |step| share(&step.failures_to_acquire)),
+        ("design", |step| {
+            or_dash(step.design.map(|design| {
+                let [low, high] = design.similarity;
+                format!("{:.2} {low:.2}–{high:.2}", design.score)
+            }))
+        }),
+        ("", |step| {
+            let score = step.score.map_or(0.0, |score| score.mean.clamp(0.0, 1.0));
+            "▇".repeat((score * BAR).round() as usize)
+        }),
+    ]);
+    format!("{words}\n\n{table}")
 }
 
 pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
-    let rows = cases.iter().map(|figures| {
-        vec![
-            figures.story.into(),
-            figures.file.as_str().into(),
-            mean(figures.score).into(),
-            figures.grade.map_or("–", |grade| grade.name()).into(),
-            figures.action.map_or("–", |action| action.name()).into(),
-            figures.cause.unwrap_or("–").into(),
-            range(figures.similarity).into(),
-            range(figures.similarity_to_reference).into(),
-            share(&figures.failures_to_acquire).into(),
-            format!("{:.2}", figures.design_score).into(),
-        ]
-    });
-    let head = [
-        "case",
-        "photo",
-        "score",
-        "grade",
-        "action",
-        "cause",
-        "to clean",
-        "to reference",
-        "no face",
-        "design",
-    ];
-    format!("{words}\n\n{}", output::table(&head, rows))
+    let table = Rows(cases).table(&[
+        ("case", |case| case.story.to_owned()),
+        ("photo", |case| case.file.clone()),
+        ("score", |case| mean(case.score)),
+        ("grade", |case| or_dash(case.grade.map(Grade::name))),
+        ("action", |case| or_dash(case.action.map(Action::name))),
+        ("cause", |case| or_dash(case.cause)),
+        ("to clean", |case| range(case.similarity)),
+        ("to reference", |case| range(case.similarity_to_reference)),
+        ("no face", |case| share(&case.failures_to_acquire)),
+        ("design", |case| format!("{:.2}", case.design_score)),
+    ]);
+    format!("{words}\n\n{table}")
 }
 
 fn share(rate: &Rate) -> String {
-    rate.rate
-        .map_or("–".to_owned(), |_| format!("{}/{}", rate.errors, rate.of))
-}
-
-fn bar(value: f64) -> String {
-    "▇".repeat((value.clamp(0.0, 1.0) * BAR).round() as usize)
+    or_dash(rate.rate.map(|_| format!("{}/{}", rate.errors, rate.of)))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use serde::Serialize;
 
-use super::{CommandOutcome, Context, output};
+use super::{Context, output};
 use faceood::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
 use faceood::pack::Pack;
 use faceood::pipeline::thresholds_of;
@@ -48,7 +49,6 @@ struct Explanation {
     calibration_id: Option<String>,
     /// How it turned out, where a caller told so later.
     outcome: Option<inference_log::ReportedOutcome>,
-    /// The caller's words about that.
     outcome_note: Option<String>,
     /// Everything that was told, in that order: the last is in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +73,7 @@ struct ExplainedComparison {
     why: Vec<String>,
 }
 
-/// One row: a face, a picture without one, an embedding, or a failure.
+/// A face, a picture without one, an embedding, or a failure.
 #[derive(Debug, Serialize)]
 struct ExplainedRow {
     inference_id: String,
@@ -99,7 +99,6 @@ struct ExplainedRow {
     why: Vec<String>,
 }
 
-/// A quality component as it was measured.
 #[derive(Debug, Serialize)]
 struct MeasuredComponent {
     name: &'static str,
@@ -110,8 +109,7 @@ struct MeasuredComponent {
     better: Option<&'static str>,
 }
 
-/// Looks the request up and says why it came out as it did.
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let path = context.database()?;
     let (rows, feedback) = context.block_on(async {
         let reader = LogReader::open(&path).await?;
@@ -134,12 +132,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         );
     };
     explanation.feedback = feedback;
-    if args.json {
-        output::json(&explanation)?;
-    } else {
-        output::text(&explanation.text())?;
-    }
-    Ok(CommandOutcome::Done)
+    output::result(args.json, &explanation, || explanation.text())
 }
 
 /// The rows of the requests with this id; where there is none, those of the request that has a row
@@ -149,12 +142,11 @@ async fn found(reader: &LogReader, id: &str) -> anyhow::Result<Vec<InferenceReco
     if !rows.is_empty() {
         return Ok(rows);
     }
-    let row = match id.parse() {
-        Ok(id) => reader.by_id(id).await?,
-        Err(_) => None,
+    let Ok(id) = id.parse() else {
+        return Ok(rows);
     };
-    let Some(row) = row else {
-        return Ok(Vec::new());
+    let Some(row) = reader.by_id(id).await? else {
+        return Ok(rows);
     };
     let mut rows = reader.by_request(&row.request_id).await?;
     rows.retain(|other| other.request_key == row.request_key);
@@ -166,8 +158,7 @@ fn thresholds(pack_dir: &std::path::Path, rows: &[InferenceRecord]) -> Threshold
     let judged_by = rows.iter().find_map(|row| row.pack_sha256.as_deref());
     let installed = Pack::open(pack_dir).ok();
     let same = installed.filter(|pack| judged_by.is_none_or(|sha256| sha256 == pack.sha256()));
-    same.as_ref()
-        .map_or_else(Thresholds::default, thresholds_of)
+    same.as_ref().map(thresholds_of).unwrap_or_default()
 }
 
 /// Explains the rows of the last request that had their id; `None` where there are none.
@@ -179,9 +170,9 @@ fn explain(
     let last = rows.last()?.request_key;
     let (rows, earlier): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.request_key == last);
     let first = *rows.first()?;
-    let compared = rows
-        .iter()
-        .find_map(|row| Some((row.similarity?, row.verdict?)));
+    let compared = |row: &&InferenceRecord| Some((row.similarity?, row.verdict?));
+    let compared = rows.iter().find_map(compared);
+    let stamp = |row: &&InferenceRecord| format!("{} {}", row.time.format("%F %T UTC"), row.id);
     let comparison = compared.map(|(similarity, verdict)| ExplainedComparison {
         similarity,
         verdict,
@@ -192,9 +183,7 @@ fn explain(
     Some(Explanation {
         request_id: first.request_id.clone(),
         endpoint: first.endpoint,
-        time: first
-            .time
-            .to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        time: first.time.to_rfc3339_opts(SecondsFormat::Millis, true),
         source: first.source.clone(),
         scenario: first.scenario.clone(),
         pack: first.pack.clone(),
@@ -204,10 +193,7 @@ fn explain(
         outcome: first.outcome,
         outcome_note: first.outcome_note.clone(),
         feedback: Vec::new(),
-        same_id: earlier
-            .iter()
-            .map(|row| format!("{} {}", row.time.format("%F %T UTC"), row.id))
-            .collect(),
+        same_id: earlier.iter().map(stamp).collect(),
         comparison,
         samples: rows.iter().map(|row| sample(row, policies)).collect(),
     })
@@ -227,6 +213,7 @@ fn sample(row: &InferenceRecord, policies: &Policies) -> ExplainedRow {
             },
         })
     });
+    let interval = row.interval_low.zip(row.interval_high);
     ExplainedRow {
         inference_id: row.id.to_string(),
         role: row.role,
@@ -238,10 +225,7 @@ fn sample(row: &InferenceRecord, policies: &Policies) -> ExplainedRow {
         score: row.quality_score,
         accept_from: row.threshold,
         review_from: policy.map(|policy| policy.review),
-        interval: row
-            .interval_low
-            .zip(row.interval_high)
-            .map(|(low, high)| [low, high]),
+        interval: interval.map(<[f32; 2]>::from),
         pass_probability: row.pass_probability,
         grade: row.grade,
         ood_logit: row.ood_logit,

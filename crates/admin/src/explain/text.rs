@@ -8,73 +8,51 @@ impl Explanation {
         let known = |label: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{label} {value}"))
         };
-        let head: Vec<String> = [
+        let head = [
             Some(format!("request {}", self.request_id)),
             Some(self.time.clone()),
             Some(format!("{:?}", self.endpoint).to_lowercase()),
             known("source", &self.source),
             known("scenario", &self.scenario),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let model: Vec<String> = [
+        ];
+        let model = [
             known("pack", &self.pack),
             self.pack_version.clone(),
             known("on", &self.provider),
             known("· calibration", &self.calibration_id),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let (head, model) = (head.join(" · "), model.join(" "));
-        let mut blocks = vec![format!(
-            "{}\n{}",
-            terminal_line(&head),
-            terminal_line(&model)
-        )];
+        ];
+        let head = head.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+        let model = model.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let (head, model) = (terminal_line(&head), terminal_line(&model));
+        let mut blocks = vec![format!("{head}\n{model}")];
         if let Some(comparison) = &self.comparison {
-            let mut block = format!("verdict: {}", comparison.verdict.name());
-            push_indented(&mut block, &comparison.why);
-            blocks.push(block);
+            let head = format!("verdict: {}", comparison.verdict.name());
+            blocks.push(block(head, &comparison.why));
         }
         if let Some(outcome) = self.outcome {
-            let mut block = format!("feedback: {}", outcome.name());
-            push_indented(&mut block, self.outcome_note.as_slice());
-            push_indented(&mut block, &self.history());
-            blocks.push(block);
+            let words = self.outcome_note.iter().cloned().chain(self.history());
+            blocks.push(block(format!("feedback: {}", outcome.name()), words));
         }
         if !self.same_id.is_empty() {
-            let mut block =
-                "earlier requests with this id (explain takes the id of a row too):".to_owned();
-            push_indented(&mut block, &self.same_id);
-            blocks.push(block);
+            let head = "earlier requests with this id (explain takes the id of a row too):";
+            blocks.push(block(head.to_owned(), &self.same_id));
         }
         blocks.extend(self.samples.iter().map(ExplainedRow::text));
         blocks.join("\n\n")
     }
-}
 
-impl Explanation {
     /// Who said what and when, the last first.
-    fn history(&self) -> Vec<String> {
-        let words = self.feedback.iter().rev().map(|told| {
-            let who = [&told.author, &told.address].map(|name| name.as_deref());
-            let who: Vec<&str> = who.into_iter().flatten().collect();
-            let who = if who.is_empty() {
-                "unknown".to_owned()
-            } else {
-                who.join(", ")
+    fn history(&self) -> impl Iterator<Item = String> {
+        self.feedback.iter().rev().map(|told| {
+            let who = [told.author.as_deref(), told.address.as_deref()];
+            let who = match who.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+                [] => "unknown".to_owned(),
+                known => known.join(", "),
             };
-            let note = told.note.as_deref();
-            let note = note.map_or_else(String::new, |note| format!(": {note}"));
-            format!(
-                "{} by {who}: {}{note}",
-                told.time.format("%F %T UTC"),
-                told.outcome.name()
-            )
-        });
-        words.collect()
+            let note = told.note.as_ref().map(|note| format!(": {note}"));
+            let (time, outcome) = (told.time.format("%F %T UTC"), told.outcome.name());
+            format!("{time} by {who}: {outcome}{}", note.unwrap_or_default())
+        })
     }
 }
 
@@ -87,54 +65,45 @@ impl ExplainedRow {
         };
         let index = self.face_index.filter(|index| *index > 0);
         let index = index.map_or_else(String::new, |index| format!(" (face {})", index + 1));
-        let mut block = format!("{}{index}: {action}", words::name(self.role));
-        push_indented(&mut block, &self.why);
-        let mut facts = Vec::new();
+        let head = format!("{}{index}: {action}", words::name(self.role));
+        let mut lines = self.why.clone();
         if let (Some(score), Some(grade)) = (self.score, self.grade) {
             let interval = self.interval.map_or_else(String::new, |[low, high]| {
                 format!(", another shot of the scene {low:.2}–{high:.2} 9 times in 10")
             });
-            facts.push(format!("score {score:.4} ({}){interval}", grade.name()));
+            lines.push(format!("score {score:.4} ({}){interval}", grade.name()));
         }
         if let Some(probability) = self.pass_probability {
-            facts.push(format!("pass probability {probability:.3}"));
+            lines.push(format!("pass probability {probability:.3}"));
         }
         if let Some(logit) = self.ood_logit {
-            facts.push(format!("OOD logit {logit:.4}"));
+            lines.push(format!("OOD logit {logit:.4}"));
         }
         if let Some(norm) = self.embedding_norm {
-            let networks: Vec<String> = self
-                .network_norms
-                .iter()
-                .flatten()
-                .map(|(name, norm)| format!("{name} {norm:.3}"))
-                .collect();
-            facts.push(format!(
-                "embedding norm {norm:.3} ({})",
-                networks.join(", ")
-            ));
+            let networks = self.network_norms.iter().flatten();
+            let networks = networks.map(|(name, norm)| format!("{name} {norm:.3}"));
+            let networks = networks.collect::<Vec<_>>().join(", ");
+            lines.push(format!("embedding norm {norm:.3} ({networks})"));
         }
-        push_indented(&mut block, &facts);
         if !self.components.is_empty() {
-            let rows = self.components.iter().map(|measured| {
-                vec![
-                    measured.name.into(),
-                    format!("{:.4}", measured.value).into(),
-                    measured.unit.into(),
-                    measured.better.unwrap_or_default().into(),
-                ]
-            });
-            let table = output::table(&["component", "measured", "unit", "better"], rows);
-            let lines: Vec<String> = table.lines().map(ToOwned::to_owned).collect();
-            push_indented(&mut block, &lines);
+            let table = output::Rows(&self.components).table(&[
+                ("component", |it| it.name.to_owned()),
+                ("measured", |it| format!("{:.4}", it.value)),
+                ("unit", |it| it.unit.to_owned()),
+                ("better", |it| it.better.unwrap_or_default().to_owned()),
+            ]);
+            lines.extend(table.lines().map(str::to_owned));
         }
-        block
+        block(head, lines)
     }
 }
 
-fn push_indented(block: &mut String, lines: &[String]) {
+/// `head` with `lines` indented below it.
+fn block(head: String, lines: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut block = head;
     for line in lines {
-        block.push_str("\n  ");
-        block.push_str(&terminal_line(line));
+        block += "\n  ";
+        block += &terminal_line(line.as_ref());
     }
+    block
 }

@@ -3,53 +3,41 @@
 use faceood::inference_log::{InferenceRecord, Role};
 use faceood::policy::{Action, Policy, Reason, Thresholds, Verdict};
 
-/// Why one sample got its action. `policy` is the scenario's as it is configured now, if it still is.
+/// Why one sample got its action. `policy` is the scenario's as it is configured now, if it is.
 pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec<String> {
     if let Some(problem) = row.error_code {
-        let detail = row
-            .error_detail
-            .as_deref()
-            .unwrap_or("no detail was logged");
-        if !problem.is_answered() {
-            return vec![format!(
+        let detail = row.error_detail.as_deref();
+        let detail = detail.unwrap_or("no detail was logged");
+        let (code, status) = (problem.code(), problem.status());
+        return vec![match problem.is_answered() {
+            true => format!("Refused with {code} ({status}): {detail}"),
+            false => format!(
                 "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md)."
-            )];
-        }
-        return vec![format!(
-            "Refused with {} ({}): {detail}",
-            problem.code(),
-            problem.status()
-        )];
+            ),
+        }];
     }
     let Some(action) = row.action else {
         return vec!["No face was found, which is no error for this endpoint.".to_owned()];
     };
-    let mut why = Vec::new();
     let reasons = row.reasons.as_deref().unwrap_or_default();
-    match row.quality_score {
-        Some(score) => why.push(of_score(row, score, action, policy)),
-        None => why.push(
-            "It was given as an embedding without a quality score, and so taken as an accepted reference.".to_owned(),
-        ),
-    }
+    let mut why = vec![match row.quality_score {
+        Some(score) => of_score(row, score, action, policy),
+        None => "It was given as an embedding without a quality score, and so taken as an accepted reference.".to_owned(),
+    }];
     if reasons.contains(&Reason::FaceTooSmall) {
-        let side = row
-            .box_width
-            .zip(row.box_height)
-            .map(|(width, height)| width.min(height));
-        let side = side.map_or_else(String::new, |side| format!(" of {side:.0} px"));
-        let least = policy.map_or_else(String::new, |policy| {
-            format!(" ({} px as configured now)", policy.min_face_px)
-        });
+        let side = row.box_width.zip(row.box_height);
+        let side = side.map(|(width, height)| format!(" of {:.0} px", width.min(height)));
+        let side = side.unwrap_or_default();
+        let least = policy.map(|policy| format!(" ({} px as configured now)", policy.min_face_px));
+        let least = least.unwrap_or_default();
         why.push(format!(
             "The face's shorter side{side} is under the scenario's min_face_px{least}: that alone rejects it."
         ));
     }
     if reasons.contains(&Reason::SeveralFaces) {
-        why.push(
-            "The picture holds several faces and the scenario wants one: that alone rejects it."
-                .to_owned(),
-        );
+        let several =
+            "The picture holds several faces and the scenario wants one: that alone rejects it.";
+        why.push(several.to_owned());
     }
     if let (Some(policy), Some(threshold)) = (policy, row.threshold)
         && (policy.accept - threshold).abs() > 1e-6
@@ -59,12 +47,10 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
             policy.accept
         ));
     }
-    let causes = row.causes.as_deref().unwrap_or_default();
-    if !causes.is_empty() {
-        let named: Vec<String> = causes
-            .iter()
-            .map(|cause| format!("{} ({:.0} %)", cause.name.name(), cause.weight * 100.0))
-            .collect();
+    let causes = row.causes.iter().flatten();
+    let named = causes.map(|it| format!("{} ({:.0} %)", it.name.name(), it.weight * 100.0));
+    let named: Vec<String> = named.collect();
+    if !named.is_empty() {
         why.push(format!("What pulls the score down: {}.", named.join(", ")));
     }
     why
@@ -84,10 +70,10 @@ fn of_score(row: &InferenceRecord, score: f32, action: Action, policy: Option<&P
     }
     // The review cut is not in the row; an unchanged policy has it.
     let unchanged = policy.filter(|policy| (policy.accept - accept).abs() <= 1e-6);
-    let review = unchanged.map_or_else(
-        || "its review cut".to_owned(),
-        |policy| format!("its review cut {:.2}", policy.review),
-    );
+    let review = match unchanged {
+        Some(policy) => format!("its review cut {:.2}", policy.review),
+        None => "its review cut".to_owned(),
+    };
     match action {
         Action::Review => format!(
             "The quality score {score} is below the accept cut {accept:.2} of scenario {scenario:?}, and at or above {review}: a person should look."
@@ -122,10 +108,8 @@ pub(super) fn of_verdict(
         )],
         Verdict::Review => {
             let mut why = Vec::new();
-            if rows
-                .iter()
-                .any(|row| row.similarity.is_some_and(|value| value < same))
-            {
+            let is_below = |row: &&InferenceRecord| row.similarity.is_some_and(|it| it < same);
+            if rows.iter().any(is_below) {
                 why.push(format!(
                     "The similarity {similarity} is at or above {different:.2} and below {same:.2}: it can be either."
                 ));
@@ -147,13 +131,9 @@ pub(super) fn of_verdict(
 /// Two digits, or as many as it takes to see on which side of a two-digit cut a number lies.
 fn exact(number: f32) -> String {
     let short = format!("{number:.2}");
-    let is_rounded_away = short
-        .parse::<f32>()
-        .is_ok_and(|shown| (shown - number).abs() > 1e-6);
-    if is_rounded_away {
-        format!("{number:.4}")
-    } else {
-        short
+    match short.parse::<f32>() {
+        Ok(shown) if (shown - number).abs() > 1e-6 => format!("{number:.4}"),
+        _ => short,
     }
 }
 

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use chrono::Utc;
-use clap::ValueEnum;
 
 mod format;
 
 use format::Format;
 
 use crate::out_file::OutFile;
-use crate::{CommandOutcome, Context, output, when};
+use crate::{Context, output, when};
 use faceood::inference_log::{Filter, LogReader};
 
 #[derive(clap::Args, Debug)]
@@ -26,7 +25,7 @@ Examples:
 pub(crate) struct Args {
     /// Kind of file
     #[arg(long, value_enum)]
-    format: FormatArg,
+    format: Format,
     #[command(flatten)]
     selection: when::Selection,
     /// Only rows with at most this quality score
@@ -37,29 +36,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// Kinds of files, as on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArg {
-    /// Comma-separated values with a header
-    Csv,
-    /// One JSON object a line
-    Jsonl,
-    /// Apache Parquet
-    Parquet,
-}
-
-impl From<FormatArg> for Format {
-    fn from(kind: FormatArg) -> Self {
-        match kind {
-            FormatArg::Csv => Self::Csv,
-            FormatArg::Jsonl => Self::Jsonl,
-            FormatArg::Parquet => Self::Parquet,
-        }
-    }
-}
-
-/// Writes the rows that are asked for.
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
         bail!("--max-score is {score}; expected 0 to 1");
     }
@@ -70,12 +47,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     };
     let path = context.database()?;
     let mut file = match &args.out {
-        Some(file) if file.exists() => bail!(
-            "cannot make {} (an existing file is not overwritten)",
-            file.display()
-        ),
+        Some(file) if file.exists() => {
+            let shown = file.display();
+            bail!("cannot make {shown} (an existing file is not overwritten)")
+        }
         Some(file) => Some(OutFile::beside(file)?),
-        None if matches!(args.format, FormatArg::Parquet) && io::stdout().is_terminal() => {
+        None if args.format == Format::Parquet && io::stdout().is_terminal() => {
             bail!("Parquet is binary and standard output a terminal; give --out FILE, or a pipe")
         }
         None => None,
@@ -96,7 +73,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
                 "{objection}: a span such as 7d is counted back from a clock that may be wrong"
             ));
         }
-        Ok(format::export(&reader, &filter, args.format.into(), out).await?)
+        Ok(format::export(&reader, &filter, args.format, out).await?)
     });
     if let Some(doing) = doing {
         doing.finish_and_clear();
@@ -106,5 +83,5 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         file.finish_new()?;
     }
     output::note(&format!("{rows} rows exported"));
-    Ok(CommandOutcome::Done)
+    Ok(())
 }

@@ -6,10 +6,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
 
-use super::new_pack::{expect_empty, file_name, write_pack};
-use super::{exact_runtime, golden_of, pack_folder, read, write};
-use crate::{CommandOutcome, Context, output};
+use super::{
+    exact_runtime, expect_empty, file_name, golden_of, name_of, pack_folder, read, write,
+    write_pack,
+};
+use crate::choice::{Choice, choice};
+use crate::{Context, output};
 use faceood::pack::Pack;
 use faceood::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
 use faceood::pack::sha256_hex;
@@ -19,12 +23,13 @@ use faceood_lab::importing::onnx::{self, Feeding};
 use faceood_lab::importing::rts::{self, Architecture, Head};
 use faceood_lab::importing::{self, CalibrationText, Naming};
 
-/// What is said of a pack whose calibration is a stand-in.
+/// Said of a pack whose calibration is a stand-in.
 pub(super) const NOT_CALIBRATED: &str = "NOT CALIBRATED: its scores mean nothing yet, and no built-in policy accepts anybody. Next, with your own photos:
   faceood-admin calibrate DIR --out calibration.json
   faceood-admin models set-calibration calibration.json";
 
-/// Variance of the temperature from which on a stand-in calibration gives nothing. The published example is .77.
+/// Variance of the temperature from which on a stand-in calibration gives nothing. The published
+/// example is .77.
 const LARGE_VARIANCE: f32 = 4.0;
 
 #[derive(clap::Args, Debug)]
@@ -56,28 +61,34 @@ pub(super) struct RtsArgs {
     #[command(flatten)]
     common: ImportArgs,
     /// Head that gives the variance; if not given the one there is, and rts where there are both
-    #[arg(long, value_enum)]
-    head: Option<HeadChoice>,
+    #[arg(long, value_parser = choice(&HEADS))]
+    head: Option<Head>,
     /// Which end of the variance is good
-    #[arg(long, value_enum, default_value = "lower-is-better")]
-    polarity: PolarityChoice,
+    #[arg(long, default_value = "lower-is-better", value_parser = choice(&POLARITIES))]
+    polarity: Polarity,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum HeadChoice {
-    /// One log variance
-    Rts,
-    /// Several; the signal is the mean of their variances
-    RtsPlus,
-}
+const HEADS: [Choice<Head>; 2] = [
+    ("rts", "One log variance", Head::Rts),
+    (
+        "rts-plus",
+        "Several; the signal is the mean of their variances",
+        Head::RtsPlus,
+    ),
+];
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum PolarityChoice {
-    /// A large variance is a picture not to be trusted, as in the paper
-    LowerIsBetter,
-    /// The other way round
-    HigherIsBetter,
-}
+const POLARITIES: [Choice<Polarity>; 2] = [
+    (
+        "lower-is-better",
+        "A large variance is a picture not to be trusted, as in the paper",
+        Polarity::LowerIsBetter,
+    ),
+    (
+        "higher-is-better",
+        "The other way round",
+        Polarity::HigherIsBetter,
+    ),
+];
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -93,8 +104,8 @@ pub(super) struct OnnxArgs {
     #[command(flatten)]
     common: ImportArgs,
     /// Order of the colours that it takes
-    #[arg(long, value_enum, default_value = "rgb")]
-    input: Colours,
+    #[arg(long, default_value = "rgb", value_parser = choice(&COLOURS))]
+    input: Channels,
     /// Subtracted from each pixel, 0–255
     #[arg(long, value_name = "NUMBER", default_value_t = 127.5)]
     mean: f32,
@@ -106,13 +117,10 @@ pub(super) struct OnnxArgs {
     output: Option<String>,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Colours {
-    /// Red first
-    Rgb,
-    /// Blue first, as OpenCV reads pictures
-    Bgr,
-}
+const COLOURS: [Choice<Channels>; 2] = [
+    ("rgb", "Red first", Channels::Rgb),
+    ("bgr", "Blue first, as OpenCV reads pictures", Channels::Bgr),
+];
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -128,33 +136,20 @@ pub(super) struct CalibrationArgs {
     pack: Option<PathBuf>,
 }
 
-/// Makes a pack of an RTS checkpoint.
-pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<()> {
     let common = &args.common;
-    expect_empty(&common.out)?;
-    let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
-    let head = args.head.map(|head| match head {
-        HeadChoice::Rts => Head::Rts,
-        HeadChoice::RtsPlus => Head::RtsPlus,
-    });
-    let polarity = match args.polarity {
-        PolarityChoice::LowerIsBetter => Polarity::LowerIsBetter,
-        PolarityChoice::HigherIsBetter => Polarity::HigherIsBetter,
-    };
-    let name = args.checkpoint.display().to_string();
+    let base = common.base(context)?;
     let imported = TorchCheckpoint::open(&args.checkpoint)
         .map_err(rts::RtsError::from)
-        .and_then(|mut checkpoint| rts::import(&mut checkpoint, &Architecture::IR_SE_64, head))
-        .with_context(|| name.clone())?;
+        .and_then(|mut checkpoint| rts::import(&mut checkpoint, &Architecture::IR_SE_64, args.head))
+        .with_context(|| args.checkpoint.display().to_string())?;
+    let count = imported.head_outputs;
     let what = match imported.head {
         Head::Rts => "log variance of the temperature".to_owned(),
-        Head::RtsPlus => format!(
-            "logarithm of the mean of {} variances of the temperature",
-            imported.head_outputs
-        ),
+        Head::RtsPlus => format!("logarithm of the mean of {count} variances of the temperature"),
     };
     output::note(&format!("the OOD signal is the {what}"));
-    if imported.has_both_heads && head.is_none() {
+    if imported.has_both_heads && args.head.is_none() {
         output::note("the checkpoint has an RTS plus head as well; --head rts-plus takes that one");
     }
     let bytes = imported.model.write();
@@ -165,24 +160,19 @@ pub(super) fn rts(args: &RtsArgs, context: &Context) -> anyhow::Result<CommandOu
         sha256: sha256_of_file(&args.checkpoint)?,
         licence: common.licence.clone(),
     };
-    let embedder = rts::described(&bytes, polarity, &common.licence, source);
+    let embedder = rts::described(&bytes, args.polarity, &common.licence, source);
     let ends = [f32::NEG_INFINITY, LARGE_VARIANCE.ln()].map(|raw| embedder.ood.signal(raw));
     let description =
         format!("Random Temperature Scaling, IR-SE-64: 512 numbers and the {what}; imported");
     let golden = golden_of(&embedder, &bytes, &exact_runtime()?)?;
-    finish(common, &base, (embedder, golden), &bytes, description, ends)
+    common.finish(&base, (embedder, golden), &bytes, description, ends)
 }
 
-/// Makes a pack of a recogniser in ONNX.
-pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<()> {
     let common = &args.common;
-    expect_empty(&common.out)?;
-    let base = Pack::open(&pack_folder(common.base.as_ref(), context)?)?;
+    let base = common.base(context)?;
     let feeding = Feeding {
-        channels: match args.input {
-            Colours::Rgb => Channels::Rgb,
-            Colours::Bgr => Channels::Bgr,
-        },
+        channels: args.input,
         mean: args.mean,
         scale: args.scale,
     };
@@ -207,60 +197,56 @@ pub(super) fn onnx(args: &OnnxArgs, context: &Context) -> anyhow::Result<Command
     let golden = golden_of(&embedder, &bytes, &runtime)?;
     // A face's output is some times longer than that of a pattern.
     let signals = [0.0, 4.0 * golden.ood_logit.max(f32::EPSILON)];
-    finish(
-        common,
-        &base,
-        (embedder, golden),
-        &bytes,
-        description,
-        signals,
-    )
+    common.finish(&base, (embedder, golden), &bytes, description, signals)
 }
 
-/// Writes the pack with a stand-in for its calibration, and says so.
-fn finish(
-    common: &ImportArgs,
-    base: &Pack,
-    (embedder, golden): (Embedder, Golden),
-    bytes: &[u8],
-    description: String,
-    signals: [f32; 2],
-) -> anyhow::Result<CommandOutcome> {
-    let [one, other] = signals.map(f64::from);
-    let stand_in = Calibration::uncalibrated(one.min(other), one.max(other));
-    let json = stand_in.to_json()?;
-    let calibration = CalibrationText {
-        json: &json,
-        id: stand_in.id(),
-    };
-    let naming = Naming {
-        id: file_name(&common.out),
-        version: common.version.clone(),
-        description,
-    };
-    let mut manifest = importing::manifest(base, naming, embedder, calibration);
-    manifest.golden = golden;
-    write_pack(&common.out, base, &manifest, bytes, calibration)?;
-    output::text(NOT_CALIBRATED)?;
-    Ok(CommandOutcome::Done)
+impl ImportArgs {
+    /// The pack whose other networks are taken, once the new one's folder is known to be empty.
+    fn base(&self, context: &Context) -> anyhow::Result<Pack> {
+        expect_empty(&self.out)?;
+        Ok(Pack::open(&pack_folder(self.base.as_ref(), context)?)?)
+    }
+
+    /// Writes the pack with a stand-in for its calibration, and says so.
+    fn finish(
+        &self,
+        base: &Pack,
+        (embedder, golden): (Embedder, Golden),
+        bytes: &[u8],
+        description: String,
+        signals: [f32; 2],
+    ) -> anyhow::Result<()> {
+        let [one, other] = signals.map(f64::from);
+        let stand_in = Calibration::uncalibrated(one.min(other), one.max(other));
+        let json = stand_in.to_json()?;
+        let calibration = CalibrationText {
+            json: &json,
+            id: stand_in.id(),
+        };
+        let naming = Naming {
+            id: file_name(&self.out),
+            version: self.version.clone(),
+            description,
+        };
+        let mut manifest = importing::manifest(base, naming, embedder, calibration);
+        manifest.golden = golden;
+        write_pack(&self.out, base, &manifest, bytes, calibration)?;
+        output::text(NOT_CALIBRATED)
+    }
 }
 
-pub(super) fn set_calibration(
-    args: &CalibrationArgs,
-    context: &Context,
-) -> anyhow::Result<CommandOutcome> {
+pub(super) fn set_calibration(args: &CalibrationArgs, context: &Context) -> anyhow::Result<()> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let json = read(&args.calibration)?;
-    let calibration =
-        Calibration::load(&json).with_context(|| args.calibration.display().to_string())?;
+    let file = args.calibration.display();
+    let calibration = Calibration::load(&json).with_context(|| file.to_string())?;
     let expected = &pack.manifest().embedder.file.sha256;
     if let Some(got) = calibration.embedder()
         && got != expected
     {
         bail!(
-            "{} was made for the embedder {got}, this pack's is {expected}; make one with this pack: `faceood-admin calibrate`",
-            args.calibration.display()
+            "{file} was made for the embedder {got}, this pack's is {expected}; make one with this pack: `faceood-admin calibrate`"
         );
     }
     let text = CalibrationText {
@@ -270,19 +256,11 @@ pub(super) fn set_calibration(
     for (name, bytes) in importing::recalibrated(&pack, text)? {
         write(&folder.join(name), &bytes)?;
     }
-    let pack = Pack::open(&folder)?;
-    output::text(&format!(
-        "{} {} {}, calibration {}",
-        pack.id(),
-        pack.version(),
-        pack.sha256(),
-        calibration.id()
-    ))?;
-    Ok(CommandOutcome::Done)
+    let pack = name_of(&Pack::open(&folder)?);
+    output::text(&format!("{pack}, calibration {}", calibration.id()))
 }
 
 fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
-    use sha2::{Digest as _, Sha256};
     let unreadable = || format!("cannot read {}", path.display());
     let mut file = fs::File::open(path).with_context(unreadable)?;
     let mut hash = Sha256::new();

@@ -1,14 +1,13 @@
 //! `models inspect`: the files of a pack, its inputs and outputs, its sources and its figures.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::super::{CommandOutcome, Context, output};
+use crate::{Context, output};
 use faceood::pack::Pack;
-use faceood::pack::manifest::{Manifest, PictureInput};
+use faceood::pack::manifest::{Detector, Manifest, PictureInput};
 use faceood::quality::Calibration;
 
 #[derive(clap::Args, Debug)]
@@ -24,7 +23,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What `inspect` shows.
 #[derive(Serialize)]
 struct Inspection<'a> {
     sha256: &'a str,
@@ -40,7 +38,7 @@ struct CalibrationFacts<'a> {
     counts: &'a BTreeMap<String, u64>,
 }
 
-pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let folder = super::pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let calibration = Calibration::load(pack.calibration_json())?;
@@ -54,166 +52,109 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             counts: calibration.counts(),
         },
     };
-    if args.json {
-        output::json(&inspection)?;
-    } else {
-        output::text(&as_text(&inspection))?;
-    }
-    Ok(CommandOutcome::Done)
+    output::result(args.json, &inspection, || as_text(&inspection))
 }
 
 fn as_text(inspection: &Inspection<'_>) -> String {
     let manifest = inspection.manifest;
-    let embedder = &manifest.embedder;
-    let mut facts: Vec<(String, String)> = vec![
-        (
-            "pack".into(),
-            format!("{} {}", manifest.id, manifest.version),
-        ),
-        ("what".into(), manifest.description.clone()),
-        ("SHA-256".into(), inspection.sha256.into()),
-        (
-            "similarity".into(),
-            format!(
-                "same from {}, a person looks from {}",
-                manifest.similarity.same, manifest.similarity.review
-            ),
-        ),
-    ];
-    facts.extend(feeding(manifest));
-    for network in &embedder.networks {
-        facts.push((
-            format!("network {}", network.name),
-            format!(
-                "share {}, {} of the embedding's numbers, clean norm {}",
-                network.weight, network.directions, network.clean_norm
-            ),
-        ));
+    let (same, review) = (manifest.similarity.same, manifest.similarity.review);
+    let mut rows = Vec::new();
+    let mut fact =
+        |name: &str, value: String| rows.push(vec![name.to_owned().into(), value.into()]);
+    fact("pack", format!("{} {}", manifest.id, manifest.version));
+    fact("what", manifest.description.clone());
+    fact("SHA-256", inspection.sha256.to_owned());
+    fact(
+        "similarity",
+        format!("same from {same}, a person looks from {review}"),
+    );
+    for (name, value) in feeding(manifest) {
+        fact(name, value);
     }
-    facts.push((
-        "OOD".into(),
-        format!(
-            "{}, {:?}, {:?}",
-            embedder.ood.output.name, embedder.ood.transform, embedder.ood.polarity
-        ),
-    ));
-    let calibration = &inspection.calibration;
-    facts.push((
-        "calibration".into(),
-        format!(
-            "{} of {}: {}",
-            calibration.id, calibration.date, calibration.method
-        ),
-    ));
-    if let Some(training) = &manifest.training {
-        facts.push(("training".into(), training.recipe.clone()));
-        let figures = training
-            .figures
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()));
-        let counts = training
-            .counts
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_string()));
-        facts.extend(
-            counts
-                .chain(figures)
-                .map(|(name, value)| (format!("  {name}"), value)),
+    for network in &manifest.embedder.networks {
+        let (share, numbers, norm) = (network.weight, network.directions, network.clean_norm);
+        fact(
+            &format!("network {}", network.name),
+            format!("share {share}, {numbers} of the embedding's numbers, clean norm {norm}"),
         );
     }
-    for file in manifest.files() {
-        facts.push((
-            file.path.clone(),
-            format!("{} bytes, {}", file.bytes, file.licence),
-        ));
-        for source in &file.sources {
-            facts.push((
-                String::new(),
-                format!(
-                    "from {}, {} ({})",
-                    source.package, source.path, source.licence
-                ),
-            ));
+    let ood = &manifest.embedder.ood;
+    let (output, transform, polarity) = (&ood.output.name, ood.transform, ood.polarity);
+    fact("OOD", format!("{output}, {transform:?}, {polarity:?}"));
+    let CalibrationFacts {
+        id, date, method, ..
+    } = &inspection.calibration;
+    fact("calibration", format!("{id} of {date}: {method}"));
+    if let Some(training) = &manifest.training {
+        fact("training", training.recipe.clone());
+        for (name, value) in &training.counts {
+            fact(&format!("  {name}"), value.to_string());
+        }
+        for (name, value) in &training.figures {
+            fact(&format!("  {name}"), value.to_string());
         }
     }
-    output::table(
-        &[],
-        facts
-            .into_iter()
-            .map(|(name, value)| vec![Cow::from(name), Cow::from(value)]),
-    )
+    for file in manifest.files() {
+        let (bytes, licence) = (file.bytes, &file.licence);
+        fact(&file.path, format!("{bytes} bytes, {licence}"));
+        for source in &file.sources {
+            let (package, path, licence) = (&source.package, &source.path, &source.licence);
+            fact("", format!("from {package}, {path} ({licence})"));
+        }
+    }
+    output::table(&[], rows)
 }
 
 /// How each network is fed, and what the detector's scores are worth.
-fn feeding(manifest: &Manifest) -> Vec<(String, String)> {
-    let Manifest {
-        detector,
-        landmarks,
-        embedder,
-        ..
-    } = manifest;
+fn feeding(manifest: &Manifest) -> [(&'static str, String); 6] {
     let input = |input: &PictureInput| {
-        format!(
-            "{:?}, (pixel − {}) · {}",
-            input.channels, input.mean, input.scale
-        )
+        let (channels, mean, scale) = (input.channels, input.mean, input.scale);
+        format!("{channels:?}, (pixel − {mean}) · {scale}")
     };
-    let opinion = &detector.second_opinion;
-    vec![
+    let Detector {
+        decoding,
+        strides,
+        first_side,
+        sure_score: sure,
+        middling_score: middling,
+        refined_score: refined,
+        floor_score: floor,
+        overlap_threshold: overlap,
+        containment_threshold: inside,
+        second_opinion: opinion,
+        ..
+    } = &manifest.detector;
+    let (weights, bias, least_score) = (opinion.weights, opinion.bias, opinion.least_score);
+    let (least_overlap, share) = (opinion.least_overlap, opinion.smallest_share);
+    let detector = input(&manifest.detector.input);
+    let landmarks = input(&manifest.landmarks.input);
+    let crop = manifest.landmarks.crop_scale;
+    let points = &manifest.landmarks.five_points;
+    let embedder = input(&manifest.embedder.input);
+    let template = &manifest.embedder.template;
+    [
         (
-            "detector".into(),
+            "detector",
+            format!("{detector}; {decoding:?}, strides {strides:?}, first at {first_side} px"),
+        ),
+        (
+            "  scores",
+            format!("sure {sure}, middling {middling}, refined {refined}, floor {floor}"),
+        ),
+        (
+            "  one face",
+            format!("overlap above {overlap}, or {inside} of the smaller box inside"),
+        ),
+        (
+            "  second opinion",
             format!(
-                "{}; {:?}, strides {:?}, first at {} px",
-                input(&detector.input),
-                detector.decoding,
-                detector.strides,
-                detector.first_side
+                "weights {weights:?}, bias {bias}; looks from {least_score} that overlap by {least_overlap}, shares from {share}"
             ),
         ),
         (
-            "  scores".into(),
-            format!(
-                "sure {}, middling {}, refined {}, floor {}",
-                detector.sure_score,
-                detector.middling_score,
-                detector.refined_score,
-                detector.floor_score
-            ),
+            "landmarks",
+            format!("{landmarks}; crop {crop}, five points {points:?}"),
         ),
-        (
-            "  one face".into(),
-            format!(
-                "overlap above {}, or {} of the smaller box inside",
-                detector.overlap_threshold, detector.containment_threshold
-            ),
-        ),
-        (
-            "  second opinion".into(),
-            format!(
-                "weights {:?}, bias {}; looks from {} that overlap by {}, shares from {}",
-                opinion.weights,
-                opinion.bias,
-                opinion.least_score,
-                opinion.least_overlap,
-                opinion.smallest_share
-            ),
-        ),
-        (
-            "landmarks".into(),
-            format!(
-                "{}; crop {}, five points {:?}",
-                input(&landmarks.input),
-                landmarks.crop_scale,
-                landmarks.five_points
-            ),
-        ),
-        (
-            "embedder".into(),
-            format!(
-                "{}; template {:?}",
-                input(&embedder.input),
-                embedder.template
-            ),
-        ),
+        ("embedder", format!("{embedder}; template {template:?}")),
     ]
 }

@@ -1,15 +1,14 @@
 //! `models`: shows, checks, builds, trains and imports model packs.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::out_file::write;
-use super::{CommandOutcome, Context, offline, output};
-use faceood::pack::manifest::{Embedder, Golden};
+use super::{Context, offline, output};
+use faceood::pack::manifest::{Embedder, Golden, Manifest};
 use faceood::pack::network::prepare_bytes;
 use faceood::pack::{MANIFEST_FILE, Pack, verify};
 use faceood::pipeline::tuning::answer_trial;
@@ -17,10 +16,10 @@ use faceood::quality::Calibration;
 use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
 use faceood_lab::building::Learnt;
 use faceood_lab::building::recipe::PackSources;
+use faceood_lab::importing::{self, CalibrationText};
 
 mod import;
 mod inspect;
-mod new_pack;
 mod retrain;
 mod train;
 pub(crate) mod tune;
@@ -43,7 +42,8 @@ enum ModelsCommand {
     Inspect(inspect::Args),
     /// Write the default pack from published networks and a learnt head
     Build(BuildArgs),
-    /// Learn a head and its calibration from photos, for the default pack or for an imported recogniser
+    /// Learn a head and its calibration from photos, for the default pack or for an imported
+    /// recogniser
     Train(train::Args),
     /// Make a pack of a PyTorch checkpoint of Random Temperature Scaling
     ImportRts(import::RtsArgs),
@@ -88,7 +88,7 @@ struct BuildArgs {
     out: PathBuf,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     match &args.task {
         ModelsCommand::Verify(args) => verify(args, context),
         ModelsCommand::Inspect(args) => inspect::run(args, context),
@@ -101,10 +101,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         ModelsCommand::ImportOnnx(args) => import::onnx(args, context),
         ModelsCommand::SetCalibration(args) => import::set_calibration(args, context),
         ModelsCommand::Tune(args) => tune::run(args, context),
-        ModelsCommand::Trial => {
-            answer_trial()?;
-            Ok(CommandOutcome::Done)
-        }
+        ModelsCommand::Trial => Ok(answer_trial()?),
     }
 }
 
@@ -115,40 +112,36 @@ fn pack_folder(given: Option<&PathBuf>, context: &Context) -> anyhow::Result<Pat
     }
 }
 
-fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<CommandOutcome> {
+fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<()> {
     let folder = pack_folder(args.pack.as_ref(), context)?;
     let pack = Pack::open(&folder)?;
     let calibration = Calibration::load(pack.calibration_json())
         .with_context(|| pack.manifest().calibration.file.path.clone())?;
     let runtime = offline::runtime(&context.config()?)?;
-    let mut session = runtime.open(
-        "embedder",
-        &pack.embedder_for(runtime.candidate().form)?,
-        Placement::Accelerated,
-    )?;
+    let network = pack.embedder_for(runtime.candidate().form)?;
+    let mut session = runtime.open("embedder", &network, Placement::Accelerated)?;
     verify::check_embedder(&pack, &mut session)?;
-    let manifest = (MANIFEST_FILE, pack.sha256());
-    let files = pack.manifest().files();
-    let files = files.map(|file| (file.path.as_str(), file.sha256.as_str()));
-    let files: Vec<_> = std::iter::once(manifest).chain(files).collect();
+    let mut files = vec![(MANIFEST_FILE, pack.sha256())];
+    let listed = pack.manifest().files();
+    files.extend(listed.map(|file| (file.path.as_str(), file.sha256.as_str())));
     let provider = runtime.provider();
     if args.json {
         // What is not as it should be is an error, and said as one: there is no other state.
         let file = |(path, sha256)| json!({"path": path, "state": "ok", "sha256": sha256});
         let files: Vec<_> = files.into_iter().map(file).collect();
-        output::json(&json!({
+        return output::json(&json!({
             "pack": pack.id(),
             "version": pack.version(),
             "provider": provider.to_string(),
             "is_calibrated": calibration.is_calibrated(),
             "files": files,
-        }))?;
-        return Ok(CommandOutcome::Done);
+        }));
     }
-    let rows = files
-        .into_iter()
-        .map(|(path, sha256)| vec![Cow::from(path), "ok".into(), sha256.into()]);
-    output::text(&output::table(&["file", "state", "SHA-256"], rows))?;
+    output::text(&output::Rows(&files).table(&[
+        ("file", |(path, _)| (*path).to_owned()),
+        ("state", |_| "ok".to_owned()),
+        ("SHA-256", |(_, sha256)| (*sha256).to_owned()),
+    ]))?;
     output::text(&format!(
         "{} {}: the embedder gives the golden output on {provider}",
         pack.id(),
@@ -157,34 +150,34 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<CommandOutcome
     if !calibration.is_calibrated() {
         output::text(import::NOT_CALIBRATED)?;
     }
-    Ok(CommandOutcome::Done)
+    Ok(())
 }
 
-fn build(args: &BuildArgs) -> anyhow::Result<CommandOutcome> {
+fn build(args: &BuildArgs) -> anyhow::Result<()> {
     let head = args.head.as_ref().unwrap_or(&args.out);
     let learnt: Learnt = serde_json::from_str(&read(&head.join(HEAD_FILE))?)
         .with_context(|| format!("{} is not valid", head.join(HEAD_FILE).display()))?;
     let calibration = read(&head.join(CALIBRATION_FILE))?;
     Calibration::load(&calibration)?;
     let files = PackSources::read(&args.sources)?.build(&learnt, &calibration)?;
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    make_folder(&args.out)?;
     for (name, bytes) in &files {
         write(&args.out.join(name), bytes)?;
     }
-    show_written(&args.out)?;
-    Ok(CommandOutcome::Done)
+    show_written(&args.out)
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn name_of(pack: &Pack) -> String {
+    format!("{} {} {}", pack.id(), pack.version(), pack.sha256())
 }
 
 /// Opens the pack that was just written, as the daemon would, and says what it is.
 fn show_written(folder: &Path) -> anyhow::Result<()> {
-    let pack = Pack::open(folder)?;
-    output::text(&format!(
-        "{} {} {}",
-        pack.id(),
-        pack.version(),
-        pack.sha256()
-    ))?;
-    Ok(())
+    output::text(&name_of(&Pack::open(folder)?))
 }
 
 /// The CPU in full precision: the same photos shall give the same head.
@@ -206,4 +199,36 @@ fn golden_of(embedder: &Embedder, bytes: &[u8], runtime: &Runtime) -> anyhow::Re
 
 fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A pack is never written over another one.
+fn expect_empty(folder: &Path) -> anyhow::Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!(
+            "{} is not empty; give --out a new folder, or move this one away first",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Writes the pack, opens it as the daemon would, and shows what it is.
+fn write_pack(
+    out: &Path,
+    base: &Pack,
+    manifest: &Manifest,
+    embedder: &[u8],
+    calibration: CalibrationText<'_>,
+) -> anyhow::Result<()> {
+    make_folder(out)?;
+    write(&out.join(&manifest.embedder.file.path), embedder)?;
+    for (name, bytes) in importing::files(base, manifest, calibration)? {
+        write(&out.join(name), &bytes)?;
+    }
+    show_written(out)
 }

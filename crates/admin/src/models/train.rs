@@ -1,14 +1,12 @@
 //! `models train`: trains a head and a calibration on photos.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 
-use super::super::analyze_logs::exported;
-use super::{CALIBRATION_FILE, CommandOutcome, HEAD_FILE, exact_runtime, golden_of, output, write};
+use super::{CALIBRATION_FILE, HEAD_FILE, exact_runtime, golden_of, make_folder, output, write};
+use crate::analyze_logs::exported;
 use faceood::pack::MANIFEST_FILE;
 use faceood::pack::manifest::{Golden, Manifest, Training};
 use faceood::quality::Calibration;
@@ -17,9 +15,10 @@ use faceood_lab::building::Learnt;
 use faceood_lab::building::head::LinearHead;
 use faceood_lab::building::recipe::{self, PackSources};
 use faceood_lab::degrade::DegradationKind;
-use faceood_lab::training::{self, Faults, Networks, Photo, UnseenFault};
+use faceood_lab::training::{self, Faults, Networks, Photo, Trained, UnseenFault};
 
-/// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild gives the same bytes.
+/// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild
+/// gives the same bytes.
 const PHOTOS_DATE: &str = "2026-11-24";
 /// Ends the version of a pack that has learnt from other faults than the default one.
 const OTHER_FAULTS: &str = "+site";
@@ -39,7 +38,8 @@ pub(super) struct Args {
     /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
     #[arg(long, value_name = "DIR")]
     pub(super) photos: PathBuf,
-    /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills it
+    /// Folder with the published networks and the packages' pictures, as scripts/build-pack fills
+    /// it
     #[arg(long, value_name = "DIR", default_value = "vendor/pack-sources")]
     pub(super) sources: PathBuf,
     /// Pack of import-onnx whose recogniser gets the head, in place of the default pack's networks
@@ -48,15 +48,17 @@ pub(super) struct Args {
     /// Folder to write head.json and calibration.json to; with --embedder, the new pack
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// Folder for what is learnt without each fold of people, to measure the score on people that it has not seen: DIR/0 … DIR/4 with
-    /// head.json and calibration.json, DIR/folds.csv, and DIR/unseen-faults.csv: what is foreseen of each kind of fault without having
-    /// learnt from it
+    /// Folder for what is learnt without each fold of people, to measure the score on people that
+    /// it has not seen: DIR/0 … DIR/4 with head.json and calibration.json, DIR/folds.csv, and
+    /// DIR/unseen-faults.csv: what is foreseen of each kind of fault without having learnt from it
     #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
     pub(super) folds: Option<PathBuf>,
-    /// Learn from a pattern besides: a folder of analyze-logs --export-cluster; may be given several times
+    /// Learn from a pattern besides: a folder of analyze-logs --export-cluster; may be given
+    /// several times
     #[arg(long, value_name = "DIR")]
     pub(super) augment: Vec<PathBuf>,
-    /// Leave out all copies with this kind of fault, to see what the score makes of faults that it does not know; may be given several times
+    /// Leave out all copies with this kind of fault, to see what the score makes of faults that it
+    /// does not know; may be given several times
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(DegradationKind::ALL.map(DegradationKind::name)))]
     pub(super) without: Vec<String>,
     /// Print what was measured as JSON for programs
@@ -70,7 +72,7 @@ pub(super) struct Args {
     pub(super) every: u32,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // A wrong folder is told at once, not after the photos have been looked at.
     let faults = faults(args)?;
     let sources = PackSources::read(&args.sources)?;
@@ -79,14 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
     let networks = Networks::of_recipe(&sources)?;
     let trained = learn(args, &photos, &networks, &runtime, &faults)?;
     let calibrated = training::calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
-    let mut figures = trained.figures.clone();
-    figures.extend(calibrated.figures);
-    let training = Training {
-        recipe: training::RECIPE.to_owned(),
-        settings: settings(args),
-        counts: trained.counts.clone(),
-        figures,
-    };
+    let training = training_of(training::RECIPE, args, &trained, calibrated.figures);
     let version = version(recipe::VERSION, args);
     let write_learnt =
         |folder: &Path, head: &LinearHead, calibration: &Calibration| -> anyhow::Result<()> {
@@ -100,10 +95,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
             };
             let calibration = calibration.to_json()?;
             learnt.golden = golden(&sources, &learnt, &calibration, &runtime)?;
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-            let mut head = serde_json::to_string(&learnt)?;
-            head.push('\n');
+            make_folder(folder)?;
+            let head = serde_json::to_string(&learnt)? + "\n";
             write(&folder.join(HEAD_FILE), head.as_bytes())?;
             write(&folder.join(CALIBRATION_FILE), calibration.as_bytes())
         };
@@ -117,12 +110,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
         let unseen = unseen_faults(&trained.unseen_faults)?;
         write(&folder.join("unseen-faults.csv"), &unseen)?;
     }
-    show_figures(&training, args.json)?;
-    Ok(CommandOutcome::Done)
+    show_figures(&training, args.json)
 }
 
-/// The recipe's numbers, and by what it departs from that of the default pack.
-pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
+/// What a pack says of its training: the numbers of `recipe`, by what these arguments depart from
+/// it, and what came out.
+pub(super) fn training_of(
+    recipe: &str,
+    args: &Args,
+    trained: &Trained,
+    figures: BTreeMap<String, f64>,
+) -> Training {
     let mut settings = training::settings();
     if !args.augment.is_empty() {
         settings.insert("patterns_learnt_from".to_owned(), args.augment.len() as f64);
@@ -130,32 +128,31 @@ pub(super) fn settings(args: &Args) -> BTreeMap<String, f64> {
     for kind in &args.without {
         settings.insert(format!("{kind}_left_out"), 1.0);
     }
-    settings
+    Training {
+        recipe: recipe.to_owned(),
+        settings,
+        counts: trained.counts.clone(),
+        figures: trained.figures.clone().into_iter().chain(figures).collect(),
+    }
 }
 
 /// The version of what is learnt on top of `base`.
 pub(super) fn version(base: &str, args: &Args) -> String {
     let is_plain = args.augment.is_empty() && args.without.is_empty();
-    if is_plain || base.ends_with(OTHER_FAULTS) {
-        base.to_owned()
-    } else {
-        format!("{base}{OTHER_FAULTS}")
+    match is_plain || base.ends_with(OTHER_FAULTS) {
+        true => base.to_owned(),
+        false => format!("{base}{OTHER_FAULTS}"),
     }
 }
 
-/// What copies show, as the arguments have it.
 pub(super) fn faults(args: &Args) -> anyhow::Result<Faults> {
     let is_left_out = |kind: &DegradationKind| args.without.iter().any(|name| name == kind.name());
+    let without = DegradationKind::ALL.into_iter().filter(is_left_out);
+    let more = args.augment.iter();
+    let more = more.map(|folder| exported::recipe_in(folder));
     Ok(Faults {
-        without: DegradationKind::ALL
-            .into_iter()
-            .filter(is_left_out)
-            .collect(),
-        more: args
-            .augment
-            .iter()
-            .map(|folder| exported::recipe_in(folder))
-            .collect::<anyhow::Result<_>>()?,
+        without: without.collect(),
+        more: more.collect::<anyhow::Result<_>>()?,
     })
 }
 
@@ -178,14 +175,10 @@ fn unseen_faults(faults: &[UnseenFault]) -> anyhow::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["fault", "person", "reached", "seen", "unseen"])?;
     for fault in faults {
-        let numbers =
-            [fault.reached, fault.of_seen_kind, fault.of_unseen_kind].map(|n| format!("{n:.4}"));
-        let person = fault.person.to_string();
-        table.write_record(
-            [fault.family, &person]
-                .into_iter()
-                .chain(numbers.iter().map(String::as_str)),
-        )?;
+        let names = [fault.family.to_owned(), fault.person.to_string()];
+        let numbers = [fault.reached, fault.of_seen_kind, fault.of_unseen_kind];
+        let numbers = numbers.map(|number| format!("{number:.4}"));
+        table.write_record(names.iter().chain(&numbers))?;
     }
     Ok(table.into_inner()?)
 }
@@ -201,16 +194,16 @@ pub(super) fn learn(
     networks: &Networks,
     runtime: &Runtime,
     faults: &Faults,
-) -> anyhow::Result<training::Trained> {
+) -> anyhow::Result<Trained> {
     let bar = output::progress(photos.len() as u64, "photos");
-    let is_thorough = args.folds.is_some();
+    let (threads, is_thorough) = (args.threads, args.folds.is_some());
     let hear = |done| bar.set_position(done as u64);
     let trained = training::train(
         photos,
         networks,
         runtime,
         faults,
-        args.threads,
+        threads,
         is_thorough,
         &hear,
     )?;
@@ -219,15 +212,11 @@ pub(super) fn learn(
 }
 
 pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result<()> {
-    if as_json {
-        return Ok(output::json(training)?);
-    }
-    let figures = training.figures.iter();
-    output::text(&output::table(
-        &["figure", "value"],
-        figures.map(|(name, value)| vec![name.as_str().into(), value.to_string().into()]),
-    ))?;
-    Ok(())
+    output::result(as_json, training, || {
+        let figures = training.figures.iter();
+        let rows = figures.map(|(name, value)| vec![name.into(), value.to_string().into()]);
+        output::table(&["figure", "value"], rows)
+    })
 }
 
 /// What the fused graph makes of the golden input, cut to four decimals.
@@ -240,10 +229,7 @@ fn golden(
     let files: BTreeMap<String, Vec<u8>> =
         sources.build(learnt, calibration)?.into_iter().collect();
     let file = |name: &str| files.get(name).map(Vec::as_slice).unwrap_or_default();
-    let manifest: Manifest = toml::from_str(std::str::from_utf8(file(MANIFEST_FILE))?)?;
-    golden_of(
-        &manifest.embedder,
-        file(&manifest.embedder.file.path),
-        runtime,
-    )
+    let manifest: Manifest = toml::from_slice(file(MANIFEST_FILE))?;
+    let embedder = &manifest.embedder;
+    golden_of(embedder, file(&embedder.file.path), runtime)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::super::{CommandOutcome, Context, out_file, output};
+use crate::{Context, out_file, output};
 use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
 use faceood::runtime::ProviderChoice;
 use faceood_report::html;
@@ -52,7 +52,7 @@ const HEAD: [&str; 9] = [
     "",
 ];
 
-pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let config = context.config()?;
     let program = TrialProgram::this(&["models", "trial"])?;
     let doing = output::doing("measuring");
@@ -72,23 +72,21 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         tuning.save(&config.data_dir)?;
         let file = config.data_dir.join(tuning::FILE_NAME);
         let effect = match config.runtime.provider {
-            ProviderChoice::Auto => "the daemon takes it at its next start",
-            _ => {
-                "the daemon takes it only with runtime.provider = \"auto\"; the settings name another"
-            }
+            ProviderChoice::Auto => "at its next start",
+            _ => "only with runtime.provider = \"auto\"; the settings name another",
         };
-        output::note(&format!("kept in {}; {effect}", file.display()));
+        output::note(&format!(
+            "kept in {}; the daemon takes it {effect}",
+            file.display()
+        ));
     }
-    Ok(CommandOutcome::Done)
+    Ok(())
 }
 
 /// The box, and a row for each candidate with how it did.
-#[must_use]
 pub fn text(tuning: &Tuning) -> String {
-    let rows = tuning.trials.iter().map(|trial| {
-        let row = row(trial, tuning);
-        row.into_iter().map(Cow::from).collect()
-    });
+    let trials = tuning.trials.iter();
+    let rows = trials.map(|trial| row(trial, tuning).map(Cow::from).to_vec());
     format!("{}\n{}\n", about(tuning), output::table(&HEAD, rows))
 }
 
@@ -103,17 +101,14 @@ fn page(tuning: &Tuning) -> String {
 
 fn about(tuning: &Tuning) -> String {
     let basis = &tuning.basis;
-    format!(
-        "{}, {} cores ({})",
-        basis.processor,
-        basis.cores,
-        basis.features.join(" ")
-    )
+    let features = basis.features.join(" ");
+    format!("{}, {} cores ({features})", basis.processor, basis.cores)
 }
 
 fn row(trial: &Trial, tuning: &Tuning) -> [String; HEAD.len()] {
-    let number = |value: Option<f64>, digits: usize| {
-        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
+    let number = |value: Option<f64>, digits: usize| match value {
+        Some(value) => format!("{value:.digits$}"),
+        None => "–".to_owned(),
     };
     let candidate = trial.candidate;
     let remark = match &trial.excluded {

@@ -5,7 +5,7 @@ mod recent;
 mod service;
 mod view;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use chrono::Utc;
@@ -15,7 +15,7 @@ use ratatui::widgets::Paragraph;
 
 use self::recent::Recent;
 use self::service::Service;
-use super::{CommandOutcome, Context, output};
+use super::{Context, output};
 use faceood::inference_log::LogReader;
 
 #[derive(clap::Args, Debug)]
@@ -36,12 +36,10 @@ pub(crate) struct Args {
     once: bool,
 }
 
-/// The width that is drawn for where there is no terminal.
-const WIDTH: usize = 80;
-/// The height that is drawn for where there is no terminal.
-const HEIGHT: usize = 24;
+/// What is drawn for where there is no terminal: columns and lines.
+const SIZE: (usize, usize) = (80, 24);
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if !(0.1..=3600.0).contains(&args.interval) {
         bail!("--interval is {}; expected 0.1 to 3600", args.interval);
     }
@@ -57,10 +55,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         if args.once {
             recent.update(&reader, Utc::now()).await?;
             let service = Service::ask(&address_file);
-            let lines = view::lines(&recent, &service, Utc::now(), WIDTH, HEIGHT);
+            let lines = view::lines(&recent, &service, Utc::now(), SIZE.0, SIZE.1);
             let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
-            output::text(shown.join("\n").trim_end())?;
-            return Ok(CommandOutcome::Done);
+            return output::text(shown.join("\n").trim_end());
         }
         // Also puts the terminal back where something panics.
         let mut terminal = ratatui::try_init()?;
@@ -75,7 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         };
         let outcome = watched.await;
         ratatui::restore();
-        outcome.map(|()| CommandOutcome::Done)
+        outcome
     })
 }
 
@@ -86,7 +83,7 @@ fn draw_until_next(
     service: &Service,
     interval: f64,
 ) -> anyhow::Result<bool> {
-    let until = std::time::Instant::now() + Duration::from_secs_f64(interval);
+    let until = Instant::now() + Duration::from_secs_f64(interval);
     loop {
         terminal.draw(|frame| {
             let area = frame.area();
@@ -94,8 +91,7 @@ fn draw_until_next(
             let lines = view::lines(recent, service, Utc::now(), width, height);
             frame.render_widget(Paragraph::new(lines), area);
         })?;
-        let left = until.saturating_duration_since(std::time::Instant::now());
-        if !event::poll(left)? {
+        if !event::poll(until.saturating_duration_since(Instant::now()))? {
             return Ok(false);
         }
         // Any other event may be a new size: draw again.
@@ -108,10 +104,11 @@ fn draw_until_next(
 }
 
 fn ends(key: &KeyEvent) -> bool {
-    let is_interrupt =
-        key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    key.kind == KeyEventKind::Press
-        && (is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc))
+    let ends = match key.code {
+        KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
+        code => matches!(code, KeyCode::Char('q') | KeyCode::Esc),
+    };
+    ends && key.kind == KeyEventKind::Press
 }
 
 #[cfg(test)]

@@ -1,27 +1,26 @@
 //! The rows of the last ten minutes, updated with new ones.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::sinks::terminal_line;
-use faceood::inference_log::{Filter, InferenceRecord, LogError, LogReader, Order};
+use faceood::inference_log::{Filter, InferenceRecord, LARGEST_PAGE, LogError, LogReader, Order};
 use faceood::policy::Action;
 
-/// How far back is shown.
 pub(super) const WINDOW: TimeDelta = TimeDelta::minutes(10);
 
 /// The span over which requests a second are counted.
 const RATE_SPAN: TimeDelta = TimeDelta::seconds(10);
 
-/// Rows that were made earlier may be committed later by this much: read again, and known by their ids.
+/// Rows may be committed later than newer ones by this much: read again, and known by their ids.
 const OVERLAP: TimeDelta = TimeDelta::seconds(5);
 
 /// Rows of the window, at most: what a busy box makes in ten minutes would fill no screen better.
 const MOST_ROWS: usize = 100_000;
 
-#[derive(Clone, Debug, PartialEq)]
 pub(super) struct WatchedRow {
     pub(super) time: DateTime<Utc>,
     pub(super) request_id: String,
@@ -37,16 +36,10 @@ pub(super) struct WatchedRow {
 
 impl From<InferenceRecord> for WatchedRow {
     fn from(row: InferenceRecord) -> Self {
-        let causes = row
-            .causes
-            .iter()
-            .flatten()
-            .map(|cause| format!("{} {:.0}%", cause.name.name(), cause.weight * 100.0));
-        let reasons = row
-            .reasons
-            .iter()
-            .flatten()
-            .map(|reason| reason.name().to_owned());
+        let causes = row.causes.iter().flatten();
+        let causes = causes.map(|it| format!("{} {:.0}%", it.name.name(), it.weight * 100.0));
+        let reasons = row.reasons.iter().flatten();
+        let reasons = reasons.map(|reason| reason.name().to_owned());
         let why: Vec<_> = match row.error_code {
             Some(code) => vec![code.code().to_owned()],
             None => reasons.chain(causes).collect(),
@@ -65,26 +58,24 @@ impl From<InferenceRecord> for WatchedRow {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct SourceLine {
     pub(super) name: String,
     pub(super) faces: usize,
     pub(super) refused: usize,
-    /// Mean quality in equal parts of the window, oldest first.
-    pub(super) quality: Vec<Option<f32>>,
-    /// Mean norm, likewise.
-    pub(super) norm: Vec<Option<f32>>,
+    /// In equal parts of the window, oldest first.
+    pub(super) quality: Vec<Mean>,
+    pub(super) norm: Vec<Mean>,
 }
 
 /// The rows of the window, by id and so by time.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Recent {
     samples: BTreeMap<Uuid, WatchedRow>,
     read_until: Option<DateTime<Utc>>,
 }
 
 impl Recent {
-    /// Reads what is new, and forgets what is old.
     pub(super) async fn update(
         &mut self,
         reader: &LogReader,
@@ -99,12 +90,11 @@ impl Recent {
         // Newest first: on a box with more rows than are kept, the oldest are left out.
         let filter = Filter {
             since: Some(since.max(start)),
-            limit: Some(faceood::inference_log::LARGEST_PAGE),
+            limit: Some(LARGEST_PAGE),
             order: Order::NewestFirst,
             ..Filter::default()
         };
-        let mut cursor = None;
-        let mut read = 0;
+        let (mut cursor, mut read) = (None, 0);
         loop {
             let page = reader.query(&filter, cursor.as_ref()).await?;
             read += page.records.len();
@@ -133,12 +123,9 @@ impl Recent {
     pub(super) fn rate(&self, now: DateTime<Utc>) -> f64 {
         let of_late = self.since(now - RATE_SPAN);
         let requests: HashSet<_> = of_late.map(|sample| sample.request_id.as_str()).collect();
-        #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds")]
-        let count = requests.len() as f64;
-        count / RATE_SPAN.as_seconds_f64()
+        requests.len() as f64 / RATE_SPAN.as_seconds_f64()
     }
 
-    /// Requests that failed within the last minute.
     pub(super) fn errors(&self, now: DateTime<Utc>) -> usize {
         let last_minute = self.since(now - TimeDelta::minutes(1));
         last_minute.filter(|sample| sample.is_error).count()
@@ -161,34 +148,23 @@ impl Recent {
 
     /// Each source with its quality and norm over the window in `parts`, the busiest first.
     pub(super) fn sources(&self, now: DateTime<Utc>, parts: usize) -> Vec<SourceLine> {
-        let mut lines: BTreeMap<&str, (SourceLine, Vec<Mean>, Vec<Mean>)> = BTreeMap::new();
+        let mut lines: BTreeMap<&str, SourceLine> = BTreeMap::new();
         for sample in self.samples.values().filter(|sample| !sample.is_error) {
-            let (line, quality, norm) = lines.entry(&sample.source).or_insert_with(|| {
-                let line = SourceLine {
-                    name: sample.source.clone(),
-                    ..SourceLine::default()
-                };
-                (
-                    line,
-                    vec![Mean::default(); parts],
-                    vec![Mean::default(); parts],
-                )
+            let line = lines.entry(&sample.source).or_insert_with(|| SourceLine {
+                name: sample.source.clone(),
+                quality: vec![Mean::default(); parts],
+                norm: vec![Mean::default(); parts],
+                ..SourceLine::default()
             });
             line.faces += 1;
             line.refused += usize::from(sample.action == Some(Action::Reject));
             let part = part_of(sample.time, now, parts);
-            quality[part].add(sample.score);
-            norm[part].add(sample.norm);
+            line.quality[part].add(sample.score);
+            line.norm[part].add(sample.norm);
         }
-        let mut lines: Vec<_> = lines
-            .into_values()
-            .map(|(line, quality, norm)| SourceLine {
-                quality: quality.iter().map(Mean::value).collect(),
-                norm: norm.iter().map(Mean::value).collect(),
-                ..line
-            })
-            .collect();
-        lines.sort_by(|a, b| b.faces.cmp(&a.faces).then_with(|| a.name.cmp(&b.name)));
+        let mut lines: Vec<_> = lines.into_values().collect();
+        // Sources with as many faces stay in the order of their names.
+        lines.sort_by_key(|line| Reverse(line.faces));
         lines
     }
 
@@ -207,18 +183,12 @@ impl Recent {
 /// Into which of `parts` of the window `time` falls.
 fn part_of(time: DateTime<Utc>, now: DateTime<Utc>, parts: usize) -> usize {
     let age = (now - time).as_seconds_f64().max(0.0) / WINDOW.as_seconds_f64();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a place among a few"
-    )]
     let back = (age * parts as f64) as usize;
     (parts - 1).saturating_sub(back)
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Mean {
+#[derive(Clone, Copy, Default)]
+pub(super) struct Mean {
     sum: f32,
     count: u16,
 }
@@ -231,7 +201,7 @@ impl Mean {
         }
     }
 
-    fn value(&self) -> Option<f32> {
+    pub(super) fn value(&self) -> Option<f32> {
         (self.count > 0).then(|| self.sum / f32::from(self.count))
     }
 }

@@ -10,7 +10,6 @@ pub(super) enum Service {
         address: String,
         /// Why it is not ready, where it is not.
         trouble: Option<String>,
-        /// Rows that wait for the log.
         waiting_rows: Option<f64>,
         provider: Option<String>,
     },
@@ -18,51 +17,41 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// Asks the daemon whose address stands in `address_file`.
     pub(super) fn ask(address_file: &Path) -> Self {
         let address = match http::address(address_file) {
             Ok(Some(address)) => address,
             Ok(None) => return Self::Silent("no daemon runs on this data folder".to_owned()),
             Err(written) => return Self::Silent(format!("{written:?} is no address")),
         };
-        let ready = match http::get(address, "/readyz") {
+        let (status, reason) = match http::readiness(address) {
             Ok(answer) => answer,
             Err(error) => {
                 return Self::Silent(format!("the daemon at {address} does not answer: {error}"));
             }
         };
-        let metrics =
-            http::get(address, "/metrics").map_or_else(|_| String::new(), |found| found.1);
+        let (_, metrics) = http::get(address, "/metrics").unwrap_or_default();
         Self::Answers {
             address: address.to_string(),
-            trouble: (ready.0 != 200).then(|| detail(&ready.1)),
+            trouble: (status != 200).then_some(reason),
             waiting_rows: value(&metrics, "faceood_log_queue_rows"),
             provider: label(&metrics, "faceood_provider_info{provider=\""),
         }
     }
 }
 
-fn detail(body: &str) -> String {
-    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let said = body.get("detail").and_then(serde_json::Value::as_str);
-    said.unwrap_or("it does not say why").to_owned()
-}
-
 /// The value of the metric `name`, which has no labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
-    let lines = metrics.lines();
-    let rest = lines
-        .filter_map(|line| line.strip_prefix(name))
-        .find_map(|rest| rest.strip_prefix(' '))?;
-    rest.trim().parse().ok()
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.trim().parse().ok()
 }
 
 /// What stands in quotes after `opening`.
 fn label(metrics: &str, opening: &str) -> Option<String> {
-    let mut rests = metrics
+    let rest = metrics
         .lines()
-        .filter_map(|line| line.strip_prefix(opening));
-    rests.next()?.split('"').next().map(str::to_owned)
+        .find_map(|line| line.strip_prefix(opening))?;
+    rest.split('"').next().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::recent::{Recent, SourceLine, WatchedRow};
+use super::recent::{Mean, Recent, SourceLine, WatchedRow};
 use super::service::Service;
 use faceood_report::columns::{left, shortened};
 use faceood_report::sparkline;
@@ -21,7 +21,6 @@ const BAD: Style = Style::new().fg(Color::Red);
 const HEAD: Style = Style::new().add_modifier(Modifier::BOLD);
 const QUIET: Style = Style::new().add_modifier(Modifier::DIM);
 
-/// Everything, in `width` × `height`.
 pub(super) fn lines(
     recent: &Recent,
     service: &Service,
@@ -29,13 +28,26 @@ pub(super) fn lines(
     width: usize,
     height: usize,
 ) -> Vec<Line<'static>> {
-    let mut lines = vec![head(service), flow(recent, service, now), Line::default()];
-    lines.push(Line::styled("Decisions, last 10 minutes", HEAD));
+    let mut lines = vec![
+        head(service),
+        flow(recent, service, now),
+        Line::default(),
+        Line::styled("Decisions, last 10 minutes", HEAD),
+    ];
     lines.extend(decisions(recent));
     lines.push(Line::default());
     let parts = (width.saturating_sub(SOURCE_COLUMNS) / 2).clamp(5, 60);
     let sources = recent.sources(now, parts);
-    lines.push(Line::styled(source_head(parts), HEAD));
+    let head = format!(
+        "{:<14}{:>6}{:>8}  {:<width$}  {:<width$}",
+        "Source",
+        "faces",
+        "refused",
+        "quality",
+        "norm",
+        width = parts + 5
+    );
+    lines.push(Line::styled(head, HEAD));
     lines.extend(sources.iter().take(MOST_SOURCES).map(source_line));
     if sources.len() > MOST_SOURCES {
         let more = format!("… and {} more", sources.len() - MOST_SOURCES);
@@ -54,40 +66,35 @@ pub(super) fn lines(
 }
 
 fn head(service: &Service) -> Line<'static> {
+    let mut spans = vec![Span::styled("faceood  ", HEAD)];
     match service {
-        Service::Silent(reason) => Line::from(vec![
-            Span::styled("faceood  ", HEAD),
-            Span::styled(reason.clone(), BAD),
-        ]),
+        Service::Silent(reason) => spans.push(Span::styled(reason.clone(), BAD)),
         Service::Answers {
             address,
             trouble,
             provider,
             ..
         } => {
-            let state = match trouble {
+            let provider = provider.as_deref().unwrap_or("?");
+            spans.push(match trouble {
                 None => Span::styled("ready", GOOD),
                 Some(reason) => Span::styled(format!("not ready: {reason}"), BAD),
-            };
-            let provider = provider.as_deref().unwrap_or("?");
-            Line::from(vec![
-                Span::styled("faceood  ", HEAD),
-                state,
-                Span::raw(format!("  {address}  {provider}")),
-                Span::styled("   q ends", QUIET),
-            ])
+            });
+            spans.push(Span::raw(format!("  {address}  {provider}")));
+            spans.push(Span::styled("   q ends", QUIET));
         }
     }
+    Line::from(spans)
 }
 
 fn flow(recent: &Recent, service: &Service, now: DateTime<Utc>) -> Line<'static> {
-    let newest = recent.newest().map_or_else(
-        || "no row in 10 minutes".to_owned(),
-        |time| {
-            let age = (now - time).as_seconds_f64().max(0.0);
-            format!("newest row {age:.0} s ago")
-        },
-    );
+    let age = recent
+        .newest()
+        .map(|time| (now - time).as_seconds_f64().max(0.0));
+    let newest = match age {
+        Some(age) => format!("newest row {age:.0} s ago"),
+        None => "no row in 10 minutes".to_owned(),
+    };
     let waiting = match service {
         Service::Answers {
             waiting_rows: Some(rows),
@@ -95,16 +102,11 @@ fn flow(recent: &Recent, service: &Service, now: DateTime<Utc>) -> Line<'static>
         } => format!("{rows:.0} rows wait"),
         _ => "lag unknown".to_owned(),
     };
-    let errors = recent.errors(now);
+    let (rate, errors) = (recent.rate(now), recent.errors(now));
+    let style = if errors > 0 { BAD } else { QUIET };
     Line::from(vec![
-        Span::raw(format!(
-            "{:.1} requests/s  {waiting}  {newest}  ",
-            recent.rate(now)
-        )),
-        Span::styled(
-            format!("{errors} failed in a minute"),
-            if errors > 0 { BAD } else { QUIET },
-        ),
+        Span::raw(format!("{rate:.1} requests/s  {waiting}  {newest}  ")),
+        Span::styled(format!("{errors} failed in a minute"), style),
     ])
 }
 
@@ -126,39 +128,31 @@ fn decisions(recent: &Recent) -> Vec<Line<'static>> {
     actions.into_iter().map(line).collect()
 }
 
-fn source_head(parts: usize) -> String {
-    format!(
-        "{:<14}{:>6}{:>8}  {:<width$}  {:<width$}",
-        "Source",
-        "faces",
-        "refused",
-        "quality",
-        "norm",
-        width = parts + 5
-    )
-}
-
 fn source_line(source: &SourceLine) -> Line<'static> {
     let share = source.refused * 100 / source.faces.max(1);
-    let last = |values: &[Option<f32>]| {
-        let newest = values.iter().rev().find_map(|value| *value);
-        newest.map_or_else(|| "   –".to_owned(), |value| format!("{value:.2}"))
-    };
+    let [quality, norm] = [&source.quality, &source.norm]
+        .map(|means| means.iter().map(Mean::value).collect::<Vec<_>>());
+    let last = |values: &[Option<f32>]| number(values.iter().rev().find_map(|value| *value));
     let refused = if share >= 20 { BAD } else { Style::new() };
     Line::from(vec![
         Span::raw(format!("{} {:>6}", left(&source.name, 13), source.faces)),
         Span::styled(format!("{share:>7}%"), refused),
         Span::raw(format!(
             "  {} {}  {} {}",
-            sparkline::values(&source.quality, 0.0, 1.0),
-            last(&source.quality),
-            norms(&source.norm),
-            last(&source.norm)
+            sparkline::values(&quality, 0.0, 1.0),
+            last(&quality),
+            norms(&norm),
+            last(&norm)
         )),
     ])
 }
 
-/// Norms differ little: drawn between the window's least and most, at least a tenth apart so that noise stays flat.
+fn number(value: Option<f32>) -> String {
+    value.map_or_else(|| "   –".to_owned(), |value| format!("{value:.2}"))
+}
+
+/// Norms differ little: drawn between the window's least and most, at least a tenth apart so that
+/// noise stays flat.
 fn norms(values: &[Option<f32>]) -> String {
     let known = || values.iter().flatten().copied();
     let low = known().fold(f32::INFINITY, f32::min);
@@ -169,17 +163,11 @@ fn norms(values: &[Option<f32>]) -> String {
 }
 
 fn refusal(sample: &WatchedRow) -> Line<'static> {
-    let score = sample
-        .score
-        .map_or_else(|| "   –".to_owned(), |score| format!("{score:.2}"));
+    let (source, scenario) = (left(&sample.source, 13), left(&sample.scenario, 8));
     Line::from(vec![
         Span::styled(sample.time.format("%H:%M:%S").to_string(), QUIET),
-        Span::raw(format!(
-            "  {} {} ",
-            left(&sample.source, 13),
-            left(&sample.scenario, 8)
-        )),
-        Span::styled(score, BAD),
+        Span::raw(format!("  {source} {scenario} ")),
+        Span::styled(number(sample.score), BAD),
         Span::raw(format!("  {}", sample.why)),
     ])
 }

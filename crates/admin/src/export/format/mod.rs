@@ -11,15 +11,17 @@ use crate::sinks::csv_cell;
 
 mod parquet;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// Comma-separated values with a header; NULL is empty, blobs are base64, `reasons`, `causes`
-    /// and `network_norms` JSON. A text that a spreadsheet would take for a formula has an
-    /// apostrophe before it.
+    // NULL is empty, blobs are base64, `reasons`, `causes` and `network_norms` JSON. A text that a
+    // spreadsheet would take for a formula has an apostrophe before it.
+    /// Comma-separated values with a header
     Csv,
-    /// One JSON object a line; NULL is null, blobs are base64.
+    // NULL is null, blobs are base64.
+    /// One JSON object a line
     Jsonl,
-    /// Apache Parquet; times are timestamps, blobs bytes.
+    // Times are timestamps, blobs bytes.
+    /// Apache Parquet
     Parquet,
 }
 
@@ -49,7 +51,8 @@ pub(super) async fn export(
     let mut sink = Sink::new(format, out)?;
     let (mut cursor, mut written) = (None, 0);
     loop {
-        // A page at a time and not one long read, which would keep SQLite from recycling its write-ahead log.
+        // A page at a time and not one long read, which would keep SQLite from recycling its
+        // write-ahead log.
         let page = reader.query(&filter, cursor.as_ref()).await?;
         for record in &page.records {
             sink.write(record)?;
@@ -109,7 +112,7 @@ impl<W: Write + Send> Sink<W> {
 fn csv_text(value: Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::Text(text) => csv_cell(text),
+        Value::Text(text) => csv_cell(&text),
         Value::Json(text) => text,
         Value::Time(time) => time_text(time),
         Value::Integer(number) => number.to_string(),

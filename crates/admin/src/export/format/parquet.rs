@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::data_type::{ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
@@ -13,7 +13,8 @@ use parquet::schema::types::Type;
 
 use faceood::inference_log::{Column, ColumnKind, Value, columns, decimal};
 
-/// Rows of a row group: enough for columns to compress, few enough to hold (about 6 MB without blobs).
+/// Rows of a row group: enough for columns to compress, few enough to hold (about 6 MB without
+/// blobs).
 const GROUP_ROWS: usize = 4096;
 
 /// A row group ends earlier when its blobs and texts reach this size.
@@ -29,22 +30,8 @@ pub(super) struct Sink<W: Write + Send> {
 
 impl<W: Write + Send> Sink<W> {
     pub(super) fn new(out: W) -> io::Result<Self> {
-        let fields = columns()
-            .iter()
-            .map(|column| field(*column).map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(from_parquet)?;
-        let schema = Type::group_type_builder("inferences")
-            .with_fields(fields)
-            .build()
-            .map_err(from_parquet)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .build();
-        let writer = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))
-            .map_err(from_parquet)?;
         Ok(Self {
-            writer,
+            writer: writer(out).map_err(from_parquet)?,
             waiting: vec![Vec::new(); columns().len()],
             rows: 0,
             bytes: 0,
@@ -77,44 +64,47 @@ impl<W: Write + Send> Sink<W> {
     fn end_group(&mut self) -> Result<(), ParquetError> {
         let mut group = self.writer.next_row_group()?;
         for (column, values) in columns().iter().zip(&mut self.waiting) {
-            let Some(mut writer) = group.next_column()? else {
-                return Err(ParquetError::General(format!(
-                    "no writer for column {}",
-                    column.name
-                )));
-            };
+            let no_writer =
+                || ParquetError::General(format!("no writer for column {}", column.name));
+            let mut writer = group.next_column()?.ok_or_else(no_writer)?;
             let values = std::mem::take(values);
             match column.kind {
                 ColumnKind::Text | ColumnKind::Json | ColumnKind::Blob => {
                     put::<ByteArrayType>(&mut writer, values, |value| match value {
-                        Value::Text(text) | Value::Json(text) => {
-                            Some(ByteArray::from(text.into_bytes()))
-                        }
-                        Value::Blob(bytes) => Some(ByteArray::from(bytes)),
+                        Value::Text(text) | Value::Json(text) => Some(text.into_bytes().into()),
+                        Value::Blob(bytes) => Some(bytes.into()),
                         _ => None,
-                    })?;
+                    })
                 }
-                ColumnKind::Time => put::<Int64Type>(&mut writer, values, |value| match value {
-                    Value::Time(time) => Some(time.timestamp_micros()),
-                    _ => None,
-                })?,
-                ColumnKind::Integer => {
+                ColumnKind::Time | ColumnKind::Integer => {
                     put::<Int64Type>(&mut writer, values, |value| match value {
+                        Value::Time(time) => Some(time.timestamp_micros()),
                         Value::Integer(number) => Some(number),
                         _ => None,
-                    })?;
+                    })
                 }
                 ColumnKind::Real => put::<DoubleType>(&mut writer, values, |value| match value {
                     Value::Real(number) => Some(decimal(number)),
                     _ => None,
-                })?,
-            }
+                }),
+            }?;
             writer.close()?;
         }
         group.close()?;
         (self.rows, self.bytes) = (0, 0);
         Ok(())
     }
+}
+
+fn writer<W: Write + Send>(out: W) -> Result<SerializedFileWriter<W>, ParquetError> {
+    let fields = columns().iter().map(|column| field(*column).map(Arc::new));
+    let schema = Type::group_type_builder("inferences")
+        .with_fields(fields.collect::<Result<_, _>>()?)
+        .build()?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .build();
+    SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))
 }
 
 /// Writes one column: the values that are there, and for each row whether one is.
@@ -124,15 +114,11 @@ fn put<T: DataType>(
     convert: impl Fn(Value) -> Option<T::T>,
 ) -> Result<(), ParquetError> {
     let values: Vec<Option<T::T>> = values.into_iter().map(convert).collect();
-    let levels: Vec<i16> = values
-        .iter()
-        .map(|value| i16::from(value.is_some()))
-        .collect();
+    let levels = values.iter().map(|value| i16::from(value.is_some()));
+    let levels: Vec<i16> = levels.collect();
     let values: Vec<T::T> = values.into_iter().flatten().collect();
-    writer
-        .typed::<T>()
-        .write_batch(&values, Some(&levels), None)?;
-    Ok(())
+    let writer = writer.typed::<T>();
+    writer.write_batch(&values, Some(&levels), None).map(drop)
 }
 
 fn field(column: Column) -> Result<Type, ParquetError> {
@@ -142,10 +128,10 @@ fn field(column: Column) -> Result<Type, ParquetError> {
         ColumnKind::Blob => (Physical::BYTE_ARRAY, None),
         ColumnKind::Integer => (Physical::INT64, None),
         ColumnKind::Real => (Physical::DOUBLE, None),
-        ColumnKind::Time => (
-            Physical::INT64,
-            Some(LogicalType::timestamp(true, TimeUnit::MICROS)),
-        ),
+        ColumnKind::Time => {
+            let micros = LogicalType::timestamp(true, TimeUnit::MICROS);
+            (Physical::INT64, Some(micros))
+        }
     };
     Type::primitive_type_builder(column.name, physical)
         .with_repetition(Repetition::OPTIONAL)

@@ -8,7 +8,8 @@ use super::*;
 use faceood::inference_log::fixture::{full_record, keep_all, open};
 use faceood::inference_log::{ColumnKind, Endpoint, InferenceLog, Role, columns};
 
-/// A log with a row in which everything is set and, after it, one in which nothing more than must be.
+/// A log with a row in which everything is set and, after it, one in which nothing more than must
+/// be.
 async fn two_rows() -> (tempfile::TempDir, InferenceLog, [InferenceRecord; 2]) {
     let (folder, log) = open(&keep_all()).await;
     let mut full = full_record("full", 5);
