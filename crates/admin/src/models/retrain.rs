@@ -17,7 +17,7 @@ pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<CommandOutc
     let networks = Networks::of_pack(pack)?;
     let trained = train::learn(args, &photos, &networks, &runtime, &faults)?;
     let today = chrono::Utc::now().date_naive().to_string();
-    let calibrated = training::calibrate(&trained.held_out, &trained.counts, &today)?;
+    let calibrated = training::calibrate(&trained, &today)?;
     let calibration = calibrated.of_all;
     let mut figures = trained.figures;
     figures.extend(calibrated.figures);

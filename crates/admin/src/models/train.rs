@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<CommandOutcome> {
     let photos = photos(args)?;
     let networks = Networks::of_recipe(&sources)?;
     let trained = learn(args, &photos, &networks, &runtime, &faults)?;
-    let calibrated = training::calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let calibrated = training::calibrate(&trained, PHOTOS_DATE)?;
     let mut figures = trained.figures.clone();
     figures.extend(calibrated.figures);
     let training = Training {
