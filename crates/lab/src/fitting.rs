@@ -1,5 +1,6 @@
-//! Finds the degradation that makes a clean picture look like a pattern from the log. It tries kinds and strengths of
-//! [`degrade`](crate::degrade) and compares score, causes and components of the result with those of the pattern.
+//! Finds the degradation that makes a clean picture look like a pattern from the log. It tries
+//! kinds and strengths of [`degrade`](crate::degrade) and compares score, causes and components of
+//! the result with those of the pattern.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -24,19 +25,22 @@ use crate::degrade::{Degradation, DegradationKind, Dose, Recipe, degrade};
 const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 const LIKELIEST: usize = 2;
-/// Draws at each strength, of every kind and of the likeliest: a kind leaves much open that strength does not say.
+/// Random draws at each strength, of every kind and of the likeliest ones.
 const DRAWS: u64 = 2;
 const MANY_DRAWS: u64 = 4;
-/// One kind this near explains the pattern by itself: no second one is looked for.
+/// One kind at this distance or less explains the pattern by itself.
 const NEAR: f64 = 0.25;
-/// A second kind has to bring the pattern nearer by this factor: two kinds always come a little nearer than one.
+/// A second kind has to reduce the distance by this factor, because two kinds always come a little
+/// nearer than one.
 const SECOND_KIND_GAIN: f64 = 0.75;
-/// Recipes further away than this are none: the nearest other cause is 1.4 away.
+/// Largest distance of a recipe. Another cause is at least 1.4 away.
 const FARTHEST: f64 = 0.8;
-/// What a measure's deviation counts beside a cause's weight, and the deviations beyond which it grows only with the logarithm.
+/// Weight of a component's deviation beside a cause's weight.
 const MEASURE_WEIGHT: f64 = 0.1;
+/// Larger deviations grow only with the logarithm.
 const KNEE: f64 = 2.0;
-/// Weaker cases of a fault are not among the low scores that it is known by: it is learnt from this share of its least strength on.
+/// Training starts at this share of the least strength, because weaker cases of a fault are not
+/// among the low scores that the pattern consists of.
 const WEAKER: f32 = 0.5;
 
 /// The components that a degradation changes. Pose and size belong to the person.
@@ -57,7 +61,7 @@ pub const COMPONENTS: [Component; 11] = [
 /// Why no degradation can be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum FitError {
-    /// The embedded picture cannot be read or written.
+    /// A picture cannot be read or written.
     #[error("the embedded test picture cannot be used: {0}")]
     Picture(#[from] image::ImageError),
     /// The pipeline failed.
@@ -68,39 +72,39 @@ pub enum FitError {
     NoFace,
 }
 
-/// What a degradation has to make of a clean picture.
-#[derive(Clone, Debug)]
+/// The pattern that a degradation has to match.
 pub struct Target {
     /// The pattern's mean appearance.
     pub appearance: Appearance,
     /// The scores of most of its captures: the 10th to the 90th percentile.
     pub scores: RangeInclusive<f64>,
-    /// Median width of its faces, pixels; `None` where it is not known.
+    /// Median width of its faces in pixels, if known.
     pub face_px: Option<f32>,
 }
 
 /// What comes nearest to a pattern.
-#[derive(Clone, Debug)]
+#[derive(Default)]
 pub struct Fitted {
-    /// No kinds where none comes near.
+    /// Empty if no kind comes near.
     pub recipe: Recipe,
     /// The distance of the nearest kinds, and the appearance that they give.
     pub nearest: Option<(f64, Appearance)>,
 }
 
-/// What faceood says of a capture, or of several in the mean.
+/// Score, causes and components of a capture, or the means of several.
 #[derive(Clone, Debug, Serialize)]
 pub struct Appearance {
     /// The quality score, 0…1.
     pub score: f64,
     /// The causes with their weights.
     pub causes: Vec<Cause>,
-    /// For each component of [`COMPONENTS`], by how many usual deviations it differs from a clean capture's.
+    /// For each component of [`COMPONENTS`] its difference from a clean capture, in usual
+    /// deviations.
     pub deviations: BTreeMap<&'static str, f64>,
 }
 
 /// A kind at a strength, over some draws.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct FittingTrial {
     kind: DegradationKind,
     strength: f32,
@@ -108,14 +112,15 @@ struct FittingTrial {
     appearance: Appearance,
 }
 
-/// Steps of [`fit`] that it reports at most.
+/// Most steps that [`fit`] reports.
 pub const STEPS: u64 = (2 * DegradationKind::ALL.len() - 1 + LIKELIEST) as u64;
 
-/// Tries all kinds at some strengths on a clean picture whose face is as large as the pattern's, then the likeliest kinds at more
-/// strengths, then a second kind besides. Calls `progress` after each step.
+/// Tries all kinds at some strengths on a clean picture whose face is as large as the pattern's,
+/// then the likeliest kinds at more strengths, then a second kind in addition. Calls `progress`
+/// after each step.
 ///
 /// # Errors
-/// Where the pipeline fails, or finds no face in the clean picture.
+/// If the pipeline fails, or finds no face in the clean picture.
 pub fn fit(
     target: &Target,
     pipeline: Pipeline,
@@ -134,59 +139,50 @@ pub fn fit(
         tried.extend(bench.try_kind(&[], likely.kind, &ALL, MANY_DRAWS)?);
         progress();
     }
-    let best = nearest_of(tried.iter().cloned());
+    let Some(best) = nearest_of(tried.iter().cloned()) else {
+        return Ok(Fitted::default());
+    };
     let mut pairs = Vec::new();
-    if let Some(best) = best.as_ref().filter(|best| best.distance > NEAR) {
-        for kind in DegradationKind::ALL
-            .into_iter()
-            .filter(|kind| *kind != best.kind)
-        {
-            let first = (best.kind, best.strength);
-            pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
-            progress();
+    if best.distance > NEAR {
+        for kind in DegradationKind::ALL {
+            if kind != best.kind {
+                let first = (best.kind, best.strength);
+                pairs.extend(bench.try_kind(&[first], kind, &FEW, DRAWS)?);
+                progress();
+            }
         }
     }
-    let second = nearest_of(pairs).filter(|pair| {
-        let alone = best.as_ref().map(|best| best.distance);
-        alone.is_some_and(|alone| pair.distance < SECOND_KIND_GAIN * alone)
-    });
-    let kinds = match (&best, &second) {
-        (Some(best), Some(pair)) if pair.distance <= FARTHEST => {
-            vec![
-                dose(best.kind, best.strength, best.strength),
-                dose(pair.kind, pair.strength, pair.strength),
-            ]
-        }
-        (Some(best), None) if best.distance <= FARTHEST => {
-            vec![alone(best, &tried, &target.scores)]
-        }
+    let second = nearest_of(pairs).filter(|pair| pair.distance < SECOND_KIND_GAIN * best.distance);
+    let kinds = match &second {
+        Some(pair) if pair.distance <= FARTHEST => vec![
+            dose(best.kind, best.strength, best.strength),
+            dose(pair.kind, pair.strength, pair.strength),
+        ],
+        None if best.distance <= FARTHEST => vec![alone(&best, &tried, &target.scores)],
         _ => Vec::new(),
     };
+    let found = second.unwrap_or(best);
     Ok(Fitted {
         recipe: Recipe { kinds },
-        nearest: second
-            .or(best)
-            .map(|found| (found.distance, found.appearance)),
+        nearest: Some((found.distance, found.appearance)),
     })
 }
 
 fn nearest_of(tried: impl IntoIterator<Item = FittingTrial>) -> Option<FittingTrial> {
-    tried
-        .into_iter()
-        .min_by(|one, other| one.distance.total_cmp(&other.distance))
+    let tried = tried.into_iter();
+    tried.min_by(|one, other| one.distance.total_cmp(&other.distance))
 }
 
 /// A kind that makes the pattern by itself, at the strengths whose scores are the pattern's.
 fn alone(best: &FittingTrial, tried: &[FittingTrial], scores: &RangeInclusive<f64>) -> Dose {
+    let is_of_pattern =
+        |trial: &&FittingTrial| trial.kind == best.kind && scores.contains(&trial.appearance.score);
     let strengths = tried
         .iter()
-        .filter(|other| other.kind == best.kind && scores.contains(&other.appearance.score))
-        .map(|other| other.strength);
-    let (least, most) = strengths
-        .fold((best.strength, best.strength), |(least, most), strength| {
-            (least.min(strength), most.max(strength))
-        });
-    dose(best.kind, least, most)
+        .filter(is_of_pattern)
+        .map(|trial| trial.strength);
+    let least = strengths.clone().fold(best.strength, f32::min);
+    dose(best.kind, least, strengths.fold(best.strength, f32::max))
 }
 
 fn dose(kind: DegradationKind, least: f32, most: f32) -> Dose {
@@ -223,7 +219,8 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Tries `kind` at these strengths, with `others` besides. A strength at which the face is not found any more is left out.
+    /// Tries `kind` at these strengths together with `others`. Strengths at which no face is found
+    /// are left out.
     fn try_kind(
         &mut self,
         others: &[(DegradationKind, f32)],
@@ -246,7 +243,7 @@ impl<'a> Bench<'a> {
                     all.push(self.shown(quality));
                 }
             }
-            // The pattern is many captures, too.
+            // The pattern is a mean of many captures, too.
             let Some(shown) = mean_of(&all) else { continue };
             tried.push(FittingTrial {
                 kind,
@@ -275,21 +272,21 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// What captures show in the mean: of each cause its mean weight, as in a pattern.
+/// The mean of several captures: for each cause its mean weight, as in a pattern.
 fn mean_of(all: &[Appearance]) -> Option<Appearance> {
-    let count = all.len() as f64;
     if all.is_empty() {
         return None;
     }
-    let weight = |name| {
-        let of_each = all.iter().flat_map(|shown| &shown.causes);
-        let sum: f32 = of_each
+    let cause = |name| {
+        let causes = all.iter().flat_map(|shown| &shown.causes);
+        let weights = causes
             .filter(|cause| cause.name == name)
-            .map(|cause| cause.weight)
-            .sum();
-        sum / count as f32
+            .map(|cause| cause.weight);
+        let weight = weights.sum::<f32>() / all.len() as f32;
+        (weight > 0.0).then_some(Cause { name, weight })
     };
-    let deviation = |name: &'static str| {
+    let deviation = |component: Component| {
+        let name = component.name();
         let of_each = all.iter().filter_map(|shown| shown.deviations.get(name));
         let values: Vec<f64> = of_each.copied().collect();
         (values.len() == all.len()).then(|| (name, mean(&values)))
@@ -297,22 +294,12 @@ fn mean_of(all: &[Appearance]) -> Option<Appearance> {
     let scores: Vec<f64> = all.iter().map(|shown| shown.score).collect();
     Some(Appearance {
         score: mean(&scores),
-        causes: CauseName::ALL
-            .into_iter()
-            .map(|name| Cause {
-                name,
-                weight: weight(name),
-            })
-            .filter(|cause| cause.weight > 0.0)
-            .collect(),
-        deviations: COMPONENTS
-            .iter()
-            .filter_map(|component| deviation(component.name()))
-            .collect(),
+        causes: CauseName::ALL.into_iter().filter_map(cause).collect(),
+        deviations: COMPONENTS.into_iter().filter_map(deviation).collect(),
     })
 }
 
-/// Width of the face and what is said of it.
+/// Width of the face in pixels, and its quality; `None` without a face.
 fn look(
     pipeline: &mut Pipeline,
     ask: &Ask,
@@ -325,8 +312,8 @@ fn look(
     Ok(face.map(|face| (face.bounding_box.width, face.quality)))
 }
 
-/// How unlike two captures are: the distance between the directions of their causes, the difference of their scores, and the differences of
-/// their measures, compressed.
+/// Distance of two captures: between the directions of their causes, between their scores, and
+/// between their compressed deviations.
 fn distance(one: &Appearance, other: &Appearance) -> f64 {
     let direction = |shown: &Appearance| {
         let weights = CauseName::ALL.map(|name| {

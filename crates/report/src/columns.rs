@@ -1,9 +1,9 @@
-//! Text in a terminal's columns, of which a Chinese character takes two.
+//! Text in a terminal's columns. A Chinese character takes two of them.
 
 use unicode_truncate::{Alignment, UnicodeTruncateStr};
 use unicode_width::UnicodeWidthStr;
 
-/// As much of `text` as fits into so many columns, with an ellipsis where something is left out.
+/// As much of `text` as fits into so many columns, with an ellipsis if something is left out.
 pub fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -19,7 +19,8 @@ pub fn left(text: &str, columns: usize) -> String {
         .into_owned()
 }
 
-/// `text` with as many blanks before it as it is short of so many columns. Nothing is left out: a number without its end is another one.
+/// `text` filled up to so many columns with blanks before it. Longer text is not shortened, because
+/// a number without its end is another number.
 pub fn right(text: &str, columns: usize) -> String {
     text.unicode_pad(columns, Alignment::Right, false)
         .into_owned()

@@ -1,4 +1,4 @@
-//! What the reports of faceood share: the page and the charts of an HTML report, and text in columns.
+//! Shared parts of the reports: page and charts of an HTML report, and text in columns.
 
 pub mod columns;
 pub mod html;

@@ -2,14 +2,13 @@
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The block that fills `eighths` eighths of a line; below 1 it is the lowest, above 8 the full one.
+/// The block that fills `eighths` of a line, but no less than one of them and no more than eight.
 fn block(eighths: usize) -> char {
     BLOCKS[eighths.clamp(1, 8) - 1]
 }
 
 /// One block for each count; the largest count fills the line. A count of 0 is shown as `none`.
 /// Heights are rounded up, so that a single event is seen.
-#[must_use]
 pub fn counts(counts: &[u64], none: char) -> String {
     let most = counts.iter().copied().max().unwrap_or(0);
     let shown = counts.iter().map(|&count| match count {
@@ -21,7 +20,6 @@ pub fn counts(counts: &[u64], none: char) -> String {
 
 /// One block for each value, from `low` (the lowest block) to `high` (the full one), and a blank
 /// where there is none.
-#[must_use]
 pub fn values(values: &[Option<f32>], low: f32, high: f32) -> String {
     let shown = values.iter().map(|value| match value {
         None => ' ',

@@ -13,7 +13,7 @@ pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<()> {
     let networks = Networks::of_pack(pack)?;
     let trained = train::learn(args, &photos, &networks, &runtime, &faults)?;
     let today = chrono::Utc::now().date_naive().to_string();
-    let calibrated = training::calibrate(&trained.held_out, &trained.counts, &today)?;
+    let calibrated = training::calibrate(&trained, &today)?;
     let calibration = calibrated.of_all;
     let training = train::training_of(training::RECIPE_OF_ONE, args, &trained, calibrated.figures);
     let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let photos = photos(args)?;
     let networks = Networks::of_recipe(&sources)?;
     let trained = learn(args, &photos, &networks, &runtime, &faults)?;
-    let calibrated = training::calibrate(&trained.held_out, &trained.counts, PHOTOS_DATE)?;
+    let calibrated = training::calibrate(&trained, PHOTOS_DATE)?;
     let training = training_of(training::RECIPE, args, &trained, calibrated.figures);
     let version = version(recipe::VERSION, args);
     let write_learnt =

@@ -15,71 +15,61 @@ use faceood::pack::network::rewrite;
 
 use super::BuildError;
 
-/// What the names of all begin with that is added to the networks.
+/// Prefix of all names that are added to the networks' own.
 const ADDED: &str = "fused.";
-/// Version of the standard operators the fused graph is written in: the first with blocks in `DequantizeLinear`.
+/// Operator set of the fused graph: the first with blocks in `DequantizeLinear`.
 const OPSET: i64 = 21;
 /// Version of the file format that came with it.
 const IR_VERSION: i64 = 10;
 
 /// Constant `[features, outputs]`: the head's weights.
-pub const HEAD_WEIGHTS: &str = "fused.head_weights";
-/// Constant `[outputs]`: what the head adds.
-pub const HEAD_BIAS: &str = "fused.head_bias";
-/// Constant `[1, networks]`: what each network's norm is multiplied with for the joint one.
-pub const NORM_SCALES: &str = "fused.norm_scales";
+pub(crate) const HEAD_WEIGHTS: &str = "fused.head_weights";
+/// Constant `[outputs]`.
+pub(crate) const HEAD_BIAS: &str = "fused.head_bias";
+/// Constant `[1, networks]`: the factor of each network's norm in the joint norm.
+pub(crate) const NORM_SCALES: &str = "fused.norm_scales";
 /// Tensor `[N, features]`: what the head reads.
-pub const FEATURES: &str = "features";
+pub(crate) const FEATURES: &str = "features";
 /// Tensor `[N]`: the similarity that the head expects.
-pub const OOD_LOGIT: &str = "ood_logit";
-/// Tensor `[N, causes]`: how much each of [`CauseName::LEARNT`] is to be seen; 0 is not at all, 1
-/// is plainly.
-pub const CAUSE_LOGITS: &str = "cause_logits";
+pub(crate) const OOD_LOGIT: &str = "ood_logit";
+/// Tensor `[N, causes]`: how clearly each of [`CauseName::LEARNT`] shows, from 0 (not at all) to 1.
+pub(crate) const CAUSE_LOGITS: &str = "cause_logits";
 /// Outputs of the head before the causes: two experts on similarity, and the gate between them.
-pub const EXPERT_OUTPUTS: usize = 3;
+const EXPERT_OUTPUTS: usize = 3;
 /// All outputs of the head.
 pub const HEAD_OUTPUTS: usize = EXPERT_OUTPUTS + CauseName::LEARNT.len();
 
 /// One recogniser on its way into the fused graph.
-#[derive(Clone, Debug)]
-pub struct Tower {
+pub(crate) struct Tower {
     /// Its name in the manifest and in the log.
-    pub name: String,
+    pub(crate) name: String,
     /// Its graph, as published.
-    pub graph: Graph,
+    pub(crate) graph: Graph,
     /// Name of the input tensor.
-    pub input: String,
+    pub(crate) input: String,
     /// Name of the output tensor: `[N, length]`, not normalised.
-    pub output: String,
-    /// Length of the output.
-    pub length: usize,
-    /// Activations that still have positions, `[N, channels, h, w]`, the last ones among them: the OOD head reads them.
-    pub taps: Vec<Tap>,
-    /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` where its graph normalises by itself.
-    pub normalisation: Option<(f32, f32)>,
+    pub(crate) output: String,
+    pub(crate) length: usize,
+    /// Activations `[N, channels, h, w]` that the head reads: name and channels of each.
+    pub(crate) taps: Vec<(String, usize)>,
+    /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` if its graph normalises.
+    pub(crate) normalisation: Option<(f32, f32)>,
     /// Its share of the fused similarity, 0…1.
-    pub weight: f32,
+    pub(crate) weight: f32,
     /// Mean length of its output over clean faces.
-    pub clean_norm: f32,
-    /// Row-major `[directions, length]` projection, where its part of the embedding is shorter than its output.
-    pub projection: Option<Vec<f32>>,
+    pub(crate) clean_norm: f32,
+    /// Row-major `[directions, length]`, if its part of the embedding is shorter than its output.
+    pub(crate) projection: Option<Vec<f32>>,
 }
 
-/// Activations within a tower.
-#[derive(Clone, Debug)]
-pub struct Tap {
-    /// Name of the tensor.
-    pub tensor: String,
-    /// How many channels it has.
-    pub channels: usize,
-}
-
-/// Linear functions of the pooled activations: what ridge regression learnt, with the standardisation folded in.
+/// Linear functions of the pooled activations. Ridge regression learnt them; they include the
+/// standardisation.
 ///
-/// The features, in order: for each tower and each of its taps the mean, then the standard deviation over positions; then the
-/// towers' norms. The outputs, in order: the similarity that an expert on camera pictures expects, and one on pictures that have been
-/// passed around; the gate, whose logistic function is the second expert's share (a mixture of experts: Jacobs et al. 1991); and
-/// [`CauseName::LEARNT`].
+/// The features, in order: for each tower and each of its taps the mean, then the standard
+/// deviation over positions; then the towers' norms. The outputs, in order: the similarity that an
+/// expert on camera pictures expects, and that of an expert on pictures that have been passed
+/// around; the gate, whose logistic function is the second expert's share (a mixture of experts:
+/// Jacobs et al. 1991); and [`CauseName::LEARNT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearHead {
@@ -90,18 +80,13 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
-    /// The weights as the graph has them: `[features, outputs]`, row-major.
-    ///
-    /// # Errors
-    /// Where they are not [`HEAD_OUTPUTS`] times `features`.
-    pub fn by_feature(&self, features: usize) -> Result<Vec<f32>, BuildError> {
-        let misfit = self.weights.iter().find(|row| row.len() != features);
-        if misfit.is_some() || self.weights.len() != HEAD_OUTPUTS || self.bias.len() != HEAD_OUTPUTS
-        {
-            return Err(BuildError::HeadLength {
-                got: self.weights.iter().map(Vec::len).sum(),
-                expected: features * HEAD_OUTPUTS,
-            });
+    /// The weights as the graph has them: `[features, outputs]`, row-major. It is an error if there
+    /// are not [`HEAD_OUTPUTS`] times `features`.
+    pub(crate) fn by_feature(&self, features: usize) -> Result<Vec<f32>, BuildError> {
+        let is_misfit = self.weights.iter().any(|row| row.len() != features);
+        if is_misfit || self.weights.len() != HEAD_OUTPUTS || self.bias.len() != HEAD_OUTPUTS {
+            let got = self.weights.iter().map(Vec::len).sum();
+            return Err(BuildError::HeadLength(got, features * HEAD_OUTPUTS));
         }
         Ok((0..features)
             .flat_map(|feature| self.weights.iter().map(move |row| row[feature]))
@@ -109,18 +94,15 @@ impl LinearHead {
     }
 }
 
-/// How many numbers the head reads of these towers.
-#[must_use]
-pub fn feature_count(towers: &[Tower]) -> usize {
-    towers
-        .iter()
-        .map(|tower| 2 * tower.taps.iter().map(|tap| tap.channels).sum::<usize>() + 1)
-        .sum::<usize>()
+/// The number of features that the head reads from these towers.
+pub(crate) fn feature_count(towers: &[Tower]) -> usize {
+    let channels = towers.iter().flat_map(|tower| &tower.taps);
+    2 * channels.map(|(_, channels)| channels).sum::<usize>() + towers.len()
 }
 
 /// What the fused graph gives besides embedding and norms.
-#[derive(Clone, Copy, Debug)]
-pub enum Purpose<'a> {
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose<'a> {
     /// `ood_logit` and `cause_logits`, as the product needs them.
     Serve(&'a LinearHead),
     /// `features`, as training needs them.
@@ -128,30 +110,25 @@ pub enum Purpose<'a> {
 }
 
 /// The operators that the default pack's graph is written in.
-#[must_use]
-pub fn operators() -> Vec<OperatorSet> {
+pub(crate) fn operators() -> Vec<OperatorSet> {
     vec![OperatorSet {
         domain: Some(String::new()),
         version: Some(OPSET),
     }]
 }
 
-/// Joins the towers into one graph with input `face` `[N, 3, 112, 112]`, written in `operators`, which are those that the
-/// towers' own nodes mean.
-///
-/// # Errors
-/// Where a tower lacks a tensor that it is said to have, or the head does not fit the towers.
-pub fn fuse(
+/// Joins the towers into one graph with input `face` `[N, 3, 112, 112]`, written in `operators`,
+/// which are those of the towers' own nodes. It is an error if a tower lacks a tensor, or if the
+/// head does not fit the towers.
+pub(crate) fn fuse(
     towers: &[Tower],
     purpose: Purpose<'_>,
     operators: Vec<OperatorSet>,
 ) -> Result<Model, BuildError> {
+    let shape = [None, Some(3), Some(112), Some(112)];
     let mut joined = Graph {
         name: Some("faceood embedder".to_owned()),
-        input: vec![ValueInfo::floats(
-            "face",
-            &[None, Some(3), Some(112), Some(112)],
-        )],
+        input: vec![ValueInfo::floats("face", &shape)],
         ..Graph::default()
     };
     let mut parts = Vec::new();
@@ -169,31 +146,25 @@ pub fn fuse(
     concatenate(&mut joined, &norms, "network_norms");
     append_joint_norm(&mut joined, towers);
     features.push("network_norms".to_owned());
-    concatenate(&mut joined, &features, "features");
+    concatenate(&mut joined, &features, FEATURES);
 
-    joined.output = vec![
-        ValueInfo::floats("embedding", &[None, Some(EMBEDDING_LENGTH)]),
-        ValueInfo::floats("embedding_norm", &[None]),
-        ValueInfo::floats("network_norms", &[None, Some(towers.len())]),
-    ];
+    let count = feature_count(towers);
+    let mut give = |name: &str, shape: &[Option<usize>]| {
+        joined.output.push(ValueInfo::floats(name, shape));
+    };
+    give("embedding", &[None, Some(EMBEDDING_LENGTH)]);
+    give("embedding_norm", &[None]);
+    give("network_norms", &[None, Some(towers.len())]);
     match purpose {
         Purpose::Serve(head) => {
-            append_head(&mut joined, head, feature_count(towers))?;
-            joined.output.push(ValueInfo::floats(OOD_LOGIT, &[None]));
-            joined.output.push(ValueInfo::floats(
-                CAUSE_LOGITS,
-                &[None, Some(CauseName::LEARNT.len())],
-            ));
+            give(OOD_LOGIT, &[None]);
+            give(CAUSE_LOGITS, &[None, Some(CauseName::LEARNT.len())]);
+            append_head(&mut joined, head, count)?;
         }
-        Purpose::Train => joined.output.push(ValueInfo::floats(
-            "features",
-            &[None, Some(feature_count(towers))],
-        )),
+        Purpose::Train => give(FEATURES, &[None, Some(count)]),
     }
-    let version = operators
-        .iter()
-        .find(|set| set.domain().is_empty())
-        .map_or(OPSET, OperatorSet::version);
+    let standard = operators.iter().find(|set| set.domain().is_empty());
+    let version = standard.map_or(OPSET, OperatorSet::version);
     rewrite::axes_as_settings(&mut joined, version, ADDED)?;
     joined.drop_unused_constants();
     Ok(Model {
@@ -209,11 +180,14 @@ fn fused(tower: &Tower, part: &str) -> String {
     format!("{ADDED}{}.{part}", tower.name)
 }
 
+fn tap(tower: &Tower, number: usize, part: &str) -> String {
+    fused(tower, &format!("tap{number}.{part}"))
+}
+
 fn concatenate(graph: &mut Graph, inputs: &[String], output: &str) {
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    graph
-        .node
-        .push(Node::new("Concat", &inputs, output).with_int("axis", 1));
+    let node = Node::new("Concat", &inputs, output).with_int("axis", 1);
+    graph.node.push(node);
 }
 
 /// Brings one network in, cleaned, behind its prefix, reading `face`.
@@ -222,68 +196,44 @@ fn append_tower(joined: &mut Graph, tower: &Tower) -> Result<(), BuildError> {
     rewrite::drop_dropout(&mut graph);
     rewrite::free_final_reshape(&mut graph);
     rewrite::strip_constant_inputs(&mut graph);
-    for wanted in tower
-        .taps
-        .iter()
-        .map(|tap| &tap.tensor)
-        .chain([&tower.output])
-    {
+    let missing = |tensor: &str| BuildError::MissingTensor(tower.name.clone(), tensor.to_owned());
+    let tapped = tower.taps.iter().map(|(tensor, _)| tensor);
+    for wanted in tapped.chain([&tower.output]) {
         if !graph.node.iter().any(|node| node.output.contains(wanted)) {
-            return Err(BuildError::MissingTensor {
-                network: tower.name.clone(),
-                tensor: wanted.clone(),
-            });
+            return Err(missing(wanted));
         }
     }
     if graph.input.len() != 1 || graph.input[0].name() != tower.input {
-        return Err(BuildError::MissingTensor {
-            network: tower.name.clone(),
-            tensor: tower.input.clone(),
-        });
+        return Err(missing(&tower.input));
     }
-    let input = match tower.normalisation {
-        None => "face".to_owned(),
-        Some((mean, scale)) => {
-            let name = |part: &str| fused(tower, part);
-            joined
-                .initializer
-                .push(Tensor::floats(&name("input_mean"), &[1], &[mean]));
-            joined
-                .initializer
-                .push(Tensor::floats(&name("input_scale"), &[1], &[scale]));
-            joined.node.push(Node::new(
-                "Sub",
-                &["face", &name("input_mean")],
-                &name("centred"),
-            ));
-            joined.node.push(Node::new(
-                "Mul",
-                &[&name("centred"), &name("input_scale")],
-                &name("input"),
-            ));
-            name("input")
-        }
-    };
-    let output = fused(tower, "output");
+    let name = |part: &str| fused(tower, part);
+    let mut input = "face".to_owned();
+    if let Some((mean, scale)) = tower.normalisation {
+        input = name("input");
+        let [subtracted, factor, centred] = ["input_mean", "input_scale", "centred"].map(name);
+        joined.initializer.extend([
+            Tensor::floats(&subtracted, &[1], &[mean]),
+            Tensor::floats(&factor, &[1], &[scale]),
+        ]);
+        joined.node.extend([
+            Node::new("Sub", &["face", &subtracted], &centred),
+            Node::new("Mul", &[&centred, &factor], &input),
+        ]);
+    }
+    let output = name("output");
     let taps: Vec<String> = (0..tower.taps.len())
         .map(|number| tap(tower, number, "activations"))
         .collect();
-    let mut renamed = HashMap::from([
-        (tower.input.as_str(), input.as_str()),
-        (tower.output.as_str(), output.as_str()),
-    ]);
-    renamed.extend(
-        tower
-            .taps
-            .iter()
-            .zip(&taps)
-            .map(|(tap, name)| (tap.tensor.as_str(), name.as_str())),
-    );
+    let tapped = tower.taps.iter().zip(&taps);
+    let renamed: HashMap<&str, &str> = [(&tower.input, &input), (&tower.output, &output)]
+        .into_iter()
+        .chain(tapped.map(|((tensor, _), name)| (tensor, name)))
+        .map(|(from, to)| (from.as_str(), to.as_str()))
+        .collect();
     rewrite::rename(&mut graph, &format!("{}.", tower.name), &renamed);
     joined.node.extend(graph.node);
-    joined
-        .initializer
-        .extend(graph.initializer.into_iter().map(compact));
+    let constants = graph.initializer.into_iter().map(compact);
+    joined.initializer.extend(constants);
     Ok(())
 }
 
@@ -298,47 +248,30 @@ fn compact(tensor: Tensor) -> Tensor {
 /// Norm and direction of a tower's output, and its part of the embedding: `√w · P · unit`.
 fn append_part(graph: &mut Graph, tower: &Tower) -> String {
     let name = |part: &str| fused(tower, part);
-    let (output, norm, unit) = (name("output"), name("norm"), name("unit"));
-    graph
-        .initializer
-        .push(Tensor::integers(&name("axes"), &[1]));
-    graph
-        .node
-        .push(Node::new("ReduceL2", &[&output, &name("axes")], &norm).with_int("keepdims", 1));
-    graph.node.push(Node::new("Div", &[&output, &norm], &unit));
+    let [output, axes, norm, unit, part] = ["output", "axes", "norm", "unit", "part"].map(name);
     let root = tower.weight.sqrt();
-    match &tower.projection {
-        None => {
-            graph
-                .initializer
-                .push(Tensor::floats(&name("root_weight"), &[1], &[root]));
-            graph.node.push(Node::new(
-                "Mul",
-                &[&unit, &name("root_weight")],
-                &name("part"),
-            ));
-        }
+    let (operator, factor) = match &tower.projection {
+        None => ("Mul", Tensor::floats(&name("root_weight"), &[1], &[root])),
         Some(projection) => {
-            let directions = projection.len() / tower.length;
-            let mut transposed = vec![0.0; projection.len()];
-            for (direction, row) in projection.chunks_exact(tower.length).enumerate() {
-                for (column, value) in row.iter().enumerate() {
-                    transposed[column * directions + direction] = root * value;
-                }
-            }
-            graph.initializer.push(Tensor::floats(
-                &name("projection"),
-                &[tower.length, directions],
-                &transposed,
-            ));
-            graph.node.push(Node::new(
+            let shape = [tower.length, projection.len() / tower.length];
+            let column = |index| projection.iter().skip(index).step_by(tower.length);
+            let transposed: Vec<f32> = (0..tower.length)
+                .flat_map(|index| column(index).map(move |value| root * value))
+                .collect();
+            (
                 "MatMul",
-                &[&unit, &name("projection")],
-                &name("part"),
-            ));
+                Tensor::floats(&name("projection"), &shape, &transposed),
+            )
         }
-    }
-    name("part")
+    };
+    graph.node.extend([
+        Node::new("ReduceL2", &[&output, &axes], &norm).with_int("keepdims", 1),
+        Node::new("Div", &[&output, &norm], &unit),
+        Node::new(operator, &[&unit, factor.name()], &part),
+    ]);
+    let axes = Tensor::integers(&axes, &[1]);
+    graph.initializer.extend([axes, factor]);
+    part
 }
 
 /// `embedding_norm` = √(Σ wᵢ (|xᵢ| / clean norm of i)²).
@@ -347,125 +280,69 @@ fn append_joint_norm(graph: &mut Graph, towers: &[Tower]) {
         .iter()
         .map(|tower| tower.weight.sqrt() / tower.clean_norm)
         .collect();
-    graph
-        .initializer
-        .push(Tensor::floats(NORM_SCALES, &[1, scales.len()], &scales));
-    graph
-        .initializer
-        .push(Tensor::integers("fused.norm_axes", &[1]));
-    graph.node.push(Node::new(
-        "Mul",
-        &["network_norms", NORM_SCALES],
-        "fused.relative_norms",
-    ));
-    graph.node.push(
-        Node::new(
-            "ReduceL2",
-            &["fused.relative_norms", "fused.norm_axes"],
-            "embedding_norm",
-        )
-        .with_int("keepdims", 0),
-    );
+    let (relative, axes) = ("fused.relative_norms", "fused.norm_axes");
+    graph.initializer.extend([
+        Tensor::floats(NORM_SCALES, &[1, scales.len()], &scales),
+        Tensor::integers(axes, &[1]),
+    ]);
+    graph.node.extend([
+        Node::new("Mul", &["network_norms", NORM_SCALES], relative),
+        Node::new("ReduceL2", &[relative, axes], "embedding_norm").with_int("keepdims", 0),
+    ]);
 }
 
-fn tap(tower: &Tower, number: usize, part: &str) -> String {
-    fused(tower, &format!("tap{number}.{part}"))
-}
-
-/// Mean and standard deviation over the positions of a tap, each `[N, channels]`; gives their names. Deviations are taken around
-/// the mean, not as a difference of squares, so that rounding cannot make them negative.
+/// Adds mean and standard deviation over the positions of a tap, each `[N, channels]`, and returns
+/// their names. Deviations are taken around the mean, not as a difference of squares, so that
+/// rounding cannot make them negative.
 fn append_pooling(graph: &mut Graph, tower: &Tower, number: usize) -> [String; 2] {
     let name = |part: &str| tap(tower, number, part);
-    let activations = name("activations");
-    graph
-        .initializer
-        .push(Tensor::integers(&name("positions"), &[2, 3]));
-    let mean = |from: &str, to: &str, keepdims: i64| {
-        Node::new("ReduceMean", &[from, &name("positions")], to).with_int("keepdims", keepdims)
-    };
-    graph.node.push(mean(&activations, &name("mean_kept"), 1));
-    graph
-        .node
-        .push(Node::new("Flatten", &[&name("mean_kept")], &name("mean")).with_int("axis", 1));
-    graph.node.push(Node::new(
-        "Sub",
-        &[&activations, &name("mean_kept")],
-        &name("apart"),
-    ));
-    graph.node.push(Node::new(
-        "Mul",
-        &[&name("apart"), &name("apart")],
-        &name("squared"),
-    ));
-    graph
-        .node
-        .push(mean(&name("squared"), &name("variance"), 0));
-    graph
-        .node
-        .push(Node::new("Sqrt", &[&name("variance")], &name("deviation")));
-    [name("mean"), name("deviation")]
+    let [seen, axes, kept, mean] = ["activations", "positions", "mean_kept", "mean"].map(name);
+    let [apart, squared, variance] = ["apart", "squared", "variance"].map(name);
+    let deviation = name("deviation");
+    graph.initializer.push(Tensor::integers(&axes, &[2, 3]));
+    graph.node.extend([
+        Node::new("ReduceMean", &[&seen, &axes], &kept).with_int("keepdims", 1),
+        Node::new("Flatten", &[&kept], &mean).with_int("axis", 1),
+        Node::new("Sub", &[&seen, &kept], &apart),
+        Node::new("Mul", &[&apart, &apart], &squared),
+        Node::new("ReduceMean", &[&squared, &axes], &variance).with_int("keepdims", 0),
+        Node::new("Sqrt", &[&variance], &deviation),
+    ]);
+    [mean, deviation]
 }
 
-/// The head's outputs are features · weights + bias; `ood_logit` = first expert + σ(gate) · (second − first), `cause_logits` are the rest.
+/// The head's outputs are features · weights + bias. `ood_logit` = first expert + σ(gate) ·
+/// (second − first), `cause_logits` are the rest.
 fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<(), BuildError> {
     let weights = head.by_feature(features)?;
-    graph.initializer.push(Tensor::floats(
-        HEAD_WEIGHTS,
-        &[features, HEAD_OUTPUTS],
-        &weights,
-    ));
-    graph
-        .initializer
-        .push(Tensor::floats(HEAD_BIAS, &[HEAD_OUTPUTS], &head.bias));
-    graph.node.push(Node::new(
-        "Gemm",
-        &[FEATURES, HEAD_WEIGHTS, HEAD_BIAS],
-        "fused.head",
-    ));
+    let shape = [features, HEAD_OUTPUTS];
+    let outputs = "fused.head";
+    graph.initializer.extend([
+        Tensor::floats(HEAD_WEIGHTS, &shape, &weights),
+        Tensor::floats(HEAD_BIAS, &shape[1..], &head.bias),
+    ]);
+    let inputs = [FEATURES, HEAD_WEIGHTS, HEAD_BIAS];
+    graph.node.push(Node::new("Gemm", &inputs, outputs));
+    let [camera, passed_on, gate] = ["fused.camera", "fused.passed_on", "fused.gate"];
     // Experts and gate, one number a face each.
-    for (index, part) in (0_i64..).zip(["camera", "passed_on", "gate"]) {
-        let place = format!("fused.{part}_place");
-        let mut place_constant = Tensor::integers(&place, &[index]);
-        // Without an extent of its own: `Gather` then drops the axis.
-        place_constant.dims.clear();
-        graph.initializer.push(place_constant);
-        graph.node.push(
-            Node::new("Gather", &["fused.head", &place], &format!("fused.{part}"))
-                .with_int("axis", 1),
-        );
+    for (index, part) in (0_i64..).zip([camera, passed_on, gate]) {
+        let mut place = Tensor::integers(&format!("{part}_place"), &[index]);
+        // Without an extent of its own, `Gather` drops the axis.
+        place.dims.clear();
+        let gather = Node::new("Gather", &[outputs, place.name()], part).with_int("axis", 1);
+        graph.node.push(gather);
+        graph.initializer.push(place);
     }
-    graph
-        .node
-        .push(Node::new("Sigmoid", &["fused.gate"], "fused.share"));
-    graph.node.push(Node::new(
-        "Sub",
-        &["fused.passed_on", "fused.camera"],
-        "fused.between_experts",
-    ));
-    graph.node.push(Node::new(
-        "Mul",
-        &["fused.share", "fused.between_experts"],
-        "fused.shift",
-    ));
-    graph.node.push(Node::new(
-        "Add",
-        &["fused.camera", "fused.shift"],
-        OOD_LOGIT,
-    ));
-    let causes: Vec<i64> = (0_i64..)
-        .skip(EXPERT_OUTPUTS)
-        .take(CauseName::LEARNT.len())
-        .collect();
-    graph
-        .initializer
-        .push(Tensor::integers("fused.cause_places", &causes));
-    graph.node.push(
-        Node::new(
-            "Gather",
-            &["fused.head", "fused.cause_places"],
-            CAUSE_LOGITS,
-        )
-        .with_int("axis", 1),
-    );
+    let [share, between, shift] = ["fused.share", "fused.between_experts", "fused.shift"];
+    let places = "fused.cause_places";
+    graph.node.extend([
+        Node::new("Sigmoid", &[gate], share),
+        Node::new("Sub", &[passed_on, camera], between),
+        Node::new("Mul", &[share, between], shift),
+        Node::new("Add", &[camera, shift], OOD_LOGIT),
+        Node::new("Gather", &[outputs, places], CAUSE_LOGITS).with_int("axis", 1),
+    ]);
+    let causes: Vec<i64> = (0..HEAD_OUTPUTS as i64).skip(EXPERT_OUTPUTS).collect();
+    graph.initializer.push(Tensor::integers(places, &causes));
     Ok(())
 }

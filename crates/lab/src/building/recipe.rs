@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::bytes::Bytes;
 
-use super::head::{self, CAUSE_LOGITS, Purpose, Tap, Tower};
+use super::head::{self, CAUSE_LOGITS, OOD_LOGIT, Purpose, Tower};
 use super::projection::principal_directions;
 use super::{BuildError, Learnt};
 use faceood::cause::CauseName;
@@ -15,8 +15,8 @@ use faceood::pack::manifest::{
     MANIFEST_VERSION, Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput,
     Polarity, SecondOpinion, SimilarityThresholds, Source,
 };
-use faceood::pack::network::graph::Model;
-use faceood::pack::network::prepare;
+use faceood::pack::network::graph::{Graph, Model};
+use faceood::pack::network::{prepare, rewrite};
 use faceood::pack::{MANIFEST_FILE, sha256_hex};
 use faceood::runtime::GraphForm;
 
@@ -62,18 +62,16 @@ const LANDMARKS: Published = Published {
     licence: "MIT",
 };
 
-/// MobileFaceNet's share of the similarity. On held-out people .25 had the highest share of genuine pairs accepted at a
-/// false match rate of 1 in 1,000; see docs/training.md.
-const SMALL_SHARE: f32 = 0.25;
-/// Each network's share of the similarity, in the order of the norms.
-pub const SHARES: [f32; 2] = [SMALL_SHARE, 1.0 - SMALL_SHARE];
+/// Each network's share of the similarity, in the order of the norms. Of the shares tried for
+/// MobileFaceNet, .25 accepted the most genuine pairs of held-out people at a false match rate of
+/// 1 in 1,000; see docs/training.md.
+pub(crate) const SHARES: [f32; 2] = [0.25, 0.75];
 /// How many of the embedding's numbers are MobileFaceNet's. SFace's 128 fill the rest of 512.
 const SMALL_DIRECTIONS: usize = 384;
-const SMALL_LENGTH: usize = 512;
-const LARGE_LENGTH: usize = 128;
 
-/// Where the five points lie in an aligned face: the ArcFace template for 112×112, which SFace uses as well.
-pub const TEMPLATE: [[f32; 2]; 5] = [
+/// Places of the five points in an aligned face: the ArcFace template for 112×112, which SFace
+/// uses as well.
+pub(crate) const TEMPLATE: [[f32; 2]; 5] = [
     [38.2946, 51.6963],
     [73.5318, 51.5014],
     [56.0252, 71.7366],
@@ -101,20 +99,16 @@ impl PackSources {
     pub fn read(directory: &Path) -> Result<Self, BuildError> {
         let read = |published: &Published| {
             let path = directory.join(published.file);
-            let bytes = std::fs::read(&path).map_err(|source| BuildError::SourceMissing {
-                file: path.display().to_string(),
-                source,
-            })?;
+            let file = path.display().to_string();
+            let bytes = match std::fs::read(path) {
+                Ok(bytes) => Bytes::from(bytes),
+                Err(error) => return Err(BuildError::SourceMissing(file, error)),
+            };
             let got = sha256_hex(&bytes);
-            if got == published.sha256 {
-                Ok(Bytes::from(bytes))
-            } else {
-                Err(BuildError::SourceHash {
-                    file: path.display().to_string(),
-                    got,
-                    expected: published.sha256.to_owned(),
-                })
+            if got != published.sha256 {
+                return Err(BuildError::SourceHash(file, got, published.sha256));
             }
+            Ok(bytes)
         };
         Ok(Self {
             yunet: read(&YUNET)?,
@@ -124,14 +118,11 @@ impl PackSources {
         })
     }
 
-    /// The recognisers with their shares and what was measured of them.
-    ///
-    /// # Errors
-    /// Where a file is not what the recipe expects.
-    pub fn towers(&self, clean_norms: &[f32]) -> Result<Vec<Tower>, BuildError> {
+    /// The recognisers with their shares and norms. All functions below fail only if a file is not
+    /// what the recipe expects.
+    fn towers(&self, clean_norms: &[f32]) -> Result<Vec<Tower>, BuildError> {
         let small = Model::read(MOBILEFACENET.file, self.mobilefacenet.clone())?.into_graph();
-        let weights = super::constant(&small, "mobilefacenet", "666")?;
-        let bias = super::constant(&small, "mobilefacenet", "667")?;
+        let (weights, bias) = (constant(&small, "666")?, constant(&small, "667")?);
         let projection = principal_directions(&weights, &bias, SMALL_DIRECTIONS);
         let norm = |index: usize| clean_norms.get(index).copied().unwrap_or(1.0);
         Ok(vec![
@@ -140,20 +131,20 @@ impl PackSources {
                 graph: small,
                 input: "input".to_owned(),
                 output: "output".to_owned(),
-                length: SMALL_LENGTH,
-                taps: taps(&[("355", 128), ("395", 64), ("471", 128), ("507", 512)]),
+                length: 512,
+                taps: taps([("355", 128), ("395", 64), ("471", 128), ("507", 512)]),
                 normalisation: Some((127.0, 1.0 / 128.0)),
                 weight: SHARES[0],
                 clean_norm: norm(0),
-                projection: Some(projection.rows),
+                projection: Some(projection),
             },
             Tower {
                 name: "sface".to_owned(),
                 graph: Model::read(SFACE.file, self.sface.clone())?.into_graph(),
                 input: "data".to_owned(),
                 output: "fc1".to_owned(),
-                length: LARGE_LENGTH,
-                taps: taps(&[
+                length: 128,
+                taps: taps([
                     ("conv_3_relu", 128),
                     ("conv_5_relu", 256),
                     ("conv_12_relu", 512),
@@ -167,29 +158,35 @@ impl PackSources {
         ])
     }
 
-    /// The detector: how the manifest describes it, and its file.
-    ///
-    /// # Errors
-    /// Where the published file is not what the recipe expects.
-    pub fn detector(&self) -> Result<(Detector, Vec<u8>), BuildError> {
-        let bytes = super::detector(&self.yunet)?;
+    /// The detector, for any height and width: how the manifest describes it, and its file.
+    pub(crate) fn detector(&self) -> Result<(Detector, Vec<u8>), BuildError> {
+        let shape = [None, Some(3), None, None];
+        // For each stride two confidences, a box and five points a cell.
+        let outputs: Vec<_> = [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)]
+            .into_iter()
+            .flat_map(|(name, numbers)| {
+                STRIDES.map(|stride| (format!("{name}_{stride}"), [None, None, Some(numbers)]))
+            })
+            .collect();
+        let mut shapes: Vec<(&str, &[Option<usize>])> = vec![("input", &shape)];
+        shapes.extend(
+            outputs
+                .iter()
+                .map(|(name, shape)| (name.as_str(), &shape[..])),
+        );
+        let bytes = relabelled("detector", &self.yunet, &shapes)?;
         let described = Detector {
             file: file("detector.onnx", &bytes, "MIT", vec![YUNET.source()]),
-            input: picture(
-                "input",
-                &[None, Some(3), None, None],
-                Channels::Bgr,
-                0.0,
-                1.0,
-            ),
-            outputs: detector_outputs()
-                .into_iter()
-                .map(|(name, shape)| output(&name, &shape))
+            input: picture("input", &shape, Channels::Bgr, 0.0, 1.0),
+            outputs: outputs
+                .iter()
+                .map(|(name, shape)| output(name, shape))
                 .collect(),
             decoding: Decoding::Yunet,
             strides: STRIDES.to_vec(),
             first_side: 320,
-            // No clean face among the photos that the second opinion was fitted on scored less on the first pass, and no thing more.
+            // Among the photos that the second opinion was fitted on, no clean face scored less on
+            // the first pass, and no thing more.
             sure_score: 0.88,
             middling_score: 0.45,
             refined_score: 0.5,
@@ -201,10 +198,11 @@ impl PackSources {
                 least_score: 0.05,
                 least_overlap: 0.35,
                 smallest_share: 0.06,
-                // Fitted on the candidates in 582 photos of faces (real masks, web crops, copies made worse) and in 600 pictures
-                // without any (textures, objects, a cat, letters, noise; half of them made worse).
+                // Fitted on the candidates in 582 photos of faces (real masks, web crops, degraded
+                // copies) and in 600 pictures without any (textures, objects, a cat, letters,
+                // noise; half of them degraded).
                 weights: [2.88, 3.28, 3.01, 2.59, 1.81, 6.36, -25.26],
-                // Cut where one of those 600 had a face and real masks are still found 19 times in 20.
+                // At this cut one of those 600 had a face, and 19 of 20 real masks are still found.
                 bias: -4.8,
             },
         };
@@ -212,21 +210,14 @@ impl PackSources {
     }
 
     /// The landmark network: how the manifest describes it, and its file.
-    ///
-    /// # Errors
-    /// Where the published file is not what the recipe expects.
-    pub fn landmarks(&self) -> Result<(Landmarks, Vec<u8>), BuildError> {
-        let bytes = super::landmarks(&self.landmarks)?;
+    pub(crate) fn landmarks(&self) -> Result<(Landmarks, Vec<u8>), BuildError> {
+        let (shape, points) = ([None, Some(1), Some(64), Some(64)], [None, Some(136)]);
+        let shapes: [(&str, &[_]); 2] = [("input", &shape), ("output", &points)];
+        let bytes = relabelled("landmarks", &self.landmarks, &shapes)?;
         let described = Landmarks {
             file: file("landmarks.onnx", &bytes, "MIT", vec![LANDMARKS.source()]),
-            input: picture(
-                "input",
-                &[None, Some(1), Some(64), Some(64)],
-                Channels::Grey,
-                0.0,
-                1.0 / 256.0,
-            ),
-            output: output("output", &[None, Some(136)]),
+            input: picture("input", &shape, Channels::Grey, 0.0, 1.0 / 256.0),
+            output: output("output", &points),
             // 1.0 to 1.3 are nearly as good.
             crop_scale: 1.15,
             five_points: [
@@ -241,23 +232,17 @@ impl PackSources {
     }
 
     /// The graph that training reads features from, ready for the runtime.
-    ///
-    /// # Errors
-    /// Where a file is not what the recipe expects.
-    pub fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
-        let mut model = head::fuse(
-            &self.towers(&[1.0, 1.0])?,
-            Purpose::Train,
-            head::operators(),
-        )?;
+    pub(crate) fn feature_graph(&self) -> Result<Vec<u8>, BuildError> {
+        let towers = self.towers(&[])?;
+        let mut model = head::fuse(&towers, Purpose::Train, head::operators())?;
         prepare(&mut model, GraphForm::Convolutions)?;
         Ok(model.write())
     }
 
-    /// Every file of the pack, the manifest last.
+    /// Every file of the pack by name, the manifest last.
     ///
     /// # Errors
-    /// Where a file is not what the recipe expects, or the head does not belong to it.
+    /// If a file is not what the recipe expects, or the head does not belong to it.
     pub fn build(
         &self,
         learnt: &Learnt,
@@ -269,21 +254,12 @@ impl PackSources {
         }
         let Identified { id } =
             serde_json::from_str(calibration_text).map_err(BuildError::Calibration)?;
+        let json = calibration_text.as_bytes();
         let towers = self.towers(&learnt.clean_norms)?;
-        let embedder_bytes =
-            head::fuse(&towers, Purpose::Serve(&learnt.head), head::operators())?.write();
+        let fused = head::fuse(&towers, Purpose::Serve(&learnt.head), head::operators())?;
+        let embedder_bytes = fused.write();
         let (detector, detector_bytes) = self.detector()?;
         let (landmarks, landmarks_bytes) = self.landmarks()?;
-        let embedder = embedder(&embedder_bytes, &towers, learnt.covered_from);
-        let calibration = CalibrationFile {
-            file: file(
-                "calibration.json",
-                calibration_text.as_bytes(),
-                "MIT",
-                Vec::new(),
-            ),
-            id,
-        };
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
             id: "faceood-default".to_owned(),
@@ -295,58 +271,64 @@ impl PackSources {
             },
             detector,
             landmarks,
-            embedder,
-            calibration,
+            embedder: embedder(&embedder_bytes, &towers, learnt.covered_from),
+            calibration: CalibrationFile {
+                file: file("calibration.json", json, "MIT", Vec::new()),
+                id,
+            },
             golden: learnt.golden.clone(),
             training: Some(learnt.training.clone()),
         };
+        let text = toml::to_string(&manifest)?.into_bytes();
         Ok(vec![
-            (manifest.detector.file.path.clone(), detector_bytes),
-            (manifest.landmarks.file.path.clone(), landmarks_bytes),
-            (manifest.embedder.file.path.clone(), embedder_bytes),
-            (
-                manifest.calibration.file.path.clone(),
-                calibration_text.as_bytes().to_vec(),
-            ),
-            (
-                MANIFEST_FILE.to_owned(),
-                toml::to_string(&manifest)?.into_bytes(),
-            ),
+            (manifest.detector.file.path, detector_bytes),
+            (manifest.landmarks.file.path, landmarks_bytes),
+            (manifest.embedder.file.path, embedder_bytes),
+            (manifest.calibration.file.path, json.to_vec()),
+            (MANIFEST_FILE.to_owned(), text),
         ])
     }
 }
 
-/// Early layers tell faults of the picture apart, the last one how well the face in it is known; chosen on held-out people and faults,
-/// see docs/training.md.
-fn taps(of: &[(&str, usize)]) -> Vec<Tap> {
-    of.iter()
-        .map(|&(tensor, channels)| Tap {
-            tensor: tensor.to_owned(),
-            channels,
-        })
-        .collect()
+/// A published network cleaned of inputs that are no pictures, with any batch and these shapes.
+fn relabelled(
+    name: &str,
+    bytes: &Bytes,
+    shapes: &[(&str, &[Option<usize>])],
+) -> Result<Vec<u8>, BuildError> {
+    let mut model = Model::read(name, bytes.clone())?;
+    let graph = model.graph.get_or_insert_default();
+    rewrite::strip_constant_inputs(graph);
+    rewrite::free_batch_of_reshapes(graph)?;
+    rewrite::relabel(graph, shapes);
+    Ok(model.write())
 }
 
-/// What the embedder is fed: aligned faces as they are, since each network's own normalisation is inside the graph.
-#[must_use]
-pub fn embedder_input() -> PictureInput {
-    picture(
-        "face",
-        &[None, Some(3), Some(112), Some(112)],
-        Channels::Rgb,
-        0.0,
-        1.0,
-    )
+/// A constant of MobileFaceNet's graph.
+fn constant(graph: &Graph, name: &str) -> Result<Vec<f32>, BuildError> {
+    let found = graph.constants().get(name).map(|tensor| tensor.to_floats());
+    let missing = || BuildError::MissingTensor("mobilefacenet".to_owned(), name.to_owned());
+    Ok(found.ok_or_else(missing)??)
+}
+
+/// Early layers tell faults of the picture apart, the last one how well the face in it is known.
+/// The layers were chosen on held-out people and faults, see docs/training.md.
+fn taps<const N: usize>(of: [(&str, usize); N]) -> Vec<(String, usize)> {
+    of.map(|(tensor, channels)| (tensor.to_owned(), channels))
+        .into()
+}
+
+/// The embedder takes aligned faces as they are, since each network's own normalisation is inside
+/// the graph.
+pub(crate) fn embedder_input() -> PictureInput {
+    let shape = [None, Some(3), Some(112), Some(112)];
+    picture("face", &shape, Channels::Rgb, 0.0, 1.0)
 }
 
 fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
+    let sources = vec![MOBILEFACENET.source(), SFACE.source()];
     Embedder {
-        file: file(
-            "embedder.onnx",
-            bytes,
-            "MIT AND Apache-2.0",
-            vec![MOBILEFACENET.source(), SFACE.source()],
-        ),
+        file: file("embedder.onnx", bytes, "MIT AND Apache-2.0", sources),
         input: embedder_input(),
         template: TEMPLATE,
         embedding: output("embedding", &[None, Some(EMBEDDING_LENGTH)]),
@@ -366,7 +348,7 @@ fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
             })
             .collect(),
         ood: Ood {
-            output: output("ood_logit", &[None]),
+            output: output(OOD_LOGIT, &[None]),
             transform: OodTransform::Identity,
             polarity: Polarity::HigherIsBetter,
         },
@@ -374,7 +356,7 @@ fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
     }
 }
 
-/// How the manifest describes what the head says of causes.
+/// How the manifest describes the head's outputs on causes.
 pub(crate) fn causes(covered_from: f32) -> Causes {
     Causes {
         output: output(CAUSE_LOGITS, &[None, Some(CauseName::LEARNT.len())]),
@@ -407,26 +389,13 @@ impl Published {
     }
 }
 
-/// YuNet's outputs: for each stride two confidences, a box and five points a cell.
-#[must_use]
-pub fn detector_outputs() -> Vec<(String, Vec<Option<usize>>)> {
-    [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)]
-        .into_iter()
-        .flat_map(|(name, numbers)| {
-            STRIDES.map(|stride| (format!("{name}_{stride}"), vec![None, None, Some(numbers)]))
-        })
-        .collect()
-}
-
 fn extents(shape: &[Option<usize>]) -> Vec<Extent> {
     const NAMES: [&str; 4] = ["batch", "any", "height", "width"];
-    shape
-        .iter()
-        .zip(NAMES)
-        .map(|(extent, name)| {
-            extent.map_or_else(|| Extent::Dynamic(name.to_owned()), Extent::Fixed)
-        })
-        .collect()
+    let named = shape.iter().zip(NAMES).map(|(extent, name)| match extent {
+        Some(extent) => Extent::Fixed(*extent),
+        None => Extent::Dynamic(name.to_owned()),
+    });
+    named.collect()
 }
 
 /// A network's input as the manifest describes it; `None` is a free extent.

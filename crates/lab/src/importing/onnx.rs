@@ -6,7 +6,7 @@
 //! which falls as pictures get worse.
 
 use crate::building::BuildError;
-use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tap, Tower};
+use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tower};
 use crate::building::recipe::{self, TEMPLATE};
 use faceood::embed::EMBEDDING_LENGTH;
 use faceood::pack::manifest::{
@@ -180,10 +180,7 @@ pub fn import(
         input,
         output: flat,
         length,
-        taps: vec![Tap {
-            tensor: feature_map.clone(),
-            channels: feature_shape[1],
-        }],
+        taps: vec![(feature_map.clone(), feature_shape[1])],
         normalisation: None,
         weight: 1.0,
         clean_norm: 1.0,

@@ -87,11 +87,7 @@ pub fn with_head(
         let shape = tensor.shape();
         let expected = shape.iter().product();
         if values.len() != expected {
-            return Err(BuildError::HeadLength {
-                got: values.len(),
-                expected,
-            }
-            .into());
+            return Err(BuildError::HeadLength(values.len(), expected).into());
         }
         *tensor = Tensor::floats(name, &shape, values);
     }

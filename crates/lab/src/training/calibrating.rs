@@ -6,37 +6,54 @@ use faceood::quality::Calibration;
 use faceood::quality::calibration::{CalibrationError, Observations, PASS_SIMILARITY, Provenance};
 use faceood::stats::{calibration_error, mean};
 
-use super::{CALIBRATION, FOLDS, HeldOut};
+use super::{CALIBRATION, FOLDS, Trained};
 
 /// Bins of equal count for the calibration error.
 const ERROR_BINS: usize = 15;
 /// A face that is not whole has to stay below this score.
 const COVERED_SCORE: f32 = 0.40;
+/// An object has to stay below this score.
+const OBJECT_SCORE: f32 = 0.30;
 
 /// A calibration, and how good it is.
 pub struct Calibrated {
-    /// The calibration of all of them.
+    /// The calibration of all people.
     pub of_all: Calibration,
-    /// For each fold the calibration of the others.
+    /// For each fold, the calibration of the others.
     pub without_fold: Vec<Calibration>,
     /// Figures of calibrations on the fold that they have not seen.
     pub figures: BTreeMap<String, f64>,
 }
 
-/// Fits the calibration to predictions for held-out people, and measures calibrations fitted without each fold on that fold.
+/// Fits the calibration to predictions for held-out people, and measures calibrations fitted
+/// without each fold on that fold. `date` says of when the data is.
 ///
 /// # Errors
-/// Where there are too few observations.
-pub fn calibrate(
-    held_out: &HeldOut,
-    counts: &BTreeMap<String, u64>,
-    date: &str,
-) -> Result<Calibrated, CalibrationError> {
+/// If there are too few observations.
+pub fn calibrate(trained: &Trained, date: &str) -> Result<Calibrated, CalibrationError> {
+    let held_out = &trained.held_out;
+    let people = trained.counts.get("people").copied().unwrap_or_default();
+    let provenance = Provenance {
+        method: CALIBRATION.to_owned(),
+        date: date.to_owned(),
+        counts: BTreeMap::from([
+            ("captures".to_owned(), held_out.signals.len() as u64),
+            ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
+            ("people".to_owned(), people),
+        ]),
+    };
     let fit = |takes: &dyn Fn(usize) -> bool| {
-        Calibration::fit(
-            &observations(held_out, takes),
-            provenance(held_out, counts, date),
-        )
+        let chosen = |values: &[f64]| {
+            let rows = (0..values.len()).filter(|&row| takes(held_out.folds[row]));
+            rows.map(|row| values[row]).collect()
+        };
+        let pairs = held_out.pairs.iter().filter(|(fold, _)| takes(*fold));
+        let observations = Observations {
+            signals: chosen(&held_out.signals),
+            similarities: chosen(&held_out.similarities),
+            pairs: pairs.map(|(_, pair)| *pair).collect(),
+        };
+        Calibration::fit(&observations, provenance.clone())
     };
     let calibration = fit(&|_| true)?;
     let mut similarity = vec![0.0; held_out.signals.len()];
@@ -44,105 +61,42 @@ pub fn calibrate(
     let mut without_fold = Vec::new();
     for fold in 0..FOLDS as usize {
         let unseen = fit(&|of| of != fold)?;
-        for (index, _) in held_out
-            .folds
-            .iter()
-            .enumerate()
-            .filter(|(_, of)| **of == fold)
-        {
-            let signal = narrow(held_out.signals[index]);
-            similarity[index] = f64::from(unseen.expected_similarity(signal));
-            pass[index] = f64::from(unseen.pass_probability(signal));
+        for row in (0..pass.len()).filter(|&row| held_out.folds[row] == fold) {
+            let signal = held_out.signals[row] as f32;
+            similarity[row] = f64::from(unseen.expected_similarity(signal));
+            pass[row] = f64::from(unseen.pass_probability(signal));
         }
         without_fold.push(unseen);
     }
-    let passed: Vec<f64> = held_out
-        .similarities
+    let reached = &held_out.similarities;
+    let passed = reached
         .iter()
-        .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
-        .collect();
-    let score = |signal: f64| calibration.score(narrow(signal));
-    let gaps: Vec<f64> = similarity
-        .iter()
-        .zip(&held_out.similarities)
+        .map(|&similarity| similarity >= PASS_SIMILARITY);
+    let passed: Vec<f64> = passed.map(f64::from).collect();
+    let gaps = similarity.iter().zip(reached);
+    let gaps: Vec<f64> = gaps
         .map(|(expected, reached)| (expected - reached).abs())
         .collect();
+    let error = |predicted: &[f64], observed: &[f64]| {
+        calibration_error(predicted, observed, ERROR_BINS).unwrap_or_default()
+    };
+    let score = |signal: f64| calibration.score(signal as f32);
+    let is_low = |(signal, covered): &&(f64, bool)| *covered || score(*signal) < COVERED_SCORE;
+    let masked_low = held_out.masked.iter().filter(is_low).count();
+    let is_low = |signal: &&f64| score(**signal) < OBJECT_SCORE;
+    let things_low = held_out.objects.iter().filter(is_low).count();
+    let share = |hits: usize, of: usize| hits as f64 / of.max(1) as f64;
     let figures = [
-        (
-            "ece_pass",
-            calibration_error(&pass, &passed, ERROR_BINS).unwrap_or_default(),
-        ),
-        (
-            "ece_similarity",
-            calibration_error(&similarity, &held_out.similarities, ERROR_BINS).unwrap_or_default(),
-        ),
+        ("ece_pass", error(&pass, &passed)),
+        ("ece_similarity", error(&similarity, reached)),
         ("mean_gap_similarity", mean(&gaps)),
-        ("masked_below_40", {
-            let low = held_out
-                .masked
-                .iter()
-                .filter(|(signal, covered)| *covered || score(*signal) < COVERED_SCORE)
-                .count();
-            low as f64 / held_out.masked.len().max(1) as f64
-        }),
-        ("things_below_30", {
-            let low = held_out
-                .objects
-                .iter()
-                .filter(|&&signal| score(signal) < 0.30)
-                .count();
-            low as f64 / held_out.objects.len().max(1) as f64
-        }),
+        ("masked_below_40", share(masked_low, held_out.masked.len())),
+        ("things_below_30", share(things_low, held_out.objects.len())),
     ];
-    let figures = figures
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4))
-        .collect();
+    let figures = figures.map(|(name, value)| (name.to_owned(), (value * 1e4).round() / 1e4));
     Ok(Calibrated {
         of_all: calibration,
         without_fold,
-        figures,
+        figures: figures.into(),
     })
-}
-
-fn provenance(held_out: &HeldOut, counts: &BTreeMap<String, u64>, date: &str) -> Provenance {
-    Provenance {
-        method: CALIBRATION.to_owned(),
-        date: date.to_owned(),
-        counts: BTreeMap::from([
-            ("captures".to_owned(), held_out.signals.len() as u64),
-            ("pairs_of_shots".to_owned(), held_out.pairs.len() as u64),
-            (
-                "people".to_owned(),
-                counts.get("people").copied().unwrap_or_default(),
-            ),
-        ]),
-    }
-}
-
-fn observations(held_out: &HeldOut, takes: impl Fn(usize) -> bool) -> Observations {
-    let chosen: Vec<usize> = (0..held_out.signals.len())
-        .filter(|&index| takes(held_out.folds[index]))
-        .collect();
-    Observations {
-        signals: chosen
-            .iter()
-            .map(|&index| held_out.signals[index])
-            .collect(),
-        similarities: chosen
-            .iter()
-            .map(|&index| held_out.similarities[index])
-            .collect(),
-        pairs: held_out
-            .pairs
-            .iter()
-            .filter(|(fold, _)| takes(*fold))
-            .map(|(_, pair)| *pair)
-            .collect(),
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }

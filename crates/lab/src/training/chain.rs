@@ -1,5 +1,6 @@
 //! The product's own pipeline from a picture to the features that the OOD head reads.
 
+use std::collections::HashMap;
 use std::io::Cursor;
 
 use image::{ImageFormat, RgbImage};
@@ -7,17 +8,18 @@ use image::{ImageFormat, RgbImage};
 use super::{Networks, TrainingError};
 use faceood::capture::{self, Capture, pixels};
 use faceood::checkpoint::Checkpoint;
-use faceood::face::{AlignedFace, Aligner, DetectedFace, Detector, Search};
+use faceood::face::{AlignedFace, Aligner, DetectedFace, Detector, FaceError, Search};
 use faceood::geometry::{BoundingBox, Point};
 use faceood::runtime::{InputTransform, Placement, Runtime, Session};
 
-/// A face is cut out of a picture of several with a square of this many times its longer side: as much as is read for the warp.
+/// Side of the square around a face that is cut out of a picture of several, as a multiple of the
+/// face's longer side. The warp reads no more.
 const SURROUNDINGS: f32 = 2.0;
-/// Overlap from which a face that is found in the part is the one that was cut out.
+/// Overlap (IoU) from which a face found in the part is the one that was cut out.
 const SAME_FACE_IOU: f32 = 0.5;
-/// Shorter side in pixels of the smallest face that is a good photo of its person.
+/// Least shorter side in pixels of a good photo of a person.
 const LEAST_PX: f32 = 40.0;
-/// A head turned further, in degrees, is no good photo of its person either: copies of it would be taught too high a similarity.
+/// Largest yaw of a good photo, in degrees. Copies of others would get too high a target.
 const MOST_YAW: f32 = 25.0;
 
 pub(super) struct Chain {
@@ -42,10 +44,8 @@ impl NetworkOutputs {
     /// Cosine to another face.
     pub(super) fn similarity(&self, other: &Self) -> f64 {
         let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter()
-                .zip(b)
-                .map(|(&x, &y)| f64::from(x) * f64::from(y))
-                .sum()
+            let pairs = a.iter().zip(b);
+            pairs.map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
         };
         let (one, two) = (&self.embedding, &other.embedding);
         dot(one, two) / (dot(one, one) * dot(two, two)).sqrt()
@@ -53,7 +53,7 @@ impl NetworkOutputs {
 }
 
 impl Chain {
-    /// Opens the sessions, all on the CPU and in full precision: other providers round differently.
+    /// Opens the sessions on the CPU in full precision, because other providers round differently.
     pub(super) fn open(runtime: &Runtime, networks: &Networks) -> Result<Self, TrainingError> {
         let open = |name: &str, bytes: &[u8]| runtime.open(name, bytes, Placement::Host);
         Ok(Self {
@@ -76,14 +76,7 @@ impl Chain {
         picture: &RgbImage,
     ) -> Result<Option<(DetectedFace, AlignedFace)>, TrainingError> {
         let capture = as_capture(picture)?;
-        let faces = match self
-            .detector
-            .detect(&capture, Search::Largest, &Checkpoint::OPEN)
-        {
-            Ok(faces) => faces,
-            Err(faceood::face::FaceError::NoFace { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let faces = self.detect(&capture, Search::Largest)?;
         let Some(face) = faces.into_iter().next() else {
             return Ok(None);
         };
@@ -91,19 +84,22 @@ impl Chain {
         Ok(Some((face, aligned)))
     }
 
+    fn detect(
+        &mut self,
+        capture: &Capture,
+        search: Search,
+    ) -> Result<Vec<DetectedFace>, TrainingError> {
+        match self.detector.detect(capture, search, &Checkpoint::OPEN) {
+            Err(FaceError::NoFace { .. }) => Ok(Vec::new()),
+            found => Ok(found?),
+        }
+    }
+
     /// One picture for each person: the whole one if it shows one face, else the
     /// surroundings of each face. Faces too small or turned too far for a good photo are
     /// left out, and those whose surroundings show another face as the largest.
     pub(super) fn people(&mut self, picture: &RgbImage) -> Result<Vec<RgbImage>, TrainingError> {
-        let faces =
-            match self
-                .detector
-                .detect(&as_capture(picture)?, Search::All, &Checkpoint::OPEN)
-            {
-                Ok(faces) => faces,
-                Err(faceood::face::FaceError::NoFace { .. }) => return Ok(Vec::new()),
-                Err(error) => return Err(error.into()),
-            };
+        let faces = self.detect(&as_capture(picture)?, Search::All)?;
         let is_alone = faces.len() == 1;
         let mut people = Vec::new();
         for face in faces {
@@ -131,14 +127,13 @@ impl Chain {
         Ok(people)
     }
 
-    /// Aligns the square `area` as if the detector had found a face there; `None` if no
-    /// face's points fit on it.
-    pub(super) fn align_as_face(
+    /// Runs the networks on the square `area` as if the detector had found a face there; `None` if
+    /// no face's points fit on it.
+    pub(super) fn see_as_face(
         &mut self,
         picture: &RgbImage,
         area: BoundingBox,
-    ) -> Result<Option<AlignedFace>, TrainingError> {
-        let capture = as_capture(picture)?;
+    ) -> Result<Option<NetworkOutputs>, TrainingError> {
         // Usual places of eyes, nose and mouth in a face's box.
         let at = |x: f32, y: f32| Point::new(area.x + x * area.width, area.y + y * area.height);
         let face = DetectedFace {
@@ -152,10 +147,9 @@ impl Chain {
                 at(0.65, 0.8),
             ],
         };
-        match self.aligner.align(&capture, &face) {
-            Ok(aligned) => Ok(Some(aligned)),
-            Err(faceood::face::FaceError::Degenerate { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.aligner.align(&as_capture(picture)?, &face) {
+            Err(FaceError::Degenerate { .. }) => Ok(None),
+            aligned => self.see(&aligned?.crop).map(Some),
         }
     }
 
@@ -167,12 +161,10 @@ impl Chain {
         let mut planes = vec![0.0; shape.iter().product()];
         input.write(crop.as_raw(), &mut planes, width * height, 0);
         let outputs = self.features.run(&shape, &planes)?;
-        let take = |name: &str| {
-            outputs
-                .iter()
-                .find(|(found, _)| found == name)
-                .map(|(_, tensor)| tensor.values.clone())
-                .unwrap_or_default()
+        let mut outputs: HashMap<_, _> = outputs.into_iter().collect();
+        let mut take = |name: &str| {
+            let found = outputs.remove(name);
+            found.map_or_else(Vec::new, |tensor| tensor.values)
         };
         Ok(NetworkOutputs {
             embedding: take("embedding"),

@@ -20,9 +20,10 @@ const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Gro
 const MORE_COPIES: [(Group, u32); 2] = [(Group::Named, 8), (Group::Single, 4)];
 /// Every nth copy has a second shot of the same scene.
 const SECOND_SHOT_EVERY: u32 = 3;
-/// Every so many copies the face is covered.
+/// In every nth copy the face is covered.
 const COVERED_EVERY: u32 = 5;
-/// Width of a face as gate cameras take it, in pixels: copies lie between these, evenly on a logarithmic scale.
+/// Range of the width of faces as gate cameras take them, in pixels. Copies are spread evenly over
+/// it on a logarithmic scale.
 const GATE_PX: [f32; 2] = [44.0, 220.0];
 
 /// How often each kind is drawn, out of the sum; none is the shade of a cap.
@@ -60,24 +61,23 @@ const SKIN: [[u8; 3]; 5] = [
     [85, 58, 45],
 ];
 
-/// How clearly each of the head's causes shows, 0–1, in its order.
+/// How clearly each of the head's causes shows, 0–1, in the head's order.
 pub(super) type CauseStrengths = [f64; CauseName::LEARNT.len()];
 
 /// Strength from which a single fault shows clearly.
 const PLAIN: f64 = 0.3;
 
 /// A copy to be made of a photo.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Copy {
     /// Size in which the camera takes it, as a share of the photo's.
     pub(super) scale: f32,
-    /// What is done to it, in pixels of that size.
-    pub(super) steps: Vec<Degradation>,
-    /// How clearly each of the head's causes shows, 0–1, in its order.
+    /// Degradations in pixels of that size.
+    steps: Vec<Degradation>,
     pub(super) symptoms: CauseStrengths,
     /// The scene's number within the photo: shots of one scene share it.
     pub(super) scene: u32,
-    /// Pixels cut off at the left and the top: another shot never meets the same pixel grid.
+    /// Pixels cut off at the left and the top, because another shot has another pixel grid.
     pub(super) shift: [u32; 2],
     seed: u64,
 }
@@ -87,19 +87,17 @@ impl Copy {
         Self {
             scale: 1.0,
             steps: Vec::new(),
-            symptoms: [0.0; CauseName::LEARNT.len()],
+            symptoms: CauseStrengths::default(),
             scene: 0,
             shift: [0, 0],
             seed: 0,
         }
     }
 
-    /// A drawing of the face: it hides all of it. A scene of its own.
+    /// A drawing hides all of the face. It is a scene of its own.
     pub(super) fn drawing() -> Self {
-        let mut drawing = Self {
-            scene: u32::MAX,
-            ..Self::untouched()
-        };
+        let mut drawing = Self::untouched();
+        drawing.scene = u32::MAX;
         show(CauseName::Occlusion, 1.0, &mut drawing.symptoms);
         drawing
     }
@@ -108,13 +106,9 @@ impl Copy {
         let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
         let taken = pixels::resize(picture, side(picture.width()), side(picture.height()));
         let [left, top] = self.shift;
-        let cut = pixels::crop(
-            &taken,
-            left,
-            top,
-            taken.width().saturating_sub(left),
-            taken.height().saturating_sub(top),
-        );
+        let width = taken.width().saturating_sub(left);
+        let height = taken.height().saturating_sub(top);
+        let cut = pixels::crop(&taken, left, top, width, height);
         degrade(&cut, &self.steps, self.seed)
     }
 }
@@ -152,11 +146,9 @@ pub(super) fn plan(
         .flat_map(|recipe| (0..more).map(move |_| Some(recipe)));
     for (scene, recipe) in (1..).zip((0..count).map(|_| None).chain(recipes)) {
         let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + u64::from(scene));
-        let copy = match recipe {
-            None => draw(scene, face_px, contour, &mut random),
-            Some(recipe) => draw_like(recipe, scene, face_px, &mut random),
-        };
-        if recipe.is_none() && shows_any(&copy, &faults.without) {
+        let copy = draw(recipe, scene, face_px, contour, &mut random);
+        let is_shown = |kind: &DegradationKind| shows(&copy.symptoms, kind.cause());
+        if recipe.is_none() && faults.without.iter().any(is_shown) {
             continue;
         }
         if scene % SECOND_SHOT_EVERY == 1 {
@@ -167,109 +159,91 @@ pub(super) fn plan(
     copies
 }
 
-fn shows_any(copy: &Copy, kinds: &[DegradationKind]) -> bool {
-    kinds.iter().any(|kind| shows(&copy.symptoms, kind.cause()))
-}
-
-/// A size in which a gate camera takes a face that is `face_px` wide in the photo, as a share of that.
-fn gate_scale(face_px: f32, random: &mut ChaCha8Rng) -> f32 {
+/// The first shot of a scene, as a gate camera takes it and writes it: with the faults of `recipe`,
+/// or with those of the default pack.
+fn draw(
+    recipe: Option<&Recipe>,
+    scene: u32,
+    face_px: f32,
+    contour: &[Point],
+    random: &mut ChaCha8Rng,
+) -> Copy {
     let gate_px = GATE_PX[0] * (GATE_PX[1] / GATE_PX[0]).powf(unit(random));
-    (gate_px / face_px).min(1.0)
+    let mut copy = Copy::untouched();
+    copy.scene = scene;
+    copy.scale = (gate_px / face_px).min(1.0);
+    let face_px = face_px * copy.scale;
+    let faults = match recipe {
+        None => add_faults(&mut copy, face_px, contour, random),
+        Some(recipe) => {
+            let (steps, faults) = recipe.draw(face_px, random);
+            copy.steps = steps;
+            faults
+        }
+    };
+    // The strongest fault shows fully, the others in proportion to it.
+    let strengths = faults.iter().map(|(_, strength)| f64::from(*strength));
+    let strongest = strengths.fold(1e-6, f64::max);
+    for (kind, strength) in faults {
+        let strength = f64::from(strength);
+        let seen = (strength / PLAIN).min(1.0) * strength / strongest;
+        show(kind.cause(), seen, &mut copy.symptoms);
+    }
+    // Hardly a camera sends its pixels as they are.
+    if unit(random) < 0.7 {
+        copy.steps.push(Degradation::Compression {
+            codec: Codec::JpegHalfColour,
+            quality: 75 + (random.next_u32() % 22) as u8,
+            scale: 1.0,
+        });
+    }
+    copy.seed = random.next_u64();
+    copy
 }
 
-fn draw(scene: u32, face_px: f32, contour: &[Point], random: &mut ChaCha8Rng) -> Copy {
-    let scale = gate_scale(face_px, random);
-    let face_px = face_px * scale;
+/// Adds the default pack's faults to a copy, and returns their strengths.
+fn add_faults(
+    copy: &mut Copy,
+    face_px: f32,
+    contour: &[Point],
+    random: &mut ChaCha8Rng,
+) -> Vec<(DegradationKind, f32)> {
     let contour: Vec<Point> = contour
         .iter()
-        .map(|point| Point::new(point.x * scale, point.y * scale))
+        .map(|point| Point::new(point.x * copy.scale, point.y * copy.scale))
         .collect();
-    let is_covered = scene.is_multiple_of(COVERED_EVERY);
-    let mut steps = Vec::new();
-    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
-    let mut faults: Vec<(CauseName, f64)> = Vec::new();
+    let is_covered = copy.scene.is_multiple_of(COVERED_EVERY);
     if is_covered {
         let (cause, covers) = cover(&contour, random);
-        steps.extend(covers);
-        show(cause, 1.0, &mut symptoms);
+        copy.steps.extend(covers);
+        show(cause, 1.0, &mut copy.symptoms);
     }
-    // A covered face is often a good picture otherwise; most others have one thing wrong, some two or three.
+    // A covered face is often a good picture otherwise. Most others have one fault, some two or
+    // three.
     let kinds = match (is_covered, random.next_u32() % 10) {
         (true, 0..5) => 0,
         (true, _) | (false, 0..7) => 1,
         (false, 7..9) => 2,
         (false, _) => 3,
     };
+    let mut faults = Vec::new();
     for _ in 0..kinds {
         // Several at once are each milder, like pictures that people still submit.
         let most = if kinds > 1 { 0.7 } else { 1.0 };
         let strength = most * unit(random);
         let kind = pick(&SHARES, random);
         match kind {
-            Some(kind) => steps.extend(kind.draw(strength, face_px, random)),
-            None => steps.extend(cap(&contour, strength, face_px, random)),
+            Some(kind) => copy.steps.extend(kind.draw(strength, face_px, random)),
+            None => copy.steps.extend(cap(&contour, strength, face_px, random)),
         }
         // A cap's shade is a lack of light.
-        let cause = kind.unwrap_or(DegradationKind::Underexposure).cause();
-        faults.push((cause, f64::from(strength)));
+        faults.push((kind.unwrap_or(DegradationKind::Underexposure), strength));
     }
-    note(&faults, &mut symptoms);
-    taken(scene, scale, steps, symptoms, random)
+    faults
 }
 
-/// A picture as `recipe` makes it.
-fn draw_like(recipe: &Recipe, scene: u32, face_px: f32, random: &mut ChaCha8Rng) -> Copy {
-    let scale = gate_scale(face_px, random);
-    let (steps, strengths) = recipe.draw(face_px * scale, random);
-    let faults: Vec<(CauseName, f64)> = strengths
-        .into_iter()
-        .map(|(kind, strength)| (kind.cause(), f64::from(strength)))
-        .collect();
-    let mut symptoms: CauseStrengths = [0.0; CauseName::LEARNT.len()];
-    note(&faults, &mut symptoms);
-    taken(scene, scale, steps, symptoms, random)
-}
-
-/// The first shot of a scene, as the camera writes it.
-fn taken(
-    scene: u32,
-    scale: f32,
-    mut steps: Vec<Degradation>,
-    symptoms: CauseStrengths,
-    random: &mut ChaCha8Rng,
-) -> Copy {
-    steps.extend(file(random));
-    Copy {
-        scale,
-        steps,
-        symptoms,
-        scene,
-        shift: [0, 0],
-        seed: random.next_u64(),
-    }
-}
-
-/// How clearly faults of these strengths show: the strongest fully, the others in proportion to
-/// it.
-fn note(faults: &[(CauseName, f64)], symptoms: &mut CauseStrengths) {
-    let strengths = faults.iter().map(|(_, strength)| *strength);
-    let strongest = strengths.fold(1e-6, f64::max);
-    for &(cause, strength) in faults {
-        let seen = (strength / PLAIN).min(1.0) * strength / strongest;
-        show(cause, seen, symptoms);
-    }
-}
-
-/// The file that a camera writes: hardly one sends its pixels as they are.
-fn file(random: &mut ChaCha8Rng) -> Option<Degradation> {
-    (unit(random) < 0.7).then(|| Degradation::Compression {
-        codec: Codec::JpegHalfColour,
-        quality: 75 + (random.next_u32() % 22) as u8,
-        scale: 1.0,
-    })
-}
-
-/// The same scene a moment later: other noise, another place on the pixel grid, slightly other light, a hand's slight move.
+/// The same scene a moment later: other noise, another place on the pixel grid, slightly other
+/// light, a slight move of the hand.
 fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + 500 + u64::from(scene));
     let mut again = copy.clone();
@@ -302,12 +276,11 @@ fn show(cause: CauseName, seen: f64, symptoms: &mut CauseStrengths) {
     }
 }
 
-/// Whether anything of `cause` is to be seen.
 pub(super) fn shows(symptoms: &CauseStrengths, cause: CauseName) -> bool {
     cause.place().is_some_and(|place| symptoms[place] > 0.0)
 }
 
-/// Something over mouth or eyes, and what it is called.
+/// Something over mouth or eyes, with its cause.
 fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (CauseName, Vec<Degradation>) {
     let shape = pick(&COVERS, random);
     let mut material = cloth(random);
@@ -322,7 +295,7 @@ fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (CauseName, Vec<Degradat
             material.colour = [dark, dark, dark + (random.next_u32() % 12) as u8];
             material.opacity = 0.8 + 0.2 * unit(random);
         }
-        // Pleats are of the mask's own colour, a little darker.
+        // Pleats have the mask's own colour, a little darker.
         Shape::SurgicalMask if material.pattern == Pattern::Stripes => {
             material.second_colour = material.colour.map(|level| level - level / 6);
         }
@@ -342,7 +315,7 @@ fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (CauseName, Vec<Degradat
     (cause, covers)
 }
 
-/// A cap that hides the forehead and shades the eyes the more, the greater `strength` is.
+/// A cap that hides the forehead and shades the eyes in proportion to `strength`.
 fn cap(
     contour: &[Point],
     strength: f32,

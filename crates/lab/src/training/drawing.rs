@@ -7,14 +7,16 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::degrade::unit;
 
-/// Ratio of the two blurs whose difference finds lines: what comes near the Laplacian of a Gaussian (Marr and Hildreth 1980).
+/// Ratio of the two blurs whose difference finds lines. At 1.6 it approximates the Laplacian of a
+/// Gaussian (Marr and Hildreth 1980).
 const BLUR_RATIO: f32 = 1.6;
-/// How much of the wider blur is taken off. Under 1, so that dark areas stay dark (Winnemöller 2011, extended difference of Gaussians).
+/// How much of the wider blur is taken off. Below 1, so that dark areas stay dark (extended
+/// difference of Gaussians, Winnemöller 2011).
 const SHARPNESS: f32 = 0.96;
 /// Shades of each colour in a painting.
 const SHADES: f32 = 4.0;
 
-/// A drawing of `picture`, whose face is `face_px` wide: dark lines on paper, or flat colours between them.
+/// A drawing of `picture`, whose face is `face_px` wide: dark lines on paper or on flat colours.
 pub(super) fn drawn(picture: &RgbImage, face_px: f32, random: &mut ChaCha8Rng) -> RgbImage {
     let is_painted = unit(random) < 0.5;
     let pen_px = (0.008 + 0.012 * unit(random)) * face_px;
@@ -32,16 +34,13 @@ pub(super) fn drawn(picture: &RgbImage, face_px: f32, random: &mut ChaCha8Rng) -
         let light = fine - SHARPNESS * coarse;
         // 1 where the paper stays free, 0 on a line.
         let free = (0.5 + 0.5 * (steepness * light).tanh()).clamp(0.0, 1.0);
-        let mut colour = [0; 3];
-        for (channel, value) in colour.iter_mut().enumerate() {
-            let ground = if is_painted {
-                (f32::from(flat.get_pixel(x, y).0[channel]) / step).round() * step
-            } else {
-                paper[channel]
-            };
-            *value = (ink + free * (ground - ink)).clamp(0.0, 255.0) as u8;
-        }
-        image::Rgb(colour)
+        let ground = if is_painted {
+            let shade = |value: u8| (f32::from(value) / step).round() * step;
+            flat.get_pixel(x, y).0.map(shade)
+        } else {
+            paper
+        };
+        image::Rgb(ground.map(|ground| (ink + free * (ground - ink)).clamp(0.0, 255.0) as u8))
     })
 }
 

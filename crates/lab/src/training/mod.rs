@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
@@ -47,17 +48,17 @@ pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
 
 /// Ridge penalty of the camera expert.
-pub const ALPHA: f64 = 3000.0;
+const ALPHA: f64 = 3000.0;
 /// Ridge penalty of the web expert, which has fewer and worse photos to learn from.
-pub const WEB_ALPHA: f64 = 10_000.0;
+const WEB_ALPHA: f64 = 10_000.0;
 /// Description of the training, for the manifest.
 pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// Description of the training for a pack of one recogniser, for its manifest.
 pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// Description of the calibration, for its file.
-pub const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
+const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.
-pub const FOLDS: u32 = 5;
+const FOLDS: u32 = 5;
 /// Target similarity of objects that are not faces.
 const OBJECT_TARGET: f64 = 0.0;
 /// Squares cut from each picture of a thing.
@@ -74,7 +75,6 @@ const SAME_PLACE_IOU: f32 = 0.2;
 const PASS: f64 = 0.45;
 
 /// The recipe's numbers, for the manifest.
-#[must_use]
 pub fn settings() -> BTreeMap<String, f64> {
     BTreeMap::from([
         ("alpha".to_owned(), ALPHA),
@@ -89,27 +89,14 @@ pub fn settings() -> BTreeMap<String, f64> {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
     /// A folder cannot be read.
-    #[error("{} cannot be read: {source}", .folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// What the system said.
-        source: walkdir::Error,
-    },
-    /// A group of photos is empty.
-    #[error("{} holds no .jpg or .png; training needs photos there", .folder.display())]
-    NoPhotos {
-        /// Where they should be.
-        folder: PathBuf,
-    },
+    #[error("{} cannot be read: {}", .0.display(), .1)]
+    Folder(PathBuf, #[source] walkdir::Error),
+    /// The folder of a group holds no photos.
+    #[error("{} holds no .jpg or .png; training needs photos there", .0.display())]
+    NoPhotos(PathBuf),
     /// A photo cannot be read.
-    #[error("{} cannot be read: {source}", .path.display())]
-    Photo {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: image::ImageError,
-    },
+    #[error("{} cannot be read: {}", .0.display(), .1)]
+    Photo(PathBuf, #[source] image::ImageError),
     /// A picture cannot be written for the chain.
     #[error("a degraded copy cannot be encoded: {0}")]
     Encode(#[from] image::ImageError),
@@ -143,9 +130,8 @@ pub enum TrainingError {
 }
 
 /// A trained head and the figures of its training.
-#[derive(Clone, Debug)]
 pub struct Trained {
-    /// The head.
+    /// The head, trained on all people.
     pub head: LinearHead,
     /// For each fold, the head trained without it.
     pub without_fold: Vec<LinearHead>,
@@ -153,8 +139,6 @@ pub struct Trained {
     pub covered_from: f32,
     /// Mean output length of each network over clean photos.
     pub clean_norms: Vec<f32>,
-    /// Held-out predictions and true similarities, for calibration.
-    pub held_out: HeldOut,
     /// Number of samples by kind.
     pub counts: BTreeMap<String, u64>,
     /// Measured on held-out people.
@@ -162,23 +146,24 @@ pub struct Trained {
     /// How well each kind of fault is predicted without training on it; empty unless
     /// training was thorough.
     pub unseen_faults: Vec<UnseenFault>,
+    held_out: HeldOut,
 }
 
-/// Predictions for held-out people.
-#[derive(Clone, Debug, Default)]
-pub struct HeldOut {
+/// Predictions for held-out people, for calibration.
+#[derive(Default)]
+struct HeldOut {
     /// Signals of uncovered faces.
-    pub signals: Vec<f64>,
+    signals: Vec<f64>,
     /// The similarity of each of them to a good reference.
-    pub similarities: Vec<f64>,
+    similarities: Vec<f64>,
     /// The fold of each.
-    pub folds: Vec<usize>,
+    folds: Vec<usize>,
     /// Signals of two shots of one scene, with their fold.
-    pub pairs: Vec<(usize, [f64; 2])>,
+    pairs: Vec<(usize, [f64; 2])>,
     /// Signals of real masked faces, and whether the head takes them for covered.
-    pub masked: Vec<(f64, bool)>,
+    masked: Vec<(f64, bool)>,
     /// Signals of objects that are not faces.
-    pub objects: Vec<f64>,
+    objects: Vec<f64>,
 }
 
 /// A photo's number, and which of the faces in it.
@@ -198,12 +183,21 @@ struct TrainingSample {
 }
 
 /// The fold of a person, who is held out together with everybody in it.
-#[must_use]
 pub const fn fold_of(person: u32) -> usize {
     (person % FOLDS) as usize
 }
 
 impl TrainingSample {
+    fn fold(&self) -> usize {
+        fold_of(self.person)
+    }
+
+    /// The place of the cause that shows, if no other one does.
+    fn only_symptom(&self) -> Option<usize> {
+        let mut seen = (0..self.symptoms.len()).filter(|&cause| self.symptoms[cause] > 0.0);
+        seen.next().filter(|_| seen.next().is_none())
+    }
+
     /// Whether the degradation covers mouth or eyes of a bare face.
     fn is_covered(&self) -> bool {
         CauseName::COVERS
@@ -215,6 +209,9 @@ impl TrainingSample {
 /// Trains a head on `photos` and on copies degraded by `faults`, on `threads` threads.
 /// `progress` receives the number of finished photos. Thorough training also trains once
 /// without each kind of fault, to measure how the head handles unknown faults.
+///
+/// Photos are dealt to threads in turn and put back into order, so that the number of threads does
+/// not change the result.
 pub fn train(
     photos: &[Photo],
     networks: &Networks,
@@ -225,48 +222,20 @@ pub fn train(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Trained, TrainingError> {
     let threads = threads.max(1);
-    let (samples, features) = gather(photos, networks, runtime, faults, threads, progress)?;
-    let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);
-    let mut of_threads: Vec<_> = features
-        .iter()
-        .map(|rows| rows.chunks_exact(width.max(1)))
-        .collect();
-    let rows: Vec<&[f32]> = samples
-        .iter()
-        .filter_map(|sample| of_threads[sample.photo.0 % threads].next())
-        .collect();
-    learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
-}
-
-/// The result of one thread: the samples of each photo, and the features of all of them.
-type Gathered = (Vec<Vec<TrainingSample>>, Vec<f32>);
-
-/// Runs every photo and its copies through the pipeline. Photos are dealt to threads in turn
-/// and collected in order, so that the number of threads does not change the result.
-///
-/// Returns the samples, and for each thread the features of its samples in one allocation. Many
-/// small allocations between short-lived pictures and activations would fragment the memory.
-fn gather(
-    photos: &[Photo],
-    networks: &Networks,
-    runtime: &Runtime,
-    faults: &Faults,
-    threads: usize,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<(Vec<TrainingSample>, Vec<Vec<f32>>), TrainingError> {
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let work = |thread: usize| -> Result<Gathered, TrainingError> {
+    let done = AtomicUsize::new(0);
+    // Returns a thread's samples, and the features of all of them in one allocation. Many small
+    // allocations between short-lived pictures and activations would fragment the memory.
+    let work = |thread: usize| -> Result<(Vec<TrainingSample>, Vec<f32>), TrainingError> {
         let mut chain = Chain::open(runtime, networks)?;
-        let (mut gathered, mut features) = (Vec::new(), Vec::new());
+        let (mut samples, mut features) = (Vec::new(), Vec::new());
         for (number, photo) in photos.iter().enumerate().skip(thread).step_by(threads) {
-            let mut samples = samples_of(&mut chain, number, photo, faults)?;
-            for sample in &mut samples {
+            for mut sample in samples_of(&mut chain, number, photo, faults)? {
                 features.extend(std::mem::take(&mut sample.seen.features));
+                samples.push(sample);
             }
-            gathered.push(samples);
-            progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
-        Ok((gathered, features))
+        Ok((samples, features))
     };
     let gathered = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
@@ -277,15 +246,14 @@ fn gather(
             .map(|worker| worker.join().map_err(|_| TrainingError::Thread)?)
             .collect::<Result<Vec<_>, TrainingError>>()
     })?;
-    let (by_thread, features): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
-    let mut by_thread: Vec<_> = by_thread.into_iter().map(Vec::into_iter).collect();
-    let mut samples = Vec::new();
-    for number in 0..photos.len() {
-        if let Some(of_photo) = by_thread[number % threads].next() {
-            samples.extend(of_photo);
-        }
-    }
-    Ok((samples, features))
+    let (samples, features): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+    let samples: Vec<TrainingSample> = samples.into_iter().flatten().collect();
+    let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);
+    let rows = features.iter().flat_map(|of| of.chunks_exact(width.max(1)));
+    let mut samples: Vec<(TrainingSample, &[f32])> = samples.into_iter().zip(rows).collect();
+    samples.sort_by_key(|(sample, _)| sample.photo.0);
+    let (samples, rows): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
+    learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
 }
 
 fn samples_of(
@@ -295,24 +263,18 @@ fn samples_of(
     faults: &Faults,
 ) -> Result<Vec<TrainingSample>, TrainingError> {
     let picture = image::open(&photo.path)
-        .map_err(|source| TrainingError::Photo {
-            path: photo.path.clone(),
-            source,
-        })?
+        .map_err(|error| TrainingError::Photo(photo.path.clone(), error))?
         .into_rgb8();
+    let id = (number, 0);
+    let untouched = |seen| sample(photo, id, seen, &Copy::untouched());
     match photo.group {
         Group::Object => {
             let seen = squares(chain, number, &picture, SQUARES_PER_OBJECT, None)?;
-            Ok(seen
-                .into_iter()
-                .map(|seen| sample(photo, (number, 0), seen, &Copy::untouched(), false))
-                .collect())
+            Ok(seen.into_iter().map(untouched).collect())
         }
         Group::Package => {
-            let single = Photo {
-                group: Group::Single,
-                ..photo.clone()
-            };
+            let mut single = photo.clone();
+            single.group = Group::Single;
             let mut samples = Vec::new();
             for (face, part) in chain.people(&picture)?.iter().enumerate() {
                 let id = (number, face);
@@ -321,22 +283,20 @@ fn samples_of(
             Ok(samples)
         }
         Group::Named | Group::Wild | Group::Masked => {
-            samples_of_face(chain, (number, 0), photo, &picture, faults)
+            samples_of_face(chain, id, photo, &picture, faults)
         }
         Group::Single => {
-            let mut samples = samples_of_face(chain, (number, 0), photo, &picture, faults)?;
+            let mut samples = samples_of_face(chain, id, photo, &picture, faults)?;
             if let Some((face, _)) = chain.find(&picture)? {
                 let bounds = face.bounding_box;
                 let mut things =
                     squares(chain, number, &picture, SQUARES_PER_PHOTO, Some(&bounds))?;
                 things.extend(hair(chain, &picture, &bounds)?);
                 let drawing = drawing(chain, number, &picture, &bounds)?;
-                samples.extend(
-                    drawing.map(|seen| sample(photo, (number, 0), seen, &Copy::drawing(), false)),
-                );
+                samples.extend(drawing.map(|seen| sample(photo, id, seen, &Copy::drawing())));
                 samples.extend(things.into_iter().map(|seen| TrainingSample {
                     group: Group::Object,
-                    ..sample(photo, (number, 0), seen, &Copy::untouched(), false)
+                    ..untouched(seen)
                 }));
             }
             Ok(samples)
@@ -344,20 +304,14 @@ fn samples_of(
     }
 }
 
-fn sample(
-    photo: &Photo,
-    id: PhotoId,
-    seen: NetworkOutputs,
-    copy: &Copy,
-    is_clean: bool,
-) -> TrainingSample {
+fn sample(photo: &Photo, id: PhotoId, seen: NetworkOutputs, copy: &Copy) -> TrainingSample {
     TrainingSample {
         group: photo.group,
         person: photo.person,
         photo: id,
         scene: copy.scene,
         is_second_shot: copy.shift != [0, 0],
-        is_clean,
+        is_clean: false,
         symptoms: copy.symptoms,
         seen,
     }
@@ -374,49 +328,38 @@ fn samples_of_face(
     let Some((face, aligned)) = chain.find(picture)? else {
         return Ok(Vec::new());
     };
-    let seen = chain.see(&aligned.crop)?;
-    let mut samples = vec![sample(photo, id, seen, &Copy::untouched(), true)];
-    let face_px = face.bounding_box.width.max(face.bounding_box.height);
+    let bounds = face.bounding_box;
+    let mut samples = vec![TrainingSample {
+        is_clean: true,
+        ..sample(photo, id, chain.see(&aligned.crop)?, &Copy::untouched())
+    }];
+    let face_px = bounds.width.max(bounds.height);
     // Far beyond the number of photos: no two faces share a seed.
     let seed = id.0 as u64 + 1_000_000 * id.1 as u64;
     for copy in copies::plan(photo.group, seed, face_px, &aligned.contour, faults) {
         let worse = copy.of(picture);
-        let Some((found, aligned)) = chain.find(&worse)? else {
-            continue;
-        };
-        if is_same_place(
-            &face.bounding_box,
-            picture,
-            &found.bounding_box,
-            &worse,
-            &copy,
-        ) {
-            let seen = chain.see(&aligned.crop)?;
-            samples.push(sample(photo, id, seen, &copy, false));
+        let place = place_in(&copy, &bounds, picture, &worse);
+        if let Some((found, aligned)) = chain.find(&worse)?
+            && place.iou(&found.bounding_box) >= SAME_PLACE_IOU
+        {
+            samples.push(sample(photo, id, chain.see(&aligned.crop)?, &copy));
         }
     }
     Ok(samples)
 }
 
-/// Whether a copy's face lies where the photo's face was, after correction for size and shift.
-fn is_same_place(
-    face: &BoundingBox,
-    photo: &RgbImage,
-    found: &BoundingBox,
-    copy_picture: &RgbImage,
-    copy: &Copy,
-) -> bool {
+/// Where the face of a photo lies in a copy of it, after correction for size and shift.
+fn place_in(copy: &Copy, face: &BoundingBox, photo: &RgbImage, copied: &RgbImage) -> BoundingBox {
     let [left, top] = copy.shift.map(|pixels| pixels as f32);
     // The size of the copy, then the resampling of a coarser sensor or a scaler.
-    let coarser = copy_picture.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
+    let coarser = copied.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
     let scale = copy.scale * coarser;
-    let moved = BoundingBox::new(
+    BoundingBox::new(
         face.x * scale - left * coarser,
         face.y * scale - top * coarser,
         face.width * scale,
         face.height * scale,
-    );
-    moved.iou(found) >= SAME_PLACE_IOU
+    )
 }
 
 /// Squares of a picture without faces, as false detections.
@@ -438,11 +381,8 @@ fn squares(
             side,
             side,
         );
-        if avoid.is_some_and(|face| face.iou(&area) > 0.0) {
-            continue;
-        }
-        if let Some(aligned) = chain.align_as_face(picture, area)? {
-            seen.push(chain.see(&aligned.crop)?);
+        if !avoid.is_some_and(|face| face.iou(&area) > 0.0) {
+            seen.extend(chain.see_as_face(picture, area)?);
         }
     }
     Ok(seen)
@@ -459,8 +399,7 @@ fn hair(
     if area.y < 0.0 {
         return Ok(None);
     }
-    let aligned = chain.align_as_face(picture, area)?;
-    aligned.map(|aligned| chain.see(&aligned.crop)).transpose()
+    chain.see_as_face(picture, area)
 }
 
 /// A drawing of a face, if the detector finds a face there; `None` otherwise. It teaches the
@@ -484,7 +423,6 @@ fn drawing(
 
 /// Rounds to a few decimals. That is more accurate than the photos support, makes the file
 /// smaller, and depends less on rounding errors.
-#[expect(clippy::cast_possible_truncation, reason = "weights are small numbers")]
 fn shortened(value: f64, places: f64) -> f32 {
     ((value * places).round() / places) as f32
 }

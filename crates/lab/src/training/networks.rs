@@ -10,7 +10,6 @@ use faceood::pipeline::{aligner_settings, detector_settings};
 use faceood::runtime::InputTransform;
 
 /// Networks ready for the runtime, how they are fed, and what their head reads.
-#[derive(Clone, Debug)]
 pub struct Networks {
     pub(super) detector: Vec<u8>,
     pub(super) detector_settings: DetectorSettings,
@@ -24,10 +23,10 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Those that the default pack is made of.
+    /// Those of the default pack.
     ///
     /// # Errors
-    /// Where a published file is not what the recipe expects.
+    /// If a published file is not what the recipe expects.
     pub fn of_recipe(sources: &PackSources) -> Result<Self, TrainingError> {
         let (detector, detector_bytes) = sources.detector()?;
         let (landmarks, landmarks_bytes) = sources.landmarks()?;
@@ -42,10 +41,10 @@ impl Networks {
         })
     }
 
-    /// Those of a pack whose embedder shows its features.
+    /// Those of a pack whose embedder has features for a head.
     ///
     /// # Errors
-    /// Where it shows none.
+    /// If it has none.
     pub fn of_pack(pack: &Pack) -> Result<Self, TrainingError> {
         let manifest = pack.manifest();
         let embedder = &manifest.embedder;
@@ -56,11 +55,7 @@ impl Networks {
             aligner_settings: aligner_settings(&manifest.landmarks, &embedder.template),
             features: retrain::feature_graph(pack)?,
             features_input: embedder.input.transform(),
-            shares: embedder
-                .networks
-                .iter()
-                .map(|network| network.weight)
-                .collect(),
+            shares: embedder.networks.iter().map(|of| of.weight).collect(),
         })
     }
 }

@@ -20,28 +20,29 @@ pub enum Group {
     Masked,
     /// Things, textures, letters: no face.
     Object,
-    /// A picture that a package ships, of one person or several: each face is taken as that person's single photo.
+    /// A picture that a package ships, of one person or several. Each face counts as that person's
+    /// single photo.
     Package,
 }
 
 /// One photo of the collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Photo {
-    /// Where it lies.
+    /// Absolute, or relative to the current folder.
     pub path: PathBuf,
-    /// What is known of it.
+    /// What is known of the photo.
     pub group: Group,
-    /// The person's number within the collection; a photo of nobody has a number of its
-    /// own. Pictures of one package share a number, because some of them show the same
-    /// people.
+    /// The person's number within the collection; a photo of nobody has a number of its own.
+    /// Pictures of one package share a number, because some of them show the same people.
     pub person: u32,
 }
 
-/// Finds the photos below `photos` and the packages' pictures below `sources`, in an order that does not depend on the file
-/// system. `every` takes only each n-th person (or photo of nobody), for a quick try.
+/// Finds the photos below `photos` and the packages' pictures below `sources`, in an order that
+/// does not depend on the file system. `every` takes only each n-th person (or photo of nobody),
+/// for a quick try.
 ///
 /// # Errors
-/// Where a folder cannot be read, or holds no photo of one of the groups that training cannot do without.
+/// If a folder cannot be read, or a group has no photos.
 pub fn find(photos: &Path, sources: &Path, every: u32) -> Result<Vec<Photo>, TrainingError> {
     let mut found = Vec::new();
     let mut person = 0;
@@ -56,13 +57,13 @@ pub fn find(photos: &Path, sources: &Path, every: u32) -> Result<Vec<Photo>, Tra
     ] {
         let paths = pictures(&folder)?;
         if paths.is_empty() {
-            return Err(TrainingError::NoPhotos { folder });
+            return Err(TrainingError::NoPhotos(folder));
         }
         let mut last_parent = None;
-        for (index, path) in paths.into_iter().enumerate() {
-            let has_folder = matches!(group, Group::Named | Group::Wild | Group::Package);
+        let has_folders = matches!(group, Group::Named | Group::Wild | Group::Package);
+        for path in paths {
             let parent = path.parent().map(Path::to_owned);
-            if !has_folder || parent != last_parent || index == 0 {
+            if !has_folders || parent != last_parent {
                 person += 1;
             }
             last_parent = parent;
@@ -82,15 +83,9 @@ pub fn find(photos: &Path, sources: &Path, every: u32) -> Result<Vec<Photo>, Tra
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let mut paths = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
-        let entry = entry.map_err(|source| TrainingError::Folder {
-            folder: folder.to_owned(),
-            source,
-        })?;
-        let is_picture = entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "jpg" || extension == "png");
-        if entry.file_type().is_file() && is_picture {
+        let entry = entry.map_err(|error| TrainingError::Folder(folder.to_owned(), error))?;
+        let extension = entry.path().extension();
+        if entry.file_type().is_file() && extension.is_some_and(|of| of == "jpg" || of == "png") {
             paths.push(entry.into_path());
         }
     }

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::photos::Group;
+use super::ridge::Solution;
 use super::{HeldOut, PASS, PhotoId, TrainingSample, shortened};
 use faceood::stats::{auroc, mean};
-
-/// Whether a sample belongs to a group that has figures of its own.
-type Belongs<'a> = &'a dyn Fn(&TrainingSample) -> bool;
 
 /// Mean output length of each network over the good photos as they are.
 pub(super) fn clean_norms(samples: &[TrainingSample]) -> Vec<f32> {
@@ -16,22 +14,30 @@ pub(super) fn clean_norms(samples: &[TrainingSample]) -> Vec<f32> {
         .iter()
         .filter(|sample| sample.is_clean && matches!(sample.group, Group::Named | Group::Single))
         .collect();
+    let mean_norm = |network: usize| {
+        let norms = clean.iter().map(|sample| sample.seen.norms[network]);
+        shortened(mean(&norms.map(f64::from).collect::<Vec<_>>()), 1e3)
+    };
     let networks = clean.first().map_or(0, |sample| sample.seen.norms.len());
-    (0..networks)
-        .map(|network| {
-            let norms: Vec<f64> = clean
-                .iter()
-                .map(|sample| f64::from(sample.seen.norms[network]))
-                .collect();
-            shortened(mean(&norms), 1e3)
-        })
-        .collect()
+    (0..networks).map(mean_norm).collect()
 }
 
 /// Number of training samples of each kind, and of their people.
-pub(super) fn counts(samples: &[TrainingSample], is_taught: &[bool]) -> BTreeMap<String, u64> {
+pub(super) fn counts(
+    samples: &[TrainingSample],
+    is_taught: impl Fn(usize) -> bool,
+) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for (sample, _) in samples.iter().zip(is_taught).filter(|(_, taught)| **taught) {
+    let mut people: BTreeSet<(u32, Option<PhotoId>)> = BTreeSet::new();
+    for (row, sample) in samples.iter().enumerate() {
+        match sample.group {
+            Group::Named | Group::Wild => people.insert((sample.person, None)),
+            Group::Single => people.insert((sample.person, Some(sample.photo))),
+            Group::Masked | Group::Object | Group::Package => false,
+        };
+        if !is_taught(row) {
+            continue;
+        }
         let name = match (sample.group, sample.is_clean, sample.is_covered()) {
             (Group::Object, ..) => "things",
             (Group::Masked, ..) => "masked_faces",
@@ -42,14 +48,6 @@ pub(super) fn counts(samples: &[TrainingSample], is_taught: &[bool]) -> BTreeMap
         };
         *counts.entry(name.to_owned()).or_default() += 1;
     }
-    let people: BTreeSet<(u32, Option<PhotoId>)> = samples
-        .iter()
-        .filter(|sample| matches!(sample.group, Group::Named | Group::Wild | Group::Single))
-        .map(|sample| {
-            let is_single = sample.group == Group::Single;
-            (sample.person, is_single.then_some(sample.photo))
-        })
-        .collect();
     counts.insert("people".to_owned(), people.len() as u64);
     counts
 }
@@ -72,39 +70,26 @@ pub(super) fn figures(
     clean_norms: &[f32],
     shares: &[f32],
 ) -> BTreeMap<String, f64> {
-    let joint_norm = |sample: &TrainingSample| -> f64 {
-        sample
-            .seen
-            .norms
-            .iter()
-            .zip(clean_norms)
+    let joint_norm = |row: usize| -> f64 {
+        let norms = samples[row].seen.norms.iter().zip(clean_norms);
+        let relative = norms.map(|(norm, clean)| f64::from(norm / clean).powi(2));
+        let parts = relative
             .zip(shares)
-            .map(|((&norm, &clean), &share)| f64::from(share) * f64::from(norm / clean).powi(2))
-            .sum::<f64>()
-            .sqrt()
+            .map(|(square, &share)| f64::from(share) * square);
+        parts.sum::<f64>().sqrt()
     };
     let mut figures = BTreeMap::new();
-    let groups: [(&str, Belongs<'_>); 3] = [
-        ("all", &|_| true),
-        ("named", &|sample| sample.group == Group::Named),
-        ("wild", &|sample| sample.group == Group::Wild),
-    ];
-    for (name, belongs) in groups {
-        let chosen: Vec<usize> = (0..samples.len())
-            .filter(|&index| {
-                let sample = &samples[index];
-                is_whole_face(sample) && belongs(sample) && targets[index].is_some()
-            })
-            .collect();
-        let passes: Vec<bool> = chosen
-            .iter()
-            .map(|&index| targets[index].is_some_and(|target| target >= PASS))
-            .collect();
-        let by_head: Vec<f64> = chosen.iter().map(|&index| predicted[index]).collect();
-        let by_norm: Vec<f64> = chosen
-            .iter()
-            .map(|&index| joint_norm(&samples[index]))
-            .collect();
+    let (named, wild) = (Some(Group::Named), Some(Group::Wild));
+    for (name, wanted) in [("all", None), ("named", named), ("wild", wild)] {
+        let belongs = |sample: &TrainingSample| {
+            is_whole_face(sample) && wanted.is_none_or(|group| sample.group == group)
+        };
+        let (rows, passes): (Vec<usize>, Vec<bool>) = (0..samples.len())
+            .filter(|&row| belongs(&samples[row]))
+            .filter_map(|row| Some((row, targets[row]? >= PASS)))
+            .unzip();
+        let by_head: Vec<f64> = rows.iter().map(|&row| predicted[row]).collect();
+        let by_norm: Vec<f64> = rows.iter().map(|&row| joint_norm(row)).collect();
         for (signal, values) in [("head", by_head), ("norm", by_norm)] {
             if let Some(area) = auroc(&values, &passes) {
                 figures.insert(format!("auroc_{signal}_{name}"), (area * 1e4).round() / 1e4);
@@ -118,81 +103,65 @@ pub(super) fn figures(
 /// and how often a face is taken for covered.
 pub(super) fn cause_figures(
     samples: &[TrainingSample],
-    causes: &[Vec<f64>],
+    causes: &[Solution],
     covered: &[bool],
 ) -> BTreeMap<String, f64> {
-    let share = |is_hit: &dyn Fn(usize) -> bool, belongs: &dyn Fn(&TrainingSample) -> bool| {
-        let chosen: Vec<usize> = (0..samples.len())
-            .filter(|&index| !samples[index].is_second_shot && belongs(&samples[index]))
-            .collect();
-        let hits = chosen.iter().filter(|&&index| is_hit(index)).count();
-        (hits as f64 / chosen.len().max(1) as f64 * 1e4).round() / 1e4
-    };
+    let mut figures = BTreeMap::new();
+    let mut add =
+        |name: &str, is_hit: &dyn Fn(usize) -> bool, belongs: &dyn Fn(&TrainingSample) -> bool| {
+            let chosen: Vec<usize> = (0..samples.len())
+                .filter(|&row| !samples[row].is_second_shot && belongs(&samples[row]))
+                .collect();
+            let hits = chosen.iter().filter(|&&row| is_hit(row)).count();
+            let share = hits as f64 / chosen.len().max(1) as f64;
+            figures.insert(name.to_owned(), (share * 1e4).round() / 1e4);
+        };
     let planted = |sample: &TrainingSample| {
-        let mut seen = sample
-            .symptoms
-            .iter()
-            .enumerate()
-            .filter(|(_, seen)| **seen > 0.0);
-        match (seen.next(), seen.next()) {
-            (Some((cause, strength)), None) if *strength >= 1.0 => Some(cause),
-            _ => None,
-        }
+        let cause = sample.only_symptom();
+        cause.filter(|&cause| sample.symptoms[cause] >= 1.0)
     };
-    let first = |index: usize| {
-        (0..causes.len()).max_by(|&a, &b| causes[a][index].total_cmp(&causes[b][index]))
+    let is_right = |row: usize| {
+        let logit = |cause: usize| causes[cause].held_out[row];
+        let first = (0..causes.len()).max_by(|&a, &b| logit(a).total_cmp(&logit(b)));
+        first == planted(&samples[row])
     };
+    let is_covered = |row: usize| covered[row];
     let is_of_good_photo = |sample: &TrainingSample| {
         matches!(sample.group, Group::Named | Group::Single | Group::Package)
     };
-    let is_right = |index: usize| first(index) == planted(&samples[index]);
-    let is_covered = |index: usize| covered[index];
-    let figures = [
-        (
-            "first_cause_right",
-            share(&is_right, &|sample| {
-                is_of_good_photo(sample) && !sample.is_covered() && planted(sample).is_some()
-            }),
-        ),
-        (
-            "covered_copies_found",
-            share(&is_covered, &|sample| {
-                is_of_good_photo(sample) && sample.is_covered()
-            }),
-        ),
-        (
-            "masked_faces_found",
-            share(&is_covered, &|sample| sample.group == Group::Masked),
-        ),
-        (
-            "clean_taken_for_covered",
-            share(&is_covered, &|sample| {
-                is_of_good_photo(sample) && sample.is_clean
-            }),
-        ),
-    ];
-    figures.map(|(name, value)| (name.to_owned(), value)).into()
+    add("first_cause_right", &is_right, &|sample| {
+        is_of_good_photo(sample) && !sample.is_covered() && planted(sample).is_some()
+    });
+    add("covered_copies_found", &is_covered, &|sample| {
+        is_of_good_photo(sample) && sample.is_covered()
+    });
+    add("masked_faces_found", &is_covered, &|sample| {
+        sample.group == Group::Masked
+    });
+    add("clean_taken_for_covered", &is_covered, &|sample| {
+        is_of_good_photo(sample) && sample.is_clean
+    });
+    figures
 }
 
 /// The predictions that calibration and its figures are made of.
 pub(super) fn held_out(
     samples: &[TrainingSample],
     targets: &[Option<f64>],
-    folds: &[usize],
     predicted: &[f64],
     covered: &[bool],
 ) -> HeldOut {
     let mut held_out = HeldOut::default();
     let mut first_shots: BTreeMap<(PhotoId, u32), f64> = BTreeMap::new();
-    for (index, sample) in samples.iter().enumerate() {
-        let signal = predicted[index];
-        match (sample.group, targets[index]) {
+    for (row, sample) in samples.iter().enumerate() {
+        let signal = predicted[row];
+        match (sample.group, targets[row]) {
             (Group::Object, _) => held_out.objects.push(signal),
-            (Group::Masked, _) => held_out.masked.push((signal, covered[index])),
+            (Group::Masked, _) => held_out.masked.push((signal, covered[row])),
             (_, Some(target)) if is_whole_face(sample) => {
                 held_out.signals.push(signal);
                 held_out.similarities.push(target);
-                held_out.folds.push(folds[index]);
+                held_out.folds.push(sample.fold());
             }
             _ => {}
         }
@@ -200,15 +169,11 @@ pub(super) fn held_out(
             first_shots.insert((sample.photo, sample.scene), signal);
         }
     }
-    for (index, sample) in samples
-        .iter()
-        .enumerate()
-        .filter(|(_, sample)| sample.is_second_shot)
-    {
-        if let Some(&first) = first_shots.get(&(sample.photo, sample.scene)) {
-            held_out
-                .pairs
-                .push((folds[index], [first, predicted[index]]));
+    for (sample, &signal) in samples.iter().zip(predicted) {
+        if sample.is_second_shot
+            && let Some(&first) = first_shots.get(&(sample.photo, sample.scene))
+        {
+            held_out.pairs.push((sample.fold(), [first, signal]));
         }
     }
     held_out

@@ -8,53 +8,49 @@ use super::gram::Symmetric;
 
 /// Rows in one matrix product: large enough for speed, small enough for memory.
 const CHUNK: usize = 256;
-
-/// Features of all rows with the targets.
-pub(super) struct RidgeProblem<'a> {
-    /// One row of features a sample.
-    pub(super) rows: &'a [&'a [f32]],
-    /// For each output what each row should give.
-    pub(super) targets: &'a [Vec<f64>],
-    /// Weight of each row; rows of weight 0 are only predicted.
-    pub(super) weights: &'a [f64],
-    /// Fold of each row; all samples of a person are in one fold.
-    pub(super) folds: &'a [usize],
-    /// How strongly weights are held small.
-    pub(super) alpha: f64,
-    /// Number of features at the end with a weaker penalty: divided by [`RELIEF`].
-    pub(super) relieved: usize,
-    /// Whether to fit an intercept. If not, the unweighted mean row maps to the mean
-    /// target.
-    pub(super) has_free_constant: bool,
-}
-
 /// Divisor of the penalty on a few summary features, which thousands of others would outweigh.
 const RELIEF: f64 = 500.0;
 
+/// What to learn from the rows of features.
+#[derive(Clone)]
+pub(super) struct RidgeTask {
+    /// For each output the target of each row.
+    pub(super) targets: Vec<Vec<f64>>,
+    /// Weight of each row; rows of weight 0 are only predicted.
+    pub(super) weights: Vec<f64>,
+    /// Penalty on large weights.
+    pub(super) alpha: f64,
+    /// Whether to fit an intercept. If not, the unweighted mean row maps to the mean target.
+    pub(super) has_free_constant: bool,
+}
+
 /// A linear function of the raw features; it includes the standardisation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Linear {
     pub(super) weights: Vec<f64>,
     pub(super) bias: f64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Solution {
-    /// Of all rows.
     pub(super) of_all: Linear,
-    /// For each fold of the others' rows.
+    /// For each fold, the fit to all other rows.
     pub(super) without_fold: Vec<Linear>,
     /// The prediction for each row by a fit without its fold.
     pub(super) held_out: Vec<f64>,
 }
 
-/// Mean and inverse deviation of each feature.
-struct Scale {
+/// A task with its rows, and mean and inverse deviation of each feature.
+struct Problem<'a> {
+    task: &'a RidgeTask,
+    rows: &'a [&'a [f32]],
+    folds: &'a [usize],
+    alphas: Vec<f64>,
     mean: Vec<f64>,
     inverse: Vec<f64>,
 }
 
-/// Sums over the rows of one fold, by their weights: XᵀY, Σx, Σy and the weights themselves, X standardised.
+/// Weighted sums over rows: XᵀY, Σx, Σy and the weights themselves, X standardised.
 struct Sums {
     moment: DMatrix<f64>,
     features: DVector<f64>,
@@ -62,87 +58,117 @@ struct Sums {
     count: f64,
 }
 
-/// Fits all rows, and all rows without each fold; returns a solution for each output. It runs
-/// on the current pool of `rayon`.
+/// Fits all rows, and all rows without each fold; returns a solution for each output. All rows of a
+/// person are in one of the `folds`. The last `relieved` features have a weaker penalty. It runs on
+/// the current pool of `rayon`.
 ///
 /// Only XᵀX is large, so there are two of it: the one of all rows, and the one that is solved.
 /// A fold's part is computed a second time to subtract it again, and is not kept.
-pub(super) fn solve(problem: &RidgeProblem<'_>) -> Result<Vec<Solution>, TrainingError> {
-    let features = problem.rows.first().map_or(0, |row| row.len());
-    let taught: Vec<&[f32]> = (0..problem.rows.len())
-        .filter(|&row| problem.weights[row] > 0.0)
-        .map(|row| problem.rows[row])
-        .collect();
-    let scale = scale(&taught, features);
-    let folds = problem.folds.iter().max().map_or(0, |last| last + 1);
+pub(super) fn solve(
+    task: &RidgeTask,
+    rows: &[&[f32]],
+    folds: &[usize],
+    relieved: usize,
+) -> Result<Vec<Solution>, TrainingError> {
+    let problem = Problem::new(task, rows, folds, relieved);
+    let features = problem.mean.len();
+    let fold_count = folds.iter().max().map_or(0, |last| last + 1);
     let mut gram = Symmetric::zeros(features);
-    let sums: Vec<Sums> = (0..folds)
-        .map(|fold| sums(problem, &scale, features, fold, &mut gram))
+    let sums: Vec<Sums> = (0..fold_count)
+        .map(|fold| problem.sums(fold, &mut gram))
         .collect();
-    let outputs = problem.targets.len();
-    let alphas: Vec<f64> = (0..features)
-        .map(|index| {
-            let is_relieved = index + problem.relieved >= features;
-            problem.alpha / if is_relieved { RELIEF } else { 1.0 }
-        })
-        .collect();
-    let mut held_out = vec![vec![0.0; problem.rows.len()]; outputs];
-    let mut without_fold = vec![Vec::new(); outputs];
+    let empty = Solution {
+        held_out: vec![0.0; rows.len()],
+        ..Solution::default()
+    };
+    let mut solutions = vec![empty; task.targets.len()];
     let mut of_others = Symmetric::zeros(features);
-    for fold in 0..folds {
+    for fold in 0..fold_count {
         of_others.copy_from(&gram);
-        for block in blocks(problem, &scale, features, fold) {
-            of_others.add_product(-1.0, &block.standardised);
+        for chunk in problem.taught(fold).chunks(CHUNK) {
+            of_others.add_product(-1.0, &problem.block(chunk).features);
         }
-        let others = sums
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != fold)
-            .map(|(_, sums)| sums);
-        let (weights, bias) = fit(&mut of_others, others, outputs, &alphas, problem)?;
-        for (output, linear) in without_fold.iter_mut().enumerate() {
-            linear.push(scale.unfold(weights.column(output).as_slice(), bias[output]));
+        let others = sums[..fold].iter().chain(&sums[fold + 1..]);
+        let (weights, bias) = problem.fit(&mut of_others, others)?;
+        for (output, solution) in solutions.iter_mut().enumerate() {
+            let linear = problem.unfold(weights.column(output).as_slice(), bias[output]);
+            solution.without_fold.push(linear);
         }
-        for (row, _) in problem
-            .folds
-            .iter()
-            .enumerate()
-            .filter(|(_, of)| **of == fold)
-        {
-            let standard: DVector<f64> = DVector::from_iterator(
-                features,
-                problem.rows[row]
-                    .iter()
-                    .enumerate()
-                    .map(|(index, &value)| scale.apply(index, value)),
-            );
+        for row in (0..rows.len()).filter(|&row| folds[row] == fold) {
+            let standard = DVector::from_fn(features, |index, _| problem.standard(row, index));
             let predicted = weights.tr_mul(&standard) + &bias;
-            for (held_out, value) in held_out.iter_mut().zip(predicted.iter()) {
-                held_out[row] = *value;
+            for (solution, value) in solutions.iter_mut().zip(&predicted) {
+                solution.held_out[row] = *value;
             }
         }
     }
-    let (weights, bias) = fit(&mut gram, sums.iter(), outputs, &alphas, problem)?;
-    Ok(held_out
-        .into_iter()
-        .zip(without_fold)
-        .enumerate()
-        .map(|(output, (held_out, without_fold))| Solution {
-            of_all: scale.unfold(weights.column(output).as_slice(), bias[output]),
-            without_fold,
-            held_out,
-        })
-        .collect())
+    let (weights, bias) = problem.fit(&mut gram, sums.iter())?;
+    for (output, solution) in solutions.iter_mut().enumerate() {
+        solution.of_all = problem.unfold(weights.column(output).as_slice(), bias[output]);
+    }
+    Ok(solutions)
 }
 
-impl Scale {
-    /// A function of standardised features as one of the features as they come.
+/// Rows that teach.
+struct Block {
+    /// One column a row, standardised, times the root of the row's weight.
+    features: DMatrix<f64>,
+    /// Roots of the weights.
+    roots: DVector<f64>,
+    /// One row each, times the root of its weight.
+    targets: DMatrix<f64>,
+}
+
+impl<'a> Problem<'a> {
+    fn new(
+        task: &'a RidgeTask,
+        rows: &'a [&'a [f32]],
+        folds: &'a [usize],
+        relieved: usize,
+    ) -> Self {
+        let features = rows.first().map_or(0, |row| row.len());
+        let taught = || {
+            rows.iter()
+                .zip(&task.weights)
+                .filter(|(_, weight)| **weight > 0.0)
+        };
+        let count = taught().count().max(1) as f64;
+        let mut mean = vec![0.0; features];
+        for (row, _) in taught() {
+            for (sum, &value) in mean.iter_mut().zip(*row) {
+                *sum += f64::from(value) / count;
+            }
+        }
+        let mut variance = vec![0.0; features];
+        for (row, _) in taught() {
+            for (index, &value) in row.iter().enumerate() {
+                variance[index] += (f64::from(value) - mean[index]).powi(2) / count;
+            }
+        }
+        // A constant feature gets the weight 0.
+        let inverse = |v: f64| if v > 1e-12 { 1.0 / v.sqrt() } else { 0.0 };
+        let mut alphas = vec![task.alpha; features];
+        for alpha in alphas.iter_mut().rev().take(relieved) {
+            *alpha /= RELIEF;
+        }
+        Self {
+            task,
+            rows,
+            folds,
+            alphas,
+            mean,
+            inverse: variance.into_iter().map(inverse).collect(),
+        }
+    }
+
+    fn standard(&self, row: usize, index: usize) -> f64 {
+        (f64::from(self.rows[row][index]) - self.mean[index]) * self.inverse[index]
+    }
+
+    /// A function of standardised features as one of raw features.
     fn unfold(&self, standardised: &[f64], constant: f64) -> Linear {
-        let weights: Vec<f64> = standardised
-            .iter()
-            .zip(&self.inverse)
-            .map(|(weight, inverse)| weight * inverse)
-            .collect();
+        let pairs = standardised.iter().zip(&self.inverse);
+        let weights: Vec<f64> = pairs.map(|(weight, inverse)| weight * inverse).collect();
         let shift: f64 = weights.iter().zip(&self.mean).map(|(w, m)| w * m).sum();
         Linear {
             bias: constant - shift,
@@ -150,140 +176,83 @@ impl Scale {
         }
     }
 
-    fn apply(&self, index: usize, value: f32) -> f64 {
-        (f64::from(value) - self.mean[index]) * self.inverse[index]
+    /// The rows of one fold that teach.
+    fn taught(&self, fold: usize) -> Vec<usize> {
+        (0..self.rows.len())
+            .filter(|&row| self.folds[row] == fold && self.task.weights[row] > 0.0)
+            .collect()
     }
-}
 
-fn scale(rows: &[&[f32]], features: usize) -> Scale {
-    let count = rows.len().max(1) as f64;
-    let mut mean = vec![0.0; features];
-    for row in rows {
-        for (sum, &value) in mean.iter_mut().zip(*row) {
-            *sum += f64::from(value) / count;
-        }
-    }
-    let mut variance = vec![0.0; features];
-    for row in rows {
-        for (index, &value) in row.iter().enumerate() {
-            variance[index] += (f64::from(value) - mean[index]).powi(2) / count;
-        }
-    }
-    let inverse = variance
-        .into_iter()
-        // A constant feature gets the weight 0.
-        .map(|variance| {
-            if variance > 1e-12 {
-                1.0 / variance.sqrt()
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    Scale { mean, inverse }
-}
-
-/// Rows of one fold that teach.
-struct Block {
-    /// One column a row, standardised, times the root of the row's weight.
-    standardised: DMatrix<f64>,
-    /// Roots of the weights.
-    roots: DVector<f64>,
-    /// One row each, times the root of its weight.
-    targets: DMatrix<f64>,
-}
-
-/// The rows of `fold`, so many at once as memory allows.
-fn blocks(
-    problem: &RidgeProblem<'_>,
-    scale: &Scale,
-    features: usize,
-    fold: usize,
-) -> impl Iterator<Item = Block> {
-    let members: Vec<usize> = (0..problem.rows.len())
-        .filter(|&row| problem.folds[row] == fold && problem.weights[row] > 0.0)
-        .collect();
-    (0..members.len()).step_by(CHUNK).map(move |start| {
-        let chunk = &members[start..members.len().min(start + CHUNK)];
-        let roots = DVector::from_fn(chunk.len(), |place, _| problem.weights[chunk[place]].sqrt());
-        let standardised = DMatrix::from_fn(features, chunk.len(), |index, place| {
-            roots[place] * scale.apply(index, problem.rows[chunk[place]][index])
-        });
-        let targets = DMatrix::from_fn(chunk.len(), problem.targets.len(), |place, output| {
-            roots[place] * problem.targets[output][chunk[place]]
-        });
+    fn block(&self, rows: &[usize]) -> Block {
+        let (weights, targets) = (&self.task.weights, &self.task.targets);
+        let roots = DVector::from_fn(rows.len(), |place, _| weights[rows[place]].sqrt());
         Block {
-            standardised,
+            features: DMatrix::from_fn(self.mean.len(), rows.len(), |index, place| {
+                roots[place] * self.standard(rows[place], index)
+            }),
+            targets: DMatrix::from_fn(rows.len(), targets.len(), |place, output| {
+                roots[place] * targets[output][rows[place]]
+            }),
             roots,
-            targets,
         }
-    })
-}
-
-/// The sums of one fold; its XᵀX is added to `gram`.
-fn sums(
-    problem: &RidgeProblem<'_>,
-    scale: &Scale,
-    features: usize,
-    fold: usize,
-    gram: &mut Symmetric,
-) -> Sums {
-    let mut sums = Sums {
-        moment: DMatrix::zeros(features, problem.targets.len()),
-        features: DVector::zeros(features),
-        targets: DVector::zeros(problem.targets.len()),
-        count: 0.0,
-    };
-    for block in blocks(problem, scale, features, fold) {
-        gram.add_product(1.0, &block.standardised);
-        sums.moment
-            .gemm(1.0, &block.standardised, &block.targets, 1.0);
-        sums.features
-            .gemv(1.0, &block.standardised, &block.roots, 1.0);
-        sums.targets.gemv_tr(1.0, &block.targets, &block.roots, 1.0);
-        sums.count += block.roots.norm_squared();
     }
-    sums
-}
 
-/// Weights on standardised features, one column an output, and the constants. `gram` is XᵀX of the rows of `parts`; the
-/// solution uses it up.
-fn fit<'a>(
-    gram: &mut Symmetric,
-    parts: impl Iterator<Item = &'a Sums>,
-    outputs: usize,
-    alphas: &[f64],
-    problem: &RidgeProblem<'_>,
-) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
-    let features = alphas.len();
-    let mut moment = DMatrix::zeros(features, outputs);
-    let mut sum = DVector::zeros(features);
-    let mut targets = DVector::zeros(outputs);
-    let mut count = 0.0_f64;
-    for part in parts {
-        moment += &part.moment;
-        sum += &part.features;
-        targets += &part.targets;
-        count += part.count;
+    fn no_sums(&self) -> Sums {
+        let (features, outputs) = (self.mean.len(), self.task.targets.len());
+        Sums {
+            moment: DMatrix::zeros(features, outputs),
+            features: DVector::zeros(features),
+            targets: DVector::zeros(outputs),
+            count: 0.0,
+        }
     }
-    // Centre on the means of these rows, so that the constant is not held small. Without rows everything is 0.
-    let count = count.max(1.0);
-    let mean = if problem.has_free_constant {
-        &sum / count
-    } else {
-        // Where standardisation has put the mean of all rows.
-        DVector::zeros(features)
-    };
-    let middle = targets / count;
-    gram.add_product(
-        -count,
-        &DMatrix::from_column_slice(features, 1, mean.as_slice()),
-    );
-    moment.ger(-1.0, &sum, &middle, 1.0);
-    gram.add_to_diagonal(alphas);
-    gram.solve(&mut moment)?;
-    let bias = middle - moment.tr_mul(&mean);
-    Ok((moment, bias))
+
+    /// The sums of one fold; its XᵀX is added to `gram`.
+    fn sums(&self, fold: usize, gram: &mut Symmetric) -> Sums {
+        let mut sums = self.no_sums();
+        for chunk in self.taught(fold).chunks(CHUNK) {
+            let block = self.block(chunk);
+            gram.add_product(1.0, &block.features);
+            sums.moment.gemm(1.0, &block.features, &block.targets, 1.0);
+            sums.features.gemv(1.0, &block.features, &block.roots, 1.0);
+            sums.targets.gemv_tr(1.0, &block.targets, &block.roots, 1.0);
+            sums.count += block.roots.norm_squared();
+        }
+        sums
+    }
+
+    /// Weights on standardised features, one column an output, and the constants. `gram` is XᵀX of
+    /// the rows of `parts`; the solution uses it up.
+    fn fit<'s>(
+        &self,
+        gram: &mut Symmetric,
+        parts: impl Iterator<Item = &'s Sums>,
+    ) -> Result<(DMatrix<f64>, DVector<f64>), TrainingError> {
+        let mut all = self.no_sums();
+        for part in parts {
+            all.moment += &part.moment;
+            all.features += &part.features;
+            all.targets += &part.targets;
+            all.count += part.count;
+        }
+        // Centre on the means of these rows, so that the penalty spares the constant. Without rows
+        // everything is 0.
+        let count = all.count.max(1.0);
+        let mean = if self.task.has_free_constant {
+            &all.features / count
+        } else {
+            // Standardisation has put the mean of all rows here.
+            DVector::zeros(self.mean.len())
+        };
+        let middle = all.targets / count;
+        let column = DMatrix::from_column_slice(mean.len(), 1, mean.as_slice());
+        gram.add_product(-count, &column);
+        all.moment.ger(-1.0, &all.features, &middle, 1.0);
+        gram.add_to_diagonal(&self.alphas);
+        gram.solve(&mut all.moment)?;
+        let bias = middle - all.moment.tr_mul(&mean);
+        Ok((all.moment, bias))
+    }
 }
 
 #[cfg(test)]
@@ -304,19 +273,16 @@ mod tests {
             .collect();
         let folds: Vec<usize> = (0..200).map(|index| index % 4).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&RidgeProblem {
-            weights: &vec![1.0; rows.len()],
-            rows: &rows,
-            targets: &[
+        let task = RidgeTask {
+            weights: vec![1.0; rows.len()],
+            targets: vec![
                 targets.clone(),
                 targets.iter().map(|target| -target).collect(),
             ],
-            folds: &folds,
             alpha: 1e-6,
-            relieved: 0,
             has_free_constant: true,
-        })
-        .unwrap();
+        };
+        let solution = solve(&task, &rows, &folds, 0).unwrap();
         let [solution, mirrored] = &solution[..] else {
             panic!("two outputs");
         };
@@ -335,16 +301,13 @@ mod tests {
         let rows: Vec<Vec<f32>> = (0..50_u8).map(|index| vec![f32::from(index)]).collect();
         let targets: Vec<f64> = (0..50).map(f64::from).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let solution = solve(&RidgeProblem {
-            weights: &vec![1.0; rows.len()],
-            rows: &rows,
-            targets: &[targets],
-            folds: &vec![0; 50],
+        let task = RidgeTask {
+            weights: vec![1.0; rows.len()],
+            targets: vec![targets],
             alpha: 1e12,
-            relieved: 0,
             has_free_constant: true,
-        });
-        let solution = &solution.unwrap()[0];
+        };
+        let solution = &solve(&task, &rows, &[0; 50], 0).unwrap()[0];
         assert!(solution.of_all.weights[0].abs() < 1e-3);
         // One fold only: nothing is left to fit without it.
         assert_eq!(solution.held_out, vec![0.0; 50]);

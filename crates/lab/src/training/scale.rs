@@ -6,9 +6,9 @@ use super::ridge::{Linear, Solution};
 use super::targets::monotone_map;
 use faceood::stats::{interpolate, mean};
 
-/// The largest move that is looked for.
+/// Largest offset in the search.
 const MOST: f64 = 0.5;
-/// Halvings of the range: down to 1e-9 of it.
+/// Halvings of the search range: down to 1e-9 of it.
 const STEPS: u32 = 30;
 
 /// Predictions for one sample by fits without its person.
@@ -19,7 +19,6 @@ pub(super) struct Foreseen {
     pub(super) reached: f64,
 }
 
-/// A stretch and a move.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     slope: f64,
@@ -46,30 +45,20 @@ impl Line {
         let reached: Vec<f64> = web.iter().map(|crop| crop.reached).collect();
         let (middle, level) = (mean(&signals), mean(&reached));
         let spread: f64 = signals.iter().map(|s| (s - middle).powi(2)).sum();
-        let along: f64 = signals
-            .iter()
-            .zip(&reached)
-            .map(|(s, r)| (s - middle) * (r - level))
-            .sum();
+        let pairs = signals.iter().zip(&reached);
+        let along: f64 = pairs.map(|(s, r)| (s - middle) * (r - level)).sum();
         let slope = if spread > 0.0 { along / spread } else { 1.0 };
-        let line = Self {
-            slope,
-            constant: level - slope * middle,
-        };
-        let passes = |reached: f64| f64::from(u8::from(reached >= PASS));
-        let pairs: Vec<(f64, f64)> = camera
-            .iter()
-            .map(|sample| (sample.signal, passes(sample.reached)))
-            .collect();
-        let passing = monotone_map(&pairs);
+        let constant = level - slope * middle;
+        let mut line = Self { slope, constant };
+        let passes = |reached: f64| f64::from(reached >= PASS);
+        let pairs = camera.iter().map(|of| (of.signal, passes(of.reached)));
+        let passing = monotone_map(pairs.collect());
         let observed = mean(&reached.iter().map(|&r| passes(r)).collect::<Vec<_>>());
-        let foreseen = |moved: f64| {
-            let chances = signals
-                .iter()
-                .map(|&s| interpolate(&passing, line.at(s) + moved));
-            mean(&chances.collect::<Vec<_>>())
+        let foreseen = |offset: f64| {
+            let chance = |&signal: &f64| interpolate(&passing, line.at(signal) + offset);
+            mean(&signals.iter().map(chance).collect::<Vec<_>>())
         };
-        // Never falling in the move: halving finds it.
+        // The pass rate never falls with the offset, so halving finds it.
         let (mut low, mut high) = (-MOST, MOST);
         for _ in 0..STEPS {
             let middle = (low + high) / 2.0;
@@ -79,10 +68,8 @@ impl Line {
                 low = middle;
             }
         }
-        Self {
-            constant: line.constant + low,
-            ..line
-        }
+        line.constant += low;
+        line
     }
 }
 
@@ -94,16 +81,14 @@ pub(super) fn bring_to(
     web: &[Foreseen],
     camera: &[Foreseen],
 ) {
-    // Too few to tell (a quick try with few photos): left as it is.
+    // A quick try with few photos has too few crops: the signals stay as they are.
     if web.len() < 2 || camera.is_empty() {
         return;
     }
     let without = |fold: usize| {
-        let others = |of: &[Foreseen]| -> Vec<Foreseen> {
-            of.iter()
-                .filter(|sample| sample.fold != fold)
-                .copied()
-                .collect()
+        let others = |all: &[Foreseen]| -> Vec<Foreseen> {
+            let others = all.iter().filter(|sample| sample.fold != fold);
+            others.copied().collect()
         };
         Line::fit(&others(web), &others(camera))
     };
@@ -111,10 +96,8 @@ pub(super) fn bring_to(
     for (linear, line) in expert.without_fold.iter_mut().zip(&lines) {
         *linear = line.of(linear);
     }
-    for (signal, fold) in expert.held_out.iter_mut().zip(folds) {
-        if let Some(line) = lines.get(*fold) {
-            *signal = line.at(*signal);
-        }
+    for (signal, &fold) in expert.held_out.iter_mut().zip(folds) {
+        *signal = lines[fold].at(*signal);
     }
     expert.of_all = Line::fit(web, camera).of(&expert.of_all);
 }

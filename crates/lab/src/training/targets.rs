@@ -20,17 +20,8 @@ const HALF_KNOWN: f64 = 10.0;
 const COPY_WEIGHT: f64 = 0.2;
 const BINS: usize = 24;
 
-/// Mean of the best similarities between `sample` and `references`; `None` without any.
-pub(super) fn best_similarity<'a>(
-    sample: &NetworkOutputs,
-    references: impl Iterator<Item = &'a NetworkOutputs>,
-) -> Option<f64> {
-    mean_of_best(references.map(|other| sample.similarity(other)))
-}
-
 /// The similarity of a sample to a good reference, from its similarities to other photos of the
-/// person: the mean of the best of them; `None` without any.
-#[must_use]
+/// person: the mean of the best three; `None` without any.
 pub fn mean_of_best(similarities: impl Iterator<Item = f64>) -> Option<f64> {
     let mut similarities: Vec<f64> = similarities.collect();
     similarities.sort_by(|a, b| b.total_cmp(a));
@@ -48,24 +39,15 @@ pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
     let measured: Vec<Option<f64>> = samples
         .iter()
         .map(|sample| match sample.group {
-            Group::Named | Group::Wild => best_similarity(
-                &sample.seen,
-                others(sample, &clean).map(|other| &other.seen),
-            ),
+            Group::Named | Group::Wild => mean_of_best(similarities(sample, &clean)),
             Group::Single | Group::Masked | Group::Object | Group::Package => None,
         })
         .collect();
-    let own_similarity = |sample: &TrainingSample| {
-        own.get(&sample.photo)
-            .map(|own| sample.seen.similarity(own))
-    };
-    let pairs: Vec<(f64, f64)> = samples
-        .iter()
-        .zip(&measured)
-        .filter(|(sample, _)| sample.group == Group::Named)
-        .filter_map(|(sample, measured)| Some((own_similarity(sample)?, (*measured)?)))
-        .collect();
-    let map = monotone_map(&pairs);
+    let own_similarity =
+        |sample: &TrainingSample| Some(sample.seen.similarity(own.get(&sample.photo)?));
+    let named = (0..samples.len()).filter(|&row| samples[row].group == Group::Named);
+    let pairs = named.filter_map(|row| Some((own_similarity(&samples[row])?, measured[row]?)));
+    let map = monotone_map(pairs.collect());
     samples
         .iter()
         .zip(measured)
@@ -83,17 +65,18 @@ pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
 /// What an expert learns from one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Aim {
-    /// What it should be predicted to reach.
     pub(super) similarity: f64,
-    /// How much it counts, 0–1.
+    /// From 0 to 1.
     pub(super) weight: f64,
 }
 
-/// What each web crop reaches beside the others of its person: the mean over all web crops, and how much more or less alike than the person's
-/// usual crop this one is to the person's others. How alike a person's photos are on the whole (by age, make-up, wrong labels) says
-/// little of one of them; a part of it stays, since somebody's crops are often bad together. Few others say little about one, and copies of a
-/// crop less than the crop: they count for less. `None` for everything else, and for people
-/// with few crops.
+/// The target of each web crop, with the person's other crops as references: the mean over all web
+/// crops, and how much more or less similar to the others this crop is than the person's usual one.
+///
+/// How similar a person's photos are on the whole (by age, make-up, wrong labels) says little of
+/// one of them. A part of it stays, because a person's crops are often bad together. With few
+/// others a crop has less weight, and so have its copies. `None` for everything else, and for
+/// people with few crops.
 pub(super) fn beside_the_person(samples: &[TrainingSample]) -> Vec<Option<Aim>> {
     let clean: Vec<&TrainingSample> = samples
         .iter()
@@ -105,9 +88,7 @@ pub(super) fn beside_the_person(samples: &[TrainingSample]) -> Vec<Option<Aim>> 
     let similarities: Vec<Vec<f64>> = samples
         .iter()
         .map(|sample| match sample.group {
-            Group::Wild => others(sample, &clean)
-                .map(|other| sample.seen.similarity(&other.seen))
-                .collect(),
+            Group::Wild => similarities(sample, &clean).collect(),
             _ => Vec::new(),
         })
         .collect();
@@ -141,34 +122,31 @@ pub(super) fn beside_the_person(samples: &[TrainingSample]) -> Vec<Option<Aim>> 
         .collect()
 }
 
-/// The clean photos of the same person besides this one.
-fn others<'a>(
+/// The similarities of a sample to the clean photos of its person, without its own photo.
+fn similarities<'a>(
     sample: &'a TrainingSample,
     clean: &'a [&'a TrainingSample],
-) -> impl Iterator<Item = &'a TrainingSample> {
-    clean
-        .iter()
-        .copied()
-        .filter(|other| other.person == sample.person && other.photo != sample.photo)
+) -> impl Iterator<Item = f64> {
+    let is_other =
+        |other: &&&TrainingSample| other.person == sample.person && other.photo != sample.photo;
+    let others = clean.iter().filter(is_other);
+    others.map(|other| sample.seen.similarity(&other.seen))
 }
 
-/// A monotone map, as knots, from the first of each pair to the second: means of bins of equal count, made to rise.
-pub(super) fn monotone_map(pairs: &[(f64, f64)]) -> Vec<[f64; 2]> {
-    let mut sorted = pairs.to_vec();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let bins = even_bins(sorted.len(), BINS);
+/// A monotone map, as knots, from the first of each pair to the second: means of bins of equal
+/// count, made to rise.
+pub(super) fn monotone_map(mut pairs: Vec<(f64, f64)>) -> Vec<[f64; 2]> {
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let bins = even_bins(pairs.len(), BINS);
     let middle = |part: fn(&(f64, f64)) -> f64| -> Vec<f64> {
         bins.iter()
-            .map(|range| mean(&sorted[range.clone()].iter().map(part).collect::<Vec<_>>()))
+            .map(|range| mean(&pairs[range.clone()].iter().map(part).collect::<Vec<_>>()))
             .collect()
     };
     let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
     let fitted = isotonic(&middle(|pair| pair.1), &weights);
-    middle(|pair| pair.0)
-        .into_iter()
-        .zip(fitted)
-        .map(|(own, other)| [own, other])
-        .collect()
+    let knots = middle(|pair| pair.0).into_iter().zip(fitted);
+    knots.map(<[f64; 2]>::from).collect()
 }
 
 #[cfg(test)]
@@ -213,7 +191,7 @@ mod tests {
 
     #[test]
     fn how_alike_a_person_s_crops_are_on_the_whole_hardly_counts() {
-        // Two people whose crops differ more in one than in the other; each has one crop that is far off.
+        // The crops of one person differ more than those of the other; each has one that is far off.
         let crops = |person: u32, first: usize, spread: f32| {
             [0.0, 1.0, 2.0, 3.0, 20.0]
                 .into_iter()

@@ -1,17 +1,16 @@
-//! The HTML reports' page, tables and charts. A page is one self-contained file with inline style, light and
-//! dark. It has no script and loads nothing from elsewhere.
+//! Page, tables and charts of the HTML reports. A page is one self-contained file with inline
+//! style, light and dark. It has no script and loads nothing from elsewhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub mod plot;
 
 const STYLE: &str = include_str!("style.css");
-/// Forbids the browser to load anything, even if the name of a folder or camera became markup. Pictures
-/// are part of the file.
+/// Forbids the browser to load anything, even if the name of a folder or camera became markup.
+/// Pictures are part of the file.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// A whole page. `language` is its BCP 47 tag; `style` is CSS in addition to the common style sheet.
-#[must_use]
+/// A whole page. `language` is a BCP 47 tag; `style` is CSS in addition to the common style sheet.
 pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -31,7 +30,6 @@ pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
 }
 
 /// A table with a head. All columns but the first are aligned to the right.
-#[must_use]
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
     html! {
         div class="wide" {
@@ -46,7 +44,6 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Mark
 }
 
 /// A large number, what it means, and a detail in small type.
-#[must_use]
 pub fn card(number: &str, meaning: &str, detail: &str) -> Markup {
     html! {
         div class="card" {
@@ -57,9 +54,8 @@ pub fn card(number: &str, meaning: &str, detail: &str) -> Markup {
     }
 }
 
-/// A drawing of SVG elements, and what stands below it. `frame` is left, top, width and height in the
+/// A drawing of SVG elements, with `below` under it. `frame` is left, top, width and height in the
 /// drawing's units; screen readers say the `title`.
-#[must_use]
 pub fn figure(frame: [f64; 4], title: &str, drawing: &Markup, below: &Markup) -> Markup {
     let [left, top, width, height] = frame;
     html! {
@@ -71,17 +67,13 @@ pub fn figure(frame: [f64; 4], title: &str, drawing: &Markup, below: &Markup) ->
 }
 
 /// The `points` of an SVG line or polygon.
-#[must_use]
 pub fn points(places: impl IntoIterator<Item = [f64; 2]>) -> String {
-    let places = places.into_iter();
-    let shown: Vec<_> = places
-        .map(|[x, y]| format!("{},{}", round(x), round(y)))
-        .collect();
+    let shown = |[x, y]: [f64; 2]| format!("{},{}", round(x), round(y));
+    let shown: Vec<_> = places.into_iter().map(shown).collect();
     shown.join(" ")
 }
 
 /// `value` rounded to a tenth of a pixel, which is fine enough and keeps the file small.
-#[must_use]
 pub fn round(value: f64) -> f64 {
     (10.0 * value).round() / 10.0
 }

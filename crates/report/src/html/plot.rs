@@ -13,15 +13,15 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 26.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 50.0;
-/// Colours in the style sheet: the classes s0 to s7.
+/// Number of colours in the style sheet: the classes s0 to s7.
 const COLOURS: usize = 8;
-/// The number of grid lines aimed at.
+/// Target number of grid lines.
 const TICKS: f64 = 6.0;
 
 /// One axis of a chart.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// What is shown, with its unit.
+    /// Quantity and unit.
     pub label: &'static str,
     /// The least value shown; above 0 on a logarithmic axis.
     pub from: f64,
@@ -37,7 +37,6 @@ pub struct Axis {
 
 impl Axis {
     /// A linear axis; an empty range becomes one of length 1.
-    #[must_use]
     pub fn linear(label: &'static str, from: f64, to: f64) -> Self {
         Self {
             label,
@@ -50,7 +49,6 @@ impl Axis {
     }
 
     /// A logarithmic axis of at least one decade; `from` must be above 0.
-    #[must_use]
     pub fn logarithmic(label: &'static str, from: f64, to: f64) -> Self {
         Self {
             is_logarithmic: true,
@@ -60,7 +58,6 @@ impl Axis {
     }
 
     /// The same axis with its values written in per cent.
-    #[must_use]
     pub fn in_percent(self) -> Self {
         Self {
             is_share: true,
@@ -135,21 +132,20 @@ pub struct Series {
 }
 
 /// A chart with two axes.
-#[derive(Clone, Debug)]
 pub struct Chart {
     /// [`WIDE`] or [`NARROW`].
     pub width: f64,
-    /// What a screen reader says.
+    /// Text for screen readers.
     pub title: &'static str,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is drawn; colours go by the order.
+    /// The order gives the colours.
     pub series: Vec<Series>,
-    /// Dashed vertical lines: where they stand on the x axis, and their names.
+    /// Dashed vertical lines: their places on the x axis, and their names.
     pub marks: Vec<(f64, String)>,
-    /// Whether to draw the diagonal, on which a reliability diagram's predictions are right.
+    /// Whether to draw the diagonal. On it the predictions of a reliability diagram are right.
     pub has_diagonal: bool,
 }
 
@@ -163,7 +159,6 @@ impl Chart {
     }
 
     /// The chart with its legend.
-    #[must_use]
     pub fn markup(&self) -> Markup {
         let (right, bottom) = (self.width - RIGHT, HEIGHT - BOTTOM);
         let drawing = html! {
