@@ -16,8 +16,9 @@ pub enum Codec {
     Webp,
 }
 
-/// Written with `quality` (1–100) and read again. Before it the picture is scaled by `scale`, afterwards brought back: messengers and
-/// recorders do so, and the next file's blocks then lie elsewhere.
+/// Written with `quality` (1–100) and read again. The picture is scaled by `scale` before that, and
+/// enlarged afterwards. Messengers and recorders do so, and the next file's blocks then lie
+/// elsewhere.
 ///
 /// A picture that the codec refuses stays as it is, which keeps a sweep going.
 pub(super) fn written(picture: &RgbImage, codec: Codec, quality: u8, scale: f32) -> RgbImage {

@@ -6,7 +6,7 @@ use faceood::geometry::Point;
 
 /// Rows that each pixel row is cut into when an outline is filled: edges are smooth, not jagged.
 const FINE: usize = 4;
-/// Mean light of a well-lit face: cloth before it is lit as much more or less as the picture is there.
+/// Mean light of a well-lit face. Cloth is as much brighter or darker as the face under it is.
 const LIT_FACE: f32 = 0.25;
 
 /// What a cover is made of.
@@ -52,22 +52,20 @@ impl Pattern {
     /// How much of the second colour there is, 0–1, at (`x`, `y`) in repeats.
     fn at(self, x: f32, y: f32) -> f32 {
         let wave = |value: f32| (std::f32::consts::TAU * value).sin();
-        match self {
-            Self::Plain => 0.0,
-            Self::Stripes => f32::from(u8::from(wave(y) > 0.3)),
-            Self::Checks => f32::from(u8::from(wave(0.5 * x) * wave(0.5 * y) > 0.0)),
-            Self::Dots => {
-                let (dx, dy) = (x - x.floor() - 0.5, y - y.floor() - 0.5);
-                f32::from(u8::from(dx.hypot(dy) < 0.3))
-            }
-            // Waves that do not fit each other.
+        let is_second = match self {
+            Self::Plain => false,
+            Self::Stripes => wave(y) > 0.3,
+            Self::Checks => wave(0.5 * x) * wave(0.5 * y) > 0.0,
+            Self::Dots => (x - x.floor() - 0.5).hypot(y - y.floor() - 0.5) < 0.3,
+            // Waves whose periods have no common multiple.
             Self::Patches => {
                 let sum = wave(0.37 * x + 0.21 * y)
                     + wave(0.29 * y - 0.53 * x + 0.2)
                     + wave(0.61 * y + 0.11 * x + 0.7);
-                f32::from(u8::from(sum > 0.4))
+                sum > 0.4
             }
-        }
+        };
+        f32::from(u8::from(is_second))
     }
 }
 
@@ -77,7 +75,7 @@ pub(super) fn cover(light: &mut Light, outline: &[Point], material: &Material) {
         return;
     };
     let covered = coverage(outline, light.width, light.height);
-    let lit = Lighting::of(light, &covered, &extent);
+    let [left, right] = lighting(light, &covered, &extent);
     let [base, second] = [material.colour, material.second_colour]
         .map(|colour| colour.map(|level| to_linear(f32::from(level) / 255.0)));
     for (index, share) in covered {
@@ -86,16 +84,12 @@ pub(super) fn cover(light: &mut Light, outline: &[Point], material: &Material) {
         // Folds along the cloth and a fall of light towards its sides.
         let fold = 1.0 + 0.08 * (down * 19.0).sin();
         let fall = 1.0 - 0.45 * (2.0 * across - 1.0).powi(2);
-        let brightness = fold * fall * lit.at(across);
+        let brightness = fold * fall * (left + across.clamp(0.0, 1.0) * (right - left));
         let unit = extent.width() / material.repeats.max(1.0);
-        let printed = material
-            .pattern
-            .at((x - extent.left) / unit, (y - extent.top) / unit);
+        let (x, y) = ((x - extent.left) / unit, (y - extent.top) / unit);
+        let printed = material.pattern.at(x, y);
         let opaque = share * material.opacity.clamp(0.0, 1.0);
-        for (channel, value) in light.values[3 * index..3 * index + 3]
-            .iter_mut()
-            .enumerate()
-        {
+        for (channel, value) in light.pixels_mut()[index].iter_mut().enumerate() {
             let cloth = brightness * (base[channel] + printed * (second[channel] - base[channel]));
             *value += opaque * (cloth - *value);
         }
@@ -112,10 +106,8 @@ pub(super) fn shade(light: &mut Light, outline: &[Point], depth: f32, softness_p
     for _ in 0..2 {
         dark = box_mean(&dark, light.width, reach);
     }
-    for (pixel, dark) in light.values.as_chunks_mut::<3>().0.iter_mut().zip(dark) {
-        for value in pixel {
-            *value *= 1.0 - depth.clamp(0.0, 1.0) * dark;
-        }
+    for (pixel, dark) in light.pixels_mut().iter_mut().zip(dark) {
+        *pixel = pixel.map(|value| value * (1.0 - depth.clamp(0.0, 1.0) * dark));
     }
 }
 
@@ -145,36 +137,22 @@ impl Extent {
 
     /// 0–1 from left to right and from top to bottom.
     fn place(&self, x: f32, y: f32) -> (f32, f32) {
-        (
-            (x - self.left) / self.width(),
-            (y - self.top) / (self.bottom - self.top).max(1.0),
-        )
+        let height = (self.bottom - self.top).max(1.0);
+        ((x - self.left) / self.width(), (y - self.top) / height)
     }
 }
 
-/// How bright the picture is where a cover goes, on its left and on its right, against a well-lit face.
-struct Lighting {
-    left: f32,
-    right: f32,
-}
-
-impl Lighting {
-    fn of(light: &Light, covered: &[(usize, f32)], extent: &Extent) -> Self {
-        let mut sums = [[0.0_f32; 2]; 2];
-        for &(index, share) in covered {
-            let (across, _) = extent.place((index % light.width) as f32, 0.0);
-            let side = &mut sums[usize::from(across > 0.5)];
-            side[0] += share * light.values[3 * index..3 * index + 3].iter().sum::<f32>() / 3.0;
-            side[1] += share;
-        }
-        let [left, right] =
-            sums.map(|[sum, count]| (sum / count.max(1e-3) / LIT_FACE).clamp(0.15, 1.5));
-        Self { left, right }
+/// Brightness of the picture under a cover, on its left and on its right, relative to a well-lit
+/// face.
+fn lighting(light: &Light, covered: &[(usize, f32)], extent: &Extent) -> [f32; 2] {
+    let mut sums = [[0.0_f32; 2]; 2];
+    for &(index, share) in covered {
+        let (across, _) = extent.place((index % light.width) as f32, 0.0);
+        let side = &mut sums[usize::from(across > 0.5)];
+        side[0] += share * light.pixels()[index].iter().sum::<f32>() / 3.0;
+        side[1] += share;
     }
-
-    fn at(&self, across: f32) -> f32 {
-        self.left + across.clamp(0.0, 1.0) * (self.right - self.left)
-    }
+    sums.map(|[sum, count]| (sum / count.max(1e-3) / LIT_FACE).clamp(0.15, 1.5))
 }
 
 /// Which pixels lie within the outline, and which share of each.
@@ -190,32 +168,26 @@ fn coverage(outline: &[Point], width: usize, height: usize) -> Vec<(usize, f32)>
         shares.fill(0.0);
         for fine in 0..FINE {
             let y = row as f32 + (fine as f32 + 0.5) / FINE as f32;
-            for (from, to) in crossings(outline, y) {
-                let (from, to) = (from.clamp(0.0, width as f32), to.clamp(0.0, width as f32));
-                for (column, share) in shares
-                    .iter_mut()
-                    .enumerate()
-                    .take(to.ceil() as usize)
-                    .skip(from as usize)
-                {
+            for ends in crossings(outline, y) {
+                let [from, to] = ends.map(|x| x.clamp(0.0, width as f32));
+                let columns = shares.iter_mut().enumerate().take(to.ceil() as usize);
+                for (column, share) in columns.skip(from as usize) {
                     let inside = to.min(column as f32 + 1.0) - from.max(column as f32);
                     *share += inside.max(0.0) / FINE as f32;
                 }
             }
         }
-        covered.extend(
-            shares
-                .iter()
-                .enumerate()
-                .filter(|(_, share)| **share > 0.0)
-                .map(|(column, share)| (row * width + column, share.min(1.0))),
-        );
+        for (column, &share) in shares.iter().enumerate() {
+            if share > 0.0 {
+                covered.push((row * width + column, share.min(1.0)));
+            }
+        }
     }
     covered
 }
 
 /// Where a row crosses the outline, in pairs from left to right.
-fn crossings(outline: &[Point], y: f32) -> Vec<(f32, f32)> {
+fn crossings(outline: &[Point], y: f32) -> Vec<[f32; 2]> {
     let mut places: Vec<f32> = outline
         .iter()
         .zip(outline.iter().cycle().skip(1))
@@ -223,12 +195,7 @@ fn crossings(outline: &[Point], y: f32) -> Vec<(f32, f32)> {
         .map(|(from, to)| from.x + (y - from.y) / (to.y - from.y) * (to.x - from.x))
         .collect();
     places.sort_by(f32::total_cmp);
-    places
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|&[from, to]| (from, to))
-        .collect()
+    places.as_chunks().0.to_vec()
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use image::RgbImage;
 
-/// Linear intensities, three a pixel, row-major; 1 is what saturates an 8-bit picture. May exceed 1 before the sensor.
+/// Linear intensities, three for each pixel, row-major. 1 saturates an 8-bit picture; before the
+/// sensor values may exceed 1.
 #[derive(Clone, Debug)]
 pub(super) struct Light {
     pub(super) width: usize,
@@ -13,44 +14,45 @@ pub(super) struct Light {
 impl Light {
     /// Undoes the sRGB curve.
     pub(super) fn of(picture: &RgbImage) -> Self {
-        let table: Vec<f32> = (0..=255_u8)
-            .map(|level| to_linear(f32::from(level) / 255.0))
-            .collect();
+        let table: [f32; 256] = std::array::from_fn(|level| to_linear(level as f32 / 255.0));
+        let levels = picture.as_raw().iter();
         Self {
             width: picture.width() as usize,
             height: picture.height() as usize,
-            values: picture
-                .as_raw()
-                .iter()
-                .map(|&level| table[usize::from(level)])
-                .collect(),
+            values: levels.map(|&level| table[usize::from(level)]).collect(),
         }
+    }
+
+    pub(super) fn pixels(&self) -> &[[f32; 3]] {
+        self.values.as_chunks().0
+    }
+
+    pub(super) fn pixels_mut(&mut self) -> &mut [[f32; 3]] {
+        self.values.as_chunks_mut().0
     }
 
     /// Applies the sRGB curve and cuts to 8 bits, as a camera does.
     pub(super) fn picture(&self) -> RgbImage {
-        let levels = self
-            .values
-            .iter()
-            .map(|&value| level(255.0 * to_curve(value.clamp(0.0, 1.0))))
-            .collect();
-        // The vector has three numbers a pixel by construction; an empty picture stands for the impossible.
+        let level = |value: &f32| (255.0 * to_curve(value.clamp(0.0, 1.0))).round() as u8;
+        let levels = self.values.iter().map(level).collect();
+        // The vector has three numbers for each pixel, so this never fails.
         RgbImage::from_raw(side(self.width), side(self.height), levels).unwrap_or_default()
     }
 
-    /// Each pixel becomes the weighted sum of its neighbours; the border repeats.
-    pub(super) fn convolve(&mut self, taps: &[Tap]) {
-        let reach = taps
-            .iter()
-            .map(|tap| tap.dx.unsigned_abs().max(tap.dy.unsigned_abs()) as usize)
-            .max()
-            .unwrap_or(0);
+    /// Each pixel becomes the weighted mean of its neighbours; the border repeats.
+    pub(super) fn convolve(&mut self, mut taps: Vec<Tap>) {
+        let sum: f32 = taps.iter().map(|tap| tap.weight).sum();
+        taps.iter_mut().for_each(|tap| tap.weight /= sum);
+        let reaches = taps.iter().flat_map(|tap| [tap.dx, tap.dy]);
+        let reach = reaches.map(isize::unsigned_abs).max().unwrap_or(0);
         let bordered = self.bordered(reach);
         let (row_len, bordered_len) = (3 * self.width, 3 * (self.width + 2 * reach));
         self.values.fill(0.0);
         for (row, sums) in self.values.chunks_exact_mut(row_len).enumerate() {
-            for tap in taps {
-                let from = moved(row + reach, tap.dy) * bordered_len + 3 * moved(reach, tap.dx);
+            for tap in &taps {
+                let x = reach.saturating_add_signed(tap.dx);
+                let y = (row + reach).saturating_add_signed(tap.dy);
+                let from = y * bordered_len + 3 * x;
                 for (sum, value) in sums.iter_mut().zip(&bordered[from..from + row_len]) {
                     *sum += tap.weight * value;
                 }
@@ -58,23 +60,19 @@ impl Light {
         }
     }
 
-    /// The light at a place between pixels, linear in both directions; `x` and `y` lie within the picture.
+    /// The light at a place between pixels, linear in both directions. `x` and `y` lie within the
+    /// picture.
     pub(super) fn between(&self, x: f32, y: f32) -> [f32; 3] {
         let (left, top) = (x.floor(), y.floor());
         let (right_share, lower_share) = (x - left, y - top);
         let (left, top) = (left as usize, top as usize);
-        let (right, lower) = (
-            (left + 1).min(self.width - 1),
-            (top + 1).min(self.height - 1),
-        );
-        let at = |column: usize, row: usize, channel: usize| {
-            self.values[3 * (row * self.width + column) + channel]
-        };
+        let right = (left + 1).min(self.width - 1);
+        let lower = (top + 1).min(self.height - 1);
+        let at = |column: usize, row: usize| self.pixels()[row * self.width + column];
         [0, 1, 2].map(|channel| {
-            let upper = at(left, top, channel) * (1.0 - right_share)
-                + at(right, top, channel) * right_share;
-            let under = at(left, lower, channel) * (1.0 - right_share)
-                + at(right, lower, channel) * right_share;
+            let [upper, under] = [top, lower].map(|row| {
+                at(left, row)[channel] * (1.0 - right_share) + at(right, row)[channel] * right_share
+            });
             upper * (1.0 - lower_share) + under * lower_share
         })
     }
@@ -97,36 +95,28 @@ impl Light {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    pub(super) dx: i32,
-    pub(super) dy: i32,
+    pub(super) dx: isize,
+    pub(super) dy: isize,
     pub(super) weight: f32,
 }
 
-/// `position + offset`, which is not below 0.
-fn moved(position: usize, offset: i32) -> usize {
-    position.saturating_add_signed(offset as isize)
-}
-
-/// The mean over the square of side 2 · `reach` + 1.
+/// The mean over the square of side 2 · `reach` + 1: along rows, then along columns.
 pub(super) fn box_mean(plane: &[f32], width: usize, reach: usize) -> Vec<f32> {
     let height = plane.len() / width;
-    let along =
-        |plane: &[f32], outer: usize, inner: usize, step_outer: usize, step_inner: usize| {
-            let mut mean = vec![0.0; plane.len()];
-            for line in 0..outer {
-                for place in 0..inner {
-                    let from = place.saturating_sub(reach);
-                    let to = (place + reach).min(inner - 1);
-                    let sum: f32 = (from..=to)
-                        .map(|at| plane[line * step_outer + at * step_inner])
-                        .sum();
-                    mean[line * step_outer + place * step_inner] = sum / (to - from + 1) as f32;
-                }
+    let mut plane = plane.to_vec();
+    for (lines, len, line_step, step) in [(height, width, width, 1), (width, height, 1, width)] {
+        let mut means = vec![0.0; plane.len()];
+        for line in 0..lines {
+            for place in 0..len {
+                let (from, to) = (place.saturating_sub(reach), (place + reach).min(len - 1));
+                let values = (from..=to).map(|at| plane[line * line_step + at * step]);
+                let mean = values.sum::<f32>() / (to - from + 1) as f32;
+                means[line * line_step + place * step] = mean;
             }
-            mean
-        };
-    let rows = along(plane, height, width, width, 1);
-    along(&rows, width, height, 1, width)
+        }
+        plane = means;
+    }
+    plane
 }
 
 /// sRGB (IEC 61966-2-1) decoding.
@@ -147,16 +137,7 @@ pub(super) fn to_curve(value: f32) -> f32 {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value lies between 0 and 255"
-)]
-fn level(value: f32) -> u8 {
-    value.round().clamp(0.0, 255.0) as u8
-}
-
-fn side(pixels: usize) -> u32 {
+pub(super) fn side(pixels: usize) -> u32 {
     u32::try_from(pixels).unwrap_or(u32::MAX)
 }
 

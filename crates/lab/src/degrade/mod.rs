@@ -34,27 +34,24 @@ pub use screen::Screen;
 pub enum Degradation {
     /// Something opaque in front of the face.
     Cover {
-        /// Its outline in pixels.
+        /// In pixels.
         outline: Vec<Point>,
         /// What it is made of.
         material: Material,
     },
     /// Shade on a part of the face.
     Shade {
-        /// Its outline in pixels.
+        /// In pixels.
         outline: Vec<Point>,
         /// How much of the light is missing there, 0–1.
         depth: f32,
-        /// Width of its edge in pixels.
+        /// Width of the edge in pixels.
         softness_px: f32,
     },
     /// The scene is a picture on a screen.
     Recapture(Screen),
-    /// More or less light; 0 is as it was, −1 is half, +1 is twice.
-    Exposure {
-        /// Powers of two.
-        stops: f32,
-    },
+    /// More or less light, in stops: 0 changes nothing, −1 halves it, +1 doubles it.
+    Exposure(f32),
     /// The camera or the head moved.
     MotionBlur {
         /// How far, in pixels.
@@ -66,76 +63,63 @@ pub enum Degradation {
     },
     /// Bright parts spread over all others: a dirty or a cheap lens against the light.
     Scatter {
-        /// Part of the light that goes astray, 0–1.
+        /// Part of the light that spreads, 0–1.
         share: f32,
-        /// How far.
+        /// How far, in pixels.
         radius_px: f32,
     },
-    /// Out of focus.
-    DefocusBlur {
-        /// Radius of the disc that a point becomes.
-        radius_px: f32,
-    },
+    /// Out of focus: the radius in pixels of the disc that a point becomes.
+    DefocusBlur(f32),
     /// A coarser sensor, or a scaler behind it.
     LowResolution {
         /// Pixels of the picture that become one, along each side.
         factor: f32,
         /// How they become one.
         shrunk_by: Kernel,
-        /// How the picture is brought back to its size afterwards, where it is.
+        /// How the picture is brought back to its size afterwards, if it is.
         enlarged_by: Option<Kernel>,
     },
     /// Photon and read noise of a small sensor, and what the camera does about it.
     Noise {
         /// The ISO number.
         iso: f32,
-        /// How much of it the camera's software takes away, with detail and colour: 0–1.
+        /// How much of it the camera's software removes, with detail and colour: 0–1.
         smoothing: f32,
     },
     /// Written as a file and read again.
     Compression {
-        /// As what.
+        /// The format.
         codec: Codec,
         /// 1 (worst) to 100.
         quality: u8,
-        /// Size in which it is written, as a share of the picture's sides; it is brought back afterwards.
+        /// Size of the file's picture as a share of each side; it is enlarged afterwards.
         scale: f32,
     },
 }
 
-/// Where on the way from the scene to the file a degradation happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DegradationStage {
-    /// In front of the camera.
-    Scene,
-    /// In the lens, while the shutter is open.
-    Lens,
-    /// On the sensor.
-    Sensor,
-    /// In the file.
-    Codec,
-}
-
 impl Degradation {
-    /// Where it happens.
-    #[must_use]
-    pub const fn stage(&self) -> DegradationStage {
+    /// Noise that the camera leaves as it is.
+    pub fn noise(iso: f32) -> Self {
+        Self::Noise {
+            iso,
+            smoothing: 0.0,
+        }
+    }
+
+    /// Where on the way from the scene to the file it happens: 0 in the scene, 1 in the lens, 2 on
+    /// the sensor, 3 in the codec.
+    fn stage(&self) -> u8 {
         match self {
-            Self::Cover { .. }
-            | Self::Shade { .. }
-            | Self::Recapture(_)
-            | Self::Exposure { .. } => DegradationStage::Scene,
-            Self::MotionBlur { .. } | Self::DefocusBlur { .. } | Self::Scatter { .. } => {
-                DegradationStage::Lens
-            }
-            Self::LowResolution { .. } | Self::Noise { .. } => DegradationStage::Sensor,
-            Self::Compression { .. } => DegradationStage::Codec,
+            Self::Cover { .. } | Self::Shade { .. } | Self::Recapture(_) | Self::Exposure(_) => 0,
+            Self::MotionBlur { .. } | Self::DefocusBlur(_) | Self::Scatter { .. } => 1,
+            Self::LowResolution { .. } | Self::Noise { .. } => 2,
+            Self::Compression { .. } => 3,
         }
     }
 }
 
-/// Makes `picture` worse by every one of `steps`, in the order of their stages; within a stage as given.
-#[must_use]
+/// Applies all of `steps` to `picture`, in the order of the camera's stages: scene, lens, sensor,
+/// codec. Steps of the same stage keep their order.
 pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage {
     if picture.width() == 0 || picture.height() == 0 {
         return picture.clone();
@@ -143,26 +127,19 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut ordered: Vec<&Degradation> = steps.iter().collect();
     ordered.sort_by_key(|step| step.stage());
-    let (codec, before): (Vec<&Degradation>, Vec<&Degradation>) = ordered
-        .into_iter()
-        .partition(|step| step.stage() == DegradationStage::Codec);
-    let mut worse = if before.is_empty() {
-        picture.clone()
-    } else {
-        let mut light = Light::of(picture);
-        for step in before {
-            apply(&mut light, step, &mut random);
-        }
-        light.picture()
-    };
-    for step in codec {
-        if let Degradation::Compression {
+    let mut light = Light::of(picture);
+    for step in &ordered {
+        apply(&mut light, step, &mut random);
+    }
+    let mut worse = light.picture();
+    for step in ordered {
+        if let &Degradation::Compression {
             codec,
             quality,
             scale,
         } = step
         {
-            worse = codec::written(&worse, *codec, *quality, *scale);
+            worse = codec::written(&worse, codec, quality, scale);
         }
     }
     worse
@@ -174,27 +151,28 @@ pub fn unit(random: &mut ChaCha8Rng) -> f32 {
 }
 
 fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
-    match step {
-        Degradation::Cover { outline, material } => cover::cover(light, outline, material),
+    match *step {
+        Degradation::Cover {
+            ref outline,
+            ref material,
+        } => cover::cover(light, outline, material),
         Degradation::Shade {
-            outline,
+            ref outline,
             depth,
             softness_px,
-        } => cover::shade(light, outline, *depth, *softness_px),
-        Degradation::Recapture(screen) => screen::show(light, screen),
-        Degradation::Exposure { stops } => {
+        } => cover::shade(light, outline, depth, softness_px),
+        Degradation::Recapture(ref screen) => screen::show(light, screen),
+        Degradation::Exposure(stops) => {
             let factor = stops.exp2();
-            for value in &mut light.values {
-                *value *= factor;
-            }
+            light.values.iter_mut().for_each(|value| *value *= factor);
         }
         Degradation::MotionBlur {
             length_px,
             angle_deg,
             bend_deg,
-        } => blur::motion(light, *length_px, *angle_deg, *bend_deg),
-        Degradation::Scatter { share, radius_px } => blur::scatter(light, *share, *radius_px),
-        Degradation::DefocusBlur { radius_px } => blur::defocus(light, *radius_px),
+        } => blur::motion(light, length_px, angle_deg, bend_deg),
+        Degradation::Scatter { share, radius_px } => blur::scatter(light, share, radius_px),
+        Degradation::DefocusBlur(radius_px) => blur::defocus(light, radius_px),
         Degradation::LowResolution {
             factor,
             shrunk_by,
@@ -202,16 +180,16 @@ fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
         } => {
             let (width, height) = (light.width, light.height);
             let shrunk = |side: usize| ((side as f32 / factor.max(1.0)).round() as usize).max(1);
-            *light = resample::resample(light, shrunk(width), shrunk(height), *shrunk_by);
+            *light = resample::resample(light, shrunk(width), shrunk(height), shrunk_by);
             if let Some(kernel) = enlarged_by {
-                *light = resample::resample(light, width, height, *kernel);
+                *light = resample::resample(light, width, height, kernel);
             }
         }
         Degradation::Noise { iso, smoothing } => {
-            noise::expose(light, *iso, random);
-            noise::smooth(light, *iso, *smoothing);
+            noise::expose(light, iso, random);
+            noise::smooth(light, iso, smoothing);
         }
-        // A file's step, not one of light; `degrade` keeps them apart.
+        // Works on the 8-bit picture, not on light: `degrade` applies it afterwards.
         Degradation::Compression { .. } => {}
     }
 }
@@ -257,7 +235,7 @@ mod tests {
                 )
             };
             let (none, some, most) = (change(0.0), change(0.4), change(1.0));
-            // ISO 100, JPEG 100 and a screen before a colour filter leave a trace, as they do in cameras.
+            // ISO 100, JPEG 100 and a screen before a colour filter leave a trace, as in cameras.
             assert!(none < 8.0, "{kind:?} at 0 changes by {none}");
             assert!(none < some && some < most, "{kind:?}: {none} {some} {most}");
         }
@@ -281,7 +259,7 @@ mod tests {
                 .map(|&level| f32::from(level))
                 .collect();
             let mean = levels.iter().sum::<f32>() / levels.len() as f32;
-            // The curve of the picture bends: strong noise darkens a mean of levels, though not one of light.
+            // The curve of the picture bends: strong noise darkens a mean of levels, not of light.
             assert!(
                 (mean - 118.0).abs() < 0.5 + iso / 250.0,
                 "ISO {iso}: mean {mean}"
@@ -302,7 +280,7 @@ mod tests {
             iso: 3200.0,
             smoothing: 0.5,
         };
-        let blur = Degradation::DefocusBlur { radius_px: 2.0 };
+        let blur = Degradation::DefocusBlur(2.0);
         let file = Degradation::Compression {
             codec: Codec::JpegHalfColour,
             quality: 20,

@@ -6,21 +6,23 @@ use rand_chacha::rand_core::Rng;
 
 use super::light::{Light, box_mean, to_curve, to_linear};
 
-/// Electrons that a pixel has collected at ISO 100 when it saturates. Few, as in the small, cheap sensor of an outdoor camera
-/// whose filter and glass lose much of the light. Chosen by measurement: faces of about 110 pixels, the default pack, and
-/// ten people's photos then come near the design's table of similarities (ISO 1600 .67, 3200 .58, 6400 .39, 12800 .21).
+/// Electrons that a pixel has collected at ISO 100 when it saturates. Few, as in the small sensor
+/// of an outdoor camera whose filter and glass lose much of the light. Chosen by measurement: ten
+/// people's photos, with faces of about 110 pixels and the default pack, then come near the
+/// design's table of similarities (ISO 1600 .67, 3200 .58, 6400 .39, 12800 .21).
 const FULL_WELL: f32 = 1900.0;
 /// Standard deviation of reading a pixel, in electrons.
 const READ_NOISE: f32 = 0.8;
-/// How much red, green and blue are amplified for white balance in warm light: what is amplified was counted less.
+/// Gain of red, green and blue for white balance in warm light. A colour with more gain has
+/// collected fewer electrons.
 const WHITE_BALANCE: [f32; 3] = [1.9, 1.0, 1.7];
-/// From the sensor's colours to the picture's. Rows sum to 1, so that grey stays grey while noise grows.
+/// From the sensor's colours to the picture's. Rows sum to 1, so grey stays grey while noise grows.
 const COLOUR_MATRIX: [[f32; 3]; 3] = [[1.6, -0.5, -0.1], [-0.25, 1.5, -0.25], [0.0, -0.6, 1.6]];
 
 /// Exposes at `iso`: ISO 12800 collects 1/128 of the light of ISO 100 for the same brightness.
 pub(super) fn expose(light: &mut Light, iso: f32, random: &mut ChaCha8Rng) {
     let full_well = FULL_WELL * 100.0 / iso.max(1.0);
-    for pixel in light.values.as_chunks_mut::<3>().0 {
+    for pixel in light.pixels_mut() {
         let mut noise = [0.0_f32; 3];
         for channel in 0..3 {
             let well = full_well / WHITE_BALANCE[channel];
@@ -34,17 +36,17 @@ pub(super) fn expose(light: &mut Light, iso: f32, random: &mut ChaCha8Rng) {
     }
 }
 
-/// What the camera's own software does against noise, from 0 (nothing) to 1 (all it can): colours are smeared over an area
-/// that grows with the noise, brightness is averaged with those neighbours that differ by no more than noise would make them.
+/// What the camera's own software does against noise, from 0 (nothing) to 1 (all it can). Colours
+/// are smeared over an area that grows with the noise. Brightness is averaged with those neighbours
+/// that differ by no more than noise explains.
 pub(super) fn smooth(light: &mut Light, iso: f32, strength: f32) {
     if strength <= 0.0 {
         return;
     }
-    // On the picture's curve, as cameras do it: noise is then about equally strong in light and shade.
+    // On the picture's curve, as cameras do it: there noise is about equally strong in light and
+    // shade.
     let curved: Vec<[f32; 3]> = light
-        .values
-        .as_chunks::<3>()
-        .0
+        .pixels()
         .iter()
         .map(|pixel| pixel.map(|value| to_curve(value.clamp(0.0, 1.0))))
         .collect();
@@ -65,8 +67,8 @@ pub(super) fn smooth(light: &mut Light, iso: f32, strength: f32) {
         for _ in 0..2 {
             colour = box_mean(&colour, light.width, reach);
         }
-        for (index, value) in colour.iter().enumerate() {
-            light.values[3 * index + channel] = to_linear((kept[index] + value).clamp(0.0, 1.0));
+        for ((pixel, kept), value) in light.pixels_mut().iter_mut().zip(&kept).zip(colour) {
+            pixel[channel] = to_linear((kept + value).clamp(0.0, 1.0));
         }
     }
 }
@@ -81,11 +83,13 @@ fn deviation(plane: &[f32], width: usize) -> f32 {
         return 0.0;
     }
     let middle = gaps.len() / 2;
-    // Of a normal difference the median is .6745 deviations, and a difference has √2 of the deviation of its parts.
+    // The median of a normal difference's size is .6745 standard deviations, and a difference
+    // deviates √2 times as much as its parts.
     *gaps.select_nth_unstable_by(middle, f32::total_cmp).1 / (0.6745 * std::f32::consts::SQRT_2)
 }
 
-/// The mean of the neighbours within `reach`, each weighted by how little it differs, on the scale of `range`.
+/// The mean of the neighbours within `reach`. Their weights fall with the difference on the scale
+/// of `range`.
 fn bilateral(plane: &[f32], width: usize, reach: usize, range: f32) -> Vec<f32> {
     let height = plane.len() / width;
     let range = range.max(1e-4);
@@ -109,8 +113,8 @@ fn bilateral(plane: &[f32], width: usize, reach: usize, range: f32) -> Vec<f32> 
     smooth
 }
 
-/// A number of the standard normal distribution, as the sum of eight uniform ones (Irwin and Hall): exact in integers, so
-/// that every machine draws the same.
+/// A number of the standard normal distribution, as the sum of eight uniform ones (Irwin and Hall).
+/// The sum is exact in integers, so every machine draws the same.
 pub(super) fn normal(random: &mut ChaCha8Rng) -> f32 {
     let mut sum = 0_u32;
     for _ in 0..2 {

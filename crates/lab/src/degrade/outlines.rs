@@ -3,9 +3,8 @@
 
 use faceood::geometry::Point;
 
-/// Points of the contour that all outlines go by.
 const CONTOUR_POINTS: usize = 68;
-/// Corners of an ellipse's or a finger's outline.
+/// Corners of a round outline: a lens of glasses, a finger.
 const CORNERS: u16 = 20;
 
 /// Something that people wear or hold before a face.
@@ -36,35 +35,20 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::SurgicalMask,
-        Self::ClothMask,
-        Self::Respirator,
-        Self::Scarf,
-        Self::HandOverMouth,
-        Self::HandOverEyes,
-        Self::Sunglasses,
-        Self::EyeBar,
-        Self::HalfFace,
-        Self::Cap,
-        Self::CapShade,
-    ];
-
-    /// Its outlines in pixels, over a face with this contour; none with contours of another kind. `turn` (0–1) chooses what the shape
-    /// leaves open: how high it sits, from where a hand comes.
-    #[must_use]
+    /// Its outlines in pixels, over a face with this contour; none if the contour has not 68
+    /// points. `turn` (0–1) chooses what the shape leaves open: how high it sits, where a hand
+    /// comes from.
     pub fn outlines(self, contour: &[Point], turn: f32) -> Vec<Vec<Point>> {
         let Some(face) = FaceFrame::of(contour) else {
             return Vec::new();
         };
-        match self {
-            Self::SurgicalMask => vec![mask(contour, 1, 0.75 + 0.25 * turn, 0.0)],
-            Self::ClothMask => vec![mask(contour, 3, 0.35 + 0.4 * turn, 0.0)],
-            Self::Respirator => vec![mask(contour, 3, 0.7 + 0.3 * turn, 0.12 + 0.12 * turn)],
+        let outline = match self {
+            Self::SurgicalMask => mask(contour, 1, 0.75 + 0.25 * turn, 0.0),
+            Self::ClothMask => mask(contour, 3, 0.35 + 0.4 * turn, 0.0),
+            Self::Respirator => mask(contour, 3, 0.7 + 0.3 * turn, 0.12 + 0.12 * turn),
             Self::Scarf => {
                 let top = face.place(contour[30]).1 - 0.1 + 0.3 * turn;
-                vec![vec![
+                vec![
                     face.at(-0.95, top - 0.15),
                     face.at(-0.4, top + 0.05),
                     face.at(0.0, top),
@@ -72,51 +56,34 @@ impl Shape {
                     face.at(0.95, top - 0.1),
                     face.at(1.3, 2.6),
                     face.at(-1.3, 2.6),
-                ]]
+                ]
             }
             Self::HandOverMouth => {
-                let mouth = face.place(contour[62]);
+                let (x, y) = face.place(contour[62]);
                 // From below, leaning to one side.
-                fingers(&face, (mouth.0, mouth.1 - 0.05), 60.0 + 60.0 * turn, 1.3)
+                return fingers(&face, (x, y - 0.05), 60.0 + 60.0 * turn, 1.3);
             }
-            Self::HandOverEyes => fingers(&face, (0.0, 0.0), 15.0 * (turn - 0.5), 1.7),
+            Self::HandOverEyes => return fingers(&face, (0.0, 0.0), 15.0 * (turn - 0.5), 1.7),
             Self::Sunglasses => {
                 let (wide, high) = (0.29 + 0.06 * turn, 0.22 + 0.08 * turn);
                 let eye = |from: usize| {
                     let (x, y) = face.place(middle(&contour[from..from + 6]));
-                    face.ellipse((x, y + 0.03), wide, high)
+                    corners()
+                        .map(|(cos, sin)| face.at(x + wide * cos, y + 0.03 + high * sin))
+                        .collect()
                 };
-                vec![
-                    eye(36),
-                    eye(42),
-                    vec![
-                        face.at(-0.2, -0.08),
-                        face.at(0.2, -0.08),
-                        face.at(0.2, -0.02),
-                        face.at(-0.2, -0.02),
-                    ],
-                ]
+                return vec![eye(36), eye(42), face.rectangle(-0.2, -0.08, 0.2, -0.02)];
             }
-            Self::EyeBar => vec![vec![
-                face.at(-0.7, -0.24),
-                face.at(0.7, -0.24),
-                face.at(0.7, 0.24),
-                face.at(-0.7, 0.24),
-            ]],
+            Self::EyeBar => face.rectangle(-0.7, -0.24, 0.7, 0.24),
             Self::HalfFace => {
                 // The left half or the right one, up to a little before or beyond the middle.
                 let side = if turn < 0.5 { -1.0 } else { 1.0 };
                 let edge = 0.2 * (2.0 * turn).fract() - 0.1;
-                vec![vec![
-                    face.at(side * edge, -1.8),
-                    face.at(side * 2.4, -1.8),
-                    face.at(side * 2.4, 2.8),
-                    face.at(side * edge, 2.8),
-                ]]
+                face.rectangle(side * edge, -1.8, side * 2.4, 2.8)
             }
             Self::Cap => {
                 let brim = -0.42 + 0.16 * turn;
-                vec![vec![
+                vec![
                     face.at(-0.95, brim - 0.1),
                     face.at(-0.5, brim),
                     face.at(0.0, brim + 0.05),
@@ -124,24 +91,26 @@ impl Shape {
                     face.at(0.95, brim - 0.1),
                     face.at(0.8, -1.3),
                     face.at(-0.8, -1.3),
-                ]]
+                ]
             }
             Self::CapShade => {
                 let brim = -0.42 + 0.16 * turn;
                 let edge = 0.25 + 0.5 * turn;
-                vec![vec![
+                vec![
                     face.at(-1.0, brim - 0.2),
                     face.at(1.0, brim - 0.2),
                     face.at(1.0, edge - 0.1),
                     face.at(0.0, edge),
                     face.at(-1.0, edge - 0.1),
-                ]]
+                ]
             }
-        }
+        };
+        vec![outline]
     }
 }
 
-/// A face's own axes: origin between the eyes, 1 from outer corner to outer corner of the eyes, y downwards.
+/// A face's own axes: the origin lies between the eyes, their outer corners are 1 apart, and y
+/// points downwards.
 struct FaceFrame {
     origin: Point,
     along: Point,
@@ -160,34 +129,36 @@ impl FaceFrame {
     }
 
     fn at(&self, x: f32, y: f32) -> Point {
-        Point::new(
-            self.origin.x + x * self.along.x - y * self.along.y,
-            self.origin.y + x * self.along.y + y * self.along.x,
-        )
+        let (origin, Point { x: dx, y: dy }) = (self.origin, self.along);
+        Point::new(origin.x + x * dx - y * dy, origin.y + x * dy + y * dx)
     }
 
     /// Where a point of the picture lies on these axes.
     fn place(&self, point: Point) -> (f32, f32) {
         let (x, y) = (point.x - self.origin.x, point.y - self.origin.y);
-        let scale = self.along.x * self.along.x + self.along.y * self.along.y;
-        (
-            (x * self.along.x + y * self.along.y) / scale,
-            (y * self.along.x - x * self.along.y) / scale,
-        )
+        let Point { x: dx, y: dy } = self.along;
+        let scale = dx * dx + dy * dy;
+        ((x * dx + y * dy) / scale, (y * dx - x * dy) / scale)
     }
 
-    fn ellipse(&self, (x, y): (f32, f32), wide: f32, high: f32) -> Vec<Point> {
-        (0..CORNERS)
-            .map(|corner| {
-                let turned = std::f32::consts::TAU * f32::from(corner) / f32::from(CORNERS);
-                self.at(x + wide * turned.cos(), y + high * turned.sin())
-            })
-            .collect()
+    fn rectangle(&self, left: f32, top: f32, right: f32, bottom: f32) -> Vec<Point> {
+        [(left, top), (right, top), (right, bottom), (left, bottom)]
+            .map(|(x, y)| self.at(x, y))
+            .to_vec()
     }
 }
 
-/// From point `first` of the jaw round the chin to its counterpart, and back over the nose at `height` of its bridge (0 at the tip,
-/// 1 between the eyes). `drawn_in` pulls the sides towards the mouth.
+/// Cosine and sine of evenly spread angles: the corners of a round outline.
+fn corners() -> impl Iterator<Item = (f32, f32)> {
+    (0..CORNERS).map(|corner| {
+        let turned = std::f32::consts::TAU * f32::from(corner) / f32::from(CORNERS);
+        (turned.cos(), turned.sin())
+    })
+}
+
+/// From point `first` of the jaw round the chin to its counterpart, and back over the nose at
+/// `height` of its bridge (0 at the tip, 1 between the eyes). `drawn_in` pulls the sides towards
+/// the mouth.
 fn mask(contour: &[Point], first: usize, height: f32, drawn_in: f32) -> Vec<Point> {
     let last = 16 - first;
     let mouth = middle(&contour[48..68]);
@@ -204,7 +175,8 @@ fn mask(contour: &[Point], first: usize, height: f32, drawn_in: f32) -> Vec<Poin
     outline
 }
 
-/// Four fingers side by side, `length` long, their middle at `place`, pointing `angle_deg` clockwise from the face's right.
+/// Four fingers side by side, `length` long, with their middle at `place`. They point `angle_deg`
+/// clockwise from the face's right.
 fn fingers(face: &FaceFrame, place: (f32, f32), angle_deg: f32, length: f32) -> Vec<Vec<Point>> {
     const THICK: f32 = 0.17;
     let (sin, cos) = angle_deg.to_radians().sin_cos();
@@ -213,14 +185,11 @@ fn fingers(face: &FaceFrame, place: (f32, f32), angle_deg: f32, length: f32) -> 
             // The middle ones are longer.
             let half = 0.5 * length * (1.08 - 0.07 * finger.abs());
             let across = finger * THICK;
-            (0..CORNERS)
-                .map(|corner| {
-                    let turned = std::f32::consts::TAU * f32::from(corner) / f32::from(CORNERS);
-                    let end = if turned.cos() >= 0.0 { half } else { -half };
-                    let (u, v) = (
-                        end + 0.5 * THICK * turned.cos(),
-                        across + 0.52 * THICK * turned.sin(),
-                    );
+            corners()
+                .map(|(turned_cos, turned_sin)| {
+                    let end = if turned_cos >= 0.0 { half } else { -half };
+                    let u = end + 0.5 * THICK * turned_cos;
+                    let v = across + 0.52 * THICK * turned_sin;
                     face.at(place.0 + u * cos - v * sin, place.1 + u * sin + v * cos)
                 })
                 .collect()
@@ -230,24 +199,35 @@ fn fingers(face: &FaceFrame, place: (f32, f32), angle_deg: f32, length: f32) -> 
 
 fn middle(points: &[Point]) -> Point {
     let count = points.len().max(1) as f32;
-    Point::new(
-        points.iter().map(|point| point.x).sum::<f32>() / count,
-        points.iter().map(|point| point.y).sum::<f32>() / count,
-    )
+    let mean = |axis: fn(&Point) -> f32| points.iter().map(axis).sum::<f32>() / count;
+    Point::new(mean(|point| point.x), mean(|point| point.y))
 }
 
 fn between(from: Point, to: Point, part: f32) -> Point {
-    Point::new(
-        from.x + part * (to.x - from.x),
-        from.y + part * (to.y - from.y),
-    )
+    let mix = |from: f32, to: f32| from + part * (to - from);
+    Point::new(mix(from.x, to.x), mix(from.y, to.y))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    /// A rough face in a picture of 96 × 110: jaw on a half circle, eyes above, nose and mouth on the axis.
+    const ALL: [Shape; 11] = [
+        Shape::SurgicalMask,
+        Shape::ClothMask,
+        Shape::Respirator,
+        Shape::Scarf,
+        Shape::HandOverMouth,
+        Shape::HandOverEyes,
+        Shape::Sunglasses,
+        Shape::EyeBar,
+        Shape::HalfFace,
+        Shape::Cap,
+        Shape::CapShade,
+    ];
+
+    /// A rough face in a picture of 96 × 110: the jaw is a half circle, eyes above, nose and mouth
+    /// on the axis.
     pub(in crate::degrade) fn contour() -> Vec<Point> {
         let mut contour = vec![Point::new(48.0, 40.0); CONTOUR_POINTS];
         for (index, point) in contour.iter_mut().take(17).enumerate() {
@@ -268,7 +248,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_shape_has_outlines_on_a_face_and_none_without() {
-        for shape in Shape::ALL {
+        for shape in ALL {
             for turn in [0.0, 0.5, 1.0] {
                 let outlines = shape.outlines(&contour(), turn);
                 assert!(!outlines.is_empty(), "{shape:?}");

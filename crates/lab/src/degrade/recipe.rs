@@ -9,39 +9,38 @@ use super::{Degradation, DegradationKind, unit};
 /// Kinds that come together, each between two strengths.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The kinds; none where nothing in this module makes such pictures.
+    /// Empty if nothing in this module makes such pictures.
     pub kinds: Vec<Dose>,
 }
 
 /// How much of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dose {
-    /// Which.
+    /// What is wrong with the picture.
     pub kind: DegradationKind,
-    /// The least and the most, on its scale from 0 to 1.
+    /// The least and the most, on the kind's scale from 0 to 1.
     pub strengths: [f32; 2],
 }
 
 impl Recipe {
-    /// What is wrong with it, if anything is: a strength off the scale, or least and most the wrong way round.
+    /// Checks that the strengths rise and lie on the scale.
     ///
     /// # Errors
-    /// With the kind that is wrong.
+    /// A message that names the first kind whose strengths are wrong.
     pub fn check(&self) -> Result<(), String> {
-        let is_wrong = |dose: &&Dose| {
-            let [least, most] = dose.strengths;
-            !(0.0 <= least && least <= most && most <= 1.0)
-        };
-        self.kinds.iter().find(is_wrong).map_or(Ok(()), |dose| {
-            let [least, most] = dose.strengths;
-            let name = dose.kind.name();
-            Err(format!(
-                "the strengths of {name} are {least} to {most}, and have to rise between 0 and 1"
-            ))
-        })
+        for dose in &self.kinds {
+            let ([least, most], name) = (dose.strengths, dose.kind.name());
+            if !(0.0 <= least && least <= most && most <= 1.0) {
+                return Err(format!(
+                    "the strengths of {name} are {least} to {most}, and have to rise between 0 and 1"
+                ));
+            }
+        }
+        Ok(())
     }
 
-    /// One of the ways in which such pictures get worse, for a face that is `face_px` wide: the steps, and how strong each kind is.
+    /// One of the ways in which such pictures get worse, for a face that is `face_px` wide: the
+    /// steps, and how strong each kind is.
     pub fn draw(
         &self,
         face_px: f32,

@@ -1,14 +1,16 @@
 //! Downscaling and scaling back to the picture's size: by a coarser sensor, or by programs with
 //! their own kernels.
 
-use fast_image_resize as fir;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::F32x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::light::Light;
+use super::light::{Light, side};
 
 /// How a program or a sensor makes one pixel of several, or several of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// The mean over the area: what a coarser sensor collects. Enlarging, the same as [`Kernel::Nearest`].
+    /// The mean over the area, as a coarser sensor collects it. Enlarging: as [`Kernel::Nearest`].
     Area,
     /// One of the pixels: cheap video scalers, with aliasing.
     Nearest,
@@ -21,64 +23,43 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Area,
         Self::Nearest,
         Self::Linear,
         Self::Cubic,
         Self::Lanczos,
     ];
-
-    fn algorithm(self) -> fir::ResizeAlg {
-        match self {
-            Self::Area => fir::ResizeAlg::Convolution(fir::FilterType::Box),
-            Self::Nearest => fir::ResizeAlg::Nearest,
-            Self::Linear => fir::ResizeAlg::Interpolation(fir::FilterType::Bilinear),
-            Self::Cubic => fir::ResizeAlg::Convolution(fir::FilterType::CatmullRom),
-            Self::Lanczos => fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3),
-        }
-    }
 }
 
-/// The light on a grid of another size. A size of none, which cannot be, leaves it as it is.
+/// The light on a grid of another size. If it cannot be resized, it stays as it is.
 pub(super) fn resample(light: &Light, width: usize, height: usize, kernel: Kernel) -> Light {
-    let bytes = |values: &[f32]| -> Vec<u8> {
-        values
-            .iter()
-            .flat_map(|value| value.to_ne_bytes())
-            .collect()
+    let algorithm = match kernel {
+        Kernel::Area => ResizeAlg::Convolution(FilterType::Box),
+        Kernel::Nearest => ResizeAlg::Nearest,
+        Kernel::Linear => ResizeAlg::Interpolation(FilterType::Bilinear),
+        Kernel::Cubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+        Kernel::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
     };
-    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-    let source = fir::images::Image::from_vec_u8(
-        side(light.width),
-        side(light.height),
-        bytes(&light.values),
-        fir::PixelType::F32x3,
-    );
-    let mut target = fir::images::Image::new(side(width), side(height), fir::PixelType::F32x3);
-    let options = fir::ResizeOptions::new()
-        .resize_alg(kernel.algorithm())
-        .use_alpha(false);
-    let resized = source.is_ok_and(|source| {
-        fir::Resizer::new()
-            .resize(&source, &mut target, &options)
-            .is_ok()
-    });
+    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
+    let pixels: Vec<F32x3> = light.pixels().iter().copied().map(F32x3::new).collect();
+    let mut target = TypedImage::new(side(width), side(height));
+    let resized =
+        TypedImageRef::new(side(light.width), side(light.height), &pixels).is_ok_and(|source| {
+            Resizer::new()
+                .resize_typed(&source, &mut target, &options)
+                .is_ok()
+        });
     if !resized {
         return light.clone();
     }
-    let values = target
-        .buffer()
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|&bytes| f32::from_ne_bytes(bytes).max(0.0))
-        .collect();
+    let pixels = target.pixels().iter();
     Light {
         width,
         height,
-        values,
+        values: pixels
+            .flat_map(|pixel| pixel.0.map(|value| value.max(0.0)))
+            .collect(),
     }
 }
 

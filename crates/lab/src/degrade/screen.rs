@@ -12,21 +12,22 @@ const LIT_ACROSS: f32 = 0.8;
 const LIT_DOWN: f32 = 0.85;
 
 /// How a screen is photographed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Screen {
-    /// Distance of the screen's cells in camera pixels; near whole multiples of the camera's grid the beats are widest.
+    /// Distance of the screen's cells in camera pixels. Near whole multiples of the camera's grid
+    /// the beats are widest.
     pub pitch_px: f32,
     /// How far the screen is turned against the camera, degrees.
     pub turn_deg: f32,
     /// How much of the cells the lens still resolves, 0–1.
     pub contrast: f32,
-    /// Pitch of the camera's own grid against the screen's, and degrees between them, where the lens resolves no cell and only the beats of
-    /// the two grids are to be seen; `None` where single cells are.
+    /// `None` if the lens resolves single cells. Otherwise only beats of two grids are visible:
+    /// pitch of the camera's grid as a share of the screen's, and degrees between the grids.
     pub beats: Option<[f32; 2]>,
-    /// Rows of the camera from one bright band to the next, how far they are brighter than the mean, and where the first begins, as share of
-    /// a band: the backlight flickers while the shutter rolls. `None` where it does not.
+    /// Bright bands of a backlight that flickers while the shutter rolls: camera rows from one band
+    /// to the next, contrast to the mean, and start of the first as a share of a band.
     pub bands: Option<[f32; 3]>,
-    /// Light that the glass mirrors at its brightest spot; 1 is what saturates.
+    /// Light that the glass mirrors at its brightest spot; 1 saturates.
     pub glare: f32,
     /// Where that spot is, as shares of width and height.
     pub glare_at: [f32; 2],
@@ -40,48 +41,45 @@ pub struct Screen {
 pub(super) fn show(light: &mut Light, screen: &Screen) {
     keystone(light, screen.keystone);
     match screen.beats {
-        None => {
-            let mosaic = cells(light, screen);
-            demosaic(light, &mosaic);
-        }
+        None => demosaic(light, &cells(light, screen)),
         Some([ratio, apart_deg]) => beats(light, screen, ratio, apart_deg),
     }
     if let Some([rows, contrast, phase]) = screen.bands {
         roll(light, rows, contrast, phase);
     }
     let (width, height) = (light.width as f32, light.height as f32);
-    let [red, blue] = [1.0 + 0.3 * screen.warmth, 1.0 - 0.3 * screen.warmth];
+    let balances = [1.0 + 0.3 * screen.warmth, 1.0, 1.0 - 0.3 * screen.warmth];
     let spot = Point::new(screen.glare_at[0] * width, screen.glare_at[1] * height);
     let spot_px = 0.3 * width.max(height);
     // A screen's black is never black, and a room's light lies on it.
     let veil = 0.02 + 0.03 * screen.glare;
-    for (index, pixel) in light.values.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let place = Point::new((index % light.width) as f32, (index / light.width) as f32);
+    let columns = light.width;
+    for (index, pixel) in light.pixels_mut().iter_mut().enumerate() {
+        let place = Point::new((index % columns) as f32, (index / columns) as f32);
         let distance = place.distance(spot) / spot_px;
         let shine = veil + screen.glare * (-distance * distance).exp();
-        for (value, balance) in pixel.iter_mut().zip([red, 1.0, blue]) {
+        for (value, balance) in pixel.iter_mut().zip(balances) {
             *value = *value * balance + shine;
         }
     }
 }
 
-/// What each camera pixel collects through its own colour filter: red, green, green, blue in squares of four.
+/// What each camera pixel collects through its own colour filter: red, green, green, blue in
+/// squares of four.
 fn cells(light: &Light, screen: &Screen) -> Vec<f32> {
     let (sin, cos) = screen.turn_deg.to_radians().sin_cos();
     let pitch = screen.pitch_px.max(0.5);
     // The mean of a cell's shine is 1, so that the picture keeps its brightness.
     let full = 3.0 / (LIT_ACROSS * LIT_DOWN);
+    let inside = |part: u16| (f32::from(part) + 0.5) / f32::from(FINE);
     let mut mosaic = Vec::with_capacity(light.width * light.height);
     for row in 0..light.height {
         for column in 0..light.width {
             let channel = filter(column, row);
             let mut seen = 0.0;
             for fine in 0..FINE * FINE {
-                let inside = |part: u16| (f32::from(part) + 0.5) / f32::from(FINE);
-                let (x, y) = (
-                    column as f32 + inside(fine % FINE),
-                    row as f32 + inside(fine / FINE),
-                );
+                let x = column as f32 + inside(fine % FINE);
+                let y = row as f32 + inside(fine / FINE);
                 let across = (x * cos + y * sin) / pitch;
                 let down = (y * cos - x * sin) / pitch;
                 // Red, green and blue stand side by side, a third of a cell each.
@@ -92,28 +90,26 @@ fn cells(light: &Light, screen: &Screen) -> Vec<f32> {
             }
             seen /= f32::from(FINE * FINE);
             let resolved = 1.0 + screen.contrast.clamp(0.0, 1.0) * (seen - 1.0);
-            mosaic.push(light.values[3 * (row * light.width + column) + channel] * resolved);
+            mosaic.push(light.pixels()[row * light.width + column][channel] * resolved);
         }
     }
     mosaic
 }
 
-/// Two grids of waves over each other: fine where they fall together, and broad bands where they differ. The bands of red, green and blue lie
-/// apart, as their cells do.
+/// Two grids of waves over each other: their difference makes broad bands. The bands of red, green
+/// and blue lie apart, as their cells do.
 fn beats(light: &mut Light, screen: &Screen, ratio: f32, apart_deg: f32) {
     let wave = |turn_deg: f32, pitch_px: f32| {
         let (sin, cos) = turn_deg.to_radians().sin_cos();
         let frequency = std::f32::consts::TAU / pitch_px.max(0.5);
         (frequency * cos, frequency * sin)
     };
-    let one = wave(screen.turn_deg, screen.pitch_px);
-    let other = wave(
-        screen.turn_deg + apart_deg,
-        screen.pitch_px * ratio.max(0.1),
-    );
+    let (turn_deg, pitch_px) = (screen.turn_deg, screen.pitch_px);
+    let one = wave(turn_deg, pitch_px);
+    let other = wave(turn_deg + apart_deg, pitch_px * ratio.max(0.1));
     let contrast = 0.6 * screen.contrast.clamp(0.0, 1.0);
     let width = light.width;
-    for (index, pixel) in light.values.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+    for (index, pixel) in light.pixels_mut().iter_mut().enumerate() {
         let (x, y) = ((index % width) as f32, (index / width) as f32);
         for (value, shift) in pixel.iter_mut().zip([0.0, 0.7, 1.4]) {
             let both = (one.0 * x + one.1 * y + shift).sin() * (other.0 * x + other.1 * y).sin();
@@ -125,16 +121,11 @@ fn beats(light: &mut Light, screen: &Screen, ratio: f32, apart_deg: f32) {
 /// Each row is read a moment after the one above, while the backlight grows brighter and darker.
 fn roll(light: &mut Light, rows: f32, contrast: f32, phase: f32) {
     let contrast = contrast.clamp(0.0, 1.0);
-    for (row, pixels) in light
-        .values
-        .chunks_exact_mut(3 * light.width.max(1))
-        .enumerate()
-    {
+    let row_len = 3 * light.width.max(1);
+    for (row, values) in light.values.chunks_exact_mut(row_len).enumerate() {
         let turn = row as f32 / rows.max(2.0) + phase;
         let shine = 1.0 + contrast * (std::f32::consts::TAU * turn).sin();
-        for value in pixels {
-            *value *= shine;
-        }
+        values.iter_mut().for_each(|value| *value *= shine);
     }
 }
 
@@ -158,10 +149,8 @@ fn demosaic(light: &mut Light, mosaic: &[f32]) {
                     sum[1] += weight;
                 }
             }
-            for (value, [sum, weights]) in light.values[3 * (row * width + column)..]
-                .iter_mut()
-                .zip(sums)
-            {
+            let pixel = &mut light.pixels_mut()[row * width + column];
+            for (value, [sum, weights]) in pixel.iter_mut().zip(sums) {
                 // A picture one pixel wide lacks colours; they stay as they were.
                 if weights > 0.0 {
                     *value = sum / weights;
@@ -177,10 +166,9 @@ fn keystone(light: &mut Light, share: f32) {
         return;
     }
     let before = light.clone();
-    let (middle, last) = (
-        0.5 * (light.width as f32 - 1.0),
-        light.height.max(2) as f32 - 1.0,
-    );
+    let width = light.width;
+    let middle = 0.5 * (width as f32 - 1.0);
+    let last = light.height.max(2) as f32 - 1.0;
     for row in 0..light.height {
         let down = row as f32 / last;
         let farness = if share > 0.0 { down } else { 1.0 - down };
@@ -188,11 +176,9 @@ fn keystone(light: &mut Light, share: f32) {
         let stretch = 1.0 / (1.0 - share.abs() * farness);
         let y =
             (last * (0.5 + (down - 0.5) * (1.0 + share.abs() * (farness - 0.5)))).clamp(0.0, last);
-        for column in 0..light.width {
+        for column in 0..width {
             let x = (middle + (column as f32 - middle) * stretch).clamp(0.0, 2.0 * middle);
-            let pixel = before.between(x, y);
-            let at = 3 * (row * light.width + column);
-            light.values[at..at + 3].copy_from_slice(&pixel);
+            light.pixels_mut()[row * width + column] = before.between(x, y);
         }
     }
 }

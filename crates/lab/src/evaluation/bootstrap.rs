@@ -5,16 +5,28 @@
 use faceood::stats::{middle_95, redraw};
 
 /// How often the persons are drawn.
-pub const REPLICATES: usize = 300;
+const REPLICATES: usize = 300;
 /// Fixed, so that the same photos give the same interval.
 const SEED: u64 = 29794;
 
-/// Where `statistic` lies 95 times in 100 when persons are drawn with replacement, as many as there are.
+/// The items of each person, from items with the index of their person.
+pub(super) fn grouped<T>(items: impl Iterator<Item = (usize, T)>) -> Vec<Vec<T>> {
+    let mut groups = Vec::new();
+    for (person, item) in items {
+        if groups.len() <= person {
+            groups.resize_with(person + 1, Vec::new);
+        }
+        groups[person].push(item);
+    }
+    groups
+}
+
+/// The 95 % interval of `statistic` when persons are drawn with replacement, as many as there are.
 ///
-/// `groups` holds the items (captures, comparisons) of each person, of whom those without any do not count. The statistic
-/// is given the items of the persons drawn, with repeats. `None` with fewer than two persons, or where it is `None` for most draws.
-#[must_use]
-pub fn by_person<T: Clone>(
+/// `groups` holds the items (captures, comparisons) of each person; persons without items do not
+/// count. The statistic gets the items of the persons drawn, with repeats. `None` with fewer than
+/// two persons, or if the statistic is `None` for most draws.
+pub(super) fn by_person<T: Clone>(
     groups: &[Vec<T>],
     statistic: impl Fn(&[T]) -> Option<f64>,
 ) -> Option<[f64; 2]> {

@@ -1,6 +1,8 @@
 //! Whether predictions come true: reliability diagrams and the expected calibration error (Guo
 //! et al. 2017).
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use faceood::stats::{calibration_error, even_bins, mean};
@@ -9,46 +11,42 @@ const MOST_BINS: usize = 15;
 /// Fewest captures in a bin: a mean over fewer says little.
 const PER_BIN: usize = 20;
 
-/// One bin of a reliability diagram.
+/// One bin of a reliability diagram: the mean prediction and the mean of what came true.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ReliabilityBin {
-    /// Mean of what was predicted.
-    pub predicted: f64,
-    /// Mean of what came true.
-    pub observed: f64,
-    /// How many captures.
-    pub count: usize,
+    pub(super) predicted: f64,
+    pub(super) observed: f64,
+    /// Number of captures.
+    pub(super) count: usize,
 }
 
-/// How many bins of equal count `len` captures are put into. Published beside each error: it is biased upwards at small counts.
-#[must_use]
-pub fn bins_for(len: usize) -> usize {
+/// How many bins of equal count `len` captures are put into. The reports give this number beside
+/// each error, because the error is biased upwards at small counts.
+fn bins_for(len: usize) -> usize {
     (len / PER_BIN).clamp(1, MOST_BINS)
 }
 
-/// The diagram: bins of equal count, from the lowest prediction to the highest. Each entry is (predicted, observed).
-#[must_use]
-pub fn reliability(captures: &[(f64, f64)]) -> Vec<ReliabilityBin> {
+/// The diagram: bins of equal count, from the lowest prediction to the highest. Each capture is
+/// (predicted, observed).
+pub(super) fn reliability(captures: &[(f64, f64)]) -> Vec<ReliabilityBin> {
     let mut sorted = captures.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    even_bins(sorted.len(), bins_for(sorted.len()))
-        .into_iter()
-        .map(|range| {
-            let side = |part: fn(&(f64, f64)) -> f64| {
-                mean(&sorted[range.clone()].iter().map(part).collect::<Vec<_>>())
-            };
-            ReliabilityBin {
-                predicted: side(|capture| capture.0),
-                observed: side(|capture| capture.1),
-                count: range.len(),
-            }
-        })
-        .collect()
+    let bin = |range: Range<usize>| {
+        let captures = sorted[range].iter().copied();
+        let (predicted, observed): (Vec<f64>, Vec<f64>) = captures.unzip();
+        ReliabilityBin {
+            predicted: mean(&predicted),
+            observed: mean(&observed),
+            count: predicted.len(),
+        }
+    };
+    let bins = even_bins(sorted.len(), bins_for(sorted.len()));
+    bins.into_iter().map(bin).collect()
 }
 
-/// Mean gap between predicted and observed over the bins of [`reliability`], weighted by count; `None` without captures.
-#[must_use]
-pub fn expected_error(captures: &[(f64, f64)]) -> Option<f64> {
+/// Mean gap between predicted and observed over the bins of [`reliability`], weighted by count;
+/// `None` without captures.
+pub(super) fn expected_error(captures: &[(f64, f64)]) -> Option<f64> {
     let (predicted, observed): (Vec<f64>, Vec<f64>) = captures.iter().copied().unzip();
     calibration_error(&predicted, &observed, bins_for(captures.len()))
 }

@@ -4,48 +4,42 @@
 use faceood::embed::Embedding;
 use faceood::stats::mean;
 
-/// Two captures and what the recogniser makes of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
-    /// Index of one capture.
-    pub one: usize,
-    /// Index of the other.
-    pub other: usize,
-    /// Cosine of their embeddings.
-    pub similarity: f32,
+/// Indices of two captures, and the cosine of their embeddings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Comparison {
+    pub(super) one: usize,
+    pub(super) other: usize,
+    pub(super) similarity: f32,
 }
 
 /// All comparisons within a set of captures.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Comparisons {
-    /// All of one person.
-    pub genuine: Vec<Comparison>,
-    /// Those of different people that were made.
-    pub impostor: Vec<Comparison>,
-    /// How many of different people there could be.
-    pub impostor_possible: usize,
+#[derive(Default)]
+pub(super) struct Comparisons {
+    pub(super) genuine: Vec<Comparison>,
+    /// Those that were made.
+    pub(super) impostor: Vec<Comparison>,
+    pub(super) impostor_possible: usize,
 }
 
-/// Most impostor comparisons: enough to tell an FMR of 1 in 100,000, and they still fit into memory.
-pub const MOST_IMPOSTORS: usize = 4_000_000;
+/// Most impostor comparisons: enough to tell an FMR of 1 in 100,000, and they still fit into
+/// memory.
+pub(super) const MOST_IMPOSTORS: usize = 4_000_000;
 
-/// How many of the best similarities the reach of a capture is the mean of: a good reference is one of the better photos,
-/// and a wrong label among the others does no harm.
+/// The reach of a capture is the mean of so many of its best similarities: a good reference is one
+/// of the better photos, and a wrong label among the others does no harm.
 const BEST: usize = 3;
 
-/// Compares all captures. Where more than `most_impostors` comparisons of different people are possible, every n-th is made.
-#[must_use]
-pub fn compare_all(
+/// Compares all captures. If more than `most_impostors` comparisons of different people are
+/// possible, every n-th is made.
+pub(super) fn compare_all(
     embeddings: &[&Embedding],
     persons: &[usize],
     most_impostors: usize,
 ) -> Comparisons {
     let count = embeddings.len().min(persons.len());
     let pairs = || (0..count).flat_map(move |one| (one + 1..count).map(move |other| (one, other)));
-    let is_genuine = |one: usize, other: usize| persons[one] == persons[other];
-    let possible = pairs()
-        .filter(|&(one, other)| !is_genuine(one, other))
-        .count();
+    let is_impostor = |&(one, other): &(usize, usize)| persons[one] != persons[other];
+    let possible = pairs().filter(is_impostor).count();
     let every = possible.div_ceil(most_impostors.max(1)).max(1);
     let mut made = Comparisons {
         impostor_possible: possible,
@@ -58,7 +52,7 @@ pub fn compare_all(
             other,
             similarity: embeddings[one].similarity(embeddings[other]),
         };
-        if is_genuine(one, other) {
+        if !is_impostor(&(one, other)) {
             made.genuine.push(compare());
         } else {
             if seen % every == 0 {
@@ -71,24 +65,22 @@ pub fn compare_all(
 }
 
 impl Comparisons {
-    /// For each of `captures` captures the similarity it reaches against a good reference photo of the person: the mean of its
-    /// three best genuine similarities. `None` where the person has no other capture.
-    #[must_use]
-    pub fn reach(&self, captures: usize) -> Vec<Option<f64>> {
+    /// For each of `captures` captures the similarity that it reaches against a good reference
+    /// photo of the person: the mean of its three best genuine similarities. `None` if the person
+    /// has no other capture.
+    pub(super) fn reach(&self, captures: usize) -> Vec<Option<f64>> {
         let mut similarities: Vec<Vec<f64>> = vec![Vec::new(); captures];
         for comparison in &self.genuine {
             for side in [comparison.one, comparison.other] {
                 similarities[side].push(f64::from(comparison.similarity));
             }
         }
-        similarities
-            .into_iter()
-            .map(|mut all| {
-                all.sort_by(|a, b| b.total_cmp(a));
-                all.truncate(BEST);
-                (!all.is_empty()).then(|| mean(&all))
-            })
-            .collect()
+        let reach = |mut all: Vec<f64>| {
+            all.sort_by(|a, b| b.total_cmp(a));
+            all.truncate(BEST);
+            (!all.is_empty()).then(|| mean(&all))
+        };
+        similarities.into_iter().map(reach).collect()
     }
 }
 

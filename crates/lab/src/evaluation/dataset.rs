@@ -1,11 +1,12 @@
 //! Finds the photos of each person: one folder for each, with pictures anywhere inside.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-/// Files by these names are taken for pictures; what they really are is read from their bytes. HEIC is among them so that it
-/// is named as skipped.
+/// Files with these extensions are taken for pictures; their bytes tell what they really are. HEIC
+/// is among them so that it is named as skipped.
 const EXTENSIONS: [&str; 9] = [
     "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif",
 ];
@@ -13,28 +14,29 @@ const EXTENSIONS: [&str; 9] = [
 /// Where a picture's source (its terminal or camera) stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceFrom {
-    /// The folder inside the person's: `DIR/anna/gate-3/1.jpg`. None for pictures that lie in the person's folder itself.
+    /// The folder inside the person's: `DIR/anna/gate-3/1.jpg`. Pictures that lie in the person's
+    /// folder itself have none.
     #[default]
     Folder,
     /// The file's name up to its first underscore: `DIR/anna/gate-3_1.jpg`.
     Prefix,
 }
 
-/// One file.
+/// A picture of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Where it lies.
+    /// The file.
     pub path: PathBuf,
     /// Index into [`Dataset::persons`].
     pub person: usize,
-    /// The terminal or camera it comes from, where that is known.
+    /// The terminal or camera that it comes from, if that is known.
     pub source: Option<String>,
 }
 
 /// What a folder holds, in the order of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dataset {
-    /// Names of the folders.
+    /// Names of the persons' folders.
     pub persons: Vec<String>,
     /// All pictures.
     pub pictures: Vec<Picture>,
@@ -45,80 +47,58 @@ pub struct Dataset {
 /// Why there is nothing to evaluate.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// A folder cannot be read.
-    #[error("{} cannot be read: {source}", .folder.display())]
-    Folder {
-        /// Which one was asked for.
-        folder: PathBuf,
-        /// What the system said.
-        source: walkdir::Error,
-    },
-    /// No pictures in the expected places.
-    #[error("{} holds no pictures in folders of persons; expected is {}/PERSON/PICTURE.jpg", .folder.display(), .folder.display())]
-    NoPictures {
-        /// Which one was asked for.
-        folder: PathBuf,
-    },
+    /// The folder, or something in it, cannot be read.
+    #[error("{folder} cannot be read: {error}", folder = .0.display(), error = .1)]
+    Folder(PathBuf, #[source] walkdir::Error),
+    /// The folder has no pictures in the expected places.
+    #[error("{folder} holds no pictures in folders of persons; expected is {folder}/PERSON/PICTURE.jpg", folder = .0.display())]
+    NoPictures(PathBuf),
 }
 
 /// Lists the pictures under `folder`. Hidden files and folders are left out, links are followed.
 ///
 /// # Errors
-/// Where it cannot be read, or holds no picture in a person's folder.
+/// If it cannot be read, or holds no picture in a person's folder.
 pub fn find(folder: &Path, source_from: SourceFrom) -> Result<Dataset, DatasetError> {
     let mut found = Dataset::default();
+    let is_hidden = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with('.');
     let entries = WalkDir::new(folder)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
         .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
     for entry in entries {
-        let entry = entry.map_err(|source| DatasetError::Folder {
-            folder: folder.to_owned(),
-            source,
-        })?;
+        let entry = entry.map_err(|error| DatasetError::Folder(folder.to_owned(), error))?;
         if !entry.file_type().is_file() || !is_picture(entry.path()) {
             continue;
         }
         let inside = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        let parts: Vec<String> = inside
-            .iter()
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect();
+        let parts: Vec<_> = inside.iter().map(OsStr::to_string_lossy).collect();
         let [person, between @ .., name] = &parts[..] else {
-            found.homeless.push(entry.into_path());
+            found.homeless.push(entry.path().to_owned());
             continue;
         };
-        if found.persons.last() != Some(person) {
-            found.persons.push(person.clone());
+        if found.persons.last().is_none_or(|last| last != person) {
+            found.persons.push(person.to_string());
         }
         found.pictures.push(Picture {
             person: found.persons.len() - 1,
             source: match source_from {
-                SourceFrom::Folder => between.first().cloned(),
+                SourceFrom::Folder => between.first().map(ToString::to_string),
                 SourceFrom::Prefix => name.split_once('_').map(|(prefix, _)| prefix.to_owned()),
             },
-            path: entry.into_path(),
+            path: entry.path().to_owned(),
         });
     }
     if found.pictures.is_empty() {
-        return Err(DatasetError::NoPictures {
-            folder: folder.to_owned(),
-        });
+        return Err(DatasetError::NoPictures(folder.to_owned()));
     }
     Ok(found)
 }
 
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with('.')
-}
-
 fn is_picture(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        EXTENSIONS
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
+    let is = |extension: &OsStr| EXTENSIONS.iter().any(|e| extension.eq_ignore_ascii_case(e));
+    path.extension().is_some_and(is)
 }
 
 #[cfg(test)]

@@ -6,24 +6,25 @@
 //! discarded share is one of genuine comparisons. Comparisons of equal quality have no order:
 //! the curve is the mean over all of their orders.
 
-/// The curve, held as what is left of the errors after each comparison that is dropped.
+/// The curve, held as the errors that are left after each comparison that is dropped.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edc {
-    /// Errors expected among the rest once `index` comparisons are gone; one more entry than comparisons.
+pub(super) struct Edc {
+    /// Errors expected among the rest once `index` comparisons are dropped; one more entry than
+    /// comparisons.
     errors_left: Vec<f64>,
 }
 
 impl Edc {
-    /// From the quality of each genuine comparison (higher is better) and whether it is a false non-match.
-    #[must_use]
-    pub fn new(comparisons: &[(f64, bool)]) -> Self {
+    /// From the quality of each genuine comparison (higher is better) and whether it is a false
+    /// non-match.
+    pub(super) fn new(comparisons: &[(f64, bool)]) -> Self {
+        let count = |found: &[(f64, bool)]| found.iter().filter(|(_, is_error)| *is_error).count();
         let mut sorted = comparisons.to_vec();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut left = sorted.iter().filter(|(_, is_error)| *is_error).count() as f64;
-        let mut errors_left = Vec::with_capacity(sorted.len() + 1);
-        errors_left.push(left);
+        let mut left = count(&sorted) as f64;
+        let mut errors_left = vec![left];
         for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
-            let errors = tied.iter().filter(|(_, is_error)| *is_error).count() as f64;
+            let errors = count(tied) as f64;
             for _ in tied {
                 left -= errors / tied.len() as f64;
                 errors_left.push(left.max(0.0));
@@ -32,16 +33,13 @@ impl Edc {
         Self { errors_left }
     }
 
-    /// How many comparisons it is about.
-    #[must_use]
-    pub fn comparisons(&self) -> usize {
+    pub(super) fn comparisons(&self) -> usize {
         self.errors_left.len() - 1
     }
 
-    /// FNMR of what remains once `share` (0…1) of the comparisons is dropped, linear between whole numbers of them; `None`
-    /// where none remains.
-    #[must_use]
-    pub fn fnmr_after(&self, share: f64) -> Option<f64> {
+    /// FNMR of the rest once `share` (0…1) of the comparisons is dropped, linear between whole
+    /// numbers of them; `None` if none remains.
+    pub(super) fn fnmr_after(&self, share: f64) -> Option<f64> {
         let all = self.comparisons();
         let dropped = share.clamp(0.0, 1.0) * all as f64;
         let (below, part) = (dropped.floor() as usize, dropped.fract());
@@ -51,16 +49,15 @@ impl Edc {
     }
 
     /// Area under the curve from nothing dropped to `limit` (0…1): small is good.
-    #[must_use]
-    pub fn area(&self, limit: f64) -> Option<f64> {
+    pub(super) fn area(&self, limit: f64) -> Option<f64> {
         (self.comparisons() > 0)
             .then(|| area(self.comparisons(), limit, |dropped| self.rate(dropped)))
     }
 
-    /// The same area on a scale where 0 is a quality that drops every error first, and 1 is one that drops at random. `None`
-    /// where no comparison, or every one, is an error: no order is better than another then.
-    #[must_use]
-    pub fn relative_area(&self, limit: f64) -> Option<f64> {
+    /// The same area on a scale on which 0 is a quality that drops every error first, and 1 is one
+    /// that drops at random. `None` if no comparison, or every one, is an error: then no order is
+    /// better than another.
+    pub(super) fn relative_area(&self, limit: f64) -> Option<f64> {
         let all = self.comparisons();
         let errors = self.errors_left[0];
         let random = area(all, limit, |_| errors / all as f64);
@@ -72,8 +69,7 @@ impl Edc {
     }
 
     /// About `points` points of the curve up to `limit`: share dropped, FNMR of the rest.
-    #[must_use]
-    pub fn curve(&self, limit: f64, points: usize) -> Vec<[f64; 2]> {
+    pub(super) fn curve(&self, limit: f64, points: usize) -> Vec<[f64; 2]> {
         (0..=points)
             .map(|step| limit * step as f64 / points.max(1) as f64)
             .filter_map(|share| Some([share, self.fnmr_after(share)?]))
@@ -85,19 +81,16 @@ impl Edc {
     }
 }
 
-/// Area under `rate`, given at whole numbers of `all` comparisons dropped, from 0 to the share `limit`; straight between.
+/// Area under `rate` from 0 to the share `limit`. `rate` is given at whole numbers of `all`
+/// comparisons dropped and linear between them.
 fn area(all: usize, limit: f64, rate: impl Fn(usize) -> f64) -> f64 {
     let end = limit.clamp(0.0, 1.0) * all as f64;
     let mut sum = 0.0;
     let mut dropped = 0;
     while (dropped as f64) < end && dropped < all {
         let first = rate(dropped);
-        // The last comparison cannot leave anything to err on.
-        let next = if dropped + 1 < all {
-            rate(dropped + 1)
-        } else {
-            first
-        };
+        // Once all comparisons are dropped, there is no rate.
+        let next = rate((dropped + 1).min(all - 1));
         let part = (end - dropped as f64).min(1.0);
         sum += part * (first + 0.5 * part * (next - first));
         dropped += 1;

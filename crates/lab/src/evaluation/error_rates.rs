@@ -3,20 +3,19 @@
 
 use serde::Serialize;
 
-/// A share with what it was counted from.
+/// A share with the counts that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rate {
     /// How many were wrong.
     pub errors: usize,
-    /// Out of how many.
+    /// How many there were.
     pub of: usize,
-    /// Their quotient; `None` where nothing was counted.
+    /// The quotient; `None` if there were none.
     pub rate: Option<f64>,
 }
 
 impl Rate {
     /// `errors` out of `of`.
-    #[must_use]
     pub fn new(errors: usize, of: usize) -> Self {
         Self {
             errors,
@@ -46,7 +45,6 @@ pub struct ErrorRates {
 
 impl ErrorRates {
     /// From similarities in any order.
-    #[must_use]
     pub fn new(mut genuine: Vec<f32>, mut impostor: Vec<f32>) -> Self {
         genuine.sort_by(f32::total_cmp);
         impostor.sort_by(f32::total_cmp);
@@ -54,21 +52,18 @@ impl ErrorRates {
     }
 
     /// False non-matches: genuine comparisons below `threshold`.
-    #[must_use]
     pub fn fnmr(&self, threshold: f32) -> Rate {
         Rate::new(below(&self.genuine, threshold), self.genuine.len())
     }
 
     /// False matches: impostor comparisons at or above `threshold`.
-    #[must_use]
     pub fn fmr(&self, threshold: f32) -> Rate {
         let all = self.impostor.len();
         Rate::new(all - below(&self.impostor, threshold), all)
     }
 
-    /// The lowest threshold whose FMR is at most `target`; `None` where there are fewer than 1 / `target` impostor
-    /// comparisons, which cannot tell such a rate.
-    #[must_use]
+    /// The lowest threshold whose FMR is at most `target`; `None` with fewer than 1 / `target`
+    /// impostor comparisons, which cannot tell such a rate.
     pub fn threshold_at_fmr(&self, target: f64) -> Option<f32> {
         let all = self.impostor.len();
         let allowed = (target * all as f64).floor() as usize;
@@ -79,9 +74,8 @@ impl ErrorRates {
         Some(self.impostor[all - 1 - allowed].next_up())
     }
 
-    /// Equal error rate: where FNMR and FMR differ least over all thresholds, their mean. `None` without both kinds of
-    /// comparison.
-    #[must_use]
+    /// Equal error rate: the threshold at which FNMR and FMR differ least. `None` without both
+    /// kinds of comparison.
     pub fn equal(&self) -> Option<DetPoint> {
         if self.genuine.is_empty() || self.impostor.is_empty() {
             return None;
@@ -89,39 +83,31 @@ impl ErrorRates {
         let mut thresholds: Vec<f32> = self.genuine.iter().chain(&self.impostor).copied().collect();
         thresholds.sort_by(f32::total_cmp);
         // FNMR − FMR never falls with the threshold.
-        let crossing = thresholds.partition_point(|&threshold| self.gap(threshold) < 0.0);
-        let after = thresholds.get(crossing);
-        let before = crossing.checked_sub(1).map(|index| &thresholds[index]);
-        [before, after]
-            .into_iter()
-            .flatten()
+        let gap = |point: &DetPoint| point.fnmr - point.fmr;
+        let crossing = thresholds.partition_point(|&threshold| gap(&self.at(threshold)) < 0.0);
+        let around = crossing.saturating_sub(1)..thresholds.len().min(crossing + 1);
+        thresholds[around]
+            .iter()
             .map(|&threshold| self.at(threshold))
-            .min_by(|a, b| (a.fnmr - a.fmr).abs().total_cmp(&(b.fnmr - b.fmr).abs()))
+            .min_by(|a, b| gap(a).abs().total_cmp(&gap(b).abs()))
     }
 
-    /// The DET curve: a point for each of about `points` numbers of false matches, evenly spread on a logarithmic scale.
-    #[must_use]
+    /// The DET curve: a point for each of about `points` numbers of false matches, which are evenly
+    /// spread on a logarithmic scale.
     pub fn det(&self, points: usize) -> Vec<DetPoint> {
         let all = self.impostor.len();
         if all == 0 || self.genuine.is_empty() {
             return Vec::new();
         }
-        let mut counts: Vec<usize> = (0..=points)
-            .map(|step| {
-                (all as f64)
-                    .powf(step as f64 / points.max(1) as f64)
-                    .round() as usize
-            })
-            .collect();
-        counts.insert(0, 0);
+        let share = |step: usize| step as f64 / points.max(1) as f64;
+        let counts = (0..=points).map(|step| (all as f64).powf(share(step)).round() as usize);
+        let mut counts: Vec<usize> = std::iter::once(0).chain(counts).collect();
         counts.dedup();
-        counts
-            .into_iter()
-            .map(|matches| match (all - matches).checked_sub(1) {
-                Some(strongest) => self.at(self.impostor[strongest].next_up()),
-                None => self.at(self.impostor[0]),
-            })
-            .collect()
+        let point = |matches: usize| match (all - matches).checked_sub(1) {
+            Some(strongest) => self.at(self.impostor[strongest].next_up()),
+            None => self.at(self.impostor[0]),
+        };
+        counts.into_iter().map(point).collect()
     }
 
     fn at(&self, threshold: f32) -> DetPoint {
@@ -130,11 +116,6 @@ impl ErrorRates {
             fmr: self.fmr(threshold).rate.unwrap_or(0.0),
             fnmr: self.fnmr(threshold).rate.unwrap_or(0.0),
         }
-    }
-
-    fn gap(&self, threshold: f32) -> f64 {
-        let point = self.at(threshold);
-        point.fnmr - point.fmr
     }
 }
 
@@ -155,12 +136,10 @@ pub struct Histogram {
     pub impostor: Vec<usize>,
 }
 
-/// Bins over the cosine's range, −1…1.
 const BINS: usize = 100;
 
 impl Histogram {
-    /// Counts both kinds over −1…1.
-    #[must_use]
+    /// Counts both kinds over the cosine's range, −1…1.
     pub fn of(rates: &ErrorRates) -> Self {
         let width = 2.0 / BINS as f32;
         let count = |similarities: &[f32]| {

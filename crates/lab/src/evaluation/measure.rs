@@ -1,19 +1,21 @@
 //! Runs the product's own pipeline over many pictures, on several threads. The result does not
 //! depend on their number.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::rival::{self, OpenRival, Rival, RivalError};
+use super::rival::{self, OpenRival, Rival};
 use faceood::capture;
 use faceood::checkpoint::Checkpoint;
 use faceood::face::{FaceError, NoFace};
 use faceood::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Faces, Pipeline};
 use faceood::policy::{DEFAULT_SCENARIO, Policies, Policy};
 use faceood::quality::hints::HintCode;
+use faceood::runtime::RuntimeError;
 
 /// Why nothing can be measured.
 #[derive(Debug, thiserror::Error)]
@@ -21,23 +23,28 @@ pub enum MeasureError {
     /// The pack's models cannot be opened.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
-    /// A network to compare with cannot be used.
+    /// ONNX Runtime refuses a network to compare with.
     #[error(transparent)]
-    Rival(#[from] RivalError),
+    Rival(#[from] RuntimeError),
+    /// The network of this name has these outputs, and none is clearly the quality.
+    #[error(
+        "{0} gives {1} for one face; the quality must be one number: name its output as FILE.onnx#OUTPUT"
+    )]
+    RivalOutput(String, String),
 }
 
-/// The pipeline that measures and what it is compared with.
+/// The pipeline that measures, and what it is compared with.
 #[derive(Clone, Copy)]
 pub struct Instrument<'a> {
     /// Pack and runtime.
     pub assembly: &'a Assembly,
-    /// Limits of a picture.
+    /// Limits on pictures.
     pub capture: &'a capture::Settings,
     /// The scenarios whose decisions are reported.
     pub policies: &'a Policies,
     /// Other quality networks.
     pub rivals: &'a [Rival],
-    /// Threads.
+    /// Number of threads.
     pub jobs: NonZero<usize>,
     /// Called after each picture.
     pub progress: &'a (dyn Fn() + Sync),
@@ -46,24 +53,22 @@ pub struct Instrument<'a> {
 /// What the pipeline says of the largest face of a picture.
 #[derive(Clone, Debug)]
 pub struct MeasuredPhoto {
-    /// The pipeline's words.
-    pub face: Face,
-    /// Faces in the picture.
-    pub faces_found: usize,
-    /// Variance of the Laplacian of the aligned face; `None` where it could not be cut out.
-    pub laplacian: Option<f64>,
+    pub(super) face: Face,
+    pub(super) faces_found: usize,
+    /// Variance of the Laplacian of the aligned face; `None` if it could not be cut out.
+    pub(super) laplacian: Option<f64>,
     /// What each rival says, in their order.
-    pub rivals: Vec<Option<f64>>,
+    pub(super) rivals: Vec<Option<f64>>,
 }
 
-/// What came of a picture.
+/// The result for a picture.
 #[derive(Clone, Debug)]
 pub enum PhotoOutcome {
-    /// A face.
+    /// A picture with a face.
     MeasuredPhoto(Box<MeasuredPhoto>),
     /// A picture without a face: a failure to acquire.
     NoFace,
-    /// No picture, or one that cannot be read; with the reason.
+    /// A file that cannot be read or is no picture, with the reason.
     Unreadable(String),
 }
 
@@ -79,14 +84,12 @@ impl<'a> Instrument<'a> {
     /// Opens the sessions of one thread.
     ///
     /// # Errors
-    /// Where a model cannot be opened.
+    /// If a model cannot be opened.
     pub fn open(&self) -> Result<Worker<'a>, MeasureError> {
-        let rivals = self
-            .rivals
-            .iter()
-            .map(|rival| rival.open(self.assembly.runtime()))
-            .collect::<Result<_, _>>()?;
-        // Cuts do not matter here: every scenario decides later. Other faces are looked for only where one asks for them.
+        let runtime = self.assembly.runtime();
+        let rivals = self.rivals.iter().map(|rival| rival.open(runtime));
+        // Thresholds do not matter here, because every scenario decides later. Other faces are
+        // looked for only if a scenario asks for them.
         let policy = Policy {
             accept: 0.0,
             review: 0.0,
@@ -94,8 +97,8 @@ impl<'a> Instrument<'a> {
             single_face: self.policies.iter().any(|(_, policy)| policy.single_face),
         };
         Ok(Worker {
+            rivals: rivals.collect::<Result<_, _>>()?,
             pipeline: self.assembly.pipeline()?,
-            rivals,
             ask: Ask {
                 scenario: DEFAULT_SCENARIO.to_owned(),
                 policy,
@@ -109,7 +112,7 @@ impl<'a> Instrument<'a> {
     /// Runs `work` on each of `0…count`, each thread with sessions of its own; results in order.
     ///
     /// # Errors
-    /// Where a thread's sessions cannot be opened.
+    /// If a thread's sessions cannot be opened.
     pub fn each<T: Send>(
         &self,
         count: usize,
@@ -128,26 +131,25 @@ impl<'a> Instrument<'a> {
                 (self.progress)();
             }
         };
-        let mut found = thread::scope(|scope| {
+        let mut found = BTreeMap::new();
+        thread::scope(|scope| {
             let threads = self.jobs.get().min(count.max(1));
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            let mut found = Vec::with_capacity(count);
             for thread in threads {
                 match thread.join() {
                     Ok(done) => found.extend(done?),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            Ok::<_, MeasureError>(found)
+            Ok::<_, MeasureError>(())
         })?;
-        found.sort_by_key(|(index, _)| *index);
-        Ok(found.into_iter().map(|(_, result)| result).collect())
+        Ok(found.into_values().collect())
     }
 
     /// Measures the largest face of each file.
     ///
     /// # Errors
-    /// Where a thread's sessions cannot be opened. A file that cannot be read is an [`PhotoOutcome`].
+    /// If a thread's sessions cannot be opened. A file that cannot be read is a [`PhotoOutcome`].
     pub fn files(&self, paths: &[&Path]) -> Result<Vec<PhotoOutcome>, MeasureError> {
         self.each(paths.len(), |worker, index| {
             match std::fs::read(paths[index]) {
@@ -160,26 +162,21 @@ impl<'a> Instrument<'a> {
 
 impl Worker<'_> {
     /// Measures the largest face of an uploaded picture, with the rivals.
-    pub fn measure(&mut self, upload: &[u8]) -> PhotoOutcome {
+    fn measure(&mut self, upload: &[u8]) -> PhotoOutcome {
         let (face, faces_found) = match self.face(upload) {
             Ok(found) => found,
             Err(AnalyzeError::Face(FaceError::NoFace { .. })) => return PhotoOutcome::NoFace,
             Err(error) => return PhotoOutcome::Unreadable(error.to_string()),
         };
         let crop = rival::aligned(upload, &face, self.capture);
+        let judge = |rival: &mut OpenRival<'_>| {
+            let judged = rival.judge(crop.as_ref()?).ok();
+            judged.filter(|value| value.is_finite())
+        };
         PhotoOutcome::MeasuredPhoto(Box::new(MeasuredPhoto {
             faces_found,
             laplacian: crop.as_ref().map(rival::laplacian_variance),
-            rivals: self
-                .rivals
-                .iter_mut()
-                .map(|rival| {
-                    rival
-                        .judge(crop.as_ref()?)
-                        .ok()
-                        .filter(|value| value.is_finite())
-                })
-                .collect(),
+            rivals: self.rivals.iter_mut().map(judge).collect(),
             face,
         }))
     }

@@ -1,19 +1,19 @@
 //! Evaluates a pack: figures that anybody can compute on photos of their own.
 //!
 //! ```text
-//! dataset (a folder for each person) ─ measure (the product's pipeline, on threads) ─▶ folder ─▶ FolderReport ─▶ render
-//!                                                   error_rates, edc, signals, calibration_error, bootstrap
+//! dataset (a folder for each person) ─▶ measure (the product's pipeline, on threads) ─▶ folder
+//!   (error_rates, edc, signals, calibration_error, bootstrap) ─▶ FolderReport ─▶ render
 //! ```
 //!
 //! The statistics are pure functions on numbers; they know neither files nor HTTP. [`sweep`]
 //! and [`scenarios`] degrade photos and evaluate the answers; [`projection`] lays embeddings
 //! out in the plane.
 
-pub mod bootstrap;
-pub mod calibration_error;
-pub mod comparisons;
+mod bootstrap;
+mod calibration_error;
+mod comparisons;
 pub mod dataset;
-pub mod edc;
+mod edc;
 pub mod error_rates;
 pub mod folder;
 pub mod measure;
@@ -24,9 +24,5 @@ pub mod report;
 pub mod rival;
 pub mod scenarios;
 pub mod scene;
-pub mod signals;
+mod signals;
 pub mod sweep;
-
-pub use dataset::Dataset;
-pub use measure::Instrument;
-pub use report::FolderReport;

@@ -4,29 +4,30 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// More points than this nobody can tell apart in a picture, and the file grows.
+/// Nobody can tell more points apart in a picture, and the file grows.
 pub const MOST_POINTS: usize = 2000;
 /// Neighbours that a point is drawn towards, at most.
 const PERPLEXITY: f32 = 20.0;
-/// Fewest points that t-SNE can be asked for: it needs three neighbours a unit of perplexity.
+/// Fewest points for t-SNE, which needs three neighbours for each unit of perplexity.
 const FEWEST_FOR_TSNE: usize = 12;
-/// How coarsely far points are taken together (Barnes and Hut's θ), as is usual.
+/// How coarsely far points are taken together (Barnes and Hut's θ); the usual value.
 const COARSENESS: f32 = 0.5;
-/// How far the start spreads (standard deviation); small, as is usual.
+/// Standard deviation of the start; small, as is usual.
 const START_SPREAD: f32 = 1e-2;
 
 /// How to get from many dimensions to two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProjectionMethod {
-    /// t-SNE (van der Maaten 2014, Barnes and Hut's approximation): neighbours stay neighbours; distances between groups mean nothing.
+    /// t-SNE (van der Maaten 2014, Barnes and Hut's approximation): neighbours stay neighbours;
+    /// distances between groups mean nothing.
     #[default]
     Tsne,
     /// Principal components: the plane in which the points scatter most.
     Pca,
 }
 
-/// One point in the plane for each of `points`, all of one length. With fewer than twelve points always by principal components.
-#[must_use]
+/// One point in the plane for each of `points`, all of one length. Fewer than twelve points are
+/// always placed by principal components.
 pub fn project(points: &[&[f32]], method: ProjectionMethod) -> Vec<[f32; 2]> {
     let plane = principal(points);
     if method == ProjectionMethod::Pca || points.len() < FEWEST_FOR_TSNE {
@@ -47,11 +48,10 @@ fn principal(points: &[&[f32]]) -> Vec<[f32; 2]> {
     for mut row in rows.row_iter_mut() {
         row -= &mean;
     }
-    // Of the two square matrices that have the same eigenvalues, the smaller.
+    // Two square matrices have the same eigenvalues: the smaller one is decomposed.
     let scores = if count <= length {
         let eigen = SymmetricEigen::new(&rows * rows.transpose());
-        let columns = leading(&eigen.eigenvalues);
-        columns.map(|column| {
+        leading(&eigen.eigenvalues).map(|column| {
             let scale = eigen.eigenvalues[column].max(0.0).sqrt();
             eigen.eigenvectors.column(column) * scale
         })
@@ -60,19 +60,17 @@ fn principal(points: &[&[f32]]) -> Vec<[f32; 2]> {
         leading(&eigen.eigenvalues).map(|column| &rows * eigen.eigenvectors.column(column))
     };
     // An eigenvector's sign is arbitrary: the point farthest out lies on the positive side.
-    let signs = [0, 1].map(|axis| {
-        let far = scores[axis]
-            .iter()
-            .copied()
-            .max_by(|a, b| a.abs().total_cmp(&b.abs()));
-        far.unwrap_or(1.0).signum()
+    let signed = scores.map(|scores| {
+        let values = scores.iter().copied();
+        let far = values.max_by(|a, b| a.abs().total_cmp(&b.abs()));
+        scores * far.unwrap_or(1.0).signum()
     });
     (0..count)
-        .map(|row| [0, 1].map(|axis| (signs[axis] * scores[axis][row]) as f32))
+        .map(|row| [0, 1].map(|axis| signed[axis][row] as f32))
         .collect()
 }
 
-/// Where the two largest eigenvalues stand; twice the same where there is only one.
+/// Indices of the two largest eigenvalues; twice the same if there is only one.
 fn leading(eigenvalues: &nalgebra::DVector<f64>) -> [usize; 2] {
     let mut order: Vec<usize> = (0..eigenvalues.len()).collect();
     order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
@@ -82,11 +80,8 @@ fn leading(eigenvalues: &nalgebra::DVector<f64>) -> [usize; 2] {
 fn tsne(points: &[&[f32]], plane: &[[f32; 2]]) -> Vec<[f32; 2]> {
     let square: f32 = plane.iter().map(|[x, _]| x * x).sum();
     let spread = (square / plane.len() as f32).sqrt().max(f32::MIN_POSITIVE);
-    let start: Vec<f32> = plane
-        .as_flattened()
-        .iter()
-        .map(|value| value * START_SPREAD / spread)
-        .collect();
+    let start = plane.as_flattened().iter();
+    let start: Vec<f32> = start.map(|value| value * START_SPREAD / spread).collect();
     // A third of the points can be neighbours of one.
     let perplexity = PERPLEXITY.min((points.len() - 1) as f32 / 3.0 - 0.5);
     let distance = |a: &&[f32], b: &&[f32]| -> f32 {
@@ -100,7 +95,8 @@ fn tsne(points: &[&[f32]], plane: &[[f32; 2]]) -> Vec<[f32; 2]> {
             .barnes_hut(COARSENESS, distance);
         tsne.embedding().as_chunks::<2>().0.to_vec()
     };
-    // Several threads would add up in another order each time, and the smallest difference grows into another picture.
+    // Several threads would add up in another order each time, and the smallest difference grows
+    // into another picture.
     match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(alone) => alone.install(fit),
         Err(_) => plane.to_vec(),

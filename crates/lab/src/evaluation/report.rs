@@ -1,4 +1,5 @@
-//! The evaluation of a folder of photos: JSON is the contract, text and HTML are views of it.
+//! The evaluation of a folder of photos. JSON is the contract; text and HTML are views of it.
+//! An interval holds 95 of 100 repetitions with other persons; `null` with fewer than two persons.
 
 use serde::Serialize;
 
@@ -6,19 +7,19 @@ use super::calibration_error::ReliabilityBin;
 use super::error_rates::{DetPoint, Histogram, Rate};
 use super::signals::SignalFigures;
 
-/// The form of JSON that is written here.
+/// Version of the JSON that is written here.
 pub const SCHEMA: u32 = 1;
 
 /// All figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct FolderReport {
-    /// The form, [`SCHEMA`].
+    /// [`SCHEMA`].
     pub schema: u32,
-    /// What was measured with.
+    /// The models that measured.
     pub model: EvaluatedModel,
-    /// What was measured on.
+    /// The photos.
     pub data: Data,
-    /// The cuts on the similarity.
+    /// The thresholds on the similarity.
     pub thresholds: ReportThresholds,
     /// FNMR and FMR at each named threshold.
     pub error_rates: Vec<AtThreshold>,
@@ -30,7 +31,7 @@ pub struct FolderReport {
     pub histogram: Histogram,
     /// Our score and what it is compared with.
     pub signals: Vec<SignalFigures>,
-    /// Whether the score comes true.
+    /// Whether predictions come true.
     pub calibration: CalibrationFigures,
     /// Captures by what pulls their score down most.
     pub causes: Vec<PhotoGroup>,
@@ -40,22 +41,22 @@ pub struct FolderReport {
     pub scenarios: Vec<ScenarioFigures>,
 }
 
-/// What was measured with.
+/// The models that measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct EvaluatedModel {
     /// Name of the model pack.
     pub pack: String,
-    /// Its version.
+    /// Version of the pack.
     pub version: String,
-    /// Its SHA-256.
+    /// SHA-256 of the pack.
     pub sha256: String,
-    /// Where it ran.
+    /// Execution provider: `cuda`, `openvino` or `cpu`.
     pub provider: String,
-    /// Which calibration turned logits into scores.
+    /// The calibration that turned logits into scores.
     pub calibration_id: String,
 }
 
-/// What was measured on.
+/// The photos.
 #[derive(Clone, Debug, Serialize)]
 pub struct Data {
     /// Folders of persons.
@@ -70,7 +71,7 @@ pub struct Data {
     pub genuine: usize,
     /// Comparisons between persons that were made.
     pub impostor: usize,
-    /// Comparisons between persons that could be made; where they are too many, every n-th is.
+    /// Comparisons between persons that are possible; of too many, every n-th is made.
     pub impostor_possible: usize,
     /// Pictures in which no face was found.
     pub without_face: Vec<String>,
@@ -81,24 +82,24 @@ pub struct Data {
 /// A file that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// Its path.
+    /// Path of the file.
     pub file: String,
-    /// Why.
+    /// Why it was left out.
     pub reason: String,
 }
 
-/// The cuts on the similarity.
+/// The thresholds on the similarity.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReportThresholds {
     /// The pack's: from here on two trusted faces are one person.
     pub same: f32,
     /// The pack's: below, they are two.
     pub different: f32,
-    /// Where these photos give a false match in 1,000 impostor comparisons; `null` with fewer than 1,000.
+    /// Where these photos give a false match in 1,000 impostor comparisons; `null` with fewer.
     pub fmr_1e3: Option<f32>,
-    /// The one at which comparisons count as failed in the EDC.
+    /// Below this similarity a comparison counts as failed in the EDC.
     pub edc: f32,
-    /// Where that one comes from.
+    /// Where the EDC's threshold comes from.
     pub edc_from: ThresholdFrom,
 }
 
@@ -118,13 +119,13 @@ pub enum ThresholdFrom {
 /// Both errors at one threshold.
 #[derive(Clone, Debug, Serialize)]
 pub struct AtThreshold {
-    /// What it is called.
+    /// `same`, `different`, `fmr_1e3` or `given`.
     pub name: &'static str,
     /// The similarity.
     pub threshold: f32,
     /// Genuine comparisons below it.
     pub fnmr: Rate,
-    /// Where the FNMR lies 95 times in 100 with other persons; `null` with fewer than two.
+    /// Interval of the FNMR.
     pub fnmr_interval: Option<[f64; 2]>,
     /// Impostor comparisons at or above it.
     pub fmr: Rate,
@@ -139,14 +140,14 @@ pub struct CalibrationFigures {
     pub pass_probability: ReliabilityFigures,
 }
 
-/// One prediction against what came of it.
+/// A prediction against what came true.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReliabilityFigures {
     /// Captures of persons with another capture.
     pub captures: usize,
     /// Expected calibration error over the bins of `reliability`.
     pub ece: Option<f64>,
-    /// Where it lies 95 times in 100 with other persons.
+    /// Interval of the error.
     pub ece_interval: Option<[f64; 2]>,
     /// Bins of equal count.
     pub reliability: Vec<ReliabilityBin>,
@@ -157,9 +158,9 @@ pub struct ReliabilityFigures {
 pub struct PhotoGroup {
     /// The cause, `none`, or the source.
     pub name: String,
-    /// How many captures.
+    /// Number of captures.
     pub captures: usize,
-    /// Pictures of it without a face; `null` by cause, which only a face has.
+    /// Pictures of the group without a face; `null` by cause, which only a face has.
     pub failures_to_acquire: Option<usize>,
     /// Mean quality score.
     pub score: f64,
@@ -174,14 +175,14 @@ pub struct PhotoGroup {
 /// One scenario on these photos.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScenarioFigures {
-    /// Its name.
+    /// Name of the scenario.
     pub name: String,
-    /// Captures refused.
+    /// Captures that are refused.
     pub rejected: Rate,
-    /// Captures that a person would look at.
+    /// Captures that a person has to review.
     pub reviewed: Rate,
-    /// False non-matches at the pack's `same`, of genuine comparisons neither side of which is refused.
+    /// False non-matches at the pack's `same`, of genuine comparisons whose captures both pass.
     pub fnmr: Rate,
-    /// False matches at the pack's `same`, of impostor comparisons neither side of which is refused.
+    /// False matches at the pack's `same`, of impostor comparisons whose captures both pass.
     pub fmr: Rate,
 }

@@ -2,16 +2,17 @@
 
 use image::{GrayImage, RgbImage};
 
+use super::measure::MeasureError;
 use faceood::capture::{self, pixels};
 use faceood::face::align::{ARCFACE_TEMPLATE, umeyama};
 use faceood::geometry::BoundingBox;
 use faceood::pipeline::Face;
-use faceood::runtime::{Placement, Runtime, RuntimeError, Session};
+use faceood::runtime::{Placement, Runtime, Session};
 
 /// Side of the aligned face that quality networks take.
 const SIDE: u32 = 112;
-
-/// How much of the surroundings is read: the warp of a rolled head reaches that far.
+/// Side of the square that is read, in sides of the face: the warp of a rolled head reaches that
+/// far.
 const PATCH_SIDE: f32 = 2.0;
 
 /// What a network takes for black and white.
@@ -29,34 +30,16 @@ pub enum PixelRange {
 /// Another quality network.
 #[derive(Clone, Debug)]
 pub struct Rival {
-    /// How it is called in the report.
+    /// Its name in the report.
     pub name: String,
     /// The ONNX file's bytes.
     pub model: Vec<u8>,
-    /// Which output is the quality; `None`: the only one of one number.
+    /// The output that is the quality; `None` for the only output of one number.
     pub output: Option<String>,
-    /// How pixels go in; RGB planes, NCHW.
+    /// The range of the input's pixels, which are RGB planes, NCHW.
     pub pixels: PixelRange,
-    /// Whether it says the worse the larger.
+    /// Whether a larger number means a worse picture.
     pub lower_is_better: bool,
-}
-
-/// Why another network cannot be measured.
-#[derive(Debug, thiserror::Error)]
-pub enum RivalError {
-    /// ONNX Runtime refuses it.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// Its outputs do not tell which one is the quality.
-    #[error(
-        "{name} gives {found} for one face; the quality must be one number: name its output as FILE.onnx#OUTPUT"
-    )]
-    Output {
-        /// The network.
-        name: String,
-        /// What it gives.
-        found: String,
-    },
 }
 
 pub(super) struct OpenRival<'a> {
@@ -65,15 +48,12 @@ pub(super) struct OpenRival<'a> {
 }
 
 impl Rival {
-    /// Opens it and tries it on a grey face.
-    ///
-    /// # Errors
-    /// Where it is no model that takes an aligned face and gives one number.
-    pub(super) fn open(&self, runtime: &Runtime) -> Result<OpenRival<'_>, RivalError> {
-        let session = runtime.open(&self.name, &self.model, Placement::Host)?;
+    /// Opens it and tries it on a grey face, to fail early if it takes no aligned face or does not
+    /// give one number.
+    pub(super) fn open(&self, runtime: &Runtime) -> Result<OpenRival<'_>, MeasureError> {
         let mut open = OpenRival {
             rival: self,
-            session,
+            session: runtime.open(&self.name, &self.model, Placement::Host)?,
         };
         open.judge(&RgbImage::from_pixel(SIDE, SIDE, image::Rgb([128; 3])))?;
         Ok(open)
@@ -82,74 +62,63 @@ impl Rival {
 
 impl OpenRival<'_> {
     /// The quality of an aligned face, turned so that more is better.
-    pub(super) fn judge(&mut self, crop: &RgbImage) -> Result<f64, RivalError> {
-        let scaled = |level: u8| match self.rival.pixels {
-            PixelRange::Signed => (f32::from(level) - 127.5) / 127.5,
-            PixelRange::Unit => f32::from(level) / 255.0,
-            PixelRange::Raw => f32::from(level),
+    pub(super) fn judge(&mut self, crop: &RgbImage) -> Result<f64, MeasureError> {
+        let scaled = |level: &u8| match self.rival.pixels {
+            PixelRange::Signed => (f32::from(*level) - 127.5) / 127.5,
+            PixelRange::Unit => f32::from(*level) / 255.0,
+            PixelRange::Raw => f32::from(*level),
         };
-        let levels = crop.as_raw();
-        let planes: Vec<f32> = (0..3)
-            .flat_map(|channel| {
-                levels
-                    .iter()
-                    .skip(channel)
-                    .step_by(3)
-                    .map(|&level| scaled(level))
-            })
-            .collect();
-        let outputs = self
-            .session
-            .run(&[1, 3, SIDE as usize, SIDE as usize], &planes)?;
-        let fits = |name: &str, numbers: usize| match &self.rival.output {
-            Some(wanted) => name == wanted,
-            None => numbers == 1,
-        };
-        let candidates: Vec<_> = outputs
+        let planes = (0..3).flat_map(|channel| crop.as_raw().iter().skip(channel).step_by(3));
+        let planes: Vec<f32> = planes.map(scaled).collect();
+        let shape = [1, 3, SIDE as usize, SIDE as usize];
+        let outputs = self.session.run(&shape, &planes)?;
+        let mut candidates = outputs
             .iter()
-            .filter(|(name, tensor)| fits(name, tensor.values.len()))
-            .collect();
-        match candidates[..] {
-            [(_, tensor)] if tensor.values.len() == 1 => {
-                let sign = if self.rival.lower_is_better {
-                    -1.0
+            .filter(|(name, tensor)| match &self.rival.output {
+                Some(wanted) => name == wanted,
+                None => tensor.values.len() == 1,
+            });
+        match (candidates.next(), candidates.next()) {
+            (Some((_, tensor)), None) if tensor.values.len() == 1 => {
+                let value = f64::from(tensor.values[0]);
+                Ok(if self.rival.lower_is_better {
+                    -value
                 } else {
-                    1.0
-                };
-                Ok(sign * f64::from(tensor.values[0]))
+                    value
+                })
             }
-            _ => Err(RivalError::Output {
-                name: self.rival.name.clone(),
-                found: outputs
-                    .iter()
-                    .map(|(name, tensor)| format!("{name:?} of {} numbers", tensor.values.len()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            }),
+            _ => {
+                let outputs = outputs.iter();
+                let found = outputs
+                    .map(|(name, tensor)| format!("{name:?} of {} numbers", tensor.values.len()));
+                let found = found.collect::<Vec<_>>().join(", ");
+                Err(MeasureError::RivalOutput(self.rival.name.clone(), found))
+            }
         }
     }
 }
 
-/// The face on the 112×112 grid of quality networks; `None` where the picture cannot be read again.
+/// The square around the centre of `bounds` whose side is `factor` times that of the face.
+pub(super) fn around(bounds: BoundingBox, factor: f32) -> BoundingBox {
+    BoundingBox::square(bounds.centre(), factor * bounds.width.max(bounds.height))
+}
+
+/// The face on the 112×112 grid of quality networks; `None` if the picture cannot be read again.
 pub(super) fn aligned(
     upload: &[u8],
     face: &Face,
     settings: &capture::Settings,
 ) -> Option<RgbImage> {
     let capture = capture::decode(upload, settings).ok()?;
-    let bounds = face.bounding_box;
-    let area = BoundingBox::square(
-        bounds.centre(),
-        PATCH_SIDE * bounds.width.max(bounds.height),
-    );
+    let area = around(face.bounding_box, PATCH_SIDE);
     let transform = umeyama(&face.landmarks, &ARCFACE_TEMPLATE)?;
     let patch = capture.patch(area, transform.scale().min(1.0)).ok()?;
     Some(pixels::warp(&patch, &transform, SIDE))
 }
 
-/// Variance of the Laplacian of the brightness: the measure of focus in most tutorials (Pech-Pacheco et al., ICPR 2000). Grows
-/// with noise as much as with sharpness, which is why it stands here to be compared with.
-#[must_use]
+/// Variance of the Laplacian of the brightness: the measure of focus in most tutorials
+/// (Pech-Pacheco et al., ICPR 2000). It is a baseline, because it grows with noise as much as with
+/// sharpness.
 pub fn laplacian_variance(face: &RgbImage) -> f64 {
     let luma: GrayImage = pixels::luma(face);
     let at = |x: u32, y: u32| f64::from(luma.get_pixel(x, y)[0]);

@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::error_rates::Rate;
 use super::measure::{Instrument, MeasureError};
 use super::scene::{Scene, upload_of};
-use super::sweep::{Shot, ShotSpread, spread};
+use super::sweep::{ShotSpread, spread};
 use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};
 use faceood::capture::pixels;
 use faceood::embed::Embedding;
+use faceood::pipeline::Face;
 use faceood::policy::{Action, Policy};
 use faceood::quality::Grade;
 use faceood::stats::mean;
@@ -23,10 +24,11 @@ const FULL_HD: (u32, u32) = (1920, 1080);
 const FAR_FACE_PX: f32 = 42.0;
 /// Width of the portrait on the card.
 const CARD_FACE_PX: f32 = 40.0;
-/// Cosine of a half profile's 40°. A photo can only be turned like a board, which hides no cheek: a real half profile does worse.
+/// Cosine of a half profile's 40°. A photo can only be turned like a board, which hides no cheek,
+/// so a real half profile scores lower.
 const HALF_PROFILE: f32 = 0.766;
 
-/// One of the three.
+/// A field case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Case {
@@ -39,105 +41,73 @@ pub enum Case {
 }
 
 impl Case {
-    /// All three, in the design's order.
-    pub const ALL: [Self; 3] = [Self::NightGate, Self::CardOnScreen, Self::FarFace];
+    /// In the design's order.
+    const ALL: [Self; 3] = [Self::NightGate, Self::CardOnScreen, Self::FarFace];
 
-    /// What is done to the photo, in words.
-    #[must_use]
-    pub const fn story(self) -> &'static str {
+    /// What is done to the photo, and the score in the design document.
+    const fn described(self) -> (&'static str, f64) {
         match self {
-            Self::NightGate => "night gate: ISO 6400, half profile, slight motion blur",
-            Self::CardOnScreen => "phone before a screen that shows an identity card: moiré, glare",
-            Self::FarFace => "face of 42×56 px in 1080p, strong JPEG",
+            Self::NightGate => (
+                "night gate: ISO 6400, half profile, slight motion blur",
+                0.36,
+            ),
+            Self::CardOnScreen => (
+                "phone before a screen that shows an identity card: moiré, glare",
+                0.41,
+            ),
+            Self::FarFace => ("face of 42×56 px in 1080p, strong JPEG", 0.28),
         }
     }
 
-    /// Score in the design document.
-    #[must_use]
-    pub const fn design_score(self) -> f64 {
-        match self {
-            Self::NightGate => 0.36,
-            Self::CardOnScreen => 0.41,
-            Self::FarFace => 0.28,
-        }
-    }
-
-    /// The photo in this case. `face_px` is the width of its face. How strong the moiré and the compression are is chosen so that
-    /// four photos come near the design's scores; the half profile is a squeeze of the picture, not a turned head.
-    #[must_use]
-    pub fn of(self, picture: &RgbImage, face_px: f32, seed: u64) -> RgbImage {
+    /// The photo in this case. `face_px` is the width of its face. The strengths of moiré and
+    /// compression are chosen so that four photos come near the design's scores. The half profile
+    /// is a squeeze of the picture, not a turned head.
+    fn of(self, picture: &RgbImage, face_px: f32, seed: u64) -> RgbImage {
+        let scaled = |length: u32, scale: f32| ((length as f32 * scale).round() as u32).max(1);
+        let jpeg = |quality: u8| Degradation::Compression {
+            codec: Codec::JpegHalfColour,
+            quality,
+            scale: 1.0,
+        };
+        let (width, height) = picture.dimensions();
         match self {
             Self::NightGate => {
-                let width = (picture.width() as f32 * HALF_PROFILE).round() as u32;
-                let turned = pixels::resize(picture, width.max(1), picture.height());
-                let steps = [
-                    Degradation::Noise {
-                        iso: 6400.0,
-                        smoothing: 0.0,
-                    },
-                    Degradation::MotionBlur {
-                        length_px: 0.03 * face_px,
-                        angle_deg: 20.0,
-                        bend_deg: 0.0,
-                    },
-                ];
-                degrade(&turned, &steps, seed)
+                let turned = pixels::resize(picture, scaled(width, HALF_PROFILE), height);
+                let blur = Degradation::MotionBlur {
+                    length_px: 0.03 * face_px,
+                    angle_deg: 20.0,
+                    bend_deg: 0.0,
+                };
+                degrade(&turned, &[Degradation::noise(6400.0), blur], seed)
             }
             Self::CardOnScreen => {
-                // First the card, whose portrait has few pixels; then the screen that shows it, and the phone.
+                // First the card, whose portrait has few pixels; then the screen that shows it, and
+                // the phone.
                 let card = Degradation::LowResolution {
                     factor: face_px / CARD_FACE_PX,
                     shrunk_by: Kernel::Area,
                     enlarged_by: Some(Kernel::Linear),
                 };
-                let steps = [
-                    Degradation::Recapture(Screen {
-                        pitch_px: 2.4,
-                        turn_deg: 7.0,
-                        contrast: 0.35,
-                        beats: None,
-                        bands: None,
-                        glare: 0.25,
-                        glare_at: [0.7, 0.25],
-                        warmth: 0.0,
-                        keystone: 0.0,
-                    }),
-                    Degradation::Noise {
-                        iso: 800.0,
-                        smoothing: 0.0,
-                    },
-                    Degradation::Compression {
-                        codec: Codec::JpegHalfColour,
-                        quality: 60,
-                        scale: 1.0,
-                    },
-                ];
+                let screen = Screen {
+                    pitch_px: 2.4,
+                    turn_deg: 7.0,
+                    contrast: 0.35,
+                    glare: 0.25,
+                    glare_at: [0.7, 0.25],
+                    ..Screen::default()
+                };
+                let screen = Degradation::Recapture(screen);
+                let steps = [screen, Degradation::noise(800.0), jpeg(60)];
                 degrade(&degrade(picture, &[card], seed), &steps, seed)
             }
             Self::FarFace => {
-                let scale = FAR_FACE_PX / face_px;
-                let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
-                let small = pixels::resize(picture, side(picture.width()), side(picture.height()));
+                let side = |length: u32| scaled(length, FAR_FACE_PX / face_px);
+                let small = pixels::resize(picture, side(width), side(height));
                 let mut hall = RgbImage::from_pixel(FULL_HD.0, FULL_HD.1, HALL);
-                let at = |whole: u32, part: u32| i64::from(whole.saturating_sub(part) / 2);
-                imageops::replace(
-                    &mut hall,
-                    &small,
-                    at(FULL_HD.0, small.width()),
-                    at(FULL_HD.1, small.height()),
-                );
-                let steps = [
-                    Degradation::Noise {
-                        iso: 800.0,
-                        smoothing: 0.0,
-                    },
-                    Degradation::Compression {
-                        codec: Codec::JpegHalfColour,
-                        quality: 5,
-                        scale: 1.0,
-                    },
-                ];
-                degrade(&hall, &steps, seed)
+                let left = FULL_HD.0.saturating_sub(small.width()) / 2;
+                let top = FULL_HD.1.saturating_sub(small.height()) / 2;
+                imageops::replace(&mut hall, &small, left.into(), top.into());
+                degrade(&hall, &[Degradation::noise(800.0), jpeg(5)], seed)
             }
         }
     }
@@ -146,9 +116,9 @@ impl Case {
 /// What the product says of one case made from one photo.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseFigures {
-    /// Which case.
+    /// The case.
     pub case: Case,
-    /// In words.
+    /// The case in words.
     pub story: &'static str,
     /// The clean photo.
     pub file: String,
@@ -170,19 +140,11 @@ pub struct CaseFigures {
     pub design_score: f64,
 }
 
-/// A shot with what the table says besides.
-struct CaseShot {
-    shot: Shot,
-    to_reference: Option<f64>,
-    side_px: f32,
-    faces: usize,
-    cause: Option<&'static str>,
-}
-
-/// Makes every case from every scene, `shots` times each, and measures it. `scenario` and `policy` decide.
+/// Makes every case from every scene, `shots` times each, and measures it. `scenario` and `policy`
+/// decide.
 ///
 /// # Errors
-/// Where the models cannot be opened.
+/// If the models cannot be opened.
 pub fn run(
     instrument: &Instrument<'_>,
     scenes: &[Scene],
@@ -199,65 +161,44 @@ pub fn run(
         let (scene, case) = cases[index / shots];
         let face_px = scene.face.bounding_box.width;
         let picture = case.of(&scene.picture, face_px, index as u64);
-        let (face, faces) = worker.face(&upload_of(&picture)).ok()?;
-        let similarity = |other: &Embedding| f64::from(face.embedding.similarity(other));
-        Some(CaseShot {
-            shot: Shot {
-                score: f64::from(face.quality.score),
-                similarity: similarity(&scene.face.embedding),
-            },
-            to_reference: reference.map(similarity),
-            side_px: face.bounding_box.shorter_side(),
-            faces,
-            cause: face.quality.causes.first().map(|cause| cause.name.name()),
-        })
+        worker.face(&upload_of(&picture)).ok()
     })?;
-    Ok(cases
-        .iter()
-        .zip(found.chunks(shots))
-        .map(|(&(scene, case), taken)| {
-            let seen: Vec<&CaseShot> = taken.iter().flatten().collect();
-            let spread_of = |value: &dyn Fn(&CaseShot) -> Option<f64>| {
-                let shots: Vec<Option<Shot>> = seen
-                    .iter()
-                    .map(|shot| {
-                        value(shot).map(|score| Shot {
-                            score,
-                            similarity: score,
-                        })
-                    })
-                    .collect();
-                spread(&[&shots], |shot| shot.score)
-            };
-            let score = spread_of(&|seen| Some(seen.shot.score));
-            let sides: Vec<f64> = seen.iter().map(|seen| f64::from(seen.side_px)).collect();
-            let faces = seen.iter().map(|seen| seen.faces).max().unwrap_or(0);
-            CaseFigures {
-                case,
-                story: case.story(),
-                file: scene.path.display().to_string(),
-                failures_to_acquire: Rate::new(taken.len() - seen.len(), taken.len()),
-                score,
-                grade: score.map(|score| Grade::of(score.mean as f32)),
-                action: score.map(|score| {
-                    let side = mean(&sides) as f32;
-                    policy
-                        .decide(scenario, score.mean as f32, side, faces)
-                        .action
-                }),
-                cause: most_frequent(seen.iter().filter_map(|seen| seen.cause)),
-                similarity: spread_of(&|seen| Some(seen.shot.similarity)),
-                similarity_to_reference: spread_of(&|seen| seen.to_reference),
-                design_score: case.design_score(),
-            }
-        })
-        .collect())
+    let taken = cases.iter().zip(found.chunks(shots));
+    let figures = taken.map(|(&(scene, case), taken)| {
+        let seen: Vec<&(Face, usize)> = taken.iter().flatten().collect();
+        let values = |of: &dyn Fn(&Face) -> f32| -> Vec<f64> {
+            seen.iter().map(|(face, _)| of(face).into()).collect()
+        };
+        let similarity = |to: &Embedding| spread(&[values(&|face| face.embedding.similarity(to))]);
+        let score = spread(&[values(&|face| face.quality.score)]);
+        let side_px = mean(&values(&|face| face.bounding_box.shorter_side())) as f32;
+        let faces = seen.iter().map(|(_, faces)| *faces).max().unwrap_or(0);
+        let action = |score| policy.decide(scenario, score, side_px, faces).action;
+        let causes = seen
+            .iter()
+            .filter_map(|(face, _)| face.quality.causes.first());
+        let (story, design_score) = case.described();
+        CaseFigures {
+            case,
+            story,
+            file: scene.path.display().to_string(),
+            failures_to_acquire: Rate::new(taken.len() - seen.len(), taken.len()),
+            score,
+            grade: score.map(|score| Grade::of(score.mean as f32)),
+            action: score.map(|score| action(score.mean as f32)),
+            cause: most_frequent(causes.map(|cause| cause.name.name())),
+            similarity: similarity(&scene.face.embedding),
+            similarity_to_reference: reference.and_then(similarity),
+            design_score,
+        }
+    });
+    Ok(figures.collect())
 }
 
 fn most_frequent(names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let names: Vec<&str> = names.collect();
     let count = |name: &str| names.iter().filter(|&&other| other == name).count();
-    // The first of equally frequent ones: the same shots give the same word.
+    // The first of equally frequent ones, so that the same shots give the same name.
     names.iter().copied().rev().max_by_key(|name| count(name))
 }
 

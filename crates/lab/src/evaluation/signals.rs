@@ -3,13 +3,13 @@
 
 use serde::Serialize;
 
-use super::bootstrap::by_person;
+use super::bootstrap::{by_person, grouped};
 use super::comparisons::Comparison;
 use super::edc::Edc;
 use faceood::stats::auroc;
 
 /// Shares of comparisons after whose removal the FNMR is told.
-pub const DROPPED: [f64; 4] = [0.0, 0.01, 0.05, 0.20];
+const DROPPED: [f64; 4] = [0.0, 0.01, 0.05, 0.20];
 /// Up to here the partial area is told, as is usual in the literature.
 const AREA_LIMIT: f64 = 0.20;
 /// Up to here the area relative to perfect and random order is told.
@@ -17,46 +17,33 @@ const RELATIVE_LIMIT: f64 = 0.50;
 /// Points of the curve that is drawn.
 const CURVE_POINTS: usize = 100;
 
-/// Something that claims to say how good a capture is; more is better.
-#[derive(Clone, Debug)]
-pub struct ComparedSignal {
-    /// Name in JSON.
-    pub name: String,
-    /// One value a capture; `None` where it has none.
-    pub values: Vec<Option<f64>>,
-}
-
-/// What it is held against.
-#[derive(Clone, Copy, Debug)]
-pub struct Truth<'a> {
-    /// Whose each capture is.
-    pub persons: &'a [usize],
-    /// Whether each capture reaches .45 against the person's others; `None` where there are none.
-    pub passes: &'a [Option<bool>],
-    /// All genuine comparisons.
-    pub genuine: &'a [Comparison],
-    /// At and above, a comparison succeeds.
-    pub threshold: f32,
+/// What a signal is held against.
+pub(super) struct Truth<'a> {
+    /// The person of each capture.
+    pub(super) persons: &'a [usize],
+    /// Whether each capture reaches .45 against the person's others; `None` if there are none.
+    pub(super) passes: &'a [Option<bool>],
+    pub(super) genuine: &'a [Comparison],
+    /// A comparison at or above it succeeds.
+    pub(super) threshold: f32,
 }
 
 /// How well a signal orders captures.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignalFigures {
-    /// Name.
     pub name: String,
-    /// Captures that have it.
+    /// Captures that have the signal.
     pub captures: usize,
-    /// Genuine comparisons both of whose captures have it.
+    /// Genuine comparisons both of whose captures have the signal.
     pub comparisons: usize,
-    /// Probability that a capture which passes has more of it than one which does not.
+    /// Probability that a capture which passes has a higher value than one which does not, and the
+    /// 95 % interval with other persons.
     pub auroc: Option<f64>,
-    /// Where that lies 95 times in 100 with other persons.
     pub auroc_interval: Option<[f64; 2]>,
     /// Area under the EDC with 0–20 % dropped.
     pub edc_area_20: Option<f64>,
-    /// Area under the EDC with 0–50 % dropped: 0 is perfect order, 1 is random.
+    /// Area under the EDC with 0–50 % dropped: 0 is perfect order, 1 is random. And its interval.
     pub edc_relative_area_50: Option<f64>,
-    /// Where that lies 95 times in 100 with other persons.
     pub edc_relative_area_50_interval: Option<[f64; 2]>,
     /// FNMR after dropping the comparisons of lowest quality.
     pub fnmr_after: Vec<FnmrAfter>,
@@ -64,55 +51,44 @@ pub struct SignalFigures {
     pub edc: Vec<[f64; 2]>,
 }
 
-/// A point of the EDC.
+/// FNMR of the rest once a share of the genuine comparisons is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FnmrAfter {
-    /// Share of genuine comparisons dropped.
     pub dropped: f64,
-    /// FNMR of the rest.
     pub fnmr: Option<f64>,
 }
 
-impl ComparedSignal {
-    /// Holds the signal against the truth.
-    #[must_use]
-    pub fn figures(&self, truth: &Truth<'_>) -> SignalFigures {
-        let persons = truth.persons.iter().max().map_or(0, |last| last + 1);
-        let mut captures = vec![Vec::new(); persons];
-        for (index, &person) in truth.persons.iter().enumerate() {
-            if let (Some(value), Some(passes)) = (self.values[index], truth.passes[index]) {
-                captures[person].push((value, passes));
-            }
-        }
-        let mut comparisons = vec![Vec::new(); persons];
-        for comparison in truth.genuine {
-            let sides = [comparison.one, comparison.other].map(|side| self.values[side]);
-            if let [Some(one), Some(other)] = sides {
-                let is_error = comparison.similarity < truth.threshold;
-                comparisons[truth.persons[comparison.one]].push((one.min(other), is_error));
-            }
-        }
-        let edc = Edc::new(&comparisons.concat());
-        SignalFigures {
-            name: self.name.clone(),
-            captures: self.values.iter().flatten().count(),
-            comparisons: edc.comparisons(),
-            auroc: ranking(&captures.concat()),
-            auroc_interval: by_person(&captures, ranking),
-            edc_area_20: edc.area(AREA_LIMIT),
-            edc_relative_area_50: edc.relative_area(RELATIVE_LIMIT),
-            edc_relative_area_50_interval: by_person(&comparisons, |drawn| {
-                Edc::new(drawn).relative_area(RELATIVE_LIMIT)
-            }),
-            fnmr_after: DROPPED
-                .iter()
-                .map(|&dropped| FnmrAfter {
-                    dropped,
-                    fnmr: edc.fnmr_after(dropped),
-                })
-                .collect(),
-            edc: edc.curve(RELATIVE_LIMIT, CURVE_POINTS),
-        }
+/// Holds a signal against the truth. `values` has one number for each capture, `None` if it has
+/// none; more is better.
+pub(super) fn figures(name: &str, values: &[Option<f64>], truth: &Truth<'_>) -> SignalFigures {
+    let pairs = values.iter().zip(truth.passes).zip(truth.persons);
+    let captures = grouped(pairs.filter_map(|((value, passes), &person)| {
+        let (value, passes) = value.zip(*passes)?;
+        Some((person, (value, passes)))
+    }));
+    let comparisons = grouped(truth.genuine.iter().filter_map(|made| {
+        let quality = values[made.one]?.min(values[made.other]?);
+        let is_error = made.similarity < truth.threshold;
+        Some((truth.persons[made.one], (quality, is_error)))
+    }));
+    let edc = Edc::new(&comparisons.concat());
+    let after = |dropped| FnmrAfter {
+        dropped,
+        fnmr: edc.fnmr_after(dropped),
+    };
+    SignalFigures {
+        name: name.to_owned(),
+        captures: values.iter().flatten().count(),
+        comparisons: edc.comparisons(),
+        auroc: ranking(&captures.concat()),
+        auroc_interval: by_person(&captures, ranking),
+        edc_area_20: edc.area(AREA_LIMIT),
+        edc_relative_area_50: edc.relative_area(RELATIVE_LIMIT),
+        edc_relative_area_50_interval: by_person(&comparisons, |drawn| {
+            Edc::new(drawn).relative_area(RELATIVE_LIMIT)
+        }),
+        fnmr_after: DROPPED.map(after).to_vec(),
+        edc: edc.curve(RELATIVE_LIMIT, CURVE_POINTS),
     }
 }
 
@@ -140,23 +116,15 @@ mod tests {
             genuine: &genuine,
             threshold: 0.45,
         };
-        let good = ComparedSignal {
-            name: "good".to_owned(),
-            values: vec![Some(0.9), Some(0.8), Some(0.1)],
-        };
-        let figures = good.figures(&truth);
-        assert_eq!((figures.captures, figures.comparisons), (3, 3));
-        assert_eq!(figures.auroc, Some(1.0));
-        assert!(figures.edc_relative_area_50.unwrap().abs() < 1e-12);
-        assert_eq!(figures.fnmr_after[0].fnmr, Some(2.0 / 3.0));
+        let good = figures("good", &[Some(0.9), Some(0.8), Some(0.1)], &truth);
+        assert_eq!((good.captures, good.comparisons), (3, 3));
+        assert_eq!(good.auroc, Some(1.0));
+        assert!(good.edc_relative_area_50.unwrap().abs() < 1e-12);
+        assert_eq!(good.fnmr_after[0].fnmr, Some(2.0 / 3.0));
         // One person alone: no interval.
-        assert_eq!(figures.auroc_interval, None);
+        assert_eq!(good.auroc_interval, None);
 
-        let absent = ComparedSignal {
-            name: "absent for one".to_owned(),
-            values: vec![Some(0.9), None, Some(0.1)],
-        };
-        let figures = absent.figures(&truth);
-        assert_eq!((figures.captures, figures.comparisons), (2, 1));
+        let absent = figures("absent for one", &[Some(0.9), None, Some(0.1)], &truth);
+        assert_eq!((absent.captures, absent.comparisons), (2, 1));
     }
 }

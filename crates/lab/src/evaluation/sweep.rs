@@ -13,10 +13,10 @@ use faceood::stats::mean;
 
 /// The steps of the design's table.
 pub const ISO_STEPS: [u32; 6] = [100, 400, 1600, 3200, 6400, 12800];
-/// Shots a step, as there.
+/// Shots for each step, as in the design.
 pub const SHOTS: u32 = 5;
 
-/// What the design document has for a step.
+/// Figures of the design document for a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Design {
     /// Quality score.
@@ -26,8 +26,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// Of the step at `iso`, where its table has one.
-    #[must_use]
+    /// The step at `iso`; `None` if the table lacks it.
     pub fn at(iso: u32) -> Option<Self> {
         let (score, similarity) = match iso {
             100 => (0.89, [0.72, 0.78]),
@@ -70,24 +69,21 @@ pub struct SweepStep {
     pub similarity: Option<ShotSpread>,
     /// Shots whose similarity is below the pack's `different`.
     pub below_different: Rate,
-    /// What the design document has.
+    /// The step in the design document.
     pub design: Option<Design>,
 }
 
-/// What a shot came to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shot {
-    /// Quality score.
-    pub score: f64,
-    /// Similarity to the reference.
-    pub similarity: f64,
+#[derive(Clone, Copy)]
+struct Shot {
+    score: f64,
+    similarity: f64,
 }
 
-/// Shoots every scene `shots` times at each of `isos`. `reference` is who the shots are compared with; `None`: each scene's own
-/// clean photo.
+/// Shoots every scene `shots` times at each of `isos`. The shots are compared with `reference`, or
+/// with each scene's own clean photo if it is `None`.
 ///
 /// # Errors
-/// Where the models cannot be opened.
+/// If the models cannot be opened.
 pub fn run(
     instrument: &Instrument<'_>,
     scenes: &[Scene],
@@ -100,10 +96,7 @@ pub fn run(
     let found = instrument.each(isos.len() * per_step, |worker, index| {
         let (step, shot) = (index / per_step, index % per_step);
         let scene = &scenes[shot / shots as usize];
-        let noise = Degradation::Noise {
-            iso: isos[step] as f32,
-            smoothing: 0.0,
-        };
+        let noise = Degradation::noise(isos[step] as f32);
         let picture = degrade(&scene.picture, &[noise], index as u64);
         let (face, _) = worker.face(&upload_of(&picture)).ok()?;
         let reference = reference.unwrap_or(&scene.face.embedding);
@@ -112,50 +105,38 @@ pub fn run(
             similarity: f64::from(face.embedding.similarity(reference)),
         })
     })?;
-    Ok(isos
-        .iter()
-        .enumerate()
-        .map(|(step, &iso)| {
-            let photos: Vec<&[Option<Shot>]> = found[step * per_step..(step + 1) * per_step]
-                .chunks(shots.max(1) as usize)
-                .collect();
-            row(iso, &photos, different)
-        })
-        .collect())
+    let rows = isos.iter().enumerate().map(|(step, &iso)| {
+        let taken = &found[step * per_step..(step + 1) * per_step];
+        let photos: Vec<&[Option<Shot>]> = taken.chunks(shots.max(1) as usize).collect();
+        row(iso, &photos, different)
+    });
+    Ok(rows.collect())
 }
 
 /// A row of the table from the shots of each photo.
 fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> SweepStep {
-    let all: Vec<Shot> = photos
-        .iter()
-        .copied()
-        .flatten()
-        .flatten()
-        .copied()
-        .collect();
     let taken: usize = photos.iter().map(|shots| shots.len()).sum();
-    let score = spread(photos, |shot| shot.score);
-    let below = all
-        .iter()
-        .filter(|shot| shot.similarity < f64::from(different))
-        .count();
+    let values = |of: fn(&Shot) -> f64| -> Vec<Vec<f64>> {
+        let of_photo = |shots: &&[Option<Shot>]| shots.iter().flatten().map(of).collect();
+        photos.iter().map(of_photo).collect()
+    };
+    let (scores, similarities) = (values(|shot| shot.score), values(|shot| shot.similarity));
+    let score = spread(&scores);
+    let all = similarities.concat();
+    let below = all.iter().filter(|&&value| value < f64::from(different));
     SweepStep {
         iso,
         failures_to_acquire: Rate::new(taken - all.len(), taken),
         score,
         grade: score.map(|score| Grade::of(score.mean as f32)),
-        similarity: spread(photos, |shot| shot.similarity),
-        below_different: Rate::new(below, all.len()),
+        similarity: spread(&similarities),
+        below_different: Rate::new(below.count(), all.len()),
         design: Design::at(iso),
     }
 }
 
 /// Mean and range over all shots, scatter between the shots of one photo.
-pub(super) fn spread(photos: &[&[Option<Shot>]], of: impl Fn(&Shot) -> f64) -> Option<ShotSpread> {
-    let photos: Vec<Vec<f64>> = photos
-        .iter()
-        .map(|shots| shots.iter().flatten().map(&of).collect())
-        .collect();
+pub(super) fn spread(photos: &[Vec<f64>]) -> Option<ShotSpread> {
     let all = photos.concat();
     if all.is_empty() {
         return None;
@@ -163,10 +144,8 @@ pub(super) fn spread(photos: &[&[Option<Shot>]], of: impl Fn(&Shot) -> f64) -> O
     let (mut squares, mut freedom) = (0.0, 0.0);
     for shots in photos.iter().filter(|shots| !shots.is_empty()) {
         let middle = mean(shots);
-        squares += shots
-            .iter()
-            .map(|value| (value - middle).powi(2))
-            .sum::<f64>();
+        let gaps = shots.iter().map(|value| value - middle);
+        squares += gaps.map(|gap| gap.powi(2)).sum::<f64>();
         freedom += shots.len() as f64 - 1.0;
     }
     Some(ShotSpread {

@@ -26,13 +26,8 @@ const PARALLEL_PREFIX: &str = "module.";
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read.
-    #[error("{} cannot be read: {source}", .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error("{path} cannot be read: {error}", path = .0.display(), error = .1)]
+    Read(PathBuf, #[source] std::io::Error),
     /// The file is of the form that PyTorch wrote before version 1.6.
     #[error(
         "this is a checkpoint of the old form, or none at all: it is no zip archive; with any PyTorch from 1.6 on, save it again: torch.save(torch.load(OLD, map_location=\"cpu\"), NEW)"
@@ -41,61 +36,39 @@ pub enum CheckpointError {
     /// The archive is damaged.
     #[error("the archive is damaged: {0}; get the checkpoint again")]
     Archive(#[from] zip::result::ZipError),
-    /// The archive has no such entry.
-    #[error("the archive has no entry {entry}; it is no checkpoint, or a damaged one")]
-    NoEntry {
-        /// Its name.
-        entry: String,
-    },
+    /// The archive has no entry of this name.
+    #[error("the archive has no entry {0}; it is no checkpoint, or a damaged one")]
+    NoEntry(String),
     /// The archive was written on a machine of the other byte order.
     #[error(
-        "the checkpoint has byte order {order:?}, only little is read; save it again on a usual machine"
+        "the checkpoint has byte order {0:?}, only little is read; save it again on a usual machine"
     )]
-    ByteOrder {
-        /// What it says.
-        order: String,
-    },
-    /// The pickle names what no dictionary of tensors holds.
+    ByteOrder(String),
+    /// The pickle names a module and a name that no dictionary of tensors needs.
     #[error(
-        "the checkpoint holds a `{name}`, and only tensors are read: nothing in the file is executed; save the tensors alone: torch.save(model.state_dict(), NEW)"
+        "the checkpoint holds a `{0}`, and only tensors are read: nothing in the file is executed; save the tensors alone: torch.save(model.state_dict(), NEW)"
     )]
-    Foreign {
-        /// Module and name.
-        name: String,
-    },
-    /// The pickle is not understood.
+    Foreign(String),
+    /// The pickle is not understood at this byte.
     #[error(
-        "the checkpoint's pickle is not understood at byte {at}: {found}; save the tensors alone: torch.save(model.state_dict(), NEW)"
+        "the checkpoint's pickle is not understood at byte {0}: {1}; save the tensors alone: torch.save(model.state_dict(), NEW)"
     )]
-    Pickle {
-        /// Where.
-        at: usize,
-        /// What is there.
-        found: String,
-    },
-    /// There is no dictionary of tensors.
+    Pickle(usize, String),
+    /// There is no dictionary of tensors, only these keys at the top.
     #[error(
-        "the checkpoint holds no dictionary of tensors, neither at the top nor under state_dict or model (it holds: {found}); save the tensors alone: torch.save(model.state_dict(), NEW)"
+        "the checkpoint holds no dictionary of tensors, neither at the top nor under state_dict or model (it holds: {0}); save the tensors alone: torch.save(model.state_dict(), NEW)"
     )]
-    NoTensors {
-        /// The keys at the top.
-        found: String,
-    },
-    /// There is no such tensor.
-    #[error("the checkpoint has no tensor {name}")]
-    NoTensor {
-        /// Its name.
-        name: String,
-    },
-    /// A tensor's file is shorter than its shape asks for, or its shape overlaps itself.
-    #[error("the tensor {name} does not fit its file in the archive; get the checkpoint again")]
-    Damaged {
-        /// Its name.
-        name: String,
-    },
+    NoTensors(String),
+    /// There is no tensor of this name.
+    #[error("the checkpoint has no tensor {0}")]
+    NoTensor(String),
+    /// The file of this tensor is shorter than the shape asks for, or the shape overlaps itself.
+    #[error("the tensor {0} does not fit its file in the archive; get the checkpoint again")]
+    Damaged(String),
 }
 
 /// An open checkpoint.
+#[derive(Debug)]
 pub struct TorchCheckpoint {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
@@ -105,46 +78,30 @@ pub struct TorchCheckpoint {
     others: Vec<String>,
 }
 
-impl std::fmt::Debug for TorchCheckpoint {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("TorchCheckpoint")
-            .field("path", &self.path)
-            .field("tensors", &self.tensors.len())
-            .finish_non_exhaustive()
-    }
-}
-
 impl TorchCheckpoint {
     /// Opens the file and reads names and shapes; no tensor's numbers yet.
     ///
     /// # Errors
-    /// Where it is no archive of `torch.save`, or holds more than a dictionary of tensors, alone or under `state_dict` or
-    /// `model`.
+    /// If it is no archive of `torch.save`, or holds something else than a dictionary of tensors,
+    /// alone or under `state_dict` or `model`.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let unreadable = |source| CheckpointError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |error| CheckpointError::Read(path.to_owned(), error);
         let mut file = File::open(path).map_err(unreadable)?;
         let mut magic = Vec::new();
-        (&mut file)
-            .take(ZIP_MAGIC.len() as u64)
-            .read_to_end(&mut magic)
-            .map_err(unreadable)?;
+        let mut start = (&mut file).take(ZIP_MAGIC.len() as u64);
+        start.read_to_end(&mut magic).map_err(unreadable)?;
         if magic != ZIP_MAGIC {
             return Err(CheckpointError::NoArchive);
         }
         let archive = ZipArchive::new(BufReader::new(file))?;
-        let pickle = archive
+        let root = archive
             .file_names()
             .filter_map(Result::ok)
-            .find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"))
-            .map(std::borrow::Cow::into_owned)
-            .ok_or_else(|| CheckpointError::NoEntry {
-                entry: "data.pkl".to_owned(),
-            })?;
-        let root = pickle.trim_end_matches("data.pkl").to_owned();
+            .find_map(|name| {
+                let root = name.strip_suffix("data.pkl")?;
+                (root.is_empty() || root.ends_with('/')).then(|| root.to_owned())
+            })
+            .ok_or_else(|| CheckpointError::NoEntry("data.pkl".to_owned()))?;
         let mut checkpoint = Self {
             path: path.to_owned(),
             tensors: BTreeMap::new(),
@@ -155,9 +112,8 @@ impl TorchCheckpoint {
         if let Ok(order) = checkpoint.entry("byteorder", 16)
             && order != b"little"
         {
-            return Err(CheckpointError::ByteOrder {
-                order: String::from_utf8_lossy(&order).into_owned(),
-            });
+            let order = String::from_utf8_lossy(&order).into_owned();
+            return Err(CheckpointError::ByteOrder(order));
         }
         let bytes = checkpoint.entry("data.pkl", PICKLE_LIMIT)?;
         checkpoint.take_tensors(&pickle::read(&bytes)?)?;
@@ -171,8 +127,7 @@ impl TorchCheckpoint {
             .map(|(name, view)| (name.as_str(), view.shape.as_slice()))
     }
 
-    /// What stands among the tensors and is none.
-    #[must_use]
+    /// Names of the entries that are no tensors.
     pub fn others(&self) -> &[String] {
         &self.others
     }
@@ -180,31 +135,20 @@ impl TorchCheckpoint {
     /// A tensor's numbers as little-endian 32-bit floats, row-major.
     ///
     /// # Errors
-    /// Where there is no such tensor, or its file does not hold what its shape says.
+    /// If there is no such tensor, or its file does not hold what its shape says.
     pub fn floats(&mut self, name: &str) -> Result<Vec<u8>, CheckpointError> {
-        let view = self
-            .tensors
-            .get(name)
-            .cloned()
-            .ok_or_else(|| CheckpointError::NoTensor {
-                name: name.to_owned(),
-            })?;
-        let damaged = || CheckpointError::Damaged {
-            name: name.to_owned(),
-        };
+        let view = self.tensors.get(name).cloned();
+        let view = view.ok_or_else(|| CheckpointError::NoTensor(name.to_owned()))?;
+        let damaged = || CheckpointError::Damaged(name.to_owned());
         let size = view.storage.element.size();
-        let stored = view
-            .storage
-            .elements
-            .checked_mul(size)
-            .ok_or_else(damaged)?;
+        let stored = view.storage.elements.checked_mul(size);
+        let stored = stored.ok_or_else(damaged)?;
         let count = extent_of(&view).ok_or_else(damaged)?;
-        let entry = format!("data/{}", view.storage.key);
-        let mut bytes = self.entry(&entry, stored as u64)?;
+        let mut bytes = self.entry(&format!("data/{}", view.storage.key), stored as u64)?;
         if bytes.len() != stored {
             return Err(damaged());
         }
-        if is_row_major(&view) {
+        if count > 0 && is_row_major(&view) {
             bytes.drain(..view.offset * size);
             bytes.truncate(count * size);
         } else {
@@ -216,50 +160,35 @@ impl TorchCheckpoint {
     /// An entry's bytes, `limit` at most.
     fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, CheckpointError> {
         let name = format!("{}{name}", self.root);
-        let entry = match self.archive.by_name(&name) {
-            Ok(entry) => entry,
-            Err(zip::result::ZipError::FileNotFound) => {
-                return Err(CheckpointError::NoEntry { entry: name });
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let entry = self.archive.by_name(&name).map_err(|error| match error {
+            zip::result::ZipError::FileNotFound => CheckpointError::NoEntry(name.clone()),
+            error => error.into(),
+        })?;
         let mut bytes = Vec::new();
-        entry
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|source| CheckpointError::Read {
-                path: self.path.join(name),
-                source,
-            })?;
-        Ok(bytes)
+        match entry.take(limit).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(CheckpointError::Read(self.path.join(name), error)),
+        }
     }
 
     /// Finds the dictionary of tensors, at the top or one level below.
     fn take_tensors(&mut self, values: &pickle::Values) -> Result<(), CheckpointError> {
-        let top = match values.root() {
+        let entries = |value: &PickleValue| match value {
             PickleValue::Dictionary(entries) => values.entries(entries),
             _ => Vec::new(),
         };
-        let holds_tensors = |entries: &[(&str, &PickleValue)]| {
-            entries
-                .iter()
-                .any(|(_, v)| matches!(v, PickleValue::Tensor(_)))
-        };
+        let top = entries(values.root());
         let nested = NESTED_UNDER.iter().filter_map(|key| {
             let (_, value) = top.iter().find(|(name, _)| name == key)?;
-            match value {
-                PickleValue::Dictionary(entries) => Some(values.entries(entries)),
-                _ => None,
-            }
+            Some(entries(value))
         });
-        let found = std::iter::once(top.clone())
-            .chain(nested)
-            .find(|entries| holds_tensors(entries));
+        let found = std::iter::once(top.clone()).chain(nested).find(|entries| {
+            let mut values = entries.iter().map(|(_, value)| value);
+            values.any(|value| matches!(value, PickleValue::Tensor(_)))
+        });
         let Some(entries) = found else {
             let keys: Vec<&str> = top.iter().map(|(key, _)| *key).take(10).collect();
-            return Err(CheckpointError::NoTensors {
-                found: keys.join(", "),
-            });
+            return Err(CheckpointError::NoTensors(keys.join(", ")));
         };
         let is_parallel = entries
             .iter()
@@ -280,19 +209,13 @@ impl TorchCheckpoint {
     }
 }
 
-/// How many numbers a view has; `None` where it reaches beyond its storage or has more numbers than that.
+/// How many numbers a view has; `None` if it reaches beyond its storage or has more numbers.
 fn extent_of(view: &TensorView) -> Option<usize> {
-    let count = view
-        .shape
-        .iter()
-        .try_fold(1_usize, |product, &extent| product.checked_mul(extent))?;
-    let last = view
-        .shape
-        .iter()
-        .zip(&view.strides)
-        .try_fold(view.offset, |at, (&extent, &stride)| {
-            at.checked_add(extent.saturating_sub(1).checked_mul(stride)?)
-        })?;
+    let (mut count, mut last) = (1_usize, view.offset);
+    for (&extent, &stride) in view.shape.iter().zip(&view.strides) {
+        count = count.checked_mul(extent)?;
+        last = last.checked_add(extent.saturating_sub(1).checked_mul(stride)?)?;
+    }
     let fits = view.shape.len() == view.strides.len()
         && count <= view.storage.elements
         && (count == 0 || last < view.storage.elements);
@@ -302,15 +225,12 @@ fn extent_of(view: &TensorView) -> Option<usize> {
 /// Whether the view's numbers lie one after the other.
 fn is_row_major(view: &TensorView) -> bool {
     let mut expected = 1;
-    view.shape
-        .iter()
-        .zip(&view.strides)
-        .rev()
-        .all(|(&extent, &stride)| {
-            let fits = extent == 1 || stride == expected;
-            expected *= extent;
-            fits
-        })
+    let mut axes = view.shape.iter().zip(&view.strides).rev();
+    axes.all(|(&extent, &stride)| {
+        let fits = extent == 1 || stride == expected;
+        expected *= extent;
+        fits
+    })
 }
 
 /// The view's elements in row-major order, of bytes that hold its whole storage.
@@ -333,34 +253,21 @@ fn gathered(bytes: &[u8], view: &TensorView, count: usize) -> Vec<u8> {
     ordered
 }
 
-/// Elements of any type → 32-bit floats.
+/// Elements of any type → 32-bit floats, in which the network computes.
 fn as_floats(bytes: Vec<u8>, element: Element) -> Vec<u8> {
-    let halves = |convert: fn(u16) -> f32| -> Vec<u8> {
-        let (pairs, _) = bytes.as_chunks::<2>();
-        pairs
+    fn converted<const N: usize>(bytes: &[u8], to_float: impl Fn([u8; N]) -> f32) -> Vec<u8> {
+        let (elements, _) = bytes.as_chunks();
+        elements
             .iter()
-            .flat_map(|&pair| convert(u16::from_le_bytes(pair)).to_le_bytes())
+            .flat_map(|&element| to_float(element).to_le_bytes())
             .collect()
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "the network computes in 32-bit floats"
-    )]
+    }
     match element {
         Element::Float => bytes,
-        Element::Half => halves(half_to_float),
-        Element::Bfloat16 => halves(|bits| f32::from_bits(u32::from(bits) << 16)),
-        Element::Double => {
-            let (eights, _) = bytes.as_chunks::<8>();
-            let narrow = |&eight: &[u8; 8]| (f64::from_le_bytes(eight) as f32).to_le_bytes();
-            eights.iter().flat_map(narrow).collect()
-        }
-        Element::Long => {
-            let (eights, _) = bytes.as_chunks::<8>();
-            let narrow = |&eight: &[u8; 8]| (i64::from_le_bytes(eight) as f32).to_le_bytes();
-            eights.iter().flat_map(narrow).collect()
-        }
+        Element::Half => converted(&bytes, |two| half_to_float(u16::from_le_bytes(two))),
+        Element::Bfloat16 => converted(&bytes, |[low, high]| f32::from_le_bytes([0, 0, low, high])),
+        Element::Double => converted(&bytes, |eight| f64::from_le_bytes(eight) as f32),
+        Element::Long => converted(&bytes, |eight| i64::from_le_bytes(eight) as f32),
     }
 }
 

@@ -19,40 +19,47 @@ pub mod rts;
 
 /// Name of the embedder's file in an imported pack.
 pub const EMBEDDER_FILE: &str = "embedder.onnx";
-/// Name of the calibration's file in a pack.
-const CALIBRATION_FILE: &str = "calibration.json";
 
-/// How the new pack calls itself.
+/// What the new pack says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     /// The pack's name, as `model.pack` on the wire.
     pub id: String,
-    /// Its version.
+    /// The pack's version.
     pub version: String,
     /// One sentence for the operator.
     pub description: String,
 }
 
-/// A calibration with the id that its content stands for.
+/// A calibration as the text of its file.
 #[derive(Clone, Copy, Debug)]
 pub struct CalibrationText<'a> {
     /// The file's text.
     pub json: &'a str,
-    /// Its id.
+    /// The id that belongs to the content.
     pub id: &'a str,
 }
 
 impl CalibrationText<'_> {
     fn described(&self) -> CalibrationFile {
         CalibrationFile {
-            file: recipe::file(CALIBRATION_FILE, self.json.as_bytes(), "MIT", Vec::new()),
+            file: recipe::file("calibration.json", self.json.as_bytes(), "MIT", Vec::new()),
             id: self.id.to_owned(),
         }
     }
+
+    /// The calibration's file and the manifest, by name.
+    fn with(&self, manifest: &Manifest) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+        let calibration = &manifest.calibration.file.path;
+        Ok(vec![
+            (calibration.clone(), self.json.as_bytes().to_vec()),
+            (MANIFEST_FILE.to_owned(), toml::to_string(manifest)?.into()),
+        ])
+    }
 }
 
-/// The manifest of a pack with `embedder` in the place of that of `base`. The golden output is still to be filled in.
-#[must_use]
+/// The manifest of a pack whose embedder is `embedder` and whose other networks are those of
+/// `base`. The golden output is still empty.
 pub fn manifest(
     base: &Pack,
     naming: Naming,
@@ -64,7 +71,7 @@ pub fn manifest(
         id: naming.id,
         version: naming.version,
         description: naming.description,
-        // The contract's cuts, which every verdict is explained with.
+        // The contract's thresholds, with which every verdict is explained.
         similarity: SimilarityThresholds {
             same: 0.45,
             review: 0.35,
@@ -81,55 +88,37 @@ pub fn manifest(
 /// Every file of that pack but the embedder's, by name, the manifest last.
 ///
 /// # Errors
-/// Where the manifest cannot be written.
+/// If the manifest cannot be written.
 pub fn files(
     base: &Pack,
     manifest: &Manifest,
     calibration: CalibrationText<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
-    Ok(vec![
-        (
-            manifest.detector.file.path.clone(),
-            base.detector_file().to_vec(),
-        ),
-        (
-            manifest.landmarks.file.path.clone(),
-            base.landmarks_file().to_vec(),
-        ),
-        (
-            manifest.calibration.file.path.clone(),
-            calibration.json.as_bytes().to_vec(),
-        ),
-        (
-            MANIFEST_FILE.to_owned(),
-            toml::to_string(manifest)?.into_bytes(),
-        ),
-    ])
+    let copied = [
+        (&manifest.detector.file, base.detector_file()),
+        (&manifest.landmarks.file, base.landmarks_file()),
+    ];
+    let mut files = copied
+        .map(|(file, bytes)| (file.path.clone(), bytes.to_vec()))
+        .to_vec();
+    files.extend(calibration.with(manifest)?);
+    Ok(files)
 }
 
 /// `pack` with another calibration: the calibration's file and the manifest.
 ///
 /// # Errors
-/// Where the manifest cannot be written.
+/// If the manifest cannot be written.
 pub fn recalibrated(
     pack: &Pack,
     calibration: CalibrationText<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
     let mut manifest = pack.manifest().clone();
     manifest.calibration = calibration.described();
-    Ok(vec![
-        (
-            manifest.calibration.file.path.clone(),
-            calibration.json.as_bytes().to_vec(),
-        ),
-        (
-            MANIFEST_FILE.to_owned(),
-            toml::to_string(&manifest)?.into_bytes(),
-        ),
-    ])
+    calibration.with(&manifest)
 }
 
-/// A float tensor of which no shape is said.
+/// A float tensor without a shape.
 fn of_any_shape(name: &str) -> ValueInfo {
     ValueInfo {
         name: Some(name.to_owned()),

@@ -1,6 +1,5 @@
 //! Imports an ArcFace-style recogniser in ONNX: an aligned face in, one embedding out. Its last
-//! feature map is tapped for an OOD head, so that a site's own recogniser gets the trust score
-//! too.
+//! feature map is tapped for an OOD head, so that a site's own recogniser gets the trust score too.
 //!
 //! Until `models train` has trained a head for it, the signal is the length of its output,
 //! which falls as pictures get worse.
@@ -12,7 +11,7 @@ use faceood::embed::EMBEDDING_LENGTH;
 use faceood::pack::manifest::{
     Channels, Embedder, Network, Ood, OodTransform, PictureInput, Polarity, Source,
 };
-use faceood::pack::network::graph::{Graph, Model, Node};
+use faceood::pack::network::graph::{Model, Node};
 use faceood::pack::network::{NetworkError, prepare, rewrite};
 use faceood::pack::verify;
 use faceood::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
@@ -27,7 +26,8 @@ use reading::{
 const NETWORK: &str = "recogniser";
 /// Side of the input in pixels.
 const SIDE: usize = 112;
-/// Largest difference, as a share of the embedding's length, between the network alone and within the pack.
+/// Largest difference between the network alone and within the pack, as a share of the embedding's
+/// length.
 const TOLERANCE: f32 = 1e-3;
 
 /// Why a network cannot be imported.
@@ -42,56 +42,33 @@ pub enum OnnxError {
     /// It cannot be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// It takes something else than one aligned face.
+    /// It takes inputs of these names and shapes, not one aligned face.
     #[error(
-        "the network takes {found}; one input [N, 3, {SIDE}, {SIDE}] is needed: an aligned face, as ArcFace's recognisers take it"
+        "the network takes {0}; one input [N, 3, {SIDE}, {SIDE}] is needed: an aligned face, as ArcFace's recognisers take it"
     )]
-    Input {
-        /// Names and shapes of what it takes.
-        found: String,
-    },
-    /// It gives several tensors, or not the one that was asked for.
-    #[error("the network gives {found}; say with --output which one is the embedding")]
-    Output {
-        /// Their names.
-        found: String,
-    },
-    /// The embedding is not one row of numbers.
+    Input(String),
+    /// It gives tensors of these names, several or not the one that was asked for.
+    #[error("the network gives {0}; say with --output which one is the embedding")]
+    Output(String),
+    /// The output of this name has this shape for one face, which is not one row of numbers.
     #[error(
-        "{name} is {got:?}; an embedding is [N, length] with a length of {EMBEDDING_LENGTH} at most"
+        "{0} is {1:?}; an embedding is [N, length] with a length of {EMBEDDING_LENGTH} at most"
     )]
-    Length {
-        /// The output.
-        name: String,
-        /// Its shape for one face.
-        got: Vec<usize>,
-    },
-    /// There is no feature map on the way to the embedding.
+    Length(String, Vec<usize>),
+    /// There is no feature map on the way to this output.
     #[error(
-        "there is no feature map [N, channels, h, w] with more than one position on the way to {name}: only convolutional recognisers can be given a head"
+        "there is no feature map [N, channels, h, w] with more than one position on the way to {0}: only convolutional recognisers can be given a head"
     )]
-    NoFeatureMap {
-        /// The output.
-        name: String,
-    },
-    /// The network holds what is not understood here.
-    #[error("the network {what}; {way_out}")]
-    Unsupported {
-        /// What it does.
-        what: String,
-        /// What to do.
-        way_out: &'static str,
-    },
-    /// The rewritten network gives other numbers.
+    NoFeatureMap(String),
+    /// The network does what is not understood here; then what to do.
+    #[error("the network {0}; {1}")]
+    Unsupported(String, &'static str),
+    /// The rewritten network gives other numbers: the largest difference as a share of the
+    /// embedding's length, and the faces in the batch.
     #[error(
-        "within the pack the network gives other numbers than alone (off by {off} of its length, with {faces} faces at once); export it with a free batch (dynamic axis 0)"
+        "within the pack the network gives other numbers than alone (off by {0} of its length, with {1} faces at once); export it with a free batch (dynamic axis 0)"
     )]
-    Differs {
-        /// Largest difference as a share of the embedding's length.
-        off: f32,
-        /// Faces in the batch.
-        faces: usize,
-    },
+    Differs(f32, usize),
 }
 
 /// How the recogniser is fed.
@@ -110,18 +87,19 @@ pub struct Feeding {
 pub struct ImportedOnnx {
     /// The network, ready to be a pack's embedder.
     pub model: Model,
-    /// The tensor that was tapped, by its name in the file.
+    /// Name in the file of the tensor that was tapped.
     pub feature_map: String,
-    /// Shape of it for one face.
+    /// Its shape for one face.
     pub feature_shape: Vec<usize>,
-    /// Length of the embedding before it is filled up to 512 with zeros, which changes no similarity.
+    /// Length of the embedding before it is padded to 512 with zeros, which changes no similarity.
     pub length: usize,
 }
 
-/// Imports the network in `bytes`. `output` names the embedding where the network gives several tensors.
+/// Imports the network in `bytes`. `output` names the embedding if the network gives several
+/// tensors.
 ///
 /// # Errors
-/// Where it is no such recogniser; each message says what was found.
+/// If it is no such recogniser. Each message says what was found.
 pub fn import(
     name: &str,
     bytes: Vec<u8>,
@@ -139,41 +117,37 @@ pub fn import(
     keep_only(&mut graph, &output);
     let path = path_to(&graph, &output);
 
-    // Which tensor is the last feature map only shapes can tell, and the surest way to shapes is a run.
+    // Only shapes tell which tensor is the last feature map, and a run is the surest way to them.
     let face = verify::golden_input(&described_input(feeding));
     let mut probe = graph.clone();
     probe.output = path.iter().map(|name| super::of_any_shape(name)).collect();
-    let seen = run(&mut model, probe, &face, runtime)?;
+    model.graph = Some(probe);
+    let mut session = runtime.open("embedder", &model.write(), Placement::Host)?;
+    let seen = session.run(&face.shape, &face.values)?;
+    drop((session, model));
     let find = |name: &str| {
-        seen.iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, tensor)| tensor)
+        let (_, tensor) = seen.iter().find(|(found, _)| found == name)?;
+        Some(tensor)
     };
-    let alone = find(&output).ok_or_else(|| OnnxError::Output {
-        found: output.clone(),
-    })?;
+    let alone = find(&output).ok_or_else(|| OnnxError::Output(output.clone()))?;
     let length = alone.values.len();
     let is_row = matches!(alone.shape.as_slice(), [1, _] | [1, _, 1, 1]);
     if !is_row || !(2..=EMBEDDING_LENGTH).contains(&length) {
-        return Err(OnnxError::Length {
-            name: output,
-            got: alone.shape.clone(),
-        });
+        return Err(OnnxError::Length(output, alone.shape.clone()));
     }
-    let (feature_map, feature_shape) = path
+    let has_positions = |shape: &[usize]| matches!(*shape, [1, _, h, w] if h * w > 1);
+    let mut shapes = path
         .iter()
-        .filter_map(|name| Some((name, &find(name)?.shape)))
-        .find(|(_, shape)| matches!(shape.as_slice(), [1, _, h, w] if h * w > 1))
-        .map(|(name, shape)| (name.clone(), shape.clone()))
-        .ok_or_else(|| OnnxError::NoFeatureMap {
-            name: output.clone(),
-        })?;
+        .filter_map(|name| Some((name, &find(name)?.shape)));
+    let found = shapes.find(|(_, shape)| has_positions(shape));
+    let Some((feature_map, feature_shape)) = found else {
+        return Err(OnnxError::NoFeatureMap(output));
+    };
 
     free_batch(&mut graph)?;
     let flat = format!("{output}.row");
-    graph
-        .node
-        .push(Node::new("Flatten", &[&output], &flat).with_int("axis", 1));
+    let flatten = Node::new("Flatten", &[&output], &flat);
+    graph.node.push(flatten.with_int("axis", 1));
     let tower = Tower {
         name: NETWORK.to_owned(),
         graph,
@@ -184,35 +158,32 @@ pub fn import(
         normalisation: None,
         weight: 1.0,
         clean_norm: 1.0,
-        projection: (length < EMBEDDING_LENGTH).then(|| filled_up(length)),
+        projection: (length < EMBEDDING_LENGTH).then(|| padding(length)),
     };
     let towers = [tower];
-    let mut weights = vec![vec![0.0; head::feature_count(&towers)]; head::HEAD_OUTPUTS];
-    // Both experts say the norm; no cause is ever seen.
+    let features = head::feature_count(&towers);
+    let mut weights = vec![vec![0.0; features]; head::HEAD_OUTPUTS];
+    // Both experts say the norm, the last feature; no cause is ever seen.
     for expert in &mut weights[..2] {
-        if let Some(norm) = expert.last_mut() {
-            *norm = 1.0;
-        }
+        expert[features - 1] = 1.0;
     }
     let norm_alone = LinearHead {
         weights,
         bias: vec![0.0; head::HEAD_OUTPUTS],
     };
     let fused = head::fuse(&towers, Purpose::Serve(&norm_alone), operators)?;
-    let expected = alone.values.clone();
     for faces in [1, 2] {
-        compare(&fused, &face, faces, &expected, runtime)?;
+        compare(&fused, &face, faces, &alone.values, runtime)?;
     }
     Ok(ImportedOnnx {
         model: fused,
-        feature_map,
-        feature_shape,
+        feature_map: feature_map.clone(),
+        feature_shape: feature_shape.clone(),
         length,
     })
 }
 
 /// How the manifest describes the imported network in `bytes`.
-#[must_use]
 pub fn described(
     bytes: &[u8],
     length: usize,
@@ -245,7 +216,7 @@ pub fn described(
 }
 
 /// Row-major `[512, length]`: the embedding's own numbers, then zeros.
-fn filled_up(length: usize) -> Vec<f32> {
+fn padding(length: usize) -> Vec<f32> {
     let mut rows = vec![0.0; EMBEDDING_LENGTH * length];
     for index in 0..length {
         rows[index * length + index] = 1.0;
@@ -255,26 +226,8 @@ fn filled_up(length: usize) -> Vec<f32> {
 
 fn described_input(feeding: Feeding) -> PictureInput {
     let shape = [None, Some(3), Some(SIDE), Some(SIDE)];
-    recipe::picture(
-        "face",
-        &shape,
-        feeding.channels,
-        feeding.mean,
-        feeding.scale,
-    )
-}
-
-/// Runs `graph` as the file `model` has it, on one face.
-fn run(
-    model: &mut Model,
-    graph: Graph,
-    face: &Tensor,
-    runtime: &Runtime,
-) -> Result<Vec<(String, Tensor)>, OnnxError> {
-    model.graph = Some(graph);
-    let mut session = runtime.open("embedder", &model.write(), Placement::Host)?;
-    model.graph = None;
-    Ok(session.run(&face.shape, &face.values)?)
+    let (mean, scale) = (feeding.mean, feeding.scale);
+    recipe::picture("face", &shape, feeding.channels, mean, scale)
 }
 
 /// Compares the embedding within the pack, for `faces` equal faces, with that of the network alone.
@@ -290,32 +243,27 @@ fn compare(
     let mut prepared = fused.clone();
     prepare(&mut prepared, GraphForm::Convolutions)?;
     let mut session = runtime.open("embedder", &prepared.write(), Placement::Host)?;
-    let differs = |off| OnnxError::Differs { off, faces };
     // A batch that is written into the network somewhere makes the run fail, not differ.
     let outputs = match session.run(&shape, &face.values.repeat(faces)) {
         Ok(outputs) => outputs,
-        Err(_) if faces > 1 => return Err(differs(1.0)),
+        Err(_) if faces > 1 => return Err(OnnxError::Differs(1.0, faces)),
         Err(error) => return Err(error.into()),
     };
     let embedding = outputs.iter().find(|(name, _)| name == "embedding");
     let rows = embedding.map_or(&[][..], |(_, tensor)| &tensor.values);
-    let length = alone.iter().map(|x| x * x).sum::<f32>().sqrt();
-    let unit = alone.iter().map(|x| x / length);
-    let expected: Vec<f32> = unit
-        .chain(std::iter::repeat(0.0))
-        .take(EMBEDDING_LENGTH)
-        .collect();
     if rows.len() != faces * EMBEDDING_LENGTH {
-        return Err(differs(1.0));
+        return Err(OnnxError::Differs(1.0, faces));
     }
-    let off = rows
-        .iter()
-        .zip(expected.iter().cycle())
+    let length = alone.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let mut expected: Vec<f32> = alone.iter().map(|x| x / length).collect();
+    expected.resize(EMBEDDING_LENGTH, 0.0);
+    let gaps = rows.iter().zip(expected.iter().cycle());
+    let off = gaps
         .map(|(got, expected)| (got - expected).abs())
         .fold(0.0, f32::max);
     if off <= TOLERANCE {
         Ok(())
     } else {
-        Err(differs(off))
+        Err(OnnxError::Differs(off, faces))
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::checkpoint::CheckpointError;
+use PickleValue::{Dictionary, Integer, Sequence, Text};
 
 /// Memory that the values of a pickle may take. Those of a thousand tensors take about 5 MB; a
 /// pickle that recalls a long text or tuple again and again would copy it each time.
@@ -75,11 +76,7 @@ impl Name {
             ("torch", "BFloat16Storage") => Self::StorageOf(Element::Bfloat16),
             ("torch", "DoubleStorage") => Self::StorageOf(Element::Double),
             ("torch", "LongStorage") => Self::StorageOf(Element::Long),
-            _ => {
-                return Err(CheckpointError::Foreign {
-                    name: format!("{module}.{name}"),
-                });
-            }
+            _ => return Err(CheckpointError::Foreign(format!("{module}.{name}"))),
         })
     }
 }
@@ -116,30 +113,23 @@ impl Values {
 
     /// A dictionary's entries whose keys are texts.
     pub(super) fn entries(&self, dictionary: &[(Id, Id)]) -> Vec<(&str, &PickleValue)> {
-        dictionary
-            .iter()
-            .filter_map(|&(key, value)| match self.get(key) {
-                PickleValue::Text(key) => Some((key.as_str(), self.get(value))),
-                _ => None,
-            })
-            .collect()
+        let entry = |&(key, value): &(Id, Id)| match self.get(key) {
+            Text(key) => Some((key.as_str(), self.get(value))),
+            _ => None,
+        };
+        dictionary.iter().filter_map(entry).collect()
     }
 }
 
 /// Reads a whole pickle.
 ///
 /// # Errors
-/// [`CheckpointError::Foreign`] for a name that no dictionary of tensors has, [`CheckpointError::Pickle`] for anything else
-/// that is not understood.
+/// [`CheckpointError::Foreign`] for a name that no dictionary of tensors has,
+/// [`CheckpointError::Pickle`] for anything else that is not understood.
 pub(super) fn read(bytes: &[u8]) -> Result<Values, CheckpointError> {
     let mut machine = Machine {
         bytes,
-        at: 0,
-        values: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-        taken: 0,
+        ..Machine::default()
     };
     let root = machine.run()?;
     Ok(Values {
@@ -148,6 +138,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Values, CheckpointError> {
     })
 }
 
+#[derive(Default)]
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -155,7 +146,7 @@ struct Machine<'a> {
     stack: Vec<Id>,
     /// Heights of the stack at which sequences under construction begin.
     marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
+    memo: HashMap<usize, Id>,
     /// Bytes that values have taken so far, copies that are gone again included.
     taken: usize,
 }
@@ -164,25 +155,23 @@ impl<'a> Machine<'a> {
     /// Executes opcodes up to the last one. Their letters are those of Python's `pickletools`.
     fn run(&mut self) -> Result<Id, CheckpointError> {
         loop {
-            let opcode = self.byte()?;
+            let opcode = self.take(1)?[0];
             match opcode {
                 // PROTO, FRAME: what they announce is of no use here.
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
                 b'(' => self.marks.push(self.stack.len()),
-                b'}' => self.push(PickleValue::Dictionary(Vec::new()))?,
-                b']' | b')' => self.push(PickleValue::Sequence(Vec::new()))?,
+                b'}' => self.push(Dictionary(Vec::new()))?,
+                b']' | b')' => self.push(Sequence(Vec::new()))?,
                 b't' => {
                     let items = self.above_mark()?;
-                    self.push(PickleValue::Sequence(items))?;
+                    self.push(Sequence(items))?;
                 }
                 0x85..=0x87 => {
-                    let count = usize::from(opcode - 0x84);
-                    let from = self.stack.len().checked_sub(count);
-                    let items = self
-                        .stack
-                        .split_off(from.ok_or_else(|| self.wrong("a tuple of nothing"))?);
-                    self.push(PickleValue::Sequence(items))?;
+                    let from = self.stack.len().checked_sub(usize::from(opcode - 0x84));
+                    let from = from.ok_or_else(|| self.wrong("a tuple of nothing"))?;
+                    let items = self.stack.split_off(from);
+                    self.push(Sequence(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -203,8 +192,8 @@ impl<'a> Machine<'a> {
                     if !rest.is_empty() {
                         return Err(self.wrong("a key without a value"));
                     }
-                    self.dictionary()?
-                        .extend(pairs.iter().map(|&[key, value]| (key, value)));
+                    let pairs = pairs.iter().map(|&[key, value]| (key, value));
+                    self.dictionary()?.extend(pairs);
                 }
                 b'N' | 0x88 | 0x89 => self.push(PickleValue::Other)?,
                 b'G' => {
@@ -215,50 +204,34 @@ impl<'a> Machine<'a> {
                 b'M' => self.integer(2, false)?,
                 b'J' => self.integer(4, true)?,
                 0x8a => {
-                    let length = usize::from(self.byte()?);
+                    let length = self.unsigned(1)?;
                     self.integer(length, true)?;
                 }
-                0x8c => {
-                    let length = usize::from(self.byte()?);
-                    self.text(length)?;
-                }
-                b'X' => {
-                    let length = self.unsigned()? as usize;
-                    self.text(length)?;
-                }
-                b'q' => {
-                    let slot = u32::from(self.byte()?);
+                0x8c => self.text(1)?,
+                b'X' => self.text(4)?,
+                b'q' | b'r' => {
+                    let slot = self.unsigned(if opcode == b'q' { 1 } else { 4 })?;
                     self.memorise(slot)?;
                 }
-                b'r' => {
-                    let slot = self.unsigned()?;
-                    self.memorise(slot)?;
-                }
-                0x94 => {
-                    let slot = u32::try_from(self.memo.len()).unwrap_or(u32::MAX);
-                    self.memorise(slot)?;
-                }
-                b'h' => {
-                    let slot = u32::from(self.byte()?);
-                    self.recall(slot)?;
-                }
-                b'j' => {
-                    let slot = self.unsigned()?;
-                    self.recall(slot)?;
-                }
+                0x94 => self.memorise(self.memo.len())?,
+                b'h' => self.recall(1)?,
+                b'j' => self.recall(4)?,
                 b'c' => {
-                    let module = self.line()?;
-                    let name = self.line()?;
+                    let (module, name) = (self.line()?, self.line()?);
                     self.push(PickleValue::Name(Name::of(&module, &name)?))?;
                 }
                 0x93 => {
-                    let name = self.pop_text()?;
-                    let module = self.pop_text()?;
+                    let (name, module) = (self.pop_text()?, self.pop_text()?);
                     self.push(PickleValue::Name(Name::of(&module, &name)?))?;
                 }
                 b'Q' => self.storage()?,
                 b'R' => self.reduce()?,
-                b'b' => self.build()?,
+                // State set on an object: on a dictionary it is `_metadata`, the versions of its
+                // layers, which nothing here needs.
+                b'b' => {
+                    self.pop()?;
+                    self.dictionary()?;
+                }
                 b'.' => return self.pop(),
                 other => return Err(self.wrong(&format!("opcode 0x{other:02x}"))),
             }
@@ -270,77 +243,64 @@ impl<'a> Machine<'a> {
         let parts = self.pop_sequence()?;
         let storage = match self.resolved(&parts)[..] {
             [
-                PickleValue::Text(_),
-                PickleValue::Name(Name::StorageOf(element)),
-                PickleValue::Text(key),
+                Text(_),
+                &PickleValue::Name(Name::StorageOf(element)),
+                Text(key),
                 _,
-                PickleValue::Integer(elements),
-            ] => usize::try_from(*elements).ok().map(|elements| Storage {
-                element: *element,
+                &Integer(elements),
+            ] => usize::try_from(elements).ok().map(|elements| Storage {
+                element,
                 key: key.clone(),
                 elements,
             }),
             _ => None,
         };
         let storage = storage.ok_or_else(|| self.wrong("a storage that is none"))?;
-        self.push(PickleValue::Storage(storage))?;
-        Ok(())
+        self.push(PickleValue::Storage(storage))
     }
 
     /// What calling a permitted name would give.
     fn reduce(&mut self) -> Result<(), CheckpointError> {
         let arguments = self.pop_sequence()?;
         let name = self.pop()?;
-        let arguments = self.resolved(&arguments);
-        let made = match (&self.values[name], &arguments[..]) {
-            (PickleValue::Name(Name::OrderedDict), []) => Some(PickleValue::Dictionary(Vec::new())),
-            (PickleValue::Name(Name::RebuildParameter), [tensor @ PickleValue::Tensor(_), ..]) => {
-                Some((*tensor).clone())
-            }
-            (
-                PickleValue::Name(Name::RebuildTensor),
-                [
-                    PickleValue::Storage(storage),
-                    PickleValue::Integer(offset),
-                    PickleValue::Sequence(shape),
-                    PickleValue::Sequence(strides),
-                    ..,
-                ],
-            ) => self.view(storage, *offset, shape, strides),
+        let made = match &self.values[name] {
+            PickleValue::Name(name) => self.called(*name, &self.resolved(&arguments)),
             _ => None,
         };
         let made = made.ok_or_else(|| self.wrong("a call that a dictionary of tensors has not"))?;
-        self.push(made)?;
-        Ok(())
+        self.push(made)
     }
 
-    fn view(
-        &self,
-        storage: &Storage,
-        offset: i64,
-        shape: &[Id],
-        strides: &[Id],
-    ) -> Option<PickleValue> {
+    fn called(&self, name: Name, arguments: &[&PickleValue]) -> Option<PickleValue> {
         let extents = |ids: &[Id]| -> Option<Vec<usize>> {
-            ids.iter()
-                .map(|&id| match self.values[id] {
-                    PickleValue::Integer(extent) => usize::try_from(extent).ok(),
-                    _ => None,
-                })
-                .collect()
+            let extent = |&id: &Id| match self.values[id] {
+                Integer(extent) => usize::try_from(extent).ok(),
+                _ => None,
+            };
+            ids.iter().map(extent).collect()
         };
-        Some(PickleValue::Tensor(TensorView {
-            storage: storage.clone(),
-            offset: usize::try_from(offset).ok()?,
-            shape: extents(shape)?,
-            strides: extents(strides)?,
-        }))
-    }
-
-    /// State set on an object: on a dictionary it is `_metadata`, the versions of its layers, which nothing here needs.
-    fn build(&mut self) -> Result<(), CheckpointError> {
-        self.pop()?;
-        self.dictionary().map(drop)
+        match (name, arguments) {
+            (Name::OrderedDict, []) => Some(Dictionary(Vec::new())),
+            (Name::RebuildParameter, [tensor @ PickleValue::Tensor(_), ..]) => {
+                Some((*tensor).clone())
+            }
+            (
+                Name::RebuildTensor,
+                [
+                    PickleValue::Storage(storage),
+                    Integer(offset),
+                    Sequence(shape),
+                    Sequence(strides),
+                    ..,
+                ],
+            ) => Some(PickleValue::Tensor(TensorView {
+                storage: storage.clone(),
+                offset: usize::try_from(*offset).ok()?,
+                shape: extents(shape)?,
+                strides: extents(strides)?,
+            })),
+            _ => None,
+        }
     }
 
     fn resolved(&self, ids: &[Id]) -> Vec<&PickleValue> {
@@ -349,16 +309,16 @@ impl<'a> Machine<'a> {
 
     fn push(&mut self, value: PickleValue) -> Result<(), CheckpointError> {
         let held = match &value {
-            PickleValue::Text(text) => text.len(),
-            PickleValue::Sequence(items) => size_of_val(&items[..]),
-            PickleValue::Dictionary(entries) => size_of_val(&entries[..]),
+            Text(text) => text.len(),
+            Sequence(items) => size_of_val(&items[..]),
+            Dictionary(entries) => size_of_val(&entries[..]),
             PickleValue::Storage(storage) => storage.key.len(),
             PickleValue::Tensor(view) => {
                 view.storage.key.len()
                     + size_of_val(&view.shape[..])
                     + size_of_val(&view.strides[..])
             }
-            PickleValue::Other | PickleValue::Integer(_) | PickleValue::Name(_) => 0,
+            PickleValue::Other | Integer(_) | PickleValue::Name(_) => 0,
         };
         self.charge(size_of::<PickleValue>() + size_of::<Id>() + held)?;
         self.stack.push(self.values.len());
@@ -382,14 +342,14 @@ impl<'a> Machine<'a> {
     fn pop_text(&mut self) -> Result<String, CheckpointError> {
         let id = self.pop()?;
         match &self.values[id] {
-            PickleValue::Text(text) => Ok(text.clone()),
+            Text(text) => Ok(text.clone()),
             _ => Err(self.wrong("no text where one belongs")),
         }
     }
 
     fn pop_sequence(&mut self) -> Result<Vec<Id>, CheckpointError> {
         let id = self.pop()?;
-        let PickleValue::Sequence(items) = &self.values[id] else {
+        let Sequence(items) = &self.values[id] else {
             return Err(self.wrong("no tuple where one belongs"));
         };
         let items = items.clone();
@@ -407,7 +367,7 @@ impl<'a> Machine<'a> {
     fn list(&mut self) -> Result<&mut Vec<Id>, CheckpointError> {
         let refusal = self.wrong("no list where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
-            Some(PickleValue::Sequence(items)) => Ok(items),
+            Some(Sequence(items)) => Ok(items),
             _ => Err(refusal),
         }
     }
@@ -415,22 +375,24 @@ impl<'a> Machine<'a> {
     fn dictionary(&mut self) -> Result<&mut Vec<(Id, Id)>, CheckpointError> {
         let refusal = self.wrong("no dictionary where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
-            Some(PickleValue::Dictionary(entries)) => Ok(entries),
+            Some(Dictionary(entries)) => Ok(entries),
             _ => Err(refusal),
         }
     }
 
-    fn memorise(&mut self, slot: u32) -> Result<(), CheckpointError> {
+    fn memorise(&mut self, slot: usize) -> Result<(), CheckpointError> {
         let top = self.stack.last().copied();
         let top = top.ok_or_else(|| self.wrong("an empty stack"))?;
-        self.charge(size_of::<(u32, Id)>())?;
+        self.charge(size_of::<(usize, Id)>())?;
         self.memo.insert(slot, top);
         Ok(())
     }
 
-    fn recall(&mut self, slot: u32) -> Result<(), CheckpointError> {
-        let id = self.memo.get(&slot).copied();
+    /// Pushes a value that was memorised. Its slot is an integer of `width` bytes.
+    fn recall(&mut self, width: usize) -> Result<(), CheckpointError> {
+        let slot = self.unsigned(width)?;
         self.charge(size_of::<Id>())?;
+        let id = self.memo.get(&slot).copied();
         self.stack
             .push(id.ok_or_else(|| self.wrong("an unknown memo"))?);
         Ok(())
@@ -445,51 +407,41 @@ impl<'a> Machine<'a> {
         let is_negative = is_signed && bytes.last().is_some_and(|&last| last >= 0x80);
         let mut wide = [if is_negative { 0xff } else { 0 }; 8];
         wide[..length].copy_from_slice(bytes);
-        self.push(PickleValue::Integer(i64::from_le_bytes(wide)))?;
-        Ok(())
+        self.push(Integer(i64::from_le_bytes(wide)))
     }
 
-    fn text(&mut self, length: usize) -> Result<(), CheckpointError> {
-        let bytes = self.take(length)?;
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| self.wrong("a text that is not UTF-8"))?;
-        self.push(PickleValue::Text(text.to_owned()))?;
-        Ok(())
+    /// A text whose length is an integer of `width` bytes.
+    fn text(&mut self, width: usize) -> Result<(), CheckpointError> {
+        let length = self.unsigned(width)?;
+        let text = std::str::from_utf8(self.take(length)?);
+        let text = text.map_err(|_| self.wrong("a text that is not UTF-8"))?;
+        self.push(Text(text.to_owned()))
     }
 
     fn line(&mut self) -> Result<String, CheckpointError> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().position(|&byte| byte == b'\n');
         let length = length.ok_or_else(|| self.wrong("its end"))?;
-        let line = String::from_utf8_lossy(&rest[..length]).into_owned();
         self.at += length + 1;
-        Ok(line)
+        Ok(String::from_utf8_lossy(&rest[..length]).into_owned())
     }
 
-    fn unsigned(&mut self) -> Result<u32, CheckpointError> {
-        let bytes = self.take(4)?;
-        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    }
-
-    fn byte(&mut self) -> Result<u8, CheckpointError> {
-        Ok(self.take(1)?[0])
+    /// A little-endian integer of `width` bytes, 4 at most.
+    fn unsigned(&mut self, width: usize) -> Result<usize, CheckpointError> {
+        let bytes = self.take(width)?.iter().rev();
+        Ok(bytes.fold(0, |value, &byte| value << 8 | usize::from(byte)))
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], CheckpointError> {
-        let all: &'a [u8] = self.bytes;
-        let end = self.at.checked_add(length);
-        let Some(bytes) = end.and_then(|end| all.get(self.at..end)) else {
-            return Err(self.wrong("its end"));
-        };
+        let rest = &self.bytes[self.at..];
+        let bytes = rest.get(..length);
+        let bytes = bytes.ok_or_else(|| self.wrong("its end"))?;
         self.at += length;
         Ok(bytes)
     }
 
     fn wrong(&self, found: &str) -> CheckpointError {
-        CheckpointError::Pickle {
-            at: self.at,
-            found: found.to_owned(),
-        }
+        CheckpointError::Pickle(self.at, found.to_owned())
     }
 }
 

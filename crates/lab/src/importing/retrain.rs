@@ -18,31 +18,24 @@ pub enum RetrainError {
     /// The head does not fit it.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// It has no features to learn from.
+    /// The embedder of this pack has no features to learn from.
     #[error(
-        "the embedder of pack {pack} has no tensor `{FEATURES}` with a linear head on it; packs of `faceood-admin models import-onnx` have"
+        "the embedder of pack {0} has no tensor `{FEATURES}` with a linear head on it; packs of `faceood-admin models import-onnx` have"
     )]
-    NoFeatures {
-        /// The pack.
-        pack: String,
-    },
+    NoFeatures(String),
 }
 
-/// The graph that training reads features from: the pack's embedder with `features` as one more output, ready for the runtime.
+/// The graph that training reads features from, ready for the runtime: the pack's embedder with
+/// `features` as one more output.
 ///
 /// # Errors
-/// Where the embedder has no such tensor.
+/// If the embedder has no such tensor.
 pub fn feature_graph(pack: &Pack) -> Result<Vec<u8>, RetrainError> {
     let mut model = Model::read(&pack.manifest().embedder.file.path, pack.embedder_file())?;
     let graph = model.graph.get_or_insert_default();
-    let has_features = graph
-        .node
-        .iter()
-        .any(|node| node.output.iter().any(|output| output == FEATURES));
-    if !has_features {
-        return Err(RetrainError::NoFeatures {
-            pack: pack.id().to_owned(),
-        });
+    let mut outputs = graph.node.iter().flat_map(|node| &node.output);
+    if !outputs.any(|output| output == FEATURES) {
+        return Err(RetrainError::NoFeatures(pack.id().to_owned()));
     }
     graph.output.push(super::of_any_shape(FEATURES));
     prepare(&mut model, GraphForm::Convolutions)?;
@@ -52,7 +45,7 @@ pub fn feature_graph(pack: &Pack) -> Result<Vec<u8>, RetrainError> {
 /// The pack's embedder with another head and other norms of clean faces.
 ///
 /// # Errors
-/// Where the head does not belong to it.
+/// If the head does not belong to it.
 pub fn with_head(
     pack: &Pack,
     head: &LinearHead,
@@ -60,10 +53,8 @@ pub fn with_head(
 ) -> Result<Vec<u8>, RetrainError> {
     let embedder = &pack.manifest().embedder;
     let mut model = Model::read(&embedder.file.path, pack.embedder_file())?;
-    let scales: Vec<f32> = embedder
-        .networks
-        .iter()
-        .zip(clean_norms)
+    let networks = embedder.networks.iter().zip(clean_norms);
+    let scales: Vec<f32> = networks
         .map(|(network, clean)| network.weight.sqrt() / clean)
         .collect();
     let features = head.weights.first().map_or(0, Vec::len);
@@ -75,14 +66,9 @@ pub fn with_head(
     ];
     let graph = model.graph.get_or_insert_default();
     for (name, values) in replacements {
-        let found = graph
-            .initializer
-            .iter_mut()
-            .find(|tensor| tensor.name() == name);
-        let Some(tensor) = found else {
-            return Err(RetrainError::NoFeatures {
-                pack: pack.id().to_owned(),
-            });
+        let mut constants = graph.initializer.iter_mut();
+        let Some(tensor) = constants.find(|tensor| tensor.name() == name) else {
+            return Err(RetrainError::NoFeatures(pack.id().to_owned()));
         };
         let shape = tensor.shape();
         let expected = shape.iter().product();
@@ -94,17 +80,13 @@ pub fn with_head(
     Ok(model.write())
 }
 
-/// How the manifest describes that embedder, whose head takes faces for covered from `covered_from` on.
-#[must_use]
+/// How the manifest describes that embedder. From `covered_from` on, its head takes a face for
+/// covered.
 pub fn described(pack: &Pack, bytes: &[u8], clean_norms: &[f32], covered_from: f32) -> Embedder {
     let mut embedder = pack.manifest().embedder.clone();
     embedder.causes = Some(recipe::causes(covered_from));
-    embedder.file = recipe::file(
-        super::EMBEDDER_FILE,
-        bytes,
-        &embedder.file.licence,
-        embedder.file.sources,
-    );
+    let (licence, sources) = (embedder.file.licence, embedder.file.sources);
+    embedder.file = recipe::file(super::EMBEDDER_FILE, bytes, &licence, sources);
     for (network, clean) in embedder.networks.iter_mut().zip(clean_norms) {
         network.clean_norm = *clean;
     }

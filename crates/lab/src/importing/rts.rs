@@ -6,13 +6,14 @@
 //! without numbers, collects names and shapes to compare with the checkpoint. The second walk
 //! reads the numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::checkpoint::{CheckpointError, TorchCheckpoint};
+use crate::building::head::operators;
 use crate::building::recipe::{self, TEMPLATE};
 use faceood::embed::EMBEDDING_LENGTH;
 use faceood::pack::manifest::{Channels, Embedder, Ood, OodTransform, Polarity, Source};
-use faceood::pack::network::graph::{Graph, Model, Node, OperatorSet, ValueInfo};
+use faceood::pack::network::graph::{Graph, Model, Node, ValueInfo};
 
 mod layers;
 
@@ -31,9 +32,7 @@ pub const OOD_LOGIT: &str = "ood_logit";
 
 /// Side of the input in pixels.
 const SIDE: usize = 112;
-/// Version of the standard operators: the default pack's.
-const OPSET: i64 = 21;
-/// Version of the file format that came with it.
+/// Version of the file format that came with the operators of [`operators`].
 const IR_VERSION: i64 = 10;
 
 /// Prefixes of the second head, by variant.
@@ -47,8 +46,8 @@ const COUNTER: &str = ".num_batches_tracked";
 pub enum Head {
     /// One output: the log variance itself.
     Rts,
-    /// `alpha` outputs, each a log variance. The signal is the logarithm of the mean of their variances, so that with one output
-    /// it is the plain head's, and `exp` of it is a variance in both.
+    /// `alpha` outputs, each a log variance. The signal is the logarithm of the mean of their
+    /// variances: with one output it is the plain head's, and its `exp` is a variance in both.
     RtsPlus,
 }
 
@@ -71,7 +70,7 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// The published one.
+    /// The published architecture.
     pub const IR_SE_64: Self = Self {
         units: [3, 8, 16, 3],
         channels: [64, 128, 256, 512],
@@ -98,15 +97,13 @@ pub enum RtsError {
         "the checkpoint has no head for the temperature's variance: neither {PLAIN_HEAD}.0.weight nor {PLUS_HEAD}.0.weight; it is a recogniser alone: export it to ONNX and use `faceood-admin models import-onnx`"
     )]
     NoHead,
-    /// The head that was asked for is not there.
-    #[error("the checkpoint has no {prefix}.0.weight; it holds the other head: leave --head out")]
-    OtherHead {
-        /// What its tensors' names begin with.
-        prefix: &'static str,
-    },
+    /// The head that was asked for, whose tensors have this prefix, is not there.
+    #[error("the checkpoint has no {0}.0.weight; it holds the other head: leave --head out")]
+    OtherHead(&'static str),
 }
 
-/// Where a checkpoint's tensors are not those of the network, a line each. Shown, it tells the first few of each kind.
+/// How a checkpoint's tensors differ from those of the network, one line for each difference.
+/// `Display` shows the first few of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// Tensors of the network that the checkpoint lacks.
@@ -117,21 +114,19 @@ pub struct Differences {
     pub misshapen: Vec<String>,
 }
 
-/// Most differences of a kind that a message tells.
-const MOST_LISTED: usize = 8;
-
 impl std::fmt::Display for Differences {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MOST_SHOWN: usize = 8;
         for (kind, lines) in [
             ("missing", &self.missing),
             ("extra", &self.extra),
             ("misshapen", &self.misshapen),
         ] {
-            for line in lines.iter().take(MOST_LISTED) {
+            for line in lines.iter().take(MOST_SHOWN) {
                 write!(formatter, "\n  {kind}: {line}")?;
             }
-            if lines.len() > MOST_LISTED {
-                let more = lines.len() - MOST_LISTED;
+            if lines.len() > MOST_SHOWN {
+                let more = lines.len() - MOST_SHOWN;
                 write!(formatter, "\n  … and {more} more {kind}")?;
             }
         }
@@ -152,38 +147,30 @@ pub struct ImportedRts {
     pub head_outputs: usize,
 }
 
-/// Reads the network. Without `head` it is the one that the checkpoint has, and the plain one where it has both: the published
-/// pipeline shows one score for a face.
+/// Reads the network. Without `head` it takes the head that the checkpoint has. If there are both,
+/// it takes the plain one, as the published pipeline does, which shows one score for a face.
 ///
 /// # Errors
-/// Where the file is none, or its tensors' names and shapes are not the network's: all missing, extra and misshapen ones are named.
+/// If the file is no checkpoint, or its tensors' names and shapes are not the network's. All
+/// missing, extra and misshapen ones are named.
 pub fn import(
     checkpoint: &mut TorchCheckpoint,
     architecture: &Architecture,
     head: Option<Head>,
 ) -> Result<ImportedRts, RtsError> {
-    let outputs_of = |head: Head| {
+    let with_outputs = |head: Head| {
         let name = format!("{}.0.weight", head.prefix());
-        let mut shapes = checkpoint.shapes();
-        let (_, shape) = shapes.find(|(found, _)| *found == name)?;
-        Some(shape.first().copied().unwrap_or(1))
+        let (_, shape) = checkpoint.shapes().find(|(found, _)| *found == name)?;
+        Some((head, shape.first().copied().unwrap_or(1)))
     };
-    let present: Vec<(Head, usize)> = [Head::Rts, Head::RtsPlus]
-        .into_iter()
-        .filter_map(|head| Some((head, outputs_of(head)?)))
-        .collect();
-    let chosen = match head {
-        None => present.first().ok_or(RtsError::NoHead)?,
-        Some(head) => {
-            present
-                .iter()
-                .find(|(found, _)| *found == head)
-                .ok_or(RtsError::OtherHead {
-                    prefix: head.prefix(),
-                })?
-        }
-    };
-    let (head, head_outputs) = *chosen;
+    let heads = [Head::Rts, Head::RtsPlus].into_iter();
+    let present: Vec<(Head, usize)> = heads.filter_map(with_outputs).collect();
+    let is_wanted = |found: Head| head.is_none_or(|head| head == found);
+    let chosen = present.iter().find(|(found, _)| is_wanted(*found));
+    let &(head, head_outputs) = chosen.ok_or(match head {
+        None => RtsError::NoHead,
+        Some(head) => RtsError::OtherHead(head.prefix()),
+    })?;
 
     let mut expected = BTreeMap::new();
     for &(head, outputs) in &present {
@@ -196,19 +183,14 @@ pub fn import(
     if differences != Differences::default() {
         return Err(RtsError::Different(differences));
     }
-    let graph = walk(architecture, head, head_outputs, &mut |name, _| {
-        checkpoint.floats(name)
-    })?;
+    let mut take = |name: &str, _: &[usize]| checkpoint.floats(name);
     Ok(ImportedRts {
         model: Model {
             ir_version: Some(IR_VERSION),
             producer_name: Some("faceood".to_owned()),
             producer_version: None,
-            graph: Some(graph),
-            opset_import: vec![OperatorSet {
-                domain: Some(String::new()),
-                version: Some(OPSET),
-            }],
+            graph: Some(walk(architecture, head, head_outputs, &mut take)?),
+            opset_import: operators(),
         },
         head,
         has_both_heads: present.len() > 1,
@@ -217,17 +199,11 @@ pub fn import(
 }
 
 /// How the manifest describes the network in `bytes`.
-#[must_use]
 pub fn described(bytes: &[u8], polarity: Polarity, licence: &str, source: Source) -> Embedder {
+    let picture = [None, Some(3), Some(SIDE), Some(SIDE)];
     Embedder {
         file: recipe::file(super::EMBEDDER_FILE, bytes, licence, vec![source]),
-        input: recipe::picture(
-            INPUT,
-            &[None, Some(3), Some(SIDE), Some(SIDE)],
-            Channels::Rgb,
-            MEAN,
-            SCALE,
-        ),
+        input: recipe::picture(INPUT, &picture, Channels::Rgb, MEAN, SCALE),
         template: TEMPLATE,
         embedding: recipe::output(EMBEDDING, &[None, Some(EMBEDDING_LENGTH)]),
         embedding_norm: None,
@@ -249,26 +225,25 @@ fn compare(expected: &BTreeMap<String, Vec<usize>>, checkpoint: &TorchCheckpoint
     for (name, shape) in expected {
         match found.get(name.as_str()) {
             None => differences.missing.push(format!("{name} {shape:?}")),
-            Some(got) if got != shape => differences
-                .misshapen
-                .push(format!("{name} is {got:?}, expected {shape:?}")),
-            Some(_) => {}
+            Some(got) if got == shape => {}
+            Some(got) => {
+                let misshapen = format!("{name} is {got:?}, expected {shape:?}");
+                differences.misshapen.push(misshapen);
+            }
         }
     }
-    let counters: BTreeSet<String> = expected
-        .keys()
-        .filter_map(|name| name.strip_suffix(".running_mean"))
-        .map(|layer| format!("{layer}{COUNTER}"))
-        .collect();
+    let is_counter = |name: &str| {
+        let layer = name.strip_suffix(COUNTER);
+        layer.is_some_and(|layer| expected.contains_key(&format!("{layer}.running_mean")))
+    };
+    let extra = &mut differences.extra;
     for (name, shape) in &found {
-        if !expected.contains_key(*name) && !counters.contains(*name) {
-            differences.extra.push(format!("{name} {shape:?}"));
+        if !expected.contains_key(*name) && !is_counter(name) {
+            extra.push(format!("{name} {shape:?}"));
         }
     }
     let others = checkpoint.others().iter();
-    differences
-        .extra
-        .extend(others.map(|name| format!("{name}, which is no tensor")));
+    extra.extend(others.map(|name| format!("{name}, which is no tensor")));
     differences
 }
 
@@ -279,13 +254,11 @@ fn walk(
     head_outputs: usize,
     take: &mut Take<'_>,
 ) -> Result<Graph, CheckpointError> {
+    let picture = [None, Some(3), Some(SIDE), Some(SIDE)];
     let mut writer = Writer {
         graph: Graph {
             name: Some("RTS".to_owned()),
-            input: vec![ValueInfo::floats(
-                INPUT,
-                &[None, Some(3), Some(SIDE), Some(SIDE)],
-            )],
+            input: vec![ValueInfo::floats(INPUT, &picture)],
             output: vec![
                 ValueInfo::floats(EMBEDDING, &[None, Some(EMBEDDING_LENGTH)]),
                 ValueInfo::floats(OOD_LOGIT, &[None, Some(1)]),
@@ -299,14 +272,12 @@ fn walk(
     let x = writer.batch_norm(&x, "features.0.1", stem)?;
     let mut x = writer.prelu(&x, "features.0.2", stem)?;
     let mut channels = stem;
-    let mut number = 0;
-    for (depth, units) in architecture.channels.into_iter().zip(architecture.units) {
-        for unit in 0..units {
-            let stride = if unit == 0 { 2 } else { 1 };
-            x = writer.unit(&x, number, [channels, depth], stride)?;
-            channels = depth;
-            number += 1;
-        }
+    let stages = architecture.channels.into_iter().zip(architecture.units);
+    let units = stages.flat_map(|(depth, units)| (0..units).map(move |unit| (depth, unit)));
+    for (number, (depth, unit)) in units.enumerate() {
+        let stride = if unit == 0 { 2 } else { 1 };
+        x = writer.unit(&x, number, [channels, depth], stride)?;
+        channels = depth;
     }
     let x = writer.batch_norm(&x, "features.2.0", channels)?;
     let flat = writer.push(Node::new("Flatten", &[&x], "flat").with_int("axis", 1));
@@ -319,7 +290,7 @@ fn walk(
     let shape = [head_outputs, architecture.flattened()];
     let x = writer.linear(&flat, &layer(0), shape)?;
     match head {
-        Head::Rts => writer.batch_norm_as(&x, &layer(1), head_outputs, OOD_LOGIT)?,
+        Head::Rts => drop(writer.batch_norm_as(&x, &layer(1), head_outputs, OOD_LOGIT)?),
         Head::RtsPlus => {
             let x = writer.batch_norm(&x, &layer(1), head_outputs)?;
             writer.log_of_mean_variance(&x, head_outputs);

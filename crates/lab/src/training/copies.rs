@@ -248,9 +248,8 @@ fn another_shot(copy: &Copy, photo: u64, scene: u32) -> Copy {
     let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + 500 + u64::from(scene));
     let mut again = copy.clone();
     again.shift = [1 + random.next_u32() % 7, 1 + random.next_u32() % 7];
-    again.steps.push(Degradation::Exposure {
-        stops: 0.4 * (unit(&mut random) - 0.5),
-    });
+    let stops = 0.4 * (unit(&mut random) - 0.5);
+    again.steps.push(Degradation::Exposure(stops));
     again.steps.push(Degradation::MotionBlur {
         length_px: 1.5 * unit(&mut random),
         angle_deg: 180.0 * unit(&mut random),

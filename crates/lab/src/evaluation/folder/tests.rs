@@ -24,7 +24,8 @@ fn unit(random: &mut ChaCha8Rng) -> f32 {
 fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> PhotoOutcome {
     let mut values = vec![0.0; 512];
     values[person] = 0.4 + good;
-    // Bad pictures resemble those of other people that went wrong in the same way, and none of the same person.
+    // Bad pictures resemble those of other people that went wrong in the same way, and none of the
+    // same person.
     values[500 + index] = 1.2 * (1.0 - good);
     for value in &mut values[100..140] {
         *value = 0.15 * (unit(random) - 0.5);
@@ -76,7 +77,8 @@ fn capture(person: usize, index: usize, good: f32, random: &mut ChaCha8Rng) -> P
     }))
 }
 
-/// A folder with everything in it: good and bad captures, two sources, a picture without a face, a broken one, a stray.
+/// A folder with everything in it: good and bad captures, two sources, a picture without a face, a
+/// broken one, a stray.
 fn folder() -> (Dataset, Vec<PhotoOutcome>) {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut dataset = Dataset {
@@ -128,7 +130,8 @@ fn report() -> FolderReport {
     evaluate(&dataset, &outcomes, terms(&Policies::default())).unwrap()
 }
 
-/// Person, face and similarity to every other capture of the same person and of others, the plain way.
+/// Person, face and similarity to every other capture of the same person and of others, the plain
+/// way.
 struct Plain {
     persons: Vec<usize>,
     faces: Vec<Face>,

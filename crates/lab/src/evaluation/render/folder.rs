@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use faceood_report::html::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
 use faceood_report::html::{card, table};
 
-use super::{counted, number, page, percent, with_interval};
+use super::{counted, decimals, number, page, percent, series, with_interval};
 use crate::evaluation::calibration_error::ReliabilityBin;
 use crate::evaluation::report::{
     AtThreshold, FolderReport, PhotoGroup, ReliabilityFigures, ThresholdFrom,
@@ -14,7 +14,6 @@ use crate::evaluation::signals::SignalFigures;
 use faceood::quality::Grade;
 
 /// The page.
-#[must_use]
 pub fn html(report: &FolderReport) -> String {
     let body = html! {
         (head(report))
@@ -27,7 +26,7 @@ pub fn html(report: &FolderReport) -> String {
         (det(report))
         h2 { "Does the score know which photos will fail?" }
         (edc_words(report))
-        @if fails(report) { (edc(report)) }
+        @if fnmr_after(report, 0.0) > Some(0.0) { (edc(report)) }
         (signal_table(report))
         h2 { "Does the score mean what it says?" }
         p { "Photos are put into groups by what was predicted; on the dashed line exactly that came true. Above it the product is too \
@@ -102,34 +101,20 @@ fn histogram(report: &FolderReport) -> Markup {
     let histogram = &report.histogram;
     let shares = |counts: &[usize]| -> Vec<[f64; 2]> {
         let all = counts.iter().sum::<usize>().max(1) as f64;
-        counts
-            .iter()
-            .enumerate()
-            .map(|(bin, &count)| {
-                let left = histogram.from + bin as f32 * histogram.width;
-                [f64::from(left), count as f64 / all]
-            })
-            .collect()
+        let left = |bin: usize| histogram.from + bin as f32 * histogram.width;
+        let share = |(bin, &count): (usize, &usize)| [left(bin).into(), count as f64 / all];
+        counts.iter().enumerate().map(share).collect()
     };
-    let series = [
-        ("one person", &histogram.genuine),
-        ("different people", &histogram.impostor),
+    let bars = Mark::Bars(histogram.width.into());
+    let series = vec![
+        series("one person", bars, shares(&histogram.genuine)),
+        series("different people", bars, shares(&histogram.impostor)),
     ];
-    let series: Vec<Series> = series
-        .into_iter()
-        .map(|(label, counts)| Series {
-            label: label.to_owned(),
-            mark: Mark::Bars(f64::from(histogram.width)),
-            points: shares(counts),
-        })
-        .collect();
-    let shown = |point: &&[f64; 2]| point[1] > 0.0;
     let points = || {
-        series
-            .iter()
-            .flat_map(|series| &series.points)
-            .filter(shown)
+        let points = series.iter().flat_map(|series| &series.points);
+        points.filter(|point| point[1] > 0.0)
     };
+    let (same, different) = (report.thresholds.same, report.thresholds.different);
     let lowest = points().map(|point| point[0]).fold(0.0, f64::min);
     let highest = points().map(|point| point[1]).fold(0.0, f64::max);
     Chart {
@@ -139,14 +124,8 @@ fn histogram(report: &FolderReport) -> Markup {
         y: Axis::linear("share of pairs", 0.0, 1.05 * highest).in_percent(),
         series,
         marks: vec![
-            (
-                f64::from(report.thresholds.different),
-                "different below".to_owned(),
-            ),
-            (
-                f64::from(report.thresholds.same),
-                "same from here".to_owned(),
-            ),
+            (different.into(), "different below".to_owned()),
+            (same.into(), "same from here".to_owned()),
         ],
         has_diagonal: false,
     }
@@ -155,9 +134,8 @@ fn histogram(report: &FolderReport) -> Markup {
 
 fn error_table(report: &FolderReport) -> Markup {
     let row = |rates: &AtThreshold| {
-        let interval = rates.fnmr_interval.map_or(String::new(), |[low, high]| {
-            format!("{}–{}", percent(Some(low)), percent(Some(high)))
-        });
+        let interval = rates.fnmr_interval;
+        let interval = interval.map(|ends| ends.map(|end| percent(Some(end))).join("–"));
         let name = match rates.name {
             "fmr_1e3" => "one false match in 1,000 here",
             "same" => "the product's “same”",
@@ -168,7 +146,7 @@ fn error_table(report: &FolderReport) -> Markup {
             name.to_owned(),
             format!("{:.3}", rates.threshold),
             counted(&rates.fnmr),
-            interval,
+            interval.unwrap_or_default(),
             counted(&rates.fmr),
         ]
     };
@@ -210,11 +188,7 @@ fn det(report: &FolderReport) -> Markup {
                 title: "False non-match rate against false match rate",
                 x: Axis::logarithmic("FMR: different people, matched", x, 1.0).in_percent(),
                 y: Axis::logarithmic("FNMR: one person, missed", y, 1.0).in_percent(),
-                series: vec![Series {
-                    label: String::new(),
-                    mark: Mark::Line,
-                    points,
-                }],
+                series: vec![series("", Mark::Line, points)],
                 marks: Vec::new(),
                 has_diagonal: false,
             }.markup())
@@ -222,15 +196,10 @@ fn det(report: &FolderReport) -> Markup {
     }
 }
 
-/// Whether anything fails that an order could drop first.
-fn fails(report: &FolderReport) -> bool {
-    let first = report
-        .signals
-        .first()
-        .and_then(|signal| signal.fnmr_after.first());
-    first
-        .and_then(|point| point.fnmr)
-        .is_some_and(|fnmr| fnmr > 0.0)
+/// FNMR once this share of the pairs, those of lowest score, is dropped.
+fn fnmr_after(report: &FolderReport, dropped: f64) -> Option<f64> {
+    let mut points = report.signals.first()?.fnmr_after.iter();
+    points.find(|point| point.dropped == dropped)?.fnmr
 }
 
 fn edc_words(report: &FolderReport) -> Markup {
@@ -241,17 +210,10 @@ fn edc_words(report: &FolderReport) -> Markup {
         }
         ThresholdFrom::Option => "as asked for",
     };
-    let after = |dropped: f64| {
-        let ours = report.signals.first()?;
-        ours.fnmr_after
-            .iter()
-            .find(|point| point.dropped == dropped)?
-            .fnmr
-    };
     html! {
         p {
             "If the pairs with the lowest score are dropped first, how many of the rest still fail? "
-            @match (after(0.0), after(0.2)) {
+            @match (fnmr_after(report, 0.0), fnmr_after(report, 0.2)) {
                 (Some(before), Some(rest)) if before > 0.0 => {
                     "On these photos " (percent(Some(before))) " fail; without the lowest-scoring fifth, " (percent(Some(rest)))
                     ". A good score falls steeply; a useless one stays level."
@@ -270,15 +232,11 @@ fn edc_words(report: &FolderReport) -> Markup {
 }
 
 fn edc(report: &FolderReport) -> Markup {
-    let series: Vec<Series> = report
-        .signals
-        .iter()
-        .map(|signal| Series {
-            label: title(&signal.name).to_owned(),
-            mark: Mark::Line,
-            points: signal.edc.clone(),
-        })
-        .collect();
+    let line = |signal: &SignalFigures| {
+        let label = title(&signal.name);
+        series(label, Mark::Line, signal.edc.clone())
+    };
+    let series: Vec<Series> = report.signals.iter().map(line).collect();
     let points = series.iter().flat_map(|series| &series.points);
     let highest = points.map(|point| point[1]).fold(0.0, f64::max);
     Chart {
@@ -295,25 +253,19 @@ fn edc(report: &FolderReport) -> Markup {
 
 fn signal_table(report: &FolderReport) -> Markup {
     let row = |signal: &SignalFigures| {
+        let (area, interval) = (
+            signal.edc_relative_area_50,
+            signal.edc_relative_area_50_interval,
+        );
         let mut cells = vec![
             title(&signal.name).to_owned(),
             signal.captures.to_string(),
             with_interval(signal.auroc, signal.auroc_interval),
-            with_interval(
-                signal.edc_relative_area_50,
-                signal.edc_relative_area_50_interval,
-            ),
-            signal
-                .edc_area_20
-                .map_or("–".to_owned(), |area| format!("{area:.5}")),
+            with_interval(area, interval),
+            decimals(signal.edc_area_20, 5),
         ];
-        cells.extend(
-            signal
-                .fnmr_after
-                .iter()
-                .skip(1)
-                .map(|point| percent(point.fnmr)),
-        );
+        let after = signal.fnmr_after.iter().skip(1);
+        cells.extend(after.map(|point| percent(point.fnmr)));
         cells
     };
     let head = [
@@ -342,19 +294,13 @@ fn title(name: &str) -> &str {
 
 fn reliability(report: &FolderReport) -> Markup {
     let chart = |title: &'static str, x: &'static str, y: &'static str, bins: &[ReliabilityBin]| {
+        let points = bins.iter().map(|bin| [bin.predicted, bin.observed]);
         Chart {
             width: NARROW,
             title,
             x: Axis::linear(x, 0.0, 1.0),
             y: Axis::linear(y, 0.0, 1.0),
-            series: vec![Series {
-                label: String::new(),
-                mark: Mark::Dots,
-                points: bins
-                    .iter()
-                    .map(|bin| [bin.predicted, bin.observed])
-                    .collect(),
-            }],
+            series: vec![series("", Mark::Dots, points.collect())],
             marks: Vec::new(),
             has_diagonal: true,
         }
@@ -409,9 +355,8 @@ fn scenarios(report: &FolderReport) -> Markup {
 }
 
 fn groups(what: &str, groups: &[PhotoGroup]) -> Markup {
-    let counts_failures = groups
-        .iter()
-        .any(|group| group.failures_to_acquire.is_some());
+    let mut failures = groups.iter().map(|group| group.failures_to_acquire);
+    let counts_failures = failures.any(|count| count.is_some());
     let mut head = vec![what, "photos"];
     if counts_failures {
         head.push("without a face");
@@ -431,9 +376,7 @@ fn groups(what: &str, groups: &[PhotoGroup]) -> Markup {
         cells.extend([
             format!("{:.2}", group.score),
             Grade::of(group.score as f32).name().to_owned(),
-            group
-                .reached
-                .map_or("–".to_owned(), |reached| format!("{reached:.2}")),
+            decimals(group.reached, 2),
             counted(&group.pass),
             counted(&group.fnmr),
         ]);

@@ -14,17 +14,18 @@ const SIDE: f32 = 900.0;
 const MARGIN: f32 = 24.0;
 /// Radius of a dot with score 0, and of one with score 1.
 const RADIUS: [f32; 2] = [2.0, 8.0];
-/// Turn of the colour circle from one person to the next: the golden angle keeps neighbours in the list apart.
+/// Turn of the colour circle from one person to the next. The golden angle keeps neighbours in the
+/// list apart.
 const TURN: f32 = 137.508;
 
 /// One capture.
 #[derive(Clone, Debug)]
 pub struct Dot {
-    /// Where it lies, in any unit.
+    /// The place in the plane, in any unit.
     pub at: [f32; 2],
-    /// Index of its person.
+    /// Index of the person.
     pub person: usize,
-    /// What the pointer tells: person, file, noise.
+    /// The tooltip: person, file, noise.
     pub label: String,
     /// Quality score.
     pub score: f32,
@@ -43,14 +44,12 @@ pub struct NoiseStep {
 }
 
 /// The page. `words` say what was drawn and how.
-#[must_use]
 pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
     let axis = |axis: usize| dots.iter().map(move |dot| dot.at[axis]);
     let low = [0, 1].map(|side| axis(side).fold(f32::INFINITY, f32::min));
     let high = [0, 1].map(|side| axis(side).fold(f32::NEG_INFINITY, f32::max));
-    let extent = (high[0] - low[0])
-        .max(high[1] - low[1])
-        .max(f32::MIN_POSITIVE);
+    let [width, height] = [0, 1].map(|side| high[side] - low[side]);
+    let extent = width.max(height).max(f32::MIN_POSITIVE);
     let place = |dot: &Dot, side: usize| {
         let middle = f32::midpoint(low[side], high[side]);
         let place = SIDE / 2.0 + (dot.at[side] - middle) / extent * (SIDE - 2.0 * MARGIN);

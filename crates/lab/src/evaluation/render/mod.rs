@@ -1,5 +1,6 @@
 //! Reports as self-contained HTML files, without scripts and without pictures of persons.
 
+use faceood_report::html::plot::{Mark, Series};
 use maud::Markup;
 
 pub mod folder;
@@ -13,8 +14,15 @@ fn page(title: &str, body: &Markup) -> String {
     faceood_report::html::page(title, "en", "", body)
 }
 
-/// A share in per cent, with as many digits as it needs; a dash where there is none.
-#[must_use]
+fn series(label: &str, mark: Mark, points: Vec<[f64; 2]>) -> Series {
+    Series {
+        label: label.to_owned(),
+        mark,
+        points,
+    }
+}
+
+/// A share in per cent, with as many digits as it needs; a dash if there is none.
 pub fn percent(share: Option<f64>) -> String {
     match share {
         None => "–".to_owned(),
@@ -25,7 +33,6 @@ pub fn percent(share: Option<f64>) -> String {
 }
 
 /// A rate with its counts.
-#[must_use]
 pub fn counted(rate: &Rate) -> String {
     match rate.rate {
         None => "–".to_owned(),
@@ -33,14 +40,16 @@ pub fn counted(rate: &Rate) -> String {
     }
 }
 
-/// A number with three decimals, a dash where there is none.
-#[must_use]
+/// A number with three decimals, a dash if there is none.
 pub fn number(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
+    decimals(value, 3)
+}
+
+fn decimals(value: Option<f64>, decimals: usize) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
 /// A number with its interval.
-#[must_use]
 pub fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
     match (value, interval) {
         (Some(_), Some([low, high])) => format!("{} ({low:.3}–{high:.3})", number(value)),
@@ -48,25 +57,21 @@ pub fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
     }
 }
 
-/// The mean of shots with two decimals, a dash where there is none.
-#[must_use]
+/// The mean of shots with two decimals, a dash if there is none.
 pub fn mean(spread: Option<ShotSpread>) -> String {
-    spread.map_or("–".to_owned(), |spread| format!("{:.2}", spread.mean))
+    decimals(spread.map(|spread| spread.mean), 2)
 }
 
-/// The lowest and the highest of shots, a dash where there is none.
-#[must_use]
+/// The lowest and the highest of shots, a dash if there is none.
 pub fn range(spread: Option<ShotSpread>) -> String {
     spread.map_or("–".to_owned(), |spread| {
         format!("{:.2}–{:.2}", spread.low, spread.high)
     })
 }
 
-/// The standard deviation of shots with three decimals, a dash where there is none.
-#[must_use]
+/// The standard deviation of shots with three decimals, a dash if there is none.
 pub fn deviation(spread: Option<ShotSpread>) -> String {
-    let deviation = spread.and_then(|spread| spread.deviation);
-    deviation.map_or("–".to_owned(), |deviation| format!("{deviation:.3}"))
+    number(spread.and_then(|spread| spread.deviation))
 }
 
 #[cfg(test)]

@@ -2,22 +2,23 @@
 
 use maud::{Markup, html};
 
-use faceood_report::html::plot::{Axis, Chart, Mark, Series, WIDE};
+use faceood_report::html::plot::{Axis, Chart, Mark, WIDE};
 use faceood_report::html::table;
 
-use super::{deviation, mean, page, range};
+use super::{deviation, mean, page, range, series};
 use crate::evaluation::error_rates::Rate;
 use crate::evaluation::scenarios::CaseFigures;
 use crate::evaluation::sweep::SweepStep;
+use faceood::policy::Action;
+use faceood::quality::Grade;
 
 /// The page of an ISO sweep. `words` say what was shot and what it was compared with.
-#[must_use]
 pub fn html_of_sweep(steps: &[SweepStep], words: &str) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             format!("ISO {}", step.iso),
             mean(step.score),
-            step.grade.map_or("–", |grade| grade.name()).to_owned(),
+            step.grade.map_or("–", Grade::name).to_owned(),
             range(step.similarity),
             deviation(step.similarity),
             count(&step.below_different),
@@ -50,13 +51,10 @@ pub fn html_of_sweep(steps: &[SweepStep], words: &str) -> String {
 }
 
 fn chart(steps: &[SweepStep]) -> Markup {
-    let line = |label: &str, value: &dyn Fn(&SweepStep) -> Option<f64>| Series {
-        label: label.to_owned(),
-        mark: Mark::Dots,
-        points: steps
-            .iter()
-            .filter_map(|step| Some([f64::from(step.iso), value(step)?]))
-            .collect(),
+    let line = |label: &str, value: fn(&SweepStep) -> Option<f64>| {
+        let point = |step: &SweepStep| Some([step.iso.into(), value(step)?]);
+        let points = steps.iter().filter_map(point);
+        series(label, Mark::Dots, points.collect())
     };
     let isos = || steps.iter().map(|step| f64::from(step.iso));
     let lowest = isos().fold(f64::INFINITY, f64::min);
@@ -70,9 +68,9 @@ fn chart(steps: &[SweepStep]) -> Markup {
         },
         y: Axis::linear("0 to 1", 0.0, 1.0),
         series: vec![
-            line("quality score", &|step| Some(step.score?.mean)),
-            line("similarity", &|step| Some(step.similarity?.mean)),
-            line("quality score in the design", &|step| {
+            line("quality score", |step| Some(step.score?.mean)),
+            line("similarity", |step| Some(step.similarity?.mean)),
+            line("quality score in the design", |step| {
                 Some(step.design?.score)
             }),
         ],
@@ -83,18 +81,14 @@ fn chart(steps: &[SweepStep]) -> Markup {
 }
 
 /// The page of the field cases. `words` as above.
-#[must_use]
 pub fn html_of_cases(cases: &[CaseFigures], words: &str) -> String {
     let rows = cases.iter().map(|figures| {
         vec![
             figures.story.to_owned(),
             figures.file.clone(),
             mean(figures.score),
-            figures.grade.map_or("–", |grade| grade.name()).to_owned(),
-            figures
-                .action
-                .map_or("–", |action| action.name())
-                .to_owned(),
+            figures.grade.map_or("–", Grade::name).to_owned(),
+            figures.action.map_or("–", Action::name).to_owned(),
             figures.cause.unwrap_or("–").replace('_', " "),
             range(figures.similarity),
             range(figures.similarity_to_reference),

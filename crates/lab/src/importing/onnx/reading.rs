@@ -13,25 +13,22 @@ const OLDEST_OPERATORS: i64 = 7;
 
 /// Refuses what this program would lose on the way; gives the operator sets.
 pub(super) fn supported(model: &Model) -> Result<Vec<OperatorSet>, OnnxError> {
-    let unsupported = |what: String, way_out| Err(OnnxError::Unsupported { what, way_out });
-    let version = model
-        .opset_import
-        .iter()
-        .find(|set| set.domain().is_empty())
-        .map_or(0, OperatorSet::version);
+    let mut sets = model.opset_import.iter();
+    let standard = sets.find(|set| set.domain().is_empty());
+    let version = standard.map_or(0, OperatorSet::version);
     if version < OLDEST_OPERATORS {
-        return unsupported(
+        return Err(OnnxError::Unsupported(
             format!("is written in operator set {version}"),
             "export it again with operator set 11 or newer",
-        );
+        ));
     }
     let graph = model.graph.iter();
     for node in graph.clone().flat_map(|graph| &graph.node) {
         if ["If", "Loop", "Scan"].iter().any(|kind| node.is(kind)) {
-            return unsupported(
+            return Err(OnnxError::Unsupported(
                 format!("branches or loops ({})", node.op_type()),
                 "simplify it first, for example with onnxsim",
-            );
+            ));
         }
     }
     for tensor in graph.flat_map(|graph| &graph.initializer) {
@@ -40,10 +37,10 @@ pub(super) fn supported(model: &Model) -> Result<Vec<OperatorSet>, OnnxError> {
             && tensor.int32_data.is_empty()
             && tensor.int64_data.is_empty();
         if is_empty && tensor.shape().iter().product::<usize>() > 0 {
-            return unsupported(
+            return Err(OnnxError::Unsupported(
                 format!("keeps the constant {} elsewhere", tensor.name()),
                 "save it as one file, in 32-bit floats",
-            );
+            ));
         }
     }
     Ok(model.opset_import.clone())
@@ -51,26 +48,23 @@ pub(super) fn supported(model: &Model) -> Result<Vec<OperatorSet>, OnnxError> {
 
 /// The name of the one input, an aligned face.
 pub(super) fn picture_input(graph: &Graph) -> Result<String, OnnxError> {
-    let fits = |value: &ValueInfo| match value.shape().as_slice() {
-        [batch, planes, height, width] => {
-            let is = |extent: &Option<usize>, wanted| extent.is_none_or(|extent| extent == wanted);
-            is(batch, 1) && is(planes, 3) && is(height, SIDE) && is(width, SIDE)
-        }
-        _ => false,
+    let fits = |value: &ValueInfo| {
+        let shape = value.shape();
+        let mut extents = shape.iter().zip([1, 3, SIDE, SIDE]);
+        shape.len() == 4 && extents.all(|(extent, wanted)| extent.is_none_or(|e| e == wanted))
     };
     match graph.input.as_slice() {
         [value] if fits(value) => Ok(value.name().to_owned()),
-        values => Err(OnnxError::Input {
-            found: values
-                .iter()
-                .map(|value| format!("{} {}", value.name(), verify::describe(&value.shape())))
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+        values => {
+            let values = values.iter();
+            let found = values
+                .map(|value| format!("{} {}", value.name(), verify::describe(&value.shape())));
+            Err(OnnxError::Input(found.collect::<Vec<_>>().join(", ")))
+        }
     }
 }
 
-/// The output that is the embedding: the one that is wanted, or the only one.
+/// The output that is the embedding: the wanted one, or the only one.
 pub(super) fn embedding_output(graph: &Graph, wanted: Option<&str>) -> Result<String, OnnxError> {
     let names: Vec<&str> = graph.output.iter().map(ValueInfo::name).collect();
     let chosen = match (wanted, names.as_slice()) {
@@ -78,34 +72,29 @@ pub(super) fn embedding_output(graph: &Graph, wanted: Option<&str>) -> Result<St
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    chosen
-        .map(|name| (*name).to_owned())
-        .ok_or_else(|| OnnxError::Output {
-            found: names.join(", "),
-        })
+    match chosen {
+        Some(name) => Ok((*name).to_owned()),
+        None => Err(OnnxError::Output(names.join(", "))),
+    }
 }
 
-/// Keeps what `Constant` nodes hold among the graph's constants, where the rest of this program looks for them.
+/// Moves the tensors of `Constant` nodes to the graph's constants, where the rest of this program
+/// looks for them.
 pub(super) fn hoist_constants(graph: &mut Graph) {
     let mut hoisted = Vec::new();
     graph.node.retain_mut(|node| {
-        let is_constant = node.is("Constant");
-        let value = node
-            .attribute
-            .iter_mut()
-            .find(|attribute| attribute.name() == "value");
-        match (
-            is_constant,
-            value.and_then(|value| value.t.take()),
-            node.output.first(),
-        ) {
-            (true, Some(mut tensor), Some(output)) => {
-                tensor.name = Some(output.clone());
-                hoisted.push(tensor);
-                false
-            }
-            _ => true,
+        if !node.is("Constant") {
+            return true;
         }
+        let mut settings = node.attribute.iter_mut();
+        let value = settings.find(|setting| setting.name() == "value");
+        let tensor = value.and_then(|value| value.t.take());
+        let (Some(mut tensor), Some(output)) = (tensor, node.output.first()) else {
+            return true;
+        };
+        tensor.name = Some(output.clone());
+        hoisted.push(tensor);
+        false
     });
     graph.initializer.extend(hoisted);
 }
@@ -113,7 +102,8 @@ pub(super) fn hoist_constants(graph: &mut Graph) {
 /// Drops nodes that do not lead to `output`, and the other outputs.
 pub(super) fn keep_only(graph: &mut Graph, output: &str) {
     let mut needed = HashSet::from([output.to_owned()]);
-    // Nodes stand in the order of their execution, so that one pass from the end sees every user before its maker.
+    // Nodes stand in the order of their execution, so one pass from the end sees every user of a
+    // tensor before its maker.
     let mut kept: Vec<Node> = Vec::with_capacity(graph.node.len());
     for node in graph.node.drain(..).rev() {
         if node.output.iter().any(|name| needed.contains(name)) {
@@ -128,7 +118,8 @@ pub(super) fn keep_only(graph: &mut Graph, output: &str) {
     graph.drop_unused_constants();
 }
 
-/// The tensors on the way back from `output` to the picture, along each node's first input that is no constant; the output comes first.
+/// The tensors on the way back from `output` to the picture, `output` first. The way leads along
+/// each node's first input that is no constant.
 pub(super) fn path_to(graph: &Graph, output: &str) -> Vec<String> {
     let constants = graph.constants();
     let mut path = Vec::new();
@@ -136,10 +127,9 @@ pub(super) fn path_to(graph: &Graph, output: &str) -> Vec<String> {
     while let Some(node) = graph.node.iter().find(|node| node.output.contains(&at)) {
         path.push(at);
         let mut inputs = node.input.iter();
-        match inputs.find(|input| !constants.contains_key(input.as_str())) {
-            Some(input) => at = input.clone(),
-            None => break,
-        }
+        let variable = inputs.find(|input| !constants.contains_key(input.as_str()));
+        let Some(input) = variable else { break };
+        at = input.clone();
     }
     path
 }
@@ -161,8 +151,7 @@ pub(super) fn free_batch(graph: &mut Graph) -> Result<(), BuildError> {
         }
     }
     for tensor in freed {
-        let name = tensor.name().to_owned();
-        graph.initializer.retain(|other| other.name() != name);
+        graph.initializer.retain(|other| other.name != tensor.name);
         graph.initializer.push(tensor);
     }
     Ok(())

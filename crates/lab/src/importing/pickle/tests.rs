@@ -5,13 +5,14 @@ use proptest::prelude::*;
 
 #[test]
 fn a_call_of_anything_else_is_refused_by_name_and_not_made() {
-    // What `pickle.dumps` gives for an object whose `__reduce__` is `os.system("true")`, in protocols 2 and 4.
+    // What `pickle.dumps` gives for an object whose `__reduce__` is `os.system("true")`, in
+    // protocols 2 and 4.
     let old = b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.";
     let new = b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x94\x85\x94R\x94.";
     for pickle in [&old[..], &new[..]] {
         let error = read(pickle).unwrap_err();
         assert!(
-            matches!(&error, CheckpointError::Foreign { name } if name == "posix.system"),
+            matches!(&error, CheckpointError::Foreign(name) if name == "posix.system"),
             "{error}"
         );
     }

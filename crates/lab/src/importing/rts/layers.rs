@@ -11,7 +11,10 @@ const EPSILON: f32 = 1e-5;
 /// Gives the numbers of the tensor with this name and shape.
 pub(super) type Take<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<u8>, CheckpointError> + 'a;
 
-/// Writes layers into a graph. Each takes the name of its input and its own name in the checkpoint, and gives its output's.
+/// The name of a layer's output.
+type Output = Result<String, CheckpointError>;
+
+/// Writes layers into a graph. Each takes the name of its input and its own name in the checkpoint.
 pub(super) struct Writer<'a> {
     pub(super) graph: Graph,
     pub(super) take: &'a mut Take<'a>,
@@ -25,17 +28,19 @@ impl Writer<'_> {
     }
 
     /// Takes a tensor of shape `stored` and keeps it with shape `dims`.
-    fn constant(
+    fn reshaped(
         &mut self,
         name: &str,
         stored: &[usize],
         dims: &[usize],
     ) -> Result<(), CheckpointError> {
-        let numbers = (self.take)(name, stored)?;
-        self.graph
-            .initializer
-            .push(Tensor::float_bytes(name, dims, numbers));
+        let tensor = Tensor::float_bytes(name, dims, (self.take)(name, stored)?);
+        self.graph.initializer.push(tensor);
         Ok(())
+    }
+
+    fn constant(&mut self, name: &str, shape: &[usize]) -> Result<(), CheckpointError> {
+        self.reshaped(name, shape, shape)
     }
 
     /// `[outputs, inputs, kernel]`, padded so that a stride of one keeps the size; no bias.
@@ -45,10 +50,9 @@ impl Writer<'_> {
         layer: &str,
         [outputs, inputs, kernel]: [usize; 3],
         stride: i64,
-    ) -> Result<String, CheckpointError> {
+    ) -> Output {
         let weight = format!("{layer}.weight");
-        let shape = [outputs, inputs, kernel, kernel];
-        self.constant(&weight, &shape, &shape)?;
+        self.constant(&weight, &[outputs, inputs, kernel, kernel])?;
         let (side, padding) = if kernel == 3 { (3, 1) } else { (1, 0) };
         Ok(self.push(
             Node::new("Conv", &[input, &weight], layer)
@@ -58,14 +62,8 @@ impl Writer<'_> {
         ))
     }
 
-    pub(super) fn batch_norm(
-        &mut self,
-        input: &str,
-        layer: &str,
-        channels: usize,
-    ) -> Result<String, CheckpointError> {
-        self.batch_norm_as(input, layer, channels, layer)?;
-        Ok(layer.to_owned())
+    pub(super) fn batch_norm(&mut self, input: &str, layer: &str, channels: usize) -> Output {
+        self.batch_norm_as(input, layer, channels, layer)
     }
 
     pub(super) fn batch_norm_as(
@@ -74,45 +72,29 @@ impl Writer<'_> {
         layer: &str,
         channels: usize,
         output: &str,
-    ) -> Result<(), CheckpointError> {
+    ) -> Output {
         let names =
             ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{layer}.{part}"));
         for name in &names {
-            self.constant(name, &[channels], &[channels])?;
+            self.constant(name, &[channels])?;
         }
         let [scale, bias, mean, variance] = &names;
-        self.push(
-            Node::new(
-                "BatchNormalization",
-                &[input, scale, bias, mean, variance],
-                output,
-            )
-            .with_float("epsilon", EPSILON),
-        );
-        Ok(())
+        let inputs = [input, scale, bias, mean, variance];
+        let node = Node::new("BatchNormalization", &inputs, output);
+        Ok(self.push(node.with_float("epsilon", EPSILON)))
     }
 
-    pub(super) fn prelu(
-        &mut self,
-        input: &str,
-        layer: &str,
-        channels: usize,
-    ) -> Result<String, CheckpointError> {
+    pub(super) fn prelu(&mut self, input: &str, layer: &str, channels: usize) -> Output {
         let slope = format!("{layer}.weight");
         // ONNX aligns the slope with the last axes, PyTorch with the channels.
-        self.constant(&slope, &[channels], &[channels, 1, 1])?;
+        self.reshaped(&slope, &[channels], &[channels, 1, 1])?;
         Ok(self.push(Node::new("PRelu", &[input, &slope], layer)))
     }
 
-    pub(super) fn linear(
-        &mut self,
-        input: &str,
-        layer: &str,
-        shape: [usize; 2],
-    ) -> Result<String, CheckpointError> {
+    pub(super) fn linear(&mut self, input: &str, layer: &str, shape: [usize; 2]) -> Output {
         let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
-        self.constant(&weight, &shape, &shape)?;
-        self.constant(&bias, &shape[..1], &shape[..1])?;
+        self.constant(&weight, &shape)?;
+        self.constant(&bias, &shape[..1])?;
         Ok(self.push(Node::new("Gemm", &[input, &weight, &bias], layer).with_int("transB", 1)))
     }
 
@@ -123,7 +105,7 @@ impl Writer<'_> {
         number: usize,
         [channels, depth]: [usize; 2],
         stride: i64,
-    ) -> Result<String, CheckpointError> {
+    ) -> Output {
         let unit = format!("features.1.{number}");
         let shortcut = if channels != depth {
             let layer = |part: usize| format!("{unit}.shortcut_layer.{part}");
@@ -133,10 +115,8 @@ impl Writer<'_> {
             input.to_owned()
         } else {
             let pool = Node::new("MaxPool", &[input], &format!("{unit}.shortcut_layer"));
-            self.push(
-                pool.with_ints("kernel_shape", &[1, 1])
-                    .with_ints("strides", &[stride; 2]),
-            )
+            let pool = pool.with_ints("kernel_shape", &[1, 1]);
+            self.push(pool.with_ints("strides", &[stride; 2]))
         };
         let layer = |part: usize| format!("{unit}.res_layer.{part}");
         let x = self.batch_norm(input, &layer(0), channels)?;
@@ -148,12 +128,7 @@ impl Writer<'_> {
         Ok(self.push(Node::new("Add", &[&x, &shortcut], &unit)))
     }
 
-    fn squeeze_and_excitation(
-        &mut self,
-        input: &str,
-        layer: &str,
-        channels: usize,
-    ) -> Result<String, CheckpointError> {
+    fn squeeze_and_excitation(&mut self, input: &str, layer: &str, channels: usize) -> Output {
         let name = |part: &str| format!("{layer}.{part}");
         let inner = channels / REDUCTION;
         let x = self.push(Node::new("GlobalAveragePool", &[input], &name("pool")));
@@ -166,20 +141,13 @@ impl Writer<'_> {
 
     /// `[N, count]` log variances → `[N, 1]`: the logarithm of their variances' mean.
     pub(super) fn log_of_mean_variance(&mut self, input: &str, count: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "a head has few outputs")]
-        let log_count = (count as f32).ln();
         self.graph.initializer.extend([
             Tensor::integers("plus.axes", &[1]),
-            Tensor::floats("plus.log_count", &[1], &[log_count]),
+            Tensor::floats("plus.log_count", &[1], &[(count as f32).ln()]),
         ]);
-        self.push(
-            Node::new("ReduceLogSumExp", &[input, "plus.axes"], "plus.log_sum")
-                .with_int("keepdims", 1),
-        );
-        self.push(Node::new(
-            "Sub",
-            &["plus.log_sum", "plus.log_count"],
-            super::OOD_LOGIT,
-        ));
+        let sum = Node::new("ReduceLogSumExp", &[input, "plus.axes"], "plus.log_sum");
+        let inputs = ["plus.log_sum", "plus.log_count"];
+        let mean = Node::new("Sub", &inputs, super::OOD_LOGIT);
+        self.graph.node.extend([sum.with_int("keepdims", 1), mean]);
     }
 }
