@@ -7,7 +7,7 @@ use std::process::Command;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 
 use super::Check;
-use faceood::runtime::{Provider, ProviderChoice, Runtime, Settings, has_nvidia_driver};
+use faceood::runtime::{self, Provider, ProviderChoice, Settings, has_nvidia_driver};
 use faceood::telemetry::host::Bytes;
 
 /// Opened by ONNX Runtime while it runs, so that its list of needed libraries does not name it.
@@ -26,7 +26,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
         settings.provider,
         ProviderChoice::Auto | ProviderChoice::Cuda
     );
-    let library = Runtime::find_library(settings, Provider::Cuda).ok();
+    let library = runtime::find_library(settings, Provider::Cuda).ok();
     if let Some(library) = library.filter(|_| is_permitted) {
         let provider = library
             .path

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Check, CheckStatus};
 use faceood::pack::sha256_hex;
 use faceood::pipeline::tuning::Chosen;
-use faceood::runtime::{Runtime, RuntimeError, Settings};
+use faceood::runtime::{self, Runtime, RuntimeError, Settings};
 
 const NAME: &str = "library";
 
@@ -23,7 +23,7 @@ pub(super) fn checks(
     chosen: Result<Chosen, RuntimeError>,
 ) -> (Vec<Check>, Option<Runtime>) {
     let found = chosen.and_then(|chosen| {
-        let library = Runtime::find_library(settings, chosen.plan.candidate.provider)?;
+        let library = runtime::find_library(settings, chosen.plan.candidate.provider)?;
         Ok((library, chosen.plan))
     });
     let (files, plan) = match found {
