@@ -2,58 +2,36 @@
 //! [`CauseName`]: the score and its causes, the faults that training makes, the OOD head's outputs,
 //! the analysis of the log.
 
-use serde::{Deserialize, Serialize};
+use crate::named::named;
 
-/// Makes [`CauseName`] of one list, so that a new cause needs one entry here.
-macro_rules! causes {
-    ($($(#[$doc:meta])* $cause:ident $name:literal,)+) => {
-        /// What can pull a score down, as the contract names it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum CauseName {
-            $($(#[$doc])* $cause,)+
-        }
-
-        impl CauseName {
-            /// Every cause, in the contract's order.
-            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$cause),+];
-
-            /// Name in JSON, in the log, in manifests and in reports.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$cause => $name,)+
-                }
-            }
-        }
-    };
-}
-
-causes! {
-    /// Sensor noise.
-    Noise "noise",
-    /// Out of focus.
-    Blur "blur",
-    /// The head or the camera moved.
-    MotionBlur "motion_blur",
-    /// Too few pixels on the face.
-    LowResolution "low_resolution",
-    /// Compressed too strongly.
-    Compression "compression",
-    /// Too dark.
-    Underexposure "underexposure",
-    /// Too bright, clipped.
-    Overexposure "overexposure",
-    /// A picture of a screen or of a print.
-    ScreenRecapture "screen_recapture",
-    /// Something covers a part of the face.
-    Occlusion "occlusion",
-    /// A mask over mouth and nose.
-    Mask "mask",
-    /// The head is turned away.
-    Pose "pose",
-    /// Nothing that is measured explains it.
-    Unknown "unknown",
+named! {
+    /// What can pull a score down, as the contract names it.
+    CauseName {
+        /// Sensor noise.
+        Noise "noise",
+        /// Out of focus.
+        Blur "blur",
+        /// The head or the camera moved.
+        MotionBlur "motion_blur",
+        /// Too few pixels on the face.
+        LowResolution "low_resolution",
+        /// Compressed too strongly.
+        Compression "compression",
+        /// Too dark.
+        Underexposure "underexposure",
+        /// Too bright, clipped.
+        Overexposure "overexposure",
+        /// A picture of a screen or of a print.
+        ScreenRecapture "screen_recapture",
+        /// Something covers a part of the face.
+        Occlusion "occlusion",
+        /// A mask over mouth and nose.
+        Mask "mask",
+        /// The head is turned away.
+        Pose "pose",
+        /// Nothing that is measured explains it.
+        Unknown "unknown",
+    }
 }
 
 impl CauseName {
@@ -75,15 +53,8 @@ impl CauseName {
     pub const COVERS: [Self; 2] = [Self::Occlusion, Self::Mask];
 
     /// Its place among [`Self::LEARNT`]; `None` where the head does not name it.
-    #[must_use]
     pub fn place(self) -> Option<usize> {
         Self::LEARNT.iter().position(|&learnt| learnt == self)
-    }
-
-    /// The cause of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.name() == name)
     }
 }
 

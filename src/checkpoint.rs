@@ -14,15 +14,11 @@ impl<'a> Checkpoint<'a> {
     pub const OPEN: Self = Self(None);
 
     /// Asks `is_wanted` each time.
-    #[must_use]
     pub fn new(is_wanted: &'a dyn Fn() -> Result<(), Interruption>) -> Self {
         Self(Some(is_wanted))
     }
 
-    /// Says whether to go on.
-    ///
-    /// # Errors
-    /// Why not.
+    /// Says whether to go on, and if not, why.
     pub fn pass(&self) -> Result<(), Interruption> {
         self.0.map_or(Ok(()), |is_wanted| is_wanted())
     }

@@ -1,4 +1,4 @@
-//! Points, boxes and similarity transforms, in pixels with the origin top left. Knows nothing of faces or pictures.
+//! Points, boxes and similarity transforms, in pixels with the origin top left.
 
 /// A position in pixels, x to the right and y downwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,13 +11,11 @@ pub struct Point {
 
 impl Point {
     /// The point at (`x`, `y`).
-    #[must_use]
     pub const fn new(x: f32, y: f32) -> Self {
         Self { x, y }
     }
 
     /// Euclidean distance to `other`, in pixels.
-    #[must_use]
     pub fn distance(self, other: Self) -> f32 {
         (self.x - other.x).hypot(self.y - other.y)
     }
@@ -38,7 +36,6 @@ pub struct BoundingBox {
 
 impl BoundingBox {
     /// The box with this corner and these extents.
-    #[must_use]
     pub const fn new(x: f32, y: f32, width: f32, height: f32) -> Self {
         Self {
             x,
@@ -49,31 +46,26 @@ impl BoundingBox {
     }
 
     /// The square of side `side` around `centre`.
-    #[must_use]
     pub fn square(centre: Point, side: f32) -> Self {
         Self::new(centre.x - side / 2.0, centre.y - side / 2.0, side, side)
     }
 
     /// Square pixels covered.
-    #[must_use]
     pub fn area(&self) -> f32 {
         self.width * self.height
     }
 
     /// The middle of the box.
-    #[must_use]
     pub fn centre(&self) -> Point {
         Point::new(self.x + self.width / 2.0, self.y + self.height / 2.0)
     }
 
     /// The lesser of width and height.
-    #[must_use]
     pub fn shorter_side(&self) -> f32 {
         self.width.min(self.height)
     }
 
     /// Square pixels that both boxes cover.
-    #[must_use]
     pub fn intersection(&self, other: &Self) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
@@ -81,7 +73,6 @@ impl BoundingBox {
     }
 
     /// Intersection over union, 0…1; 0 where both boxes are empty.
-    #[must_use]
     pub fn iou(&self, other: &Self) -> f32 {
         let both = self.intersection(other);
         let either = self.area() + other.area() - both;
@@ -93,7 +84,7 @@ impl BoundingBox {
     }
 }
 
-/// A similarity transform (uniform scale, rotation, shift): `x' = a·x − b·y + tx`, `y' = b·x + a·y + ty`.
+/// Uniform scale, rotation and shift: `x' = a·x − b·y + tx`, `y' = b·x + a·y + ty`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transform {
     /// Scale × cosine of the rotation.
@@ -108,7 +99,6 @@ pub struct Transform {
 
 impl Transform {
     /// Where `point` lands.
-    #[must_use]
     pub fn apply(&self, point: Point) -> Point {
         Point::new(
             self.a * point.x - self.b * point.y + self.tx,
@@ -117,19 +107,16 @@ impl Transform {
     }
 
     /// Output pixels per input pixel.
-    #[must_use]
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
     }
 
     /// Rotation in degrees, positive clockwise on the screen (y points down).
-    #[must_use]
     pub fn rotation_deg(&self) -> f32 {
         self.b.atan2(self.a).to_degrees()
     }
 
     /// The transform that undoes this one, or `None` where it squeezes everything into one point.
-    #[must_use]
     pub fn inverse(&self) -> Option<Self> {
         let square = self.a * self.a + self.b * self.b;
         if square <= f32::EPSILON {

@@ -2,35 +2,21 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::named::named;
 
-/// A picture type that is accepted, recognised by its first bytes and never by a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageFormat {
-    /// JPEG: baseline or progressive; grey, YCbCr, RGB or CMYK.
-    Jpeg,
-    /// PNG of any depth and colour type; an animated one counts as its default image.
-    Png,
-    /// WebP, lossy or lossless; an animated one counts as its first frame.
-    Webp,
-    /// Windows bitmap.
-    Bmp,
-    /// TIFF; the first page.
-    Tiff,
-}
-
-impl ImageFormat {
-    /// The wire form: what `image.format` says in an answer.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpeg",
-            Self::Png => "png",
-            Self::Webp => "webp",
-            Self::Bmp => "bmp",
-            Self::Tiff => "tiff",
-        }
+named! {
+    /// A picture type that is accepted, recognised by its first bytes and never by a name.
+    ImageFormat {
+        /// JPEG: baseline or progressive; grey, YCbCr, RGB or CMYK.
+        Jpeg "jpeg",
+        /// PNG of any depth and colour type; an animated one counts as its default image.
+        Png "png",
+        /// WebP, lossy or lossless; an animated one counts as its first frame.
+        Webp "webp",
+        /// Windows bitmap.
+        Bmp "bmp",
+        /// TIFF; the first page.
+        Tiff "tiff",
     }
 }
 

@@ -9,6 +9,7 @@ pub mod face;
 pub mod geometry;
 pub mod image_format;
 pub mod inference_log;
+mod named;
 pub mod pack;
 pub mod pipeline;
 pub mod policy;

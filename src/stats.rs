@@ -1,22 +1,12 @@
-//! Small statistics over plain numbers: quantiles, ranking, monotone regression, calibration error. No domain words.
+//! Small statistics over plain numbers, without domain words.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The `share` quantile (0…1) of `sorted`, linear between neighbours; `None` where there is nothing.
-#[must_use]
+/// The `share` quantile (0…1) of `sorted`, linear between neighbours; `None` without values.
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of samples are far below 2^52"
-    )]
     let place = share.clamp(0.0, 1.0) * last as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the place lies between 0 and the last index"
-    )]
     let below = place.floor() as usize;
     let above = (below + 1).min(last);
     let part = place - place.floor();
@@ -24,16 +14,15 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// Arithmetic mean; 0 where there is nothing.
-#[must_use]
 pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() {
         return 0.0;
     }
-    values.iter().sum::<f64>() / count(values.len())
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Probability that a random positive outranks a random negative, ties counting half; `None` without both kinds.
-#[must_use]
+/// Probability that a random positive outranks a random negative, ties counting half; `None`
+/// without both kinds.
 pub fn auroc(values: &[f64], is_positive: &[bool]) -> Option<f64> {
     let mut order: Vec<usize> = (0..values.len().min(is_positive.len())).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -50,26 +39,22 @@ pub fn auroc(values: &[f64], is_positive: &[bool]) -> Option<f64> {
         while end < order.len() && values[order[end]] == values[order[start]] {
             end += 1;
         }
-        let rank = (count(start + 1) + count(end)) / 2.0;
+        let rank = (start + 1 + end) as f64 / 2.0;
         let tied = order[start..end]
             .iter()
-            .filter(|&&index| is_positive[index])
-            .count();
-        rank_sum += rank * count(tied);
+            .filter(|&&index| is_positive[index]);
+        rank_sum += rank * tied.count() as f64;
         start = end;
     }
-    let positives_count = count(positives);
-    Some(
-        (rank_sum - positives_count * (positives_count + 1.0) / 2.0)
-            / (positives_count * count(negatives)),
-    )
+    let (positives, negatives) = (positives as f64, negatives as f64);
+    let wins = rank_sum - positives * (positives + 1.0) / 2.0;
+    Some(wins / (positives * negatives))
 }
 
-/// The non-decreasing function of `x` nearest to `y` in squares, one value for each of the points, which must be sorted by
-/// `x` (pool adjacent violators). `weight` says how much each point counts.
-#[must_use]
+/// The non-decreasing function of `x` nearest to `y` in squares, one value for each of the points,
+/// which must be sorted by `x` (pool adjacent violators). `weight` says how much each point counts.
 pub fn isotonic(y: &[f64], weight: &[f64]) -> Vec<f64> {
-    // Blocks of points with one common value: (sum of weight · y, sum of weights, number of points).
+    // Blocks of points with one common value: (Σ weight · y, Σ weight, number of points).
     let mut blocks: Vec<(f64, f64, usize)> = Vec::with_capacity(y.len());
     for (&value, &weight) in y.iter().zip(weight) {
         blocks.push((value * weight, weight, 1));
@@ -90,13 +75,9 @@ pub fn isotonic(y: &[f64], weight: &[f64]) -> Vec<f64> {
 /// A monotone, piecewise linear function through knots; constant outside of them.
 ///
 /// `knots` are sorted by x; where x falls between two, y is interpolated. Without knots it is 0.
-#[must_use]
 pub fn interpolate(knots: &[[f64; 2]], x: f64) -> f64 {
-    let after = knots.partition_point(|knot| knot[0] <= x);
-    match (
-        after.checked_sub(1).and_then(|i| knots.get(i)),
-        knots.get(after),
-    ) {
+    let (before, after) = knots.split_at(knots.partition_point(|knot| knot[0] <= x));
+    match (before.last(), after.first()) {
         (Some(&[x0, y0]), Some(&[x1, y1])) => y0 + (y1 - y0) * (x - x0) / (x1 - x0),
         (Some(&[_, y]), None) | (None, Some(&[_, y])) => y,
         (None, None) => 0.0,
@@ -104,7 +85,6 @@ pub fn interpolate(knots: &[[f64; 2]], x: f64) -> f64 {
 }
 
 /// Cuts `0…len` into at most `bins` runs of nearly equal length.
-#[must_use]
 pub fn even_bins(len: usize, bins: usize) -> Vec<std::ops::Range<usize>> {
     let bins = bins.clamp(1, len.max(1));
     (0..bins)
@@ -113,9 +93,8 @@ pub fn even_bins(len: usize, bins: usize) -> Vec<std::ops::Range<usize>> {
         .collect()
 }
 
-/// Expected calibration error: over `bins` bins of equal count, the mean gap between predicted and observed, weighted by
-/// count. `None` where there is nothing.
-#[must_use]
+/// Expected calibration error: over `bins` bins of equal count, the mean gap between predicted and
+/// observed, weighted by count. `None` where there is nothing.
 pub fn calibration_error(predicted: &[f64], observed: &[f64], bins: usize) -> Option<f64> {
     let len = predicted.len().min(observed.len());
     if len == 0 {
@@ -123,22 +102,20 @@ pub fn calibration_error(predicted: &[f64], observed: &[f64], bins: usize) -> Op
     }
     let mut order: Vec<usize> = (0..len).collect();
     order.sort_by(|&a, &b| predicted[a].total_cmp(&predicted[b]));
-    let gap: f64 = even_bins(len, bins)
-        .into_iter()
-        .map(|range| {
-            let gap: f64 = order[range]
-                .iter()
-                .map(|&index| predicted[index] - observed[index])
-                .sum();
-            gap.abs()
-        })
-        .sum();
-    Some(gap / count(len))
+    let gap = |range: std::ops::Range<usize>| {
+        let gaps = order[range]
+            .iter()
+            .map(|&index| predicted[index] - observed[index]);
+        gaps.sum::<f64>().abs()
+    };
+    let gap: f64 = even_bins(len, bins).into_iter().map(gap).sum();
+    Some(gap / len as f64)
 }
 
-/// Draws `groups` with replacement, as many as there are, so many times (bootstrap over clusters; Efron and Tibshirani 1993), and shows the
-/// items of each draw to `look`, with repeats. Items of one group resemble each other: drawing them one by one would promise too
-/// much. The same seed gives the same draws. Groups without items do not count.
+/// Draws `groups` with replacement, as many as there are, so many times (bootstrap over clusters;
+/// Efron and Tibshirani 1993), and shows the items of each draw to `look`, with repeats. Items of
+/// one group resemble each other: drawing them one by one would promise too much. The same seed
+/// gives the same draws. Groups without items do not count.
 pub fn redraw<T: Clone>(groups: &[Vec<T>], draws: usize, seed: u64, mut look: impl FnMut(&[T])) {
     let groups: Vec<&Vec<T>> = groups.iter().filter(|group| !group.is_empty()).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -146,7 +123,7 @@ pub fn redraw<T: Clone>(groups: &[Vec<T>], draws: usize, seed: u64, mut look: im
     for _ in 0..draws {
         items.clear();
         for _ in 0..groups.len() {
-            // 2^32 draws of a few thousand groups: what the remainder prefers is far below what chance does.
+            // 2^32 draws of a few thousand groups: the remainder's bias is far below chance.
             let drawn = random.next_u32() as usize % groups.len();
             items.extend_from_slice(groups[drawn]);
         }
@@ -155,7 +132,6 @@ pub fn redraw<T: Clone>(groups: &[Vec<T>], draws: usize, seed: u64, mut look: im
 }
 
 /// Where 95 of 100 of `values` lie, as many below as above; `None` where there are none.
-#[must_use]
 pub fn middle_95(mut values: Vec<f64>) -> Option<[f64; 2]> {
     const TAIL: f64 = 0.025;
     values.sort_by(f64::total_cmp);
@@ -163,7 +139,6 @@ pub fn middle_95(mut values: Vec<f64>) -> Option<[f64; 2]> {
 }
 
 /// Where each of several statistics lies 95 times in 100 on the draws of [`redraw`].
-#[must_use]
 pub fn resampled<T: Clone, const N: usize>(
     groups: &[Vec<T>],
     draws: usize,
@@ -177,15 +152,6 @@ pub fn resampled<T: Clone, const N: usize>(
         }
     });
     found.map(|values| middle_95(values).unwrap_or_default())
-}
-
-/// A count as a number to reckon with.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of samples are far below 2^52"
-)]
-fn count(items: usize) -> f64 {
-    items as f64
 }
 
 #[cfg(test)]

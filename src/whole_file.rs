@@ -1,7 +1,7 @@
 //! Files that are written whole or not at all.
 //!
-//! A full disk, a signal or an error half-way must leave no cut file that looks like a whole one. Whoever reads the file
-//! meanwhile (a daemon that reloads, a browser) must see the old file or the new one.
+//! A full disk, a signal or an error half-way must leave no cut file. Whoever reads the file
+//! meanwhile (a daemon that reloads, a browser) must see the old one or the new one.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-/// A file in the making. It lies beside its place under another name until [`Self::finish`]; dropped before, it is removed.
+/// A file in the making. It lies beside its place under another name until [`Self::finish`];
+/// dropped before, it is removed.
 #[derive(Debug)]
 pub struct WholeFile {
     draft: NamedTempFile,
@@ -18,7 +19,7 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// Begins the file that will stand at `path`, readable as any new file. What stands there stays until the end.
+    /// Begins the file that will stand at `path`, readable as any new file. The old one stays.
     ///
     /// # Errors
     /// Where `path` is a folder, or no file can be made beside it.
@@ -28,9 +29,6 @@ impl WholeFile {
     }
 
     /// As [`Self::beside`], readable by its owner only.
-    ///
-    /// # Errors
-    /// As there.
     pub fn private(path: &Path) -> io::Result<Self> {
         Self::with_mode(path, 0o600)
     }
@@ -55,7 +53,6 @@ impl WholeFile {
     }
 
     /// The open file, to change its owner.
-    #[must_use]
     pub fn as_file(&self) -> &File {
         self.draft.as_file()
     }
@@ -92,9 +89,6 @@ impl Write for WholeFile {
 }
 
 /// Writes `bytes` to `path`, whole or not at all.
-///
-/// # Errors
-/// As [`WholeFile::beside`] and [`WholeFile::finish`].
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = WholeFile::beside(path)?;
     file.write_all(bytes)?;

@@ -1,10 +1,9 @@
 //! The daemon: flags → settings → `--check`, `--print-config` or serve.
 //!
-//! Start: text log → database → models, warm → socket → `DATA_DIR/address` → ready. Stop, the other way round: refuse →
-//! drain requests → end the workers → flush the log.
+//! Start: text log → database → models, warm → socket → `DATA_DIR/address` → ready. Stop, the other
+//! way round: refuse → drain requests → end the workers → flush the log.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,25 +32,21 @@ fn main() -> ExitCode {
     match start(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain(&format!("{error:#}"));
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
             let is_mistyped = error.is::<ConfigError>() || error.is::<PolicyError>();
-            if is_mistyped && !flags.check {
-                ExitCode::from(2)
-            } else {
-                ExitCode::FAILURE
-            }
+            ExitCode::from(if is_mistyped && !flags.check { 2 } else { 1 })
         }
     }
 }
 
-/// Says on standard error why the daemon ends; by then the text log may not run yet, or not any more.
+/// Says on standard error why the daemon ends: the text log may not run yet, or not any more.
 #[expect(
     clippy::print_stderr,
     reason = "the last word of a process that could not start"
 )]
-fn complain(error: &anyhow::Error) {
-    eprintln!("faceoodd: {error:#}");
+fn complain(words: &str) {
+    eprintln!("faceoodd: {words}");
 }
 
 fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
@@ -61,7 +56,8 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     let sources = Sources::of_process(flags.config.clone(), flags.overrides.clone());
     let loaded = config::load(&sources)?;
     if flags.print_config {
-        return print(&loaded.to_string());
+        print(&loaded.to_string());
+        return Ok(());
     }
     let config = &loaded.config;
     let policies = Policies::new(&config.policies)?;
@@ -70,12 +66,9 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     }
     keep_private();
     let open_files = raise_open_files();
-    std::fs::create_dir_all(&config.data_dir).with_context(|| {
-        format!(
-            "the data folder {} cannot be made",
-            config.data_dir.display()
-        )
-    })?;
+    let folder = config.data_dir.display();
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("the data folder {folder} cannot be made"))?;
     // Dropped last: what is logged while the rest ends is still written.
     let _guard = logging::start(&config.telemetry, &config.text_log_dir())?;
     let wanted = config.server.open_files();
@@ -115,7 +108,7 @@ fn raise_open_files() -> u64 {
     in_force.unwrap_or(u64::MAX)
 }
 
-/// What the daemon writes is about faces: no other user of the machine may read it, whatever the umask was.
+/// What the daemon writes is about faces: no other user may read it, whatever the umask was.
 fn keep_private() {
     use rustix::fs::Mode;
     let given = rustix::process::umask(Mode::RWXO);
@@ -126,9 +119,8 @@ fn keep_private() {
     clippy::print_stdout,
     reason = "what --print-config and --check are for"
 )]
-fn print(text: &str) -> anyhow::Result<()> {
+fn print(text: &str) {
     println!("{text}");
-    Ok(())
 }
 
 /// Are settings and models usable? Opens every model and runs the embedded test face through them.
@@ -146,7 +138,8 @@ fn check(config: &Config) -> anyhow::Result<()> {
         assembly.calibration().id(),
     );
     pool.close();
-    print(&text)
+    print(&text);
+    Ok(())
 }
 
 /// How models shall run: kept from an earlier start, or measured now, which takes some seconds.
@@ -179,7 +172,7 @@ fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
     }
-    // A pack may be whole on disk and still not compute here what it should: that shows when the workers open it.
+    // A pack that is whole may still not compute what it should here: opening it shows that.
     AnalysisPool::start(assembly, &config.pipeline).with_context(|| unusable(config))
 }
 
@@ -236,7 +229,10 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         until(stopped),
     ));
 
-    write_address(&config.address_file(), &address.to_string())?;
+    // Scripts wait for this file: it appears whole or not at all.
+    let file = config.address_file();
+    whole_file::write(&file, format!("{address}\n").as_bytes())
+        .with_context(|| format!("the address cannot be written to {}", file.display()))?;
     let provider = state.info.model.provider.clone();
     tracing::info!(
         %address,
@@ -251,11 +247,11 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     );
     notify::ready(&format!("ready on {address}, {provider}"));
 
-    let mut rate = RequestRate::new();
+    let mut rate = request_rate();
     let watching = notify::watch(
         notify::Rhythm::of_process(),
         || async { pool.probe().await.map_err(|error| error.to_string()) },
-        || format!("{provider}, {:.1} requests/s", rate.since_last()),
+        || format!("{provider}, {:.1} requests/s", rate()),
     );
     let ending = tokio::select! {
         outcome = &mut serving => { outcome?; bail!("the server ended by itself") }
@@ -274,13 +270,11 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     drop(state);
     tokio::task::spawn_blocking(move || pool.close()).await?;
     log.close().await;
-    match ending {
-        None => {
-            tracing::info!("stopped");
-            Ok(())
-        }
-        Some(unhealthy) => Err(unhealthy.into()),
+    if let Some(unhealthy) = ending {
+        return Err(unhealthy.into());
     }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
@@ -313,19 +307,14 @@ fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Scripts wait for this file: it appears whole or not at all.
-fn write_address(path: &Path, address: &str) -> anyhow::Result<()> {
-    whole_file::write(path, format!("{address}\n").as_bytes())
-        .with_context(|| format!("the address cannot be written to {}", path.display()))
-}
-
 async fn until(mut stopped: watch::Receiver<bool>) {
     // The sender lives as long as the daemon: an error means that it is gone, so stop as well.
     let _ = stopped.wait_for(|&is_stopping| is_stopping).await;
 }
 
-/// Ends the process as it is. `std::process::exit` would first run the destructors of ONNX Runtime's and OpenVINO's globals, under the
-/// hands of threads that still compute: the process then now and then dies of a segmentation fault in place of its exit code.
+/// Ends the process as it is. `std::process::exit` would first run the destructors of ONNX
+/// Runtime's and OpenVINO's globals, under the hands of threads that still compute: the process
+/// then now and then dies of a segmentation fault in place of its exit code.
 #[expect(unsafe_code, reason = "no safe way out leaves the destructors be")]
 fn end_at_once(code: i32) -> ! {
     // SAFETY: `_exit` takes any number, touches no memory of ours, and does not return.
@@ -337,34 +326,30 @@ fn end_at_once(code: i32) -> ! {
 fn end_in_time(drain: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(drain + STOPPING);
-        complain(&anyhow::anyhow!(
-            "a worker or the disk did not come back in time: ending without them"
-        ));
+        complain("a worker or the disk did not come back in time: ending without them");
         end_at_once(1);
     });
 }
 
 /// Returns at the first SIGTERM or SIGINT. A second SIGINT ends the process at once.
 async fn asked_to_stop() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tokio::spawn(async move {
         if interrupt.recv().await.is_some() {
-            complain(&anyhow::anyhow!("interrupted again: ending at once"));
+            complain("interrupted again: ending at once");
             end_at_once(130);
         }
     });
     Ok(())
 }
 
-/// Reads the settings again at each SIGHUP and replaces policies and calibration; a file with a mistake changes nothing of what
-/// it stands for.
+/// Reads the settings again at each SIGHUP and replaces policies and calibration; a file with a
+/// mistake changes nothing of what it stands for.
 async fn reload_on_hangup(
     sources: Sources,
     in_force: Loaded,
@@ -391,11 +376,9 @@ async fn reload_on_hangup(
 }
 
 fn recalibrate(pool: &AnalysisPool, config: &Config) {
-    let before = pool.assembly().calibration();
-    match pool
-        .assembly()
-        .recalibrate(config.site_calibration().as_deref())
-    {
+    let assembly = pool.assembly();
+    let before = assembly.calibration();
+    match assembly.recalibrate(config.site_calibration().as_deref()) {
         Ok(now) => tracing::info!(
             before = before.id(),
             now = now.id(),
@@ -420,27 +403,14 @@ fn read_again(sources: &Sources, in_force: &Loaded) -> anyhow::Result<(Policies,
     Ok((Policies::new(&read.config.policies)?, read.config))
 }
 
-/// Requests a second since the last question, for the status line.
-struct RequestRate {
-    answered: u64,
-    asked: Instant,
-}
-
-impl RequestRate {
-    fn new() -> Self {
-        Self {
-            answered: metrics::requests_answered(),
-            asked: Instant::now(),
-        }
-    }
-
-    fn since_last(&mut self) -> f64 {
-        let (answered, asked) = (metrics::requests_answered(), Instant::now());
-        let seconds = asked.duration_since(self.asked).as_secs_f64().max(1e-3);
-        // Counts of requests lie far below 2^53, where f64 stops being exact.
-        #[expect(clippy::cast_precision_loss, reason = "see above")]
-        let rate = answered.saturating_sub(self.answered) as f64 / seconds;
-        (self.answered, self.asked) = (answered, asked);
+/// Counts requests a second since the last call, for the status line.
+fn request_rate() -> impl FnMut() -> f64 {
+    let (mut before, mut asked) = (metrics::requests_answered(), Instant::now());
+    move || {
+        let (answered, now) = (metrics::requests_answered(), Instant::now());
+        let seconds = now.duration_since(asked).as_secs_f64().max(1e-3);
+        let rate = answered.saturating_sub(before) as f64 / seconds;
+        (before, asked) = (answered, now);
         rate
     }
 }

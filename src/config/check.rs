@@ -1,5 +1,5 @@
-//! Checks one value at a time: whether its key is known, its type fits, it lies in its range, and the module that owns it
-//! takes it. The defaults serve as the schema.
+//! Checks one value at a time: whether its key is known, its type fits, it lies in its range, and
+//! the module that owns it takes it. The defaults serve as the schema.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,6 @@ use crate::policy::{Policies, PolicyError};
 use crate::telemetry::logging;
 
 /// Checks one value by itself. A text with a unit becomes the number that it stands for.
-///
-/// # Errors
-/// The problem, with the value's place and what would do.
 pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> {
     let unit = entry.key.last().and_then(|key| Unit::of(key));
     let mut got = shown(&entry.value);
@@ -32,13 +29,11 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
         got: got.clone(),
         expected,
     };
-    let Some(known) = schema::known(defaults, &entry.key) else {
-        return Err(Problem::UnknownKey {
-            key: entry.key.join("."),
-            origin: entry.origin.clone(),
-            nearest: nearest(defaults, &entry.key),
-        });
-    };
+    let known = schema::known(defaults, &entry.key).ok_or_else(|| Problem::UnknownKey {
+        key: entry.key.join("."),
+        origin: entry.origin.clone(),
+        nearest: nearest(defaults, &entry.key),
+    })?;
     let expectation = expectations::of(&entry.key);
     let in_words = |fallback: String| {
         let words = expectation.map_or(fallback, ToString::to_string);
@@ -55,12 +50,13 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
     }
     // Alone among defaults: whatever fails now fails by this value.
     let mut table = defaults.clone();
-    if let Some((OPEN_TABLE, name)) = entry.key.first().map(String::as_str).zip(entry.key.get(1)) {
-        let template = vec![OPEN_TABLE.to_owned(), TEMPLATE.to_owned()];
-        let name = [OPEN_TABLE.to_owned(), name.clone()];
-        if let Some(template) = schema::known(defaults, &template) {
-            set(&mut table, &name, template);
-        }
+    if let [first, name, ..] = &entry.key[..]
+        && first == OPEN_TABLE
+        && let Some(template) = defaults
+            .get(OPEN_TABLE)
+            .and_then(|table| table.get(TEMPLATE))
+    {
+        set(&mut table, &[first.clone(), name.clone()], template.clone());
     }
     set(&mut table, &entry.key, entry.value.clone());
     let config: Config = table
@@ -70,7 +66,7 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
         return Err(bad(in_words(String::new())));
     }
     match Policies::new(&config.policies) {
-        Err(PolicyError::Name { name }) => Err(bad(format!(
+        Err(PolicyError::Name(name)) => Err(bad(format!(
             "the scenario's name {name:?} to be 1 to 32 of a-z, 0-9, _ and -"
         ))),
         // Whether cuts fit together is seen in `whole`.
@@ -78,40 +74,33 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
     }
 }
 
-/// Checks what only shows once all layers are merged.
-///
-/// # Errors
-/// A policy whose cuts do not fit together, with the place of one that was set.
+/// Checks what only shows once all layers are merged: whether a policy's cuts fit together.
 pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Result<(), Problem> {
     let place = |name: &str, keys: &[&str]| {
         let prefix = format!("{OPEN_TABLE}.{name}.");
-        let named = keys.iter().map(|key| format!("{prefix}{key}"));
-        let found = named.filter_map(|key| origins.get(&key)).next();
-        let any = || origins.iter().find(|(key, _)| key.starts_with(&prefix));
-        found
-            .or_else(|| any().map(|(_, origin)| origin))
-            .cloned()
-            .unwrap_or(Origin::Default)
+        let named = keys
+            .iter()
+            .filter_map(|key| origins.get(&format!("{prefix}{key}")));
+        let others = origins.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let mut found = named.chain(others.map(|(_, origin)| origin));
+        found.next().cloned().unwrap_or(Origin::Default)
     };
     match Policies::new(&config.policies) {
         Ok(_) => Ok(()),
-        Err(PolicyError::MissingCut { name, key }) => Err(Problem::Missing {
-            key: format!("{OPEN_TABLE}.{name}.{key}"),
-            origin: place(&name, &[]),
-        }),
-        Err(PolicyError::Cuts {
-            name,
-            accept,
-            review,
-        }) => Err(Problem::BadValue {
+        Err(PolicyError::MissingCut(name, key)) => {
+            let place = place(&name, &[]);
+            Err(Problem::Missing(
+                format!("{OPEN_TABLE}.{name}.{key}"),
+                place,
+            ))
+        }
+        Err(PolicyError::Cuts(name, accept, review)) => Err(Problem::BadValue {
             key: format!("{OPEN_TABLE}.{name}.review"),
             origin: place(&name, &["review", "accept"]),
             got: review.to_string(),
             expected: format!("at most the scenario's accept cut, {accept}"),
         }),
-        Err(error @ PolicyError::Name { .. }) => Err(Problem::Merged {
-            message: error.to_string(),
-        }),
+        Err(error @ PolicyError::Name(_)) => Err(Problem::Merged(error.to_string())),
     }
 }
 
@@ -139,9 +128,8 @@ fn shown(value: &Value) -> String {
         Value::Table(_) => "a section".to_owned(),
         other => other.to_string(),
     };
-    if text.chars().count() <= LONGEST {
-        return text;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
-    let start: String = text.chars().take(LONGEST).collect();
-    format!("{start}…")
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with the settings, each with its place: nobody should have to search for the line.
+//! What can be wrong with the settings, each with its place.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,97 +7,50 @@ use super::origin::Origin;
 
 /// All that is wrong with the settings; one line a problem.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", lines(.problems))]
-pub struct ConfigError {
-    /// In the order of the layers; never empty.
-    pub problems: Vec<Problem>,
-}
+#[error("{}", lines(.0))]
+pub struct ConfigError(pub(super) Vec<Problem>);
 
-impl ConfigError {
-    /// Just this problem.
-    #[must_use]
-    pub fn one(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
-    }
-}
-
-/// One thing that is wrong.
+/// One thing that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The file cannot be read.
-    #[error("cannot read the config file {}: {source}; give another with --config, or fix its permissions", path.display())]
-    Unreadable {
-        /// Path of the config file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file is text of another encoding.
-    #[error("the config file {} is in {encoding}; save it as UTF-8", path.display())]
-    Encoding {
-        /// Path of the config file.
-        path: PathBuf,
-        /// What it seems to be in.
-        encoding: &'static str,
-    },
-    /// The file is no TOML.
-    #[error("{}, line {line}, column {column}: {message}", path.display())]
+pub(super) enum Problem {
+    #[error(
+        "cannot read the config file {0}: {1}; give another with --config, or fix its permissions"
+    )]
+    Unreadable(PathBuf, #[source] io::Error),
+    #[error("the config file {0} is in {1}; save it as UTF-8")]
+    Encoding(PathBuf, &'static str),
+    #[error("{path}, line {line}, column {column}: {message}")]
     Syntax {
-        /// Path of the config file.
         path: PathBuf,
-        /// Counted from 1.
         line: usize,
-        /// Counted from 1.
         column: usize,
-        /// What the parser says.
         message: String,
     },
-    /// No setting has this name.
     #[error("unknown key `{key}` ({origin}){}", hint(.nearest.as_deref()))]
     UnknownKey {
-        /// Dotted name.
         key: String,
-        /// Where it stands.
         origin: Origin,
-        /// The known name that looks most like it.
         nearest: Option<String>,
     },
     /// A `FACEOOD_` variable that names no setting.
     #[error("unknown environment variable {variable}{}", hint(.nearest.as_deref()))]
     UnknownVariable {
-        /// Name of the variable.
         variable: String,
-        /// The known name that looks most like it.
         nearest: Option<String>,
     },
-    /// The value cannot be used.
     #[error("`{key}` is {got} ({origin}); expected {expected}")]
     BadValue {
-        /// Dotted name.
         key: String,
-        /// Where it stands.
         origin: Origin,
-        /// The value, as written.
         got: String,
-        /// What would do.
         expected: String,
     },
     /// A scenario of the operator's own lacks a key that has no default.
-    #[error("`{key}` is missing ({origin}); a new scenario needs both `accept` and `review`")]
-    Missing {
-        /// Dotted name.
-        key: String,
-        /// Where the scenario stands.
-        origin: Origin,
-    },
+    #[error("`{0}` is missing ({1}); a new scenario needs both `accept` and `review`")]
+    Missing(String, Origin),
     /// The layers are right by themselves but not together; not known to happen.
-    #[error("the settings do not fit together: {message}")]
-    Merged {
-        /// What the deserializer says.
-        message: String,
-    },
+    #[error("the settings do not fit together: {0}")]
+    Merged(String),
 }
 
 fn lines(problems: &[Problem]) -> String {

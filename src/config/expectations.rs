@@ -1,131 +1,85 @@
-//! One table of the values that settings may have: a range for each number, words for each text whose form matters.
+//! One table of the values that settings may have: a range for each number, words for each text
+//! whose form matters.
 
 use std::fmt;
 
 use toml::Value;
 
+use Expectation::{Range, Words};
+
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Expectation {
+pub(super) enum Expectation {
     /// A number from the first to the second, both allowed; the words say of what.
     Range(f64, f64, &'static str),
     /// What the owner of the setting checks itself, in words.
     Words(&'static str),
 }
 
+const MS: &str = "milliseconds";
+
 /// Dotted keys, `*` standing for any scenario's name.
 const TABLE: &[(&str, Expectation)] = &[
     (
         "listen",
-        Expectation::Words(
+        Words(
             "ADDRESS:PORT in numbers, such as 127.0.0.1:7860, 0.0.0.0:7860 or [::1]:7860 (port 0 takes any free one)",
         ),
     ),
     (
         "server.workers",
-        Expectation::Range(0.0, 256.0, "threads; 0 chooses by the cores"),
+        Range(0.0, 256.0, "threads; 0 chooses by the cores"),
     ),
-    (
-        "server.max_connections",
-        Expectation::Range(1.0, 65_536.0, "connections"),
-    ),
-    (
-        "server.head_timeout_ms",
-        Expectation::Range(100.0, 600_000.0, "milliseconds"),
-    ),
-    (
-        "server.body_idle_timeout_ms",
-        Expectation::Range(100.0, 600_000.0, "milliseconds"),
-    ),
-    (
-        "server.body_timeout_ms",
-        Expectation::Range(100.0, 3_600_000.0, "milliseconds"),
-    ),
-    (
-        "server.keep_alive_ms",
-        Expectation::Range(0.0, 3_600_000.0, "milliseconds"),
-    ),
-    (
-        "server.upload_memory_bytes",
-        Expectation::Range(1e6, 1e11, "bytes"),
-    ),
+    ("server.max_connections", Range(1.0, 65536.0, "connections")),
+    ("server.head_timeout_ms", Range(100.0, 600_000.0, MS)),
+    ("server.body_idle_timeout_ms", Range(100.0, 600_000.0, MS)),
+    ("server.body_timeout_ms", Range(100.0, 3_600_000.0, MS)),
+    ("server.keep_alive_ms", Range(0.0, 3_600_000.0, MS)),
+    ("server.upload_memory_bytes", Range(1e6, 1e11, "bytes")),
     (
         "server.drain_ms",
-        Expectation::Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
+        Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
     ),
     (
         "pipeline.workers",
-        Expectation::Range(0.0, 256.0, "threads; 0 is one for each core"),
+        Range(0.0, 256.0, "threads; 0 is one for each core"),
     ),
-    (
-        "pipeline.queue",
-        Expectation::Range(1.0, 10_000.0, "pictures"),
-    ),
-    (
-        "pipeline.deadline_ms",
-        Expectation::Range(1.0, 600_000.0, "milliseconds"),
-    ),
-    (
-        "pipeline.max_faces",
-        Expectation::Range(1.0, 10_000.0, "faces"),
-    ),
+    ("pipeline.queue", Range(1.0, 10_000.0, "pictures")),
+    ("pipeline.deadline_ms", Range(1.0, 600_000.0, MS)),
+    ("pipeline.max_faces", Range(1.0, 10_000.0, "faces")),
     (
         "server.max_connections_per_address",
-        Expectation::Range(0.0, 100_000.0, "connections; 0 sets no limit"),
+        Range(0.0, 100_000.0, "connections; 0 sets no limit"),
     ),
-    (
-        "server.write_idle_timeout_ms",
-        Expectation::Range(100.0, 600_000.0, "milliseconds"),
-    ),
+    ("server.write_idle_timeout_ms", Range(100.0, 600_000.0, MS)),
     (
         "runtime.cuda_device",
-        Expectation::Range(0.0, 63.0, "number of a GPU, from 0"),
+        Range(0.0, 63.0, "number of a GPU, from 0"),
     ),
-    (
-        "runtime.cuda_memory_limit_bytes",
-        Expectation::Range(5e7, 1e12, "bytes"),
-    ),
-    ("capture.max_bytes", Expectation::Range(1e3, 1e9, "bytes")),
-    ("capture.max_pixels", Expectation::Range(1e4, 1e9, "pixels")),
+    ("runtime.cuda_memory_limit_bytes", Range(5e7, 1e12, "bytes")),
+    ("capture.max_bytes", Range(1e3, 1e9, "bytes")),
+    ("capture.max_pixels", Range(1e4, 1e9, "pixels")),
     (
         "capture.max_memory_bytes",
-        Expectation::Range(0.0, 1e12, "bytes; 0: by workers"),
+        Range(0.0, 1e12, "bytes; 0: by workers"),
     ),
-    (
-        "policies.*.accept",
-        Expectation::Range(0.0, 1.0, "quality score"),
-    ),
-    (
-        "policies.*.review",
-        Expectation::Range(0.0, 1.0, "quality score"),
-    ),
-    (
-        "policies.*.min_face_px",
-        Expectation::Range(0.0, 1e4, "pixels"),
-    ),
+    ("policies.*.accept", Range(0.0, 1.0, "quality score")),
+    ("policies.*.review", Range(0.0, 1.0, "quality score")),
+    ("policies.*.min_face_px", Range(0.0, 1e4, "pixels")),
     (
         "log.retention_days",
-        Expectation::Range(0.0, 36_500.0, "days; 0 keeps rows for ever"),
+        Range(0.0, 36_500.0, "days; 0 keeps rows for ever"),
     ),
-    (
-        "log.max_bytes",
-        Expectation::Range(0.0, 1e15, "bytes; 0 sets no limit"),
-    ),
-    (
-        "log.busy_timeout_ms",
-        Expectation::Range(0.0, 60_000.0, "milliseconds"),
-    ),
-    (
-        "telemetry.keep_days",
-        Expectation::Range(1.0, 3650.0, "days"),
-    ),
+    ("log.max_bytes", Range(0.0, 1e15, "bytes; 0 sets no limit")),
+    ("log.busy_timeout_ms", Range(0.0, 60_000.0, MS)),
+    ("telemetry.keep_days", Range(1.0, 3650.0, "days")),
     (
         "telemetry.sources",
-        Expectation::Words("a list of sources, such as [\"gate-1\", \"gate-2\"]"),
+        Words("a list of sources, such as [\"gate-1\", \"gate-2\"]"),
     ),
     (
         "telemetry.level",
-        Expectation::Words(
+        Words(
             "error, warn, info, debug or trace, for single modules after a comma: \"info,faceood::pipeline=debug\"",
         ),
     ),
@@ -134,10 +88,6 @@ const TABLE: &[(&str, Expectation)] = &[
 /// A value as a number, whole or not.
 fn number(value: &Value) -> Option<f64> {
     match value {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "compared with bounds far below 2^53"
-        )]
         Value::Integer(whole) => Some(*whole as f64),
         Value::Float(float) => Some(*float),
         _ => None,
@@ -150,10 +100,9 @@ pub(super) fn of(key: &[String]) -> Option<&'static Expectation> {
         let parts: Vec<&str> = pattern.split('.').collect();
         parts.len() == key.len() && parts.iter().zip(key).all(|(p, k)| *p == "*" || p == k)
     };
-    TABLE
-        .iter()
-        .find(|(pattern, _)| matches(pattern))
-        .map(|(_, expectation)| expectation)
+    let mut rows = TABLE.iter();
+    let row = rows.find(|(pattern, _)| matches(pattern));
+    row.map(|(_, expectation)| expectation)
 }
 
 impl Expectation {

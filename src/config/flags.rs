@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use serde::Serialize;
 
-/// Settings that have a flag. A field's name is its key, so that a flag reaches its setting without being copied by hand.
+/// Settings that have a flag. A field's name is its key, so nobody copies it by hand.
 #[derive(Args, Clone, Debug, Default, Serialize)]
 pub struct Overrides {
     /// Address and port to listen on; port 0 takes any free one
@@ -47,8 +47,8 @@ pub struct DaemonFlags {
     /// Print each setting and where it came from, then exit
     #[arg(long)]
     pub print_config: bool,
-    /// Try one way to run the models: reads an order from standard input, writes what was measured to standard output. The
-    /// daemon starts itself with it
+    /// Try one way to run the models: reads an order from standard input, writes what was measured
+    /// to standard output. The daemon starts itself with it
     #[arg(long, hide = true, conflicts_with_all = ["check", "print_config"])]
     pub trial: bool,
 }

@@ -1,4 +1,4 @@
-//! The layers of settings: each becomes a list of entries (key, value, where it stands); later entries win.
+//! Each layer of settings becomes a list of entries (key, value, place); later entries win.
 
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,7 @@ pub(super) fn file_entries(
     let (spans, table): (Spanned<DeTable<'_>>, Table) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let (line, column) = position(&text, at);
+            let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
             problems.push(Problem::Syntax {
                 path: path.to_owned(),
                 line,
@@ -62,21 +61,14 @@ pub(super) fn file_entries(
 
 /// The text of a config file. Editors on Windows put a mark before UTF-8, or save as UTF-16.
 fn read(path: &Path) -> Result<String, Problem> {
-    let bytes = std::fs::read(path).map_err(|source| Problem::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = std::fs::read(path).map_err(|error| Problem::Unreadable(path.to_owned(), error))?;
     let encoding = match bytes[..] {
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => "UTF-16",
         _ => "an encoding other than UTF-8",
     };
-    let text = String::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains('\0'));
-    let text = text.ok_or_else(|| Problem::Encoding {
-        path: path.to_owned(),
-        encoding,
-    })?;
+    let text = String::from_utf8(bytes).ok();
+    let text = text.filter(|text| !text.contains('\0'));
+    let text = text.ok_or_else(|| Problem::Encoding(path.to_owned(), encoding))?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
@@ -99,10 +91,7 @@ impl FileWalk<'_> {
             };
             at.push(name.get_ref().to_string());
             let (line, _) = position(self.text, name.span().start);
-            let origin = Origin::File {
-                path: self.path.to_owned(),
-                line,
-            };
+            let origin = Origin::File(self.path.to_owned(), line);
             let known = known(self.defaults, at);
             match (place.get_ref(), value, &known) {
                 (_, _, None) => self.problems.push(Problem::UnknownKey {
@@ -153,26 +142,23 @@ pub(super) fn environment_entries(
 }
 
 /// The variable that sets the dotted `key`.
-#[must_use]
-pub fn variable_name(key: &str) -> String {
+pub(super) fn variable_name(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
 }
 
 /// The entries of the flags.
 pub(super) fn flag_entries(flags: &Overrides) -> Vec<Entry> {
     let table = Table::try_from(flags).unwrap_or_default();
-    leaves(&table)
-        .into_iter()
-        .map(|(key, value)| {
-            let flag = format!("--{}", key.join("-").replace('_', "-"));
-            let origin = Origin::Flag(flag);
-            Entry { key, value, origin }
-        })
-        .collect()
+    let given = leaves(&table).into_iter();
+    let entry = |(key, value): (Vec<String>, Value)| {
+        let origin = Origin::Flag(format!("--{}", key.join("-").replace('_', "-")));
+        Entry { key, value, origin }
+    };
+    given.map(entry).collect()
 }
 
-/// Reads a variable's text as what its setting is: `12` is a number where a number is wanted and text where text is.
-/// What does not fit stays text and fails the check with the right words.
+/// Reads a variable's text as what its setting is: `12` is a number where a number is wanted and
+/// text where text is. What does not fit stays text and fails the check with the right words.
 fn value_like(known: &Value, text: &str) -> Value {
     let trimmed = text.trim();
     let read = match known {
@@ -190,13 +176,11 @@ fn list(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("list = {text}"));
     match parsed.ok().and_then(|mut table| table.remove("list")) {
         Some(Value::Array(list)) => Value::Array(list),
-        _ => Value::Array(
-            text.split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(|item| Value::String(item.to_owned()))
-                .collect(),
-        ),
+        _ => {
+            let items = text.split(',').map(str::trim);
+            let items = items.filter(|item| !item.is_empty());
+            Value::Array(items.map(Value::from).collect())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads, checks and merges all layers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -21,13 +21,11 @@ pub struct Loaded {
 
 impl Loaded {
     /// Where the value of the dotted `key` came from.
-    #[must_use]
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.values.get(key).map(|(_, origin)| origin)
     }
 
     /// Dotted keys that were set, by file, variable or flag, to what would hold anyway.
-    #[must_use]
     pub fn idle_keys(&self) -> Vec<String> {
         let Ok(defaults) = toml::Table::try_from(Config::default()) else {
             return Vec::new();
@@ -45,30 +43,24 @@ impl Loaded {
     }
 
     /// Dotted keys whose values differ from `other`'s.
-    #[must_use]
     pub fn changed_keys(&self, other: &Self) -> Vec<String> {
-        let keys = self.values.keys().chain(other.values.keys());
-        let value = |loaded: &Self, key: &String| loaded.values.get(key).map(|(v, _)| v.clone());
-        let mut changed: Vec<String> = keys
-            .filter(|key| value(self, key) != value(other, key))
-            .cloned()
-            .collect();
-        changed.sort_unstable();
-        changed.dedup();
-        changed
+        let keys: BTreeSet<_> = self.values.keys().chain(other.values.keys()).collect();
+        let value =
+            |loaded: &Self, key: &String| loaded.values.get(key).map(|(value, _)| value.clone());
+        let changed = keys
+            .into_iter()
+            .filter(|&key| value(self, key) != value(other, key));
+        changed.cloned().collect()
     }
 }
 
-/// What `--print-config` shows: each value and where it came from. Without the comments it is a valid config file.
+/// What `--print-config` shows: each value and its origin. It is a valid config file.
 impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<(String, &Origin)> = self
-            .values
-            .iter()
-            .map(|(key, (value, origin))| (format!("{key} = {value}"), origin))
-            .collect();
-        let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
-        for (line, origin) in lines {
+        let settings = self.values.iter();
+        let lines = settings.map(|(key, (value, _))| format!("{key} = {value}"));
+        let width = lines.clone().map(|line| line.len()).max().unwrap_or(0);
+        for (line, (_, origin)) in lines.zip(self.values.values()) {
             writeln!(f, "{line:width$}  # {origin}")?;
         }
         Ok(())
@@ -83,28 +75,19 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let defaults = schema::defaults();
     let mut problems = Vec::new();
     let mut entries = layout::entries(sources);
-    let file = match layers::file_path(sources) {
-        Some(path) => {
-            entries.extend(layers::file_entries(&path, &defaults, &mut problems));
-            Some(path)
-        }
-        None => None,
-    };
-    entries.extend(layers::environment_entries(
-        sources,
-        &defaults,
-        &mut problems,
-    ));
+    let file = layers::file_path(sources);
+    if let Some(path) = &file {
+        entries.extend(layers::file_entries(path, &defaults, &mut problems));
+    }
+    let variables = layers::environment_entries(sources, &defaults, &mut problems);
+    entries.extend(variables);
     entries.extend(layers::flag_entries(&sources.flags));
-    entries.retain_mut(|entry| match check::entry(entry, &defaults) {
-        Ok(()) => true,
-        Err(problem) => {
-            problems.push(problem);
-            false
-        }
-    });
+    let wrong = entries
+        .iter_mut()
+        .map(|entry| check::entry(entry, &defaults));
+    problems.extend(wrong.filter_map(Result::err));
     if !problems.is_empty() {
-        return Err(ConfigError { problems });
+        return Err(ConfigError(problems));
     }
 
     let mut table = defaults;
@@ -113,23 +96,20 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         schema::set(&mut table, &entry.key, entry.value);
         origins.insert(entry.key.join("."), entry.origin);
     }
-    let config: Config = table.clone().try_into().map_err(|error: toml::de::Error| {
-        ConfigError::one(Problem::Merged {
-            message: error.message().to_owned(),
-        })
-    })?;
-    check::whole(&config, &origins).map_err(ConfigError::one)?;
-    let values = schema::leaves(&table)
-        .into_iter()
-        .map(|(key, value)| {
-            let key = key.join(".");
-            let origin = origins.remove(&key).unwrap_or(Origin::Default);
-            (key, (value, origin))
-        })
-        .collect();
+    let alone = |problem| ConfigError(vec![problem]);
+    let config: Config = table
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| alone(Problem::Merged(error.message().to_owned())))?;
+    check::whole(&config, &origins).map_err(alone)?;
+    let values = schema::leaves(&table).into_iter().map(|(key, value)| {
+        let key = key.join(".");
+        let origin = origins.remove(&key).unwrap_or(Origin::Default);
+        (key, (value, origin))
+    });
     Ok(Loaded {
         config,
         file,
-        values,
+        values: values.collect(),
     })
 }

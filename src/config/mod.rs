@@ -1,9 +1,10 @@
 //! All settings of both programs: one [`Config`] made of every module's own `Settings`.
 //!
-//! Layers, lowest first: built-in defaults ← what systemd or an installed layout says of folders ← the file
-//! (`--config` or [`DEFAULT_FILE`]) ← `FACEOOD_*` variables ← flags. Each layer is checked by itself, so that a mistake is
-//! reported with the place it stands in ([`check`]); then the tables are merged and deserialized once, so that no field is
-//! copied by hand and no key can be dead. `example.toml` beside this file is the commented default that ships.
+//! Layers, lowest first: built-in defaults ← what systemd or an installed layout says of folders ←
+//! the file (`--config` or [`DEFAULT_FILE`]) ← `FACEOOD_*` variables ← flags. Each layer is checked
+//! by itself, so that a mistake is reported with the place it stands in ([`check`]); then the
+//! tables are merged and deserialized once, so that no field is copied by hand and no key can be
+//! dead. `example.toml` beside this file is the commented default that ships.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,18 +13,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{capture, inference_log, pipeline, policy, runtime, server, telemetry};
 
-pub mod check;
-pub mod error;
-pub mod expectations;
+mod check;
+mod error;
+mod expectations;
 pub mod flags;
-pub mod layers;
-pub mod layout;
+mod layers;
+mod layout;
 mod loading;
 mod origin;
 mod schema;
 mod units;
 
-pub use error::{ConfigError, Problem};
+pub use error::ConfigError;
 pub use flags::Overrides;
 pub use loading::{Loaded, load};
 pub use origin::{Origin, Sources};
@@ -32,7 +33,8 @@ pub use origin::{Origin, Sources};
 pub const DEFAULT_FILE: &str = "/etc/faceood/config.toml";
 
 /// The commented default that ships; every key stands in it with its true default.
-pub const EXAMPLE: &str = include_str!("example.toml");
+#[cfg(test)]
+const EXAMPLE: &str = include_str!("example.toml");
 
 /// Every setting, as typed by the operator and as the modules use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,13 +87,11 @@ impl Default for Config {
 
 impl Config {
     /// The folder of the pack that is used.
-    #[must_use]
     pub fn pack_dir(&self) -> PathBuf {
         self.models_dir.join(&self.pack)
     }
 
     /// What decides how models run on this box.
-    #[must_use]
     pub fn tuning_site(&self) -> pipeline::tuning::Site {
         pipeline::tuning::Site {
             runtime: self.runtime.clone(),
@@ -101,39 +101,33 @@ impl Config {
     }
 
     /// The calibration made on site, or `None` where the pack's own is used.
-    #[must_use]
     pub fn site_calibration(&self) -> Option<PathBuf> {
         let is_given = !self.calibration_file.as_os_str().is_empty();
         is_given.then(|| self.data_dir.join(&self.calibration_file))
     }
 
     /// The database of the log.
-    #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data_dir.join(inference_log::FILE_NAME)
     }
 
     /// The file that holds the address while the daemon is ready.
-    #[must_use]
     pub fn address_file(&self) -> PathBuf {
         self.data_dir.join("address")
     }
 
     /// The folder of reports on what was answered; the page links to the newest.
-    #[must_use]
     pub fn reports_dir(&self) -> PathBuf {
         self.data_dir.join("reports")
     }
 
     /// The folder of the text log files: `telemetry.directory`, in the data folder unless absolute.
-    #[must_use]
     pub fn text_log_dir(&self) -> PathBuf {
         self.data_dir.join(&self.telemetry.directory)
     }
 }
 
 /// Whether `dir` holds model packs, judged by the default pack's manifest.
-#[must_use]
 pub fn holds_packs(dir: &Path) -> bool {
     dir.join("default").join("manifest.toml").is_file()
 }

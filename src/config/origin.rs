@@ -17,13 +17,8 @@ pub enum Origin {
     Installed,
     /// A variable that systemd sets from the unit.
     Systemd(&'static str),
-    /// The config file.
-    File {
-        /// Path of the file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-    },
+    /// A line of the config file, counted from 1.
+    File(PathBuf, usize),
     /// A `FACEOOD_` variable.
     Environment(String),
     /// The command line.
@@ -36,7 +31,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Installed => f.write_str("installed layout"),
             Self::Systemd(variable) => write!(f, "systemd, {variable}"),
-            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
             Self::Environment(variable) => write!(f, "environment {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }
@@ -46,11 +41,9 @@ impl fmt::Display for Origin {
 /// One value of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// Path of the setting.
     pub(super) key: Vec<String>,
-    /// Its value, not yet checked.
+    /// Not yet checked.
     pub(super) value: Value,
-    /// Where it stands.
     pub(super) origin: Origin,
 }
 
@@ -68,7 +61,7 @@ impl Entry {
 /// All that settings are read from; a value, so that tests need no process of their own.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The file given by `--config`; without one [`DEFAULT_FILE`](super::DEFAULT_FILE), if it exists.
+    /// The file given by `--config`, else [`DEFAULT_FILE`](super::DEFAULT_FILE) if it exists.
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
@@ -80,14 +73,12 @@ pub struct Sources {
 
 impl Sources {
     /// What this process was given.
-    #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Overrides) -> Self {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         Self {
             file,
-            environment: std::env::vars_os()
-                .map(|(name, value)| (text(name), text(value)))
-                .collect(),
+            environment: variables.collect(),
             flags,
             executable: std::env::current_exe().ok(),
         }

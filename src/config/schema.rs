@@ -14,14 +14,13 @@ pub(super) const TEMPLATE: &str = "access";
 const LIKENESS: f64 = 0.6;
 
 /// The built-in layer, complete: it also says which keys exist and of what type each is.
-#[must_use]
 pub(super) fn defaults() -> Table {
     let mut table = Table::try_from(Config::default()).unwrap_or_default();
     shorten_floats(&mut table);
     table
 }
 
-/// What the defaults hold at `key`, of whatever value: the type is what counts. `None` if there is no such setting.
+/// The default at `key`, whose type is what counts. `None` if there is no such setting.
 pub(super) fn known(defaults: &Table, key: &[String]) -> Option<Value> {
     let (first, rest) = key.split_first()?;
     let mut value = defaults.get(first)?;
@@ -41,54 +40,46 @@ pub(super) fn known(defaults: &Table, key: &[String]) -> Option<Value> {
 pub(super) fn nearest(defaults: &Table, key: &[String]) -> Option<String> {
     let wanted = key.join(".");
     let last = key.last()?;
-    let mut names: Vec<String> = leaves(defaults)
-        .into_iter()
-        .map(|(path, _)| path.join("."))
+    let settings = leaves(defaults).into_iter().map(|(path, _)| path.join("."));
+    let sections = defaults.iter().filter(|(_, value)| value.is_table());
+    let mut names: Vec<String> = settings
+        .chain(sections.map(|(name, _)| name.clone()))
         .collect();
-    names.extend(
-        defaults
-            .iter()
-            .filter(|(_, v)| v.is_table())
-            .map(|(k, _)| k.clone()),
-    );
-    if let [OPEN_TABLE, name, _] = key.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    if let [first, name, _] = key
+        && first == OPEN_TABLE
+    {
         let prefix = format!("{OPEN_TABLE}.{TEMPLATE}.");
         let own = names.iter().filter_map(|n| n.strip_prefix(&prefix));
         names = own
             .map(|key| format!("{OPEN_TABLE}.{name}.{key}"))
             .collect();
     }
-    let misplaced = |name: &String| name.rsplit('.').next() == Some(last);
     let likeness = |name: &String| {
         let whole = strsim::normalized_damerau_levenshtein(name, &wanted);
-        if misplaced(name) {
+        let is_misplaced = name.rsplit('.').next() == Some(last);
+        if is_misplaced {
             whole.max(LIKENESS)
         } else {
             whole
         }
     };
-    names
-        .into_iter()
-        .map(|name| (likeness(&name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, name)| name)
+    let named = names.into_iter().map(|name| (likeness(&name), name));
+    let alike = named.filter(|(likeness, _)| *likeness >= LIKENESS);
+    let nearest = alike.max_by(|one, other| one.0.total_cmp(&other.0));
+    nearest.map(|(_, name)| name)
 }
 
 /// Puts `value` at `key`, making the tables on the way.
 pub(super) fn set(table: &mut Table, key: &[String], value: Value) {
-    let Some((first, rest)) = key.split_first() else {
-        return;
-    };
-    if rest.is_empty() {
-        table.insert(first.clone(), value);
-        return;
-    }
-    let inner = table
-        .entry(first.clone())
-        .or_insert_with(|| Value::Table(Table::new()));
-    if let Value::Table(inner) = inner {
-        set(inner, rest, value);
+    match key {
+        [] => {}
+        [last] => drop(table.insert(last.clone(), value)),
+        [first, rest @ ..] => {
+            let inner = table.entry(first).or_insert_with(|| Table::new().into());
+            if let Value::Table(inner) = inner {
+                set(inner, rest, value);
+            }
+        }
     }
 }
 
@@ -115,10 +106,6 @@ fn shorten_floats(table: &mut Table) {
         match value {
             Value::Table(inner) => shorten_floats(inner),
             Value::Float(float) => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "whether it fits is what is asked"
-                )]
                 let short = *float as f32;
                 if f64::from(short).to_bits() == float.to_bits() {
                     *float = short.to_string().parse().unwrap_or(*float);

@@ -72,7 +72,7 @@ fn a_later_layer_wins_and_its_origin_is_known() {
     assert_eq!(loaded.config.telemetry.level, "warn");
     assert!(matches!(
         loaded.origin("telemetry.level"),
-        Some(Origin::File { line: 3, .. })
+        Some(Origin::File(_, 3))
     ));
 }
 

@@ -1,4 +1,4 @@
-//! Texts with a unit, such as `"10s"` or `"64MiB"`, in place of a number of milliseconds, days or bytes.
+//! Texts with a unit, such as `"10s"` or `"64MiB"`, in place of plain numbers.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ impl Unit {
         }
     }
 
-    /// The number that `text` stands for; `None` where it has no unit, another one, a sign, or gives no whole number.
+    /// The number that `text` stands for; `None` where it has no unit, another one, a sign, or
+    /// gives no whole number.
     pub(super) fn count(self, text: &str) -> Option<i64> {
         let of_time = |unit: Duration| {
             let time = humantime::parse_duration(text).ok()?.as_nanos();

@@ -8,8 +8,7 @@ pub mod embedder;
 pub use batching::{BatchQueue, FaceEmbedder};
 pub use embedder::{EmbedError, Embedder, EmbedderSettings};
 
-/// Length of every embedding.
-pub const EMBEDDING_LENGTH: usize = 512;
+pub use crate::pack::EMBEDDING_LENGTH;
 
 /// 512 numbers of unit length that stand for a face. Unit length by construction: see [`Embedding::normalise`].
 #[derive(Clone, Debug, PartialEq)]

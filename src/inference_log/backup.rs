@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::error::At;
 use super::place::with_suffix;
 use super::{LogError, LogReader};
 
-/// Copies the log to the new file `target`, as it is at one moment, and returns the copy's size in bytes. The writer goes on
-/// meanwhile. The copy is complete and on the disk when it gets its name; a broken one never does.
+/// Copies the log to the new file `target`, as it is at one moment, while the writer goes on.
+/// Returns the size in bytes. The copy gets its name when it is complete and on the disk.
 ///
 /// # Errors
 /// [`LogError::Exists`] where `target` exists; what the database or the file system says.
@@ -18,27 +19,22 @@ pub async fn backup(reader: &LogReader, target: &Path) -> Result<u64, LogError> 
     if target.exists() {
         return Err(LogError::Exists(target.to_owned()));
     }
-    let partial = Partial(with_suffix(
-        target,
-        &format!(".partial-{}", std::process::id()),
-    ));
+    let suffix = format!(".partial-{}", std::process::id());
+    let partial = Partial(with_suffix(target, &suffix));
     partial.remove();
     let name = partial.0.to_string_lossy().into_owned();
     sqlx::query("VACUUM INTO ?")
         .bind(name)
         .execute(&reader.pool())
         .await
-        .map_err(|error| LogError::database(target, error))?;
+        .at(target)?;
     let fail = |action| move |error| LogError::io(action, target, error);
     let file = File::open(&partial.0).map_err(fail("open"))?;
     file.sync_all().map_err(fail("sync"))?;
     let size = file.metadata().map_err(fail("look at"))?.len();
     rename_new(&partial.0, target)?;
-    let folder = target
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(folder)
+    let folder = target.parent().unwrap_or(Path::new(""));
+    File::open(Path::new(".").join(folder))
         .and_then(|folder| folder.sync_all())
         .map_err(fail("sync the folder of"))?;
     Ok(size)
@@ -93,7 +89,7 @@ mod tests {
         let all = Filter::default();
         assert_eq!(
             copy.query(&all, None).await.unwrap(),
-            log.query(&all, None).await.unwrap()
+            log.reader().query(&all, None).await.unwrap()
         );
         // The log goes on.
         log.append(full_record("after", 1)).await.unwrap();

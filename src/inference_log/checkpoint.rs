@@ -1,9 +1,9 @@
-//! Folds the write-ahead log into the database beside the writer, so that no request waits for the disk at this.
+//! Folds the write-ahead log into the database beside the writer, so that no request waits.
 //!
-//! SQLite would do it inside the commit that fills the write-ahead log, and on a slow disk that commit takes long. A
-//! passive checkpoint on another connection holds up nobody. It cannot start the write-ahead log anew while rows keep
-//! coming without a pause; then the writer does so at [`AUTOMATIC_PAGES`](schema::AUTOMATIC_PAGES), with most of the work
-//! done.
+//! SQLite would do it inside the commit that fills the write-ahead log, and on a slow disk that
+//! commit takes long. A passive checkpoint on another connection holds up nobody. It cannot start
+//! the write-ahead log anew while rows keep coming without a pause; then the writer does so at
+//! [`AUTOMATIC_PAGES`](schema::AUTOMATIC_PAGES), with most of the work done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::schema;
 use super::shared::Shared;
 use super::writer::Command;
 
-/// A write-ahead log smaller than this is left alone: as many pages as SQLite itself would let gather.
+/// A smaller write-ahead log is left alone: SQLite itself would let as many pages gather.
 const WORTH_BYTES: u64 = 4 << 20;
 
 /// How often to look, which is one call of stat(2).
@@ -37,8 +37,8 @@ pub(super) async fn keep(commands: mpsc::WeakSender<Command>, shared: Arc<Shared
     }
 }
 
-/// Folds the write-ahead log in if that is worth while. A connection of its own each time: it must not outlive a database
-/// that is set aside.
+/// Folds the write-ahead log in if that is worth while. A connection of its own each time: it must
+/// not outlive a database that is set aside.
 async fn fold(shared: &Shared) -> Result<(), sqlx::Error> {
     let _files = shared.files.lock().await;
     let path = shared.reader.path();

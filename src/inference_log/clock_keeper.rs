@@ -1,5 +1,4 @@
-//! How the daemon keeps its watch on the clock: in memory for each commit, and in the database from
-//! one start to the next.
+//! Keeps the watch on the clock: in memory for each commit, in the database between starts.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +11,12 @@ use sqlx::{Connection, FromRow, Row, SqliteConnection};
 use super::clock::{
     self, Change, Clock, ClockMark, Doubt, JUMP, Moment, Reading, STEADY_SECONDS, Watch,
 };
+use super::error::At;
 use super::query::LogReader;
 use super::record::InferenceRecord;
 use super::{LogError, row, schema, stamp};
 
-/// How old the written state may be. The threshold is a day, so that minutes do not matter, and a
-/// memory card is spared.
+/// How old the written state may be: far less than a day, and rarely enough for a memory card.
 const SAVE_EVERY_SECONDS: i64 = 600;
 
 /// What an operator may do about a clock in doubt.
@@ -39,7 +38,7 @@ pub(super) struct Keeper {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// Uptime at which this process began to count.
     started: Duration,
@@ -72,14 +71,15 @@ impl State {
 
 impl Keeper {
     pub(super) fn new(clock: Clock) -> Self {
-        let state = Mutex::new(State {
-            started: clock.read().uptime,
-            run_before: 0,
-            watch: None,
-            saved: None,
-            ahead_since: None,
-        });
-        Self { clock, state }
+        let started = clock.read().uptime;
+        let state = State {
+            started,
+            ..State::default()
+        };
+        Self {
+            clock,
+            state: Mutex::new(state),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,16 +96,21 @@ impl Keeper {
         };
         let change = watch.look(now);
         let is_trusted = watch.doubt.is_none();
-        if let Some(change) = change {
-            state.saved = None;
-            report(&change);
+        state.saved.take_if(|_| change.is_some());
+        match change {
+            None => {}
+            Some(Change::Jumped(doubt)) => tracing::error!("{doubt}: {WAY_OUT}"),
+            Some(Change::Returned) => tracing::warn!("the clock is back where it was expected"),
+            Some(Change::Settled) => {
+                tracing::warn!("the clock has been steady for a day: it is believed");
+            }
         }
         let is_over = |since| now.run_seconds - since >= STEADY_SECONDS;
         if is_trusted && state.ahead_since.is_some_and(is_over) {
             tracing::warn!("rows bear the time of the clock again, which had been set back");
             state.trust(now);
         }
-        metrics::gauge!("faceood_clock_in_doubt").set(if is_trusted { 0.0 } else { 1.0 });
+        metrics::gauge!("faceood_clock_in_doubt").set(f64::from(!is_trusted));
         Look { now, is_trusted }
     }
 
@@ -114,11 +119,8 @@ impl Keeper {
         let reading = self.clock.read();
         let mut state = self.state();
         let look = self.judge(&mut state, &reading);
-        let of_all = if look.is_trusted {
-            clock::mark_of(&reading)
-        } else {
-            Some(ClockMark::Jumped)
-        };
+        let jumped = (!look.is_trusted).then_some(ClockMark::Jumped);
+        let of_all = jumped.or_else(|| clock::mark_of(&reading));
         for record in records {
             let is_ahead = record.time - reading.wall > JUMP;
             if is_ahead {
@@ -133,8 +135,7 @@ impl Keeper {
         }
     }
 
-    /// Takes up what the database knows of the clock, what an operator said about it, and writes
-    /// what is known now.
+    /// Takes up what the database and an operator say of the clock, and writes what is known now.
     pub(super) async fn tend(
         &self,
         connection: &mut SqliteConnection,
@@ -157,11 +158,8 @@ impl Keeper {
             }
             let look = self.judge(&mut state, &reading);
             let run = look.now.run_seconds;
-            let is_due = stored.is_none()
-                || accepted.is_some()
-                || state
-                    .saved
-                    .is_none_or(|saved| run - saved >= SAVE_EVERY_SECONDS);
+            let is_old = |saved| run - saved >= SAVE_EVERY_SECONDS;
+            let is_due = stored.is_none() || accepted.is_some() || state.saved.is_none_or(is_old);
             (look, state.watch.filter(|_| is_due))
         };
         if let Some(watch) = to_save {
@@ -193,25 +191,11 @@ impl Keeper {
     }
 }
 
-fn report(change: &Change) {
-    match change {
-        Change::Jumped(doubt) => tracing::error!("{doubt}: {WAY_OUT}"),
-        Change::Returned => tracing::warn!("the clock is back where it was expected"),
-        Change::Settled => tracing::warn!("the clock has been steady for a day: it is believed"),
-    }
-}
-
 /// The watch at the first look of a process. What a release without this table wrote is judged by
 /// its newest row.
 fn begin(stored: Option<&Stored>, newest: Option<&Newest>, now: Moment) -> Watch {
-    let mut watch = stored.map_or_else(
-        || Watch::trusting(now),
-        |stored| Watch {
-            seen: stored.seen,
-            anchor: stored.seen,
-            doubt: stored.doubt,
-        },
-    );
+    let mut watch = Watch::trusting(stored.map_or(now, |stored| stored.seen));
+    watch.doubt = stored.and_then(|stored| stored.doubt);
     let last_row = stored.map_or(0, |stored| stored.last_row);
     if let Some(newest) = newest.filter(|newest| newest.number > last_row && newest.is_trusted) {
         // Written after the last look: it knows more.
@@ -235,15 +219,15 @@ impl Newest {
         )
         .fetch_optional(connection)
         .await?;
-        found
-            .map(|(number, time, is_trusted)| {
-                Ok(Self {
-                    number,
-                    time: decoded(&time)?,
-                    is_trusted,
-                })
-            })
-            .transpose()
+        let Some((number, time, is_trusted)) = found else {
+            return Ok(None);
+        };
+        let time = decoded(&time)?;
+        Ok(Some(Self {
+            number,
+            time,
+            is_trusted,
+        }))
     }
 }
 
@@ -336,32 +320,25 @@ pub struct ClockFacts {
 
 impl ClockFacts {
     /// What speaks against deleting by a clock that shows `now`.
-    #[must_use]
     pub fn objection(&self, now: DateTime<Utc>) -> Option<String> {
         let shows = now.format("%F %T UTC");
         let far = |time: DateTime<Utc>| (now - time).abs() > JUMP;
-        let unlike = self.seen.filter(|seen| far(*seen)).map(|seen| {
-            format!(
-                "the clock shows {shows}, and the daemon last saw it at {}",
-                seen.format("%F %T")
-            )
-        });
+        let unlike = self.seen.filter(|seen| far(*seen));
+        let unlike = unlike.map(|seen| ("the daemon last saw it at", seen));
         let behind = self.newest.filter(|newest| *newest - now > JUMP);
-        let behind = behind.map(|newest| {
+        let behind = behind.map(|newest| ("the newest row is of", newest));
+        let objection = unlike.or(behind).map(|(what, time)| {
             format!(
-                "the clock shows {shows}, and the newest row is of {}",
-                newest.format("%F %T")
+                "the clock shows {shows}, and {what} {}",
+                time.format("%F %T")
             )
         });
-        self.doubt.clone().or(unlike).or(behind)
+        self.doubt.clone().or(objection)
     }
 }
 
 impl LogReader {
     /// What this log knows of the clock.
-    ///
-    /// # Errors
-    /// What the database says.
     pub async fn clock(&self) -> Result<ClockFacts, LogError> {
         let facts = async {
             let mut connection = self.pool().acquire().await?;
@@ -371,22 +348,18 @@ impl LogReader {
                 sqlx::query_scalar("SELECT count(*) FROM inferences WHERE clock IS NOT NULL")
                     .fetch_one(&mut *connection)
                     .await?;
+            let newest = newest.filter(|row| row.is_trusted);
             Ok(ClockFacts {
                 seen: stored.as_ref().map(|stored| stored.seen.time),
                 doubt: stored.and_then(|stored| Some(stored.doubt?.to_string())),
-                newest: newest
-                    .filter(|row| row.is_trusted)
-                    .map(|newest| newest.time),
+                newest: newest.map(|newest| newest.time),
                 doubtful_rows: doubtful.unsigned_abs(),
             })
         };
-        facts.await.map_err(|error| self.failed(error))
+        facts.await.at(self.path())
     }
 
     /// How many rows before `oldest` have a time that cannot be trusted.
-    ///
-    /// # Errors
-    /// What the database says.
     pub async fn doubtful_before(&self, oldest: DateTime<Utc>) -> Result<u64, LogError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM inferences WHERE time < ? AND clock IS NOT NULL",
@@ -394,7 +367,7 @@ impl LogReader {
         .bind(row::time_text(oldest))
         .fetch_one(&self.pool())
         .await
-        .map_err(|error| self.failed(error))?;
+        .at(self.path())?;
         Ok(count.unsigned_abs())
     }
 }
@@ -405,16 +378,14 @@ impl LogReader {
 /// # Errors
 /// Where the log is missing, not of this release's schema, or refuses to be written.
 pub async fn accept_clock(path: &Path, now: DateTime<Utc>) -> Result<(), LogError> {
-    let fail = |error| LogError::database(path, error);
     let mut connection = schema::open_beside(path).await?;
-    let time = row::time_text(now);
     sqlx::query(
         "INSERT INTO clock_watch (id, seen_time, seen_run_seconds, last_row, accepted_time) VALUES (1, ?1, 0, 0, ?1) \
          ON CONFLICT DO UPDATE SET accepted_time = excluded.accepted_time",
     )
-    .bind(time)
+    .bind(row::time_text(now))
     .execute(&mut connection)
     .await
-    .map_err(fail)?;
-    connection.close().await.map_err(fail)
+    .at(path)?;
+    connection.close().await.at(path)
 }

@@ -1,120 +1,70 @@
 //! What can go wrong with the log.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::io::Errno;
+use sqlx::error::DatabaseError;
 
 pub use crate::problem::texts::{LogFault, Trouble};
 
 /// A failure of the log. Cheap to clone: everyone who waits for a batch gets the same one.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
-    /// SQLite's locks and shared memory are not safe there.
+    /// The folder is on such a file system, where SQLite's locks and shared memory are not safe.
     #[error(
-        "{path} is on a network file system ({kind}), where SQLite cannot keep its promises: \
+        "{0} is on a network file system ({1}), where SQLite cannot keep its promises: \
          set data_dir to a folder on a local disk"
     )]
-    NetworkFilesystem {
-        /// The folder.
-        path: PathBuf,
-        /// The file system's name.
-        kind: String,
-    },
-    /// Another daemon works there.
+    NetworkFilesystem(PathBuf, String),
+    /// Another daemon works on this database, with the process id that it wrote down.
     #[error(
-        "{path} is in use by another faceoodd{}: stop it, or give this one its own data_dir",
-        holder.as_ref().map(|pid| format!(" (process {pid})")).unwrap_or_default()
+        "{0} is in use by another faceoodd{holder}: stop it, or give this one its own data_dir",
+        holder = .1.as_ref().map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
-    LockedByAnother {
-        /// The database.
-        path: PathBuf,
-        /// The other's process id as it wrote it down.
-        holder: Option<String>,
-    },
-    /// Written by a newer release; nothing was changed.
+    LockedByAnother(PathBuf, Option<String>),
+    /// Written by a newer release: the version found, and the newest known.
     #[error(
-        "{path} has schema version {found}, this release knows up to {known}: \
+        "{0} has schema version {1}, this release knows up to {2}: \
          install the newer release again, or move the file away (nothing was changed)"
     )]
-    NewerSchema {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version that this release knows.
-        known: i64,
-    },
-    /// Written by an older release, and opened for reading only.
+    NewerSchema(PathBuf, i64, i64),
+    /// Written by an older release: the version found, and the one that is read.
     #[error(
-        "{path} has schema version {found}, this release reads {known}: \
+        "{0} has schema version {1}, this release reads {2}: \
          start faceoodd of this release once, it brings the file up to date"
     )]
-    OlderSchema {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version that this release knows.
-        known: i64,
-    },
+    OlderSchema(PathBuf, i64, i64),
     /// A database of something else.
     #[error(
-        "{path} is a SQLite database, but not a faceood log: move it away, or set data_dir to another folder (nothing was changed)"
+        "{0} is a SQLite database, but not a faceood log: move it away, or set data_dir to another folder (nothing was changed)"
     )]
-    Foreign {
-        /// The database.
-        path: PathBuf,
-    },
+    Foreign(PathBuf),
     /// There is no log where one is to be read.
     #[error(
-        "{path} does not exist: give the database with --db, or the daemon's folder with --data-dir"
+        "{0} does not exist: give the database with --db, or the daemon's folder with --data-dir"
     )]
-    Missing {
-        /// The database.
-        path: PathBuf,
-    },
+    Missing(PathBuf),
     /// A migration did not go through.
-    #[error("the schema of {path} cannot be brought up to date: {source}")]
-    Migrate {
-        /// The database.
-        path: PathBuf,
-        /// What the migrator says.
-        source: Arc<sqlx::migrate::MigrateError>,
-    },
-    /// SQLite offers no write-ahead log there. Durability rests on it.
+    #[error("the schema of {0} cannot be brought up to date: {1}")]
+    Migrate(PathBuf, #[source] Arc<sqlx::migrate::MigrateError>),
+    /// SQLite offers another mode there than a write-ahead log, on which durability rests.
     #[error(
-        "{path} cannot use a write-ahead log (SQLite chose {mode:?}): set data_dir to a folder on a local disk"
+        "{0} cannot use a write-ahead log (SQLite chose {1:?}): set data_dir to a folder on a local disk"
     )]
-    NoWriteAheadLog {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite offers instead.
-        mode: String,
-    },
-    /// SQLite reports an error.
-    #[error("{path}: {trouble}: {source}")]
-    Database {
-        /// The database.
-        path: PathBuf,
-        /// The kind of error, as far as an operator can act on it.
-        trouble: Trouble,
-        /// What SQLite says.
-        source: Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// The file system reports an error.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was tried, as an infinitive.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: Arc<io::Error>,
-    },
+    NoWriteAheadLog(PathBuf, String),
+    /// SQLite reports an error on this database.
+    #[error("{0}: {1}: {2}")]
+    Database(PathBuf, Trouble, #[source] Arc<dyn Error + Send + Sync>),
+    /// The file system reports an error. What was tried stands there as an infinitive.
+    #[error("cannot {0} {1}: {2}")]
+    Io(&'static str, PathBuf, #[source] Arc<io::Error>),
     /// A column does not hold what it should.
     #[error("column {column} of table inferences: {found}")]
     BadColumn {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
         /// What is wrong with its value.
         found: String,
@@ -127,21 +77,17 @@ pub enum LogError {
         "{0} is deleted or replaced again and again while it is in use: find out which program does that, and stop it"
     )]
     Replaced(PathBuf),
-    /// What a caller may know in full: the log is closed, the disk did not confirm a row in time (it may or may not be
-    /// written), or a cursor is not ours.
+    /// What a caller may know in full: the log is closed, the disk did not confirm a row in time
+    /// (it may or may not be written), or a cursor is not ours.
     #[error(transparent)]
     Told(#[from] LogFault),
 }
 
 impl Trouble {
     /// Reads the result code of SQLite, if the error has one.
-    #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse().ok());
-        match (code, error) {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        match (code.and_then(|code| code.parse().ok()), error) {
             (Some(code), _) => Self::of_code(code),
             (None, sqlx::Error::Io(_)) => Self::Disk,
             _ => Self::Other,
@@ -166,81 +112,78 @@ impl Trouble {
 
 /// Whether this process, or the machine, can open no more files.
 fn are_descriptors_exhausted() -> bool {
-    let errors = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    std::fs::File::open("/dev/null").is_err_and(|error| {
-        errors
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-    })
+    let errors = [Errno::MFILE, Errno::NFILE];
+    let opened = std::fs::File::open("/dev/null");
+    opened.is_err_and(|error| errors.contains(&Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+}
+
+/// Says which database an error is of.
+pub(super) trait At<T> {
+    fn at(self, path: &Path) -> Result<T, LogError>;
+}
+
+impl<T> At<T> for Result<T, sqlx::Error> {
+    fn at(self, path: &Path) -> Result<T, LogError> {
+        self.map_err(|error| LogError::database(path, error))
+    }
 }
 
 impl LogError {
-    /// Wraps what the database said about `path`.
+    /// What the database said about `path`.
     pub(super) fn database(path: &Path, source: sqlx::Error) -> Self {
-        Self::Database {
-            path: path.to_owned(),
-            trouble: Trouble::of(&source),
-            source: Arc::new(source),
-        }
+        Self::Database(path.to_owned(), Trouble::of(&source), Arc::new(source))
     }
 
-    /// Wraps what the database said about `path` to a scan.
+    /// What the database said about `path` to a scan.
     pub(super) fn scan(path: &Path, source: rusqlite::Error) -> Self {
         let code = source.sqlite_error().map(|error| error.extended_code);
-        Self::Database {
-            path: path.to_owned(),
-            trouble: code.map_or(Trouble::Other, Trouble::of_code),
-            source: Arc::new(source),
-        }
+        let trouble = code.map_or(Trouble::Other, Trouble::of_code);
+        Self::Database(path.to_owned(), trouble, Arc::new(source))
     }
 
-    /// Wraps what the file system said.
+    /// What the file system said when it was asked to `action` the file.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
+        Self::Io(action, path.to_owned(), Arc::new(source))
+    }
+
+    /// Makes an error of what was found in `column`.
+    pub(super) fn in_column(column: &'static str) -> impl Fn(String) -> Self {
+        move |found| Self::BadColumn { column, found }
     }
 
     /// What kind of refusal it is, where the database refused.
-    #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Database { trouble, .. } => Some(*trouble),
+            Self::Database(_, trouble, _) => Some(*trouble),
             _ => None,
         }
     }
 
     /// Whether waiting may help: the disk, not the set-up, is at fault.
-    #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Database { trouble, .. } => *trouble != Trouble::Row,
-            Self::Io { .. }
+            Self::Database(_, trouble, _) => *trouble != Trouble::Row,
+            Self::Io(..)
             | Self::Told(LogFault::TooSlow { .. })
-            | Self::NoWriteAheadLog { .. }
+            | Self::NoWriteAheadLog(..)
             | Self::Replaced(_) => true,
             _ => false,
         }
     }
 
     /// What a caller may know of it.
-    #[must_use]
     pub fn told(&self) -> LogFault {
         match self {
-            Self::NetworkFilesystem { kind, .. } => {
-                LogFault::NetworkFilesystem { kind: kind.clone() }
-            }
-            Self::LockedByAnother { .. } => LogFault::LockedByAnother,
-            Self::NewerSchema { .. } => LogFault::NewerSchema,
-            Self::OlderSchema { .. } => LogFault::OlderSchema,
-            Self::Foreign { .. } => LogFault::Foreign,
-            Self::Missing { .. } => LogFault::Missing,
-            Self::Migrate { .. } => LogFault::Migrate,
-            Self::NoWriteAheadLog { .. } => LogFault::NoWriteAheadLog,
-            Self::Database { trouble, .. } => LogFault::Database { trouble: *trouble },
-            Self::Io { action, source, .. } => LogFault::File {
+            Self::NetworkFilesystem(_, kind) => LogFault::NetworkFilesystem { kind: kind.clone() },
+            Self::LockedByAnother(..) => LogFault::LockedByAnother,
+            Self::NewerSchema(..) => LogFault::NewerSchema,
+            Self::OlderSchema(..) => LogFault::OlderSchema,
+            Self::Foreign(_) => LogFault::Foreign,
+            Self::Missing(_) => LogFault::Missing,
+            Self::Migrate(..) => LogFault::Migrate,
+            Self::NoWriteAheadLog(..) => LogFault::NoWriteAheadLog,
+            Self::Database(_, trouble, _) => LogFault::Database { trouble: *trouble },
+            Self::Io(action, _, source) => LogFault::File {
                 action,
                 kind: source.kind(),
             },

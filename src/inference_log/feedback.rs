@@ -1,9 +1,10 @@
-//! Feedback: callers report later how a request turned out. The writer adds it to the request's rows.
+//! Feedback: callers report how a request turned out. The writer adds it to the request's rows.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
+use super::error::At;
 use super::query::LogReader;
 use super::record::{InferenceRecord, ReportedOutcome};
 use super::{LogError, row};
@@ -41,22 +42,12 @@ pub struct StoredFeedback {
 impl LogReader {
     /// What has been told of the request that this row belongs to, in the order in which it was
     /// told: the last word is in force.
-    ///
-    /// # Errors
-    /// What the database says, or [`LogError::BadColumn`].
     pub async fn feedback_on(
         &self,
         record: &InferenceRecord,
     ) -> Result<Vec<StoredFeedback>, LogError> {
-        /// time, outcome, note, author, address
-        type Line = (
-            String,
-            String,
-            Option<String>,
-            Option<String>,
-            Option<String>,
-        );
-        let lines: Vec<Line> = sqlx::query_as(
+        type Text = Option<String>;
+        let lines: Vec<(String, String, Text, Text, Text)> = sqlx::query_as(
             "SELECT time, outcome, note, author, address FROM feedback \
              WHERE request_id = ? AND request_key IS ? ORDER BY id",
         )
@@ -64,23 +55,18 @@ impl LogReader {
         .bind(record.request_key.map(|key| key.to_string()))
         .fetch_all(&self.pool())
         .await
-        .map_err(|error| self.failed(error))?;
-        let bad = |column| move |found| LogError::BadColumn { column, found };
-        let lines = lines.into_iter();
-        lines
-            .map(|(time, outcome, note, author, address)| {
-                let known = ReportedOutcome::ALL
-                    .into_iter()
-                    .find(|one| one.name() == outcome);
-                Ok(StoredFeedback {
-                    time: row::parse_time(&time).map_err(bad("time"))?,
-                    outcome: known.ok_or(outcome).map_err(bad("outcome"))?,
-                    note,
-                    author,
-                    address,
-                })
+        .at(self.path())?;
+        let stored = |(time, outcome, note, author, address): (String, String, _, _, _)| {
+            let known = ReportedOutcome::from_name(&outcome).ok_or(outcome);
+            Ok(StoredFeedback {
+                time: row::parse_time(&time).map_err(LogError::in_column("time"))?,
+                outcome: known.map_err(LogError::in_column("outcome"))?,
+                note,
+                author,
+                address,
             })
-            .collect()
+        };
+        lines.into_iter().map(stored).collect()
     }
 }
 
@@ -90,7 +76,9 @@ pub(super) async fn write(
     feedback: &Feedback,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let found: Option<InForce> = sqlx::query_as(
+    // The request's id and key, and the outcome, note and time that stand in its rows.
+    type Text = Option<String>;
+    let found: Option<(String, Text, Text, Text, Text)> = sqlx::query_as(
         "SELECT request_id, request_key, outcome, outcome_note, outcome_time FROM inferences \
          WHERE request_id = ?1 OR id = ?1 ORDER BY rowid DESC LIMIT 1",
     )
@@ -134,15 +122,6 @@ pub(super) async fn write(
     transaction.commit().await?;
     decoded(time).map(Some)
 }
-
-/// A request's id and key, and the outcome, note and time that stand in its rows.
-type InForce = (
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-);
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,13 @@
-//! The durable log of inferences, in SQLite: last stage of a request before its answer, first stage of every analysis.
+//! The durable log of inferences, in SQLite: last stage of a request before its answer, first stage
+//! of every analysis.
 //!
-//! The daemon opens an [`InferenceLog`], turns each outcome into rows through [`RequestContext`] and appends them;
-//! [`InferenceLog::append`] returns when the rows are committed, and only then may the caller be told. Everything that
-//! reads, daemon or operator's command, goes through [`LogReader`]. It knows nothing of HTTP and decides nothing.
+//! The daemon opens an [`InferenceLog`], turns each outcome into rows through [`RequestContext`]
+//! and appends them; [`InferenceLog::append`] returns when the rows are committed, and only then
+//! may the caller be told. Everything that reads, daemon or operator's command, goes through
+//! [`LogReader`]. It knows nothing of HTTP and decides nothing.
 //!
-//! Files in the data folder: `faceood.db` with SQLite's `-wal` and `-shm`, `faceood.db.lock` (which daemon owns it), and
-//! `faceood.db.corrupt-TIME` where a damaged database was set aside.
+//! Files in the data folder: `faceood.db` with SQLite's `-wal` and `-shm`, `faceood.db.lock` (which
+//! daemon owns it), and `faceood.db.corrupt-TIME` where a damaged database was set aside.
 //!
 //! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a
 //! row, only where `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction),
@@ -64,7 +66,7 @@ use writer::{Command, Entry};
 /// How long an appender waits for its commit before it is told that the disk hardly answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Appends that may wait for the writer. The analysis queue bounds what can arrive, so this only has to be larger.
+/// Appends that may wait for the writer: more than the analysis queue lets arrive.
 const QUEUE: usize = 1024;
 
 /// How long `/readyz` waits for a trial write. A request that meets the same disk waits longer,
@@ -135,7 +137,7 @@ impl Default for Settings {
 pub struct Health {
     /// Why it cannot be written, and since when; `None` while it can.
     pub failing: Option<Failing>,
-    /// Something an operator should see to although the log can be written, such as a damaged database set aside.
+    /// What an operator should see to although rows are written, such as a damaged database.
     pub warnings: Vec<String>,
     /// Requests answered without their row since the start.
     pub lost_rows: u64,
@@ -152,8 +154,8 @@ pub struct Failing {
     pub reason: LogFault,
 }
 
-/// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one is gone, or by
-/// [`close`](Self::close).
+/// A handle to the log: cheap to clone, shared by all requests. The writer ends when the last one
+/// is gone, or by [`close`](Self::close).
 #[derive(Clone, Debug)]
 pub struct InferenceLog {
     commands: mpsc::Sender<Command>,
@@ -161,20 +163,17 @@ pub struct InferenceLog {
 }
 
 impl InferenceLog {
-    /// Opens the log in `data_dir`, which must exist, and starts its writer on the present tokio runtime.
+    /// Opens the log in `data_dir`, which must exist, and starts its writer on this tokio runtime.
     ///
     /// # Errors
-    /// A network file system, another daemon, a newer or a foreign database are always refused. What may pass (a full disk,
-    /// missing permission, a lock) is refused too unless `on_failure = "continue"`: then the log begins as failing and
-    /// is opened as soon as that works.
+    /// A network file system, another daemon, a newer or a foreign database are always refused.
+    /// What may pass (a full disk, missing permission, a lock) is refused too unless `on_failure =
+    /// "continue"`: then the log begins as failing and is opened as soon as that works.
     pub async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, LogError> {
         Self::open_with_clock(settings, data_dir, Clock::of_machine()).await
     }
 
     /// As [`open`](Self::open), with a clock of the caller's choice.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn open_with_clock(
         settings: &Settings,
         data_dir: &Path,
@@ -192,32 +191,26 @@ impl InferenceLog {
         Ok(Self { commands, shared })
     }
 
-    /// Appends one row; see [`append_all`](Self::append_all).
-    ///
-    /// # Errors
-    /// As there.
+    /// Appends one row as [`append_all`](Self::append_all) does.
     pub async fn append(&self, record: InferenceRecord) -> Result<(), LogError> {
         self.append_all(vec![record]).await
     }
 
-    /// Appends rows that belong together: all of them are written or none. Returns when they are committed. What arrives
-    /// while a commit is under way shares the next one. If the caller goes away the rows are still written.
+    /// Appends rows that belong together: all of them are written or none. Returns when they are
+    /// committed. What arrives while a commit is under way shares the next one. If the caller goes
+    /// away the rows are still written.
     ///
     /// # Errors
-    /// The rows are not written and the caller must not be answered. With `on_failure = "continue"` there is no error: the
-    /// rows are lost, counted and the answer goes out.
+    /// The rows are not written and the caller must not be answered. With `on_failure = "continue"`
+    /// there is no error: the rows are lost, counted and the answer goes out.
     pub async fn append_all(&self, mut records: Vec<InferenceRecord>) -> Result<(), LogError> {
         if records.is_empty() {
             return Ok(());
         }
         let settings = &self.shared.settings;
         for record in &mut records {
-            if !settings.keep_embeddings {
-                record.embedding = None;
-            }
-            if !settings.keep_thumbnails {
-                record.thumbnail = None;
-            }
+            record.embedding.take_if(|_| !settings.keep_embeddings);
+            record.thumbnail.take_if(|_| !settings.keep_thumbnails);
         }
         let (committed, answer) = oneshot::channel();
         self.shared.queued(records.len());
@@ -227,7 +220,7 @@ impl InferenceLog {
             self.shared.fail(error);
         }
         match (outcome, settings.on_failure) {
-            // Whether the row is lost is the writer's to say and to count; here only the waiting ends.
+            // Whether the row is lost is the writer's to say; here only the waiting ends.
             (Err(LogError::Told(LogFault::TooSlow { .. })), OnFailure::Continue) => Ok(()),
             (outcome, _) => outcome,
         }
@@ -239,7 +232,7 @@ impl InferenceLog {
     /// earlier one is named by the id of one of its rows. `None` where no row has such an id.
     ///
     /// # Errors
-    /// Where it cannot be written, whatever `on_failure` says: feedback is worth nothing but its place in the log.
+    /// Where it cannot be written, whatever `on_failure` says: it has no worth outside the log.
     pub async fn record_feedback(
         &self,
         feedback: Feedback,
@@ -255,10 +248,8 @@ impl InferenceLog {
         answer: oneshot::Receiver<Result<T, LogError>>,
     ) -> Result<T, LogError> {
         tokio::time::timeout(PATIENCE, async {
-            self.commands
-                .send(command)
-                .await
-                .map_err(|_| LogFault::Closed)?;
+            let sent = self.commands.send(command).await;
+            sent.map_err(|_| LogFault::Closed)?;
             answer.await.map_err(|_| LogFault::Closed)?
         })
         .await
@@ -266,7 +257,6 @@ impl InferenceLog {
     }
 
     /// How the log is, from what was last seen: nothing is tried, nothing waits.
-    #[must_use]
     pub fn health(&self) -> Health {
         self.shared.health()
     }
@@ -294,28 +284,13 @@ impl InferenceLog {
         self.health()
     }
 
-    /// Requests that were answered without their row since the start.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.shared.health().lost_rows
-    }
-
     /// Reads what is committed.
-    #[must_use]
     pub fn reader(&self) -> &LogReader {
         &self.shared.reader
     }
 
-    /// One page of rows; see [`LogReader::query`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
-        self.reader().query(filter, cursor).await
-    }
-
-    /// Deletes what exceeds `limits` now, in small steps between commits; the settings' own limits are kept without being
-    /// asked. `None` where the log is closed.
+    /// Deletes what exceeds `limits` now, in small steps between commits; the settings' own limits
+    /// are kept without being asked. `None` where the log is closed.
     pub async fn prune(&self, limits: Limits) -> Option<Pruned> {
         upkeep::prune(&self.commands, limits).await
     }
@@ -329,7 +304,7 @@ impl InferenceLog {
         done.await.unwrap();
     }
 
-    /// Writes what waits, folds the write-ahead log into the database and closes it. Later appends fail.
+    /// Writes what waits, folds in the write-ahead log and closes all. Later appends fail.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
         if self.commands.send(Command::Close(reply)).await.is_ok() {
@@ -339,7 +314,6 @@ impl InferenceLog {
 }
 
 /// `bytes` as base64, for the text forms of a row.
-#[must_use]
 pub fn base64_text(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)

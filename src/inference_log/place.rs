@@ -22,7 +22,8 @@ const SET_ASIDE: &str = ".corrupt-";
 /// The same for what a database left behind that was deleted or replaced.
 const REPLACED: &str = ".replaced-";
 
-/// Kernel file systems whose other end is another machine, by statfs(2)'s number (linux/magic.h; Lustre's own header).
+/// Kernel file systems whose other end is another machine, by statfs(2)'s number (linux/magic.h;
+/// Lustre's own header).
 const NETWORK_MAGIC: [(u64, &str); 10] = [
     (0x6969, "nfs"),
     (0x517B, "smb"),
@@ -39,7 +40,7 @@ const NETWORK_MAGIC: [(u64, &str); 10] = [
 /// statfs(2)'s number for every file system in user space, near or far.
 const FUSE_MAGIC: u64 = 0x6573_5546;
 
-/// File systems in user space whose other end is another machine, as mountinfo names them after `fuse.`.
+/// Network file systems in user space, as mountinfo names them after `fuse.`.
 const NETWORK_FUSE: [&str; 12] = [
     "sshfs",
     "rclone",
@@ -55,59 +56,44 @@ const NETWORK_FUSE: [&str; 12] = [
     "mount-s3",
 ];
 
-/// Refuses a folder on a network file system: SQLite's locks and its shared memory are not safe there
-/// (<https://www.sqlite.org/wal.html>, "all processes must be on the same host").
-///
-/// # Errors
-/// [`LogError::NetworkFilesystem`], or [`LogError::Io`] where the folder cannot be looked at.
+/// Refuses a folder on a network file system: SQLite's locks and its shared memory are not safe
+/// there (<https://www.sqlite.org/wal.html>, "all processes must be on the same host").
 pub fn refuse_network(folder: &Path) -> Result<(), LogError> {
     let look = |error| LogError::io("look at", folder, error);
     let facts = rustix::fs::statfs(folder).map_err(|error| look(error.into()))?;
-    // Signed on some targets, where the highest bit would be spread: all numbers fit into the low 32.
-    #[expect(clippy::cast_sign_loss, reason = "a bit pattern, not a quantity")]
+    // Signed on some targets, which spreads the highest bit: all numbers fit into the low 32.
     let magic = facts.f_type as u64 & 0xFFFF_FFFF;
     let device = fs::metadata(folder).map_err(look)?.dev();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     match network_kind(magic, device, &mounts) {
-        Some(kind) => Err(LogError::NetworkFilesystem {
-            path: folder.to_owned(),
-            kind,
-        }),
+        Some(kind) => Err(LogError::NetworkFilesystem(folder.to_owned(), kind)),
         None => Ok(()),
     }
 }
 
-/// The network file system's name, or `None` for a local one. `device` is what stat(2) says, `mounts` /proc/self/mountinfo.
+/// The network file system's name, or `None` for a local one. `device` is what stat(2) says,
+/// `mounts` /proc/self/mountinfo.
 fn network_kind(magic: u64, device: u64, mounts: &str) -> Option<String> {
     if magic == FUSE_MAGIC {
-        let device = format!(
-            "{}:{}",
-            rustix::fs::major(device),
-            rustix::fs::minor(device)
-        );
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let device = format!("{major}:{minor}");
         let subtype = mounts
             .lines()
             .filter(|line| line.split_ascii_whitespace().nth(2) == Some(&device))
             .find_map(|line| {
-                line.split_once(" - ")?
-                    .1
-                    .split_once(' ')?
-                    .0
-                    .strip_prefix("fuse.")
+                let (kind, _) = line.split_once(" - ")?.1.split_once(' ')?;
+                kind.strip_prefix("fuse.")
             })?;
         return NETWORK_FUSE.contains(&subtype).then(|| subtype.to_owned());
     }
-    NETWORK_MAGIC
-        .iter()
-        .find(|(network, _)| *network == magic)
-        .map(|(_, name)| (*name).to_owned())
+    let mut networks = NETWORK_MAGIC.into_iter();
+    let (_, name) = networks.find(|(network, _)| *network == magic)?;
+    Some(name.to_owned())
 }
 
-/// Renames a damaged database and what belongs to it, so that a fresh one can be begun and the old one still be examined:
-/// `faceood.db` → `faceood.db.corrupt-20261124T101500Z`, with its `-wal` and `-shm` under the names SQLite looks for.
-///
-/// # Errors
-/// [`LogError::Io`] where the database itself cannot be renamed.
+/// Renames a damaged database and what belongs to it, so that a fresh one can be begun and the old
+/// one still be examined: `faceood.db` → `faceood.db.corrupt-20261124T101500Z`, with its `-wal` and
+/// `-shm` under the names SQLite looks for.
 pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, LogError> {
     let target = free_name(database, SET_ASIDE, now);
     // The side files first: should the process die in between, a database without them is still
@@ -119,9 +105,6 @@ pub(super) fn set_aside(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, 
 
 /// Renames the side files of a database that is not there any more: `faceood.db-wal` →
 /// `faceood.db.replaced-TIME-wal`.
-///
-/// # Errors
-/// [`LogError::Io`] where one cannot be renamed.
 pub(super) fn set_sides_aside(database: &Path, now: DateTime<Utc>) -> Result<(), LogError> {
     rename_sides(database, &free_name(database, REPLACED, now))
 }
@@ -155,29 +138,12 @@ pub(super) fn has_write_ahead_log(database: &Path) -> bool {
     fs::metadata(with_suffix(database, "-wal")).is_ok_and(|facts| facts.len() > 0)
 }
 
-/// Which file a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
+/// Device and inode: which file a name stands for.
+type FileId = (u64, u64);
 
-impl FileId {
-    async fn of(path: &Path) -> Option<Self> {
-        tokio::fs::metadata(path)
-            .await
-            .ok()
-            .map(|facts| Self::from(&facts))
-    }
-}
-
-impl From<&fs::Metadata> for FileId {
-    fn from(facts: &fs::Metadata) -> Self {
-        Self {
-            device: facts.dev(),
-            inode: facts.ino(),
-        }
-    }
+async fn file_id(path: &Path) -> Option<FileId> {
+    let facts = tokio::fs::metadata(path).await.ok()?;
+    Some((facts.dev(), facts.ino()))
 }
 
 /// The files that an open database consists of. A file that is deleted or renamed stays open, and
@@ -192,32 +158,27 @@ impl Files {
     /// Those that stand there now; `None` where one is missing.
     pub(super) async fn of(database: &Path) -> Option<Self> {
         Some(Self {
-            database: FileId::of(database).await?,
-            write_ahead_log: FileId::of(&with_suffix(database, "-wal")).await?,
+            database: file_id(database).await?,
+            write_ahead_log: file_id(&with_suffix(database, "-wal")).await?,
         })
     }
 
     /// Whether the database itself is still the same.
     pub(super) async fn has_same_database(&self, database: &Path) -> bool {
-        FileId::of(database).await == Some(self.database)
+        file_id(database).await == Some(self.database)
     }
 }
 
-/// Damaged databases that were set aside in `folder` and that nobody has moved away yet, oldest first.
-#[must_use]
+/// Damaged databases that were set aside in `folder` and are still there, oldest first.
 pub fn set_aside_files(folder: &Path) -> Vec<PathBuf> {
     let prefix = format!("{FILE_NAME}{SET_ASIDE}");
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| {
-                    name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
-                })
-        })
+    let is_aside = |name: &str| {
+        name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_aside))
+        .map(|entry| entry.path())
         .collect();
     found.sort();
     found

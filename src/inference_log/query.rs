@@ -1,4 +1,4 @@
-//! Reading the log: filters, pages, and lookups, on read-only connections that never hold up the writer.
+//! Reads the log (filters, pages, lookups) on connections that never hold up the writer.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
+use super::error::At;
 use super::record::InferenceRecord;
 use super::{LogError, LogFault, Trouble, row, schema};
 
@@ -23,7 +24,7 @@ pub const DEFAULT_PAGE: u32 = 100;
 /// Most rows of a page; a higher wish gets this many.
 pub const LARGEST_PAGE: u32 = 1000;
 
-/// Readers at a time. A page takes about a millisecond, so a few serve many; each holds some memory.
+/// Readers at a time. A page takes about a millisecond; each reader holds some memory.
 const READERS: u32 = 4;
 
 /// Which way to walk.
@@ -57,8 +58,8 @@ pub struct Filter {
     pub order: Order,
 }
 
-/// Where a page ended, opaque to callers: a place in the order of (time, id), so that rows which come or go meanwhile
-/// neither repeat nor hide others.
+/// Where a page ended, opaque to callers: a place in the order of (time, id), so that rows which
+/// come or go meanwhile neither repeat nor hide others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     time: String,
@@ -98,11 +99,11 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Opens an existing log of this release's schema, for example a live daemon's, which it does not disturb.
+    /// Opens an existing log of this release's schema without disturbing a live daemon.
     ///
     /// # Errors
-    /// [`LogError::Missing`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::Foreign`], or what the
-    /// database says.
+    /// [`LogError::Missing`], [`LogError::NewerSchema`], [`LogError::OlderSchema`],
+    /// [`LogError::Foreign`], or what the database says.
     pub async fn open(path: &Path) -> Result<Self, LogError> {
         let (reader, found) = Self::open_of_any_version(path).await?;
         schema::expect_newest(path, found)?;
@@ -112,13 +113,12 @@ impl LogReader {
     /// Opens an existing log, and says of which schema version it is: 0 where it is empty.
     pub(super) async fn open_of_any_version(path: &Path) -> Result<(Self, i64), LogError> {
         if !path.is_file() {
-            return Err(LogError::Missing {
-                path: path.to_owned(),
-            });
+            return Err(LogError::Missing(path.to_owned()));
         }
         let reader = Self::lazy(path, false);
         match reader.version().await {
-            // Without a writer, in a folder we cannot write to, SQLite cannot make the side files that it reads with.
+            // Without a writer, in a folder that we cannot write to, SQLite cannot make the side
+            // files that it reads with.
             Err(error)
                 if error.trouble() == Some(Trouble::ReadOnly)
                     && schema::has_no_side_files(path) =>
@@ -147,29 +147,24 @@ impl LogReader {
     }
 
     /// The database's file.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     pub(super) fn pool(&self) -> SqlitePool {
-        self.pool
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        pool.clone()
     }
 
     async fn version(&self) -> Result<i64, LogError> {
-        let mut connection = self.pool().acquire().await.map_err(|e| self.failed(e))?;
+        let mut connection = self.pool().acquire().await.at(&self.path)?;
         schema::version(&mut connection, &self.path).await
     }
 
-    /// Reads the whole database and looks for damage, also where no query has led yet. Takes as long as the disk needs.
-    ///
-    /// # Errors
-    /// [`Trouble::Corrupt`] where it is damaged, or what the database says.
+    /// Reads the whole database and looks for damage, also where no query has led yet. Takes as
+    /// long as the disk needs. Damage is [`Trouble::Corrupt`].
     pub async fn check_pages(&self) -> Result<(), LogError> {
-        let mut connection = self.pool().acquire().await.map_err(|e| self.failed(e))?;
+        let mut connection = self.pool().acquire().await.at(&self.path)?;
         schema::check_pages(&mut connection, &self.path).await
     }
 
@@ -177,15 +172,20 @@ impl LogReader {
         LogError::database(&self.path, error)
     }
 
-    /// One page of the rows that `filter` finds, beginning after `cursor`. Following [`Page::next`] to its end gives each
-    /// row that was there at the beginning exactly once, whatever is written meanwhile.
-    ///
-    /// # Errors
-    /// What the database says, or [`LogError::BadColumn`].
+    /// The rows that `query` finds, which begins as [`select`] does.
+    async fn records(
+        &self,
+        mut query: QueryBuilder<Sqlite>,
+    ) -> Result<Vec<InferenceRecord>, LogError> {
+        let rows = query.build().fetch_all(&self.pool()).await.at(&self.path)?;
+        rows.iter().map(row::from_row).collect()
+    }
+
+    /// One page of the rows that `filter` finds, beginning after `cursor`. Whoever follows
+    /// [`Page::next`] to its end gets each row that was there at the beginning exactly once.
     pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
         let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, LARGEST_PAGE);
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(row::column_list()).push(" FROM inferences");
+        let mut query = select();
         restrict(&mut query, filter);
         let (beyond, order) = match filter.order {
             Order::NewestFirst => ("<", " ORDER BY time DESC, id DESC"),
@@ -197,19 +197,9 @@ impl LogReader {
             query.push_bind(cursor.id.to_string()).push(")");
         }
         // One row more than asked for tells whether there is a next page.
-        query
-            .push(order)
-            .push(" LIMIT ")
-            .push_bind(i64::from(limit) + 1);
-        let rows = query
-            .build()
-            .fetch_all(&self.pool())
-            .await
-            .map_err(|error| self.failed(error))?;
-        let mut records = rows
-            .iter()
-            .map(row::from_row)
-            .collect::<Result<Vec<_>, _>>()?;
+        query.push(order).push(" LIMIT ");
+        query.push_bind(i64::from(limit) + 1);
+        let mut records = self.records(query).await?;
         let has_more = records.len() > limit as usize;
         records.truncate(limit as usize);
         let next = records.last().filter(|_| has_more).map(Cursor::after);
@@ -217,67 +207,39 @@ impl LogReader {
     }
 
     /// The rows of one request, in the order in which they were made.
-    ///
-    /// # Errors
-    /// What the database says, or [`LogError::BadColumn`].
     pub async fn by_request(&self, request_id: &str) -> Result<Vec<InferenceRecord>, LogError> {
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(row::column_list());
-        query
-            .push(" FROM inferences WHERE request_id = ")
-            .push_bind(request_id);
+        let mut query = select();
+        query.push(" WHERE request_id = ").push_bind(request_id);
         query.push(" ORDER BY time, id");
-        let rows = query
-            .build()
-            .fetch_all(&self.pool())
-            .await
-            .map_err(|error| self.failed(error))?;
-        rows.iter().map(row::from_row).collect()
+        self.records(query).await
     }
 
     /// The number of the row that was written last, 0 where there is none.
-    ///
-    /// # Errors
-    /// What the database says.
     pub async fn newest_number(&self) -> Result<i64, LogError> {
         sqlx::query_scalar("SELECT coalesce(max(rowid), 0) FROM inferences")
             .fetch_one(&self.pool())
             .await
-            .map_err(|error| self.failed(error))
+            .at(&self.path)
     }
 
     /// How many rows `filter` finds; its limit and order do not matter.
-    ///
-    /// # Errors
-    /// What the database says.
     pub async fn count(&self, filter: &Filter) -> Result<Counts, LogError> {
         let mut query = QueryBuilder::new(
             "SELECT count(*), count(error_code), min(time), max(time) FROM inferences",
         );
         restrict(&mut query, filter);
-        let found = query
-            .build()
-            .fetch_one(&self.pool())
-            .await
-            .map_err(|error| self.failed(error))?;
-        let number = |index| -> Result<u64, LogError> {
-            let number: i64 = found.try_get(index).map_err(|error| self.failed(error))?;
-            Ok(number.unsigned_abs())
-        };
-        let time = |index| -> Result<Option<DateTime<Utc>>, LogError> {
-            let text: Option<String> = found.try_get(index).map_err(|error| self.failed(error))?;
-            text.map(|text| row::parse_time(&text))
-                .transpose()
-                .map_err(|found| LogError::BadColumn {
-                    column: "time",
-                    found,
-                })
+        let query = query.build_query_as::<(i64, i64, Option<String>, Option<String>)>();
+        let found = query.fetch_one(&self.pool()).await.at(&self.path)?;
+        let (rows, errors, oldest, newest) = found;
+        let time = |text: Option<String>| {
+            let time = text.map(|text| row::parse_time(&text)).transpose();
+            time.map_err(LogError::in_column("time"))
         };
         Ok(Counts {
-            rows: number(0)?,
-            errors: number(1)?,
-            oldest: time(2)?,
-            newest: time(3)?,
+            rows: rows.unsigned_abs(),
+            errors: errors.unsigned_abs(),
+            oldest: time(oldest)?,
+            newest: time(newest)?,
         })
     }
 }
@@ -287,6 +249,10 @@ fn connect_lazily(path: &Path, is_still: bool) -> SqlitePool {
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy_with(schema::read_options(path, is_still))
+}
+
+fn select() -> QueryBuilder<Sqlite> {
+    QueryBuilder::new(format!("SELECT {} FROM inferences", row::column_list()))
 }
 
 /// Adds the filter's WHERE, which always stands so that AND can follow.
@@ -305,18 +271,15 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     }
 }
 
-/// What `filter` asks of a row as SQL: each condition with the value, a text or a number, that
-/// stands after it.
+/// What `filter` asks of a row as SQL: each condition, with the text or number after it.
 pub(super) fn conditions(filter: &Filter) -> Vec<(&'static str, Option<Value>)> {
     let time = |time: Option<DateTime<Utc>>| time.map(|time| Value::Text(row::time_text(time)));
+    let score = filter.max_score.map(row::decimal);
     let compared = [
         ("time >= ", time(filter.since)),
         ("time < ", time(filter.until)),
         ("source = ", filter.source.clone().map(Value::Text)),
-        (
-            "quality_score <= ",
-            filter.max_score.map(|score| row::decimal(score).into()),
-        ),
+        ("quality_score <= ", score.map(Value::Real)),
     ];
     let told = filter.has_outcome.then_some(("outcome IS NOT NULL", None));
     let compared = compared.into_iter().filter(|(_, value)| value.is_some());
@@ -325,7 +288,6 @@ pub(super) fn conditions(filter: &Filter) -> Vec<(&'static str, Option<Value>)> 
 
 impl Cursor {
     /// The place behind `record`.
-    #[must_use]
     pub fn after(record: &InferenceRecord) -> Self {
         Self {
             time: row::time_text(record.time),

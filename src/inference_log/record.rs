@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::clock::ClockMark;
 use super::stamp;
+use crate::named::named;
 pub use crate::pipeline::ModelFacts;
 use crate::pipeline::{Analysis, Face, ImageFacts, Timings};
 use crate::policy::{Action, Decision, Reason, Verdict};
@@ -16,10 +17,11 @@ use crate::problem::ProblemCode;
 use crate::quality::{Cause, Components, Grade};
 
 /// Which question was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `POST /v1/extract`.
+    #[default]
     Extract,
     /// `POST /v1/compare`.
     Compare,
@@ -28,10 +30,11 @@ pub enum Endpoint {
 }
 
 /// What a picture is to its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The only picture of its request.
+    #[default]
     Image,
     /// The side of a comparison that is questioned.
     Probe,
@@ -39,8 +42,9 @@ pub enum Role {
     Reference,
 }
 
-/// What a request brings to each of its rows. Make one per request, then turn its outcome into rows:
-/// [`analysed`](Self::analysed), [`failed`](Self::failed) or [`given_embedding`](Self::given_embedding).
+/// What a request brings to each of its rows. Make one per request, then turn its outcome into
+/// rows: [`analysed`](Self::analysed), [`failed`](Self::failed) or
+/// [`given_embedding`](Self::given_embedding).
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// The request's id, the caller's own or ours.
@@ -55,17 +59,17 @@ pub struct RequestContext {
     pub source: Option<String>,
     /// What answers.
     pub model: Arc<ModelFacts>,
-    /// The calibration in force when the request came: for rows without a score. A row with one names the calibration that
-    /// made it.
+    /// The calibration in force when the request came: for rows without a score. A row with one
+    /// names the calibration that made it.
     pub calibration_id: String,
 }
 
-/// One row of table `inferences`. A column that does not apply is `None`, which is NULL in the database.
+/// One row of table `inferences`. A column that does not apply is `None`, in SQL NULL.
 ///
-/// A picture with several analysed faces gives one row per face, told apart by `face_index`; a picture without a face, and a
-/// failed request, give one row. Where no face is no error (the quality endpoint) that row has `face_count` 0 and no
-/// `error_code`.
-#[derive(Clone, Debug, PartialEq)]
+/// A picture with several analysed faces gives one row per face, told apart by `face_index`; a
+/// picture without a face, and a failed request, give one row. Where no face is no error (the
+/// quality endpoint) that row has `face_count` 0 and no `error_code`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferenceRecord {
     /// Unique, and in the order of time (UUIDv7).
     pub id: Uuid,
@@ -75,8 +79,7 @@ pub struct InferenceRecord {
     pub clock: Option<ClockMark>,
     /// Where it cannot: for how many seconds the daemon had run on this log.
     pub clock_run_seconds: Option<u64>,
-    /// The request's id, the caller's own or ours; several rows may share it, and callers may
-    /// repeat theirs.
+    /// The request's id, the caller's own or ours. Rows share it, and callers may repeat it.
     pub request_id: String,
     /// Shared by the rows of one request and by no others; `None` in rows of older releases.
     pub request_key: Option<Uuid>,
@@ -98,7 +101,7 @@ pub struct InferenceRecord {
     pub image_bytes: Option<u64>,
     /// Place among the picture's faces, 0 for the largest.
     pub face_index: Option<u32>,
-    /// How many faces were found in this picture; more than have a row where only the largest was asked for.
+    /// How many faces were found in this picture, whether or not each has a row.
     pub face_count: Option<u32>,
     /// Left edge of the face, original pixels.
     pub box_x: Option<f32>,
@@ -186,36 +189,20 @@ pub struct InferenceRecord {
     pub components: Components,
 }
 
-/// How a capture turned out, where somebody looked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportedOutcome {
-    /// The person was who they were taken for.
-    Genuine,
-    /// It was somebody else.
-    Impostor,
-    /// The picture was good for nothing.
-    Unusable,
-}
-
-impl ReportedOutcome {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Genuine, Self::Impostor, Self::Unusable];
-
-    /// The word on the wire and in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Genuine => "genuine",
-            Self::Impostor => "impostor",
-            Self::Unusable => "unusable",
-        }
+named! {
+    /// How a capture turned out, where somebody looked.
+    ReportedOutcome {
+        /// The person was who they were taken for.
+        Genuine "genuine",
+        /// It was somebody else.
+        Impostor "impostor",
+        /// The picture was good for nothing.
+        Unusable "unusable",
     }
 }
 
 impl RequestContext {
-    /// One row per face of `analysis`, in its order; one row with `face_count` 0 where there is none.
-    #[must_use]
+    /// One row per face of `analysis`, in its order; without a face, one with `face_count` 0.
     pub fn analysed(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
         let about_image = || {
             let mut record = self.blank(role);
@@ -239,8 +226,7 @@ impl RequestContext {
             .collect()
     }
 
-    /// The row of a request, or of one side of it, that ended in a problem. `image` where the picture was understood.
-    #[must_use]
+    /// The row of a request, or of a side of it, that failed; `image` if it was understood.
     pub fn failed(
         &self,
         role: Role,
@@ -257,8 +243,7 @@ impl RequestContext {
         record
     }
 
-    /// The row of a comparison's side that was given as an embedding: no picture, no face, at most a score.
-    #[must_use]
+    /// The row of a comparison's side that was given as an embedding, without a picture.
     pub fn given_embedding(
         &self,
         role: Role,
@@ -288,70 +273,16 @@ impl RequestContext {
 }
 
 impl InferenceRecord {
-    /// A row with a fresh id and the present time, in which everything else is NULL. Within a
-    /// process neither goes back.
-    #[must_use]
+    /// A row with a fresh id and the present time, neither of which goes back within a process.
     pub fn new(request_id: &str, endpoint: Endpoint, role: Role) -> Self {
         let (id, time) = stamp::next();
         Self {
             id,
             time,
-            clock: None,
-            clock_run_seconds: None,
             request_id: request_id.to_owned(),
-            request_key: None,
             endpoint,
             role,
-            scenario: None,
-            source: None,
-            image_width: None,
-            image_height: None,
-            image_format: None,
-            image_bytes: None,
-            face_index: None,
-            face_count: None,
-            box_x: None,
-            box_y: None,
-            box_width: None,
-            box_height: None,
-            detection_score: None,
-            pose_yaw: None,
-            pose_pitch: None,
-            pose_roll: None,
-            embedding_norm: None,
-            network_norms: None,
-            ood_logit: None,
-            quality_score: None,
-            interval_low: None,
-            interval_high: None,
-            pass_probability: None,
-            grade: None,
-            action: None,
-            threshold: None,
-            reasons: None,
-            causes: None,
-            similarity: None,
-            verdict: None,
-            queue_ms: None,
-            decode_ms: None,
-            detect_ms: None,
-            align_ms: None,
-            embed_ms: None,
-            judge_ms: None,
-            total_ms: None,
-            pack: None,
-            pack_version: None,
-            pack_sha256: None,
-            provider: None,
-            calibration_id: None,
-            error_code: None,
-            error_detail: None,
-            outcome: None,
-            outcome_note: None,
-            outcome_time: None,
-            embedding: None,
-            thumbnail: None,
-            components: Components::default(),
+            ..Self::default()
         }
     }
 
@@ -375,7 +306,7 @@ impl InferenceRecord {
     fn set_image(&mut self, image: &ImageFacts) {
         self.image_width = Some(image.width);
         self.image_height = Some(image.height);
-        self.image_format = Some(image.format.code().to_owned());
+        self.image_format = Some(image.format.name().to_owned());
         self.image_bytes = u64::try_from(image.bytes).ok();
     }
 

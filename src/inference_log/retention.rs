@@ -1,5 +1,6 @@
-//! Keeps the log within its age and size, in steps so small that a request never waits noticeably for one: the daemon's
-//! writer takes a step between two commits, the operator's command takes the same steps on a connection of its own.
+//! Keeps the log within its age and size, in steps so small that a request never waits noticeably
+//! for one: the daemon's writer takes a step between two commits, the operator's command takes the
+//! same steps on a connection of its own.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,9 +10,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::time::Instant;
 
 use super::clock_keeper::Look;
+use super::error::At;
 use super::{LogError, Settings, row, schema};
 
-/// How long one step may hold the write lock. A request waits for one step at most, and is promised less than 20 ms.
+/// How long one step may hold the write lock: a request waits for one, and less than 20 ms.
 const STEP_BUDGET: Duration = Duration::from_millis(5);
 
 /// Most rows of one step, and how many the first one tries.
@@ -21,10 +23,11 @@ const FIRST_ROWS: u32 = 50;
 /// Pages given back to the file system in one step.
 const VACUUM_PAGES: u32 = 64;
 
-/// Free pages are left to be used again unless they are more than this many and than a tenth of the file.
+/// Free pages are kept for reuse unless more than this many and than a tenth of the file.
 const SLACK_PAGES: i64 = 256;
 
-/// A step of so many milliseconds is followed by this multiple of them without one, so that pruning takes a fifth of the writer.
+/// A step of so many milliseconds is followed by this multiple of them without one, so that pruning
+/// takes a fifth of the writer.
 const REST: u32 = 4;
 
 /// What may stay. The default is everything.
@@ -59,16 +62,20 @@ pub struct Pruned {
     pub freed_bytes: u64,
 }
 
+impl Pruned {
+    pub(super) fn add(&mut self, step: &PruneStep) {
+        self.rows += step.pruned.rows;
+        self.freed_bytes += step.pruned.freed_bytes;
+    }
+}
+
 impl Limits {
-    /// The limits that `settings` set at the time `now`. Rows whose time cannot be trusted are
-    /// kept.
-    #[must_use]
+    /// The limits that `settings` set at the time `now`; rows with doubtful times are kept.
     pub fn of(settings: &Settings, now: DateTime<Utc>) -> Self {
-        let days = i64::from(settings.retention_days);
+        let kept = Some(settings.retention_days).filter(|&days| days > 0);
+        let kept = kept.map(|days| TimeDelta::days(days.into()));
         Self {
-            oldest: (days > 0)
-                .then(|| now.checked_sub_signed(TimeDelta::days(days)))
-                .flatten(),
+            oldest: kept.and_then(|kept| now.checked_sub_signed(kept)),
             max_bytes: (settings.max_bytes > 0).then_some(settings.max_bytes),
             doubtful: Doubtful::Keep,
         }
@@ -93,7 +100,7 @@ impl Limits {
     }
 }
 
-/// Brings the log at `path`, which a daemon may be writing, within `limits`. `progress` hears of each step.
+/// Brings the log at `path` within `limits`, also beside a daemon. `progress` hears each step.
 ///
 /// # Errors
 /// Where the log is missing, not of this release's schema, or refuses to be written.
@@ -106,22 +113,15 @@ pub async fn prune(
     let mut pace = Pace::default();
     let mut total = Pruned::default();
     loop {
-        let step = pace
-            .step(&mut connection, limits)
-            .await
-            .map_err(|error| LogError::database(path, error))?;
-        total.rows += step.pruned.rows;
-        total.freed_bytes += step.pruned.freed_bytes;
+        let step = pace.step(&mut connection, limits).await.at(path)?;
+        total.add(&step);
         progress(&total);
         if step.is_last {
             break;
         }
         tokio::time::sleep(step.rest).await;
     }
-    connection
-        .close()
-        .await
-        .map_err(|error| LogError::database(path, error))?;
+    connection.close().await.at(path)?;
     Ok(total)
 }
 
@@ -159,10 +159,9 @@ impl Pace {
         let deleted = self.delete(connection, limits).await;
         overwrite(connection, false).await?;
         let rows = deleted?;
-        let freed_bytes = if rows == 0 {
-            vacuum(connection).await?
-        } else {
-            0
+        let freed_bytes = match rows {
+            0 => vacuum(connection).await?,
+            _ => 0,
         };
         let took = started.elapsed();
         if rows > 0 {
@@ -191,28 +190,20 @@ impl Pace {
                      (SELECT rowid FROM inferences WHERE clock IS NULL AND time < ? ORDER BY time, id LIMIT ?)"
                 }
             };
-            let deleted = sqlx::query(statement)
-                .bind(row::time_text(oldest))
-                .bind(self.rows)
-                .execute(&mut *connection)
-                .await?
-                .rows_affected();
-            if deleted > 0 {
-                return Ok(deleted);
+            let statement = sqlx::query(statement).bind(row::time_text(oldest));
+            let statement = statement.bind(self.rows);
+            let deleted = statement.execute(&mut *connection).await?;
+            if deleted.rows_affected() > 0 {
+                return Ok(deleted.rows_affected());
             }
         }
         if let Doubtful::WrittenBefore(run_seconds) = limits.doubtful {
-            let deleted = sqlx::query(
-                "DELETE FROM inferences WHERE rowid IN (SELECT rowid FROM inferences \
-                 WHERE clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds LIMIT ?)",
-            )
-            .bind(run_seconds)
-            .bind(self.rows)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
-            if deleted > 0 {
-                return Ok(deleted);
+            let statement = "DELETE FROM inferences WHERE rowid IN (SELECT rowid FROM inferences \
+                 WHERE clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds LIMIT ?)";
+            let statement = sqlx::query(statement).bind(run_seconds).bind(self.rows);
+            let deleted = statement.execute(&mut *connection).await?;
+            if deleted.rows_affected() > 0 {
+                return Ok(deleted.rows_affected());
             }
         }
         let Some(max_bytes) = limits.max_bytes else {
@@ -222,25 +213,18 @@ impl Pace {
         if used <= max_bytes {
             return Ok(0);
         }
-        // Not more than the excess's share of all rows, so that a small log is not emptied by one large step. Rows go
-        // from the beginning only, so the numbers in between are nearly all taken.
-        let all = number(
-            connection,
-            "SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM inferences",
-        )
-        .await?
-        .unsigned_abs();
+        // Not more than the excess's share of all rows, so that a small log is not emptied by one
+        // large step. Rows go from the beginning only, so the numbers in between are nearly all
+        // taken.
+        let span = "SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM inferences";
+        let all = number(connection, span).await?.unsigned_abs();
         let share = u128::from(all) * u128::from(used - max_bytes) / u128::from(used) + 1;
         let rows = u32::try_from(share).unwrap_or(u32::MAX).min(self.rows);
         // The oldest by the order of writing, which no clock can confuse.
-        let deleted = sqlx::query(
-            "DELETE FROM inferences WHERE rowid IN \
-             (SELECT rowid FROM inferences ORDER BY rowid LIMIT ?)",
-        )
-        .bind(rows)
-        .execute(connection)
-        .await?;
-        Ok(deleted.rows_affected())
+        let statement = "DELETE FROM inferences WHERE rowid IN \
+                         (SELECT rowid FROM inferences ORDER BY rowid LIMIT ?)";
+        let deleted = sqlx::query(statement).bind(rows).execute(connection);
+        Ok(deleted.await?.rows_affected())
     }
 
     fn learn(&mut self, took: Duration) {
@@ -252,13 +236,12 @@ impl Pace {
     }
 }
 
-/// Whether what is deleted from now on is overwritten and not only forgotten: a row may hold somebody's face. The writer's
-/// trial writes need no such care.
+/// Whether what is deleted from now on is overwritten and not only forgotten: a row may hold
+/// somebody's face. The writer's trial writes need no such care.
 async fn overwrite(connection: &mut SqliteConnection, is_on: bool) -> Result<(), sqlx::Error> {
-    let statement = if is_on {
-        "PRAGMA secure_delete = ON"
-    } else {
-        "PRAGMA secure_delete = OFF"
+    let statement = match is_on {
+        true => "PRAGMA secure_delete = ON",
+        false => "PRAGMA secure_delete = OFF",
     };
     sqlx::query(statement).execute(connection).await.map(drop)
 }

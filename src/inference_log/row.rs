@@ -1,6 +1,7 @@
-//! Record ⇄ row: the one list of columns. SQL, exports and JSON are made from it. A new column needs a migration, a field of
-//! [`InferenceRecord`] and its name in `fields!` below; the compiler asks for the last.
+//! Record ⇄ row: the one list of columns, of which SQL, exports and JSON are made. A new column
+//! needs a migration, a field of [`InferenceRecord`] and its name in `fields!`.
 
+use std::error::Error;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -25,7 +26,7 @@ pub enum ColumnKind {
     Time,
     /// A whole number.
     Integer,
-    /// A 32-bit float, stored as the shortest decimal that means it: 0.4 is stored as 0.4, so that `<= 0.4` finds it.
+    /// A 32-bit float, stored as its shortest decimal, so that `<= 0.4` finds 0.4.
     Real,
     /// JSON as text.
     Json,
@@ -61,8 +62,8 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-/// Lists the record's fields once: columns, record → values and values → record follow from it. A field that is missing
-/// here does not compile.
+/// Lists the record's fields once: columns, record → values and values → record follow from it. A
+/// field that is missing here does not compile.
 macro_rules! fields {
     ($($field:ident),* $(,)?) => {
         fn scalar_columns() -> Vec<Column> {
@@ -70,7 +71,6 @@ macro_rules! fields {
         }
 
         /// The record's values in the order of [`columns`].
-        #[must_use]
         pub fn to_values(record: &InferenceRecord) -> Vec<Value> {
             let mut values = vec![$(record.$field.to_value()),*];
             values.extend(record.components.iter().map(|(_, value)| value.to_value()));
@@ -84,7 +84,7 @@ macro_rules! fields {
                 components: {
                     let mut components = Components::default();
                     for component in Component::ALL {
-                        if let Some(value) = take::<Option<f32>>(component.name(), &mut values)? {
+                        if let Some(value) = take(component.name(), &mut values)? {
                             components.set(component, value);
                         }
                     }
@@ -164,11 +164,10 @@ fn take<T: Cell>(
     values: &mut impl Iterator<Item = Result<Value, LogError>>,
 ) -> Result<T, LogError> {
     let value = values.next().unwrap_or(Ok(Value::Null))?;
-    T::from_value(value).map_err(|found| LogError::BadColumn { column, found })
+    T::from_value(value).map_err(LogError::in_column(column))
 }
 
 /// Every column of table `inferences`: the record's fields, then each quality component.
-#[must_use]
 pub fn columns() -> &'static [Column] {
     static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
         let components = Component::ALL.into_iter().map(|component| Column {
@@ -193,10 +192,8 @@ pub(super) fn column_list() -> &'static str {
 pub(super) fn insert_statement() -> &'static str {
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         let places = vec!["?"; columns().len()].join(", ");
-        format!(
-            "INSERT INTO inferences ({}) VALUES ({places})",
-            column_list()
-        )
+        let columns = column_list();
+        format!("INSERT INTO inferences ({columns}) VALUES ({places})")
     });
     &INSERT
 }
@@ -219,60 +216,34 @@ pub(super) fn bind(
 }
 
 /// The record in `row`, which was selected by [`column_list`].
-///
-/// # Errors
-/// [`LogError::BadColumn`] names the column that does not hold what it should.
 pub(super) fn from_row(row: &SqliteRow) -> Result<InferenceRecord, LogError> {
-    let values = columns()
-        .iter()
-        .enumerate()
-        .map(|(index, column)| read(row, index, *column));
+    let values = columns().iter().enumerate().map(|(index, column)| {
+        read(row, index, column.kind)
+            .map_err(|error| LogError::in_column(column.name)(error.to_string()))
+    });
     from_values(values)
 }
 
-fn read(row: &SqliteRow, index: usize, column: Column) -> Result<Value, LogError> {
-    let value = match column.kind {
-        ColumnKind::Text => row
-            .try_get::<Option<String>, _>(index)
-            .map(|value| value.map(Value::Text)),
-        ColumnKind::Json => row
-            .try_get::<Option<String>, _>(index)
-            .map(|value| value.map(Value::Json)),
-        ColumnKind::Time => {
-            let text = row.try_get::<Option<String>, _>(index);
-            return match text {
-                Ok(Some(text)) => parse_time(&text)
-                    .map(Value::Time)
-                    .map_err(|found| bad(column, found)),
-                Ok(None) => Ok(Value::Null),
-                Err(error) => Err(bad(column, error.to_string())),
-            };
-        }
-        ColumnKind::Integer => row
-            .try_get::<Option<i64>, _>(index)
-            .map(|value| value.map(Value::Integer)),
-        #[expect(clippy::cast_possible_truncation, reason = "stored from an f32")]
+fn read(row: &SqliteRow, index: usize, kind: ColumnKind) -> Result<Value, Box<dyn Error>> {
+    let text = || row.try_get::<Option<String>, _>(index);
+    let value = match kind {
+        ColumnKind::Text => text()?.map(Value::Text),
+        ColumnKind::Json => text()?.map(Value::Json),
+        ColumnKind::Time => match text()? {
+            Some(text) => Some(Value::Time(parse_time(&text)?)),
+            None => None,
+        },
+        ColumnKind::Integer => row.try_get::<Option<i64>, _>(index)?.map(Value::Integer),
+        // Stored from an f32.
         ColumnKind::Real => row
-            .try_get::<Option<f64>, _>(index)
-            .map(|value| value.map(|number| Value::Real(number as f32))),
-        ColumnKind::Blob => row
-            .try_get::<Option<Vec<u8>>, _>(index)
-            .map(|value| value.map(Value::Blob)),
+            .try_get::<Option<f64>, _>(index)?
+            .map(|number| Value::Real(number as f32)),
+        ColumnKind::Blob => row.try_get::<Option<Vec<u8>>, _>(index)?.map(Value::Blob),
     };
-    value
-        .map(|value| value.unwrap_or(Value::Null))
-        .map_err(|error| bad(column, error.to_string()))
+    Ok(value.unwrap_or(Value::Null))
 }
 
-fn bad(column: Column, found: String) -> LogError {
-    LogError::BadColumn {
-        column: column.name,
-        found,
-    }
-}
-
-/// The record as a JSON object, a member per column; columns that do not apply are null, blobs are base64.
-#[must_use]
+/// The record as a JSON object, a member per column, without a value null; blobs are base64.
 pub fn to_json(record: &InferenceRecord) -> serde_json::Map<String, serde_json::Value> {
     let values = columns().iter().zip(to_values(record));
     values
@@ -293,7 +264,6 @@ fn json_value(value: Value) -> serde_json::Value {
 }
 
 /// `time` as it is stored: of fixed width, so that it sorts as text.
-#[must_use]
 pub fn time_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
@@ -304,11 +274,10 @@ pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
         .map_err(|error| format!("{text:?} is no RFC 3339 time: {error}"))
 }
 
-/// The 64-bit float that prints as `value` does: 0.83 and not 0.8299999833106995. Going back to 32 bits gives `value` again.
-#[must_use]
+/// The 64-bit float that prints as `value` does: 0.83 and not 0.8299999833106995. Going back to 32
+/// bits gives `value` again.
 pub fn decimal(value: f32) -> f64 {
     let shortest: f64 = value.to_string().parse().unwrap_or(f64::from(value));
-    #[expect(clippy::cast_possible_truncation, reason = "that is the question")]
     let returns = (shortest as f32).to_bits() == value.to_bits();
     if returns { shortest } else { f64::from(value) }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -9,6 +10,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::error::At;
 use super::place::{self, with_suffix};
 use super::{Durability, LogError, Settings, Trouble};
 
@@ -17,35 +19,26 @@ pub(super) const AUTOMATIC_PAGES: u32 = 16_384;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Up to this size a database is checked page by page when it is opened; reading more would delay the start.
-/// Damage in a larger one is found when it is met.
+/// Up to this size a database is checked page by page when it is opened; reading more would delay
+/// the start. Damage in a larger one is found when it is met.
 const CHECK_AT_OPEN_BYTES: u64 = 64 << 20;
 
 /// The write-ahead log is cut back to this size after it had to grow.
 const WAL_LIMIT_BYTES: u32 = 64 << 20;
 
-/// An open database, and where a damaged predecessor went.
-pub(super) struct Opened {
-    pub(super) connection: SqliteConnection,
-    pub(super) set_aside: Option<PathBuf>,
-}
-
 /// The schema version this release writes and reads.
-#[must_use]
 pub fn newest_version() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    let versions = MIGRATIONS.iter().map(|migration| migration.version);
+    versions.max().unwrap_or(0)
 }
 
-/// Opens the database for writing, in a folder that the caller owns. A missing one is created, an older one is brought up
-/// to date, a damaged one is set aside and a fresh one begun.
-///
-/// # Errors
-/// A newer or foreign database is refused before anything is written to it.
-pub(super) async fn open_for_writing(path: &Path, settings: &Settings) -> Result<Opened, LogError> {
+/// Opens the database for writing, in a folder that the caller owns. A missing one is created, an
+/// older one is brought up to date, a damaged one is set aside and a fresh one begun: then its new
+/// path is returned, too. A newer or foreign database is refused before anything is written to it.
+pub(super) async fn open_for_writing(
+    path: &Path,
+    settings: &Settings,
+) -> Result<(SqliteConnection, Option<PathBuf>), LogError> {
     match open_sound(path, settings).await {
         Err(error) if error.trouble() == Some(Trouble::Corrupt) => {
             let aside = place::set_aside(path, Utc::now())?;
@@ -53,20 +46,13 @@ pub(super) async fn open_for_writing(path: &Path, settings: &Settings) -> Result
                 database = %path.display(), set_aside = %aside.display(), %error,
                 "the inference log is damaged: it was set aside and a fresh one begun; examine the file, then move it away"
             );
-            Ok(Opened {
-                connection: open_sound(path, settings).await?,
-                set_aside: Some(aside),
-            })
+            Ok((open_sound(path, settings).await?, Some(aside)))
         }
-        outcome => outcome.map(|connection| Opened {
-            connection,
-            set_aside: None,
-        }),
+        outcome => Ok((outcome?, None)),
     }
 }
 
 async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection, LogError> {
-    let fail = |error| LogError::database(path, error);
     let size = std::fs::metadata(path).map_or(0, |facts| facts.len());
     if size > 0 {
         inspect(path, size).await?;
@@ -79,41 +65,30 @@ async fn open_sound(path: &Path, settings: &Settings) -> Result<SqliteConnection
         // Only then, since setting it writes to the file although nothing changes.
         options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
     }
-    let mut connection = options.connect().await.map_err(fail)?;
+    let mut connection = options.connect().await.at(path)?;
     // SQLite answers with the mode it really uses and calls that a success.
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
         .fetch_one(&mut connection)
         .await
-        .map_err(fail)?;
+        .at(path)?;
     if mode != "wal" {
-        return Err(LogError::NoWriteAheadLog {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(LogError::NoWriteAheadLog(path.to_owned(), mode));
     }
     migrate(path, &mut connection).await?;
     Ok(connection)
 }
 
 /// Opens an existing log of this release's schema for writing beside a daemon that may own it.
-///
-/// # Errors
-/// Where it is missing, or not of this release's schema.
 pub(super) async fn open_beside(path: &Path) -> Result<SqliteConnection, LogError> {
     if !path.is_file() {
-        return Err(LogError::Missing {
-            path: path.to_owned(),
-        });
+        return Err(LogError::Missing(path.to_owned()));
     }
     let patient = Settings {
         busy_timeout_ms: 10_000,
         ..Settings::default()
     };
     let options = write_options(path, &patient);
-    let mut connection = options
-        .connect()
-        .await
-        .map_err(|error| LogError::database(path, error))?;
+    let mut connection = options.connect().await.at(path)?;
     let found = version(&mut connection, path).await?;
     expect_newest(path, found)?;
     Ok(connection)
@@ -123,8 +98,8 @@ pub(super) async fn open_beside(path: &Path) -> Result<SqliteConnection, LogErro
 pub(super) fn expect_newest(path: &Path, found: i64) -> Result<(), LogError> {
     let (path, known) = (path.to_owned(), newest_version());
     match found.cmp(&known) {
-        Ordering::Less => Err(LogError::OlderSchema { path, found, known }),
-        Ordering::Greater => Err(LogError::NewerSchema { path, found, known }),
+        Ordering::Less => Err(LogError::OlderSchema(path, found, known)),
+        Ordering::Greater => Err(LogError::NewerSchema(path, found, known)),
         Ordering::Equal => Ok(()),
     }
 }
@@ -145,9 +120,8 @@ pub(super) fn write_options(path: &Path, settings: &Settings) -> SqliteConnectOp
 
 /// Looks at an existing database without changing it.
 async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
-    let fail = |error| LogError::database(path, error);
     let options = read_options(path, has_no_side_files(path));
-    let mut connection = options.connect().await.map_err(fail)?;
+    let mut connection = options.connect().await.at(path)?;
     let verdict = async {
         let found = version(&mut connection, path).await?;
         if found > newest_version() {
@@ -163,10 +137,8 @@ async fn inspect(path: &Path, size: u64) -> Result<(), LogError> {
     verdict
 }
 
-/// Reads every page and looks whether they fit together, down to the first that does not.
-///
-/// # Errors
-/// [`Trouble::Corrupt`] with SQLite's words on the damage.
+/// Reads every page and looks whether they fit together, down to the first that does not. Damage is
+/// [`Trouble::Corrupt`] with SQLite's words.
 pub(super) async fn check_pages(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -174,43 +146,39 @@ pub(super) async fn check_pages(
     let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(connection)
         .await
-        .map_err(|error| LogError::database(path, error))?;
+        .at(path)?;
     if report == "ok" {
         return Ok(());
     }
-    Err(LogError::Database {
-        path: path.to_owned(),
-        trouble: Trouble::Corrupt,
-        source: std::sync::Arc::new(sqlx::Error::Protocol(report)),
-    })
+    let damage = Arc::new(sqlx::Error::Protocol(report));
+    Err(LogError::Database(
+        path.to_owned(),
+        Trouble::Corrupt,
+        damage,
+    ))
 }
 
-/// The schema version of an open database, 0 for an empty one.
-///
-/// # Errors
-/// [`LogError::Foreign`] where it has tables but none of ours.
+/// The schema version of an open database, 0 for an empty one. One that has tables but none of ours
+/// is [`LogError::Foreign`].
 pub(super) async fn version(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> Result<i64, LogError> {
-    let fail = |error| LogError::database(path, error);
     let tables: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
             .fetch_all(&mut *connection)
             .await
-            .map_err(fail)?;
+            .at(path)?;
     if tables.is_empty() {
         return Ok(0);
     }
     if !tables.iter().any(|table| table == "_sqlx_migrations") {
-        return Err(LogError::Foreign {
-            path: path.to_owned(),
-        });
+        return Err(LogError::Foreign(path.to_owned()));
     }
     let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(connection)
         .await
-        .map_err(fail)?;
+        .at(path)?;
     Ok(newest.unwrap_or(0))
 }
 
@@ -225,21 +193,18 @@ pub(super) async fn end(
 
 async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LogError> {
     use sqlx::migrate::MigrateError;
-    // Not `run`: its future is not `Send` for every lifetime of the connection, so that the writer could not be spawned.
+    // Not `run`, whose future is not `Send` for every lifetime: the writer is spawned.
     let outcome = MIGRATIONS.run_direct(None, connection, false).await;
     outcome.map_err(|error| match error {
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
             LogError::database(path, source)
         }
-        error => LogError::Migrate {
-            path: path.to_owned(),
-            source: std::sync::Arc::new(error),
-        },
+        error => LogError::Migrate(path.to_owned(), Arc::new(error)),
     })
 }
 
-/// How to open a database for reading only. `is_still` says that nobody writes to it: then it is read as a file that does
-/// not change, and SQLite creates no side files (for which its folder has to be writable).
+/// How to open a database for reading only. If `is_still`, nobody writes to it: SQLite then creates
+/// no side files, for which the folder has to be writable.
 pub(super) fn read_options(path: &Path, is_still: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)

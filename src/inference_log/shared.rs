@@ -150,7 +150,6 @@ impl Shared {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a queue is short")]
 fn gauge_queue(rows: u64) {
     metrics::gauge!("faceood_log_queue_rows").set(rows as f64);
 }

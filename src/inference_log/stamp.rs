@@ -1,5 +1,4 @@
-//! The time and the id of a new row. Within one process both only go forward, also where the wall
-//! clock is set back.
+//! The time and the id of a new row. Within a process both only go forward, unlike the clock.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

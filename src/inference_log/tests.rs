@@ -153,7 +153,7 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     let failing = log.health().failing.unwrap();
     let reason = failing.reason.to_string();
     assert!(reason.contains("full"), "{reason}");
-    assert_eq!(log.lost(), 0);
+    assert_eq!(log.health().lost_rows, 0);
     for _ in 0..5 {
         log.append(big_record("lost")).await.unwrap_err();
     }
@@ -164,7 +164,7 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     log.append(big_record("after")).await.unwrap();
     // Nobody had an answer without its row, and none of the refusals is forgotten.
     let unwritten = log.reader().unwritten().await.unwrap().unwrap();
-    assert_eq!((unwritten.rows, log.lost()), (6, 0));
+    assert_eq!((unwritten.rows, log.health().lost_rows), (6, 0));
     assert!(unwritten.since <= unwritten.until);
     log.append(full_record("later", 1)).await.unwrap();
     assert_eq!(log.reader().unwritten().await.unwrap(), Some(unwritten));
@@ -181,7 +181,7 @@ async fn a_full_disk_may_be_passed_over_and_is_counted() {
     log.append_all(vec![big_record("lost"), big_record("lost")])
         .await
         .unwrap();
-    assert_eq!(log.lost(), 3);
+    assert_eq!(log.health().lost_rows, 3);
     assert!(log.health().failing.is_some());
 
     // Nobody asks: the writer finds out by itself.
@@ -192,7 +192,7 @@ async fn a_full_disk_may_be_passed_over_and_is_counted() {
         tokio::task::yield_now().await;
     }
     log.append(big_record("after")).await.unwrap();
-    assert_eq!(log.lost(), 3);
+    assert_eq!(log.health().lost_rows, 3);
     assert_eq!(log.reader().by_request("after").await.unwrap().len(), 1);
 }
 

@@ -1,16 +1,15 @@
-//! Rows that the log could not take: counted while it cannot be written, summed up in it when it
-//! can be again.
+//! Rows that the log could not take: counted meanwhile, summed up in it afterwards.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, SqliteConnection};
 
+use super::error::At;
 use super::record::InferenceRecord;
 use super::{LogError, LogReader, row};
 
-/// Lines of table `unwritten` that are kept: a disk that fails every few seconds must not fill the
-/// log with them.
+/// Lines of table `unwritten` that are kept, so that a failing disk does not fill the log.
 const KEPT_LINES: i64 = 1000;
 
 /// What is known of rows that are missing.
@@ -82,21 +81,13 @@ pub struct Unwritten {
 
 impl LogReader {
     /// What could not be written, as far as the log knows; `None` where nothing is missing.
-    ///
-    /// # Errors
-    /// What the database says.
     pub async fn unwritten(&self) -> Result<Option<Unwritten>, LogError> {
         let found: (Option<i64>, Option<String>, Option<String>) =
             sqlx::query_as("SELECT sum(rows), min(since), max(until) FROM unwritten")
                 .fetch_one(&self.pool())
                 .await
-                .map_err(|error| self.failed(error))?;
-        let time = |text: &str| {
-            row::parse_time(text).map_err(|found| LogError::BadColumn {
-                column: "until",
-                found,
-            })
-        };
+                .at(self.path())?;
+        let time = |text: &str| row::parse_time(text).map_err(LogError::in_column("until"));
         let (Some(rows), Some(since), Some(until)) = found else {
             return Ok(None);
         };

@@ -1,5 +1,5 @@
-//! The daemon's upkeep of its log: each minute it looks at the clock and deletes rows beyond the limits, both through the
-//! writer.
+//! The daemon's upkeep of its log: each minute it looks at the clock and deletes rows beyond the
+//! limits, both through the writer.
 
 use std::time::Duration;
 
@@ -12,16 +12,13 @@ use super::writer::Command;
 /// How often the daemon looks, and how long it lets its start pass first.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Watches the clock, and keeps a running daemon's log within the settings, until the log is
-/// closed.
+/// Watches the clock and keeps the log within the settings until the log is closed.
 pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(commands) = commands.upgrade() else {
-            return;
-        };
-        if round(&commands, &settings).await.is_none() {
-            return;
+        match commands.upgrade() {
+            Some(commands) if round(&commands, &settings).await.is_some() => {}
+            _ => return,
         }
     }
 }
@@ -41,7 +38,7 @@ pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings)
     prune(commands, limits).await
 }
 
-/// Prunes through the writer; `None` once it is closed. A failure is the writer's to report, the next round tries again.
+/// Prunes through the writer, which reports failures; `None` once it is closed.
 pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> Option<Pruned> {
     let mut total = Pruned::default();
     loop {
@@ -50,8 +47,7 @@ pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> O
         let Ok(step) = answer.await.ok()? else {
             return Some(total);
         };
-        total.rows += step.pruned.rows;
-        total.freed_bytes += step.pruned.freed_bytes;
+        total.add(&step);
         if step.is_last {
             if total.rows > 0 {
                 tracing::info!(

@@ -1,7 +1,7 @@
-//! The one task that writes. It owns the only write connection, commits what has gathered, then acknowledges everyone.
+//! The one task that writes: commits what has gathered, then acknowledges everyone.
 //!
-//! It never waits for company: a lone row is committed at once, and what arrives during a commit shares the next one, so
-//! the wait is one commit at most and batches grow by themselves as load does.
+//! It never waits for company: a lone row is committed at once, and what arrives during a commit
+//! shares the next one. So batches grow by themselves as load does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::clock_keeper::Look;
+use super::error::At;
 use super::feedback::{self, Feedback};
 use super::place::{self, Files, Ownership};
 use super::record::InferenceRecord;
@@ -23,7 +24,8 @@ use batch::{acknowledge, gather, insert, try_out};
 
 mod batch;
 
-/// After a failure the next attempt waits this long, then twice as long each time up to [`SLOWEST_RETRY`].
+/// After a failure the next attempt waits this long, then twice as long each time up to
+/// [`SLOWEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Longest wait between attempts, and so the longest that a cured disk goes unnoticed.
@@ -32,7 +34,6 @@ const SLOWEST_RETRY: Duration = Duration::from_secs(2);
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Write rows.
     Append(Entry),
     /// Note how a request turned out; the answer says since when that stands there.
     Feedback(Feedback, FeedbackReply),
@@ -59,10 +60,8 @@ pub(super) struct Entry {
     pub(super) committed: oneshot::Sender<Result<(), LogError>>,
 }
 
-/// Opens the database and starts the task.
-///
-/// # Errors
-/// Where the database cannot be opened, unless the settings say to go on without and it may get better.
+/// Opens the database and starts the task. That the database cannot be opened is an error, unless
+/// the settings say to go on without it and it may get better.
 pub(super) async fn start(
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Command>,
@@ -197,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// One transaction. A database that turns out to be damaged is replaced, and the rows go into the fresh one.
+    /// One transaction. A damaged database is replaced, and the rows go into the fresh one.
     async fn write(&mut self, batch: &[Entry]) -> Result<(), LogError> {
         let started = Instant::now();
         let mut outcome = self.try_write(batch).await;
@@ -220,8 +219,7 @@ impl Writer {
         outcome
     }
 
-    /// Writes the batch and makes sure that it lies where readers and the next start will look for
-    /// it.
+    /// Writes the batch, and makes sure that it lies where readers will look for it.
     async fn try_write(&mut self, batch: &[Entry]) -> Result<(), LogError> {
         self.connect().await?;
         let mut last_row = self.insert(batch).await?;
@@ -242,31 +240,24 @@ impl Writer {
     }
 
     async fn insert(&mut self, batch: &[Entry]) -> Result<i64, LogError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(LogFault::Closed.into());
-        };
-        let outcome = insert(connection, batch).await;
-        outcome.map_err(|error| LogError::database(self.shared.path(), error))
+        let connection = self.connection.as_mut().ok_or(LogFault::Closed)?;
+        insert(connection, batch).await.at(self.shared.path())
     }
 
     /// Whether the batch is in the database.
     async fn has(&mut self, batch: &[Entry]) -> Result<bool, LogError> {
         let first = batch.iter().flat_map(|entry| &entry.records).next();
-        let (Some(connection), Some(first)) = (&mut self.connection, first) else {
-            return Err(LogFault::Closed.into());
-        };
+        let first = first.ok_or(LogFault::Closed)?;
+        let connection = self.connection.as_mut().ok_or(LogFault::Closed)?;
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM inferences WHERE id = ?)")
             .bind(first.id.to_string())
             .fetch_one(connection)
             .await
-            .map_err(|error| LogError::database(self.shared.path(), error))
+            .at(self.shared.path())
     }
 
     async fn is_in_place(&self) -> bool {
-        match self.files {
-            Some(files) => Files::of(self.shared.path()).await == Some(files),
-            None => false,
-        }
+        self.files.is_some() && Files::of(self.shared.path()).await == self.files
     }
 
     /// Opens what now stands under the database's name, after its file was deleted or replaced.
@@ -289,17 +280,11 @@ impl Writer {
         self.disconnect().await;
         if !is_same_file {
             let _files = self.shared.files.lock().await;
-            // SQLite would apply the write-ahead log of the former file to the one that stands
-            // there now.
+            // SQLite would apply the former file's write-ahead log to the one that stands there
+            // now.
             place::set_sides_aside(&path, Utc::now())?;
         }
-        if self
-            .ownership
-            .as_ref()
-            .is_some_and(|lock| !lock.is_in_place(&path))
-        {
-            self.ownership = None;
-        }
+        self.ownership.take_if(|lock| !lock.is_in_place(&path));
         self.shared.reader.reconnect();
         self.connect().await
     }
@@ -317,44 +302,33 @@ impl Writer {
         if !self.is_in_place().await {
             self.reopen().await?;
         }
-        let Some(connection) = &mut self.connection else {
-            return Err(LogFault::Closed.into());
-        };
-        try_out(connection)
-            .await
-            .map_err(|error| LogError::database(self.shared.path(), error))
+        let connection = self.connection.as_mut().ok_or(LogFault::Closed)?;
+        try_out(connection).await.at(self.shared.path())
+    }
+
+    /// The connection, for what is not tried where there is none.
+    fn opened(&mut self) -> Result<&mut SqliteConnection, LogError> {
+        self.connection.as_mut().ok_or(self.last_error.clone())
     }
 
     async fn tend(&mut self) -> Result<Look, LogError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(self.last_error.clone());
-        };
-        let look = self.shared.clock.tend(connection).await;
-        look.map_err(|error| LogError::database(self.shared.path(), error))
+        let shared = Arc::clone(&self.shared);
+        shared.clock.tend(self.opened()?).await.at(shared.path())
     }
 
-    /// Whether the log can be written is judged by rows and trial writes: feedback comes too seldom to tell.
+    /// Does not judge whether the log can be written: feedback comes too seldom to tell.
     async fn record_feedback(
         &mut self,
         feedback: &Feedback,
     ) -> Result<Option<DateTime<Utc>>, LogError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(self.last_error.clone());
-        };
-        feedback::write(connection, feedback)
-            .await
-            .map_err(|error| LogError::database(self.shared.path(), error))
+        let written = feedback::write(self.opened()?, feedback).await;
+        written.at(self.shared.path())
     }
 
     async fn prune(&mut self, limits: &Limits) -> Result<PruneStep, LogError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(self.last_error.clone());
-        };
-        let step = self
-            .pace
-            .step(connection, limits)
-            .await
-            .map_err(|error| LogError::database(self.shared.path(), error))?;
+        let connection = self.connection.as_mut().ok_or(self.last_error.clone())?;
+        let step = self.pace.step(connection, limits).await;
+        let step = step.at(self.shared.path())?;
         metrics::counter!("faceood_log_pruned_rows_total").increment(step.pruned.rows);
         if let Some(ownership) = self.ownership.as_ref().filter(|_| step.pruned.rows > 0) {
             ownership.forget();
@@ -374,23 +348,18 @@ impl Writer {
         }
         let _files = shared.files.lock().await;
         let was_killed = place::has_write_ahead_log(path);
-        let mut opened = schema::open_for_writing(path, &shared.settings).await?;
-        let fail = |error| LogError::database(path, error);
-        if opened.set_aside.is_some() {
+        let (mut connection, set_aside) = schema::open_for_writing(path, &shared.settings).await?;
+        if set_aside.is_some() {
             shared.reader.reconnect();
         } else if was_killed && let Some(ownership) = &mut self.ownership {
-            let end = schema::end(&mut opened.connection).await.map_err(fail)?;
+            let end = schema::end(&mut connection).await.at(path)?;
             if let Some(notice) = ownership.compare(end) {
                 shared.notice(notice);
             }
         }
-        shared
-            .clock
-            .tend(&mut opened.connection)
-            .await
-            .map_err(fail)?;
+        shared.clock.tend(&mut connection).await.at(path)?;
         self.files = Files::of(path).await;
-        self.connection = Some(opened.connection);
+        self.connection = Some(connection);
         Ok(())
     }
 
@@ -457,7 +426,7 @@ impl Writer {
 
     async fn close(mut self) {
         if let Some(connection) = &mut self.connection {
-            // Readers may still hold a snapshot; what cannot be folded in now is by the next opening.
+            // Readers may still hold a snapshot; the next opening folds in the rest.
             let _ = self.shared.clock.leave(connection).await;
             let _ = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
                 .execute(connection)

@@ -1,5 +1,5 @@
-//! `manifest.toml`: what a pack's files are, how to feed them and how to read what comes out. Everything that differs from
-//! pack to pack stands here, so that code never asks which pack it runs.
+//! `manifest.toml`: what a pack's files are, how to feed them and how to read what comes out. All
+//! that differs between packs stands here, so code never asks which pack it runs.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Manifest {
     pub embedder: Embedder,
     /// Maps the OOD signal onto scores.
     pub calibration: CalibrationFile,
-    /// A known input and what the embedder makes of it: shows that a provider computes what the pack's maker saw.
+    /// A known input with the embedder's output: does a provider compute what the maker saw?
     pub golden: Golden,
     /// How the OOD head came about; absent where the network brought its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,6 @@ pub enum Extent {
 
 impl Extent {
     /// The number, where it is fixed.
-    #[must_use]
     pub const fn fixed(&self) -> Option<usize> {
         match self {
             Self::Fixed(extent) => Some(*extent),
@@ -111,7 +110,7 @@ pub struct OutputTensor {
     pub shape: Vec<Extent>,
 }
 
-/// The tensor a network is fed, in NCHW, and how pixels become its numbers: `(pixel − mean) · scale`, pixels 0–255.
+/// The NCHW tensor that a network is fed: `(pixel − mean) · scale`, pixels 0–255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureInput {
@@ -129,7 +128,6 @@ pub struct PictureInput {
 
 impl PictureInput {
     /// How pixels become its numbers.
-    #[must_use]
     pub const fn transform(&self) -> InputTransform {
         InputTransform {
             channels: self.channels,
@@ -139,7 +137,6 @@ impl PictureInput {
     }
 
     /// Width of the picture in pixels; 0 where it is free.
-    #[must_use]
     pub fn side(&self) -> u32 {
         let side = self.shape.last().and_then(Extent::fixed).unwrap_or(0);
         u32::try_from(side).unwrap_or(0)
@@ -150,7 +147,8 @@ impl PictureInput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decoding {
-    /// YuNet: per stride `cls_s`, `obj_s`, `bbox_s`, `kps_s`; score = √(cls · obj), offsets in cells, sizes as logarithms.
+    /// YuNet: per stride `cls_s`, `obj_s`, `bbox_s`, `kps_s`; score = √(cls · obj), offsets in
+    /// cells, sizes as logarithms.
     Yunet,
 }
 
@@ -186,7 +184,8 @@ pub struct Detector {
     pub second_opinion: SecondOpinion,
 }
 
-/// A logistic regression on how a candidate is seen again at other sizes and in other light: above zero it is a face.
+/// A logistic regression on how a candidate is seen again at other sizes and in other light: above
+/// zero it is a face.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecondOpinion {
@@ -196,8 +195,8 @@ pub struct SecondOpinion {
     pub least_overlap: f32,
     /// A box below this share of the picture's longer side is as unlikely as one of this share.
     pub smallest_share: f32,
-    /// Of the candidate's own score, the three best looks in falling order, the logarithms of the box's share and of its height to
-    /// width, and how far the points move between looks, as a share of the box.
+    /// Of the candidate's own score, the three best looks in falling order, the logarithms of the
+    /// box's share and of its height to width, and how far the points move, as a share of the box.
     pub weights: [f32; 7],
     /// Added to their sum.
     pub bias: f32,
@@ -213,9 +212,10 @@ pub struct Landmarks {
     pub input: PictureInput,
     /// x and y in turn, 0–1 across the crop.
     pub output: OutputTensor,
-    /// Side of the square that is cropped around the box's centre, in units of the box's longer side.
+    /// Side of the square that is cropped around the box's centre, in longer sides of the box.
     pub crop_scale: f32,
-    /// For each of the five alignment points (eyes, nose, mouth corners, image left to right) the points it is the mean of.
+    /// For each of the five alignment points (eyes, nose, mouth corners, image left to right) the
+    /// points it is the mean of.
     pub five_points: [Vec<usize>; 5],
 }
 
@@ -229,12 +229,12 @@ pub struct Embedder {
     pub input: PictureInput,
     /// Where the five points lie in an aligned face, in pixels.
     pub template: [[f32; 2]; 5],
-    /// The tensor that holds the embedding, `[N, length]`; of any length, it is normalised by whoever reads it.
+    /// The tensor `[N, length]` that holds the embedding, of any length: readers normalise it.
     pub embedding: OutputTensor,
-    /// The tensor `[N]` that holds the embedding norm; absent where it is the length of `embedding` itself.
+    /// The tensor `[N]` of the embedding norm; absent where it is the length of `embedding`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_norm: Option<OutputTensor>,
-    /// The tensor `[N, networks]` of each network's own output length; absent where there is only one network.
+    /// The tensor `[N, networks]` of each network's output length; absent where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_norms: Option<OutputTensor>,
     /// The networks, in the order of `network_norms`.
@@ -307,8 +307,7 @@ pub enum Polarity {
 }
 
 impl Ood {
-    /// The signal that calibration maps onto scores: transformed, and turned so that more is better.
-    #[must_use]
+    /// The signal that calibration maps onto scores, turned so that more is better.
     pub fn signal(&self, raw: f32) -> f32 {
         let transformed = match self.transform {
             OodTransform::Identity => raw,
@@ -341,7 +340,7 @@ pub struct Golden {
     pub embedding_norm: f32,
     /// The raw OOD output.
     pub ood_logit: f32,
-    /// Largest difference that a provider of lower precision may show in one of the embedding's numbers.
+    /// Largest difference that a provider may show in one of the embedding's numbers.
     pub embedding_tolerance: f32,
     /// Largest share by which norm and OOD output may differ.
     pub relative_tolerance: f32,
@@ -363,7 +362,6 @@ pub struct Training {
 
 impl Manifest {
     /// Every file the pack consists of, besides the manifest.
-    #[must_use]
     pub fn files(&self) -> [&PackFile; 4] {
         [
             &self.detector.file,

@@ -1,8 +1,9 @@
-//! A model pack on disk: a folder with `manifest.toml`, the networks and the calibration. Opening one checks every file
-//! against the manifest; what comes out is ready for the runtime.
+//! A model pack on disk: a folder with `manifest.toml`, the networks and the calibration. Opening
+//! one checks every file against the manifest; what comes out is ready for the runtime.
 //!
-//! This module knows files, graphs and tensors. It does not know how a face is found or what a score means.
+//! This module knows files, graphs and tensors, but not what a face or a score is.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -16,9 +17,12 @@ pub mod network;
 pub mod verify;
 
 pub use manifest::Manifest;
-use manifest::{MANIFEST_VERSION, PackFile};
+use manifest::{MANIFEST_VERSION, OutputTensor, PackFile};
 use network::NetworkError;
 use network::graph::Model;
+
+/// Length of every embedding, whatever pack made it.
+pub const EMBEDDING_LENGTH: usize = 512;
 
 /// Name of the manifest inside a pack's folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -27,133 +31,72 @@ pub const MANIFEST_FILE: &str = "manifest.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// A file cannot be read.
-    #[error("{} cannot be read: {source}; give --models-dir a folder with a whole pack, or restore the file", .path.display())]
-    Read {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(
+        "{0} cannot be read: {1}; give --models-dir a folder with a whole pack, or restore the file"
+    )]
+    Read(PathBuf, #[source] io::Error),
     /// The manifest is not one.
-    #[error("{} is not a valid manifest: {source}; restore it, or write it anew with `faceood-admin models build`", .path.display())]
-    Manifest {
-        /// Where it is.
-        path: PathBuf,
-        /// What is wrong, with its line.
-        source: Box<toml::de::Error>,
-    },
-    /// The manifest is for a newer program.
-    #[error("{} has manifest version {got}, this program reads up to {expected}; upgrade faceood, or use a pack made for this version", .path.display())]
-    NewerManifest {
-        /// Where it is.
-        path: PathBuf,
-        /// Its version.
-        got: u32,
-        /// The newest that is understood.
-        expected: u32,
-    },
-    /// A file is not the one that the manifest describes.
     #[error(
-        "{file} has SHA-256 {got}, the manifest says {expected}; the file is damaged or was exchanged: restore it from the pack's source, or rebuild the pack with `faceood-admin models build`"
+        "{0} is not a valid manifest: {1}; restore it, or write it anew with `faceood-admin models build`"
     )]
-    Hash {
-        /// Which file.
-        file: String,
-        /// Its hash.
-        got: String,
-        /// The manifest's.
-        expected: String,
-    },
-    /// The manifest asks for what this program does not do.
+    Manifest(PathBuf, #[source] Box<toml::de::Error>),
+    /// The manifest is of a newer version.
     #[error(
-        "{MANIFEST_FILE}: {field} is {got}, this program needs {expected}; use a pack that was made for it, or upgrade faceood"
+        "{0} has manifest version {1}, this program reads up to {MANIFEST_VERSION}; upgrade faceood, or use a pack made for this version"
     )]
-    Unsupported {
-        /// Which field.
-        field: &'static str,
-        /// What it says.
-        got: String,
-        /// What would do.
-        expected: &'static str,
-    },
+    NewerManifest(PathBuf, u32),
+    /// A file has another hash than the manifest says: file, its hash, the manifest's.
+    #[error(
+        "{0} has SHA-256 {1}, the manifest says {2}; the file is damaged or was exchanged: restore it from the pack's source, or rebuild the pack with `faceood-admin models build`"
+    )]
+    Hash(String, String, String),
+    /// The manifest asks for what this program does not do: field, what it says, what would do.
+    #[error(
+        "{MANIFEST_FILE}: {0} is {1}, this program needs {2}; use a pack that was made for it, or upgrade faceood"
+    )]
+    Unsupported(&'static str, String, &'static str),
     /// A file's name leads out of the pack's folder.
     #[error(
-        "the manifest names the file {file}; files of a pack lie in its own folder: give a plain file name"
+        "the manifest names the file {0}; files of a pack lie in its own folder: give a plain file name"
     )]
-    Path {
-        /// The name.
-        file: String,
-    },
+    Path(String),
     /// A network cannot be read or rewritten.
     #[error(
-        "{file} is not a usable network: {source}; restore it, or rebuild the pack with `faceood-admin models build`"
+        "{0} is not a usable network: {1}; restore it, or rebuild the pack with `faceood-admin models build`"
     )]
-    Graph {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        source: NetworkError,
-    },
-    /// A network lacks a tensor.
+    Graph(String, #[source] NetworkError),
+    /// A network lacks a tensor: file, tensor, the tensors that are there.
     #[error(
-        "{file} has no tensor {tensor} (it has: {found}); the manifest does not belong to this file: restore both from the same pack"
+        "{0} has no tensor {1} (it has: {2}); the manifest does not belong to this file: restore both from the same pack"
     )]
-    MissingTensor {
-        /// Which file.
-        file: String,
-        /// The name that the manifest gives.
-        tensor: String,
-        /// The names that are there.
-        found: String,
-    },
-    /// A tensor has another shape.
+    MissingTensor(String, String, String),
+    /// A tensor has another shape than the manifest says: file, tensor, its shape, the manifest's.
     #[error(
-        "{file}: tensor {tensor} has shape {got}, the manifest says {expected}; the manifest does not belong to this file: restore both from the same pack"
+        "{0}: tensor {1} has shape {2}, the manifest says {3}; the manifest does not belong to this file: restore both from the same pack"
     )]
-    Shape {
-        /// Which file.
-        file: String,
-        /// Which tensor.
-        tensor: String,
-        /// Its shape.
-        got: String,
-        /// The manifest's.
-        expected: String,
-    },
-    /// The network cannot be run.
-    #[error("{file} cannot be run: {source}")]
-    Run {
-        /// Which file.
-        file: String,
-        /// What the runtime said.
-        source: RuntimeError,
-    },
-    /// The network gives numbers that are none.
+    Shape(String, String, String, String),
+    /// The network in this file cannot be run.
+    #[error("{0} cannot be run: {1}")]
+    Run(String, #[source] RuntimeError),
+    /// The network gives a number that is none: file, output, place.
     #[error(
-        "{file}: output {tensor} is not finite at index {index}; the weights or the provider are broken: restore the file, or choose another provider (`runtime.provider`)"
+        "{0}: output {1} is not finite at index {2}; the weights or the provider are broken: restore the file, or choose another provider (`runtime.provider`)"
     )]
-    NotFinite {
-        /// Which file.
-        file: String,
-        /// Which output.
-        tensor: String,
-        /// The first place.
-        index: usize,
-    },
+    NotFinite(String, String, usize),
     /// The network gives other numbers than it gave its maker.
     #[error(
         "{file}: on the golden input {tensor} is {got}, the manifest says {expected} ± {tolerance}; the provider computes something else: choose another (`runtime.provider`), or rebuild the pack"
     )]
     Golden {
-        /// Which file.
+        /// Name of the network's file.
         file: String,
-        /// Which output.
+        /// Name of the output.
         tensor: String,
-        /// What came out.
+        /// What came out here.
         got: f32,
-        /// What should.
+        /// What came out where the pack was made.
         expected: f32,
-        /// What may lie between.
+        /// By how much the two may differ.
         tolerance: f32,
     },
 }
@@ -161,22 +104,18 @@ pub enum PackError {
 /// An opened, checked pack.
 #[derive(Debug)]
 pub struct Pack {
-    directory: PathBuf,
     manifest: Manifest,
     sha256: String,
     detector: Bytes,
     landmarks: Bytes,
     embedder: Bytes,
     calibration: String,
-    // The expanded embedder is three times the file. It is shared while sessions are being opened and not kept after.
+    // Three times the file: shared while sessions are being opened, and not kept after.
     expanded: Mutex<[Option<Weak<[u8]>>; 3]>,
 }
 
 impl Pack {
-    /// Opens the pack in `directory` and checks manifest version, hashes, and names and shapes of every network's tensors.
-    ///
-    /// # Errors
-    /// Whatever does not fit; see [`PackError`].
+    /// Opens the pack in `directory` and checks version, hashes, and every network's tensors.
     pub fn open(directory: &Path) -> Result<Self, PackError> {
         let (manifest, sha256) = read_manifest(&directory.join(MANIFEST_FILE))?;
         verify::check_manifest(&manifest)?;
@@ -184,13 +123,11 @@ impl Pack {
         let landmarks = read_file(directory, &manifest.landmarks.file)?;
         let embedder = read_file(directory, &manifest.embedder.file)?;
         let calibration = read_file(directory, &manifest.calibration.file)?;
-        let calibration =
-            String::from_utf8(calibration.into()).map_err(|source| PackError::Read {
-                path: directory.join(&manifest.calibration.file.path),
-                source: std::io::Error::new(std::io::ErrorKind::InvalidData, source),
-            })?;
+        let calibration = String::from_utf8(calibration.into()).map_err(|error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            PackError::Read(directory.join(&manifest.calibration.file.path), error)
+        })?;
         let pack = Self {
-            directory: directory.to_owned(),
             manifest,
             sha256,
             detector,
@@ -204,88 +141,59 @@ impl Pack {
     }
 
     /// The description.
-    #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// The pack's name.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.manifest.id
     }
 
     /// The pack's version.
-    #[must_use]
     pub fn version(&self) -> &str {
         &self.manifest.version
     }
 
-    /// SHA-256 of the manifest's bytes, lower-case hex. The manifest holds the hash of every other file, so this stands for
-    /// the whole pack.
-    #[must_use]
+    /// SHA-256 of the manifest's bytes, lower-case hex. The manifest holds the hash of every other
+    /// file, so this stands for the whole pack.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Where the pack lies.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// The calibration file's text; `quality::Calibration` reads it.
-    #[must_use]
     pub fn calibration_json(&self) -> &str {
         &self.calibration
     }
 
     /// The detector's file as it lies on the disk.
-    #[must_use]
     pub fn detector_file(&self) -> Bytes {
         self.detector.clone()
     }
 
     /// The landmark network's file as it lies on the disk.
-    #[must_use]
     pub fn landmarks_file(&self) -> Bytes {
         self.landmarks.clone()
     }
 
     /// The embedder's file as it lies on the disk, its weights quantised.
-    #[must_use]
     pub fn embedder_file(&self) -> Bytes {
         self.embedder.clone()
     }
 
     /// The detector, ready for the runtime.
-    ///
-    /// # Errors
-    /// Where its weights cannot be expanded.
     pub fn detector_bytes(&self) -> Result<Arc<[u8]>, PackError> {
-        prepare(
-            &self.manifest.detector.file,
-            &self.detector,
-            GraphForm::Convolutions,
-        )
+        let file = &self.manifest.detector.file;
+        prepare(file, &self.detector, GraphForm::Convolutions)
     }
 
     /// The landmark network, ready for the runtime.
-    ///
-    /// # Errors
-    /// Where its weights cannot be expanded.
     pub fn landmarks_bytes(&self) -> Result<Arc<[u8]>, PackError> {
-        prepare(
-            &self.manifest.landmarks.file,
-            &self.landmarks,
-            GraphForm::Convolutions,
-        )
+        let file = &self.manifest.landmarks.file;
+        prepare(file, &self.landmarks, GraphForm::Convolutions)
     }
 
-    /// The embedder in this form, ready for the runtime. All callers share the bytes for as long as one of them holds them.
-    ///
-    /// # Errors
-    /// Where its weights cannot be expanded.
+    /// The embedder in this form, ready for the runtime. All who hold it share the bytes.
     pub fn embedder_for(&self, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
         let mut shared = self.expanded.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut shared[form as usize];
@@ -304,53 +212,29 @@ impl Pack {
             embedder,
             ..
         } = &self.manifest;
-        let detector_outputs: Vec<_> = detector.outputs.iter().collect();
-        let checks = [
-            (
-                &detector.file,
-                &self.detector,
-                &detector.input,
-                detector_outputs,
-            ),
-            (
-                &landmarks.file,
-                &self.landmarks,
-                &landmarks.input,
-                vec![&landmarks.output],
-            ),
-            (
-                &embedder.file,
-                &self.embedder,
-                &embedder.input,
-                verify::embedder_outputs(embedder),
-            ),
-        ];
-        for (file, bytes, input, outputs) in checks {
-            let model = read_model(file, bytes)?;
-            verify::check_graph(&file.path, &model.into_graph(), input, &outputs)?;
-        }
-        Ok(())
+        let check = |file: &PackFile, bytes, input, outputs: &[&OutputTensor]| {
+            let graph = read_model(file, bytes)?.into_graph();
+            verify::check_graph(&file.path, &graph, input, outputs)
+        };
+        let outputs: Vec<_> = detector.outputs.iter().collect();
+        check(&detector.file, &self.detector, &detector.input, &outputs)?;
+        let outputs = [&landmarks.output];
+        check(&landmarks.file, &self.landmarks, &landmarks.input, &outputs)?;
+        let outputs = verify::embedder_outputs(embedder);
+        check(&embedder.file, &self.embedder, &embedder.input, &outputs)
     }
 }
 
-/// The manifest and its hash. The version is looked at before anything else is asked of the file, since a newer one may
-/// hold what this program has never heard of.
+/// The manifest and its hash. The version is looked at before anything else is asked of the file,
+/// since a newer one may hold what this program has never heard of.
 fn read_manifest(path: &Path) -> Result<(Manifest, String), PackError> {
-    let text = std::fs::read_to_string(path).map_err(|source| PackError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let invalid = |source| PackError::Manifest {
-        path: path.to_owned(),
-        source: Box::new(source),
-    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| PackError::Read(path.to_owned(), error))?;
+    let invalid = |error| PackError::Manifest(path.to_owned(), Box::new(error));
     let version: VersionOnly = toml::from_str(&text).map_err(invalid)?;
     if version.manifest_version > MANIFEST_VERSION {
-        return Err(PackError::NewerManifest {
-            path: path.to_owned(),
-            got: version.manifest_version,
-            expected: MANIFEST_VERSION,
-        });
+        let version = version.manifest_version;
+        return Err(PackError::NewerManifest(path.to_owned(), version));
     }
     let manifest = toml::from_str(&text).map_err(invalid)?;
     Ok((manifest, sha256_hex(text.as_bytes())))
@@ -363,46 +247,34 @@ struct VersionOnly {
 }
 
 fn read_file(directory: &Path, file: &PackFile) -> Result<Bytes, PackError> {
-    let is_plain = Path::new(&file.path)
-        .file_name()
-        .is_some_and(|name| name == file.path.as_str());
-    if !is_plain {
-        return Err(PackError::Path {
-            file: file.path.clone(),
-        });
+    let name = Path::new(&file.path).file_name();
+    if name.is_none_or(|name| name != file.path.as_str()) {
+        return Err(PackError::Path(file.path.clone()));
     }
     let path = directory.join(&file.path);
-    let bytes = std::fs::read(&path).map_err(|source| PackError::Read { path, source })?;
+    let bytes = std::fs::read(&path).map_err(|error| PackError::Read(path, error))?;
     let got = sha256_hex(&bytes);
     if got != file.sha256 {
-        return Err(PackError::Hash {
-            file: file.path.clone(),
-            got,
-            expected: file.sha256.clone(),
-        });
+        let (file, expected) = (file.path.clone(), file.sha256.clone());
+        return Err(PackError::Hash(file, got, expected));
     }
     Ok(bytes.into())
 }
 
 fn read_model(file: &PackFile, bytes: &Bytes) -> Result<Model, PackError> {
-    Model::read(&file.path, bytes.clone()).map_err(|source| PackError::Graph {
-        file: file.path.clone(),
-        source,
-    })
+    Model::read(&file.path, bytes.clone())
+        .map_err(|error| PackError::Graph(file.path.clone(), error))
 }
 
-/// A network as the runtime wants it: weights as floats, only pictures as inputs, and what suits `form`.
+/// A network as the runtime wants it: see [`network::prepare`].
 fn prepare(file: &PackFile, bytes: &Bytes, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
     let mut model = read_model(file, bytes)?;
-    network::prepare(&mut model, form).map_err(|source| PackError::Graph {
-        file: file.path.clone(),
-        source,
-    })?;
+    network::prepare(&mut model, form)
+        .map_err(|error| PackError::Graph(file.path.clone(), error))?;
     Ok(model.write().into())
 }
 
 /// SHA-256 in lower-case hex.
-#[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

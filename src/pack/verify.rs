@@ -1,9 +1,9 @@
-//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and once more with each session
-//! that is to serve, since only that shows what a provider computes.
+//! Refuses a pack that is not what its manifest says: checked file by file when it is opened, and
+//! once more with each session that is to serve, since only that shows what a provider computes.
 
 use super::manifest::{Detector, Embedder, Extent, Golden, Manifest, OutputTensor, PictureInput};
 use super::network::graph::{Graph, ValueInfo};
-use super::{Pack, PackError};
+use super::{EMBEDDING_LENGTH, Pack, PackError};
 use image::RgbImage;
 
 use crate::runtime::{Session, Tensor};
@@ -11,16 +11,10 @@ use crate::runtime::{Session, Tensor};
 /// Side of the golden input in pixels.
 const SIDE: usize = 112;
 
-/// Numbers of the embedding that callers get, as `embed::EMBEDDING_LENGTH`.
-const EMBEDDING_LENGTH: usize = 512;
-
 /// Numbers of 68 landmarks.
 const LANDMARK_NUMBERS: usize = 136;
 
 /// Checks that the manifest asks for nothing that this program does not do.
-///
-/// # Errors
-/// Names the field, what it says and what would do.
 pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
     let Manifest {
         detector,
@@ -30,14 +24,8 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
     } = manifest;
     let planes = |input: &PictureInput| Some(input.channels.planes());
     let demand = |is_met: bool, field, got: String, expected| {
-        if is_met {
-            return Ok(());
-        }
-        Err(PackError::Unsupported {
-            field,
-            got,
-            expected,
-        })
+        let refusal = PackError::Unsupported(field, got, expected);
+        is_met.then_some(()).ok_or(refusal)
     };
     let shape = |field, shape: &[Extent], wanted: &[Option<usize>], expected| {
         let got: Vec<_> = shape.iter().map(Extent::fixed).collect();
@@ -88,11 +76,10 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
         &[None, Some(LANDMARK_NUMBERS)],
         "[?, 136]: x and y of 68 points in iBUG order",
     )?;
+    let is_known = |&point: &usize| point < LANDMARK_NUMBERS / 2;
+    let mut sets = landmarks.five_points.iter();
     demand(
-        landmarks
-            .five_points
-            .iter()
-            .all(|set| !set.is_empty() && set.iter().all(|&point| point < LANDMARK_NUMBERS / 2)),
+        sets.all(|set| !set.is_empty() && set.iter().all(is_known)),
         "landmarks.five_points",
         format!("{:?}", landmarks.five_points),
         "five sets of points 0–67, none empty",
@@ -113,40 +100,31 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
 
 fn are_cells(strides: &[u32]) -> bool {
     let largest = strides.iter().copied().max().unwrap_or(0);
-    largest > 0
-        && strides
-            .iter()
-            .all(|&stride| stride > 0 && largest % stride == 0)
+    let fits = |&stride: &u32| stride > 0 && largest % stride == 0;
+    largest > 0 && strides.iter().all(fits)
 }
 
 fn has_outputs(detector: &Detector) -> bool {
     let has = |name: String| detector.outputs.iter().any(|output| output.name == name);
-    detector.strides.iter().all(|stride| {
-        ["cls", "obj", "bbox", "kps"]
-            .iter()
-            .all(|kind| has(format!("{kind}_{stride}")))
-    })
+    let has_all = |stride| {
+        let mut kinds = ["cls", "obj", "bbox", "kps"].iter();
+        kinds.all(|kind| has(format!("{kind}_{stride}")))
+    };
+    detector.strides.iter().all(has_all)
 }
 
 /// Checks that a graph takes and gives what the manifest says: names, ranks and extents.
-///
-/// # Errors
-/// Names file, tensor, what it is and what it should be.
 pub(super) fn check_graph(
     file: &str,
     graph: &Graph,
     input: &PictureInput,
     outputs: &[&OutputTensor],
 ) -> Result<(), PackError> {
-    let made: Vec<&str> = graph
-        .initializer
-        .iter()
-        .map(super::network::graph::Tensor::name)
-        .collect();
+    let constants = graph.constants();
     let fed: Vec<&ValueInfo> = graph
         .input
         .iter()
-        .filter(|value| !made.contains(&value.name()))
+        .filter(|value| !constants.contains_key(value.name()))
         .collect();
     check_value(file, &fed, &input.name, &input.shape)?;
     let given: Vec<&ValueInfo> = graph.output.iter().collect();
@@ -163,52 +141,50 @@ fn check_value(
     expected: &[Extent],
 ) -> Result<(), PackError> {
     let Some(value) = values.iter().find(|value| value.name() == name) else {
-        let found: Vec<&str> = values.iter().map(|value| value.name()).collect();
-        return Err(PackError::MissingTensor {
-            file: file.to_owned(),
-            tensor: name.to_owned(),
-            found: found.join(", "),
-        });
+        return Err(missing(file, name, values.iter().map(|value| value.name())));
     };
     let shape = value.shape();
     let fits = shape.len() == expected.len()
         && shape
             .iter()
             .zip(expected)
-            .all(|(got, want)| match (got, want.fixed()) {
-                (Some(got), Some(want)) => *got == want,
-                (None, Some(_)) => false,
-                (_, None) => true,
-            });
+            .all(|(got, want)| want.fixed().is_none_or(|want| *got == Some(want)));
     if fits {
         return Ok(());
     }
-    Err(PackError::Shape {
-        file: file.to_owned(),
-        tensor: name.to_owned(),
-        got: describe(&shape),
-        expected: describe(&expected.iter().map(Extent::fixed).collect::<Vec<_>>()),
-    })
+    let expected: Vec<_> = expected.iter().map(Extent::fixed).collect();
+    Err(misshapen(file, name, &shape, &expected))
+}
+
+fn missing<'a>(file: &str, tensor: &str, found: impl Iterator<Item = &'a str>) -> PackError {
+    let found: Vec<&str> = found.collect();
+    PackError::MissingTensor(file.to_owned(), tensor.to_owned(), found.join(", "))
+}
+
+fn misshapen(
+    file: &str,
+    tensor: &str,
+    got: &[Option<usize>],
+    expected: &[Option<usize>],
+) -> PackError {
+    let (got, expected) = (describe(got), describe(expected));
+    PackError::Shape(file.to_owned(), tensor.to_owned(), got, expected)
 }
 
 /// `[?, 3, 112, 112]`.
-#[must_use]
-pub fn describe(shape: &[Option<usize>]) -> String {
-    let extents: Vec<String> = shape
-        .iter()
-        .map(|extent| extent.map_or_else(|| "?".to_owned(), |extent| extent.to_string()))
-        .collect();
+fn describe(shape: &[Option<usize>]) -> String {
+    let text = |extent: &Option<usize>| extent.map_or("?".to_owned(), |it| it.to_string());
+    let extents: Vec<String> = shape.iter().map(text).collect();
     format!("[{}]", extents.join(", "))
 }
 
 /// A picture of 112×112 that every platform computes alike, interleaved RGB. No face is in it.
-#[must_use]
 pub fn golden_picture() -> Vec<u8> {
     let mut levels = Vec::with_capacity(3 * SIDE * SIDE);
     for row in 0..SIDE {
         for column in 0..SIDE {
             for channel in 0..3 {
-                // Slopes and a fine pattern: every filter has something to see, and integers are exact everywhere.
+                // Slopes and a fine pattern, so every filter sees something. Integers are exact.
                 let slope = row * (channel + 1) + column * (3 - channel);
                 let pattern = ((row / 7) ^ (column / 5)) * 13;
                 levels.push(((slope / 3 + pattern) % 256) as u8);
@@ -219,35 +195,32 @@ pub fn golden_picture() -> Vec<u8> {
 }
 
 /// That picture as a crop that the embedder takes.
-#[must_use]
 pub fn golden_crop() -> RgbImage {
     let side = u32::try_from(SIDE).unwrap_or_default();
     RgbImage::from_raw(side, side, golden_picture()).unwrap_or_default()
 }
 
 /// The golden input: that picture as the network wants it.
-#[must_use]
 pub fn golden_input(input: &PictureInput) -> Tensor {
-    let planes = input.channels.planes();
-    let mut values = vec![0.0; planes * SIDE * SIDE];
-    input
-        .transform()
-        .write(&golden_picture(), &mut values, SIDE * SIDE, 0);
-    Tensor {
-        shape: vec![1, planes, SIDE, SIDE],
-        values,
-    }
+    let shape = vec![1, input.channels.planes(), SIDE, SIDE];
+    let mut values = vec![0.0; shape.iter().product()];
+    let transform = input.transform();
+    transform.write(&golden_picture(), &mut values, SIDE * SIDE, 0);
+    Tensor { shape, values }
 }
 
-/// Runs the embedder on the golden input and compares names, shapes, finiteness and values with the manifest.
+/// Runs the embedder on the golden input and compares all that comes out with the manifest.
 ///
 /// # Errors
-/// Where the session fails, an output has another shape, holds a number that is not finite, or differs from what the
-/// pack's maker saw by more than the manifest allows.
+/// Where the session fails, an output has another shape, holds a number that is not finite, or
+/// differs from what the pack's maker saw by more than the manifest allows.
 pub fn check_embedder(pack: &Pack, session: &mut Session) -> Result<(), PackError> {
     let manifest = pack.manifest();
     let embedder = &manifest.embedder;
-    let outputs = run(embedder, session)?;
+    let face = golden_input(&embedder.input);
+    let outputs = session
+        .run(&face.shape, &face.values)
+        .map_err(|error| PackError::Run(embedder.file.path.clone(), error))?;
     for tensor in embedder_outputs(embedder) {
         finite(&embedder.file.path, tensor, &outputs)?;
     }
@@ -264,16 +237,6 @@ pub(super) fn embedder_outputs(embedder: &Embedder) -> Vec<&OutputTensor> {
         .collect()
 }
 
-fn run(embedder: &Embedder, session: &mut Session) -> Result<Vec<(String, Tensor)>, PackError> {
-    let face = golden_input(&embedder.input);
-    session
-        .run(&face.shape, &face.values)
-        .map_err(|source| PackError::Run {
-            file: embedder.file.path.clone(),
-            source,
-        })
-}
-
 /// One output for a batch of one, found by name, of the right shape and finite.
 fn finite<'a>(
     file: &str,
@@ -281,33 +244,18 @@ fn finite<'a>(
     outputs: &'a [(String, Tensor)],
 ) -> Result<&'a [f32], PackError> {
     let Some((_, tensor)) = outputs.iter().find(|(name, _)| *name == wanted.name) else {
-        let found: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(PackError::MissingTensor {
-            file: file.to_owned(),
-            tensor: wanted.name.clone(),
-            found: found.join(", "),
-        });
+        let found = outputs.iter().map(|(name, _)| name.as_str());
+        return Err(missing(file, &wanted.name, found));
     };
-    let expected: Vec<usize> = wanted
-        .shape
-        .iter()
-        .map(|extent| extent.fixed().unwrap_or(1))
-        .collect();
-    if tensor.shape != expected {
-        let some = |shape: &[usize]| describe(&shape.iter().copied().map(Some).collect::<Vec<_>>());
-        return Err(PackError::Shape {
-            file: file.to_owned(),
-            tensor: wanted.name.clone(),
-            got: some(&tensor.shape),
-            expected: some(&expected),
-        });
+    let extents = wanted.shape.iter();
+    let expected: Vec<_> = extents.map(|extent| extent.fixed().or(Some(1))).collect();
+    let got: Vec<_> = tensor.shape.iter().copied().map(Some).collect();
+    if got != expected {
+        return Err(misshapen(file, &wanted.name, &got, &expected));
     }
     if let Some(index) = tensor.values.iter().position(|value| !value.is_finite()) {
-        return Err(PackError::NotFinite {
-            file: file.to_owned(),
-            tensor: wanted.name.clone(),
-            index,
-        });
+        let (file, tensor) = (file.to_owned(), wanted.name.clone());
+        return Err(PackError::NotFinite(file, tensor, index));
     }
     Ok(&tensor.values)
 }
@@ -316,7 +264,7 @@ fn check_golden(manifest: &Manifest, outputs: &[(String, Tensor)]) -> Result<(),
     let file = &manifest.embedder.file.path;
     let seen = golden(&manifest.embedder, outputs)?;
     let golden = &manifest.golden;
-    let differs = |tensor: &str, got: f32, expected: f32, tolerance: f32| {
+    let compare = |tensor: &str, got: f32, expected: f32, tolerance: f32| {
         if (got - expected).abs() <= tolerance {
             return Ok(());
         }
@@ -328,55 +276,36 @@ fn check_golden(manifest: &Manifest, outputs: &[(String, Tensor)]) -> Result<(),
             tolerance,
         })
     };
+    let name = &manifest.embedder.embedding.name;
     for (got, expected) in seen.embedding.iter().zip(&golden.embedding) {
-        differs(
-            &manifest.embedder.embedding.name,
-            *got,
-            *expected,
-            golden.embedding_tolerance,
-        )?;
+        compare(name, *got, *expected, golden.embedding_tolerance)?;
     }
-    let share = |expected: f32| golden.relative_tolerance * expected.abs().max(1.0);
-    differs(
-        "embedding_norm",
-        seen.embedding_norm,
-        golden.embedding_norm,
-        share(golden.embedding_norm),
-    )?;
-    differs(
-        &manifest.embedder.ood.output.name,
-        seen.ood_logit,
-        golden.ood_logit,
-        share(golden.ood_logit),
-    )
+    let compare_share = |tensor: &str, got, expected: f32| {
+        let tolerance = golden.relative_tolerance * expected.abs().max(1.0);
+        compare(tensor, got, expected, tolerance)
+    };
+    let (norm, logit) = (golden.embedding_norm, golden.ood_logit);
+    compare_share("embedding_norm", seen.embedding_norm, norm)?;
+    compare_share(&manifest.embedder.ood.output.name, seen.ood_logit, logit)
 }
 
 /// How many of the embedding's numbers the manifest keeps of the golden run.
 const KEPT: usize = 16;
 
-/// What a run on the golden input gave, in the manifest's form. Tolerances are those of bf16 arithmetic, the least precise
-/// that a provider may use.
-///
-/// # Errors
-/// As [`check_embedder`].
+/// What a run on the golden input gave, in the manifest's form. Tolerances are those of bf16
+/// arithmetic, the least precise that a provider may use.
 pub fn golden(embedder: &Embedder, outputs: &[(String, Tensor)]) -> Result<Golden, PackError> {
     let file = &embedder.file.path;
     let embedding = finite(file, &embedder.embedding, outputs)?;
-    let length = embedding
-        .iter()
-        .map(|value| value * value)
-        .sum::<f32>()
-        .sqrt();
+    let squares = embedding.iter().map(|value| value * value);
+    let length = squares.sum::<f32>().sqrt();
     let embedding_norm = match &embedder.embedding_norm {
         Some(tensor) => finite(file, tensor, outputs)?[0],
         None => length,
     };
+    let kept = embedding.iter().take(KEPT);
     Ok(Golden {
-        embedding: embedding
-            .iter()
-            .take(KEPT)
-            .map(|value| rounded(value / length))
-            .collect(),
+        embedding: kept.map(|value| rounded(value / length)).collect(),
         embedding_norm: rounded(embedding_norm),
         ood_logit: rounded(finite(file, &embedder.ood.output, outputs)?[0]),
         embedding_tolerance: 0.02,

@@ -3,12 +3,11 @@
 use super::{Action, Decision, Policy, Reason};
 
 impl Policy {
-    /// What this policy makes of a face with quality `score` whose shorter box side is `shorter_side_px`, in a picture
-    /// with `face_count` faces. `name` is the scenario's name and only passes through.
+    /// What this policy makes of a face with quality `score` whose shorter box side is
+    /// `shorter_side_px`, in a picture with `face_count` faces. `name` only passes through.
     ///
-    /// Each rule votes for an action and the worst vote wins; `reasons` are the rules that cast it. So a small face of
-    /// middling quality is rejected for its size alone. A score that is no number is rejected.
-    #[must_use]
+    /// Each rule votes for an action and the worst vote wins; `reasons` are the rules that cast it.
+    /// A score that is no number is rejected.
     pub fn decide(
         &self,
         name: &str,
@@ -23,8 +22,8 @@ impl Policy {
         } else {
             Action::Reject
         };
-        let reject_if = |refused: bool| {
-            if refused {
+        let reject_if = |broken| {
+            if broken {
                 Action::Reject
             } else {
                 Action::Accept
@@ -41,11 +40,8 @@ impl Policy {
             ),
         ];
 
-        let action = votes
-            .iter()
-            .map(|&(_, vote)| vote)
-            .max_by_key(|&vote| severity(vote))
-            .unwrap_or(Action::Reject);
+        let worst = votes.iter().map(|&(_, vote)| vote).max();
+        let action = worst.unwrap_or(Action::Reject);
         let reasons = votes
             .iter()
             .filter(|&&(_, vote)| vote == action && vote != Action::Accept)
@@ -57,13 +53,5 @@ impl Policy {
             threshold: self.accept,
             reasons,
         }
-    }
-}
-
-const fn severity(action: Action) -> u8 {
-    match action {
-        Action::Accept => 0,
-        Action::Review => 1,
-        Action::Reject => 2,
     }
 }

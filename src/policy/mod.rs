@@ -1,11 +1,14 @@
-//! What a scenario makes of a quality score: accept, review or reject; and, for two faces, the verdict. Pure.
+//! What a scenario makes of quality scores: an action for each face, a verdict for two.
 //!
-//! A *scenario* is a name; its [`Policy`] holds the rules. Four are built in, and [`Settings`] changes them or adds more.
-//! [`decide`] applies one policy to one face, [`verdict()`] joins two decisions and a similarity.
+//! A *scenario* is a name; its [`Policy`] holds the rules. Four are built in, and [`Settings`]
+//! changes them or adds more. [`decide`] applies one policy to one face, [`verdict()`] joins two
+//! decisions and a similarity.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::named::named;
 
 mod decide;
 mod verdict;
@@ -18,7 +21,7 @@ pub const DEFAULT_SCENARIO: &str = "access";
 /// Longest name that a scenario may have.
 const MAX_NAME_LENGTH: usize = 32;
 
-/// The rules of one scenario. Both cuts are on the *quality score*, not on similarity (that is [`Thresholds`]).
+/// The rules of one scenario. Both cuts are on *quality*, not on similarity ([`Thresholds`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -34,57 +37,27 @@ pub struct Policy {
     pub single_face: bool,
 }
 
-/// What a policy decides on one face.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Trust it.
-    Accept,
-    /// A person should look.
-    Review,
-    /// Do not believe it.
-    Reject,
-}
-
-impl Action {
-    /// Every action, from the best to the worst.
-    pub const ALL: [Self; 3] = [Self::Accept, Self::Review, Self::Reject];
-
-    /// Name in JSON, in the log and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accept => "accept",
-            Self::Review => "review",
-            Self::Reject => "reject",
-        }
+named! {
+    /// What a policy decides on one face.
+    Action {
+        /// Trust it.
+        Accept "accept",
+        /// A person should look.
+        Review "review",
+        /// Do not believe it.
+        Reject "reject",
     }
 }
 
-/// Why an action is not accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// The quality score is under a cut.
-    Quality,
-    /// The face's shorter side is under `min_face_px`.
-    FaceTooSmall,
-    /// More than one face where the policy wants one.
-    SeveralFaces,
-}
-
-impl Reason {
-    /// Every reason, in the order in which a decision lists them.
-    pub const ALL: [Self; 3] = [Self::Quality, Self::FaceTooSmall, Self::SeveralFaces];
-
-    /// Name in JSON and in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Quality => "quality",
-            Self::FaceTooSmall => "face_too_small",
-            Self::SeveralFaces => "several_faces",
-        }
+named! {
+    /// Why an action is not accept.
+    Reason {
+        /// The quality score is under a cut.
+        Quality "quality",
+        /// The face's shorter side is under `min_face_px`.
+        FaceTooSmall "face_too_small",
+        /// More than one face where the policy wants one.
+        SeveralFaces "several_faces",
     }
 }
 
@@ -101,37 +74,22 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
 }
 
-/// The answer on a pair of faces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// One person.
-    Same,
-    /// A person should look.
-    Review,
-    /// Two people.
-    Different,
-    /// A side is not believed, whatever the similarity.
-    Untrusted,
-}
-
-impl Verdict {
-    /// Every verdict.
-    pub const ALL: [Self; 4] = [Self::Same, Self::Review, Self::Different, Self::Untrusted];
-
-    /// Name in JSON, in the log and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Review => "review",
-            Self::Different => "different",
-            Self::Untrusted => "untrusted",
-        }
+named! {
+    /// The answer on a pair of faces.
+    Verdict {
+        /// One person.
+        Same "same",
+        /// A person should look.
+        Review "review",
+        /// Two people.
+        Different "different",
+        /// A side is not believed, whatever the similarity.
+        Untrusted "untrusted",
     }
 }
 
-/// What the configuration says of one scenario. What it leaves out stays as built in; a new scenario must give both cuts.
+/// What the configuration says of one scenario. What it leaves out stays as built in; a new
+/// scenario must give both cuts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySettings {
@@ -167,48 +125,30 @@ pub struct Settings(pub BTreeMap<String, PolicySettings>);
 
 impl Default for Settings {
     fn default() -> Self {
-        Self(
-            Policies::default()
-                .iter()
-                .map(|(name, policy)| (name.to_owned(), PolicySettings::from(policy)))
-                .collect(),
-        )
+        let built_in = Policies::default().0;
+        let settings = |(name, policy): (String, Policy)| (name, (&policy).into());
+        Self(built_in.into_iter().map(settings).collect())
     }
 }
 
-/// Why settings make no policies. Carries the scenario and the values, so that the message says what to change.
+/// Why settings make no policies.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PolicyError {
-    /// The name cannot stand in a query string and in a metric's label.
+    /// The scenario's name cannot stand in a query string and in a metric's label.
     #[error(
-        "policy name {name:?} is not allowed: use 1 to {MAX_NAME_LENGTH} of a-z, 0-9, '_' and '-'"
+        "policy name {0:?} is not allowed: use 1 to {MAX_NAME_LENGTH} of a-z, 0-9, '_' and '-'"
     )]
-    Name {
-        /// The name as given.
-        name: String,
-    },
-    /// A scenario that is not built in leaves a cut out.
+    Name(String),
+    /// A scenario that is not built in leaves out this cut.
     #[error(
-        "policy {name:?} is not built in and has no `{key}`: a new policy needs both `accept` and `review`"
+        "policy {0:?} is not built in and has no `{1}`: a new policy needs both `accept` and `review`"
     )]
-    MissingCut {
-        /// The scenario.
-        name: String,
-        /// The key that is missing.
-        key: &'static str,
-    },
-    /// The cuts are not in order, or not on the score's scale.
+    MissingCut(String, &'static str),
+    /// The scenario's accept and review cuts are not in order, or not on the score's scale.
     #[error(
-        "policy {name:?} has review = {review} and accept = {accept}: they must satisfy 0 <= review <= accept <= 1"
+        "policy {0:?} has review = {2} and accept = {1}: they must satisfy 0 <= review <= accept <= 1"
     )]
-    Cuts {
-        /// The scenario.
-        name: String,
-        /// Its accept cut.
-        accept: f32,
-        /// Its review cut.
-        review: f32,
-    },
+    Cuts(String, f32, f32),
 }
 
 /// Scenario name → policy, validated. Always holds the built-in four.
@@ -218,74 +158,55 @@ pub struct Policies(BTreeMap<String, Policy>);
 
 impl Default for Policies {
     fn default() -> Self {
+        let policy = |name: &str, accept, review, min_face_px| {
+            let policy = Policy {
+                accept,
+                review,
+                min_face_px,
+                single_face: false,
+            };
+            (name.to_owned(), policy)
+        };
         let built_in = [
-            ("access", 0.60, 0.40, 48),
-            ("search", 0.45, 0.35, 0),
-            ("alarm", 0.60, 0.35, 0),
-            ("enroll", 0.70, 0.60, 112),
+            policy("access", 0.60, 0.40, 48),
+            policy("search", 0.45, 0.35, 0),
+            policy("alarm", 0.60, 0.35, 0),
+            policy("enroll", 0.70, 0.60, 112),
         ];
-        Self(
-            built_in
-                .into_iter()
-                .map(|(name, accept, review, min_face_px)| {
-                    let policy = Policy {
-                        accept,
-                        review,
-                        min_face_px,
-                        single_face: false,
-                    };
-                    (name.to_owned(), policy)
-                })
-                .collect(),
-        )
+        Self(built_in.into())
     }
 }
 
 impl Policies {
     /// The built-in policies with `settings` laid over them.
-    ///
-    /// # Errors
-    /// The first [`PolicyError`] in the order of names.
     pub fn new(settings: &Settings) -> Result<Self, PolicyError> {
         let mut policies = Self::default();
         for (name, given) in &settings.0 {
             check_name(name)?;
-            let base = policies.get(name);
-            let cut = |given: Option<f32>, built_in: Option<f32>, key| {
-                given.or(built_in).ok_or_else(|| PolicyError::MissingCut {
-                    name: name.clone(),
-                    key,
-                })
-            };
-            let policy = Policy {
-                accept: cut(given.accept, base.map(|policy| policy.accept), "accept")?,
-                review: cut(given.review, base.map(|policy| policy.review), "review")?,
-                min_face_px: given
-                    .min_face_px
-                    .or(base.map(|policy| policy.min_face_px))
-                    .unwrap_or_default(),
-                single_face: given
-                    .single_face
-                    .or(base.map(|policy| policy.single_face))
-                    .unwrap_or_default(),
-            };
+            let base = policies.get(name).map(PolicySettings::from);
+            let base = base.unwrap_or_default();
+            let missing = |key| PolicyError::MissingCut(name.clone(), key);
+            let accept = given.accept.or(base.accept);
+            let accept = accept.ok_or_else(|| missing("accept"))?;
+            let review = given.review.or(base.review);
+            let review = review.ok_or_else(|| missing("review"))?;
             // Written so that a NaN fails too.
-            let ordered =
-                0.0 <= policy.review && policy.review <= policy.accept && policy.accept <= 1.0;
-            if !ordered {
-                return Err(PolicyError::Cuts {
-                    name: name.clone(),
-                    accept: policy.accept,
-                    review: policy.review,
-                });
+            let is_ordered = 0.0 <= review && review <= accept && accept <= 1.0;
+            if !is_ordered {
+                return Err(PolicyError::Cuts(name.clone(), accept, review));
             }
+            let policy = Policy {
+                accept,
+                review,
+                min_face_px: given.min_face_px.or(base.min_face_px).unwrap_or(0),
+                single_face: given.single_face.or(base.single_face).unwrap_or(false),
+            };
             policies.0.insert(name.clone(), policy);
         }
         Ok(policies)
     }
 
     /// The policy of the scenario `name`.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Policy> {
         self.0.get(name)
     }
@@ -302,16 +223,11 @@ impl Policies {
 }
 
 fn check_name(name: &str) -> Result<(), PolicyError> {
-    let allowed = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
-    };
+    let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     if (1..=MAX_NAME_LENGTH).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(PolicyError::Name {
-            name: name.to_owned(),
-        })
+        return Ok(());
     }
+    Err(PolicyError::Name(name.to_owned()))
 }
 
 #[cfg(test)]

@@ -153,13 +153,7 @@ fn settings_add_a_scenario_that_gives_both_cuts() {
 
     let given: Settings = toml::from_str("[gate]\naccept = 0.5").unwrap();
     let error = Policies::new(&given).unwrap_err();
-    assert_eq!(
-        error,
-        PolicyError::MissingCut {
-            name: "gate".to_owned(),
-            key: "review"
-        }
-    );
+    assert_eq!(error, PolicyError::MissingCut("gate".to_owned(), "review"));
     assert!(error.to_string().contains("`review`"));
 }
 
@@ -187,9 +181,7 @@ fn names_that_cannot_stand_in_a_query_are_refused() {
     ] {
         assert_eq!(
             Policies::new(&settings(name, given())),
-            Err(PolicyError::Name {
-                name: name.to_owned()
-            })
+            Err(PolicyError::Name(name.to_owned()))
         );
     }
     for name in ["a", "0", "_-", "12345678901234567890123456789012"] {

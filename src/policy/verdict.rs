@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Verdict};
 
-/// The two cuts on *similarity* (raw cosine). Not to be mixed up with a policy's cuts, which are on the quality score.
+/// The two cuts on *similarity* (raw cosine); those of a [`super::Policy`] are on quality.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
@@ -29,17 +29,12 @@ impl Default for Thresholds {
     "similarity thresholds are different = {different} and same = {same}: they must satisfy -1 <= different <= same <= 1"
 )]
 pub struct ThresholdsError {
-    /// The cut for `same` as given.
-    pub same: f32,
-    /// The cut for `different` as given.
-    pub different: f32,
+    same: f32,
+    different: f32,
 }
 
 impl Thresholds {
     /// The thresholds, if they are in order and on the cosine's scale.
-    ///
-    /// # Errors
-    /// [`ThresholdsError`] with both values.
     pub fn new(same: f32, different: f32) -> Result<Self, ThresholdsError> {
         // Written so that a NaN fails too.
         if -1.0 <= different && different <= same && same <= 1.0 {
@@ -50,12 +45,12 @@ impl Thresholds {
     }
 }
 
-/// The verdict on a pair, by the first rule that applies: `untrusted` where either side is rejected (a bad picture's
-/// similarity means nothing, however high), `different` below [`Thresholds::different`], `review` below
-/// [`Thresholds::same`] or where a person should look at either side, else `same`.
+/// The verdict on a pair, by the first rule that applies: `untrusted` where either side is rejected
+/// (a bad picture's similarity means nothing, however high), `different` below
+/// [`Thresholds::different`], `review` below [`Thresholds::same`] or where a person should look at
+/// either side, else `same`.
 ///
 /// A similarity that is no number is never `same`: it counts as below both cuts.
-#[must_use]
 pub fn verdict(
     similarity: f32,
     thresholds: Thresholds,

@@ -1,5 +1,5 @@
-//! Every failure that a caller can see: one table of codes, statuses and titles, and one of [`texts`]. Holds no HTTP
-//! types; the server turns a code into an RFC 9457 body, the log stores it in its `error_code` column.
+//! Every failure that a caller can see: one table of codes, statuses and titles, and one of
+//! [`texts`]. The server turns a code into an RFC 9457 body, the log stores it as `error_code`.
 
 use std::fmt;
 
@@ -14,97 +14,91 @@ pub trait Explain: fmt::Display {
     fn chinese(&self) -> String;
 }
 
-/// What went wrong, as the contract names it. The wire form is [`ProblemCode::code`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProblemCode {
+/// Makes [`ProblemCode`] of one table: variant, HTTP status, code, title.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $status:literal $code:literal $title:literal;)+) => {
+        /// What went wrong, as the contract names it. The wire form is [`ProblemCode::code`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProblemCode {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl ProblemCode {
+            /// All codes, in the order of their status.
+            pub const ALL: [Self; [$($status),+].len()] = [$(Self::$variant),+];
+
+            /// The stable name on the wire and in the log.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)+
+                }
+            }
+
+            /// The HTTP status, as a number.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$variant => $status,)+
+                }
+            }
+
+            /// A short English summary, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $title,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
     /// The request is not what the endpoint takes (body, parts, JSON).
-    MalformedRequest,
+    MalformedRequest 400 "malformed_request" "The request cannot be read";
     /// `scenario` names no configured policy.
-    UnknownScenario,
+    UnknownScenario 400 "unknown_scenario" "No such scenario";
     /// A query parameter is unknown or its value is not allowed.
-    InvalidParameter,
+    InvalidParameter 400 "invalid_parameter" "A parameter is not valid";
     /// A token is required and was not given, or is wrong.
-    Unauthenticated,
+    Unauthenticated 401 "unauthenticated" "A valid token is needed";
     /// The token does not permit this.
-    Forbidden,
+    Forbidden 403 "forbidden" "This token may not do that";
     /// No such path.
-    NotFound,
+    NotFound 404 "not_found" "No such resource";
     /// The path exists, the method does not.
-    MethodNotAllowed,
+    MethodNotAllowed 405 "method_not_allowed" "This method is not offered here";
     /// An embedding of another model pack was given.
-    ModelMismatch,
+    ModelMismatch 409 "model_mismatch" "The embedding comes from another model";
     /// More bytes, or more pixels, than the limits allow.
-    ImageTooLarge,
+    ImageTooLarge 413 "image_too_large" "The picture is too large";
     /// The bytes are no picture type that is supported.
-    UnsupportedMediaType,
+    UnsupportedMediaType 415 "unsupported_media_type" "This kind of picture is not supported";
     /// The type is right, the content is broken.
-    UndecodableImage,
+    UndecodableImage 422 "undecodable_image" "The picture cannot be decoded";
     /// A picture without a face.
-    NoFace,
+    NoFace 422 "no_face" "No face was found";
     /// Too many requests from this caller.
-    RateLimited,
-    /// The queue is full.
-    Overloaded,
-    /// The request used up its time.
-    DeadlineExceeded,
+    RateLimited 429 "rate_limited" "Too many requests";
     /// The caller closed the connection before there was an answer. Nobody sees this one: it stands
     /// in the log.
-    CallerLeft,
-    /// Models are warming, the log cannot be written, or the service is stopping.
-    NotReady,
+    // 499 is nginx's status for the same.
+    CallerLeft 499 "caller_left" "The caller closed the connection";
     /// A fault of ours; the log has it under the request id.
-    Internal,
+    Internal 500 "internal" "The service failed";
+    /// The queue is full.
+    Overloaded 503 "overloaded" "The service is busy";
+    /// The request used up its time.
+    DeadlineExceeded 503 "deadline_exceeded" "The answer took too long";
+    /// Models are warming, the log cannot be written, or the service is stopping.
+    NotReady 503 "not_ready" "The service is not ready";
 }
 
 impl ProblemCode {
-    /// All codes, in the order of their status.
-    pub const ALL: [Self; 18] = [
-        Self::MalformedRequest,
-        Self::UnknownScenario,
-        Self::InvalidParameter,
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::ModelMismatch,
-        Self::ImageTooLarge,
-        Self::UnsupportedMediaType,
-        Self::UndecodableImage,
-        Self::NoFace,
-        Self::RateLimited,
-        Self::CallerLeft,
-        Self::Internal,
-        Self::Overloaded,
-        Self::DeadlineExceeded,
-        Self::NotReady,
-    ];
-
-    /// The stable name on the wire and in the log.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        self.row().0
-    }
-
-    /// The HTTP status, as a number.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        self.row().1
-    }
-
-    /// A short English summary, the same for every occurrence.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        self.row().2
-    }
-
     /// Whether a caller can be answered with it; else it stands only in the log.
-    #[must_use]
     pub const fn is_answered(self) -> bool {
         !matches!(self, Self::CallerLeft)
     }
 
     /// Whether the same request may succeed later, so that the answer carries `Retry-After`.
-    #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -113,43 +107,8 @@ impl ProblemCode {
     }
 
     /// The code that is called `code` on the wire.
-    #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|problem| problem.code() == code)
-    }
-
-    const fn row(self) -> (&'static str, u16, &'static str) {
-        match self {
-            Self::MalformedRequest => ("malformed_request", 400, "The request cannot be read"),
-            Self::UnknownScenario => ("unknown_scenario", 400, "No such scenario"),
-            Self::InvalidParameter => ("invalid_parameter", 400, "A parameter is not valid"),
-            Self::Unauthenticated => ("unauthenticated", 401, "A valid token is needed"),
-            Self::Forbidden => ("forbidden", 403, "This token may not do that"),
-            Self::NotFound => ("not_found", 404, "No such resource"),
-            Self::MethodNotAllowed => {
-                ("method_not_allowed", 405, "This method is not offered here")
-            }
-            Self::ModelMismatch => (
-                "model_mismatch",
-                409,
-                "The embedding comes from another model",
-            ),
-            Self::ImageTooLarge => ("image_too_large", 413, "The picture is too large"),
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                415,
-                "This kind of picture is not supported",
-            ),
-            Self::UndecodableImage => ("undecodable_image", 422, "The picture cannot be decoded"),
-            Self::NoFace => ("no_face", 422, "No face was found"),
-            Self::RateLimited => ("rate_limited", 429, "Too many requests"),
-            Self::Internal => ("internal", 500, "The service failed"),
-            Self::Overloaded => ("overloaded", 503, "The service is busy"),
-            Self::DeadlineExceeded => ("deadline_exceeded", 503, "The answer took too long"),
-            // 499 is nginx's status for the same.
-            Self::CallerLeft => ("caller_left", 499, "The caller closed the connection"),
-            Self::NotReady => ("not_ready", 503, "The service is not ready"),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! What callers are told: one row for each failure, with its values, its code, and its text in English and in Chinese.
+//! What callers are told: a row for each failure, with its values, code, and both texts.
 //!
-//! A row without either text does not compile. The English text is the failure's `Display` and its documentation. No text
-//! holds a path. Where a decoder speaks, its words stand in the English text only.
+//! A row without either text does not compile. The English one is the failure's `Display` and
+//! documentation. No text holds a path; a decoder's own words stand in the English only.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::{Explain, ProblemCode};
 use crate::image_format::ImageFormat;
 
-/// Makes an enum of each family of rows: `Variant { value: Type } where name = expression => Code, "English", "Chinese";`.
-/// Both texts may name the values and what `where` makes of them.
+/// Makes an enum of each family of rows: `Variant { value: Type } where name = expression => Code,
+/// "English", "Chinese";`. Both texts may name the values and what `where` makes of them.
 macro_rules! failures {
     ($(
         $(#[$family_meta:meta])*
@@ -253,6 +253,9 @@ failures! {
         Unrecorded { fault: LogFault } where zh = fault.chinese() => NotReady,
             "without its row in the log no answer may be given, and {fault}",
             "没有日志记录就不能给出答复：{zh}。";
+        FeedbackLost { fault: LogFault } where zh = fault.chinese() => NotReady,
+            "{fault}",
+            "反馈未能写入日志：{zh}。";
     }
 
     /// What is wrong with the log, without what only the operator may know.
@@ -337,8 +340,8 @@ failures! {
 }
 
 impl NoFace {
-    /// No face in a picture of this size; `is_turned` where one shows when the picture is turned, as far as was looked.
-    #[must_use]
+    /// No face in a picture of this size; `is_turned` where one shows when the picture is turned,
+    /// as far as was looked.
     pub const fn new(width: u32, height: u32, is_turned: bool) -> Self {
         if is_turned {
             Self::UnlessTurned { width, height }
@@ -402,6 +405,19 @@ mod tests {
         }
         assert!(kinds[1].to_string().contains("(Lab(8); expected grey, RGB"));
         assert!(damage[2].to_string().contains("damaged (Invalid size);"));
+    }
+
+    #[test]
+    fn lost_feedback_is_told_in_both_languages() {
+        let fault = LogFault::TooSlow { seconds: 10 };
+        let english = fault.to_string();
+        let lost = ServiceFault::FeedbackLost { fault };
+        assert_eq!(lost.to_string(), english);
+        assert_eq!(lost.problem(), ProblemCode::NotReady);
+        assert_eq!(
+            lost.chinese(),
+            "反馈未能写入日志：日志在 10 秒内没有写完：磁盘过慢。"
+        );
     }
 
     #[test]

@@ -7,22 +7,18 @@ use super::{Candidate, Library, Precision, Provider, ProviderChoice, RuntimeErro
 /// A way to run models and why this one, in a sentence for operators.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The way.
+    /// How the embedder runs.
     pub candidate: Candidate,
-    /// Why.
+    /// Why so: what was measured, asked for or missing.
     pub reason: String,
 }
 
-/// Whether an NVIDIA driver runs here (its kernel module shows itself in `/proc`, or its control
-/// device is there).
-#[must_use]
+/// Whether an NVIDIA driver runs here, as its kernel module or its control device shows.
 pub fn has_nvidia_driver() -> bool {
     Path::new("/proc/driver/nvidia/version").exists() || Path::new("/dev/nvidiactl").exists()
 }
 
-/// Name of the processor and the instructions that models are fast with, as `/proc/cpuinfo` lists
-/// them.
-#[must_use]
+/// The processor's name and its instructions that speed models up, as in `/proc/cpuinfo`.
 pub fn processor() -> (String, Vec<String>) {
     const TELLING: [&str; 9] = [
         "avx2",
@@ -52,20 +48,15 @@ pub fn processor() -> (String, Vec<String>) {
 
 /// Whether this CPU computes in bf16 (AVX-512 BF16 or AMX-BF16).
 fn cpu_has_bf16() -> bool {
-    let has = |name: &String| name == "avx512_bf16" || name == "amx_bf16";
-    processor().1.iter().any(has)
+    let bf16 = |name: &String| ["avx512_bf16", "amx_bf16"].contains(&name.as_str());
+    processor().1.iter().any(bf16)
 }
 
 /// Every way to run models that `settings` permit, the usual one first; those that this machine
 /// cannot take say what is missing.
-#[must_use]
 pub fn candidates(settings: &Settings) -> Vec<(Candidate, Result<(), String>)> {
-    let permitted = |provider| match settings.provider {
-        ProviderChoice::Auto => true,
-        ProviderChoice::Cuda => provider == Provider::Cuda,
-        ProviderChoice::Openvino => provider == Provider::Openvino,
-        ProviderChoice::Cpu => provider == Provider::Cpu,
-    };
+    let permitted =
+        |provider: Provider| [ProviderChoice::Auto, provider.into()].contains(&settings.provider);
     [
         Candidate::new(Provider::Cuda, Precision::F32),
         Candidate::new(Provider::Openvino, Precision::Bf16),
@@ -86,26 +77,20 @@ fn possible(settings: &Settings, candidate: Candidate) -> Result<(), String> {
     if candidate.precision == Precision::Bf16 && !cpu_has_bf16() {
         return Err("the CPU has no bf16".to_owned());
     }
-    library(settings, candidate.provider)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    let library = find_library(settings, candidate.provider);
+    library.map(drop).map_err(|error| error.to_string())
 }
 
 /// The way to run models where nothing was measured: the provider that was asked for, or the first
-/// that this machine has all for.
-///
-/// # Errors
-/// Where it has not.
-pub(super) fn usual(settings: &Settings) -> Result<Plan, RuntimeError> {
+/// that this machine has all for. Where it lacks something, that is an error.
+pub fn usual_plan(settings: &Settings) -> Result<Plan, RuntimeError> {
     let mut missing = Vec::new();
     for (candidate, possible) in candidates(settings) {
         match possible {
             Ok(()) => {
+                missing.push("not measured yet (faceood-admin models tune)".to_owned());
                 let reason = match settings.provider {
-                    ProviderChoice::Auto => {
-                        missing.push("not measured yet (faceood-admin models tune)".to_owned());
-                        missing.join("; ")
-                    }
+                    ProviderChoice::Auto => missing.join("; "),
                     _ => format!("runtime.provider = \"{}\"", candidate.provider),
                 };
                 return Ok(Plan { candidate, reason });
@@ -116,15 +101,12 @@ pub(super) fn usual(settings: &Settings) -> Result<Plan, RuntimeError> {
     let provider = match settings.provider {
         ProviderChoice::Cuda => Provider::Cuda,
         ProviderChoice::Openvino => Provider::Openvino,
-        // Nothing else is missing here than the library, and its error says where it was looked
-        // for.
+        // Only the library is missing then, and its error says where it was looked for.
         ProviderChoice::Auto | ProviderChoice::Cpu => {
-            return Err(library(settings, Provider::Cpu).err().unwrap_or(
-                RuntimeError::ProviderUnavailable {
-                    provider: Provider::Cpu,
-                    missing: missing.join("; "),
-                },
-            ));
+            let missing = RuntimeError::ProviderUnavailable(Provider::Cpu, missing.join("; "));
+            return Err(find_library(settings, Provider::Cpu)
+                .err()
+                .unwrap_or(missing));
         }
     };
     let mut missing = missing.pop().unwrap_or_default();
@@ -132,31 +114,26 @@ pub(super) fn usual(settings: &Settings) -> Result<Plan, RuntimeError> {
         missing
             .push_str("; install it (nvidia-smi must answer), or set runtime.provider = \"auto\"");
     }
-    Err(RuntimeError::ProviderUnavailable { provider, missing })
+    Err(RuntimeError::ProviderUnavailable(provider, missing))
 }
 
-/// The library named in the settings, or the one found for `provider`; it carries the provider.
-///
-/// # Errors
-/// Where there is none.
-pub(super) fn library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
+/// The library that [`Runtime::load_as`](super::Runtime::load_as) loads for `provider`: the one
+/// that the settings name, or the one that is found. Where it does not carry the provider, that is
+/// an error.
+pub fn find_library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
     let given = &settings.library;
     if given.as_os_str().is_empty() {
         return Library::find(provider);
     }
-    let library = Library::at(given).ok_or_else(|| RuntimeError::LibraryNotFound {
-        provider,
-        searched: vec![given.clone()],
-    })?;
+    let library = Library::at(given)
+        .ok_or_else(|| RuntimeError::LibraryNotFound(provider, vec![given.clone()]))?;
     if library.carries(provider) {
         return Ok(library);
     }
-    Err(RuntimeError::ProviderUnavailable {
-        provider,
-        missing: format!(
-            "{} is a library without it; run ./scripts/setup{} or correct runtime.library",
-            library.path.display(),
-            super::setup_flag(provider)
-        ),
-    })
+    let missing = format!(
+        "{} is a library without it; run ./scripts/setup{} or correct runtime.library",
+        library.path.display(),
+        super::setup_flag(provider)
+    );
+    Err(RuntimeError::ProviderUnavailable(provider, missing))
 }

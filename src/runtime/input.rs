@@ -1,5 +1,5 @@
-//! How pixels become the numbers that a network takes. Every pack says it for each of its networks; whoever feeds one uses
-//! what stands here, so that there is one loop to get right.
+//! How pixels become the numbers that a network takes. Every pack says it for each of its networks;
+//! whoever feeds one uses what stands here, so that there is one loop to get right.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,6 @@ pub enum Channels {
 
 impl Channels {
     /// How many planes.
-    #[must_use]
     pub const fn planes(self) -> usize {
         match self {
             Self::Rgb | Self::Bgr => 3,
@@ -39,13 +38,12 @@ pub struct InputTransform {
 
 impl InputTransform {
     /// What a pixel of this level becomes.
-    #[must_use]
     pub fn number(&self, level: f32) -> f32 {
         (level - self.mean) * self.scale
     }
 
-    /// Writes interleaved RGB bytes from place `start` on into each of `planes`, which lie one behind the other and are
-    /// `plane` numbers long.
+    /// Writes interleaved RGB bytes from place `start` on into each of `planes`, which lie one
+    /// behind the other and are `plane` numbers long.
     pub fn write(&self, rgb: &[u8], planes: &mut [f32], plane: usize, start: usize) {
         let range = start..start + rgb.len() / 3;
         let pixels = rgb.chunks_exact(3);

@@ -1,54 +1,36 @@
-//! Where ONNX Runtime's shared library lives, and which kind it is: told by the provider libraries beside it.
+//! Where ONNX Runtime's shared library lives, and which provider's library lies beside it.
 
 use std::path::{Path, PathBuf};
 
 use super::{Provider, RuntimeError};
-
-/// Which providers a library carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LibraryKind {
-    /// `libonnxruntime_providers_cuda.so` lies beside it.
-    Cuda,
-    /// `libonnxruntime_providers_openvino.so` lies beside it.
-    Openvino,
-    /// Neither.
-    Cpu,
-}
 
 /// An ONNX Runtime shared library on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
     /// The file.
     pub path: PathBuf,
-    /// What lies beside it.
-    pub kind: LibraryKind,
+    /// The provider whose library lies beside it. Each library carries the CPU's kernels.
+    pub provider: Provider,
 }
 
 impl Library {
     /// Looks at `path` and what lies beside it; `None` where there is no such file.
-    #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         let path = path.canonicalize().ok().filter(|path| path.is_file())?;
         let folder = path.parent()?;
-        let kind = if folder.join("libonnxruntime_providers_cuda.so").is_file() {
-            LibraryKind::Cuda
-        } else if folder
-            .join("libonnxruntime_providers_openvino.so")
-            .is_file()
-        {
-            LibraryKind::Openvino
-        } else {
-            LibraryKind::Cpu
+        let lies_beside = |provider: &Provider| {
+            let name = format!("libonnxruntime_providers_{provider}.so");
+            folder.join(name).is_file()
         };
-        Some(Self { path, kind })
+        let provider = Provider::ALL.into_iter().find(lies_beside);
+        let provider = provider.unwrap_or(Provider::Cpu);
+        Some(Self { path, provider })
     }
 
-    /// Looks for the library that `provider` needs: `ORT_DYLIB_PATH`; `../lib/faceood/<folder>` beside the executable;
-    /// `/usr/lib/faceood/<folder>`; `vendor/<folder>` in the working directory and in each folder above the executable
-    /// (so that a checkout works without an environment). `<folder>` is `onnxruntime`, `onnxruntime-gpu` or `openvino`.
-    ///
-    /// # Errors
-    /// [`RuntimeError::LibraryNotFound`] with every place looked at.
+    /// Looks for the library that `provider` needs: `ORT_DYLIB_PATH`; `../lib/faceood/<folder>`
+    /// beside the executable; `/usr/lib/faceood/<folder>`; `vendor/<folder>` in the working
+    /// directory and in each folder above the executable (so that a checkout works without an
+    /// environment). `<folder>` is `onnxruntime`, `onnxruntime-gpu` or `openvino`.
     pub fn find(provider: Provider) -> Result<Self, RuntimeError> {
         if let Some(given) = std::env::var_os("ORT_DYLIB_PATH").filter(|given| !given.is_empty())
             && let Some(library) = Self::at(Path::new(&given))
@@ -57,20 +39,15 @@ impl Library {
             return Ok(library);
         }
         let searched = folders(provider);
-        searched
-            .iter()
-            .find_map(|folder| Self::in_folder(folder).filter(|library| library.carries(provider)))
-            .ok_or(RuntimeError::LibraryNotFound { provider, searched })
+        let mut found = searched.iter().filter_map(|folder| Self::in_folder(folder));
+        found
+            .find(|library| library.carries(provider))
+            .ok_or(RuntimeError::LibraryNotFound(provider, searched))
     }
 
-    /// Whether models can run on `provider` with this library. Each carries the CPU kernels.
-    #[must_use]
+    /// Whether models can run on `provider` with this library.
     pub fn carries(&self, provider: Provider) -> bool {
-        match provider {
-            Provider::Cpu => true,
-            Provider::Cuda => self.kind == LibraryKind::Cuda,
-            Provider::Openvino => self.kind == LibraryKind::Openvino,
-        }
+        [Provider::Cpu, self.provider].contains(&provider)
     }
 
     /// The library in `folder`, whatever its version; the highest where there are several.
@@ -121,24 +98,21 @@ mod tests {
         let path = folder.path().join("libonnxruntime.so.1.2.3");
         assert_eq!(Library::at(&path), None);
         std::fs::write(&path, b"").unwrap();
-        assert_eq!(Library::at(&path).unwrap().kind, LibraryKind::Cpu);
+        assert_eq!(Library::at(&path).unwrap().provider, Provider::Cpu);
         std::fs::write(
             folder.path().join("libonnxruntime_providers_openvino.so"),
             b"",
         )
         .unwrap();
         let openvino = Library::in_folder(folder.path()).unwrap();
-        assert_eq!(openvino.kind, LibraryKind::Openvino);
+        assert_eq!(openvino.provider, Provider::Openvino);
         assert!(openvino.carries(Provider::Cpu) && openvino.carries(Provider::Openvino));
         assert!(!openvino.carries(Provider::Cuda));
     }
 
     #[test]
     fn what_is_not_found_lists_the_places() {
-        let error = RuntimeError::LibraryNotFound {
-            provider: Provider::Cuda,
-            searched: folders(Provider::Cuda),
-        };
+        let error = RuntimeError::LibraryNotFound(Provider::Cuda, folders(Provider::Cuda));
         let text = error.to_string();
         assert!(text.contains("/usr/lib/faceood/onnxruntime-gpu"), "{text}");
         assert!(text.contains("./scripts/setup --gpu"), "{text}");

@@ -1,15 +1,18 @@
 //! ONNX Runtime: find and load the library, choose where models run, open sessions. Knows no faces.
 //!
-//! One process loads one ONNX Runtime, and the provider decides which: the CPU library, the one that carries CUDA, or the
-//! one that carries OpenVINO. [`Runtime::load_as`] follows a [`Plan`] that `pipeline::tuning` made by measurement;
-//! [`Runtime::load`] takes the usual one. A provider that was asked for by name and cannot be had is an error, never a silent
-//! fall-back. Where it was left open (`auto`) and CUDA does not work, models run on the processor, and the reason says so.
+//! One process loads one ONNX Runtime, and the provider decides which: the CPU library, the one
+//! that carries CUDA, or the one that carries OpenVINO. [`Runtime::load_as`] follows a [`Plan`]
+//! that `pipeline::tuning` made by measurement; [`Runtime::load`] takes the usual one. A provider
+//! that was asked for by name and cannot be had is an error, never a silent fall-back. Where it was
+//! left open (`auto`) and CUDA does not work, models run on the processor, and the reason says so.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
 use serde::{Deserialize, Serialize};
+
+use crate::named::named;
 
 mod candidate;
 mod hardware;
@@ -19,10 +22,10 @@ mod session;
 mod trial;
 
 pub use candidate::{Candidate, GraphForm, Precision};
-pub use hardware::{Plan, candidates, has_nvidia_driver, processor};
+pub use hardware::{Plan, candidates, find_library, has_nvidia_driver, processor, usual_plan};
 pub use input::{Channels, InputTransform};
-pub use library::{Library, LibraryKind};
-pub use session::{Placement, Session, Tensor, TensorShape};
+pub use library::Library;
+pub use session::{Placement, Session, Tensor};
 
 /// What the operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,27 +42,15 @@ pub enum ProviderChoice {
     Cpu,
 }
 
-/// Where the embedder really runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Provider {
-    /// An NVIDIA GPU.
-    Cuda,
-    /// OpenVINO on the CPU, in f32 or, where the CPU has it, bf16.
-    Openvino,
-    /// ONNX Runtime's own CPU kernels, f32.
-    Cpu,
-}
-
-impl Provider {
-    /// Name in settings, answers, metrics and the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cuda => "cuda",
-            Self::Openvino => "openvino",
-            Self::Cpu => "cpu",
-        }
+named! {
+    /// Where the embedder really runs.
+    Provider {
+        /// An NVIDIA GPU.
+        Cuda "cuda",
+        /// OpenVINO on the CPU, in f32 or, where the CPU has it, bf16.
+        Openvino "openvino",
+        /// ONNX Runtime's own CPU kernels, f32.
+        Cpu "cpu",
     }
 }
 
@@ -89,13 +80,14 @@ pub struct Settings {
     pub library: PathBuf,
     /// Which GPU, as the driver counts them.
     pub cuda_device: i32,
-    /// Most bytes that ONNX Runtime's CUDA arena may take (weights and activations; the CUDA context comes on top).
+    /// Most bytes of ONNX Runtime's CUDA arena (weights, activations; the context comes on top).
     pub cuda_memory_limit_bytes: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        // 300 MB of arena and about 250 MB of context stay within the design's 555 MB on an RTX 3090.
+        // 300 MB of arena and about 250 MB of context stay within the design's 555 MB on an RTX
+        // 3090.
         Self {
             provider: ProviderChoice::Auto,
             library: PathBuf::new(),
@@ -108,74 +100,35 @@ impl Default for Settings {
 /// Why ONNX Runtime, or a model in it, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// No library of the wanted kind in any of the places.
-    #[error("no ONNX Runtime library for provider {provider} found in {}; run ./scripts/setup{}, or set runtime.library", places(.searched), setup_flag(*.provider))]
-    LibraryNotFound {
-        /// Which kind was looked for.
-        provider: Provider,
-        /// Where.
-        searched: Vec<PathBuf>,
-    },
-    /// The file is there and cannot be loaded.
-    #[error("ONNX Runtime library {} cannot be loaded: {reason}", .path.display())]
-    LibraryUnusable {
-        /// The file.
-        path: PathBuf,
-        /// The loader's words.
-        reason: String,
-    },
-    /// This process loaded another library before.
-    #[error("this process already runs the ONNX Runtime library {}; {} needs a process of its own", .loaded.display(), .wanted.display())]
-    AnotherLibraryLoaded {
-        /// The library in use.
-        loaded: PathBuf,
-        /// The library asked for.
-        wanted: PathBuf,
-    },
-    /// A provider was asked for by name and something that it needs is missing.
-    #[error("provider {provider} was asked for and cannot be had: {missing}")]
-    ProviderUnavailable {
-        /// Which provider.
-        provider: Provider,
-        /// Driver, library, cuDNN or CPU feature; and the way out.
-        missing: String,
-    },
-    /// ONNX Runtime refuses the model.
-    #[error("model {model} cannot be opened on provider {provider}: {reason}")]
-    ModelRefused {
-        /// Name of the model.
-        model: String,
-        /// Where it should have run.
-        provider: Provider,
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// A run failed.
-    #[error("model {model} failed: {reason}")]
-    RunFailed {
-        /// Name of the model.
-        model: String,
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// A tensor's values do not fill its shape.
-    #[error("model {model} was given {values} values for shape {shape:?}")]
-    ShapeMismatch {
-        /// Name of the model.
-        model: String,
-        /// The shape.
-        shape: Vec<usize>,
-        /// The number of values.
-        values: usize,
-    },
+    /// No library that carries this provider is in any of these places.
+    #[error("no ONNX Runtime library for provider {0} found in {places}; run ./scripts/setup{setup}, or set runtime.library",
+        places = places(.1), setup = setup_flag(*.0))]
+    LibraryNotFound(Provider, Vec<PathBuf>),
+    /// The file is there and cannot be loaded; the loader says why.
+    #[error("ONNX Runtime library {0} cannot be loaded: {1}")]
+    LibraryUnusable(PathBuf, String),
+    /// This process has loaded the first library and cannot load the second.
+    #[error(
+        "this process already runs the ONNX Runtime library {0}; {1} needs a process of its own"
+    )]
+    AnotherLibraryLoaded(PathBuf, PathBuf),
+    /// This provider was asked for by name. Driver, library, cuDNN or CPU feature is missing.
+    #[error("provider {0} was asked for and cannot be had: {1}")]
+    ProviderUnavailable(Provider, String),
+    /// ONNX Runtime refuses this model, and says why.
+    #[error("model {0} cannot be opened on provider {1}: {2}")]
+    ModelRefused(String, Provider, String),
+    /// This model failed when it ran; ONNX Runtime says why.
+    #[error("model {0} failed: {1}")]
+    RunFailed(String, String),
+    /// This model was given so many values for another shape.
+    #[error("model {0} was given {1} values for shape {2:?}")]
+    ShapeMismatch(String, usize, Vec<usize>),
 }
 
 fn places(searched: &[PathBuf]) -> String {
-    searched
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    let paths: Vec<_> = searched.iter().map(|path| path.to_string_lossy()).collect();
+    paths.join(", ")
 }
 
 const fn setup_flag(provider: Provider) -> &'static str {
@@ -194,36 +147,31 @@ pub struct Runtime {
     settings: Arc<Settings>,
 }
 
-/// The one environment of this process: ONNX Runtime allows no second, even after the first is gone.
+/// The one environment of this process: ONNX Runtime allows no second, ever.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 impl Runtime {
     /// Loads the library for the usual way to run models here; nothing is measured.
-    ///
-    /// # Errors
-    /// As [`Runtime::load_as`].
     pub fn load(settings: &Settings) -> Result<Self, RuntimeError> {
-        Self::load_as(settings, hardware::usual(settings)?)
+        Self::load_as(settings, usual_plan(settings)?)
     }
 
     /// Loads the library that `plan` needs.
     ///
     /// # Errors
-    /// [`RuntimeError`] with what is missing and the way out, where the library is not to be found or loaded, or where a
-    /// provider that was asked for by name cannot be had.
+    /// [`RuntimeError`] with what is missing and the way out, where the library is not to be found
+    /// or loaded, or where a provider that was asked for by name cannot be had.
     pub fn load_as(settings: &Settings, mut plan: Plan) -> Result<Self, RuntimeError> {
-        let library = hardware::library(settings, plan.candidate.provider)?;
+        let library = find_library(settings, plan.candidate.provider)?;
         let environment = environment_of(&library)?;
         if plan.candidate.provider == Provider::Cuda
             && let Err(error) = trial::try_out(&environment, plan.candidate, settings)
         {
             if settings.provider != ProviderChoice::Auto {
-                return Err(RuntimeError::ProviderUnavailable {
-                    provider: Provider::Cuda,
-                    missing: format!(
-                        "{error}; `faceood-admin doctor` holds driver, CUDA and cuDNN against what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
-                    ),
-                });
+                let missing = format!(
+                    "{error}; `faceood-admin doctor` holds driver, CUDA and cuDNN against what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
+                );
+                return Err(RuntimeError::ProviderUnavailable(Provider::Cuda, missing));
             }
             // Each library carries the CPU's kernels: a door must not stay shut because of a GPU.
             plan = Plan {
@@ -239,48 +187,27 @@ impl Runtime {
         })
     }
 
-    /// The library that [`Runtime::load_as`] would load for this provider, which is not loaded.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn find_library(settings: &Settings, provider: Provider) -> Result<Library, RuntimeError> {
-        hardware::library(settings, provider)
-    }
-
-    /// The usual way to run models here, where nothing was measured.
-    ///
-    /// # Errors
-    /// Where what was asked for cannot be had.
-    pub fn usual_plan(settings: &Settings) -> Result<Plan, RuntimeError> {
-        hardware::usual(settings)
-    }
-
     /// Where accelerated models run.
-    #[must_use]
     pub fn provider(&self) -> Provider {
         self.plan.candidate.provider
     }
 
     /// How accelerated models run.
-    #[must_use]
     pub fn candidate(&self) -> Candidate {
         self.plan.candidate
     }
 
     /// How they run, and why.
-    #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// The library in use.
-    #[must_use]
     pub fn library(&self) -> &Library {
         &self.library
     }
 
     /// The library's own description of its version and build.
-    #[must_use]
     pub fn build_info(&self) -> &'static str {
         ort::info()
     }
@@ -315,15 +242,10 @@ fn environment_of(library: &Library) -> Result<Environment, RuntimeError> {
         if *path == library.path {
             return Ok(environment.clone());
         }
-        return Err(RuntimeError::AnotherLibraryLoaded {
-            loaded: path.clone(),
-            wanted: library.path.clone(),
-        });
+        let (loaded, wanted) = (path.clone(), library.path.clone());
+        return Err(RuntimeError::AnotherLibraryLoaded(loaded, wanted));
     }
-    let unusable = |reason: String| RuntimeError::LibraryUnusable {
-        path: library.path.clone(),
-        reason,
-    };
+    let unusable = |said: String| RuntimeError::LibraryUnusable(library.path.clone(), said);
     let environment = ort::init_from(&library.path)
         .map_err(|error| unusable(error.to_string()))?
         .with_name("faceood")

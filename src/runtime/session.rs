@@ -7,26 +7,18 @@ use ort::ep::{
 use ort::logging::LogLevel;
 use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::{TensorRef, ValueType};
+use ort::value::TensorRef;
 
 use super::{Candidate, Provider, RuntimeError, Settings};
 
 /// Where a model should run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// On the CPU's own kernels: small models of varying shape, for which an accelerator would compile anew for each shape.
+    /// On the CPU's own kernels: small models of varying shape, for which an accelerator would
+    /// compile anew for each shape.
     Host,
     /// On the runtime's provider: the embedder.
     Accelerated,
-}
-
-/// Name of an input or output with its shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorShape {
-    /// The tensor's name in the graph.
-    pub name: String,
-    /// Its dimensions, outermost first; `None` where one is free.
-    pub dimensions: Vec<Option<usize>>,
 }
 
 /// Numbers with a shape, row-major.
@@ -43,8 +35,6 @@ pub struct Session {
     name: String,
     provider: Provider,
     inner: OrtSession,
-    inputs: Vec<TensorShape>,
-    outputs: Vec<TensorShape>,
 }
 
 impl Session {
@@ -57,75 +47,38 @@ impl Session {
     ) -> Result<Self, RuntimeError> {
         let provider = candidate.provider;
         let inner = build(environment, model_bytes, candidate, settings).map_err(|error| {
-            RuntimeError::ModelRefused {
-                model: name.to_owned(),
-                provider,
-                reason: words(&error.to_string()),
-            }
+            RuntimeError::ModelRefused(name.to_owned(), provider, words(&error.to_string()))
         })?;
-        let inputs = inner
-            .inputs()
-            .iter()
-            .map(|outlet| shape_of(outlet.name(), outlet.dtype()))
-            .collect();
-        let outputs = inner
-            .outputs()
-            .iter()
-            .map(|outlet| shape_of(outlet.name(), outlet.dtype()))
-            .collect();
+        let name = name.to_owned();
         Ok(Self {
-            name: name.to_owned(),
+            name,
             provider,
             inner,
-            inputs,
-            outputs,
         })
     }
 
-    /// Name of the model, as given when it was opened.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Where it runs.
-    #[must_use]
     pub fn provider(&self) -> Provider {
         self.provider
     }
 
-    /// What it takes.
-    #[must_use]
-    pub fn inputs(&self) -> &[TensorShape] {
-        &self.inputs
-    }
-
-    /// What it gives.
-    #[must_use]
-    pub fn outputs(&self) -> &[TensorShape] {
-        &self.outputs
-    }
-
-    /// Runs the model on its only input, `values` in row-major order; gives every output with its name, in the graph's order.
+    /// Runs the model on its only input, `values` in row-major order; gives every output with its
+    /// name, in the graph's order.
     ///
     /// # Errors
-    /// [`RuntimeError::ShapeMismatch`] where `shape` and `values` disagree, [`RuntimeError::RunFailed`] where the run fails or
-    /// an output is not f32.
+    /// [`RuntimeError::ShapeMismatch`] where `shape` and `values` disagree,
+    /// [`RuntimeError::RunFailed`] where the run fails or an output is not f32.
     pub fn run(
         &mut self,
         shape: &[usize],
         values: &[f32],
     ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
         if shape.iter().product::<usize>() != values.len() {
-            return Err(RuntimeError::ShapeMismatch {
-                model: self.name.clone(),
-                shape: shape.to_vec(),
-                values: values.len(),
-            });
+            let (model, shape) = (self.name.clone(), shape.to_vec());
+            return Err(RuntimeError::ShapeMismatch(model, values.len(), shape));
         }
-        let failed = |error: ort::Error| RuntimeError::RunFailed {
-            model: self.name.clone(),
-            reason: words(&error.to_string()),
+        let failed = |error: ort::Error| {
+            RuntimeError::RunFailed(self.name.clone(), words(&error.to_string()))
         };
         let input = TensorRef::from_array_view((shape, values)).map_err(failed)?;
         let outputs = self.inner.run(ort::inputs![input]).map_err(failed)?;
@@ -133,17 +86,12 @@ impl Session {
             .iter()
             .map(|(name, value)| {
                 let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
-                let shape = shape
-                    .iter()
-                    .map(|&dimension| usize::try_from(dimension).unwrap_or(0))
+                let extents = shape.iter();
+                let shape = extents
+                    .map(|&extent| extent.try_into().unwrap_or(0))
                     .collect();
-                Ok((
-                    name.to_owned(),
-                    Tensor {
-                        shape,
-                        values: values.to_vec(),
-                    },
-                ))
+                let values = values.to_vec();
+                Ok((name.to_owned(), Tensor { shape, values }))
             })
             .collect()
     }
@@ -158,14 +106,14 @@ fn build(
     let mut builder = OrtSession::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(candidate.threads)?
-        // Threads that wait for work must not take the core from another session or another service.
+        // Threads that wait for work must not take the core from other sessions or services.
         .with_intra_op_spinning(false)?
         .with_inter_threads(1)?
         // The detector sees many shapes: a remembered memory plan for each would only grow.
         .with_memory_pattern(false)?
         .with_log_level(LogLevel::Warning)?;
     if let Some(accelerator) = accelerator(candidate, settings) {
-        // A provider that fails softly leaves the model on the CPU and says nothing: make it an error.
+        // A provider that fails softly leaves the model on the CPU: make it an error.
         builder = builder.with_execution_providers([accelerator.error_on_failure()])?;
     }
     builder.commit_from_memory(model_bytes)
@@ -178,13 +126,14 @@ fn accelerator(candidate: Candidate, settings: &Settings) -> Option<ExecutionPro
             ep::CUDA::default()
                 .with_device_id(settings.cuda_device)
                 .with_memory_limit(settings.cuda_memory_limit_bytes)
-                // Doubling the arena at each step overshoots; the shapes are fixed, so ask for what is needed.
+                // Doubling the arena overshoots; shapes are fixed, so ask for what is needed.
                 .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
                 .with_conv_max_workspace(false)
                 .build(),
         ),
         Provider::Openvino => {
-            // With pinning left on, worker threads share one core (measured on two cores: 169 → 82 faces a second).
+            // With pinning left on, worker threads share one core (measured on two cores: 169 → 82
+            // faces a second).
             let config = serde_json::json!({"CPU": {
                 "INFERENCE_NUM_THREADS": candidate.threads.to_string(),
                 "NUM_STREAMS": "1",
@@ -201,27 +150,13 @@ fn accelerator(candidate: Candidate, settings: &Settings) -> Option<ExecutionPro
     }
 }
 
-/// What ONNX Runtime says, without the place in its source where it says so:
-/// `….cc:2043 onnxruntime::Provider& …::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library …`.
+/// What ONNX Runtime says, without the place in its source where it says so: `….cc:2043
+/// onnxruntime::Provider& …::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library …`.
 fn words(said: &str) -> String {
     let told = said.rsplit("[ONNXRuntimeError] : ").next();
     let told = told.filter(|told| told.len() < said.len());
     let told = told.and_then(|told| told.splitn(3, " : ").nth(2));
     told.unwrap_or(said).trim().to_owned()
-}
-
-fn shape_of(name: &str, kind: &ValueType) -> TensorShape {
-    let dimensions = match kind {
-        ValueType::Tensor { shape, .. } => shape
-            .iter()
-            .map(|&dimension| usize::try_from(dimension).ok())
-            .collect(),
-        _ => Vec::new(),
-    };
-    TensorShape {
-        name: name.to_owned(),
-        dimensions,
-    }
 }
 
 /// ONNX Runtime's own log lines, into ours; its "info" is chatter and goes to trace.

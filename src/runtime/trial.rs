@@ -1,5 +1,5 @@
-//! Whether a provider works here: a driver may be loaded and broken, CUDA or cuDNN may be missing, and all that shows only
-//! when a model is opened and run.
+//! Whether a provider works here: a driver may be loaded and broken, CUDA or cuDNN may be missing,
+//! and all that shows only when a model is opened and run.
 
 use ort::environment::Environment;
 
@@ -9,9 +9,6 @@ use super::{Candidate, RuntimeError, Session, Settings};
 const MODEL: &[u8] = include_bytes!("trial.onnx");
 
 /// Runs the smallest model as `candidate` says.
-///
-/// # Errors
-/// [`RuntimeError::ModelRefused`] or [`RuntimeError::RunFailed`], with ONNX Runtime's words about what is missing.
 pub(super) fn try_out(
     environment: &Environment,
     candidate: Candidate,

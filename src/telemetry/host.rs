@@ -47,48 +47,18 @@ pub struct Disk {
 }
 
 /// Something about the host that will hurt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Concern {
-    /// Less memory than the daemon needs under load.
-    Memory {
-        /// What there is.
-        usable_bytes: u64,
-    },
-    /// The disk of the data folder is nearly full.
-    Disk {
-        /// What is free.
-        available_bytes: u64,
-        /// Of which file system.
-        mount: PathBuf,
-    },
-}
-
-impl fmt::Display for Concern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory { usable_bytes } => write!(
-                f,
-                "{} of memory usable, {} needed under load; raise MemoryMax= or the container's limit, or stop other programs",
-                Bytes(*usable_bytes),
-                Bytes(MEMORY_NEEDED)
-            ),
-            Self::Disk {
-                available_bytes,
-                mount,
-            } => write!(
-                f,
-                "{} free on {}, {} wanted; delete something, or move data_dir, or shorten the log with `faceood-admin prune`",
-                Bytes(*available_bytes),
-                mount.display(),
-                Bytes(DISK_NEEDED)
-            ),
-        }
-    }
+    /// The daemon needs more memory under load than these bytes, which it can use.
+    #[error("{} of memory usable, {} needed under load; raise MemoryMax= or the container's limit, or stop other programs", Bytes(*.0), Bytes(MEMORY_NEEDED))]
+    Memory(u64),
+    /// The disk of the data folder is nearly full: bytes that are free, and where it is mounted.
+    #[error("{} free on {}, {} wanted; delete something, or move data_dir, or shorten the log with `faceood-admin prune`", Bytes(*.0), .1.display(), Bytes(DISK_NEEDED))]
+    Disk(u64, PathBuf),
 }
 
 impl Host {
     /// Looks at the machine, and at the disk that holds `folder` (which need not exist yet).
-    #[must_use]
     pub fn look(folder: &Path) -> Self {
         let memory = MemoryRefreshKind::nothing().with_ram();
         let system = System::new_with_specifics(RefreshKind::nothing().with_memory(memory));
@@ -109,27 +79,22 @@ impl Host {
     }
 
     /// Memory that this process can count on: what is available, within the limit.
-    #[must_use]
     pub fn usable_memory_bytes(&self) -> u64 {
         let limit = self.memory_limit_bytes.unwrap_or(u64::MAX);
         self.memory_available_bytes.min(limit)
     }
 
     /// What will hurt; empty on a healthy machine.
-    #[must_use]
     pub fn concerns(&self) -> Vec<Concern> {
         let mut concerns = Vec::new();
-        let usable_bytes = self.usable_memory_bytes();
-        if usable_bytes < MEMORY_NEEDED {
-            concerns.push(Concern::Memory { usable_bytes });
+        let usable = self.usable_memory_bytes();
+        if usable < MEMORY_NEEDED {
+            concerns.push(Concern::Memory(usable));
         }
         if let Some(disk) = &self.disk
             && disk.available_bytes < DISK_NEEDED
         {
-            concerns.push(Concern::Disk {
-                available_bytes: disk.available_bytes,
-                mount: disk.mount.clone(),
-            });
+            concerns.push(Concern::Disk(disk.available_bytes, disk.mount.clone()));
         }
         concerns
     }
@@ -142,7 +107,6 @@ pub struct Bytes(pub u64);
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-        #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
         let mut size = self.0 as f64;
         let mut unit = 0;
         while size >= 999.5 && unit + 1 < UNITS.len() {
@@ -154,17 +118,14 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The file system that holds the folder, or would. Its room is asked of the folder itself: lists of disks leave some out
-/// (tmpfs, overlays), so that a name may be missing but never the figures of another disk be shown.
+/// The file system that holds the folder, or would. Lists of disks leave some out (tmpfs,
+/// overlays), so its room is asked of the folder: a name may be missing, but no figure is
+/// another's.
 fn disk_of(folder: &Path) -> Option<Disk> {
-    let existing = folder.ancestors().find_map(|part| {
-        let part = if part.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            part
-        };
-        part.canonicalize().ok()
-    })?;
+    let folder = Path::new(".").join(folder);
+    let existing = folder
+        .ancestors()
+        .find_map(|part| part.canonicalize().ok())?;
     let facts = rustix::fs::statvfs(&existing).ok()?;
     let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
     let disks = Disks::new_with_refreshed_list();
@@ -185,9 +146,8 @@ fn disk_of(folder: &Path) -> Option<Disk> {
 }
 
 fn is_container() -> bool {
-    Path::new("/.dockerenv").exists()
-        || Path::new("/run/.containerenv").exists()
-        || std::env::var_os("container").is_some()
+    let marks = ["/.dockerenv", "/run/.containerenv"];
+    marks.iter().any(|mark| Path::new(mark).exists()) || std::env::var_os("container").is_some()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keeps the folder of the text log in order: files of past days are compressed, and deleted once they are old enough.
+//! Keeps the folder of the text log in order: past days are compressed, old ones deleted.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -49,12 +49,10 @@ impl Housekeeper {
                 }
             }
         };
-        let thread = thread::Builder::new()
-            .name("log-files".to_owned())
-            .spawn(work);
+        let thread = thread::Builder::new().name("log-files".to_owned());
         Self {
             stop: Some(stop),
-            thread: thread.ok(),
+            thread: thread.spawn(work).ok(),
         }
     }
 }
@@ -81,10 +79,8 @@ fn tidy(directory: &Path, keep_days: u16, today: NaiveDate) -> io::Result<()> {
     let days: BTreeSet<NaiveDate> = files.iter().map(|(day, _)| *day).collect();
     for (day, path) in files {
         let age = today.signed_duration_since(day).num_days();
-        let later = days
-            .iter()
-            .filter(|other| (day < **other) && (**other < today))
-            .count();
+        let later = days.iter().filter(|&&other| day < other && other < today);
+        let later = later.count();
         if age >= i64::from(keep_days) && later >= usize::from(keep_days) {
             fs::remove_file(&path)?;
         } else if age > 0 && path.extension().is_some_and(|end| end == FILE_SUFFIX) {
@@ -103,18 +99,13 @@ pub(super) fn day_of(path: &Path) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()
 }
 
-/// Replaces `path` by `path.gz`. Killed on the way it leaves the original, and at worst a `.part` that is made anew.
+/// Replaces `path` by `path.gz`. Killed on the way it leaves the original, or a `.part`, too.
 fn compress(path: &Path) -> io::Result<()> {
-    let with_end = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let part = with_end(".gz.part");
+    let part = path.with_added_extension("gz.part");
     let mut encoder = GzEncoder::new(File::create(&part)?, Compression::default());
     io::copy(&mut File::open(path)?, &mut encoder)?;
     encoder.finish()?.sync_all()?;
-    fs::rename(&part, with_end(".gz"))?;
+    fs::rename(&part, path.with_added_extension("gz"))?;
     fs::remove_file(path)
 }
 

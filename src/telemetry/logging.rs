@@ -1,9 +1,10 @@
-//! The text log: `tracing` to standard error (human, JSON, or the journal) and to daily files that are compressed and kept
-//! for some days.
+//! The text log: `tracing` to standard error (human, JSON, or the journal) and to daily files that
+//! are compressed and kept for some days.
 //!
-//! Lossy by decision: lines are handed to a writer thread through a bounded buffer, and when that is full (a stalled disk)
-//! lines are dropped rather than requests delayed. The number dropped is logged. What must not be lost, the record of each
-//! inference, is in the database. No line ever holds pixels, embeddings or file names.
+//! Lossy by decision: lines are handed to a writer thread through a bounded buffer, and when that
+//! is full (a stalled disk) lines are dropped rather than requests delayed. The number dropped is
+//! logged. What must not be lost, the record of each inference, is in the database. No line ever
+//! holds pixels, embeddings or file names.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -73,7 +74,7 @@ pub enum Format {
     Human,
     /// One JSON object a line.
     Json,
-    /// The journal's own protocol: fields to search by, which `journalctl` shows only with `-o verbose`.
+    /// The journal's own protocol: fields to search by (`journalctl -o verbose` shows them).
     Journald,
 }
 
@@ -92,51 +93,33 @@ pub enum FileFormat {
 /// Why there is no text log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The level cannot be read.
+    /// The level that is given cannot be read; the reason stands beside it.
     #[error(
-        "telemetry.level is {level:?}: {reason}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
+        "telemetry.level is {0:?}: {1}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
     )]
-    Level {
-        /// As given.
-        level: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Level(String, String),
     /// The journal was asked for and does not answer.
     #[error(
-        "telemetry.format is \"journald\" and the journal cannot be reached: {source}; set it to \"auto\""
+        "telemetry.format is \"journald\" and the journal cannot be reached: {0}; set it to \"auto\""
     )]
-    Journal {
-        /// Why.
-        source: io::Error,
-    },
+    Journal(#[source] io::Error),
     /// Something else installed a log before.
     #[error("a text log is already running in this process")]
     AlreadyRunning,
 }
 
-/// Keeps the text log running; dropping it writes out what is buffered. Hold it in `main` until all else has ended.
+/// Keeps the text log running; dropping it writes out what is buffered. Hold it to the end.
 #[must_use = "the log stops when this is dropped"]
 #[derive(Debug, Default)]
 pub struct Guard {
     // Dropped in this order: the housekeeper still logs, the workers write out last.
     housekeeper: Option<Housekeeper>,
     workers: Vec<WorkerGuard>,
-    /// Where the files are, if there are any.
-    directory: Option<PathBuf>,
 }
 
-impl Guard {
-    /// The folder of the files, if files are written.
-    #[must_use]
-    pub fn directory(&self) -> Option<&Path> {
-        self.directory.as_deref()
-    }
-}
-
-/// Starts the daemon's text log for the whole process; `directory` is where files go if they are on.
+/// Starts the daemon's text log for the whole process; files, if on, go to `directory`.
 ///
-/// A folder that cannot be written is no reason to stay down: it is warned of, and lines go to standard error only.
+/// If the folder cannot be written, that is warned of, and lines go to standard error only.
 ///
 /// # Errors
 /// If the level cannot be read, the journal is asked for and absent, or a log is already running.
@@ -153,7 +136,6 @@ pub fn start(settings: &Settings, directory: &Path) -> Result<Guard, LoggingErro
                     writer.error_counter(),
                 ));
                 guard.workers.push(worker);
-                guard.directory = Some(directory.to_owned());
                 layers.push(match settings.files {
                     FileFormat::Human => human(writer, false),
                     _ => json(writer),
@@ -175,10 +157,7 @@ pub fn start(settings: &Settings, directory: &Path) -> Result<Guard, LoggingErro
     Ok(guard)
 }
 
-/// Starts a short-lived command's log: human lines of at least `level` on standard error, nothing in files.
-///
-/// # Errors
-/// If the level cannot be read or a log is already running.
+/// Starts a short-lived command's log: human lines of at least `level` on standard error.
 pub fn start_for_command(level: &str) -> Result<(), LoggingError> {
     let layer = tracing_subscriber::fmt::layer()
         .without_time()
@@ -189,10 +168,7 @@ pub fn start_for_command(level: &str) -> Result<(), LoggingError> {
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::AlreadyRunning)
 }
 
-/// Checks `telemetry.level` without starting anything.
-///
-/// # Errors
-/// If it cannot be read.
+/// Checks whether `telemetry.level` can be read, without starting anything.
 pub fn check_level(level: &str) -> Result<(), LoggingError> {
     filter(level).map(drop)
 }
@@ -215,15 +191,10 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 const QUIET: &str = "actix_server=warn,actix_http::h1::dispatcher=off";
 
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
-    let wrong = |reason: String| LoggingError::Level {
-        level: level.to_owned(),
-        reason,
-    };
+    let wrong = |reason: String| LoggingError::Level(level.to_owned(), reason);
     // A bare word that is no level would name a module, and silence everything else.
-    let mut bare = level
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.contains(['=', '[']));
+    let parts = level.split(',').map(str::trim);
+    let mut bare = parts.filter(|part| !part.contains(['=', '[']));
     if let Some(word) = bare.find(|word| word.parse::<LevelFilter>().is_err()) {
         return Err(wrong(format!("{word:?} is no level")));
     }
@@ -234,7 +205,7 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
 
 fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, LoggingError> {
     if format == Format::Journald {
-        let layer = tracing_journald::layer().map_err(|source| LoggingError::Journal { source })?;
+        let layer = tracing_journald::layer().map_err(LoggingError::Journal)?;
         return Ok(layer.with_field_prefix(None).boxed());
     }
     let (writer, worker) = worker(io::stderr());
@@ -246,12 +217,13 @@ fn console_layer(format: Format, guard: &mut Guard) -> Result<BoxedLayer, Loggin
     })
 }
 
-/// Whether `stream` is a terminal and the user accepts colours (`NO_COLOR`, <https://no-color.org>).
+/// Whether `stream` is a terminal and the user accepts colours (`NO_COLOR`,
+/// <https://no-color.org>).
 pub fn shows_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether systemd connected standard error to the journal: it says which device and inode that would be.
+/// Whether systemd connected standard error to the journal: it says to which device and inode.
 fn is_journal() -> bool {
     let Some(named) = std::env::var_os("JOURNAL_STREAM") else {
         return false;
@@ -278,19 +250,15 @@ fn worker<W: io::Write + Send + 'static>(writer: W) -> (NonBlocking, WorkerGuard
         .finish(writer)
 }
 
-fn human<W>(writer: W, ansi: bool) -> BoxedLayer
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+fn human(writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static, ansi: bool) -> BoxedLayer {
     let layer = tracing_subscriber::fmt::layer()
         .with_timer(Clock)
         .with_ansi(ansi)
         .with_writer(writer);
     if ansi {
-        layer.fmt_fields(Coloured(DefaultFields::new())).boxed()
-    } else {
-        layer.boxed()
+        return layer.fmt_fields(Coloured(DefaultFields::new())).boxed();
     }
+    layer.boxed()
 }
 
 /// The fields of a span in colours. All layers with the same type of formatter share one text of
@@ -303,10 +271,7 @@ impl<'w> FormatFields<'w> for Coloured {
     }
 }
 
-fn journal_lines<W>(writer: W) -> BoxedLayer
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+fn journal_lines(writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> BoxedLayer {
     tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .event_format(JournalLine)
@@ -314,7 +279,7 @@ where
         .boxed()
 }
 
-/// A line with all its fields and with the severity in front as systemd reads it (`<4>`). No time: the journal has its own.
+/// A line with all its fields behind the severity as systemd reads it (`<4>`), without a time.
 struct JournalLine;
 
 impl<S, N> FormatEvent<S, N> for JournalLine
@@ -340,10 +305,7 @@ where
     }
 }
 
-fn json<W>(writer: W) -> BoxedLayer
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+fn json(writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> BoxedLayer {
     let event = format().json().flatten_event(true);
     let event = event.with_current_span(false).with_span_list(false);
     tracing_subscriber::fmt::layer()

@@ -1,6 +1,6 @@
-//! What Prometheus scrapes: names, help, buckets, and one function for each thing that happens. Prefix `faceood_`, time in
-//! seconds. A source is no label unless the operator has listed it (`telemetry.sources`): callers choose it, and a label that
-//! callers choose grows without end.
+//! What Prometheus scrapes: names, help, buckets, and one function for each thing that happens.
+//! Prefix `faceood_`, time in seconds. A source is no label unless the operator has listed it
+//! (`telemetry.sources`): callers choose it, and a label that callers choose grows without end.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,32 +15,58 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::host::Host;
 
-const REQUESTS: &str = "faceood_requests_total";
-const REQUEST_SECONDS: &str = "faceood_request_duration_seconds";
-const ACTIONS: &str = "faceood_actions_total";
-const SOURCE_ACTIONS: &str = "faceood_source_actions_total";
-const VERDICTS: &str = "faceood_verdicts_total";
-const STAGE_SECONDS: &str = "faceood_stage_duration_seconds";
-const QUEUE_DEPTH: &str = "faceood_queue_depth";
-const QUEUE_CAPACITY: &str = "faceood_queue_capacity";
-const QUEUE_WAIT_SECONDS: &str = "faceood_queue_wait_seconds";
-const QUALITY: &str = "faceood_quality_score";
-const NORM: &str = "faceood_embedding_norm";
-const PROVIDER: &str = "faceood_provider_info";
-const PACK: &str = "faceood_pack_info";
-const BUILD: &str = "faceood_build_info";
-const READY: &str = "faceood_ready";
-const LOG_FAILING: &str = "faceood_log_failing";
-const DISK_FREE: &str = "faceood_disk_free_bytes";
-const DISK_TOTAL: &str = "faceood_disk_total_bytes";
-const MEMORY_LIMIT: &str = "faceood_memory_limit_bytes";
-const RESIDENT: &str = "faceood_process_resident_bytes";
-const VIRTUAL: &str = "faceood_process_virtual_bytes";
-const CPU_SECONDS: &str = "faceood_process_cpu_seconds_total";
-const START_TIME: &str = "faceood_process_start_time_seconds";
-const GPU_USED: &str = "faceood_gpu_memory_used_bytes";
-const GPU_TOTAL: &str = "faceood_gpu_memory_total_bytes";
-const GPU_OURS: &str = "faceood_process_gpu_memory_bytes";
+/// Makes a constant of each metric's name, and [`describe`], which tells its help to the recorder.
+macro_rules! metrics_table {
+    ($($describe:ident $constant:ident $name:literal $help:literal;)+) => {
+        $(const $constant: &str = $name;)+
+
+        fn describe() {
+            $($describe!($constant, $help);)+
+        }
+    };
+}
+
+metrics_table! {
+    describe_counter REQUESTS "faceood_requests_total"
+        "Requests answered, by endpoint, HTTP status and problem code (ok where none).";
+    describe_histogram REQUEST_SECONDS "faceood_request_duration_seconds"
+        "From a request's head to its answer.";
+    describe_counter ACTIONS "faceood_actions_total" "Decisions on single faces.";
+    describe_counter SOURCE_ACTIONS "faceood_source_actions_total"
+        "Decisions on single faces by source, for the sources in telemetry.sources; other stands for all others.";
+    describe_counter VERDICTS "faceood_verdicts_total" "Decisions on pairs.";
+    describe_histogram STAGE_SECONDS "faceood_stage_duration_seconds"
+        "Time in each stage of the pipeline.";
+    describe_gauge QUEUE_DEPTH "faceood_queue_depth" "Pictures waiting for a worker.";
+    describe_gauge QUEUE_CAPACITY "faceood_queue_capacity"
+        "Pictures that may wait before requests are refused.";
+    describe_histogram QUEUE_WAIT_SECONDS "faceood_queue_wait_seconds"
+        "How long pictures waited for a worker.";
+    describe_histogram QUALITY "faceood_quality_score" "Quality score of each face, 0 to 1.";
+    describe_histogram NORM "faceood_embedding_norm"
+        "Length of each face's embedding before normalisation.";
+    describe_gauge PROVIDER "faceood_provider_info" "1 for the provider that runs the models.";
+    describe_gauge PACK "faceood_pack_info" "1 for the loaded model pack.";
+    describe_gauge BUILD "faceood_build_info" "1 for the running release.";
+    describe_gauge READY "faceood_ready" "1 while requests are served, else 0.";
+    describe_gauge LOG_FAILING "faceood_log_failing" "1 while the log cannot be written, else 0.";
+    describe_gauge DISK_FREE "faceood_disk_free_bytes" "Room on the disk of the data folder.";
+    describe_gauge DISK_TOTAL "faceood_disk_total_bytes" "Size of the disk of the data folder.";
+    describe_gauge MEMORY_LIMIT "faceood_memory_limit_bytes"
+        "What this process may use: the limit of its service or container, else the machine's memory.";
+    describe_gauge RESIDENT "faceood_process_resident_bytes"
+        "Memory of this process that is in RAM.";
+    describe_gauge VIRTUAL "faceood_process_virtual_bytes" "Address space of this process.";
+    describe_counter CPU_SECONDS "faceood_process_cpu_seconds_total"
+        "Processor time of this process, whole seconds.";
+    describe_gauge START_TIME "faceood_process_start_time_seconds"
+        "When this process started, seconds since 1970.";
+    describe_gauge GPU_USED "faceood_gpu_memory_used_bytes"
+        "Memory in use on each GPU, by whomever.";
+    describe_gauge GPU_TOTAL "faceood_gpu_memory_total_bytes" "Memory of each GPU.";
+    describe_gauge GPU_OURS "faceood_process_gpu_memory_bytes"
+        "Memory of each GPU that this process uses.";
+}
 
 /// Counters of the log that stand at 0 from the start, so that an alarm sees even their first rise.
 const FROM_NOTHING: [&str; 6] = [
@@ -52,8 +78,8 @@ const FROM_NOTHING: [&str; 6] = [
     "faceood_log_pruned_rows_total",
 ];
 
-/// From a stage that takes a fraction of a millisecond to a request that waits in the queue under load. Also the default for
-/// every `…_seconds` that another module records.
+/// From a stage that takes a fraction of a millisecond to a request that waits in the queue under
+/// load. Also the default for every `…_seconds` that another module records.
 const SECONDS: [f64; 16] = [
     0.000_5, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5,
     10.0,
@@ -64,7 +90,7 @@ const SCORES: [f64; 14] = [
     0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0,
 ];
 
-/// The default pack's norm is about 1 for clean faces and less for worse ones; others may lie higher.
+/// The default pack's norm is about 1 for clean faces and less for worse ones.
 const NORMS: [f64; 14] = [
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 2.0, 5.0,
 ];
@@ -88,11 +114,7 @@ pub enum MetricsError {
 }
 
 impl Exporter {
-    /// Starts recording in this process; room is measured where `data_dir` is.
-    ///
-    /// # Errors
-    ///
-    /// [`MetricsError`] where another recorder is installed already.
+    /// Starts recording, as the process's only recorder; room is measured where `data_dir` is.
     pub fn install(data_dir: &Path) -> Result<Self, MetricsError> {
         let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
@@ -105,7 +127,7 @@ impl Exporter {
         Ok(Self::around(handle, data_dir))
     }
 
-    /// An exporter that nothing is recorded for, since a process has but one recorder and many tests.
+    /// An exporter that nothing is recorded for: a process has one recorder and many tests.
     #[cfg(test)]
     pub(crate) fn apart() -> Self {
         let handle = PrometheusBuilder::new().build_recorder().handle();
@@ -119,18 +141,15 @@ impl Exporter {
         }
     }
 
-    /// Everything recorded so far, and the process's memory as it is now, in Prometheus' text format.
-    #[must_use]
+    /// All that was recorded, and the process's memory now, in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.sampler
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sample();
+        let sampler = self.sampler.lock();
+        sampler.unwrap_or_else(PoisonError::into_inner).sample();
         self.handle.render()
     }
 
-    /// Folds what has been recorded into the buckets. To be called every few seconds: samples of histograms pile up
-    /// until somebody scrapes, and perhaps nobody does.
+    /// Folds what has been recorded into the buckets. To be called every few seconds: samples of
+    /// histograms pile up until somebody scrapes, and perhaps nobody does.
     pub fn tidy(&self) {
         self.handle.run_upkeep();
     }
@@ -143,58 +162,9 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets_for_metric(Matcher::Full(NORM.to_owned()), &NORMS)
 }
 
-fn describe() {
-    describe_counter!(
-        REQUESTS,
-        "Requests answered, by endpoint, HTTP status and problem code (ok where none)."
-    );
-    describe_histogram!(REQUEST_SECONDS, "From a request's head to its answer.");
-    describe_counter!(ACTIONS, "Decisions on single faces.");
-    describe_counter!(
-        SOURCE_ACTIONS,
-        "Decisions on single faces by source, for the sources in telemetry.sources; other stands for all others."
-    );
-    describe_counter!(VERDICTS, "Decisions on pairs.");
-    describe_histogram!(STAGE_SECONDS, "Time in each stage of the pipeline.");
-    describe_gauge!(QUEUE_DEPTH, "Pictures waiting for a worker.");
-    describe_gauge!(
-        QUEUE_CAPACITY,
-        "Pictures that may wait before requests are refused."
-    );
-    describe_histogram!(QUEUE_WAIT_SECONDS, "How long pictures waited for a worker.");
-    describe_histogram!(QUALITY, "Quality score of each face, 0 to 1.");
-    describe_histogram!(
-        NORM,
-        "Length of each face's embedding before normalisation."
-    );
-    describe_gauge!(PROVIDER, "1 for the provider that runs the models.");
-    describe_gauge!(PACK, "1 for the loaded model pack.");
-    describe_gauge!(BUILD, "1 for the running release.");
-    describe_gauge!(READY, "1 while requests are served, else 0.");
-    describe_gauge!(LOG_FAILING, "1 while the log cannot be written, else 0.");
-    describe_gauge!(DISK_FREE, "Room on the disk of the data folder.");
-    describe_gauge!(DISK_TOTAL, "Size of the disk of the data folder.");
-    describe_gauge!(
-        MEMORY_LIMIT,
-        "What this process may use: the limit of its service or container, else the machine's memory."
-    );
-    describe_gauge!(RESIDENT, "Memory of this process that is in RAM.");
-    describe_gauge!(VIRTUAL, "Address space of this process.");
-    describe_counter!(
-        CPU_SECONDS,
-        "Processor time of this process, whole seconds."
-    );
-    describe_gauge!(START_TIME, "When this process started, seconds since 1970.");
-    describe_gauge!(GPU_USED, "Memory in use on each GPU, by whomever.");
-    describe_gauge!(GPU_TOTAL, "Memory of each GPU.");
-    describe_gauge!(GPU_OURS, "Memory of each GPU that this process uses.");
-}
-
-/// Requests answered since the start, for the status line of the service manager.
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
-/// Requests answered since the start.
-#[must_use]
+/// Requests answered since the start, for the status line of the service manager.
 pub fn requests_answered() -> u64 {
     ANSWERED.load(Ordering::Relaxed)
 }
@@ -211,7 +181,7 @@ pub fn request(endpoint: &str, status: u16, code: &'static str, took: Duration) 
 /// Sources that are labels; empty where none is.
 static SOURCES: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Makes these sources labels, and each of them visible before its first request. Only the first call counts.
+/// Makes these sources labels, visible before their first request. Only the first call counts.
 pub fn label_sources(sources: &[String]) {
     if SOURCES.set(sources.to_vec()).is_err() || sources.is_empty() {
         return;
@@ -250,7 +220,6 @@ pub fn queue_wait(ms: f32) {
 }
 
 /// So many pictures wait, of so many that may.
-#[expect(clippy::cast_precision_loss, reason = "queues are short")]
 pub fn queue(depth: usize, capacity: usize) {
     gauge!(QUEUE_DEPTH).set(depth as f64);
     gauge!(QUEUE_CAPACITY).set(capacity as f64);
@@ -271,12 +240,12 @@ pub fn model(pack: &str, version: &str, sha256: &str, provider: &str) {
 
 /// Whether requests are served.
 pub fn ready(is_ready: bool) {
-    gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
+    gauge!(READY).set(f64::from(is_ready));
 }
 
 /// Whether the log cannot be written.
 pub fn log_failing(is_failing: bool) {
-    gauge!(LOG_FAILING).set(if is_failing { 1.0 } else { 0.0 });
+    gauge!(LOG_FAILING).set(f64::from(is_failing));
 }
 
 /// Looks at the process, at the machine, and at GPUs where there are any.
@@ -303,17 +272,17 @@ impl Sampler {
             let wanted = ProcessRefreshKind::nothing().with_memory().with_cpu();
             system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), true, wanted);
             if let Some(process) = system.process(own) {
-                gauge!(RESIDENT).set(exact(process.memory()));
-                gauge!(VIRTUAL).set(exact(process.virtual_memory()));
-                gauge!(START_TIME).set(exact(process.start_time()));
+                gauge!(RESIDENT).set(process.memory() as f64);
+                gauge!(VIRTUAL).set(process.virtual_memory() as f64);
+                gauge!(START_TIME).set(process.start_time() as f64);
                 counter!(CPU_SECONDS).absolute(process.accumulated_cpu_time() / 1000);
             }
         }
         let host = Host::look(&self.data_dir);
-        gauge!(MEMORY_LIMIT).set(exact(host.memory_limit_bytes.unwrap_or(host.memory_bytes)));
+        gauge!(MEMORY_LIMIT).set(host.memory_limit_bytes.unwrap_or(host.memory_bytes) as f64);
         if let Some(disk) = host.disk {
-            gauge!(DISK_FREE).set(exact(disk.available_bytes));
-            gauge!(DISK_TOTAL).set(exact(disk.total_bytes));
+            gauge!(DISK_FREE).set(disk.available_bytes as f64);
+            gauge!(DISK_TOTAL).set(disk.total_bytes as f64);
         }
         if let Some(nvml) = &self.nvml {
             sample_gpus(nvml, self.own.map(Pid::as_u32));
@@ -328,29 +297,17 @@ fn sample_gpus(nvml: &Nvml, own: Option<u32>) {
         };
         let gpu = index.to_string();
         if let Ok(memory) = device.memory_info() {
-            gauge!(GPU_USED, "gpu" => gpu.clone()).set(exact(memory.used));
-            gauge!(GPU_TOTAL, "gpu" => gpu.clone()).set(exact(memory.total));
+            gauge!(GPU_USED, "gpu" => gpu.clone()).set(memory.used as f64);
+            gauge!(GPU_TOTAL, "gpu" => gpu.clone()).set(memory.total as f64);
         }
-        let ours: u64 = device
-            .running_compute_processes()
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|process| Some(process.pid) == own)
-            .map(|process| match process.used_gpu_memory {
-                UsedGpuMemory::Used(bytes) => bytes,
-                UsedGpuMemory::Unavailable => 0,
-            })
-            .sum();
-        gauge!(GPU_OURS, "gpu" => gpu).set(exact(ours));
+        let running = device.running_compute_processes().unwrap_or_default();
+        let ours = running.iter().filter(|process| Some(process.pid) == own);
+        let bytes = ours.map(|process| match process.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => bytes,
+            UsedGpuMemory::Unavailable => 0,
+        });
+        gauge!(GPU_OURS, "gpu" => gpu).set(bytes.sum::<u64>() as f64);
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bytes and seconds far below 2^53"
-)]
-fn exact(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The daemon's word to its supervisor (systemd's notify protocol; silent without one), and its watch over itself.
+//! The daemon's word to its supervisor (systemd's notify protocol), and its watch over itself.
 //!
-//! The watchdog is fed by a real inference and by nothing else: a daemon whose models hang or whose answers are wrong gets
-//! no ping and is replaced. Without a supervisor the same watch ends the process after repeated failures, so that
-//! whatever started it can start it again.
+//! The watchdog is fed by a real inference and by nothing else: a daemon whose models hang or whose
+//! answers are wrong gets no ping and is replaced. Without a supervisor the same watch ends the
+//! process after repeated failures, so that whatever started it can start it again.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -39,35 +39,24 @@ pub fn reloading() {
     }
 }
 
-/// Shows a line in `systemctl status`.
-pub fn status(text: &str) {
-    send(&[NotifyState::Status(text)]);
-}
-
 /// The daemon failed its own check too often in a row and had better be replaced.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{failures} checks in a row failed, the last one because {reason}")]
 pub struct Unhealthy {
-    /// How many.
-    pub failures: u32,
-    /// What the last one said.
-    pub reason: String,
+    failures: u32,
+    reason: String,
 }
 
 /// How often and how patiently the daemon looks at itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rhythm {
-    /// Pause between two looks.
-    pub interval: Duration,
-    /// Longest that one may take.
-    pub patience: Duration,
-    /// Failures in a row that end the watch.
-    pub failures_allowed: u32,
+    interval: Duration,
+    patience: Duration,
+    failures_allowed: u32,
 }
 
 impl Rhythm {
     /// The supervisor's, if it watches us, otherwise our own.
-    #[must_use]
     pub fn of_process() -> Self {
         Self::within(sd_notify::watchdog_enabled())
     }
@@ -83,8 +72,8 @@ impl Rhythm {
     }
 }
 
-/// Watches the daemon for as long as it lives: every success of `check` feeds the watchdog and shows `status_line()`;
-/// returns only when `check` has failed too often in a row.
+/// Watches the daemon for as long as it lives: every success of `check` feeds the watchdog and
+/// shows `status_line()`; returns only when `check` has failed too often in a row.
 pub async fn watch<Check, Checked>(
     rhythm: Rhythm,
     mut check: Check,

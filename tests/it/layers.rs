@@ -9,6 +9,7 @@ use crate::support::repository;
 
 /// The modules of `src/`, lowest first. A module may use those above it in this list, so there is no circle among them.
 const ORDER: &[&str] = &[
+    "named",
     "geometry",
     "stats",
     "image_format",

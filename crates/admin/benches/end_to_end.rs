@@ -22,7 +22,7 @@ use faceood::capture::{self, pixels};
 use faceood::pack::Pack;
 use faceood::pipeline::cores;
 use faceood::pipeline::tuning::{Chosen, Tuning};
-use faceood::runtime::{Placement, Plan, Runtime, Settings};
+use faceood::runtime::{self, Placement, Plan, Runtime, Settings};
 use faceood_admin::tuning_table;
 use faceood_test_support::repository;
 
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
 fn candidates(data_dir: &Path) -> Plan {
     let Ok(Some(tuning)) = Tuning::load(data_dir) else {
         println!("provider: as PROVIDER names it; nothing was measured");
-        return Runtime::usual_plan(&Settings::default()).expect("a way to run models");
+        return runtime::usual_plan(&Settings::default()).expect("a way to run models");
     };
     print!("{}", tuning_table(&tuning));
     Chosen::from(tuning).plan

@@ -1,5 +1,5 @@
-//! Decides whether the wall clock can be trusted. A box without a battery starts in 1970, a time service
-//! steps the clock, somebody types a wrong year: one look at it is not enough to delete rows by age.
+//! Decides whether the wall clock can be trusted. A box without a battery starts in 1970, a time
+//! service steps the clock, somebody types a wrong year: rows must not be deleted by one look.
 //!
 //! [`Watch`] compares each look with the one before and with the time that has really passed. After
 //! a jump of more than a day the clock is in doubt until it is back where it was expected, has been
@@ -7,6 +7,7 @@
 //! rows are marked.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,6 @@ pub struct Clock(Arc<dyn Fn() -> Reading + Send + Sync>);
 
 impl Clock {
     /// The clocks of this machine.
-    #[must_use]
     pub fn of_machine() -> Self {
         Self::new(|| Reading {
             wall: Utc::now(),
@@ -74,16 +74,13 @@ fn uptime() -> Duration {
     )
 }
 
-/// Whether a time service keeps this machine's clock. A container sees the host's state; where
-/// adjtimex(2) is forbidden, systemd-timesyncd's file tells, and where there is neither the answer
-/// is `None`.
-#[must_use]
+/// Whether a time service keeps this machine's clock, also seen from a container. Where adjtimex(2)
+/// is forbidden, systemd-timesyncd's file tells; `None` where there is neither.
 pub fn is_synchronised() -> Option<bool> {
     kernels_word().or_else(|| {
-        let folder = std::path::Path::new("/run/systemd/timesync");
-        folder
-            .is_dir()
-            .then(|| folder.join("synchronized").exists())
+        let folder = Path::new("/run/systemd/timesync");
+        let is_there = folder.is_dir();
+        is_there.then(|| folder.join("synchronized").exists())
     })
 }
 
@@ -96,11 +93,9 @@ pub fn is_synchronised() -> Option<bool> {
 )]
 fn kernels_word() -> Option<bool> {
     const LARGEST_ERROR_US: libc::c_long = 16_000_000;
-    // SAFETY: a `timex` is plain numbers, for which zero is a value; `modes` 0 says that nothing is
-    // to be set.
+    // SAFETY: a `timex` is plain numbers, for which zero is a value; `modes` 0 sets nothing.
     let mut facts: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes into the struct that it is given, which lives until the call
-    // returns.
+    // SAFETY: the kernel writes into the struct that it is given, which lives through the call.
     let state = unsafe { libc::adjtimex(&raw mut facts) };
     (state >= 0).then_some(facts.maxerror < LARGEST_ERROR_US)
 }
@@ -115,8 +110,7 @@ pub enum ClockMark {
     Jumped,
 }
 
-/// What the wall clock showed after so much running time, counted over all starts of the daemon on
-/// one log.
+/// What the wall clock showed after so much running time of all daemons on one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     pub(super) time: DateTime<Utc>,
@@ -194,12 +188,11 @@ impl Watch {
         match &mut self.doubt {
             None if is_even && self.anchor.agrees(&now) => None,
             None => {
-                let doubt = Doubt {
-                    since: now,
-                    expected: if is_even { self.anchor } else { before },
-                };
-                self.doubt = Some(doubt);
-                Some(Change::Jumped(doubt))
+                let expected = if is_even { self.anchor } else { before };
+                let since = now;
+                Some(Change::Jumped(
+                    *self.doubt.insert(Doubt { since, expected }),
+                ))
             }
             Some(doubt) if doubt.expected.agrees(&now) => {
                 self.doubt = None;

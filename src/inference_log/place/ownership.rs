@@ -2,12 +2,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use chrono::Utc;
 
-use super::{FileId, with_suffix};
+use super::with_suffix;
 use crate::inference_log::{LogError, row};
 
 /// The right to write to a log; given back when dropped or when the process ends in whatever way.
@@ -25,9 +25,6 @@ pub(crate) struct Ownership {
 
 impl Ownership {
     /// Takes the advisory lock on `DATABASE.lock` and writes our process id into it.
-    ///
-    /// # Errors
-    /// [`LogError::LockedByAnother`] where another process has it.
     pub(crate) fn take(database: &Path) -> Result<Self, LogError> {
         let path = with_suffix(database, ".lock");
         let mut file = OpenOptions::new()
@@ -43,19 +40,15 @@ impl Ownership {
                 let mut text = String::new();
                 let _ = file.read_to_string(&mut text);
                 let holder = text.lines().next().map(|line| line.trim().to_owned());
-                return Err(LogError::LockedByAnother {
-                    path: database.to_owned(),
-                    holder: holder.filter(|holder| !holder.is_empty()),
-                });
+                let holder = holder.filter(|holder| !holder.is_empty());
+                return Err(LogError::LockedByAnother(database.to_owned(), holder));
             }
             Err(TryLockError::Error(error)) => return Err(LogError::io("lock", &path, error)),
         }
         let mut text = String::new();
         // What is no text of ours says nothing.
-        let former = file
-            .read_to_string(&mut text)
-            .ok()
-            .and_then(|_| last_row_of(&text));
+        let is_text = file.read_to_string(&mut text).is_ok();
+        let former = last_row_of(&text).filter(|_| is_text);
         let ownership = Self { file, former };
         match &ownership.former {
             Some((number, time)) => ownership.write(&format!("{number:020} {time}")),
@@ -75,8 +68,7 @@ impl Ownership {
         self.write("");
     }
 
-    /// In lines of one width, so that a new one covers all of the former. A failure must not keep
-    /// the daemon from its work.
+    /// In lines of one width, so that a new one covers the former. A failure stops no daemon.
     fn write(&self, last_row: &str) {
         let text = format!("{}\n{last_row:<50}\n", std::process::id());
         let _ = self.file.write_all_at(text.as_bytes(), 0);
@@ -110,7 +102,7 @@ impl Ownership {
     pub(crate) fn is_in_place(&self, database: &Path) -> bool {
         let there = fs::metadata(with_suffix(database, ".lock"));
         match (there, self.file.metadata()) {
-            (Ok(there), Ok(ours)) => FileId::from(&there) == FileId::from(&ours),
+            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
             _ => false,
         }
     }

@@ -21,7 +21,7 @@ fn row_at(seconds: i64, source: &str, score: Option<f32>) -> InferenceRecord {
 }
 
 async fn times(log: &InferenceLog, filter: Filter) -> Vec<i64> {
-    let page = log.query(&filter, None).await.unwrap();
+    let page = log.reader().query(&filter, None).await.unwrap();
     let start = at(0);
     page.records
         .iter()
@@ -110,7 +110,7 @@ async fn a_page_is_never_larger_than_the_largest_nor_empty_by_wish() {
             limit,
             ..Filter::default()
         };
-        let page = log.query(&filter, None).await.unwrap();
+        let page = log.reader().query(&filter, None).await.unwrap();
         assert_eq!(page.records.len(), expected as usize);
         assert!(page.next.is_some());
     }
@@ -122,7 +122,11 @@ async fn a_row_that_does_not_fit_is_an_error_that_names_its_column() {
     log.append(full_record("r", 1)).await.unwrap();
     log.execute("UPDATE inferences SET grade = 'splendid'")
         .await;
-    let error = log.query(&Filter::default(), None).await.unwrap_err();
+    let error = log
+        .reader()
+        .query(&Filter::default(), None)
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             error,
@@ -152,7 +156,8 @@ fn a_cursor_survives_its_text_and_anything_else_is_none() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Few distinct times, so that pages end between rows of one time; rows come in between pages, also into the past.
+    /// Few distinct times, so that pages end between rows of one time; rows come in between pages,
+    /// also into the past.
     #[test]
     fn paging_returns_each_row_once_while_others_are_written(
         seconds in prop::collection::vec(0_i64..6, 0..40),
@@ -173,7 +178,7 @@ proptest! {
             let mut times = Vec::new();
             let mut cursor: Option<Cursor> = None;
             loop {
-                let page = log.query(&filter, cursor.as_ref()).await.unwrap();
+                let page = log.reader().query(&filter, cursor.as_ref()).await.unwrap();
                 for record in &page.records {
                     *seen.entry(record.id).or_default() += 1;
                     times.push(record.time);

@@ -50,18 +50,23 @@ fn unexpected<T>(expected: &str, value: &Value) -> Result<T, String> {
     })
 }
 
-impl Cell for String {
-    const KIND: ColumnKind = ColumnKind::Text;
-    fn to_value(&self) -> Value {
-        Value::Text(self.clone())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Text(text) => Ok(text),
-            value => unexpected("text", &value),
+macro_rules! plain_cells {
+    ($($plain:ty: $kind:ident $expected:literal),*) => {$(
+        impl Cell for $plain {
+            const KIND: ColumnKind = ColumnKind::$kind;
+            fn to_value(&self) -> Value {
+                Value::$kind(self.clone())
+            }
+            fn from_value(value: Value) -> Result<Self, String> {
+                match value {
+                    Value::$kind(held) => Ok(held),
+                    value => unexpected($expected, &value),
+                }
+            }
         }
-    }
+    )*};
 }
+plain_cells!(String: Text "text", DateTime<Utc>: Time "a time", Vec<u8>: Blob "bytes");
 
 impl Cell for Uuid {
     const KIND: ColumnKind = ColumnKind::Text;
@@ -72,19 +77,6 @@ impl Cell for Uuid {
         let text = String::from_value(value)?;
         text.parse()
             .map_err(|error| format!("{text:?} is no UUID: {error}"))
-    }
-}
-
-impl Cell for DateTime<Utc> {
-    const KIND: ColumnKind = ColumnKind::Time;
-    fn to_value(&self) -> Value {
-        Value::Time(*self)
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Time(time) => Ok(time),
-            value => unexpected("a time", &value),
-        }
     }
 }
 
@@ -183,19 +175,6 @@ fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| format!("{text:?} does not fit: {error}"))
 }
 
-impl Cell for Vec<u8> {
-    const KIND: ColumnKind = ColumnKind::Blob;
-    fn to_value(&self) -> Value {
-        Value::Blob(self.clone())
-    }
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Blob(bytes) => Ok(bytes),
-            value => unexpected("bytes", &value),
-        }
-    }
-}
-
 impl Cell for Vec<f32> {
     const KIND: ColumnKind = ColumnKind::Blob;
     fn to_value(&self) -> Value {
@@ -204,13 +183,10 @@ impl Cell for Vec<f32> {
     fn from_value(value: Value) -> Result<Self, String> {
         let bytes = Vec::<u8>::from_value(value)?;
         let (numbers, rest) = bytes.as_chunks::<4>();
-        if rest.is_empty() {
-            Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
-        } else {
-            Err(format!(
-                "holds {} bytes, expected a multiple of 4",
-                bytes.len()
-            ))
+        if !rest.is_empty() {
+            let held = bytes.len();
+            return Err(format!("holds {held} bytes, expected a multiple of 4"));
         }
+        Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
     }
 }

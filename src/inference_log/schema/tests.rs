@@ -78,7 +78,7 @@ async fn a_newer_schema_is_refused_untouched() {
     )
     .await;
     let error = assert_refused_untouched(folder.path()).await;
-    let LogError::NewerSchema { found, known, .. } = error else {
+    let LogError::NewerSchema(_, found, known) = error else {
         panic!("{error}");
     };
     assert_eq!((found, known), (9000, newest_version()));
@@ -114,10 +114,7 @@ async fn an_older_schema_is_brought_up_to_date_by_the_daemon_only() {
     )
     .await;
     let error = LogReader::open(&path).await.unwrap_err();
-    assert!(
-        matches!(error, LogError::OlderSchema { found: 0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, LogError::OlderSchema(_, 0, _)), "{error}");
     let log = InferenceLog::open(&Settings::default(), folder.path())
         .await
         .unwrap();
@@ -262,7 +259,7 @@ async fn a_folder_that_cannot_be_written_refuses_or_begins_failing() {
     };
     let log = InferenceLog::open(&settings, folder.path()).await.unwrap();
     log.append(full_record("lost", 1)).await.unwrap();
-    assert_eq!(log.lost(), 1);
+    assert_eq!(log.health().lost_rows, 1);
     assert!(log.health().failing.is_some());
 
     fs::remove_dir(folder.path().join(FILE_NAME)).unwrap();

@@ -10,9 +10,8 @@ use crate::inference_log::row;
 /// Most rows of one transaction: about 3 ms of work, so that nobody waits long behind others.
 const BATCH_ROWS: usize = 64;
 
-/// Bytes that a trial write needs: several pages, as rows do, so that it fails on the same disk
-/// that they fail on; few, since a probe that asks every few seconds must not wear out a memory
-/// card.
+/// Bytes that a trial write needs: several pages, as rows do, so that it fails where they fail.
+/// Few, since a probe that asks every few seconds must not wear out a memory card.
 const BALLAST_BYTES: i64 = 16 << 10;
 
 /// Takes what already waits, up to a full batch; returns the first command of another kind.

@@ -1,9 +1,10 @@
 //! Networks as ONNX graphs: read, rewritten into what the runtime computes fastest, and written.
 //!
-//! The large recogniser's weights are block-quantised integers on disk, as they were published; [`prepare`] expands them when
-//! the pack is opened.
+//! The large recogniser's weights are block-quantised integers on disk, as they were published;
+//! [`prepare`] expands them when the pack is opened.
 
 pub mod graph;
+mod onnx;
 pub mod rewrite;
 mod subnormal;
 
@@ -14,49 +15,24 @@ use crate::runtime::GraphForm;
 /// Why a network cannot be read or rewritten.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// The bytes are no ONNX.
-    #[error("{file} is not an ONNX file: {source}")]
-    NotOnnx {
-        /// Which file.
-        file: String,
-        /// What the reader said.
-        source: prost::DecodeError,
-    },
-    /// The file holds no graph.
-    #[error("{file} holds no graph")]
-    NoGraph {
-        /// Which file.
-        file: String,
-    },
+    /// The bytes of this file are no ONNX.
+    #[error("{0} is not an ONNX file: {1}")]
+    NotOnnx(String, #[source] prost::DecodeError),
+    /// This file holds no graph.
+    #[error("{0} holds no graph")]
+    NoGraph(String),
     /// A constant is of a type that is not understood here.
-    #[error(
-        "constant `{tensor}` has ONNX element type {data_type}; float, int8 and int64 are understood"
-    )]
-    ElementType {
-        /// Which constant.
-        tensor: String,
-        /// Its type's number.
-        data_type: i32,
-    },
-    /// A constant has another number of elements than its shape says.
-    #[error("constant `{tensor}` has {got} elements where its shape says {expected}")]
-    ElementCount {
-        /// Which constant.
-        tensor: String,
-        /// How many there are.
-        got: usize,
-        /// How many there should be.
-        expected: usize,
-    },
-    /// Scales or zero points do not fit a quantised constant.
-    #[error("the scales or zero points of the quantised constant `{tensor}` do not fit its shape")]
-    Quantisation {
-        /// Which constant.
-        tensor: String,
-    },
+    #[error("constant `{0}` has ONNX element type {1}; float, int8 and int64 are understood")]
+    ElementType(String, i32),
+    /// A constant has another number of elements than its shape says: constant, elements, shape's.
+    #[error("constant `{0}` has {1} elements where its shape says {2}")]
+    ElementCount(String, usize, usize),
+    /// Scales or zero points do not fit this quantised constant.
+    #[error("the scales or zero points of the quantised constant `{0}` do not fit its shape")]
+    Quantisation(String),
 }
 
-/// Makes a network ready for the runtime: weights as floats, only pictures as inputs, and what suits `form`.
+/// Makes a network ready for the runtime: float weights, only picture inputs, of this `form`.
 ///
 /// # Errors
 /// Where a quantised weight is damaged.

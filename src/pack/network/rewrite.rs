@@ -1,19 +1,20 @@
-//! Rewrites that leave a network's outputs as they are and make it smaller, faster or easier to feed. Each works on any
-//! graph and leaves alone what it does not recognise.
+//! Rewrites that leave a network's outputs as they are and make it smaller, faster or easier to
+//! feed. Each works on any graph and leaves alone what it does not recognise.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::NetworkError;
 use super::graph::{Graph, INT64, Node, Tensor, ValueInfo};
 
-/// Turns weights stored as block-quantised integers into floats: folds each `DequantizeLinear` of constants, and the
-/// `Reshape` behind it, into one constant.
+/// Turns weights stored as block-quantised integers into floats: folds each `DequantizeLinear` of
+/// constants, and the `Reshape` behind it, into one constant.
 ///
 /// # Errors
 /// Where a quantised constant does not have the shape its scales call for.
 pub fn expand_weights(graph: &mut Graph) -> Result<(), NetworkError> {
     let constants = graph.constants();
-    let mut expanded: HashMap<String, (Vec<usize>, Vec<f32>)> = HashMap::new();
+    // In the order of their names, so that the same network gives the same bytes.
+    let mut expanded: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
     let mut kept = Vec::with_capacity(graph.node.len());
     for node in &graph.node {
         if node.is("DequantizeLinear")
@@ -41,17 +42,10 @@ pub fn expand_weights(graph: &mut Graph) -> Result<(), NetworkError> {
         .iter()
         .flat_map(|node| node.input.iter().map(String::as_str))
         .collect();
-    let mut names: Vec<&String> = expanded
-        .keys()
-        .filter(|name| used.contains(name.as_str()))
-        .collect();
-    names.sort();
-    let floats: Vec<Tensor> = names
-        .into_iter()
-        .filter_map(|name| {
-            let (shape, values) = expanded.get(name)?;
-            Some(Tensor::floats(name, shape, values))
-        })
+    let floats: Vec<Tensor> = expanded
+        .iter()
+        .filter(|(name, _)| used.contains(name.as_str()))
+        .map(|(name, (shape, values))| Tensor::floats(name, shape, values))
         .collect();
     graph.node = kept;
     graph.initializer.extend(floats);
@@ -71,9 +65,7 @@ fn dequantise(
             .filter(|name| !name.is_empty())
             .and_then(|name| constants.get(name.as_str()))
     };
-    let mismatch = || NetworkError::Quantisation {
-        tensor: quantised.name().to_owned(),
-    };
+    let mismatch = || NetworkError::Quantisation(quantised.name().to_owned());
     let values = quantised.to_floats()?;
     let shape = quantised.shape();
     let scales = constant(1).ok_or_else(mismatch)?;
@@ -90,15 +82,13 @@ fn dequantise(
     let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(0);
     let block = usize::try_from(node.int("block_size").unwrap_or(0)).unwrap_or(0);
     if scale.len() == 1 && block == 0 {
-        return Ok(values
-            .iter()
-            .map(|value| (value - zero[0]) * scale[0])
-            .collect());
+        let scaled = values.iter().map(|value| (value - zero[0]) * scale[0]);
+        return Ok(scaled.collect());
     }
     let extent = *shape.get(axis).ok_or_else(mismatch)?;
     let inner: usize = shape[axis + 1..].iter().product();
     let outer: usize = shape[..axis].iter().product();
-    // Per-axis scales are one vector along the axis; blocked scales have the tensor's own shape, shrunk along it.
+    // Per-axis scales are a vector along the axis; blocked ones have the tensor's shape, shrunk.
     let (groups, scale_inner, scale_outer_step) = if block == 0 {
         (extent, 1, 0)
     } else {
@@ -140,30 +130,21 @@ fn fixed_shape(shape: &Tensor, elements: usize) -> Result<Vec<usize>, NetworkErr
         .iter()
         .map(|&extent| usize::try_from(extent).unwrap_or(elements / known.max(1)))
         .collect();
-    if filled.iter().product::<usize>() == elements {
-        Ok(filled)
-    } else {
-        Err(NetworkError::ElementCount {
-            tensor: shape.name().to_owned(),
-            got: elements,
-            expected: filled.iter().product(),
-        })
+    let expected = filled.iter().product();
+    if expected != elements {
+        let name = shape.name().to_owned();
+        return Err(NetworkError::ElementCount(name, elements, expected));
     }
+    Ok(filled)
 }
 
-/// Removes from the inputs what is a constant or made by a node, so that only pictures have to be fed.
+/// Removes inputs that are constants or made by a node: only pictures have to be fed.
 pub fn strip_constant_inputs(graph: &mut Graph) {
-    let made: HashSet<String> = graph
-        .initializer
-        .iter()
-        .map(|tensor| tensor.name().to_owned())
-        .chain(graph.node.iter().flat_map(|node| node.output.clone()))
-        .collect();
-    let used: HashSet<String> = graph
-        .node
-        .iter()
-        .flat_map(|node| node.input.clone())
-        .collect();
+    let constants = graph.initializer.iter().map(Tensor::name);
+    let outputs = graph.node.iter().flat_map(|node| &node.output);
+    let made: HashSet<&str> = constants.chain(outputs.map(String::as_str)).collect();
+    let inputs = graph.node.iter().flat_map(|node| &node.input);
+    let used: HashSet<&str> = inputs.map(String::as_str).collect();
     graph
         .input
         .retain(|value| !made.contains(value.name()) && used.contains(value.name()));
@@ -181,11 +162,9 @@ pub fn drop_dropout(graph: &mut Graph) {
         }
         true
     });
-    for node in &mut graph.node {
-        for input in &mut node.input {
-            if let Some(source) = passed.get(input) {
-                input.clone_from(source);
-            }
+    for input in graph.node.iter_mut().flat_map(|node| &mut node.input) {
+        if let Some(source) = passed.get(input) {
+            input.clone_from(source);
         }
     }
     let used: HashSet<String> = graph
@@ -201,25 +180,19 @@ pub fn drop_dropout(graph: &mut Graph) {
 
 /// Replaces a final `Reshape` to `[1, n]` by `Flatten`, which keeps whatever batch comes in.
 pub fn free_final_reshape(graph: &mut Graph) {
-    let outputs: HashSet<String> = graph
-        .output
-        .iter()
-        .map(|value| value.name().to_owned())
-        .collect();
+    let outputs: HashSet<&str> = graph.output.iter().map(ValueInfo::name).collect();
     for node in &mut graph.node {
-        if let (true, Some(input), Some(output)) = (
-            node.is("Reshape"),
-            node.input.first().cloned(),
-            node.output.first().cloned(),
-        ) && outputs.contains(&output)
+        if node.is("Reshape")
+            && let (Some(input), Some(output)) = (node.input.first(), node.output.first())
+            && outputs.contains(output.as_str())
         {
-            *node = Node::new("Flatten", &[&input], &output).with_int("axis", 1);
+            *node = Node::new("Flatten", &[input], output).with_int("axis", 1);
         }
     }
     graph.drop_unused_constants();
 }
 
-/// Lets `Reshape` to `[1, −1, n]` keep whatever batch comes in: ONNX copies an extent where the shape says 0.
+/// Lets `Reshape` to `[1, −1, n]` keep any batch: ONNX copies an extent where it says 0.
 ///
 /// # Errors
 /// Where a shape is not a tensor of integers.
@@ -240,8 +213,8 @@ pub fn free_batch_of_reshapes(graph: &mut Graph) -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// Declares inputs and outputs anew with the shapes given; `None` is a dynamic extent. What the file said of the shapes
-/// between no longer holds and goes.
+/// Declares inputs and outputs anew with the shapes given; `None` is a dynamic extent. What the
+/// file said of the shapes between no longer holds and goes.
 pub fn relabel(graph: &mut Graph, shapes: &[(&str, &[Option<usize>])]) {
     for value in graph.input.iter_mut().chain(&mut graph.output) {
         if let Some((name, shape)) = shapes.iter().find(|(name, _)| *name == value.name()) {
@@ -251,7 +224,7 @@ pub fn relabel(graph: &mut Graph, shapes: &[(&str, &[Option<usize>])]) {
     graph.value_info.clear();
 }
 
-/// Puts `prefix` before every tensor's name but those in `renamed`, which get the name they are mapped to.
+/// Puts `prefix` before every tensor's name but those in `renamed`, which get the new name.
 pub fn rename(graph: &mut Graph, prefix: &str, renamed: &HashMap<&str, &str>) {
     let new = |name: &str| match renamed.get(name) {
         Some(&to) => to.to_owned(),
@@ -262,10 +235,8 @@ pub fn rename(graph: &mut Graph, prefix: &str, renamed: &HashMap<&str, &str>) {
         for name in node.input.iter_mut().chain(&mut node.output) {
             *name = new(name);
         }
-        node.name = node
-            .output
-            .first()
-            .map(|output| format!("{}:{output}", node.op_type.clone().unwrap_or_default()));
+        let first = node.output.first();
+        node.name = first.map(|output| format!("{}:{output}", node.op_type()));
     }
     for tensor in &mut graph.initializer {
         tensor.name = Some(new(tensor.name()));
@@ -276,11 +247,9 @@ pub fn rename(graph: &mut Graph, prefix: &str, renamed: &HashMap<&str, &str>) {
     graph.value_info.clear();
 }
 
-/// Replaces every channel-wise `PRelu` by `Relu(x) + DWConv(−a) · Relu(DWConv(−1) · x)`, which is equal to rounding and keeps
-/// ONNX Runtime's blocked convolution layout on CPUs (two to three times faster for small networks there).
-///
-/// # Errors
-/// Where a slope is no tensor of floats.
+/// Replaces every channel-wise `PRelu` by `Relu(x) + DWConv(−a) · Relu(DWConv(−1) · x)`, which is
+/// equal to rounding and keeps ONNX Runtime's blocked convolution layout on CPUs (two to three
+/// times faster for small networks there).
 pub fn prelu_to_convolutions(graph: &mut Graph) -> Result<(), NetworkError> {
     replace_prelu(graph, |input, slopes, output| {
         let channels = slopes.len();
@@ -292,82 +261,63 @@ pub fn prelu_to_convolutions(graph: &mut Graph) -> Result<(), NetworkError> {
                 .with_ints("kernel_shape", &[1, 1])
         };
         let shape = [channels, 1, 1, 1];
-        Replacement {
-            constants: vec![
-                Tensor::floats(&name("minus_one"), &shape, &vec![-1.0; channels]),
-                Tensor::floats(&name("minus_slope"), &shape, &negated),
-            ],
-            nodes: vec![
-                Node::new("Relu", &[input], &name("positive")),
-                depthwise(input, &name("minus_one"), &name("flipped")),
-                Node::new("Relu", &[&name("flipped")], &name("negative")),
-                depthwise(&name("negative"), &name("minus_slope"), &name("sloped")),
-                Node::new("Add", &[&name("positive"), &name("sloped")], output),
-            ],
-        }
+        let constants = vec![
+            Tensor::floats(&name("minus_one"), &shape, &vec![-1.0; channels]),
+            Tensor::floats(&name("minus_slope"), &shape, &negated),
+        ];
+        let nodes = vec![
+            Node::new("Relu", &[input], &name("positive")),
+            depthwise(input, &name("minus_one"), &name("flipped")),
+            Node::new("Relu", &[&name("flipped")], &name("negative")),
+            depthwise(&name("negative"), &name("minus_slope"), &name("sloped")),
+            Node::new("Add", &[&name("positive"), &name("sloped")], output),
+        ];
+        (constants, nodes)
     })
 }
 
-/// Replaces every channel-wise `PRelu` by `x + (a − 1) · min(x, 0)`, which is equal to rounding. OpenVINO fuses these
-/// element-wise steps into the convolution before them (SFace 8.7 → 7.5 ms, MobileFaceNet 3.5 → 3.0 ms on one thread).
-///
-/// # Errors
-/// Where a slope is no tensor of floats.
+/// Replaces every channel-wise `PRelu` by `x + (a − 1) · min(x, 0)`, which is equal to rounding.
+/// OpenVINO fuses these element-wise steps into the convolution before them (SFace 8.7 → 7.5 ms,
+/// MobileFaceNet 3.5 → 3.0 ms on one thread).
 pub fn prelu_to_minimum(graph: &mut Graph) -> Result<(), NetworkError> {
     replace_prelu(graph, |input, slopes, output| {
         let less_one: Vec<f32> = slopes.iter().map(|value| value - 1.0).collect();
         let name = |part: &str| format!("{output}.{part}");
-        Replacement {
-            constants: vec![
-                Tensor::floats(&name("zero"), &[1], &[0.0]),
-                Tensor::floats(&name("slope_less_one"), &[1, slopes.len(), 1, 1], &less_one),
-            ],
-            nodes: vec![
-                Node::new("Min", &[input, &name("zero")], &name("negative")),
-                Node::new(
-                    "Mul",
-                    &[&name("negative"), &name("slope_less_one")],
-                    &name("bend"),
-                ),
-                Node::new("Add", &[input, &name("bend")], output),
-            ],
-        }
+        let (slope, bend) = (name("slope_less_one"), name("bend"));
+        let constants = vec![
+            Tensor::floats(&name("zero"), &[1], &[0.0]),
+            Tensor::floats(&slope, &[1, slopes.len(), 1, 1], &less_one),
+        ];
+        let nodes = vec![
+            Node::new("Min", &[input, &name("zero")], &name("negative")),
+            Node::new("Mul", &[&name("negative"), &slope], &bend),
+            Node::new("Add", &[input, &bend], output),
+        ];
+        (constants, nodes)
     })
 }
 
-/// What stands in a node's place.
-struct Replacement {
-    constants: Vec<Tensor>,
-    nodes: Vec<Node>,
-}
-
-/// Puts what `replacement` makes of input, slopes and output in the place of every channel-wise `PRelu`.
+/// Puts the constants and nodes that `replacement` makes of input, slopes and output in the place
+/// of every channel-wise `PRelu`.
 fn replace_prelu(
     graph: &mut Graph,
-    replacement: impl Fn(&str, &[f32], &str) -> Replacement,
+    replacement: impl Fn(&str, &[f32], &str) -> (Vec<Tensor>, Vec<Node>),
 ) -> Result<(), NetworkError> {
     let constants = graph.constants();
     let mut nodes = Vec::with_capacity(graph.node.len());
     let mut added = Vec::new();
     for node in &graph.node {
-        let (true, [input, slope], [output]) = (
-            node.is("PRelu"),
-            node.input.as_slice(),
-            node.output.as_slice(),
-        ) else {
+        if node.is("PRelu")
+            && let ([input, slope], [output]) = (&node.input[..], &node.output[..])
+            && let Some(slope) = constants.get(slope.as_str())
+            && is_channel_wise(slope)
+        {
+            let (constants, instead) = replacement(input, &slope.to_floats()?, output);
+            nodes.extend(instead);
+            added.extend(constants);
+        } else {
             nodes.push(node.clone());
-            continue;
-        };
-        let Some(slope) = constants
-            .get(slope.as_str())
-            .filter(|slope| is_channel_wise(slope))
-        else {
-            nodes.push(node.clone());
-            continue;
-        };
-        let replacement = replacement(input, &slope.to_floats()?, output);
-        nodes.extend(replacement.nodes);
-        added.extend(replacement.constants);
+        }
     }
     graph.node = nodes;
     graph.initializer.extend(added);
@@ -395,7 +345,8 @@ fn is_channel_wise(slope: &Tensor) -> bool {
     }
 }
 
-/// In older operator sets axes are a setting and no input: brings nodes whose axes are a constant with this `prefix` into that form.
+/// In older operator sets axes are a setting and no input: brings nodes whose axes are a constant
+/// with this `prefix` into that form.
 ///
 /// # Errors
 /// Where such a constant is damaged.

@@ -7,8 +7,7 @@
 
 use super::graph::{FLOAT, Model, Tensor};
 
-/// Constants below this become zero: a little more than the smallest normal `f32`, which is
-/// 1.2e-38.
+/// Smaller constants become zero. The smallest normal `f32` is 1.2e-38.
 const NEGLIGIBLE: f32 = 1e-30;
 /// So do constants below this share of the largest in their tensor. Rounding of `f32` hides all
 /// below 6e-8 of a sum. With 1e-12 every output of the default embedder stays what it was to the

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Site;
 use crate::pack::{MANIFEST_FILE, sha256_hex};
-use crate::runtime::{self, Provider, Runtime};
+use crate::runtime::{self, Provider};
 
 /// Processor, driver, libraries, pack and settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Basis {
         let manifest = std::fs::read(site.pack_dir.join(MANIFEST_FILE)).unwrap_or_default();
         let mut libraries: Vec<LibraryFile> = [Provider::Cpu, Provider::Openvino, Provider::Cuda]
             .into_iter()
-            .filter_map(|provider| Runtime::find_library(&site.runtime, provider).ok())
+            .filter_map(|provider| runtime::find_library(&site.runtime, provider).ok())
             .filter_map(|library| LibraryFile::at(&library.path))
             .collect();
         libraries.dedup();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::embed::Embedding;
 use crate::pack::{Pack, PackError};
-use crate::runtime::{self, Candidate, Plan, ProviderChoice, Runtime, RuntimeError};
+use crate::runtime::{self, Candidate, Plan, ProviderChoice, RuntimeError};
 
 mod basis;
 mod keep;
@@ -159,7 +159,7 @@ pub fn choose_without_measuring(site: &Site, data_dir: &Path) -> Result<Chosen, 
 
 fn usual(site: &Site) -> Result<Chosen, RuntimeError> {
     Ok(Chosen {
-        plan: Runtime::usual_plan(&site.runtime)?,
+        plan: runtime::usual_plan(&site.runtime)?,
         tuning: None,
     })
 }

@@ -65,7 +65,7 @@ impl From<&ImageFacts> for ImageDto {
         Self {
             width: facts.width,
             height: facts.height,
-            format: facts.format.code(),
+            format: facts.format.name(),
         }
     }
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::inference_log::{Feedback, ReportedOutcome};
 use crate::problem::ProblemCode;
+use crate::problem::texts::ServiceFault;
 use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
 use crate::server::request_id::is_plain_name;
@@ -121,7 +122,8 @@ pub(super) async fn feedback(
         .await
         .map_err(|error| {
             tracing::error!(%error, "the log did not take feedback");
-            Problem::new(ProblemCode::NotReady, error.told().to_string())
+            let fault = error.told();
+            Problem::from(&ServiceFault::FeedbackLost { fault })
         })?;
     let Some(time) = time else {
         return Err(Problem::new(

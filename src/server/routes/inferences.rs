@@ -89,6 +89,7 @@ pub(super) async fn inferences(
     };
     let page = state
         .log
+        .reader()
         .query(&filter, query.cursor.as_ref())
         .await
         .map_err(|error| {

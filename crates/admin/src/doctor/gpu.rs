@@ -7,7 +7,7 @@ use std::process::Command;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 
 use super::{Check, Finding, failed, ok, said, skipped, warning};
-use faceood::runtime::{Provider, ProviderChoice, Runtime, Settings, has_nvidia_driver};
+use faceood::runtime::{self, Provider, ProviderChoice, Settings, has_nvidia_driver};
 use faceood::telemetry::host::Bytes;
 
 /// Opened by ONNX Runtime while it runs, so that its list of needed libraries does not name it.
@@ -23,7 +23,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let gpus = facts.and_then(|nvml| gpus(nvml).map_err(|error| error.to_string()));
     let mut checks = vec![driver(gpus, settings.provider).named("driver")];
     if let ProviderChoice::Auto | ProviderChoice::Cuda = settings.provider
-        && let Ok(library) = Runtime::find_library(settings, Provider::Cuda)
+        && let Ok(library) = runtime::find_library(settings, Provider::Cuda)
     {
         let provider = library
             .path

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Check, CheckStatus, Finding, failed, ok, skipped, warning};
 use faceood::pack::sha256_hex;
 use faceood::pipeline::tuning::Chosen;
-use faceood::runtime::{Runtime, RuntimeError, Settings};
+use faceood::runtime::{self, Runtime, RuntimeError, Settings};
 
 /// Has the SHA-256 of each wheel.
 const SETUP: &str = include_str!("../../../../scripts/setup");
@@ -20,7 +20,7 @@ pub(super) fn checks(
     chosen: Result<Chosen, RuntimeError>,
 ) -> (Vec<Check>, Option<Runtime>) {
     let found = chosen.and_then(|chosen| {
-        let library = Runtime::find_library(settings, chosen.plan.candidate.provider)?;
+        let library = runtime::find_library(settings, chosen.plan.candidate.provider)?;
         Ok((library, chosen.plan))
     });
     let (files, plan) = match found {

@@ -132,10 +132,7 @@ mod tests {
         assert_eq!(status(1 << 40, Ok(())), CheckStatus::Ok);
         assert_eq!(status(1 << 26, Ok(())), CheckStatus::Warning);
         assert_eq!(status(4096, Ok(())), CheckStatus::Failed);
-        let network = LogError::NetworkFilesystem {
-            path: "/data".into(),
-            kind: "nfs".into(),
-        };
+        let network = LogError::NetworkFilesystem("/data".into(), "nfs".into());
         assert_eq!(status(1 << 40, Err(network)), CheckStatus::Failed);
     }
 
