@@ -171,8 +171,8 @@ fn misshapen(
     PackError::Shape(file.to_owned(), tensor.to_owned(), got, expected)
 }
 
-/// `[?, 3, 112, 112]`.
-fn describe(shape: &[Option<usize>]) -> String {
+/// A shape as messages show it: `[?, 3, 112, 112]`.
+pub fn describe(shape: &[Option<usize>]) -> String {
     let text = |extent: &Option<usize>| extent.map_or("?".to_owned(), |it| it.to_string());
     let extents: Vec<String> = shape.iter().map(text).collect();
     format!("[{}]", extents.join(", "))

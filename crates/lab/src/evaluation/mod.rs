@@ -24,5 +24,5 @@ pub mod report;
 pub mod rival;
 pub mod scenarios;
 pub mod scene;
-mod signals;
+pub mod signals;
 pub mod sweep;

@@ -31,19 +31,21 @@ pub(super) struct Truth<'a> {
 /// How well a signal orders captures.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignalFigures {
+    /// As the report calls it.
     pub name: String,
     /// Captures that have the signal.
     pub captures: usize,
     /// Genuine comparisons both of whose captures have the signal.
     pub comparisons: usize,
-    /// Probability that a capture which passes has a higher value than one which does not, and the
-    /// 95 % interval with other persons.
+    /// Probability that a capture which passes has a higher value than one which does not.
     pub auroc: Option<f64>,
+    /// 95 % interval with other persons.
     pub auroc_interval: Option<[f64; 2]>,
     /// Area under the EDC with 0–20 % dropped.
     pub edc_area_20: Option<f64>,
-    /// Area under the EDC with 0–50 % dropped: 0 is perfect order, 1 is random. And its interval.
+    /// Area under the EDC with 0–50 % dropped: 0 is perfect order, 1 is random.
     pub edc_relative_area_50: Option<f64>,
+    /// 95 % interval with other persons.
     pub edc_relative_area_50_interval: Option<[f64; 2]>,
     /// FNMR after dropping the comparisons of lowest quality.
     pub fnmr_after: Vec<FnmrAfter>,
@@ -54,7 +56,9 @@ pub struct SignalFigures {
 /// FNMR of the rest once a share of the genuine comparisons is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FnmrAfter {
+    /// The share.
     pub dropped: f64,
+    /// `None` where nothing is left.
     pub fnmr: Option<f64>,
 }
 
