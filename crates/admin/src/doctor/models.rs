@@ -48,7 +48,7 @@ pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime
 /// The calibration that is in force, and how old it is.
 fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Check {
     const NAME: &str = "calibration";
-    let (id, date) = (calibration.id(), calibration.date());
+    let (id, date) = (calibration.id(), &calibration.provenance().date);
     if !calibration.is_calibrated() {
         return Check::warning(
             NAME,
@@ -122,7 +122,7 @@ mod tests {
     fn a_calibration_of_the_site_ages_and_the_packs_own_does_not() {
         let json = std::fs::read_to_string("../../models/default/calibration.json").unwrap();
         let calibration = Calibration::load(&json).unwrap();
-        let made: NaiveDate = calibration.date().parse().unwrap();
+        let made: NaiveDate = calibration.provenance().date.parse().unwrap();
         let later = made + TimeDelta::days(400);
         let status = |is_of_site, today| judge_calibration(&calibration, is_of_site, today).status;
         assert_eq!(status(true, made), CheckStatus::Ok);
