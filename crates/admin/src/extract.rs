@@ -55,9 +55,7 @@ impl From<Which> for Faces {
         match which {
             Which::Largest => Self::Largest,
             // Nobody else waits here.
-            Which::All => Self::All {
-                at_most: usize::MAX,
-            },
+            Which::All => Self::All(usize::MAX),
         }
     }
 }
@@ -130,7 +128,7 @@ fn face_rows(image: &Path, analysis: &Analysis) -> Vec<Vec<Cow<'static, str>>> {
             face.quality.grade.name().into(),
             face.decision.action.name().into(),
             why(face).into(),
-            format!("{:.1}", analysis.timings.total_ms).into(),
+            format!("{:.1}", analysis.timings.total).into(),
         ]
     };
     analysis.faces.iter().enumerate().map(row).collect()
