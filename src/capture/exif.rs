@@ -1,13 +1,10 @@
-//! The orientation in an EXIF block, which is all that is read of it, and what else a directory of
-//! TIFF says.
+//! The orientation in an EXIF block, and what else a directory of TIFF says.
 
 use image::metadata::Orientation;
 
-/// Tag of the orientation in the first directory.
 pub(super) const ORIENTATION: u16 = 0x0112;
 
-/// The first value of `tag` in the first directory of a block that starts with a TIFF header, as a
-/// TIFF file does itself.
+/// The first value of `tag` in the first directory of a block with a TIFF header.
 pub(super) fn value(block: &[u8], tag: u16) -> Option<u32> {
     let big_endian = match block.get(..4)? {
         b"II*\0" => false,

@@ -1,4 +1,4 @@
-//! Which kind of file this is, by its first bytes. Names and declared types are never asked: a PNG called `.jpg` is a PNG.
+//! Which kind of file this is, by its first bytes. Names and declared types do not count.
 
 use super::{ForeignFormat, ImageFormat};
 
@@ -10,34 +10,24 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ForeignFormat> {
     match bytes {
         [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(ImageFormat::Png),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Ok(ImageFormat::Webp),
         // 42, or 43 for files with 64-bit offsets (BigTIFF).
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(ImageFormat::Tiff),
-        // Two letters alone would claim any text that starts with "BM": the sizes of the headers that exist decide.
-        [b'B', b'M', ..]
-            if matches!(
-                bytes.get(14..18),
-                Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
-            ) =>
-        {
-            Ok(ImageFormat::Bmp)
-        }
+        _ if riff(bytes) == Some(*b"WEBP") => Ok(ImageFormat::Webp),
+        _ if is_bmp(bytes) => Ok(ImageFormat::Bmp),
         _ => Err(foreign(bytes)),
     }
+}
+
+/// What a RIFF file says that it holds.
+fn riff(bytes: &[u8]) -> Option<[u8; 4]> {
+    let rest = bytes.strip_prefix(b"RIFF")?;
+    rest.get(4..8)?.try_into().ok()
+}
+
+/// Many texts start with "BM", so the size of the second header must be one that exists.
+fn is_bmp(bytes: &[u8]) -> bool {
+    let size = bytes.get(14..18);
+    bytes.starts_with(b"BM") && matches!(size, Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
 }
 
 /// `bytes` from where the picture in them starts. Clients that split a camera's stream (MJPEG over
@@ -59,11 +49,11 @@ pub(super) fn without_part_header(bytes: &[u8]) -> &[u8] {
     }
     let after = |blank: &[u8]| {
         let at = head.windows(blank.len()).position(|window| window == blank);
-        at.map(|at| at + blank.len())
+        at.map(|at| &rest[at + blank.len()..])
     };
     after(b"\r\n\r\n")
         .or_else(|| after(b"\n\n"))
-        .map_or(rest, |start| &rest[start..])
+        .unwrap_or(rest)
 }
 
 fn foreign(bytes: &[u8]) -> ForeignFormat {
@@ -74,28 +64,14 @@ fn foreign(bytes: &[u8]) -> ForeignFormat {
         [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
             ForeignFormat::Jpeg2000
         }
-        [0x1A, 0x45, 0xDF, 0xA3, ..]
-        | [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'A',
-            b'V',
-            b'I',
-            b' ',
-            ..,
-        ] => ForeignFormat::Video,
+        [0x1A, 0x45, 0xDF, 0xA3, ..] => ForeignFormat::Video,
+        _ if riff(bytes) == Some(*b"AVI ") => ForeignFormat::Video,
         [_, _, _, _, b'f', b't', b'y', b'p', rest @ ..] => brand(rest),
         _ => text(bytes),
     }
 }
 
-/// ISO base media files name what they hold in their brands: the major one first, then (after a version) the compatible ones.
+/// ISO base media files name what they hold in brands: a major one, a version, compatible ones.
 fn brand(rest: &[u8]) -> ForeignFormat {
     let known = |brand: &[u8]| match brand {
         b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" => {
@@ -121,16 +97,14 @@ fn text(bytes: &[u8]) -> ForeignFormat {
         .position(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xEF | 0xBB | 0xBF))
         .unwrap_or(bytes.len());
     let head = &bytes[start..bytes.len().min(start + 512)];
-    let holds = |word: &[u8]| {
-        head.windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word))
+    let is_svg = || {
+        head.windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"<svg"))
     };
-    if head.first() != Some(&b'<') {
-        ForeignFormat::Unknown
-    } else if holds(b"<svg") {
-        ForeignFormat::Svg
-    } else {
-        ForeignFormat::Markup
+    match head.first() {
+        Some(b'<') if is_svg() => ForeignFormat::Svg,
+        Some(b'<') => ForeignFormat::Markup,
+        _ => ForeignFormat::Unknown,
     }
 }
 

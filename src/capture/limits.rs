@@ -1,21 +1,18 @@
-//! What an upload may cost, asked of its size and its header before anything is allocated for its pixels.
+//! What an upload may cost, by its size and its header, before its pixels are allocated.
 
 use super::memory::Reservation;
 use super::{CaptureError, ImageFormat, Memory, Settings};
 
-/// Longest side of a picture in pixels. WebP ends there by itself, and no camera's pictures come
-/// near.
+/// Longest side of a picture in pixels: that of WebP. No camera comes near.
 pub(super) const MAX_SIDE: u32 = 16_384;
 
-/// How many times the longer side may be as long as the shorter. The widest panoramas have about
-/// 20.
+/// Most times that the longer side is as long as the shorter. The widest panoramas have 20.
 pub(super) const MAX_ASPECT: u32 = 50;
 
 /// Pictures up to this side cost little, whatever their shape: rulers and bars of web pages.
 const MAX_SIDE_OF_ANY_SHAPE: u32 = 1024;
 
-/// Scans that a JPEG may have. Cameras and editors write about 10, size optimisers up to a few
-/// dozen.
+/// Scans that a JPEG may have. Editors write about 10, size optimisers a few dozen.
 const MAX_JPEG_SCANS: u64 = 100;
 
 /// Pixels × scans of a JPEG: each scan walks over the whole picture, even one of a few bytes. So
@@ -25,8 +22,7 @@ pub(super) const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 /// The same with arithmetic coding, which takes several times longer; hardly anything writes it.
 const MAX_SCANNED_PIXELS_ARITHMETIC: u64 = 200_000_000;
 
-/// Bytes per pixel that any picture takes once it is decoded: the picture, and a part of it cut out
-/// or turned.
+/// Bytes per pixel that any decoded picture takes: itself, and a part cut out or turned.
 const BYTES_PER_PIXEL: u64 = 6;
 
 /// How many scans a JPEG of so many pixels may have.
@@ -44,11 +40,9 @@ pub(super) fn check_bytes(bytes: usize, settings: &Settings) -> Result<(), Captu
     if bytes == 0 {
         return Err(CaptureError::Empty);
     }
-    if bytes > settings.max_bytes {
-        return Err(CaptureError::TooManyBytes {
-            bytes,
-            limit: settings.max_bytes,
-        });
+    let limit = settings.max_bytes;
+    if bytes > limit {
+        return Err(CaptureError::TooManyBytes { bytes, limit });
     }
     Ok(())
 }
@@ -58,17 +52,12 @@ pub(super) fn check_bytes(bytes: usize, settings: &Settings) -> Result<(), Captu
 pub(super) struct Gate<'a> {
     pub(super) format: ImageFormat,
     pub(super) settings: &'a Settings,
-    /// The memory that all pictures share.
     pub(super) memory: &'a Memory,
 }
 
 impl Gate<'_> {
     /// Admits a picture of `width` × `height`, for which its decoder takes `bytes_per_pixel` and
     /// `extra_bytes`, and reserves that memory.
-    ///
-    /// # Errors
-    /// Where the header claims no pixels, or more of anything than a limit allows; or
-    /// [`CaptureError::NoMemory`].
     pub(super) fn admit(
         self,
         (width, height): (u32, u32),
@@ -83,38 +72,39 @@ impl Gate<'_> {
         self.memory.reserve(bytes)
     }
 
-    /// Holds the size against the limits.
-    ///
-    /// # Errors
-    /// Where the header claims no pixels, or too many, or too long a side.
+    /// Refuses a size of no pixels, of too many, or of too long a side.
     pub(super) fn check_size(self, width: u32, height: u32) -> Result<(), CaptureError> {
         if width == 0 || height == 0 {
+            let format = self.format;
             return Err(CaptureError::ZeroSize {
-                format: self.format,
+                format,
                 width,
                 height,
             });
         }
-        if u64::from(width) * u64::from(height) > self.settings.max_pixels {
+        let limit = self.settings.max_pixels;
+        if u64::from(width) * u64::from(height) > limit {
             return Err(CaptureError::TooManyPixels {
                 width,
                 height,
-                limit: self.settings.max_pixels,
+                limit,
             });
         }
         let (longer, shorter) = (width.max(height), width.min(height));
-        if longer > MAX_SIDE {
+        let limit = MAX_SIDE;
+        if longer > limit {
             return Err(CaptureError::TooLong {
                 width,
                 height,
-                limit: MAX_SIDE,
+                limit,
             });
         }
-        if longer > MAX_SIDE_OF_ANY_SHAPE && longer / shorter > MAX_ASPECT {
+        let limit = MAX_ASPECT;
+        if longer > MAX_SIDE_OF_ANY_SHAPE && longer / shorter > limit {
             return Err(CaptureError::TooNarrow {
                 width,
                 height,
-                limit: MAX_ASPECT,
+                limit,
             });
         }
         Ok(())

@@ -1,12 +1,11 @@
 //! One budget in bytes for all pictures that are in work at the same time.
 //!
 //! A limit in pixels says little about memory: a pixel takes 3 bytes in a baseline JPEG, 9 in a
-//! progressive one, 16 as floating point numbers. Each picture therefore reserves what its decoder
-//! will take, by its header, before anything is allocated, and gives it back when the analysis is
-//! done with it.
+//! progressive one, 16 as floating point numbers. Each picture reserves what its decoder will take,
+//! by its header, before anything is allocated, until the analysis is done.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::CaptureError;
 
@@ -16,9 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The memory that pictures in work may take together. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Memory {
-    shared: Arc<Shared>,
-}
+pub struct Memory(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -29,21 +26,18 @@ struct Shared {
 
 impl Memory {
     /// A budget of `limit` bytes.
-    #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                limit,
-                held: Mutex::new(0),
-                freed: Condvar::new(),
-            }),
-        }
+        Self(Arc::new(Shared {
+            limit,
+            held: Mutex::new(0),
+            freed: Condvar::new(),
+        }))
     }
 
     /// Bytes that are reserved now.
-    #[must_use]
-    pub fn held(&self) -> u64 {
-        *self.lock()
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        *self.0.lock()
     }
 
     /// Takes `bytes` out of the budget, and waits a while for them where others hold them.
@@ -55,44 +49,32 @@ impl Memory {
         self.reserve_within(bytes, PATIENCE)
     }
 
-    fn reserve_within(&self, bytes: u64, patience: Duration) -> Result<Reservation, CaptureError> {
-        let limit = self.shared.limit;
-        if bytes > limit {
-            return Err(CaptureError::TooMuchMemory {
-                needed: bytes,
-                limit,
-            });
+    fn reserve_within(&self, needed: u64, patience: Duration) -> Result<Reservation, CaptureError> {
+        let limit = self.0.limit;
+        if needed > limit {
+            return Err(CaptureError::TooMuchMemory { needed, limit });
         }
-        let deadline = Instant::now() + patience;
-        let mut held = self.lock();
-        while limit - *held < bytes {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(CaptureError::NoMemory {
-                    needed: bytes,
-                    limit,
-                });
-            }
-            held = self
-                .shared
-                .freed
-                .wait_timeout(held, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        let is_short = |held: &mut u64| limit - *held < needed;
+        let waited = self
+            .0
+            .freed
+            .wait_timeout_while(self.0.lock(), patience, is_short);
+        let (mut held, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(CaptureError::NoMemory { needed, limit });
         }
-        *held += bytes;
+        *held += needed;
         drop(held);
         Ok(Reservation {
             memory: self.clone(),
-            bytes,
+            bytes: needed,
         })
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
-        self.shared
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,8 +87,8 @@ pub(super) struct Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        *self.memory.lock() -= self.bytes;
-        self.memory.shared.freed.notify_all();
+        *self.memory.0.lock() -= self.bytes;
+        self.memory.0.freed.notify_all();
     }
 }
 

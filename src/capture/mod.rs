@@ -1,10 +1,11 @@
 //! From bytes to an upright RGB picture. First stage of the pipeline; knows nothing of faces.
 //!
-//! A [`Capture`] offers two views: an *overview* for finding faces, which may be smaller than the original, and
-//! [`Patch`]es around a face at the resolution in which it is judged.
+//! A [`Capture`] offers two views: an *overview* for finding faces, which may be smaller than the
+//! original, and [`Patch`]es around a face at the resolution in which it is judged.
 //!
-//! Samples are taken as they are stored: 16-bit ones are rounded to 8, CMYK is mixed to RGB, transparent pixels lie on middle
-//! grey. Colour profiles (ICC) are ignored: the networks learnt from pictures that were read the same way.
+//! Samples are taken as they are stored: 16-bit ones are rounded to 8, CMYK is mixed to RGB,
+//! transparent pixels lie on middle grey. Colour profiles (ICC) are ignored: the networks learnt
+//! from pictures that were read the same way.
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::geometry::Point;
 
 mod decode;
+mod decoding;
 mod exif;
 mod format;
 mod jpeg;
@@ -35,7 +37,7 @@ pub use picture::Capture;
 pub struct Settings {
     /// Largest upload in bytes.
     pub max_bytes: usize,
-    /// Largest picture in pixels (width × height, read from the header before anything is allocated).
+    /// Largest picture in pixels (width × height), by its header.
     pub max_pixels: u64,
     /// Memory in bytes that all pictures in work may take together, each by what its decoder needs;
     /// 0: by the number of workers, see [`Self::memory_bytes`].
@@ -56,10 +58,8 @@ impl Default for Settings {
 const WORKER_BYTES: u64 = 160 << 20;
 
 impl Settings {
-    /// The memory that the pictures of so many workers may take together. At least that of two,
-    /// which a picture of the largest size needs; with it two workers fit into 1 GB
-    /// (`docs/pictures.md`).
-    #[must_use]
+    /// The memory for the pictures of so many workers, at least of two: the largest picture needs
+    /// that, and it fits into 1 GB (`docs/pictures.md`).
     pub fn memory_bytes(&self, workers: usize) -> u64 {
         match self.max_memory_bytes {
             0 => WORKER_BYTES * workers.max(2) as u64,
@@ -88,8 +88,7 @@ pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError
     decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
 }
 
-/// As [`decode()`], with memory that other pictures share: waits a few seconds where they hold too
-/// much of it.
+/// As [`decode()`], with memory that others share: waits a few seconds where they hold too much.
 ///
 /// # Errors
 /// As [`decode()`], and [`CaptureError::NoMemory`] where the wait was in vain.
@@ -122,17 +121,6 @@ pub fn decode_within(
     structure.check()?;
     let memory = gate.admit(size, structure.bytes_per_pixel(), bytes.len() as u64)?;
     Capture::from_jpeg(bytes, structure, memory)
-}
-
-/// `length` zeros, or an error where the system has no memory for them: the plain way would end the
-/// process.
-fn allocated(length: usize) -> Result<Vec<u8>, CaptureError> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(length)
-        .map_err(|_| CaptureError::OutOfMemory)?;
-    bytes.resize(length, 0);
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The decoded picture, and how a part of it is had at the resolution it is needed in.
 //!
-//! Large baseline JPEGs are decoded at 1/2, 1/4 or 1/8 for the overview, which libjpeg-turbo does while it inverts the DCT. A face that
-//! is large enough there is cut out of the overview; else a second pass decodes just its region at full size, and a third face
-//! elsewhere brings the whole picture. Undoing the entropy coding is half of a decode's cost, so that a second pass must be
-//! the exception: it is asked for lazily, and kept.
+//! Large baseline JPEGs are decoded at 1/2, 1/4 or 1/8 for the overview, which libjpeg-turbo does
+//! while it inverts the DCT. A face that is large enough there is cut out of the overview. Else a
+//! second pass decodes just its region at full size, and a third face elsewhere brings the whole
+//! picture. Undoing the entropy coding is half of a decode's cost, so a second pass happens only
+//! when it is asked for, and its pixels are kept.
 
 use std::cell::OnceCell;
 
@@ -14,7 +15,7 @@ use super::pixels::{self, Area, Turn};
 use super::{CaptureError, ImageFormat, Patch, jpeg};
 use crate::geometry::{BoundingBox, Point};
 
-/// A region is decoded alone only where it covers less than this share of the picture; from there on the whole costs the same.
+/// Largest share of the picture that is decoded alone. Beyond, the whole costs the same.
 const MAX_REGION_SHARE: f64 = 0.5;
 
 /// A decoded, upright picture.
@@ -25,7 +26,8 @@ pub struct Capture {
     format: ImageFormat,
     byte_len: usize,
     overview: RgbImage,
-    overview_scale: f32,
+    /// Overview pixels per original pixel: 1, or 1/2, 1/4 or 1/8 for a large JPEG.
+    pub(super) overview_scale: f32,
     /// What the full resolution is decoded from, where the overview is smaller.
     source: Option<Source>,
     /// The memory that all of this may take; given back when the analysis is done.
@@ -87,11 +89,9 @@ impl Capture {
             return Ok(Self::whole(picture, ImageFormat::Jpeg, byte_len, memory));
         }
         if !turn.is_nothing() {
-            // A last row or column that stands for less than a whole pixel would come first when mirrored, and shift the rest.
-            let (width, height) = (
-                structure.width * eighths / 8,
-                structure.height * eighths / 8,
-            );
+            // A last row or column of less than a whole pixel would shift a mirrored picture.
+            let [width, height] =
+                [structure.width, structure.height].map(|side| side * eighths / 8);
             if overview.dimensions() != (width, height) {
                 overview = pixels::crop(&overview, 0, 0, width, height);
             }
@@ -116,56 +116,46 @@ impl Capture {
         })
     }
 
-    /// Width of the original, upright picture in pixels.
-    #[must_use]
+    /// Of the original, upright picture in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Height of the original, upright picture in pixels.
-    #[must_use]
+    /// Of the original, upright picture in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }
 
     /// What kind of file was sent.
-    #[must_use]
     pub fn format(&self) -> ImageFormat {
         self.format
     }
 
     /// Size of the upload in bytes.
-    #[must_use]
     pub fn byte_len(&self) -> usize {
         self.byte_len
     }
 
-    /// The whole picture for finding faces in, upright; large JPEGs are reduced, see [`Self::overview_scale`].
-    #[must_use]
+    /// The whole picture for finding faces in, upright; a large JPEG is reduced.
     pub fn overview(&self) -> &RgbImage {
         &self.overview
     }
 
-    /// Overview pixels per original pixel: 1, or 1/2, 1/4 or 1/8 for a large JPEG.
-    #[must_use]
-    pub fn overview_scale(&self) -> f32 {
-        self.overview_scale
-    }
-
-    /// The pixels of `area` (in original, upright pixels, clipped to the picture), at `min_scale` patch pixels per original
-    /// pixel or more; 1 always suffices. Taken from the overview where that is fine enough, else from the full resolution,
-    /// which for a large JPEG is a second pass over the file: ask for no more than is needed.
+    /// The pixels of `area` (in original, upright pixels, clipped to the picture), at `min_scale`
+    /// patch pixels per original pixel or more; 1 always suffices. Taken from the overview where
+    /// that is fine enough, else from the full resolution. For a large JPEG that is a second pass
+    /// over the file, so ask for no more than is needed.
     ///
     /// # Errors
-    /// [`CaptureError::OutsidePicture`] where no part of `area` lies in the picture; a decoding error where the second
-    /// pass fails.
+    /// [`CaptureError::OutsidePicture`] where no part of `area` lies in the picture; a decoding
+    /// error where the second pass fails.
     pub fn patch(&self, area: BoundingBox, min_scale: f32) -> Result<Patch, CaptureError> {
         let source = match &self.source {
             Some(source) if min_scale > self.overview_scale => source,
             _ => {
-                let touched =
-                    self.touched(area, self.overview_scale, self.overview.dimensions())?;
-                return Ok(cut(&self.overview, touched, (0, 0), self.overview_scale));
+                let scale = self.overview_scale;
+                let touched = self.touched(area, scale, self.overview.dimensions())?;
+                return Ok(cut(&self.overview, touched, (0, 0), scale));
             }
         };
         let touched = self.touched(area, 1.0, (self.width, self.height))?;
@@ -197,10 +187,8 @@ impl Capture {
         scale: f32,
         (width, height): (u32, u32),
     ) -> Result<Area, CaptureError> {
-        let finite = [area.x, area.y, area.width, area.height]
-            .into_iter()
-            .all(f32::is_finite);
-        if !finite {
+        let sides = [area.x, area.y, area.width, area.height];
+        if !sides.into_iter().all(f32::is_finite) {
             return Err(self.outside());
         }
         let span = |start: f32, extent: f32, limit: u32| {
@@ -235,10 +223,8 @@ impl Source {
         let (width, height) = (self.structure.width, self.structure.height);
         let stored = self.turn.stored(area, width, height);
         let (pixels, stored) = jpeg::decode_region(&self.bytes, &self.structure, stored)?;
-        Ok((
-            self.turn.apply(pixels),
-            self.turn.upright(stored, width, height),
-        ))
+        let area = self.turn.upright(stored, width, height);
+        Ok((self.turn.apply(pixels), area))
     }
 }
 

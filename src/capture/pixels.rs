@@ -1,6 +1,6 @@
-//! The only shared pixel loops: resize, crop, luma, warp, turning upright, and putting transparent pictures on a ground.
+//! The shared pixel loops: resize, crop, luma, warp, turning upright, and laying on a ground.
 //!
-//! Coordinates are those of OpenCV and of the networks' training: the *centre* of the top left pixel is (0, 0).
+//! Coordinates are those of OpenCV: the *centre* of the top left pixel is (0, 0).
 
 use fast_image_resize as fir;
 use image::{GrayImage, RgbImage};
@@ -13,11 +13,10 @@ pub(super) use orient::{Area, Turn};
 pub(super) use samples::{Colour, Depth, mixed, narrow, rgba_to_rgb_in_place, to_rgb};
 pub use warp::warp;
 
-/// Resizes to `width` × `height`. Shrinking averages over the whole area that an output pixel stands for, so that fine
-/// patterns and noise do not alias; enlarging interpolates linearly.
+/// Resizes to `width` × `height`. Shrinking averages over the whole area that an output pixel
+/// stands for, so that fine patterns and noise do not alias; enlarging interpolates linearly.
 ///
 /// An empty input or output gives a black picture of the asked size.
-#[must_use]
 pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     if image.dimensions() == (width, height) {
         return image.clone();
@@ -43,8 +42,7 @@ pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     out
 }
 
-/// The `width` × `height` pixels whose top left corner is (`x`, `y`), clipped to what the picture holds.
-#[must_use]
+/// The `width` × `height` pixels whose top left corner is (`x`, `y`), clipped to the picture.
 pub fn crop(image: &RgbImage, x: u32, y: u32, width: u32, height: u32) -> RgbImage {
     let x = x.min(image.width());
     let y = y.min(image.height());
@@ -60,7 +58,6 @@ pub fn crop(image: &RgbImage, x: u32, y: u32, width: u32, height: u32) -> RgbIma
 }
 
 /// Brightness by ITU-R BT.601, 0–255.
-#[must_use]
 pub fn luma(image: &RgbImage) -> GrayImage {
     let plane = image
         .as_raw()
@@ -68,7 +65,7 @@ pub fn luma(image: &RgbImage) -> GrayImage {
         .0
         .iter()
         .map(|&[red, green, blue]| {
-            // 0.299, 0.587 and 0.114 in 1/65536, rounded: they add up to exactly 65536, so that white stays 255.
+            // 0.299, 0.587 and 0.114 in 1/65536. Their sum is exactly 65536, so white stays 255.
             let sum =
                 19595 * u32::from(red) + 38470 * u32::from(green) + 7471 * u32::from(blue) + 32768;
             (sum >> 16) as u8
@@ -77,7 +74,7 @@ pub fn luma(image: &RgbImage) -> GrayImage {
     GrayImage::from_raw(image.width(), image.height(), plane).unwrap_or_default()
 }
 
-/// What shows through transparent pixels: middle grey, which no measurement takes for under- or overexposed.
+/// What shows through transparent pixels: middle grey, neither under- nor overexposed.
 const GROUND: u8 = 128;
 
 #[cfg(test)]

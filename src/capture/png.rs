@@ -5,13 +5,12 @@ use std::io::{Cursor, Read};
 use ::png::{BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Limits, Transformations};
 use image::metadata::Orientation;
 
-use super::decode::{Decoded, io_error};
+use super::decoding::{Decoded, allocated, broken, io_error, unsupported};
 use super::limits::Gate;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
-use super::{CaptureError, Damage, ImageFormat, UnsupportedKind, allocated, exif};
+use super::{CaptureError, ImageFormat, UnsupportedKind, exif};
 
-/// What the decoder may hold of chunks that are no pixels. Profiles and texts are skipped by it,
-/// however large.
+/// What the decoder may hold of chunks that are no pixels. It skips profiles and texts.
 const CHUNK_BYTES: usize = 32 << 20;
 
 /// Longest text that an orientation is looked for in, unpacked. A JPEG's EXIF block has up to 64
@@ -25,11 +24,11 @@ pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureErr
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
-    let info = decoder.read_header_info().map_err(|error| failed(&error))?;
+    let info = decoder.read_header_info()?;
     let size = (info.width, info.height);
     // A chunk is held twice while it is taken over.
     let memory = gate.admit(size, 3, 2 * bytes.len().min(CHUNK_BYTES) as u64)?;
-    let mut reader = decoder.read_info().map_err(|error| failed(&error))?;
+    let mut reader = decoder.read_info()?;
     let (colour, depth) = reader.output_color_type();
     let colour = match colour {
         ColorType::Grayscale => Colour::Grey,
@@ -47,10 +46,7 @@ pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureErr
     let mut line = vec![0; size.0 as usize * colour.channels()];
     let mut rgb = vec![0; stride];
     let mut next_row = 0;
-    while let Some(row) = reader
-        .next_interlaced_row()
-        .map_err(|error| failed(&error))?
-    {
+    while let Some(row) = reader.next_interlaced_row()? {
         let samples = row.data().len() / sample_bytes;
         let Some(line) = line.get_mut(..samples) else {
             break;
@@ -114,19 +110,19 @@ fn profile_in(chunk: &[u8]) -> Option<&[u8]> {
         .or_else(|| rest.strip_prefix(b"APP1\0"))
 }
 
-/// EXIF in a text: its name, its length in decimal digits, then its bytes in hexadecimal ones, each
-/// on lines of their own.
+/// EXIF in a text: lines with its name, its length in decimal, and its bytes in hexadecimal.
 fn from_profile(rest: &[u8], is_packed: bool) -> Option<Orientation> {
-    let mut text = String::new();
-    if is_packed {
+    let mut unpacked = String::new();
+    let text = if is_packed {
         // One byte names the only method that there is.
         flate2::read::ZlibDecoder::new(rest.get(1..)?)
             .take(MAX_PROFILE_BYTES)
-            .read_to_string(&mut text)
+            .read_to_string(&mut unpacked)
             .ok()?;
+        unpacked.as_str()
     } else {
-        text = std::str::from_utf8(rest).ok()?.to_owned();
-    }
+        std::str::from_utf8(rest).ok()?
+    };
     let mut lines = text.trim_start().lines();
     let _name = lines.next()?;
     let _length = lines.next()?;
@@ -134,19 +130,15 @@ fn from_profile(rest: &[u8], is_packed: bool) -> Option<Orientation> {
     exif::orientation(&hex::decode(digits).ok()?)
 }
 
-fn failed(error: &DecodingError) -> CaptureError {
-    let format = ImageFormat::Png;
-    match error {
-        DecodingError::IoError(error) => io_error(format, error),
-        DecodingError::LimitsExceeded => CaptureError::UnsupportedKind {
-            format,
-            kind: UnsupportedKind::Attachment { limit: CHUNK_BYTES },
-        },
-        other => CaptureError::Damaged {
-            format,
-            damage: Damage::Data {
-                words: other.to_string(),
-            },
-        },
+impl From<DecodingError> for CaptureError {
+    fn from(error: DecodingError) -> Self {
+        match error {
+            DecodingError::IoError(error) => io_error(ImageFormat::Png, &error),
+            DecodingError::LimitsExceeded => {
+                let limit = CHUNK_BYTES;
+                unsupported(ImageFormat::Png, UnsupportedKind::Attachment { limit })
+            }
+            other => broken(ImageFormat::Png, &other),
+        }
     }
 }

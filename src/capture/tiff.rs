@@ -10,26 +10,27 @@ use ::tiff::tags::{
 use ::tiff::{ColorType, TiffError};
 use image::metadata::Orientation;
 
-use super::decode::{Decoded, io_error};
+use super::decoding::{Decoded, allocated, broken, damaged, io_error, unsupported};
 use super::limits::{Gate, MAX_SCANNED_PIXELS};
 use super::memory::Reservation;
 use super::pixels::{Colour, Depth, narrow, to_rgb};
-use super::{CaptureError, Damage, ImageFormat, UnsupportedKind, allocated, exif, jpeg};
+use super::{CaptureError, Damage, ImageFormat, UnsupportedKind, exif, jpeg};
 
-/// Most strips or tiles: one of each row of the longest side, and of each plane of four. Tiles of
-/// 64 × 64 pixels make 12,200 of 50 megapixels. Every part costs its decoder's start.
+const FORMAT: ImageFormat = ImageFormat::Tiff;
+
+const TRUNCATED: CaptureError = CaptureError::Truncated { format: FORMAT };
+
+/// Most strips or tiles: one for each row of the longest side. 50 megapixels in tiles of 64 × 64
+/// pixels have 12,200. Every part costs its decoder's start.
 const MAX_PARTS: usize = 16_384;
 
 /// Most bytes that are unpacked for each pixel of the largest picture allowed: four channels of 32
-/// bits, and as much again for what parts hold beyond the picture's edges. 1.6 GB are unpacked in
-/// about a second.
+/// bits, and as much again beyond the picture's edges. 1.6 GB are unpacked in about a second.
 const MAX_PIXEL_BYTES: u64 = 32;
 
-/// How often the bytes of the file may be read over: some are read twice, and each part's reader
-/// looks ahead.
+/// Bytes that each part may be read over: some are read twice, and its reader looks ahead.
 const READ_AHEAD: u64 = 40 << 10;
 
-/// What is known of the picture before its pixels are.
 struct Layout {
     width: u32,
     height: u32,
@@ -47,13 +48,14 @@ struct Layout {
 }
 
 pub(super) fn decode(bytes: &[u8], gate: Gate<'_>) -> Result<Decoded, CaptureError> {
-    // Before its reader sees it, which would find the strips too few: a size that is too large is
-    // what a caller has to hear of.
+    // Its reader would only say that the strips are too few. A caller has to hear of the size.
     if let (Some(width), Some(height)) = (exif::value(bytes, 256), exif::value(bytes, 257)) {
         gate.check_size(width, height)?;
     }
-    let source = Metered::new(bytes);
-    let mut decoder = Decoder::new(source).map_err(|error| failed(&error))?;
+    let mut decoder = Decoder::new(Metered {
+        file: Cursor::new(bytes),
+        left: 2 * bytes.len() as u64 + READ_AHEAD,
+    })?;
     let (layout, memory) = admitted(&mut decoder, bytes, gate)?;
     let orientation = decoder
         .find_tag_unsigned::<u8>(Tag::Orientation)
@@ -76,59 +78,47 @@ fn admitted(
     bytes: &[u8],
     gate: Gate<'_>,
 ) -> Result<(Layout, Reservation), CaptureError> {
-    let (width, height) = decoder.dimensions().map_err(|error| failed(&error))?;
+    let (width, height) = decoder.dimensions()?;
     gate.check_size(width, height)?;
-    let tag = |decoder: &mut Decoder<Metered<'_>>, tag: Tag| {
-        decoder
-            .find_tag_unsigned_vec::<u64>(tag)
-            .map_err(|error| failed(&error))
-    };
-    let first = |values: Option<Vec<u64>>, default: u16| {
-        values
-            .and_then(|values| u16::try_from(*values.first()?).ok())
-            .unwrap_or(default)
-    };
-    let photometric = first(tag(decoder, Tag::PhotometricInterpretation)?, 0);
+    let photometric = first(decoder, Tag::PhotometricInterpretation, 0)?;
     if photometric == PhotometricInterpretation::RGBPalette.to_u16() {
-        return Err(unsupported(UnsupportedKind::Palette));
+        return Err(unsupported(FORMAT, UnsupportedKind::Palette));
     }
-    if first(tag(decoder, Tag::FillOrder)?, 1) == 2 {
-        return Err(unsupported(UnsupportedKind::ReverseBits));
+    if first(decoder, Tag::FillOrder, 1)? == 2 {
+        return Err(unsupported(FORMAT, UnsupportedKind::ReverseBits));
     }
-    let format = first(
-        tag(decoder, Tag::SampleFormat)?,
-        SampleFormat::Uint.to_u16(),
-    );
-    let channels = first(tag(decoder, Tag::SamplesPerPixel)?, 1);
-    let is_alpha = matches!(first(tag(decoder, Tag::ExtraSamples)?, 0), 1 | 2);
+    let format = first(decoder, Tag::SampleFormat, SampleFormat::Uint.to_u16())?;
+    let channels = first(decoder, Tag::SamplesPerPixel, 1)?;
+    let is_alpha = matches!(first(decoder, Tag::ExtraSamples, 0)?, 1 | 2);
     let is_planar =
-        first(tag(decoder, Tag::PlanarConfiguration)?, 1) == PlanarConfiguration::Planar.to_u16();
-    let (colour, bits) = colour_of(decoder.colortype().map_err(|error| failed(&error))?)?;
+        first(decoder, Tag::PlanarConfiguration, 1)? == PlanarConfiguration::Planar.to_u16();
+    let (colour, bits) = colour_of(decoder.colortype()?)?;
     let depth = match (bits, SampleFormat::from_u16(format)) {
         (1 | 2 | 4, Some(SampleFormat::Uint)) => Depth::Packed(bits),
         (8, Some(SampleFormat::Uint)) => Depth::Eight,
         (16, Some(SampleFormat::Uint)) => Depth::SixteenNative,
         (32, Some(SampleFormat::IEEEFP)) => Depth::Float,
         _ => {
-            return Err(unsupported(UnsupportedKind::Samples { bits, format }));
+            return Err(unsupported(
+                FORMAT,
+                UnsupportedKind::Samples { bits, format },
+            ));
         }
     };
     let part = decoder.chunk_dimensions();
-    let (offsets, counts, across) = match decoder.get_chunk_type() {
-        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts, 1),
-        ChunkType::Tile => (
-            Tag::TileOffsets,
-            Tag::TileByteCounts,
-            width.div_ceil(part.0),
-        ),
+    let is_tiled = decoder.get_chunk_type() == ChunkType::Tile;
+    let (offsets, counts, across) = if is_tiled {
+        let across = width.div_ceil(part.0);
+        (Tag::TileOffsets, Tag::TileByteCounts, across)
+    } else {
+        (Tag::StripOffsets, Tag::StripByteCounts, 1)
     };
-    let offsets = tag(decoder, offsets)?.unwrap_or_default();
-    let counts = tag(decoder, counts)?.unwrap_or_default();
-    if offsets.len() > MAX_PARTS {
-        return Err(unsupported(UnsupportedKind::Parts {
-            parts: offsets.len(),
-            limit: MAX_PARTS,
-        }));
+    let offsets = decoder.find_tag_unsigned_vec(offsets)?.unwrap_or_default();
+    let counts = decoder.find_tag_unsigned_vec(counts)?.unwrap_or_default();
+    let parts = offsets.len();
+    if parts > MAX_PARTS {
+        let limit = MAX_PARTS;
+        return Err(unsupported(FORMAT, UnsupportedKind::Parts { parts, limit }));
     }
     let layout = Layout {
         width,
@@ -147,38 +137,46 @@ fn admitted(
         parts_per_plane: across * height.div_ceil(part.1),
     };
     // A strip may claim more rows than the picture has; a tile is unpacked whole.
-    let is_tiled = decoder.get_chunk_type() == ChunkType::Tile;
     let part_rows = if is_tiled { part.1 } else { part.1.min(height) };
     let part_pixels = u64::from(part.0) * u64::from(part_rows);
     let unpacked = part_pixels
-        .saturating_mul(offsets.len() as u64)
+        .saturating_mul(parts as u64)
         .saturating_mul(layout.pixel_bytes / u64::from(layout.planes).max(1));
     if unpacked > gate.settings.max_pixels.saturating_mul(MAX_PIXEL_BYTES) {
-        return Err(unsupported(UnsupportedKind::LargeParts {
-            parts: offsets.len(),
-            width: part.0,
-            height: part_rows,
-            bytes: unpacked,
-        }));
+        return Err(unsupported(
+            FORMAT,
+            UnsupportedKind::LargeParts {
+                parts,
+                width: part.0,
+                height: part_rows,
+                bytes: unpacked,
+            },
+        ));
     }
-    let compression = first(tag(decoder, Tag::Compression)?, 1);
+    let compression = first(decoder, Tag::Compression, 1)?;
     let mut copies = 1;
     if compression != CompressionMethod::None.to_u16() {
         check_ranges(&offsets, &counts, bytes.len() as u64)?;
         if compression == CompressionMethod::ModernJPEG.to_u16() {
             let samples = if is_planar { 1 } else { channels };
             let has_scans = check_jpegs(bytes, &offsets, &counts, (part.0, part_rows), samples)?;
-            // Its decoder's samples beside those that are handed out, and of several scans 16-bit
-            // coefficients.
+            // Its decoder has samples of its own, and 16-bit coefficients for several scans.
             copies = if has_scans { 4 } else { 2 };
         }
     }
-    decoder.inner().allow(READ_AHEAD * offsets.len() as u64);
+    decoder.inner().left += READ_AHEAD * parts as u64;
     // The picture, and one part of it in each plane.
     let of_parts = part_pixels.saturating_mul(layout.pixel_bytes * copies);
     let of_picture = 3 * u64::from(width) * u64::from(height);
     let memory = gate.admit((width, height), 3, of_parts.saturating_sub(of_picture))?;
     Ok((layout, memory))
+}
+
+/// The first value of `tag`, or `default` where it has none.
+fn first(decoder: &mut Decoder<Metered<'_>>, tag: Tag, default: u16) -> Result<u16, CaptureError> {
+    let values = decoder.find_tag_unsigned_vec::<u64>(tag)?;
+    let first = values.and_then(|values| u16::try_from(*values.first()?).ok());
+    Ok(first.unwrap_or(default))
 }
 
 /// What the samples stand for, and how many bits each has.
@@ -194,33 +192,23 @@ fn colour_of(kind: ColorType) -> Result<(Colour, u8), CaptureError> {
         ColorType::RGBA(bits) => Ok((Colour::Rgba, bits)),
         ColorType::CMYK(bits) => Ok((Colour::Cmyk, bits)),
         ColorType::YCbCr(8) => Ok((Colour::YCbCr, 8)),
-        other => Err(unsupported(UnsupportedKind::Colours {
-            name: format!("{other:?}"),
-        })),
+        other => {
+            let name = format!("{other:?}");
+            Err(unsupported(FORMAT, UnsupportedKind::Colours { name }))
+        }
     }
 }
 
-/// Refuses packed parts that together have more bytes than the file: a small file must not be
-/// unpacked again and again.
+/// Refuses packed parts that together have more bytes than the file.
 fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), CaptureError> {
-    let ends = || {
-        offsets
-            .iter()
-            .zip(counts)
-            .map(|(&at, &count)| at.saturating_add(count))
-    };
-    if counts
-        .iter()
-        .fold(0, |sum: u64, &count| sum.saturating_add(count))
-        <= length
-    {
+    let sum = counts.iter().copied().fold(0, u64::saturating_add);
+    let mut parts = offsets.iter().zip(counts);
+    if sum <= length {
         Ok(())
-    } else if ends().any(|end| end > length) {
-        Err(CaptureError::Truncated {
-            format: ImageFormat::Tiff,
-        })
+    } else if parts.any(|(&at, &count)| at.saturating_add(count) > length) {
+        Err(TRUNCATED)
     } else {
-        Err(damaged(Damage::SharedBytes))
+        Err(damaged(FORMAT, Damage::SharedBytes))
     }
 }
 
@@ -237,10 +225,8 @@ fn check_jpegs(
     for (&offset, &count) in offsets.iter().zip(counts) {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let end = start.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
-        let part = bytes.get(start..end).ok_or(CaptureError::Truncated {
-            format: ImageFormat::Tiff,
-        })?;
-        let wrong = |words| damaged(Damage::Part { words });
+        let part = bytes.get(start..end).ok_or(TRUNCATED)?;
+        let wrong = |words| damaged(FORMAT, Damage::Part { words });
         let inside = jpeg::Structure::read(part)
             .map_err(|error| wrong(format!("in one of its strips or tiles {error}")))?;
         if inside.width != width || inside.height > height {
@@ -259,7 +245,7 @@ fn check_jpegs(
         has_scans |= inside.scans > 1;
     }
     if scanned > MAX_SCANNED_PIXELS {
-        return Err(unsupported(UnsupportedKind::Scans));
+        return Err(unsupported(FORMAT, UnsupportedKind::Scans));
     }
     Ok(has_scans)
 }
@@ -277,14 +263,10 @@ impl Layout {
             let mut stride = 0;
             for (plane, part) in (0..).zip(&mut parts) {
                 let index = index + plane * self.parts_per_plane;
-                let wanted = decoder
-                    .image_chunk_buffer_layout(index)
-                    .map_err(|error| failed(&error))?;
+                let wanted = decoder.image_chunk_buffer_layout(index)?;
                 stride = wanted.row_stride.map_or(0, usize::from);
                 part.resize(wanted.len, 0);
-                decoder
-                    .read_chunk_bytes(index, part)
-                    .map_err(|error| failed(&error))?;
+                decoder.read_chunk_bytes(index, part)?;
             }
             let left = (index % self.across) as usize * part_width;
             let top = (index / self.across) as usize * part_height;
@@ -296,10 +278,8 @@ impl Layout {
                     narrow(samples, self.depth, &mut line[plane..], planes);
                 }
                 if self.is_opaque {
-                    line.iter_mut()
-                        .skip(1)
-                        .step_by(2)
-                        .for_each(|sample| *sample = 255);
+                    let seconds = line.iter_mut().skip(1).step_by(2);
+                    seconds.for_each(|sample| *sample = 255);
                 }
                 let at = ((top + row) * width + left) * 3;
                 to_rgb(line, self.colour, &mut pixels[at..at + columns * 3]);
@@ -309,25 +289,11 @@ impl Layout {
     }
 }
 
-/// The file under a meter. Parts may claim the same bytes, and a packed part may read on behind its
-/// end: all reads together are bounded, so that a small file cannot have its bytes unpacked
-/// thousands of times.
+/// The file under a meter. Parts may share bytes, and a packed part may read on behind its end: all
+/// reads are bounded, so that a small file is not unpacked thousands of times.
 struct Metered<'a> {
     file: Cursor<&'a [u8]>,
     left: u64,
-}
-
-impl<'a> Metered<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            file: Cursor::new(bytes),
-            left: 2 * bytes.len() as u64 + READ_AHEAD,
-        }
-    }
-
-    fn allow(&mut self, more: u64) {
-        self.left += more;
-    }
 }
 
 impl Read for Metered<'_> {
@@ -347,31 +313,18 @@ impl Seek for Metered<'_> {
     }
 }
 
-fn unsupported(kind: UnsupportedKind) -> CaptureError {
-    CaptureError::UnsupportedKind {
-        format: ImageFormat::Tiff,
-        kind,
-    }
-}
-
-fn damaged(damage: Damage) -> CaptureError {
-    CaptureError::Damaged {
-        format: ImageFormat::Tiff,
-        damage,
-    }
-}
-
-fn failed(error: &TiffError) -> CaptureError {
-    match error {
-        TiffError::IoError(error) => io_error(ImageFormat::Tiff, error),
-        TiffError::UnsupportedError(what) => unsupported(UnsupportedKind::Other {
-            words: what.to_string(),
-        }),
-        TiffError::IntSizeError | TiffError::LimitsExceeded => {
-            unsupported(UnsupportedKind::LargeNumber)
+impl From<TiffError> for CaptureError {
+    fn from(error: TiffError) -> Self {
+        match error {
+            TiffError::IoError(error) => io_error(FORMAT, &error),
+            TiffError::UnsupportedError(what) => {
+                let words = what.to_string();
+                unsupported(FORMAT, UnsupportedKind::Other { words })
+            }
+            TiffError::IntSizeError | TiffError::LimitsExceeded => {
+                unsupported(FORMAT, UnsupportedKind::LargeNumber)
+            }
+            other => broken(FORMAT, &other),
         }
-        other => damaged(Damage::Data {
-            words: other.to_string(),
-        }),
     }
 }

@@ -2,16 +2,15 @@
 
 use image::metadata::Orientation;
 
+use super::decoding::damaged;
 use super::{CaptureError, Damage, ImageFormat, exif};
 
 /// Flags of the extended header.
 const HAS_ALPHA: u8 = 0x10;
 const IS_ANIMATED: u8 = 0x02;
 
-/// What the chunks of a WebP say.
 pub(super) struct Parts {
     pub(super) canvas: (u32, u32),
-    /// From the EXIF chunk.
     pub(super) orientation: Orientation,
     flags: u8,
     is_lossless: bool,
@@ -30,7 +29,6 @@ impl Parts {
         if is_short {
             return Err(CaptureError::Truncated { format });
         }
-        let damaged = |damage: Damage| CaptureError::Damaged { format, damage };
         let mut parts = Self {
             canvas: (0, 0),
             orientation: Orientation::NoTransforms,
@@ -56,8 +54,7 @@ impl Parts {
                     parts.is_lossless = true;
                     lossless_size(body)
                 }
-                // Only the first frame is decoded. Its chunks stand in it, after its own header: go
-                // in.
+                // Only the first frame is decoded. Its chunks stand in it, after its own header.
                 b"ANMF" => {
                     frames += 1;
                     if frames == 1 {
@@ -73,20 +70,19 @@ impl Parts {
                 }
                 _ => continue,
             };
-            let (width, height) = size.ok_or_else(|| damaged(Damage::BrokenHeader))?;
+            let (width, height) = size.ok_or_else(|| damaged(format, Damage::BrokenHeader))?;
             let (most_width, most_height) = *canvas.get_or_insert((width, height));
             if frames <= 1 && (width > most_width || height > most_height) {
-                return Err(damaged(Damage::LargerThanCanvas));
+                return Err(damaged(format, Damage::LargerThanCanvas));
             }
         }
-        parts.canvas = canvas.ok_or_else(|| damaged(Damage::NoPicture))?;
+        parts.canvas = canvas.ok_or_else(|| damaged(format, Damage::NoPicture))?;
         Ok(parts)
     }
 
-    /// What the decoder takes: planes of brightness and colour (1.5) and the pixels of them (3 or
-    /// 4), or four bytes a pixel and the pixels of them; opacity is unpacked to four bytes and laid
-    /// over that, frames over a canvas. Measured as the peak of 50 megapixels: 3.8 bytes lossy, 6.7
-    /// lossless.
+    /// What the decoder takes. Lossy: planes of brightness and colour (1.5) and their pixels (3 or
+    /// 4). Lossless: four bytes a pixel and the pixels. Opacity takes four bytes more, and frames
+    /// lie over a canvas. Measured peak of 50 megapixels: 3.8 bytes lossy, 6.7 lossless.
     pub(super) const fn bytes_per_pixel(&self) -> u64 {
         if self.flags & IS_ANIMATED != 0 {
             12

@@ -1,7 +1,7 @@
 //! Faces of several requests in one run: what a GPU wants, and a CPU gains nothing from.
 //!
-//! One thread owns the session. Workers hand it their crops and wait; it runs what has gathered, waiting at most
-//! [`PATIENCE`] for company. A batch that fails is run again face by face, so that one request's face cannot fail another's.
+//! One thread owns the session and runs what has gathered from the workers after at most
+//! [`PATIENCE`]. A batch that fails is run again face by face, so that no face fails another's.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ const MOST_FACES: usize = 16;
 
 /// Where a pipeline's faces become numbers.
 pub enum FaceEmbedder {
-    /// A session of the worker's own, one face a run: on one CPU thread a batch is no faster, and this way memory stays flat
-    /// and each answer is the same to the bit, whatever else is in the picture.
+    /// A session of the worker's own, one face a run. On one CPU thread a batch is no faster; so
+    /// memory stays flat, and answers do not depend on other faces.
     Own(Box<Embedder>),
     /// A session that all workers share.
     Shared(BatchQueue),
@@ -97,7 +97,7 @@ impl BatchQueue {
                         Some(present) => present,
                         None => open().map_err(|_| EmbedError::Lost)?,
                     };
-                    // After a panic the session is in an unknown state: it is dropped, and opened anew for the next run.
+                    // After a panic the session is in an unknown state: the next run opens another.
                     let outcome = catch_unwind(AssertUnwindSafe(|| present.embed_crops(crops)))
                         .map_err(|_| EmbedError::Lost)?;
                     embedder = Some(present);
@@ -125,38 +125,30 @@ fn serve(
 ) {
     while let Some(batch) = gather(inbox) {
         let crops: Vec<_> = batch.iter().map(|request| &request.crop).collect();
-        match run(&crops) {
-            Ok(embedded) => {
-                for (request, embedded) in batch.iter().zip(embedded) {
-                    let _ = request.reply.send(Ok(embedded));
-                }
-            }
-            Err(_) if batch.len() > 1 => {
+        let answers: Vec<EmbedReply> = match run(&crops) {
+            Ok(embedded) => embedded.into_iter().map(Ok).collect(),
+            Err(error) if batch.len() == 1 => vec![Err(error)],
+            Err(_) => {
                 for request in &batch {
-                    let alone =
-                        run(&[&request.crop]).and_then(|mut one| one.pop().ok_or(EmbedError::Lost));
+                    let alone = run(&[&request.crop]);
+                    let alone = alone.and_then(|mut one| one.pop().ok_or(EmbedError::Lost));
                     let _ = request.reply.send(alone);
                 }
+                continue;
             }
-            Err(error) => {
-                if let Some(request) = batch.first() {
-                    let _ = request.reply.send(Err(error));
-                }
-            }
+        };
+        for (request, answer) in batch.iter().zip(answers) {
+            let _ = request.reply.send(answer);
         }
     }
 }
 
-/// The next batch: blocks for its first face, then takes what comes within [`PATIENCE`]. `None` when nobody can send any more.
+/// The next batch: its first face, and what comes within [`PATIENCE`]. `None` at the end.
 fn gather(inbox: &Receiver<Request>) -> Option<Vec<Request>> {
     let mut batch = vec![inbox.recv().ok()?];
     let deadline = Instant::now() + PATIENCE;
-    while batch.len() < MOST_FACES {
-        match inbox.recv_deadline(deadline) {
-            Ok(request) => batch.push(request),
-            Err(_) => break,
-        }
-    }
+    let more = std::iter::from_fn(|| inbox.recv_deadline(deadline).ok());
+    batch.extend(more.take(MOST_FACES - 1));
     Some(batch)
 }
 

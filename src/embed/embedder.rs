@@ -1,65 +1,28 @@
-//! One run of the pack's embedder for a batch of aligned faces: embedding, norms and OOD logit in one go.
+//! One run of the pack's embedder for a batch of aligned faces.
 
 use std::collections::BTreeMap;
+
+use image::RgbImage;
 
 use super::{EMBEDDING_LENGTH, Embedded, Embedding};
 use crate::checkpoint::Interruption;
 use crate::face::ALIGNED_SIDE;
-use crate::runtime::{InputTransform, RuntimeError, Session, Tensor};
-use image::RgbImage;
-
-/// How the embedder is fed, and the names of its tensors and networks, as the pack's manifest gives them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EmbedderSettings {
-    /// How pixels become its numbers.
-    pub input: InputTransform,
-    /// Output `[N, 512]`.
-    pub embedding: String,
-    /// Output `[N]`: length before normalisation as the pack defines it; `None` where it is the length of `embedding` itself.
-    pub embedding_norm: Option<String>,
-    /// Output `[N, networks]`: length of each network's own output; `None` in a pack of one network without it.
-    pub network_norms: Option<String>,
-    /// The networks, in the order of `network_norms`.
-    pub networks: Vec<String>,
-    /// Output `[N]`: raw output of the OOD head.
-    pub ood_logit: String,
-    /// Output `[N, causes]` and how many causes there are; `None` in a pack that names none.
-    pub cause_logits: Option<(String, usize)>,
-}
+use crate::pack::manifest::{self, OutputTensor};
+use crate::runtime::{RuntimeError, Session, Tensor};
 
 /// Why aligned faces could not be turned into numbers.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// An output is missing or has another shape than the manifest says.
-    #[error(
-        "embedder output {name:?} is {got}, expected {expected}; run `faceood-admin models verify`"
-    )]
-    Output {
-        /// Name of the tensor.
-        name: String,
-        /// What came.
-        got: String,
-        /// What should have come.
-        expected: String,
-    },
-    /// The embedder answered with NaN, an infinite number, or an embedding of length zero.
-    #[error("embedder output {name:?} of face {index} of {count} is not a finite number of use")]
-    NotFinite {
-        /// Name of the tensor.
-        name: String,
-        /// Which face of the batch.
-        index: usize,
-        /// Size of the batch.
-        count: usize,
-    },
-    /// A crop is not on the recogniser's grid.
-    #[error("crop is {width}×{height} px, the embedder takes {ALIGNED_SIDE}×{ALIGNED_SIDE}")]
-    CropSize {
-        /// Width of the crop.
-        width: u32,
-        /// Height of the crop.
-        height: u32,
-    },
+    /// An output is missing or has another shape: its name, what came and what is expected.
+    #[error("embedder output {0:?} is {1}, expected {2}; run `faceood-admin models verify`")]
+    Output(String, String, String),
+    /// The embedder answered with NaN, an infinite number, or an embedding of length zero: the
+    /// output's name, the face's place in the batch and the size of the batch.
+    #[error("embedder output {0:?} of face {1} of {2} is not a finite number of use")]
+    NotFinite(String, usize, usize),
+    /// A crop of this width and height is not on the recogniser's grid.
+    #[error("crop is {0}×{1} px, the embedder takes {ALIGNED_SIDE}×{ALIGNED_SIDE}")]
+    CropSize(u32, u32),
     /// The thread of a shared session is gone, or lost its session in a panic.
     #[error("the embedder's session was lost")]
     Lost,
@@ -74,14 +37,13 @@ pub enum EmbedError {
 /// The embedder's session with its input buffer.
 pub struct Embedder {
     session: Session,
-    settings: EmbedderSettings,
+    settings: manifest::Embedder,
     input: Vec<f32>,
 }
 
 impl Embedder {
     /// `session` takes [N, planes, 112, 112].
-    #[must_use]
-    pub fn new(session: Session, settings: EmbedderSettings) -> Self {
+    pub fn new(session: Session, settings: manifest::Embedder) -> Self {
         Self {
             session,
             settings,
@@ -99,33 +61,23 @@ impl Embedder {
         }
         self.fill_input(crops)?;
         let side = ALIGNED_SIDE as usize;
-        let outputs: BTreeMap<String, Tensor> = self
-            .session
-            .run(
-                &[
-                    crops.len(),
-                    self.settings.input.channels.planes(),
-                    side,
-                    side,
-                ],
-                &self.input,
-            )?
-            .into_iter()
-            .collect();
+        let planes = self.settings.input.channels.planes();
+        let shape = [crops.len(), planes, side, side];
+        let outputs = self.session.run(&shape, &self.input)?.into_iter().collect();
         read(&self.settings, &outputs, crops.len())
     }
 
-    /// Interleaved RGB bytes → the network's planes.
     fn fill_input(&mut self, crops: &[&RgbImage]) -> Result<(), EmbedError> {
         let plane = (ALIGNED_SIDE * ALIGNED_SIDE) as usize;
-        let numbers = self.settings.input.channels.planes() * plane;
+        let transform = self.settings.input.transform();
+        let numbers = transform.channels.planes() * plane;
         self.input.resize(crops.len() * numbers, 0.0);
         for (crop, values) in crops.iter().zip(self.input.chunks_exact_mut(numbers)) {
             let (width, height) = crop.dimensions();
             if (width, height) != (ALIGNED_SIDE, ALIGNED_SIDE) {
-                return Err(EmbedError::CropSize { width, height });
+                return Err(EmbedError::CropSize(width, height));
             }
-            self.settings.input.write(crop.as_raw(), values, plane, 0);
+            transform.write(crop.as_raw(), values, plane, 0);
         }
         Ok(())
     }
@@ -133,54 +85,42 @@ impl Embedder {
 
 /// Outputs of a batch of `count` → one value per face.
 fn read(
-    settings: &EmbedderSettings,
+    settings: &manifest::Embedder,
     outputs: &BTreeMap<String, Tensor>,
     count: usize,
 ) -> Result<Vec<Embedded>, EmbedError> {
-    let rows = |name: &str, width: usize| rows(outputs, name, count, width);
+    let rows = |tensor: &OutputTensor, width: usize| rows(outputs, &tensor.name, count, width);
+    let optional =
+        |tensor: Option<&OutputTensor>, width| tensor.map(|tensor| rows(tensor, width)).transpose();
+    let (networks, causes) = (&settings.networks, settings.causes.as_ref());
+    let cause_count = causes.map_or(0, |causes| causes.names.len());
     let embeddings = rows(&settings.embedding, EMBEDDING_LENGTH)?;
-    let norms = match &settings.embedding_norm {
-        Some(name) => Some(rows(name, 1)?),
-        None => None,
-    };
-    let logits = rows(&settings.ood_logit, 1)?;
-    let network_norms = match &settings.network_norms {
-        Some(name) => Some(rows(name, settings.networks.len())?),
-        None => None,
-    };
-    let causes = match &settings.cause_logits {
-        Some((name, causes)) => Some((rows(name, *causes)?, *causes)),
-        None => None,
-    };
-    let mut embedded = Vec::with_capacity(count);
-    for index in 0..count {
-        let values = &embeddings[index * EMBEDDING_LENGTH..(index + 1) * EMBEDDING_LENGTH];
+    let norms = optional(settings.embedding_norm.as_ref(), 1)?;
+    let logits = rows(&settings.ood.output, 1)?;
+    let network_norms = optional(settings.network_norms.as_ref(), networks.len())?;
+    let causes = optional(causes.map(|causes| &causes.output), cause_count)?;
+    let face = |index: usize| -> Result<Embedded, EmbedError> {
         // An embedding of all zeros points nowhere: as useless as NaN.
-        let (embedding, length) =
-            Embedding::normalise(values).ok_or_else(|| EmbedError::NotFinite {
-                name: settings.embedding.clone(),
-                index,
-                count,
-            })?;
-        let networks = settings.networks.len();
-        embedded.push(Embedded {
+        let (embedding, length) = Embedding::normalise(row(embeddings, index, EMBEDDING_LENGTH))
+            .ok_or_else(|| EmbedError::NotFinite(settings.embedding.name.clone(), index, count))?;
+        let names = networks.iter().map(|network| network.name.clone());
+        Ok(Embedded {
             embedding,
             embedding_norm: norms.map_or(length, |norms| norms[index]),
             network_norms: network_norms.map_or_else(BTreeMap::new, |norms| {
-                settings
-                    .networks
-                    .iter()
-                    .cloned()
-                    .zip(norms[index * networks..].iter().copied())
+                names
+                    .zip(row(norms, index, networks.len()).iter().copied())
                     .collect()
             }),
             ood_logit: logits[index],
-            cause_logits: causes.map_or_else(Vec::new, |(logits, causes)| {
-                logits[index * causes..(index + 1) * causes].to_vec()
-            }),
-        });
-    }
-    Ok(embedded)
+            cause_logits: row(causes.unwrap_or_default(), index, cause_count).to_vec(),
+        })
+    };
+    (0..count).map(face).collect()
+}
+
+fn row(values: &[f32], index: usize, width: usize) -> &[f32] {
+    &values[index * width..(index + 1) * width]
 }
 
 /// The numbers of output `name`, checked to be `count` × `width` finite ones.
@@ -190,23 +130,19 @@ fn rows<'a>(
     count: usize,
     width: usize,
 ) -> Result<&'a [f32], EmbedError> {
-    let expected = count * width;
     let values = match outputs.get(name) {
-        Some(tensor) if tensor.values.len() == expected => &tensor.values[..],
+        Some(tensor) if tensor.values.len() == count * width => &tensor.values[..],
         other => {
-            return Err(EmbedError::Output {
-                name: name.to_owned(),
-                got: other.map_or("missing".to_owned(), |tensor| format!("{:?}", tensor.shape)),
-                expected: format!("{count}×{width} numbers"),
-            });
+            let got = other.map_or("missing".to_owned(), |tensor| format!("{:?}", tensor.shape));
+            let expected = format!("{count}×{width} numbers");
+            return Err(EmbedError::Output(name.to_owned(), got, expected));
         }
     };
     match values.iter().position(|value| !value.is_finite()) {
-        Some(position) => Err(EmbedError::NotFinite {
-            name: name.to_owned(),
-            index: position / width.max(1),
-            count,
-        }),
+        Some(position) => {
+            let index = position / width.max(1);
+            Err(EmbedError::NotFinite(name.to_owned(), index, count))
+        }
         None => Ok(values),
     }
 }
@@ -214,22 +150,25 @@ fn rows<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Channels;
 
-    fn settings() -> EmbedderSettings {
-        EmbedderSettings {
-            input: InputTransform {
-                channels: Channels::Rgb,
-                mean: 0.0,
-                scale: 1.0,
-            },
-            embedding: "embedding".to_owned(),
-            embedding_norm: Some("embedding_norm".to_owned()),
-            network_norms: Some("network_norms".to_owned()),
-            networks: vec!["mobilefacenet".to_owned(), "sface".to_owned()],
-            ood_logit: "ood_logit".to_owned(),
-            cause_logits: Some(("cause_logits".to_owned(), 3)),
-        }
+    /// Those of the pack that ships, with outputs called after what they hold.
+    fn settings() -> manifest::Embedder {
+        let text = include_str!("../../models/default/manifest.toml");
+        let mut settings = toml::from_str::<manifest::Manifest>(text).unwrap().embedder;
+        let tensor = |name: &str| OutputTensor {
+            name: name.to_owned(),
+            shape: Vec::new(),
+        };
+        settings.embedding = tensor("embedding");
+        settings.embedding_norm = Some(tensor("embedding_norm"));
+        settings.network_norms = Some(tensor("network_norms"));
+        settings.ood.output = tensor("ood_logit");
+        settings.causes = Some(manifest::Causes {
+            output: tensor("cause_logits"),
+            names: ["noise", "blur", "mask"].map(str::to_owned).to_vec(),
+            covered_from: 1.0,
+        });
+        settings
     }
 
     fn outputs(count: usize) -> BTreeMap<String, Tensor> {
@@ -281,7 +220,7 @@ mod tests {
                 values[last] = bad;
                 let error = read(&settings(), &outputs, 2).unwrap_err();
                 assert!(
-                    matches!(&error, EmbedError::NotFinite { name: culprit, index: 1, .. } if culprit == name),
+                    matches!(&error, EmbedError::NotFinite(culprit, 1, _) if culprit == name),
                     "{name} {bad}: {error}"
                 );
             }
@@ -293,7 +232,7 @@ mod tests {
         let mut outputs = outputs(1);
         outputs.get_mut("embedding").unwrap().values.fill(0.0);
         let error = read(&settings(), &outputs, 1).unwrap_err();
-        assert!(matches!(error, EmbedError::NotFinite { .. }), "{error}");
+        assert!(matches!(error, EmbedError::NotFinite(..)), "{error}");
     }
 
     #[test]

@@ -1,27 +1,19 @@
-//! From a detected face to the recogniser's 112×112 grid: landmarks, the similarity transform they ask for, the warp.
+//! From a detected face to the recogniser's 112×112 grid: landmarks, transform, warp.
 
-use super::landmarks::{Contour, LandmarkNetwork, LandmarkSettings};
+use super::landmarks::LandmarkNetwork;
 use super::{ALIGNED_SIDE, AlignedFace, DetectedFace, FaceError, pose};
-use crate::capture::{Capture, Patch, pixels};
+use crate::capture::{Capture, pixels};
 use crate::geometry::{BoundingBox, Point, Transform};
+use crate::pack::manifest;
 use crate::runtime::Session;
 
-/// Side of the square around the face that is read, as a multiple of the box's longer side. The warp of a rolled head
-/// reaches 1.5 × that far, and recapture patterns want some background.
+/// Side of the square around the face that is read, as a multiple of the box's longer side. The
+/// warp of a rolled head reaches 1.5 × that far, and recapture patterns want some background.
 const PATCH_SIDE: f32 = 2.0;
 
-/// The longer side of a face's box is read with at least this many pixels, where the picture has them. Below, noise and
-/// blur would be averaged away before they are measured.
+/// The longer side of a face's box is read with at least this many pixels, where the picture has
+/// them. Below, noise and blur would be averaged away before they are measured.
 const JUDGED_PX: f32 = 256.0;
-
-/// What belongs to the networks: landmarks in, recogniser out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlignerSettings {
-    /// How the landmarks are found.
-    pub landmarks: LandmarkSettings,
-    /// Where eyes, nose tip, mouth corners, image left to right, lie on the recogniser's grid.
-    pub template: [Point; 5],
-}
 
 /// Brings faces onto the recogniser's grid.
 pub struct Aligner {
@@ -30,12 +22,12 @@ pub struct Aligner {
 }
 
 impl Aligner {
-    /// `session` runs the 68-point network.
-    #[must_use]
-    pub fn new(session: Session, settings: AlignerSettings) -> Self {
+    /// `session` runs the 68-point network. `template` is where eyes, nose tip and mouth corners,
+    /// image left to right, lie on the recogniser's grid.
+    pub fn new(session: Session, landmarks: manifest::Landmarks, template: [[f32; 2]; 5]) -> Self {
         Self {
-            network: LandmarkNetwork::new(session, settings.landmarks),
-            template: settings.template,
+            network: LandmarkNetwork::new(session, landmarks),
+            template: template.map(|[x, y]| Point::new(x, y)),
         }
     }
 
@@ -52,38 +44,21 @@ impl Aligner {
         let centre = face.bounding_box.centre();
         let area = BoundingBox::square(centre, PATCH_SIDE * longer);
         let patch = capture.patch(area, (JUDGED_PX / longer).min(1.0))?;
-        self.align_patch(patch, face)
-    }
-
-    /// As [`Aligner::align`], with the surroundings at hand.
-    ///
-    /// # Errors
-    /// If the network fails or the landmarks fall into one point.
-    pub fn align_patch(
-        &mut self,
-        patch: Patch,
-        face: &DetectedFace,
-    ) -> Result<AlignedFace, FaceError> {
-        let Contour { points, five } = self.network.find(&patch, face)?;
-        let centre = face.bounding_box.centre();
-        let transform = umeyama(&five, &self.template).ok_or(FaceError::Degenerate {
-            x: centre.x,
-            y: centre.y,
-        })?;
-        let crop = pixels::warp(&patch, &transform, ALIGNED_SIDE);
+        let (contour, landmarks) = self.network.find(&patch, face)?;
+        let transform = umeyama(&landmarks, &self.template).ok_or(FaceError::Degenerate(centre))?;
         Ok(AlignedFace {
-            crop,
+            crop: pixels::warp(&patch, &transform, ALIGNED_SIDE),
             transform,
-            landmarks: five,
-            pose: pose::estimate(&points),
-            contour: points,
+            landmarks,
+            pose: pose::estimate(&contour),
+            contour,
             patch,
         })
     }
 }
 
-/// ArcFace's template for 112×112, which most published networks for aligned faces share: eyes, nose tip, mouth corners, image left
-/// to right. What the pack's own recogniser expects stands in its manifest.
+/// ArcFace's template for 112×112, which most published networks share: eyes, nose tip, mouth
+/// corners, image left to right. A pack's manifest has its own.
 pub const ARCFACE_TEMPLATE: [Point; 5] = [
     Point::new(38.2946, 51.6963),
     Point::new(73.5318, 51.5014),
@@ -92,9 +67,8 @@ pub const ARCFACE_TEMPLATE: [Point; 5] = [
     Point::new(70.7299, 92.2041),
 ];
 
-/// The similarity transform that brings `from` closest to `to` in the least-squares sense (Umeyama 1991, for the plane
-/// and without mirroring). `None` where `from` is a single point or the best scale is zero.
-#[must_use]
+/// The similarity transform that brings `from` closest to `to` by least squares (Umeyama 1991, in
+/// the plane, without mirroring). `None` where `from` is one point or the best scale is zero.
 pub fn umeyama<const N: usize>(from: &[Point; N], to: &[Point; N]) -> Option<Transform> {
     let mean = |points: &[Point; N]| {
         let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| {
@@ -105,14 +79,10 @@ pub fn umeyama<const N: usize>(from: &[Point; N], to: &[Point; N]) -> Option<Tra
     let (from_mean, to_mean) = (mean(from), mean(to));
     let (mut dot, mut cross, mut spread) = (0.0, 0.0, 0.0);
     for (one, other) in from.iter().zip(to) {
-        let (x, y) = (
-            f64::from(one.x) - from_mean.0,
-            f64::from(one.y) - from_mean.1,
-        );
-        let (u, v) = (
-            f64::from(other.x) - to_mean.0,
-            f64::from(other.y) - to_mean.1,
-        );
+        let x = f64::from(one.x) - from_mean.0;
+        let y = f64::from(one.y) - from_mean.1;
+        let u = f64::from(other.x) - to_mean.0;
+        let v = f64::from(other.y) - to_mean.1;
         dot += x * u + y * v;
         cross += x * v - y * u;
         spread += x * x + y * y;

@@ -1,85 +1,47 @@
-//! Where to look for faces, at which sizes, and when to stop: YuNet run over views of one capture, cheap ones first.
+//! Where to look for faces, at which sizes, and when to stop: YuNet over views of one capture.
 //!
 //! | stage | looks | for |
 //! |---|---|---|
 //! | first | the whole picture at 320 px | nearly every photo: one pass of about 2 ms |
-//! | small | smaller, with a border, in even light | noise, darkness, glare, strong compression; faces cut off by the frame |
+//! | small | smaller, with a border, in even light | noise, bad light, compression, cut-off faces |
 //! | large | 640 and 960 px, then windows | small faces in large pictures |
 //!
-//! A score of [`DetectorSettings::sure_score`] settles the matter and ends the search for the largest face. What is left over
-//! from [`DetectorSettings::floor_score`] gets a second opinion (`evidence`) at the end of each stage.
+//! A `sure_score` of the manifest settles the matter and ends the search for the largest face.
+//! Weaker candidates get a second opinion (`evidence`) at the end of each stage.
 
 use image::imageops::{rotate90, rotate180, rotate270};
 
-use super::evidence::{self, SecondOpinion};
+use super::evidence;
 use super::network::Network;
 use super::nms::Overlap;
 use super::view::View;
 use super::{DetectedFace, FaceError, NoFace, nms, tiles};
 use crate::capture::Capture;
 use crate::checkpoint::Checkpoint;
-use crate::runtime::{InputTransform, Session};
+use crate::pack::manifest;
+use crate::runtime::Session;
 
 /// What a search is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Search {
-    /// The largest face. Ends with the first stage that finds one; other faces are reported as far as that stage saw them
-    /// clearly, which is down to 1/25 of the longer side on the first. Enough for a hint, not for a count.
+    /// The largest face. Ends with the first stage that finds one. Other faces are reported as far
+    /// as that stage saw them clearly, which is down to 1/25 of the longer side on the first:
+    /// enough for a hint, not for a count.
     #[default]
     Largest,
     /// Every face: the large stage is always run, and every candidate is judged.
     All,
 }
 
-/// What belongs to the network: how it is fed, and what its scores are worth. The plan of the search stands in code.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DetectorSettings {
-    /// How pixels become its numbers.
-    pub input: InputTransform,
-    /// Cell sizes of its output grids in pixels, each a part of the largest.
-    pub strides: Vec<usize>,
-    /// Longer side of the first pass over the whole picture, in pixels.
-    pub first_side: u32,
-    /// A candidate of this score is a face.
-    pub sure_score: f32,
-    /// Candidates of this score are worth a second opinion before the next stage.
-    pub middling_score: f32,
-    /// The score from which a closer look at a face with a coarse box is believed.
-    pub refined_score: f32,
-    /// A candidate of less is forgotten at once.
-    pub floor_score: f32,
-    /// When two boxes are one face.
-    pub overlap: Overlap,
-    /// How candidates below `sure_score` are judged.
-    pub second_opinion: SecondOpinion,
-}
-
-#[derive(Clone, Copy)]
-struct Look {
-    /// Longer side in pixels.
-    side: u32,
-    /// Whether a black border is laid around it.
-    has_border: bool,
-    /// Whether its light is evened out first.
-    is_evened: bool,
-}
-
-const fn look(side: u32, has_border: bool, is_evened: bool) -> Look {
-    Look {
-        side,
-        has_border,
-        is_evened,
-    }
-}
-
-/// The small stage, the most fruitful look first. On 250-pixel photos 160 px finds noise of σ 40, 80 px that of σ 80.
-const SMALL: [Look; 6] = [
-    look(160, true, false),
-    look(80, true, false),
-    look(112, true, false),
-    look(200, true, false),
-    look(160, true, true),
-    look(80, true, true),
+/// The small stage, most fruitful first: longer side in pixels, and whether the light is evened out.
+/// In 250-pixel photos 160 px finds noise of σ 40, and 80 px that of σ 80.
+const SMALL: [(u32, bool); 6] = [
+    (160, false),
+    (80, false),
+    (112, false),
+    (200, false),
+    (160, true),
+    (80, true),
 ];
 
 /// The large stage. At 960 px a face of 42×56 px in a frame of 1920×1080 is 21 px wide.
@@ -89,7 +51,7 @@ const LARGE: [u32; 2] = [640, 960];
 const WINDOWED_SIDE: f32 = 1920.0;
 const WINDOW_SIDE: f32 = 640.0;
 
-/// Neighbouring windows share this much, so that a face which the whole picture at 960 px could miss lies whole in one.
+/// Neighbouring windows share this, so that a face too small for 960 px lies whole in one.
 const WINDOW_OVERLAP: f32 = 96.0;
 
 /// Share of the longer side that is laid around a picture whose face may be cut off by the frame.
@@ -99,8 +61,7 @@ const BORDER_SHARE: f32 = 0.3;
 const MOST_WEIGHED: usize = 3;
 const MOST_WEIGHED_OF_ALL: usize = 32;
 
-/// Candidates, and faces, that are kept of one picture, the best first: each is compared with all
-/// others after each pass.
+/// Most candidates, and faces, of one picture: each is compared with all others.
 const MOST_KEPT: usize = 1_000;
 
 /// Faces with a coarse box that are looked at again, the largest first.
@@ -113,11 +74,13 @@ const REFINED_SIDE: f32 = 64.0;
 /// Finds faces.
 pub struct Detector {
     network: Network,
-    settings: DetectorSettings,
+    overlap: Overlap,
+    settings: manifest::Detector,
 }
 
 /// What a search has seen so far, in original pixels.
 struct Findings<'a> {
+    capture: &'a Capture,
     checkpoint: &'a Checkpoint<'a>,
     /// Not yet judged.
     candidates: Vec<DetectedFace>,
@@ -127,16 +90,20 @@ struct Findings<'a> {
 
 impl Detector {
     /// `session` runs YuNet with free height and width.
-    #[must_use]
-    pub fn new(session: Session, settings: DetectorSettings) -> Self {
+    pub fn new(session: Session, settings: manifest::Detector) -> Self {
+        let strides = settings.strides.iter().map(|&stride| stride as usize);
         Self {
-            network: Network::new(session, settings.input, settings.strides.clone()),
+            network: Network::new(session, settings.input.transform(), strides.collect()),
+            overlap: Overlap {
+                iou: settings.overlap_threshold,
+                containment: settings.containment_threshold,
+            },
             settings,
         }
     }
 
-    /// Faces of the picture, largest first, then by nearness to its centre; boxes in original pixels. Never empty.
-    /// `checkpoint` is passed before each look at the picture or at a part of it.
+    /// Faces of the picture, largest first, then by nearness to its centre; boxes in original
+    /// pixels. Never empty. `checkpoint` is passed before each look at the picture or a part of it.
     ///
     /// # Errors
     /// [`FaceError::NoFace`] when no stage found one; [`FaceError::Interrupted`] where the
@@ -148,38 +115,38 @@ impl Detector {
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Vec<DetectedFace>, FaceError> {
         let mut findings = Findings {
+            capture,
             checkpoint,
             candidates: Vec::new(),
             faces: Vec::new(),
         };
-        self.first_stage(capture, &mut findings)?;
+        self.first_stage(&mut findings)?;
+        if findings.faces.is_empty() {
+            self.small_stage(&mut findings)?;
+        }
         if search == Search::All || findings.faces.is_empty() {
-            if findings.faces.is_empty() {
-                self.small_stage(capture, &mut findings)?;
-            }
-            if search == Search::All || findings.faces.is_empty() {
-                self.large_stage(capture, search, &mut findings)?;
-            }
+            self.large_stage(search, &mut findings)?;
         }
         if search == Search::All {
             // Beside clear faces, weak candidates are hardly ever faces, and there may be many.
+            let least = self.settings.middling_score;
             findings
                 .candidates
-                .retain(|candidate| candidate.detection_score >= self.settings.middling_score);
-            self.judge(capture, MOST_WEIGHED_OF_ALL, &mut findings)?;
+                .retain(|candidate| candidate.detection_score >= least);
+            self.judge(MOST_WEIGHED_OF_ALL, &mut findings)?;
         } else {
-            self.judge_larger(capture, &mut findings)?;
+            self.judge_larger(&mut findings)?;
         }
-        let mut faces = self.settings.overlap.suppress(findings.faces);
-        // A box whose middle lies outside is a border's ghost, and there is no picture to judge it by.
-        let picture = (capture.width() as f32, capture.height() as f32);
-        faces.retain(|face| is_inside(face, picture));
+        let mut faces = self.overlap.suppress(findings.faces);
+        // A box whose middle lies outside is a border's ghost.
+        faces.retain(|face| is_inside(face, capture));
+        let (width, height) = (capture.width(), capture.height());
         if faces.is_empty() {
-            return Err(NoFace::new(capture.width(), capture.height(), false).into());
+            return Err(NoFace::new(width, height, false).into());
         }
-        nms::sort_for_report(&mut faces, picture.0, picture.1);
+        nms::sort_for_report(&mut faces, width as f32, height as f32);
         self.refine(capture, &mut faces, checkpoint)?;
-        nms::sort_for_report(&mut faces, picture.0, picture.1);
+        nms::sort_for_report(&mut faces, width as f32, height as f32);
         Ok(faces)
     }
 
@@ -202,54 +169,48 @@ impl Detector {
         let view = View::whole(capture, self.settings.first_side);
         for turn in [rotate90, rotate270, rotate180] {
             checkpoint.pass()?;
-            if !self
-                .network
-                .pass(&turn(view.picture()), 0, sure)?
-                .is_empty()
-            {
+            let turned = turn(view.picture());
+            if !self.network.pass(&turned, 0, sure)?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn first_stage(
-        &mut self,
-        capture: &Capture,
-        findings: &mut Findings<'_>,
-    ) -> Result<(), FaceError> {
-        let side = self.settings.first_side;
-        self.look(capture, look(side, false, false), findings)?;
+    fn first_stage(&mut self, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+        let view = View::whole(findings.capture, self.settings.first_side);
+        self.pass(&view, 0, findings)?;
         self.settle(findings);
         // A second opinion on a middling score costs less than the next stage.
         if findings.faces.is_empty() && findings.best_score() > self.settings.middling_score {
-            self.judge(capture, 1, findings)?;
+            self.judge(1, findings)?;
         }
         Ok(())
     }
 
-    fn small_stage(
-        &mut self,
-        capture: &Capture,
-        findings: &mut Findings<'_>,
-    ) -> Result<(), FaceError> {
-        for small in SMALL {
-            self.look(capture, small, findings)?;
+    fn small_stage(&mut self, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+        for (side, is_evened) in SMALL {
+            let mut view = View::whole(findings.capture, side);
+            if is_evened {
+                view = view.evened(None);
+            }
+            let (width, height) = view.picture().dimensions();
+            let border = (BORDER_SHARE * width.max(height) as f32) as u32;
+            self.pass(&view, border, findings)?;
             self.settle(findings);
             if !findings.faces.is_empty() {
                 return Ok(());
             }
         }
-        self.judge(capture, MOST_WEIGHED, findings)
+        self.judge(MOST_WEIGHED, findings)
     }
 
     fn large_stage(
         &mut self,
-        capture: &Capture,
         search: Search,
         findings: &mut Findings<'_>,
     ) -> Result<(), FaceError> {
-        let longer = capture.width().max(capture.height());
+        let longer = findings.capture.width().max(findings.capture.height());
         let mut seen = self.settings.first_side;
         for side in LARGE {
             let side = side.min(longer);
@@ -257,7 +218,7 @@ impl Detector {
             if side * 4 <= seen * 5 {
                 break;
             }
-            self.look(capture, look(side, false, false), findings)?;
+            self.pass(&View::whole(findings.capture, side), 0, findings)?;
             self.settle(findings);
             seen = side;
             if search == Search::Largest && !findings.faces.is_empty() {
@@ -265,42 +226,24 @@ impl Detector {
             }
         }
         if findings.faces.is_empty() {
-            self.judge(capture, MOST_WEIGHED, findings)?;
+            self.judge(MOST_WEIGHED, findings)?;
         }
         if search == Search::Largest && !findings.faces.is_empty() {
             return Ok(());
         }
         if longer > seen * 2 {
-            self.windows(capture, findings)?;
+            self.windows(findings)?;
             self.settle(findings);
             if findings.faces.is_empty() {
-                self.judge(capture, MOST_WEIGHED, findings)?;
+                self.judge(MOST_WEIGHED, findings)?;
             }
         }
         Ok(())
     }
 
-    fn look(
-        &mut self,
-        capture: &Capture,
-        look: Look,
-        findings: &mut Findings<'_>,
-    ) -> Result<(), FaceError> {
-        let mut view = View::whole(capture, look.side);
-        if look.is_evened {
-            view = view.evened(None);
-        }
-        let (width, height) = view.picture().dimensions();
-        let border = if look.has_border {
-            (BORDER_SHARE * width.max(height) as f32) as u32
-        } else {
-            0
-        };
-        self.pass(&view, border, findings)
-    }
-
     /// Passes over windows of the picture at nearly full size.
-    fn windows(&mut self, capture: &Capture, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+    fn windows(&mut self, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+        let capture = findings.capture;
         let (width, height) = (capture.width() as f32, capture.height() as f32);
         let scale = (WINDOWED_SIDE / width.max(height)).min(1.0);
         for window in tiles::windows(width, height, WINDOW_SIDE / scale, WINDOW_OVERLAP / scale) {
@@ -317,16 +260,11 @@ impl Detector {
         findings: &mut Findings<'_>,
     ) -> Result<(), FaceError> {
         findings.checkpoint.pass()?;
-        let found = self
-            .network
-            .pass(view.picture(), border, self.settings.floor_score)?;
-        findings
-            .candidates
-            .extend(found.iter().map(|face| view.to_original(face)));
-        findings.candidates = self
-            .settings
-            .overlap
-            .suppress(std::mem::take(&mut findings.candidates));
+        let floor = self.settings.floor_score;
+        let found = self.network.pass(view.picture(), border, floor)?;
+        let mut candidates = std::mem::take(&mut findings.candidates);
+        candidates.extend(found.iter().map(|face| view.to_original(face)));
+        findings.candidates = self.overlap.suppress(candidates);
         findings.candidates.truncate(MOST_KEPT);
         Ok(())
     }
@@ -334,67 +272,51 @@ impl Detector {
     /// Takes the candidates with a sure score for faces.
     fn settle(&self, findings: &mut Findings<'_>) {
         let sure = self.settings.sure_score;
-        let (faces, candidates) = std::mem::take(&mut findings.candidates)
-            .into_iter()
-            .partition(|face| face.detection_score >= sure);
-        findings.candidates = candidates;
-        findings.add(faces, &self.settings.overlap);
+        let candidates = std::mem::take(&mut findings.candidates).into_iter();
+        let faces: Vec<DetectedFace>;
+        (faces, findings.candidates) = candidates.partition(|face| face.detection_score >= sure);
+        findings.add(faces, &self.overlap);
     }
 
-    /// Gives a second opinion on the `most` best candidates, which are done with then.
-    fn judge(
-        &mut self,
-        capture: &Capture,
-        most: usize,
-        findings: &mut Findings<'_>,
-    ) -> Result<(), FaceError> {
-        let picture = (capture.width() as f32, capture.height() as f32);
+    /// Gives a second opinion on the `most` best candidates, which are then done with.
+    fn judge(&mut self, most: usize, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+        let capture = findings.capture;
         let mut candidates = std::mem::take(&mut findings.candidates);
-        candidates.retain(|candidate| is_inside(candidate, picture));
+        candidates.retain(|candidate| is_inside(candidate, capture));
         findings.candidates = candidates.split_off(most.min(candidates.len()));
         let mut believed = Vec::new();
         for candidate in &candidates {
             findings.checkpoint.pass()?;
-            believed.extend(evidence::weigh(
-                &mut self.network,
-                &self.settings.second_opinion,
-                capture,
-                candidate,
-            )?);
+            let opinion = &self.settings.second_opinion;
+            let face = evidence::weigh(&mut self.network, opinion, capture, candidate)?;
+            believed.extend(face);
         }
-        findings.add(believed, &self.settings.overlap);
+        findings.add(believed, &self.overlap);
         Ok(())
     }
 
-    /// Gives a second opinion on candidates that would be the largest face if they were one: a bad picture of the person in
-    /// front must not lose against a poster behind.
-    fn judge_larger(
-        &mut self,
-        capture: &Capture,
-        findings: &mut Findings<'_>,
-    ) -> Result<(), FaceError> {
-        let largest = findings
-            .faces
-            .iter()
-            .map(|face| face.bounding_box.area())
-            .fold(0.0, f32::max);
+    /// Gives a second opinion on candidates that would be the largest face if they were one: a bad
+    /// picture of the person in front must not lose against a poster behind.
+    fn judge_larger(&mut self, findings: &mut Findings<'_>) -> Result<(), FaceError> {
+        let areas = findings.faces.iter().map(|face| face.bounding_box.area());
+        let largest = areas.fold(0.0, f32::max);
         findings.candidates.retain(|candidate| {
             candidate.detection_score >= self.settings.middling_score
                 && candidate.bounding_box.area() > largest
         });
-        self.judge(capture, MOST_WEIGHED, findings)
+        self.judge(MOST_WEIGHED, findings)
     }
 
-    /// Looks once more at faces whose box is coarse. (Looking with a border at faces that the frame cuts off was tried and
-    /// gained nothing: mean genuine similarity of 542 tight crops .404 as first found, .398 then.)
+    /// Looks once more at faces whose box is coarse. (Looking with a border at faces that the frame
+    /// cuts off gained nothing: mean genuine similarity of 542 tight crops .404 before, .398 then.)
     fn refine(
         &mut self,
         capture: &Capture,
         faces: &mut [DetectedFace],
         checkpoint: &Checkpoint<'_>,
     ) -> Result<(), FaceError> {
-        let picture = (capture.width() as f32, capture.height() as f32);
-        let view_scale = (self.settings.first_side as f32 / picture.0.max(picture.1)).min(1.0);
+        let longer = capture.width().max(capture.height()) as f32;
+        let view_scale = (self.settings.first_side as f32 / longer).min(1.0);
         for face in faces.iter_mut().take(MOST_REFINED) {
             let side = face.bounding_box.width.max(face.bounding_box.height);
             if side * view_scale >= COARSE_SIDE {
@@ -402,13 +324,10 @@ impl Detector {
             }
             checkpoint.pass()?;
             let view = View::around(capture, &face.bounding_box, REFINED_SIDE)?;
-            if let Some(again) = evidence::look(
-                &mut self.network,
-                &self.settings.second_opinion,
-                &view,
-                face,
-            )? && again.detection_score >= self.settings.refined_score
-                && is_inside(&again, picture)
+            let opinion = &self.settings.second_opinion;
+            if let Some(again) = evidence::look(&mut self.network, opinion, &view, face)?
+                && again.detection_score >= self.settings.refined_score
+                && is_inside(&again, capture)
             {
                 *face = DetectedFace {
                     detection_score: face.detection_score.max(again.detection_score),
@@ -432,16 +351,14 @@ impl Findings<'_> {
         self.faces.extend(faces);
         self.faces = overlap.suppress(std::mem::take(&mut self.faces));
         self.faces.truncate(MOST_KEPT);
-        self.candidates.retain(|candidate| {
-            !self
-                .faces
-                .iter()
-                .any(|face| overlap.same_face(&face.bounding_box, &candidate.bounding_box))
-        });
+        let faces = &self.faces;
+        self.candidates
+            .retain(|candidate| !faces.iter().any(|face| overlap.is_same(face, candidate)));
     }
 }
 
-fn is_inside(face: &DetectedFace, (width, height): (f32, f32)) -> bool {
+fn is_inside(face: &DetectedFace, capture: &Capture) -> bool {
     let centre = face.bounding_box.centre();
-    (0.0..width).contains(&centre.x) && (0.0..height).contains(&centre.y)
+    let is_within = |place: f32, length: u32| (0.0..length as f32).contains(&place);
+    is_within(centre.x, capture.width()) && is_within(centre.y, capture.height())
 }

@@ -1,41 +1,26 @@
-//! The second opinion on a candidate that one pass alone does not settle: is it seen again, larger and smaller, and in even
-//! light, as high as a head is, and with eyes, nose and mouth in the same places each time? Real faces are, even bad ones;
-//! headlights, letters and cups are seen at one size only, or each time differently.
+//! The second opinion on a candidate that one pass alone does not settle. Is it seen again, larger
+//! and smaller, and in even light, as high as a head is, and with eyes, nose and mouth in the same
+//! places each time? Real faces are, even bad ones. Headlights, letters and cups are seen at one
+//! size only, or each time differently.
 
 use super::network::Network;
 use super::view::View;
 use super::{DetectedFace, FaceError};
 use crate::capture::Capture;
+use crate::pack::manifest::SecondOpinion;
 
-/// Longer sides at which the candidate is looked at again as it is, in pixels: small ones average noise away, large ones
-/// show faces that fill the frame.
+/// Longer sides at which the candidate is looked at again as it is, in pixels: small ones average
+/// noise away, large ones show faces that fill the frame.
 const SIDES: [f32; 4] = [24.0, 40.0, 64.0, 112.0];
 
 /// Longer sides at which it is looked at again in even light.
 const EVENED_SIDES: [f32; 2] = [28.0, 48.0];
 
-/// One more look for faces that take up this share of the frame: masks in close-up are seen at no less.
+/// One more look for faces of this share of the frame, for masks in close-up.
 const CLOSE_UP_SIDE: f32 = 176.0;
 const CLOSE_UP_SHARE: f32 = 0.5;
 
-/// What looks count, and the logistic regression on them: above zero the candidate is taken for a face.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SecondOpinion {
-    /// Scores below this say nothing.
-    pub least_score: f32,
-    /// A look counts when it finds the box again: least intersection over union.
-    pub least_iou: f32,
-    /// A candidate below this share of the frame's longer side is as unlikely as one of this share.
-    pub smallest_share: f32,
-    /// Weights of the candidate's own score, the three best looks, and the logarithms of its share of the frame, its height to
-    /// width, and of how far its points move between looks: see [`Seen`].
-    pub weights: [f32; 7],
-    /// Added to their sum.
-    pub bias: f32,
-}
-
-/// Looks again at `candidate`; the face with the box of the best look and the best score, or `None` where too little speaks
-/// for it.
+/// Looks again at `candidate`: the best look's face, or `None` where too little speaks for it.
 pub(super) fn weigh(
     network: &mut Network,
     settings: &SecondOpinion,
@@ -63,7 +48,7 @@ pub(super) fn weigh(
         seen.looks
             .extend(look(network, settings, &view, candidate)?);
     }
-    Ok((settings.evidence(&seen) > 0.0).then(|| seen.best()))
+    Ok((seen.evidence(settings) > 0.0).then(|| seen.best()))
 }
 
 /// The best face of the view that is the candidate again.
@@ -77,7 +62,7 @@ pub(super) fn look(
     Ok(found
         .iter()
         .map(|face| view.to_original(face))
-        .filter(|face| face.bounding_box.iou(&candidate.bounding_box) > settings.least_iou)
+        .filter(|face| face.bounding_box.iou(&candidate.bounding_box) > settings.least_overlap)
         .max_by(|one, other| one.detection_score.total_cmp(&other.detection_score)))
 }
 
@@ -96,15 +81,13 @@ impl Seen {
 
     /// The face of the highest score, the candidate itself where none is higher.
     fn best(&self) -> DetectedFace {
-        self.faces()
-            .fold(&self.candidate, |best, face| {
-                if face.detection_score > best.detection_score {
-                    face
-                } else {
-                    best
-                }
-            })
-            .clone()
+        let mut best = &self.candidate;
+        for look in &self.looks {
+            if look.detection_score > best.detection_score {
+                best = look;
+            }
+        }
+        best.clone()
     }
 
     /// The scores of the three best looks; 0 where there were fewer.
@@ -128,7 +111,7 @@ impl Seen {
         (mean, weighted(&|value| (value - mean).powi(2)).sqrt())
     }
 
-    /// Logarithm of the box's height to its width: about .2 for faces, about 0 for round and square things.
+    /// Logarithm of the box's height to its width: about .2 for faces, 0 for round things.
     fn elongation(&self) -> f32 {
         self.mean(|face| {
             let bounds = face.bounding_box;
@@ -137,8 +120,8 @@ impl Seen {
         .0
     }
 
-    /// How far eyes, nose and mouth corners move between looks, as a share of the box's sides: mean deviation over the ten
-    /// coordinates.
+    /// How far eyes, nose and mouth corners move between looks, as a share of the box's sides: mean
+    /// deviation over the ten coordinates.
     fn unrest(&self) -> f32 {
         let deviations = (0..5).flat_map(|point| {
             let across = self.mean(|face| {
@@ -153,23 +136,21 @@ impl Seen {
         });
         deviations.sum::<f32>() / 10.0
     }
-}
 
-impl SecondOpinion {
     /// Above zero where the candidate is taken for a face.
-    fn evidence(&self, seen: &Seen) -> f32 {
-        let [first, second, third] = seen.best_scores();
+    fn evidence(&self, settings: &SecondOpinion) -> f32 {
+        let [first, second, third] = self.best_scores();
         let features = [
-            seen.candidate.detection_score,
+            self.candidate.detection_score,
             first,
             second,
             third,
-            seen.share.max(self.smallest_share).ln(),
-            seen.elongation(),
-            seen.unrest(),
+            self.share.max(settings.smallest_share).ln(),
+            self.elongation(),
+            self.unrest(),
         ];
-        let sum: f32 = self.weights.iter().zip(features).map(|(a, b)| a * b).sum();
-        sum + self.bias
+        let weighted = settings.weights.iter().zip(features).map(|(a, b)| a * b);
+        weighted.sum::<f32>() + settings.bias
     }
 }
 
@@ -197,12 +178,12 @@ mod tests {
     fn evidence(seen: &Seen) -> f32 {
         let settings = SecondOpinion {
             least_score: 0.05,
-            least_iou: 0.35,
+            least_overlap: 0.35,
             smallest_share: 0.06,
             weights: [2.88, 3.28, 3.01, 2.59, 1.81, 6.36, -25.26],
             bias: -4.8,
         };
-        settings.evidence(seen)
+        seen.evidence(&settings)
     }
 
     fn seen(looks: &[f32], share: f32) -> Seen {

@@ -1,50 +1,25 @@
-//! 68 landmarks of a face by a small network, and the five points that the recogniser's template is about.
+//! 68 landmarks of a face by a small network, and the five points of the recogniser's template.
 
 use super::{DetectedFace, FaceError};
 use crate::capture::{Patch, pixels};
 use crate::geometry::{Point, Transform};
-use crate::runtime::{InputTransform, Session};
+use crate::pack::manifest;
+use crate::runtime::Session;
 
 /// Number of landmarks, in iBUG order: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, mouth 48–67.
-pub const LANDMARK_COUNT: usize = 68;
+const LANDMARK_COUNT: usize = 68;
 
 const NAME: &str = "landmark";
 
-/// The landmarks of one face in the original picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Contour {
-    /// All 68.
-    pub points: Vec<Point>,
-    /// Eyes, nose tip, mouth corners, image left to right.
-    pub five: [Point; 5],
-}
-
-/// How the network is fed and read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LandmarkSettings {
-    /// How pixels become its numbers.
-    pub input: InputTransform,
-    /// Side of its square input in pixels.
-    pub input_side: u32,
-    /// The output that holds the landmarks.
-    pub output: String,
-    /// Side of the square that the network sees, as a multiple of the detector's longer box side.
-    pub crop_scale: f32,
-    /// For eyes, nose tip, mouth corners, image left to right: the landmarks that each is the mean of.
-    pub five_points: [Vec<usize>; 5],
-}
-
-/// The 68-point network with its input buffer.
-pub struct LandmarkNetwork {
+pub(super) struct LandmarkNetwork {
     session: Session,
-    settings: LandmarkSettings,
+    settings: manifest::Landmarks,
     input: Vec<f32>,
 }
 
 impl LandmarkNetwork {
     /// `session` takes one square picture and gives 136 numbers: x and y as shares of its side.
-    #[must_use]
-    pub fn new(session: Session, settings: LandmarkSettings) -> Self {
+    pub(super) fn new(session: Session, settings: manifest::Landmarks) -> Self {
         Self {
             session,
             settings,
@@ -52,57 +27,45 @@ impl LandmarkNetwork {
         }
     }
 
-    /// Landmarks of `face`, read from `patch`. The network was trained on upright faces: its crop is turned by the
-    /// detector's eye line.
-    ///
-    /// # Errors
-    /// If the network cannot be run or answers with anything but 136 finite numbers.
-    pub fn find(&mut self, patch: &Patch, face: &DetectedFace) -> Result<Contour, FaceError> {
+    /// All landmarks of `face` in the original picture, and the five alignment points. The network
+    /// was trained on upright faces, so its crop is turned by the detector's eye line.
+    pub(super) fn find(
+        &mut self,
+        patch: &Patch,
+        face: &DetectedFace,
+    ) -> Result<(Vec<Point>, [Point; 5]), FaceError> {
         let longer = face.bounding_box.width.max(face.bounding_box.height);
         let crop = upright_square(
             face.bounding_box.centre(),
             self.settings.crop_scale * longer,
             eye_line(&face.points),
-            self.settings.input_side as f32,
+            self.settings.input.side() as f32,
         );
         let points = self.run(patch, crop)?;
         let five = five_points(&points, &self.settings.five_points);
-        Ok(Contour { points, five })
+        Ok((points, five))
     }
 
-    /// Runs the network on the picture that `crop` takes from the original, and maps its answer back.
+    /// Runs the network on the picture that `crop` takes, and maps its answer back.
     fn run(&mut self, patch: &Patch, crop: Transform) -> Result<Vec<Point>, FaceError> {
-        let LandmarkSettings {
-            input,
-            input_side,
-            output: name,
-            ..
-        } = &self.settings;
-        let picture = pixels::warp(patch, &crop, *input_side);
-        let (side, planes) = (*input_side as usize, input.channels.planes());
+        let name = &self.settings.output.name;
+        let (input, input_side) = (self.settings.input.transform(), self.settings.input.side());
+        let picture = pixels::warp(patch, &crop, input_side);
+        let (side, planes) = (input_side as usize, input.channels.planes());
         self.input.resize(planes * side * side, 0.0);
         input.write(picture.as_raw(), &mut self.input, side * side, 0);
         let outputs = self.session.run(&[1, planes, side, side], &self.input)?;
-        let values = outputs
-            .into_iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, tensor)| tensor.values)
-            .unwrap_or_default();
-        if values.len() != 2 * LANDMARK_COUNT {
-            return Err(FaceError::Output {
-                network: NAME,
-                name: name.clone(),
-                got: format!("{} numbers", values.len()),
-                expected: format!("{} numbers", 2 * LANDMARK_COUNT),
-            });
+        let found = outputs.into_iter().find(|(found, _)| found == name);
+        let values = found.map(|(_, tensor)| tensor.values).unwrap_or_default();
+        let expected = 2 * LANDMARK_COUNT;
+        if values.len() != expected {
+            let [got, expected] = [values.len(), expected].map(|count| format!("{count} numbers"));
+            return Err(FaceError::Output(NAME, name.clone(), got, expected));
         }
         if values.iter().any(|value| !value.is_finite()) {
-            return Err(FaceError::NotFinite {
-                network: NAME,
-                name: name.clone(),
-            });
+            return Err(FaceError::NotFinite(NAME, name.clone()));
         }
-        let side = *input_side as f32;
+        let side = input_side as f32;
         // The crop's transform comes from a box of some pixels: it squeezes nothing into one point.
         let back = crop.inverse().unwrap_or(Transform {
             a: 1.0,
@@ -117,8 +80,8 @@ impl LandmarkNetwork {
     }
 }
 
-/// Original → network input of `input_side` pixels: the square of side `side` around `centre`, turned so that `angle`
-/// (radians, clockwise on the screen) becomes horizontal.
+/// Original → network input of `input_side` pixels: the square of side `side` around `centre`,
+/// turned so that `angle` (radians, clockwise on the screen) becomes horizontal.
 fn upright_square(centre: Point, side: f32, angle: f32, input_side: f32) -> Transform {
     let scale = input_side / side.max(1.0);
     let (sin, cos) = (-angle).sin_cos();

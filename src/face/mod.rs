@@ -1,36 +1,35 @@
 //! Where the faces are: detection, landmarks, head pose, and the warp onto the recogniser's grid.
 //!
 //! ```text
-//! Capture ─ detect (network → nms) ─▶ DetectedFace ─ align (landmarks → pose, warp) ─▶ AlignedFace ─▶ embed, quality
+//! Capture ─ detect (network → nms) ─▶ DetectedFace
+//!         ─ align (landmarks → pose, warp) ─▶ AlignedFace ─▶ embed, quality
 //! ```
 //!
-//! Points are those of OpenCV and of the networks' training: whole numbers are pixel centres. Knows nothing of
-//! identities and qualities.
+//! Points are those of OpenCV and of the networks' training: whole numbers are pixel centres. Knows
+//! nothing of identities and qualities.
 
 pub mod align;
 pub mod detect;
 mod evidence;
-pub mod landmarks;
+mod landmarks;
 mod network;
-pub mod nms;
+mod nms;
 pub mod pose;
-pub mod tiles;
+mod tiles;
 mod view;
 
 use image::RgbImage;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::capture::{CaptureError, Patch};
 use crate::checkpoint::Interruption;
 use crate::geometry::{BoundingBox, Point, Transform};
 use crate::runtime::RuntimeError;
 
-pub use align::{Aligner, AlignerSettings};
-pub use detect::{Detector, DetectorSettings, Search};
-pub use evidence::SecondOpinion;
-pub use landmarks::LandmarkSettings;
-pub use nms::Overlap;
-
 pub use crate::problem::texts::NoFace;
+pub use align::Aligner;
+pub use detect::{Detector, Search};
 
 /// Side of an aligned face in pixels.
 pub const ALIGNED_SIDE: u32 = 112;
@@ -46,18 +45,18 @@ pub struct DetectedFace {
     pub points: [Point; 5],
 }
 
-/// Head rotation in degrees; 0 is a frontal, upright head.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Rotation of the head in degrees; 0 is a frontal, upright head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Pose {
-    /// Turn of the head; positive: the nose points to the image's right.
+    /// Turn; positive: the nose points to the image's right.
     pub yaw: f32,
     /// Nod; positive: the nose points up.
     pub pitch: f32,
-    /// Tilt in the image plane; positive: clockwise on the screen.
+    /// Tilt; positive: clockwise on the screen.
     pub roll: f32,
 }
 
-/// A face on the recogniser's 112×112 grid, with what the quality components need besides.
+/// A face on the recogniser's 112×112 grid, with what the quality components also need.
 #[derive(Clone, Debug)]
 pub struct AlignedFace {
     /// 112×112 RGB, sampled with an area filter where the original is larger.
@@ -80,34 +79,16 @@ pub enum FaceError {
     /// Every pass over the picture came back empty.
     #[error(transparent)]
     NoFace(#[from] NoFace),
-    /// A network lacks an output, or gives it in another shape than the one that is decoded here.
-    #[error("output {name:?} of the {network} network is {got}, expected {expected}")]
-    Output {
-        /// Which network.
-        network: &'static str,
-        /// Name of the tensor.
-        name: String,
-        /// What came.
-        got: String,
-        /// What should have come.
-        expected: String,
-    },
-    /// A network answered with NaN or an infinite number.
-    #[error("output {name:?} of the {network} network holds a number that is not finite")]
-    NotFinite {
-        /// Which network.
-        network: &'static str,
-        /// Name of the tensor.
-        name: String,
-    },
-    /// The five points coincide, so that no transform leads from them to the template.
-    #[error("the landmarks of the face at {x:.0},{y:.0} fall into one point")]
-    Degenerate {
-        /// Middle of the face's box.
-        x: f32,
-        /// Middle of the face's box.
-        y: f32,
-    },
+    /// A network lacks an output, or gives it in another shape than the one that is decoded here:
+    /// the network, its output, what came and what is expected.
+    #[error("output {1:?} of the {0} network is {2}, expected {3}")]
+    Output(&'static str, String, String, String),
+    /// A network answered in this output with NaN or an infinite number.
+    #[error("output {1:?} of the {0} network holds a number that is not finite")]
+    NotFinite(&'static str, String),
+    /// The five points of the face around here coincide, so that it has no transform.
+    #[error("the landmarks of the face at {:.0},{:.0} fall into one point", .0.x, .0.y)]
+    Degenerate(Point),
     /// Nobody wants the outcome any more.
     #[error(transparent)]
     Interrupted(#[from] Interruption),

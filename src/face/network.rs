@@ -1,4 +1,4 @@
-//! One pass of YuNet over one picture: pixels in, scored boxes with five points out. Knows nothing of where to look.
+//! One pass of YuNet over one picture: pixels in, scored boxes with five points out.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,6 @@ const MAX_SIZE_EXPONENT: f32 = 6.0;
 
 const NAME: &str = "detector";
 
-/// Cells that are compared with the threshold at once.
 const TOGETHER: usize = 16;
 
 pub(super) struct Network {
@@ -35,8 +34,8 @@ impl Network {
         }
     }
 
-    /// All candidates that score `threshold` or more, in pixels of `picture`, not yet thinned out. A black `border` is
-    /// laid around the picture first: a face cut off by the frame is found better inside a larger one.
+    /// All candidates of `threshold` or more, in pixels of `picture`, not yet thinned out. A black
+    /// `border` is laid around it first: faces that the frame cuts off are found better so.
     pub(super) fn pass(
         &mut self,
         picture: &RgbImage,
@@ -44,19 +43,13 @@ impl Network {
         threshold: f32,
     ) -> Result<Vec<DetectedFace>, FaceError> {
         let border = border as usize;
-        // The network is fully convolutional; its sides must be multiples of the coarsest grid's cells.
+        // The network is fully convolutional, in multiples of the coarsest grid's cells.
         let multiple = self.strides.iter().copied().max().unwrap_or(1);
-        let width = (picture.width() as usize + 2 * border).next_multiple_of(multiple);
-        let height = (picture.height() as usize + 2 * border).next_multiple_of(multiple);
+        let side = |length: u32| (length as usize + 2 * border).next_multiple_of(multiple);
+        let (width, height) = (side(picture.width()), side(picture.height()));
         self.fill_input(picture, border, width, height);
-        let outputs: BTreeMap<String, Tensor> = self
-            .session
-            .run(
-                &[1, self.transform.channels.planes(), height, width],
-                &self.input,
-            )?
-            .into_iter()
-            .collect();
+        let shape = [1, self.transform.channels.planes(), height, width];
+        let outputs = self.session.run(&shape, &self.input)?.into_iter().collect();
         let mut candidates = Vec::new();
         for &stride in &self.strides {
             let grid = Grid::of(&outputs, stride, width / stride, height / stride)?;
@@ -112,17 +105,14 @@ impl<'a> Grid<'a> {
         let values = |kind: &str, numbers: usize| {
             let name = format!("{kind}_{stride}");
             let expected = columns * rows * numbers;
-            match outputs.get(&name) {
-                Some(tensor) if tensor.values.len() == expected => Ok(&tensor.values[..]),
-                other => Err(FaceError::Output {
-                    network: NAME,
-                    got: other.map_or("missing".to_owned(), |tensor| {
-                        format!("{} numbers", tensor.values.len())
-                    }),
-                    expected: format!("{expected} numbers"),
-                    name,
-                }),
-            }
+            let values = outputs.get(&name).map(|tensor| &tensor.values[..]);
+            values
+                .filter(|values| values.len() == expected)
+                .ok_or_else(|| {
+                    let got =
+                        values.map_or("missing".to_owned(), |it| format!("{} numbers", it.len()));
+                    FaceError::Output(NAME, name, got, format!("{expected} numbers"))
+                })
         };
         Ok(Self {
             stride,
@@ -168,7 +158,6 @@ impl<'a> Grid<'a> {
         Ok(())
     }
 
-    /// What the network says of the face at this cell.
     fn candidate(&self, index: usize, detection_score: f32) -> Result<DetectedFace, FaceError> {
         let cell = self.stride as f32;
         let column = (index % self.columns) as f32;
@@ -181,27 +170,19 @@ impl<'a> Grid<'a> {
         let width = bounds[2].min(MAX_SIZE_EXPONENT).exp() * cell;
         let height = bounds[3].min(MAX_SIZE_EXPONENT).exp() * cell;
         let centre = Point::new((column + bounds[0]) * cell, (row + bounds[1]) * cell);
-        let mut points = [Point::default(); 5];
-        for (point, offset) in points.iter_mut().zip(offsets.chunks_exact(2)) {
-            *point = Point::new((column + offset[0]) * cell, (row + offset[1]) * cell);
-        }
+        let (left, top) = (centre.x - width / 2.0, centre.y - height / 2.0);
         Ok(DetectedFace {
-            bounding_box: BoundingBox::new(
-                centre.x - width / 2.0,
-                centre.y - height / 2.0,
-                width,
-                height,
-            ),
+            bounding_box: BoundingBox::new(left, top, width, height),
             detection_score,
-            points,
+            points: std::array::from_fn(|at| {
+                let (across, down) = (offsets[2 * at], offsets[2 * at + 1]);
+                Point::new((column + across) * cell, (row + down) * cell)
+            }),
         })
     }
 
     fn not_finite(&self, kind: &str) -> FaceError {
-        FaceError::NotFinite {
-            network: NAME,
-            name: format!("{kind} of stride {}", self.stride),
-        }
+        FaceError::NotFinite(NAME, format!("{kind} of stride {}", self.stride))
     }
 }
 
@@ -259,7 +240,7 @@ mod tests {
     fn not_a_number_is_an_error() {
         let of_class = decode(&outputs([f32::NAN, 0.64, 0.0, 0.2], [0.0; 4]));
         assert!(
-            matches!(of_class, Err(FaceError::NotFinite { .. })),
+            matches!(of_class, Err(FaceError::NotFinite(..))),
             "{of_class:?}"
         );
         let of_box = decode(&outputs(
@@ -267,7 +248,7 @@ mod tests {
             [0.0, f32::INFINITY, 0.0, 0.0],
         ));
         assert!(
-            matches!(of_box, Err(FaceError::NotFinite { .. })),
+            matches!(of_box, Err(FaceError::NotFinite(..))),
             "{of_box:?}"
         );
     }
@@ -301,7 +282,7 @@ mod tests {
             let expected = Point::new((at % 10) as f32 * 8.0, (at / 10) as f32 * 8.0);
             assert!(centre.distance(expected) < 1e-4, "{centre:?}");
             let broken = grid(&outputs(f32::NAN), &mut candidates);
-            assert!(matches!(broken, Err(FaceError::NotFinite { .. })), "{at}");
+            assert!(matches!(broken, Err(FaceError::NotFinite(..))), "{at}");
         }
     }
 

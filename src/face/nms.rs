@@ -1,4 +1,4 @@
-//! One face, one report: drops candidates that overlap a better one, within a pass and across passes.
+//! One face, one report: drops candidates that overlap a better one.
 
 use std::cmp::Ordering;
 
@@ -6,28 +6,26 @@ use super::DetectedFace;
 use crate::geometry::BoundingBox;
 
 /// How far two boxes may overlap and still be two faces.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Overlap {
-    /// Largest intersection over union.
-    pub iou: f32,
-    /// Largest share of the smaller box that may lie inside the larger. Passes at different sizes see one face as boxes of
-    /// different extent, one inside the other, whose IoU can be low; true faces hardly ever stand inside another's box.
-    pub containment: f32,
+pub(super) struct Overlap {
+    pub(super) iou: f32,
+    /// Largest share of the smaller box that may lie inside the larger. Passes at different sizes
+    /// see one face as boxes of different extent, one inside the other, whose IoU can be low. True
+    /// faces hardly ever stand inside another's box.
+    pub(super) containment: f32,
 }
 
 impl Overlap {
-    /// Whether the two boxes are taken for the same face.
-    #[must_use]
-    pub fn same_face(&self, one: &BoundingBox, other: &BoundingBox) -> bool {
+    /// Whether the boxes of the two are taken for the same face.
+    pub(super) fn is_same(&self, one: &DetectedFace, other: &DetectedFace) -> bool {
+        let (one, other) = (&one.bounding_box, &other.bounding_box);
         let smaller = one.area().min(other.area());
         one.iou(other) > self.iou
             || (smaller > 0.0 && one.intersection(other) / smaller > self.containment)
     }
 
-    /// The candidates that are left when each keeps out those of lower score that are the same face, best first.
-    /// Equal scores are ordered by position, so that the result depends on the set of candidates only.
-    #[must_use]
-    pub fn suppress(&self, mut candidates: Vec<DetectedFace>) -> Vec<DetectedFace> {
+    /// The candidates, best first, without those that are the same face as a better one. Equal
+    /// scores are ordered by position, so the result depends only on the set of candidates.
+    pub(super) fn suppress(&self, mut candidates: Vec<DetectedFace>) -> Vec<DetectedFace> {
         candidates.sort_by(|one, other| {
             other
                 .detection_score
@@ -36,10 +34,7 @@ impl Overlap {
         });
         let mut kept: Vec<DetectedFace> = Vec::new();
         for candidate in candidates {
-            if !kept
-                .iter()
-                .any(|better| self.same_face(&better.bounding_box, &candidate.bounding_box))
-            {
+            if !kept.iter().any(|better| self.is_same(better, &candidate)) {
                 kept.push(candidate);
             }
         }
@@ -47,8 +42,8 @@ impl Overlap {
     }
 }
 
-/// Sorts faces the way they are reported: largest first, equal ones by nearness to the picture's centre.
-pub fn sort_for_report(faces: &mut [DetectedFace], width: f32, height: f32) {
+/// Sorts faces for the report: largest first, equal ones by nearness to the picture's centre.
+pub(super) fn sort_for_report(faces: &mut [DetectedFace], width: f32, height: f32) {
     let off_centre = |face: &DetectedFace| {
         let centre = face.bounding_box.centre();
         (centre.x - width / 2.0).hypot(centre.y - height / 2.0)
@@ -105,7 +100,7 @@ mod tests {
             for (index, one) in kept.iter().enumerate() {
                 for other in &kept[index + 1..] {
                     prop_assert!(one.bounding_box.iou(&other.bounding_box) <= OVERLAP.iou);
-                    prop_assert!(!OVERLAP.same_face(&one.bounding_box, &other.bounding_box));
+                    prop_assert!(!OVERLAP.is_same(one, other));
                 }
             }
         }
@@ -117,7 +112,7 @@ mod tests {
                 let is_represented = kept.iter().any(|better| {
                     *better == candidate
                         || (better.detection_score >= candidate.detection_score
-                            && OVERLAP.same_face(&better.bounding_box, &candidate.bounding_box))
+                            && OVERLAP.is_same(better, &candidate))
                 });
                 prop_assert!(is_represented);
             }

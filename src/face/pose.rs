@@ -1,21 +1,23 @@
-//! Head rotation from the 68 landmarks: the rotation under which a mean face in space, seen from afar, fits them best.
+//! Head rotation from the 68 landmarks: the rotation under which a mean face fits them best.
 //!
-//! The mean face was learnt by factorising this very network's landmarks on 975 photos and their mirror images (structure
-//! from motion: rank 3, symmetrised), so that it carries the network's own habits. Its depth, which factorisation leaves
-//! nearly open, was set so that yaw has the scale of Hopenet's, and "level" is the mean pitch of those photos.
-//! On the same photos: correlation with Hopenet's yaw .97, mean difference 2.5° (Hopenet differs by 4.0° from itself on
-//! the mirrored photo, this by 1.4°); pitch 4.0°, roll 3.2° on average. Beyond 45° of yaw the landmarks turn back towards
-//! the front and yaw is underestimated (47° reads as 36°). It costs microseconds, Hopenet 10 ms.
+//! The mean face was learnt by factorising this very network's landmarks on 975 photos and their
+//! mirror images (structure from motion: rank 3, symmetrised), so it carries the network's own
+//! habits. Factorisation leaves its depth nearly open: it was set so that yaw has the scale of
+//! Hopenet's. "Level" is the mean pitch of those photos. On the same photos, compared with Hopenet:
+//! correlation of yaw .97; mean differences yaw 2.5°, pitch 4.0°, roll 3.2°. On the mirrored photo
+//! Hopenet's yaw differs by 4.0° from itself, this by 1.4°. Beyond 45° of yaw the landmarks turn
+//! back towards the front and yaw is underestimated (47° reads as 36°). It costs microseconds,
+//! Hopenet 10 ms.
 
 use super::Pose;
 use crate::geometry::Point;
 
-/// First landmark of the mean face: brows, nose, eyes and mouth (17–67) are used. The jaw's points slide along the
-/// outline as the head turns instead of moving with it.
+/// First landmark of the mean face: brows, nose, eyes and mouth (17–67) are used. The jaw's points
+/// slide along the outline as the head turns instead of moving with it.
 const FIRST: usize = 17;
 
-/// The mean face: x to the image's right, y down, z towards the viewer; its middle at the origin, 1 from outer eye corner
-/// to outer eye corner.
+/// The mean face: x to the image's right, y down, z towards the viewer; its middle at the origin, 1
+/// from outer eye corner to outer eye corner.
 const MEAN_FACE: [[f32; 3]; 51] = [
     [-0.6712, -0.4399, -0.1503],
     [-0.5596, -0.5142, -0.0241],
@@ -70,36 +72,31 @@ const MEAN_FACE: [[f32; 3]; 51] = [
     [-0.0761, 0.3905, -0.0240],
 ];
 
-/// Yaw, pitch and roll of the head whose landmarks (68, iBUG order) are given. Zero for fewer points, or for points that
-/// span no plane.
-#[must_use]
+/// Yaw, pitch and roll of the head whose landmarks (68, iBUG order) are given. Zero for fewer
+/// points, or for points that span no plane.
 pub fn estimate(points: &[Point]) -> Pose {
-    let Some(points) = points.get(FIRST..FIRST + MEAN_FACE.len()) else {
+    let points = points.get(FIRST..FIRST + MEAN_FACE.len());
+    let Some([right, down]) = points.and_then(projection).and_then(nearest_rotation) else {
         return Pose::default();
     };
-    projection(points)
-        .and_then(nearest_rotation)
-        .map_or_else(Pose::default, |[right, down]| {
-            // Where the nose's direction, (0, 0, 1) on the mean face, points to on the image.
-            let [nose_right, nose_down] = [right[2], down[2]];
-            let nose_out = (right[0] * down[1] - right[1] * down[0]).max(0.0);
-            Pose {
-                yaw: nose_right.atan2(nose_out).to_degrees(),
-                pitch: (-nose_down).clamp(-1.0, 1.0).asin().to_degrees(),
-                roll: down[0].atan2(right[0]).to_degrees(),
-            }
-        })
+    // Where the nose's direction, (0, 0, 1) on the mean face, points to on the image.
+    let [nose_right, nose_down] = [right[2], down[2]];
+    let nose_out = (right[0] * down[1] - right[1] * down[0]).max(0.0);
+    Pose {
+        yaw: nose_right.atan2(nose_out).to_degrees(),
+        pitch: (-nose_down).clamp(-1.0, 1.0).asin().to_degrees(),
+        roll: down[0].atan2(right[0]).to_degrees(),
+    }
 }
 
 type Row = [f32; 3];
 
-/// The 2×3 matrix that takes the mean face closest to `points`, both about their middles (least squares).
+/// The 2×3 matrix that takes the mean face closest to `points`, both about their middles.
 fn projection(points: &[Point]) -> Option<[Row; 2]> {
     let count = points.len() as f32;
-    let (x, y) = points
-        .iter()
-        .fold((0.0, 0.0), |(x, y), point| (x + point.x, y + point.y));
-    let middle = Point::new(x / count, y / count);
+    let add = |sum: Point, point: &Point| Point::new(sum.x + point.x, sum.y + point.y);
+    let sum = points.iter().fold(Point::default(), add);
+    let middle = Point::new(sum.x / count, sum.y / count);
     let mut gram = [[0.0; 3]; 3];
     let mut mixed = [[0.0; 3]; 2];
     for (point, model) in points.iter().zip(&MEAN_FACE) {
@@ -125,7 +122,8 @@ fn projection(points: &[Point]) -> Option<[Row; 2]> {
 fn nearest_rotation([first, second]: [Row; 2]) -> Option<[Row; 2]> {
     let dot = |one: Row, other: Row| -> f32 { one.iter().zip(other).map(|(a, b)| a * b).sum() };
     let (p, q, r) = (dot(first, first), dot(first, second), dot(second, second));
-    // Square root of the symmetric 2×2 matrix [p q; q r] is (itself + s·1)/t with s = √det, t = √(trace + 2s).
+    // Square root of the symmetric 2×2 matrix [p q; q r] is (itself + s·1)/t with s = √det,
+    // t = √(trace + 2s).
     let s = (p * r - q * q).max(0.0).sqrt();
     let t = (p + r + 2.0 * s).sqrt();
     let (root_p, root_q, root_r) = ((p + s) / t, q / t, (r + s) / t);

@@ -1,19 +1,15 @@
-//! Windows over a large picture: small faces are searched at full resolution, one part after the other.
+//! Windows over a large picture, in which small faces are searched at full resolution.
 
 use crate::geometry::BoundingBox;
 
-/// Square windows of `side` that cover `width` × `height`, neighbours sharing at least `overlap` (pixels): a face up to
-/// that size lies whole in one window. Row by row; a picture smaller than a window gives one window of its own size.
-#[must_use]
-pub fn windows(width: f32, height: f32, side: f32, overlap: f32) -> Vec<BoundingBox> {
+/// Square windows of `side` that cover `width` × `height`, neighbours sharing at least `overlap`
+/// (pixels): a face up to that size lies whole in one window. Row by row; a picture smaller than a
+/// window gives one window of its own size.
+pub(super) fn windows(width: f32, height: f32, side: f32, overlap: f32) -> Vec<BoundingBox> {
     let columns = starts(width, side, overlap);
-    let rows = starts(height, side, overlap);
-    rows.iter()
-        .flat_map(|&y| {
-            columns
-                .iter()
-                .map(move |&x| BoundingBox::new(x, y, side.min(width), side.min(height)))
-        })
+    let window = |x, y| BoundingBox::new(x, y, side.min(width), side.min(height));
+    let rows = starts(height, side, overlap).into_iter();
+    rows.flat_map(|y| columns.iter().map(move |&x| window(x, y)))
         .collect()
 }
 

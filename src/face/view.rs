@@ -1,4 +1,4 @@
-//! The pictures that the detector is run on: the whole capture or a part of it, at some size, in its own light or evened out.
+//! The pictures that the detector is run on: all or a part of the capture, at some size and light.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use super::DetectedFace;
 use crate::capture::{Capture, CaptureError, pixels};
 use crate::geometry::{BoundingBox, Point};
 
-/// Side of the square around a candidate that is looked at again, as a multiple of its longer side: YuNet wants to see the
-/// head and some of what is around it.
+/// Side of the square around a candidate that is looked at again, as a multiple of its longer side:
+/// YuNet wants to see the head and some of what is around it.
 const SURROUNDINGS: f32 = 2.4;
 
-/// Side of the square that sets the light when a candidate is looked at again, as a multiple of its longer side.
+/// Side of the square that sets the light of a second look, as a multiple of the longer side.
 const LIT_SQUARE: f32 = 1.5;
 
 /// A picture for one pass, and where it lies in the original.
@@ -20,7 +20,7 @@ pub(super) struct View<'a> {
     picture: Cow<'a, RgbImage>,
     /// Original position of the picture's top left corner.
     origin: Point,
-    /// Picture pixels per original pixel, to the right and downwards: sizes are whole numbers, so they may differ a little.
+    /// Picture pixels per original pixel, across and down: rounded sizes may differ a little.
     scale: (f32, f32),
 }
 
@@ -34,14 +34,13 @@ impl<'a> View<'a> {
         } else {
             Cow::Owned(scaled(overview, side as f32 / longer as f32))
         };
-        let scale = (
-            picture.width() as f32 / capture.width() as f32,
-            picture.height() as f32 / capture.height() as f32,
-        );
         Self {
+            scale: (
+                picture.width() as f32 / capture.width() as f32,
+                picture.height() as f32 / capture.height() as f32,
+            ),
             picture,
             origin: Point::default(),
-            scale,
         }
     }
 
@@ -53,14 +52,13 @@ impl<'a> View<'a> {
     ) -> Result<Self, CaptureError> {
         let patch = capture.patch(area, scale.min(1.0))?;
         let picture = scaled(&patch.pixels, scale / patch.scale);
-        let exact = (
-            patch.scale * picture.width() as f32 / patch.pixels.width() as f32,
-            patch.scale * picture.height() as f32 / patch.pixels.height() as f32,
-        );
         Ok(Self {
+            scale: (
+                patch.scale * picture.width() as f32 / patch.pixels.width() as f32,
+                patch.scale * picture.height() as f32 / patch.pixels.height() as f32,
+            ),
             picture: Cow::Owned(picture),
             origin: patch.origin,
-            scale: exact,
         })
     }
 
@@ -75,22 +73,20 @@ impl<'a> View<'a> {
         Self::part(capture, area, side / longer)
     }
 
-    /// The same view with the light evened out: what is dark or pale around the middle of `bounds`, or anywhere if there are
-    /// none, spreads over all of 0–255 about a middle grey.
+    /// The same view with the light evened out: what is dark or pale around the middle of `bounds`,
+    /// or anywhere if there are none, spreads over all of 0–255 about a middle grey.
     pub(super) fn evened(&self, bounds: Option<&BoundingBox>) -> Self {
         let (width, height) = self.picture.dimensions();
         let all = (0, 0, width, height);
         let (left, top, right, bottom) = bounds.map_or(all, |bounds| {
             let centre = bounds.centre();
             let half = LIT_SQUARE / 2.0 * bounds.width.max(bounds.height);
-            let column = |x: f32| ((x - self.origin.x) * self.scale.0).clamp(0.0, width as f32);
-            let row = |y: f32| ((y - self.origin.y) * self.scale.1).clamp(0.0, height as f32);
-            (
-                column(centre.x - half) as u32,
-                row(centre.y - half) as u32,
-                column(centre.x + half) as u32,
-                row(centre.y + half) as u32,
-            )
+            let column =
+                |x: f32| ((x - self.origin.x) * self.scale.0).clamp(0.0, width as f32) as u32;
+            let row =
+                |y: f32| ((y - self.origin.y) * self.scale.1).clamp(0.0, height as f32) as u32;
+            let (left, top) = (column(centre.x - half), row(centre.y - half));
+            (left, top, column(centre.x + half), row(centre.y + half))
         });
         let curve = evening_curve(&brightness_counts(&self.picture, left..right, top..bottom));
         let mut picture = self.picture.clone().into_owned();
@@ -149,7 +145,7 @@ fn brightness_counts(
     counts
 }
 
-/// The brightness curve that takes the second percentile to black, the 98th to white and the median to middle grey.
+/// The curve that takes the 2nd percentile to black, the 98th to white, the median to grey.
 fn evening_curve(counts: &[u32; 256]) -> [u8; 256] {
     let total: u32 = counts.iter().sum();
     let percentile = |share: f32| {

@@ -294,13 +294,13 @@ impl InferenceRecord {
 
     /// Notes where the time went.
     pub fn set_timings(&mut self, timings: &Timings) {
-        self.queue_ms = Some(timings.queue_ms);
-        self.decode_ms = Some(timings.decode_ms);
-        self.detect_ms = Some(timings.detect_ms);
-        self.align_ms = Some(timings.align_ms);
-        self.embed_ms = Some(timings.embed_ms);
-        self.judge_ms = Some(timings.judge_ms);
-        self.total_ms = Some(timings.total_ms);
+        self.queue_ms = Some(timings.queue);
+        self.decode_ms = Some(timings.decode);
+        self.detect_ms = Some(timings.detect);
+        self.align_ms = Some(timings.align);
+        self.embed_ms = Some(timings.embed);
+        self.judge_ms = Some(timings.judge);
+        self.total_ms = Some(timings.total);
     }
 
     fn set_image(&mut self, image: &ImageFacts) {

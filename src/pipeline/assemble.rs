@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::Pipeline;
-use super::stages::{aligner_settings, detector_settings, embedder_settings};
 use crate::capture;
 use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
 use crate::face::{Aligner, Detector};
-use crate::pack::{Pack, PackError, manifest, verify};
+use crate::pack::{Pack, PackError, verify};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError, SymptomNames};
 use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
@@ -22,7 +22,7 @@ use crate::runtime::{Placement, Provider, Runtime, RuntimeError};
 pub struct Settings {
     /// Worker threads, each with sessions of its own; 0 = as many as the cores have room for.
     pub workers: usize,
-    /// Pictures that may wait for a worker; one more is refused with `overloaded`.
+    /// Pictures that may wait for a worker; more are refused with `overloaded`.
     pub queue: usize,
     /// Most time from the end of the upload to the answer; then the request is refused with
     /// `deadline_exceeded`.
@@ -43,8 +43,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The number of workers on this machine whose sessions have so many threads each.
-    #[must_use]
+    /// The number of workers on this machine whose sessions have so many `threads` each.
     pub fn worker_count(&self, threads: usize) -> usize {
         match self.workers {
             0 => (cores() / threads.max(1)).max(1),
@@ -53,8 +52,7 @@ impl Settings {
     }
 }
 
-/// Cores that this process may use: those of its affinity, and no more than its cgroup's quota allows.
-#[must_use]
+/// Cores that this process may use: those of its affinity, and no more than its cgroup's quota.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -92,58 +90,44 @@ pub enum AssembleError {
 pub enum SiteCalibrationError {
     /// The file cannot be read.
     #[error(
-        "the calibration {} cannot be read: {source}; make it with `faceood-admin calibrate`, or empty `calibration_file` to use the pack's own",
-        .path.display()
+        "the calibration {} cannot be read: {}; make it with `faceood-admin calibrate`, or empty `calibration_file` to use the pack's own",
+        .0.display(), .1
     )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Read(PathBuf, #[source] std::io::Error),
     /// The file is no calibration.
-    #[error("{}: {source}", .path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: CalibrationError,
-    },
-    /// It was made with another network: its signals mean something else.
+    #[error("{}: {}", .0.display(), .1)]
+    Broken(PathBuf, #[source] CalibrationError),
+    /// The file was made with the embedder of the first SHA-256, the pack has the second.
     #[error(
-        "the calibration {} was made for the embedder {got}, this pack's is {expected}; make a new one with `faceood-admin calibrate`",
-        .path.display()
+        "the calibration {} was made for the embedder {}, this pack's is {}; make a new one with `faceood-admin calibrate`",
+        .0.display(), .1, .2
     )]
-    OtherEmbedder {
-        /// The file.
-        path: PathBuf,
-        /// SHA-256 of the embedder it was made for.
-        got: String,
-        /// SHA-256 of the embedder that runs.
-        expected: String,
-    },
+    OtherEmbedder(PathBuf, String, String),
 }
 
-/// What answers: the same for every request until another pack is loaded, hence shared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub struct ModelFacts {
     /// Name of the model pack.
+    #[schema(example = "default")]
     pub pack: String,
     /// Its version.
     pub version: String,
-    /// Its SHA-256, hexadecimal.
+    /// Its SHA-256: embeddings of packs that differ in it must not be compared.
     pub sha256: String,
     /// Where it runs: `cuda`, `openvino` or `cpu`.
+    #[schema(example = "cpu")]
     pub provider: String,
 }
 
-/// An opened pack and the runtime that its models run in: everything that pipelines have in common.
+/// An opened pack and the runtime that its models run in: all that pipelines have in common.
 pub struct Assembly {
     runtime: Runtime,
     pack: Arc<Pack>,
     /// The session that all workers share on a GPU, once it is open.
     shared: Mutex<Option<BatchQueue>>,
-    /// The one in force; every pipeline watches it, so that another can take its place while they work.
+    /// The one in force, watched by every pipeline, so that it can change at work.
     calibration: watch::Sender<Arc<Calibration>>,
     capture: capture::Settings,
     /// What the pictures of all pipelines share.
@@ -184,28 +168,23 @@ impl Assembly {
 
     /// The same, whose pipelines make a small picture of each face or, as by default, make none.
     #[must_use]
-    pub fn with_thumbnails(self, makes_thumbnails: bool) -> Self {
-        Self {
-            makes_thumbnails,
-            ..self
-        }
+    pub fn with_thumbnails(mut self, makes_thumbnails: bool) -> Self {
+        self.makes_thumbnails = makes_thumbnails;
+        self
     }
 
-    /// The same for so many pipelines, whose pictures share the memory that the settings allow
-    /// them.
+    /// The same for so many pipelines, which share the memory for as many.
     #[must_use]
-    pub fn for_workers(self, workers: usize) -> Self {
-        Self {
-            memory: capture::Memory::new(self.capture.memory_bytes(workers)),
-            ..self
-        }
+    pub fn for_workers(mut self, workers: usize) -> Self {
+        self.memory = capture::Memory::new(self.capture.memory_bytes(workers));
+        self
     }
 
-    /// Puts the calibration in `file` in force for every picture that is judged from now on, or the pack's own where there is
-    /// none. Pipelines need no restart; one that is judging a picture finishes it with the calibration it began with.
+    /// Puts the calibration in `file`, or else the pack's own, in force for every picture that is
+    /// judged from now on. A picture in work keeps the one it began with.
     ///
     /// # Errors
-    /// Where the file cannot be read, is broken, or was made for another embedder. The calibration stays what it was.
+    /// Where the file is unreadable, broken or for another embedder. Then nothing changes.
     pub fn recalibrate(&self, file: Option<&Path>) -> Result<Arc<Calibration>, AssembleError> {
         let calibration = Arc::new(match file {
             Some(path) => site_calibration(path, &self.pack)?,
@@ -216,25 +195,21 @@ impl Assembly {
     }
 
     /// The runtime.
-    #[must_use]
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 
     /// The pack.
-    #[must_use]
     pub fn pack(&self) -> &Pack {
         &self.pack
     }
 
     /// The maps from OOD logit to score and pass probability that are in force now.
-    #[must_use]
     pub fn calibration(&self) -> Arc<Calibration> {
         Arc::clone(&self.calibration.borrow())
     }
 
     /// What answers, for each answer to say.
-    #[must_use]
     pub fn facts(&self) -> ModelFacts {
         ModelFacts {
             pack: self.pack.id().to_owned(),
@@ -245,31 +220,35 @@ impl Assembly {
     }
 
     /// The pack's cuts on the similarity.
-    #[must_use]
     pub fn thresholds(&self) -> Thresholds {
         thresholds_of(&self.pack)
     }
 
-    /// Opens the sessions of one pipeline and checks the embedder on the golden input. Not warm yet: the pool runs the embedded test face through it first.
+    /// Opens the sessions of one pipeline and checks the embedder on the golden input. Not warm
+    /// yet: the pool runs the embedded test face through it first.
     ///
     /// # Errors
-    /// [`AssembleError`] where a model cannot be opened, or the embedder computes something else than the manifest says.
+    /// Where a model does not open, or the embedder computes other numbers than the manifest says.
     pub fn pipeline(&self) -> Result<Pipeline, AssembleError> {
         let open = |name, bytes: &[u8], placement| self.runtime.open(name, bytes, placement);
         let detector = open("detector", &self.pack.detector_bytes()?, Placement::Host)?;
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
         let manifest = self.pack.manifest();
+        let template = manifest.embedder.template;
         Ok(Pipeline {
             capture: self.capture.clone(),
             memory: self.memory.clone(),
-            detector: Detector::new(detector, detector_settings(&manifest.detector)),
-            aligner: Aligner::new(
-                landmarks,
-                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
-            ),
+            detector: Detector::new(detector, manifest.detector.clone()),
+            aligner: Aligner::new(landmarks, manifest.landmarks.clone(), template),
             embedder: self.face_embedder()?,
             ood: manifest.embedder.ood.clone(),
-            symptoms: symptom_names(&manifest.embedder)?,
+            symptoms: match &manifest.embedder.causes {
+                Some(causes) => Some(
+                    SymptomNames::new(&causes.names, causes.covered_from)
+                        .map_err(AssembleError::UnknownCause)?,
+                ),
+                None => None,
+            },
             calibration: self.calibration.subscribe(),
             makes_thumbnails: self.makes_thumbnails,
         })
@@ -277,49 +256,38 @@ impl Assembly {
 
     /// On a GPU one session for all workers, which runs their faces together; else one for each.
     fn face_embedder(&self) -> Result<FaceEmbedder, AssembleError> {
+        let (runtime, pack) = (self.runtime.clone(), Arc::clone(&self.pack));
+        let open = move || embedder(&runtime, &pack);
         if self.runtime.provider() != Provider::Cuda {
-            return Ok(FaceEmbedder::Own(Box::new(embedder(
-                &self.runtime,
-                &self.pack,
-            )?)));
+            return Ok(FaceEmbedder::Own(Box::new(open()?)));
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = match &*shared {
-            Some(queue) => queue.clone(),
-            None => {
-                let (runtime, pack) = (self.runtime.clone(), Arc::clone(&self.pack));
-                shared
-                    .insert(BatchQueue::start(move || embedder(&runtime, &pack))?)
-                    .clone()
-            }
+        let queue = match shared.take() {
+            Some(queue) => queue,
+            None => BatchQueue::start(open)?,
         };
-        Ok(FaceEmbedder::Shared(queue))
+        Ok(FaceEmbedder::Shared(shared.insert(queue).clone()))
     }
 }
 
 /// The calibration in the file at `path`, if it is one for `pack`.
 fn site_calibration(path: &Path, pack: &Pack) -> Result<Calibration, SiteCalibrationError> {
-    let json = std::fs::read_to_string(path).map_err(|source| SiteCalibrationError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let calibration = Calibration::load(&json).map_err(|source| SiteCalibrationError::Broken {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = || path.to_owned();
+    let json = std::fs::read_to_string(path)
+        .map_err(|source| SiteCalibrationError::Read(file(), source))?;
+    let calibration =
+        Calibration::load(&json).map_err(|source| SiteCalibrationError::Broken(file(), source))?;
     let expected = &pack.manifest().embedder.file.sha256;
     match calibration.embedder() {
-        Some(got) if got != expected => Err(SiteCalibrationError::OtherEmbedder {
-            path: path.to_owned(),
-            got: got.to_owned(),
-            expected: expected.clone(),
-        }),
+        Some(got) if got != expected => {
+            let (got, expected) = (got.to_owned(), expected.clone());
+            Err(SiteCalibrationError::OtherEmbedder(file(), got, expected))
+        }
         _ => Ok(calibration),
     }
 }
 
 /// The cuts on the similarity that `pack` asks for.
-#[must_use]
 pub fn thresholds_of(pack: &Pack) -> Thresholds {
     let similarity = pack.manifest().similarity;
     Thresholds {
@@ -328,26 +296,10 @@ pub fn thresholds_of(pack: &Pack) -> Thresholds {
     }
 }
 
-/// Opens the embedder and lets it prove, where it will serve, that it computes what the pack's maker saw. Costs one run.
+/// Opens the embedder and checks there that it computes what the pack's maker saw.
 fn embedder(runtime: &Runtime, pack: &Pack) -> Result<Embedder, AssembleError> {
-    let mut session = runtime.open(
-        "embedder",
-        &pack.embedder_for(runtime.candidate().form)?,
-        Placement::Accelerated,
-    )?;
+    let bytes = pack.embedder_for(runtime.candidate().form)?;
+    let mut session = runtime.open("embedder", &bytes, Placement::Accelerated)?;
     verify::check_embedder(pack, &mut session)?;
-    Ok(Embedder::new(
-        session,
-        embedder_settings(&pack.manifest().embedder),
-    ))
-}
-
-/// What the pack's network says of causes, where it says anything.
-fn symptom_names(embedder: &manifest::Embedder) -> Result<Option<SymptomNames>, AssembleError> {
-    let Some(causes) = &embedder.causes else {
-        return Ok(None);
-    };
-    SymptomNames::new(&causes.names, causes.covered_from)
-        .map(Some)
-        .map_err(AssembleError::UnknownCause)
+    Ok(Embedder::new(session, pack.manifest().embedder.clone()))
 }

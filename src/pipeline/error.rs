@@ -22,23 +22,16 @@ pub enum AnalyzeError {
     /// It was not begun, or given up half way.
     #[error(transparent)]
     Interrupted(#[from] Interruption),
-    /// A stage panicked; the worker has rebuilt itself.
-    #[error("a stage of the analysis panicked: {message}")]
-    Panicked {
-        /// The panic's words: for our log only.
-        message: String,
-    },
-    /// A worker lost its models and could not open them again.
-    #[error("the models could not be opened again: {reason}")]
-    Broken {
-        /// Why: for our log only.
-        reason: String,
-    },
+    /// A stage panicked with these words; the worker has rebuilt itself.
+    #[error("a stage of the analysis panicked: {0}")]
+    Panicked(String),
+    /// A worker lost its models and could not open them again for this reason.
+    #[error("the models could not be opened again: {0}")]
+    Broken(String),
 }
 
 impl AnalyzeError {
-    /// What a caller may know: of a failure of ours no more than that it is one.
-    #[must_use]
+    /// What a caller may know. Of a failure of ours that is only that it happened.
     pub fn told(&self) -> &dyn Explain {
         let told: &dyn Explain = match self {
             Self::Capture(error) | Self::Face(FaceError::Capture(error)) => error,
@@ -46,7 +39,7 @@ impl AnalyzeError {
             Self::Interrupted(why)
             | Self::Face(FaceError::Interrupted(why))
             | Self::Embed(EmbedError::Interrupted(why)) => why,
-            Self::Face(_) | Self::Embed(_) | Self::Panicked { .. } | Self::Broken { .. } => {
+            Self::Face(_) | Self::Embed(_) | Self::Panicked(_) | Self::Broken(_) => {
                 &ServiceFault::Analysis
             }
         };
@@ -57,7 +50,6 @@ impl AnalyzeError {
     }
 
     /// The code that the caller sees.
-    #[must_use]
     pub fn problem(&self) -> ProblemCode {
         self.told().problem()
     }
@@ -75,11 +67,11 @@ mod tests {
             height: 7,
         };
         let errors: [AnalyzeError; 6] = [
-            AnalyzeError::Panicked { message: secret() },
-            AnalyzeError::Broken { reason: secret() },
+            AnalyzeError::Panicked(secret()),
+            AnalyzeError::Broken(secret()),
             outside().into(),
             FaceError::Capture(outside()).into(),
-            FaceError::Degenerate { x: 7.0, y: 7.0 }.into(),
+            FaceError::Degenerate(crate::geometry::Point::new(7.0, 7.0)).into(),
             EmbedError::Lost.into(),
         ];
         for error in errors {

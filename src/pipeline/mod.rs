@@ -1,14 +1,16 @@
-//! The product on one page: how a picture becomes faces with embedding, quality and decision. READ FIRST.
+//! READ FIRST: how a picture becomes faces with embedding, quality and decision, on one page.
 //!
-//! [`Pipeline::analyze`] reads in the data's order. Around it: [`assemble`](Assembly) opens a pack into warm pipelines,
-//! [`AnalysisPool`] runs them on threads of their own behind a bounded queue. A comparison is two of these
-//! and the verdict of [`policy`](crate::policy).
+//! [`Pipeline::analyze`] reads in the data's order. Around it: [`assemble`](Assembly) opens a pack
+//! into warm pipelines, [`AnalysisPool`] runs them on threads of their own behind a bounded queue.
+//! A comparison is two analyses and the verdict of [`policy`](crate::policy).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::capture::{self, ImageFormat};
 use crate::checkpoint::Checkpoint;
@@ -26,7 +28,6 @@ mod error;
 pub(crate) mod fixture;
 mod pool;
 mod probe;
-mod stages;
 mod thumbnail;
 mod timings;
 pub mod tuning;
@@ -38,31 +39,17 @@ pub use assemble::{
 pub use error::AnalyzeError;
 pub use pool::AnalysisPool;
 pub use probe::TEST_FACE;
-pub use stages::{aligner_settings, detector_settings, embedder_settings};
 pub use timings::Timings;
 
-use timings::{Stage, StageClock};
+use timings::{millis, timed};
 
 /// Which faces of a picture are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faces {
     /// The largest one.
     Largest,
-    /// All of them, up to so many, largest first: each costs an embedding, and a picture may show
-    /// hundreds.
-    All {
-        /// How many at most.
-        at_most: usize,
-    },
-}
-
-impl Faces {
-    fn at_most(self) -> usize {
-        match self {
-            Self::Largest => 1,
-            Self::All { at_most } => at_most,
-        }
-    }
+    /// Up to so many, largest first: each costs an embedding.
+    All(usize),
 }
 
 /// What a caller wants to know of a picture.
@@ -78,16 +65,19 @@ pub struct Ask {
     pub needs_face: bool,
 }
 
-/// Facts of the submitted picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The picture as it was understood: upright, type by content.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Image)]
 pub struct ImageFacts {
     /// Upright width in pixels.
     pub width: u32,
     /// Upright height in pixels.
     pub height: u32,
-    /// Type by content.
+    /// `jpeg`, `png`, `webp`, `bmp` or `tiff`.
+    #[schema(value_type = String, example = "jpeg")]
     pub format: ImageFormat,
     /// Size of the upload.
+    #[serde(skip)]
     pub bytes: usize,
 }
 
@@ -140,7 +130,6 @@ pub struct Analysis {
 /// Warm models and the rules between them, on one thread.
 pub struct Pipeline {
     capture: capture::Settings,
-    /// What the pictures of all pipelines share.
     memory: capture::Memory,
     detector: Detector,
     aligner: Aligner,
@@ -158,8 +147,7 @@ impl Pipeline {
     /// it waited before; `checkpoint` is passed before each stage and before each face.
     ///
     /// # Errors
-    /// [`AnalyzeError`] of the stage that failed, or of the checkpoint; [`FaceError::NoFace`] only
-    /// where the ask needs a face.
+    /// Of the stage that failed, or of the checkpoint; no face only where the ask needs one.
     pub fn analyze(
         &mut self,
         upload: &[u8],
@@ -168,8 +156,12 @@ impl Pipeline {
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Analysis, AnalyzeError> {
         checkpoint.pass()?;
-        let mut clock = StageClock::start(queued);
-        let capture = clock.time(Stage::Decode, || {
+        let started = Instant::now();
+        let mut timings = Timings {
+            queue: millis(queued),
+            ..Timings::default()
+        };
+        let capture = timed(&mut timings.decode, || {
             capture::decode_within(upload, &self.capture, &self.memory)
         })?;
         let image = ImageFacts {
@@ -183,7 +175,7 @@ impl Pipeline {
         } else {
             Search::All
         };
-        let (found, is_turned) = clock.time(Stage::Detect, || {
+        let (found, is_turned) = timed(&mut timings.detect, || {
             let found = match self.detector.detect(&capture, search, checkpoint) {
                 Err(FaceError::NoFace { .. }) => Vec::new(),
                 outcome => outcome?,
@@ -195,27 +187,27 @@ impl Pipeline {
             let no_face = NoFace::new(image.width, image.height, is_turned);
             return Err(FaceError::from(no_face).into());
         }
-        let wanted = &found[..found.len().min(ask.faces.at_most())];
-        let faces_omitted = match ask.faces {
-            Faces::Largest => 0,
-            Faces::All { .. } => found.len() - wanted.len(),
+        let (wanted, omitted) = match ask.faces {
+            Faces::Largest => (&found[..found.len().min(1)], &[][..]),
+            Faces::All(most) => found.split_at(found.len().min(most)),
         };
-        let aligned = clock.time(Stage::Align, || {
+        let aligned = timed(&mut timings.align, || {
+            let align = |face| {
+                checkpoint.pass()?;
+                self.aligner.align(&capture, face)
+            };
             wanted
                 .iter()
-                .map(|face| {
-                    checkpoint.pass()?;
-                    self.aligner.align(&capture, face)
-                })
+                .map(align)
                 .collect::<Result<Vec<_>, FaceError>>()
         })?;
-        let embedded = clock.time(Stage::Embed, || {
+        let embedded = timed(&mut timings.embed, || {
             let crops: Vec<_> = aligned.iter().map(|face| &face.crop).collect();
             self.embedder.embed(&crops, checkpoint)
         })?;
         // Read once: whatever is put in force meanwhile, one answer has one calibration.
         let calibration = Arc::clone(&self.calibration.borrow());
-        let faces: Vec<Face> = clock.time(Stage::Judge, || {
+        let faces: Vec<Face> = timed(&mut timings.judge, || {
             #[cfg(test)]
             fixture::panic_or_wait_where_asked(&ask.scenario);
             wanted
@@ -223,10 +215,8 @@ impl Pipeline {
                 .zip(aligned)
                 .zip(embedded)
                 .map(|((detected, aligned), embedded)| {
-                    let symptoms = self
-                        .symptoms
-                        .as_ref()
-                        .map(|names| names.read(&embedded.cause_logits));
+                    let names = self.symptoms.as_ref();
+                    let symptoms = names.map(|names| names.read(&embedded.cause_logits));
                     let quality = quality::judge(
                         &aligned,
                         detected,
@@ -235,9 +225,9 @@ impl Pipeline {
                         &calibration,
                     );
                     let side = detected.bounding_box.shorter_side();
-                    let decision =
-                        ask.policy
-                            .decide(&ask.scenario, quality.score, side, found.len());
+                    let (scenario, score) = (&ask.scenario, quality.score);
+                    let decision = ask.policy.decide(scenario, score, side, found.len());
+                    let thumbnail = self.makes_thumbnails.then(|| thumbnail::of(&aligned.crop));
                     Face {
                         bounding_box: detected.bounding_box,
                         detection_score: detected.detection_score,
@@ -249,11 +239,7 @@ impl Pipeline {
                         ood_logit: embedded.ood_logit,
                         quality,
                         decision,
-                        thumbnail: if self.makes_thumbnails {
-                            thumbnail::thumbnail(&aligned.crop)
-                        } else {
-                            None
-                        },
+                        thumbnail: thumbnail.flatten(),
                     }
                 })
                 .collect()
@@ -267,14 +253,15 @@ impl Pipeline {
                 .first()
                 .map(|face| (&face.bounding_box, &face.quality)),
         });
+        timings.total = timings.queue + millis(started.elapsed());
         Ok(Analysis {
             image,
             faces_found: found.len(),
-            faces_omitted,
+            faces_omitted: omitted.len(),
             faces,
             hints,
             calibration_id: calibration.id().to_owned(),
-            timings: clock.stop(),
+            timings,
         })
     }
 }

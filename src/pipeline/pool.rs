@@ -1,16 +1,15 @@
-//! Pipelines on threads of their own, behind a bounded queue. HTTP's threads wait here and never compute.
+//! Pipelines on threads of their own, behind a bounded queue, so that HTTP never computes.
 //!
-//! Refusal is immediate: a full queue is an answer ([`Interruption::Overloaded`]), not a wait. A
-//! worker gives a picture up between two steps once its caller has left, its time is over, or the
-//! service stops. A panic in a stage is caught at the thread's edge, answered, and the thread opens
-//! its models anew.
+//! Refusal is immediate: a full queue is an answer ([`Interruption::Overloaded`]). A worker gives a
+//! picture up between two steps when its caller has left, its time is over, or the service stops. A
+//! panic in a stage is caught and answered, and the models are opened anew.
 //!
 //! A busy worker does not count as hung. The self-check takes the next free worker. If none is free
 //! soon, it passes as long as every worker still finishes steps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,20 +44,17 @@ struct Job {
 
 type ProbeReply = oneshot::Sender<Result<(), ProbeError>>;
 
-/// What workers and handles share.
 struct Shared {
     assembly: Assembly,
     /// The embedded face as the first worker saw it at start.
-    expected: Mutex<Option<Embedding>>,
+    expected: OnceLock<Embedding>,
     failing: Mutex<Option<ProbeError>>,
     /// New pictures are refused.
     is_stopping: AtomicBool,
-    /// Pictures under way are given up.
+    /// Pictures in work are given up.
     is_aborting: AtomicBool,
-    deadline_ms: u64,
-    max_faces: usize,
-    /// For each worker the millisecond since `epoch` at which it began its present step; 0 while it
-    /// waits.
+    settings: Settings,
+    /// When each worker began its present step, milliseconds since `epoch`; 0 while it waits.
     step_since: Vec<AtomicU64>,
     epoch: Instant,
 }
@@ -74,7 +70,7 @@ pub struct AnalysisPool {
 }
 
 impl AnalysisPool {
-    /// Starts the workers and returns when every one of them has analysed the embedded face: the pool is warm.
+    /// Starts the workers and returns when each has analysed the embedded face.
     ///
     /// # Errors
     /// The first worker's [`AssembleError`]; the others are stopped.
@@ -87,12 +83,11 @@ impl AnalysisPool {
         let (warm, outcomes) = bounded(workers);
         let shared = Arc::new(Shared {
             assembly: assembly.for_workers(workers),
-            expected: Mutex::new(None),
+            expected: OnceLock::new(),
             failing: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
             is_aborting: AtomicBool::new(false),
-            deadline_ms: settings.deadline_ms,
-            max_faces: settings.max_faces,
+            settings: settings.clone(),
             step_since: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             epoch: Instant::now(),
         });
@@ -106,30 +101,25 @@ impl AnalysisPool {
             let (shared, warm) = (Arc::clone(&shared), warm.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("analysis-{index}"))
-                .spawn(move || match shared.warm_pipeline() {
-                    Ok(pipeline) => {
-                        let _ = warm.send(Ok(()));
-                        drop(warm);
+                .spawn(move || {
+                    let (pipeline, outcome) = match shared.warm_pipeline() {
+                        Ok(pipeline) => (Some(pipeline), Ok(())),
+                        Err(error) => (None, Err(error)),
+                    };
+                    let _ = warm.send(outcome);
+                    drop(warm);
+                    if pipeline.is_some() {
                         Worker {
                             index,
-                            pipeline: Some(pipeline),
+                            pipeline,
                             shared,
                         }
                         .run(&inbox);
                     }
-                    Err(error) => {
-                        let _ = warm.send(Err(error));
-                    }
                 });
-            match thread {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    return Err(ProbeError::Failed(format!(
-                        "thread {index} cannot be started: {error}"
-                    ))
-                    .into());
-                }
-            }
+            threads.push(thread.map_err(|error| {
+                ProbeError::Failed(format!("thread {index} cannot be started: {error}"))
+            })?);
         }
         drop(warm);
         let pool = Self {
@@ -149,26 +139,17 @@ impl AnalysisPool {
         Ok(pool)
     }
 
-    /// Most time from the end of an upload to the answer, milliseconds.
-    #[must_use]
-    pub fn deadline_ms(&self) -> u64 {
-        self.shared.deadline_ms
-    }
-
-    /// Most faces of a picture that are analysed.
-    #[must_use]
-    pub fn max_faces(&self) -> usize {
-        self.shared.max_faces
+    /// With which it was started.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// When a request whose pictures are whole now must have its answer.
-    #[must_use]
     pub fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.shared.deadline_ms)
+        Instant::now() + Duration::from_millis(self.shared.settings.deadline_ms)
     }
 
-    /// Analyses `upload` as soon as a worker is free. A caller who drops the future has the work
-    /// given up.
+    /// Analyses `upload`. A caller who drops the future has the work given up.
     ///
     /// # Errors
     /// At once [`Interruption::Overloaded`] where the queue is full;
@@ -193,11 +174,9 @@ impl AnalysisPool {
                 reply,
                 span: Span::current(),
             })
-            .map_err(|refused| match refused {
-                TrySendError::Full(_) => Interruption::Overloaded {
-                    capacity: self.capacity(),
-                },
-                TrySendError::Disconnected(_) => Interruption::Stopping,
+            .map_err(|refused| match (refused, self.capacity()) {
+                (TrySendError::Full(_), capacity) => Interruption::Overloaded { capacity },
+                (TrySendError::Disconnected(_), _) => Interruption::Stopping,
             })?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(outcome) => outcome.map_err(|_| Interruption::Stopping)?,
@@ -210,29 +189,29 @@ impl AnalysisPool {
     /// stands as long as every worker gets on.
     ///
     /// # Errors
-    /// [`ProbeError`] where it fails or gives other numbers than at start, and where a worker
-    /// hangs.
+    /// Where it fails or gives other numbers than at start, and where a worker hangs.
     pub async fn probe(&self) -> Result<(), ProbeError> {
         let outcome = match self.shared.stuck() {
             Some(stuck) => Err(stuck),
-            None => {
-                let (reply, answer) = oneshot::channel();
-                match self.probes.try_send(reply) {
-                    // One waits already.
-                    Err(TrySendError::Full(_)) => self.shared.last_outcome(),
-                    Err(TrySendError::Disconnected(_)) => {
-                        Err(ProbeError::Failed("the workers are gone".to_owned()))
-                    }
-                    Ok(()) => match tokio::time::timeout(PROBE_PATIENCE, answer).await {
-                        Ok(Ok(outcome)) => outcome,
-                        Ok(Err(_)) => Err(ProbeError::Failed("the worker was lost".to_owned())),
-                        Err(_) => self.shared.last_outcome(),
-                    },
-                }
-            }
+            None => self.probe_by_worker().await,
         };
-        *self.shared.lock_failing() = outcome.clone().err();
+        *locked(&self.shared.failing) = outcome.clone().err();
         outcome
+    }
+
+    async fn probe_by_worker(&self) -> Result<(), ProbeError> {
+        let failed = |why: &str| Err(ProbeError::Failed(why.to_owned()));
+        let (reply, answer) = oneshot::channel();
+        match self.probes.try_send(reply) {
+            Ok(()) => match tokio::time::timeout(PROBE_PATIENCE, answer).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => failed("the worker was lost"),
+                Err(_) => self.shared.last_outcome(),
+            },
+            // One waits already.
+            Err(TrySendError::Full(_)) => self.shared.last_outcome(),
+            Err(TrySendError::Disconnected(_)) => failed("the workers are gone"),
+        }
     }
 
     /// Whether a picture sent now would be analysed.
@@ -243,73 +222,61 @@ impl AnalysisPool {
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Err(ServiceFault::Stopping);
         }
-        if let Some(error) = self
-            .shared
-            .lock_failing()
-            .clone()
-            .or_else(|| self.shared.stuck())
-        {
-            return Err(ServiceFault::SelfCheck {
-                reason: error.to_string(),
-            });
+        let failing = locked(&self.shared.failing).clone();
+        if let Some(error) = failing.or_else(|| self.shared.stuck()) {
+            let reason = error.to_string();
+            return Err(ServiceFault::SelfCheck { reason });
         }
-        if self.jobs.is_full() && self.capacity() > 0 {
-            return Err(ServiceFault::QueueFull {
-                capacity: self.capacity(),
-            });
+        let capacity = self.capacity();
+        if self.jobs.is_full() && capacity > 0 {
+            return Err(ServiceFault::QueueFull { capacity });
         }
         Ok(())
     }
 
     /// What the workers were assembled from.
-    #[must_use]
     pub fn assembly(&self) -> &Assembly {
         &self.shared.assembly
     }
 
     /// Number of worker threads.
-    #[must_use]
     pub fn workers(&self) -> usize {
         self.shared.step_since.len()
     }
 
     /// Pictures waiting.
-    #[must_use]
     pub fn depth(&self) -> usize {
         self.jobs.len()
     }
 
     /// Pictures that may wait.
-    #[must_use]
     pub fn capacity(&self) -> usize {
         self.jobs.capacity().unwrap_or(usize::MAX)
     }
 
-    /// Refuses new pictures, and has those that wait or are under way given up.
+    /// Refuses new pictures, and has those that wait or are in work given up.
     pub fn abort(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
         self.shared.is_aborting.store(true, Ordering::Release);
     }
 
-    /// Refuses new pictures, finishes those that wait, and returns when the workers have ended. Blocks.
+    /// Refuses new pictures, finishes those that wait, and ends the workers. Blocks.
     pub fn close(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
-        let stop = self.stop.lock();
-        drop(stop.unwrap_or_else(PoisonError::into_inner).take());
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(locked(&self.stop).take());
+        let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
             let _ = thread.join();
         }
     }
 }
 
-impl Shared {
-    fn lock_failing(&self) -> std::sync::MutexGuard<'_, Option<ProbeError>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    /// Opens a pipeline and runs the embedded face through it, so that no caller pays for first-run allocations.
+impl Shared {
+    /// Opens a pipeline and runs the embedded face through it: first runs allocate.
     fn warm_pipeline(&self) -> Result<Pipeline, AssembleError> {
         let mut pipeline = self.assembly.pipeline()?;
         self.probe(&mut pipeline)?;
@@ -317,16 +284,8 @@ impl Shared {
     }
 
     fn probe(&self, pipeline: &mut Pipeline) -> Result<(), ProbeError> {
-        let expected = self
-            .expected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let embedding = probe::run(pipeline, expected.as_ref())?;
-        self.expected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(embedding);
+        let embedding = probe::run(pipeline, self.expected.get())?;
+        self.expected.get_or_init(|| embedding);
         Ok(())
     }
 
@@ -337,18 +296,16 @@ impl Shared {
 
     /// What is known where a probe gets no worker: that of the last one, unless a worker hangs.
     fn last_outcome(&self) -> Result<(), ProbeError> {
-        let known = self.stuck().or_else(|| self.lock_failing().clone());
+        let known = self.stuck().or_else(|| locked(&self.failing).clone());
         known.map_or(Ok(()), Err)
     }
 
     fn too_late(&self) -> Interruption {
-        Interruption::DeadlineExceeded {
-            limit_ms: self.deadline_ms,
-        }
+        let limit_ms = self.settings.deadline_ms;
+        Interruption::DeadlineExceeded { limit_ms }
     }
 
-    /// Whether the picture that `worker` is at is still wanted. Asked between two steps, so it
-    /// notes the end of one.
+    /// Whether the picture of `worker` is still wanted. Asked, and noted, after each step.
     fn is_wanted(&self, worker: usize, job: &Job) -> Result<(), Interruption> {
         self.step_since[worker].store(self.now_ms(), Ordering::Relaxed);
         if job.reply.is_closed() {
@@ -365,17 +322,16 @@ impl Shared {
     fn stuck(&self) -> Option<ProbeError> {
         let now = self.now_ms();
         let limit = u64::try_from(STUCK_AFTER.as_millis()).unwrap_or(u64::MAX);
-        self.step_since
+        let mut steps = self
+            .step_since
             .iter()
-            .map(|since| since.load(Ordering::Relaxed))
+            .map(|since| since.load(Ordering::Relaxed));
+        steps
             .any(|since| since != 0 && now.saturating_sub(since) > limit)
-            .then_some(ProbeError::Stuck {
-                seconds: STUCK_AFTER.as_secs(),
-            })
+            .then_some(ProbeError::Stuck(STUCK_AFTER.as_secs()))
     }
 }
 
-/// Where a worker's work comes from.
 struct Inbox {
     jobs: Receiver<Job>,
     probes: Receiver<ProbeReply>,
@@ -444,12 +400,10 @@ impl Worker {
     ) -> Result<T, AnalyzeError> {
         let mut pipeline = match self.pipeline.take() {
             Some(pipeline) => pipeline,
-            None => self
-                .shared
-                .warm_pipeline()
-                .map_err(|error| AnalyzeError::Broken {
-                    reason: error.to_string(),
-                })?,
+            None => {
+                let warm = self.shared.warm_pipeline();
+                warm.map_err(|error| AnalyzeError::Broken(error.to_string()))?
+            }
         };
         match catch_unwind(AssertUnwindSafe(|| work(&mut pipeline))) {
             Ok(outcome) => {
@@ -463,7 +417,7 @@ impl Worker {
                     message,
                     "a stage panicked; this worker opens its models anew"
                 );
-                Err(AnalyzeError::Panicked { message })
+                Err(AnalyzeError::Panicked(message))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AnalyzeError, Ask, Face, Faces, Pipeline};
+use super::{Ask, Face, Faces, Pipeline};
 use crate::checkpoint::Checkpoint;
 use crate::embed::Embedding;
 use crate::policy::Policy;
@@ -10,8 +10,8 @@ use crate::policy::Policy;
 /// A clean face, JPEG: a crop of scikit-image's `astronaut` (NASA, public domain).
 pub const TEST_FACE: &[u8] = include_bytes!("probe.jpg");
 
-/// Least similarity between a probe and the first one: the same pixels through the same networks give the same numbers, up to
-/// the order of a GPU's sums.
+/// Least similarity between a probe and the first one: the same pixels through the same networks
+/// give the same numbers, up to the order of a GPU's sums.
 const LEAST_SIMILARITY: f32 = 0.999;
 
 /// Why a probe failed.
@@ -20,20 +20,12 @@ pub enum ProbeError {
     /// The pipeline could not analyse the embedded face.
     #[error("the embedded test face could not be analysed: {0}")]
     Failed(String),
-    /// The networks answer with other numbers than at start.
-    #[error(
-        "the embedded test face gives another embedding than at start (similarity {similarity})"
-    )]
-    Changed {
-        /// Cosine of the two.
-        similarity: f32,
-    },
-    /// A worker hangs.
-    #[error("a worker has finished no step of its analysis for {seconds} s")]
-    Stuck {
-        /// How long that may take.
-        seconds: u64,
-    },
+    /// The networks answer with other numbers than at start. Holds the similarity of the two.
+    #[error("the embedded test face gives another embedding than at start (similarity {0})")]
+    Changed(f32),
+    /// A worker hangs: a step takes longer than this many seconds.
+    #[error("a worker has finished no step of its analysis for {0} s")]
+    Stuck(u64),
 }
 
 /// Analyses the embedded face and, where `expected` is known, compares with it.
@@ -43,24 +35,13 @@ pub(super) fn run(
 ) -> Result<Embedding, ProbeError> {
     let face = analyze(pipeline)?;
     match expected.map(|expected| expected.similarity(&face.embedding)) {
-        Some(similarity) if similarity < LEAST_SIMILARITY => {
-            Err(ProbeError::Changed { similarity })
-        }
+        Some(similarity) if similarity < LEAST_SIMILARITY => Err(ProbeError::Changed(similarity)),
         _ => Ok(face.embedding),
     }
 }
 
-/// What the pipeline says of the embedded face.
 pub(super) fn analyze(pipeline: &mut Pipeline) -> Result<Face, ProbeError> {
-    let analysis = pipeline
-        .analyze(TEST_FACE, &ask(), Duration::ZERO, &Checkpoint::OPEN)
-        .map_err(|error: AnalyzeError| ProbeError::Failed(error.to_string()))?;
-    let largest = analysis.faces.into_iter().next();
-    largest.ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))
-}
-
-fn ask() -> Ask {
-    Ask {
+    let ask = Ask {
         scenario: "probe".to_owned(),
         policy: Policy {
             accept: 0.0,
@@ -70,5 +51,10 @@ fn ask() -> Ask {
         },
         faces: Faces::Largest,
         needs_face: true,
-    }
+    };
+    let analysis = pipeline
+        .analyze(TEST_FACE, &ask, Duration::ZERO, &Checkpoint::OPEN)
+        .map_err(|error| ProbeError::Failed(error.to_string()))?;
+    let largest = analysis.faces.into_iter().next();
+    largest.ok_or_else(|| ProbeError::Failed("no face was found in it".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! A small picture of a face for the log, if the operator keeps these: the aligned crop that was judged.
+//! A small picture of a face for the log, if the operator keeps these: the aligned crop.
 
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 const JPEG_QUALITY: u8 = 85;
 
 /// JPEG of `crop` as it is, 112×112.
-pub(super) fn thumbnail(crop: &RgbImage) -> Option<Vec<u8>> {
+pub(super) fn of(crop: &RgbImage) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     match JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(crop) {
         Ok(()) => Some(bytes),

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::named::named;
 
@@ -61,16 +62,19 @@ named! {
     }
 }
 
-/// A policy's answer for one face.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the scenario's policy makes of a face.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
-    /// Name of the scenario whose policy decided.
+    /// The scenario that decided.
+    #[schema(example = "access")]
     pub scenario: String,
-    /// What to do.
+    /// `accept`, `review` or `reject`.
+    #[schema(value_type = String, example = "accept")]
     pub action: Action,
-    /// The policy's accept cut.
+    /// The policy's accept cut on the quality score.
     pub threshold: f32,
-    /// What decided, in the order of [`Reason::ALL`]; empty for accept.
+    /// What decided, where the action is not accept: `quality`, `face_too_small`, `several_faces`.
+    #[schema(value_type = Vec<String>)]
     pub reasons: Vec<Reason>,
 }
 

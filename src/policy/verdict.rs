@@ -1,16 +1,18 @@
 //! Two faces and their similarity: same, review, different, or not to be believed.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Action, Verdict};
 
-/// The two cuts on *similarity* (raw cosine); those of a [`super::Policy`] are on quality.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Cuts on the similarity; at a cut counts as above.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Thresholds {
-    /// At or above this similarity two trusted faces are one person.
+    /// From here on `same`, unless a side's action is review.
+    #[schema(example = 0.45)]
     pub same: f32,
-    /// Below this similarity two trusted faces are two people.
+    /// Below this `different`; between the two `review`.
+    #[schema(example = 0.35)]
     pub different: f32,
 }
 

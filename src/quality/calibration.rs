@@ -1,5 +1,4 @@
-//! Monotone maps from a pack's OOD signal to the quality score and the pass probability, with
-//! id, data and date.
+//! Monotone maps from a pack's OOD signal to the quality score and the pass probability.
 //!
 //! The signal is the raw OOD output after the manifest's transform and polarity, so that higher
 //! is better. A file holds three tables: signal to expected similarity, signal to pass
@@ -18,23 +17,22 @@ pub mod site;
 
 /// Similarity at which a capture counts as passed; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
-/// Version of the file format.
 const SCHEMA: u32 = 1;
 /// Most knots of a monotone map. More would follow the sample, not the signal.
 const MOST_KNOTS: usize = 40;
 /// Fewest observations behind a knot.
 const PER_KNOT: usize = 40;
+/// Fewest observations of a calibration: those of two knots.
+const LEAST: usize = 2 * PER_KNOT;
 
 /// How far the ends of a level lie below and above it. It is smaller than the accuracy of such
 /// a calibration, and larger than the rounding to four decimals.
 const TILT: f64 = 0.004;
 
 /// Highest similarity that a pack without calibration promises. Its score of .37 is below every
-/// built-in policy's `accept`, and below the `review` of a door, so that nobody passes on an
-/// uncalibrated number.
+/// built-in `accept` and the `review` of a door, so that nobody passes uncalibrated.
 const UNCALIBRATED_SIMILARITY: f64 = 0.35;
-/// Prefix of the id of a stand-in calibration, so that every answer and every row of the log
-/// shows it.
+/// Prefix of the id of a stand-in calibration, seen in every answer and row of the log.
 const UNCALIBRATED_PREFIX: &str = "uncalibrated-";
 
 /// Why a calibration is refused.
@@ -45,48 +43,32 @@ pub enum CalibrationError {
         "the calibration is not valid: {0}; restore the pack, or make a new one with `faceood-admin calibrate`"
     )]
     Json(#[from] serde_json::Error),
-    /// It was written for a newer program.
-    #[error("the calibration has schema {got}, this program reads {SCHEMA}; upgrade faceood")]
-    Schema {
-        /// The file's.
-        got: u32,
-    },
-    /// Its content does not match its id.
+    /// It was written, with this schema, for a newer program.
+    #[error("the calibration has schema {0}, this program reads {SCHEMA}; upgrade faceood")]
+    Schema(u32),
+    /// Its id is not the one that its content gives, which comes second.
     #[error(
-        "the calibration's id is {got}, its content has {expected}; it was edited by hand: make a new one with `faceood-admin calibrate`"
+        "the calibration's id is {0}, its content has {1}; it was edited by hand: make a new one with `faceood-admin calibrate`"
     )]
-    Id {
-        /// The file's.
-        got: String,
-        /// What the content gives.
-        expected: String,
-    },
-    /// A table falls, or leaves its range.
-    #[error("the calibration's table `{table}` is not monotone within its range at row {row}")]
-    Table {
-        /// Which.
-        table: &'static str,
-        /// The first wrong row, from 0.
-        row: usize,
-    },
-    /// Too little to learn from.
-    #[error("{got} observations are too few for a calibration, at least {expected} are needed")]
-    TooFew {
-        /// How many there were.
-        got: usize,
-        /// How many it takes.
-        expected: usize,
-    },
+    Id(String, String),
+    /// This table falls, or leaves its range, from this row on.
+    #[error("the calibration's table `{0}` is not monotone within its range at row {1}")]
+    Table(&'static str, usize),
+    /// So many observations are too little to learn from.
+    #[error("{0} observations are too few for a calibration, at least {LEAST} are needed")]
+    TooFew(usize),
 }
 
 /// Signal → score, pass probability and interval.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
     id: String,
+    #[serde(flatten)]
     content: Content,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A calibration as it was read, not yet checked.
+#[derive(Deserialize)]
 struct File {
     id: String,
     #[serde(flatten)]
@@ -97,9 +79,8 @@ struct File {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Content {
     schema: u32,
-    method: String,
-    date: String,
-    counts: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    provenance: Provenance,
     /// Whether this only stands in for a calibration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_stand_in: bool,
@@ -112,13 +93,13 @@ struct Content {
 }
 
 /// Where a calibration comes from, for the record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// How it was fitted, in a sentence.
     pub method: String,
     /// Of when the data is, `YYYY-MM-DD`.
     pub date: String,
-    /// How many of what it rests on.
+    /// What it rests on, and how many of each.
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -142,39 +123,28 @@ impl Calibration {
         observations: &Observations,
         provenance: Provenance,
     ) -> Result<Self, CalibrationError> {
-        let got = observations
-            .signals
-            .len()
-            .min(observations.similarities.len());
-        if got < 2 * PER_KNOT {
-            return Err(CalibrationError::TooFew {
-                got,
-                expected: 2 * PER_KNOT,
-            });
+        let Observations {
+            signals,
+            similarities,
+            pairs,
+        } = observations;
+        let got = signals.len().min(similarities.len());
+        if got < LEAST {
+            return Err(CalibrationError::TooFew(got));
         }
-        let passes: Vec<f64> = observations
-            .similarities
-            .iter()
-            .map(|&similarity| f64::from(u8::from(similarity >= PASS_SIMILARITY)))
+        let is_passed = |&similarity: &f64| f64::from(u8::from(similarity >= PASS_SIMILARITY));
+        let passes: Vec<f64> = similarities.iter().map(is_passed).collect();
+        let similarity = open_above(monotone(signals, similarities));
+        let scored = |signal| score::from_similarity(interpolate(&similarity, signal));
+        let pairs: Vec<[f64; 2]> = pairs.iter().map(|pair| pair.map(scored)).collect();
+        let spread = interval::fit(&pairs)
+            .into_iter()
+            .map(rounded_spread)
             .collect();
-        let similarity = open_above(monotone(&observations.signals, &observations.similarities));
-        let pairs: Vec<[f64; 2]> = observations
-            .pairs
-            .iter()
-            .map(|pair| pair.map(|signal| score::from_similarity(interpolate(&similarity, signal))))
-            .collect();
-        Ok(Self::learnt(
-            provenance,
-            similarity,
-            monotone(&observations.signals, &passes),
-            interval::fit(&pairs)
-                .into_iter()
-                .map(rounded_spread)
-                .collect(),
-        ))
+        let pass = monotone(signals, &passes);
+        Ok(Self::learnt(provenance, similarity, pass, spread))
     }
 
-    /// Of tables that were learnt, for any embedder.
     fn learnt(
         provenance: Provenance,
         similarity: Vec<[f64; 2]>,
@@ -183,9 +153,7 @@ impl Calibration {
     ) -> Self {
         Self::from_content(Content {
             schema: SCHEMA,
-            method: provenance.method,
-            date: provenance.date,
-            counts: provenance.counts,
+            provenance,
             is_stand_in: false,
             embedder: None,
             similarity,
@@ -197,14 +165,15 @@ impl Calibration {
     /// A stand-in until a calibration has been made from pictures. Better signals get
     /// better scores between `worst` and `best`, but no built-in policy accepts any of
     /// them. The interval is 0–1 and the pass probability 0.
-    #[must_use]
     pub fn uncalibrated(worst: f64, best: f64) -> Self {
         Self::from_content(Content {
             schema: SCHEMA,
-            method: "None: a stand-in that accepts nobody, until `faceood-admin calibrate` has made one of pictures"
-                .to_owned(),
-            date: "none".to_owned(),
-            counts: BTreeMap::new(),
+            provenance: Provenance {
+                method: "None: a stand-in that accepts nobody, until `faceood-admin calibrate` has made one of pictures"
+                    .to_owned(),
+                date: "none".to_owned(),
+                counts: BTreeMap::new(),
+            },
             is_stand_in: true,
             embedder: None,
             similarity: vec![[worst, 0.0], [best, UNCALIBRATED_SIMILARITY]],
@@ -217,8 +186,7 @@ impl Calibration {
         })
     }
 
-    /// The same calibration bound to the signals of this network: the daemon refuses it
-    /// with another one.
+    /// The same calibration bound to this network: the daemon refuses it with another one.
     #[must_use]
     pub fn for_embedder(self, sha256: &str) -> Self {
         Self::from_content(Content {
@@ -238,7 +206,7 @@ impl Calibration {
         }
         let SchemaOnly { schema } = serde_json::from_str(json)?;
         if schema > SCHEMA {
-            return Err(CalibrationError::Schema { got: schema });
+            return Err(CalibrationError::Schema(schema));
         }
         let file: File = serde_json::from_str(json)?;
         check("similarity", &file.content.similarity)?;
@@ -247,10 +215,7 @@ impl Calibration {
         if calibration.id == file.id {
             Ok(calibration)
         } else {
-            Err(CalibrationError::Id {
-                got: file.id,
-                expected: calibration.id,
-            })
+            Err(CalibrationError::Id(file.id, calibration.id))
         }
     }
 
@@ -259,12 +224,7 @@ impl Calibration {
     /// # Errors
     /// Where a number is not finite.
     pub fn to_json(&self) -> Result<String, CalibrationError> {
-        let mut json = serde_json::to_string_pretty(&File {
-            id: self.id.clone(),
-            content: self.content.clone(),
-        })?;
-        json.push('\n');
-        Ok(json)
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     fn from_content(content: Content) -> Self {
@@ -280,67 +240,43 @@ impl Calibration {
     }
 
     /// Whether this was learnt from pictures. If not, scores only rank captures.
-    #[must_use]
     pub fn is_calibrated(&self) -> bool {
         !self.content.is_stand_in
     }
 
     /// Stands for the content: the log stores it with every score.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// How it was fitted, in a sentence.
-    #[must_use]
-    pub fn method(&self) -> &str {
-        &self.content.method
+    /// Where it comes from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.content.provenance
     }
 
-    /// Of when the data is, `YYYY-MM-DD`.
-    #[must_use]
-    pub fn date(&self) -> &str {
-        &self.content.date
-    }
-
-    /// How many of what it rests on.
-    #[must_use]
-    pub fn counts(&self) -> &BTreeMap<String, u64> {
-        &self.content.counts
-    }
-
-    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack, whose
-    /// manifest lists its files.
-    #[must_use]
+    /// SHA-256 of the network whose signals it was learnt from; `None` in a pack.
     pub fn embedder(&self) -> Option<&str> {
         self.content.embedder.as_deref()
     }
 
-    /// The similarity that a capture with this signal is expected to reach against a good reference, 0–1.
-    #[must_use]
+    /// Expected similarity of a capture with this signal to a good reference, 0–1.
     pub fn expected_similarity(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.similarity, f64::from(signal)))
     }
 
     /// The quality score, 0–1: expected similarity on the contract's curve.
-    #[must_use]
     pub fn score(&self, signal: f32) -> f32 {
-        narrow(score::from_similarity(interpolate(
-            &self.content.similarity,
-            f64::from(signal),
-        )))
+        let similarity = interpolate(&self.content.similarity, f64::from(signal));
+        narrow(score::from_similarity(similarity))
     }
 
-    /// The fraction of all captures with this signal that clears .45 against a good
-    /// reference.
-    #[must_use]
+    /// The fraction of captures with this signal that clears .45 against a good reference.
     pub fn pass_probability(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.pass, f64::from(signal)))
     }
 
     /// Interval in which another shot of the same scene scores 9 times in 10; it contains
     /// `score`.
-    #[must_use]
     pub fn interval(&self, score: f32) -> [f32; 2] {
         let [low, high] = interval::around(&self.content.spread, f64::from(score));
         [narrow(low).min(score), narrow(high).max(score)]
@@ -370,15 +306,11 @@ fn open_above(mut knots: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     knots
 }
 
-/// Isotonic regression over the means of bins of equal count, so that a knot rests on many
-/// observations. A level of several bins is tilted by [`TILT`]: different signals must not look
-/// equal.
+/// Isotonic regression over the means of bins of equal count. A level of several bins is tilted by
+/// [`TILT`]: different signals must not look equal.
 fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
-    let mut points: Vec<(f64, f64)> = signals
-        .iter()
-        .copied()
-        .zip(values.iter().copied())
-        .collect();
+    let pairs = signals.iter().copied().zip(values.iter().copied());
+    let mut points: Vec<(f64, f64)> = pairs.collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let bins = even_bins(points.len(), (points.len() / PER_KNOT).min(MOST_KNOTS));
     let middle = |part: fn(&(f64, f64)) -> f64| -> Vec<f64> {
@@ -386,7 +318,6 @@ fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
             .map(|range| mean(&points[range.clone()].iter().map(part).collect::<Vec<_>>()))
             .collect()
     };
-    #[expect(clippy::cast_precision_loss, reason = "bins are small")]
     let weights: Vec<f64> = bins.iter().map(|range| range.len() as f64).collect();
     let fitted = isotonic(&middle(|point| point.1), &weights);
     let signals = middle(|point| point.0);
@@ -401,20 +332,18 @@ fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     for level in fitted.chunk_by(|one, next| one == next) {
         let end = start + level.len();
         // Half of the way to the neighbours at the most, so that no level reaches over the next.
-        let below = start
-            .checked_sub(1)
-            .map_or(level[0], |before| level[0] - fitted[before]);
-        let above = fitted
-            .get(end)
-            .map_or(1.0 - level[0], |next| next - level[0]);
+        let value = level[0];
+        let below = fitted[..start]
+            .last()
+            .map_or(value, |before| value - before);
+        let above = fitted.get(end).map_or(1.0 - value, |next| next - value);
         let tilt = TILT.min(0.5 * below).min(0.5 * above);
         for (place, signal) in signals[start..end].iter().enumerate() {
-            let part = if level.len() < 2 {
-                0.0
-            } else {
-                2.0 * place as f64 / (level.len() - 1) as f64 - 1.0
+            let part = match level.len() {
+                1 => 0.0,
+                length => 2.0 * place as f64 / (length - 1) as f64 - 1.0,
             };
-            push(*signal, level[0] + tilt * part);
+            push(*signal, value + tilt * part);
         }
         start = end;
     }
@@ -428,9 +357,8 @@ fn check(table: &'static str, knots: &[[f64; 2]]) -> Result<(), CalibrationError
         let falls = row > 0 && (signal <= knots[row - 1][0] || value < knots[row - 1][1]);
         falls || !signal.is_finite() || !(0.0..=1.0).contains(&value)
     });
-    match wrong {
-        Some(row) => Err(CalibrationError::Table { table, row }),
-        None if knots.is_empty() => Err(CalibrationError::Table { table, row: 0 }),
+    match wrong.or(knots.is_empty().then_some(0)) {
+        Some(row) => Err(CalibrationError::Table(table, row)),
         None => Ok(()),
     }
 }
@@ -449,7 +377,6 @@ fn rounded_spread(spread: Spread) -> Spread {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a share of 1 fits an f32")]
 fn narrow(value: f64) -> f32 {
     value.clamp(0.0, 1.0) as f32
 }

@@ -5,8 +5,7 @@
 //! subtracted: motion also lowers sharpness, and few pixels also lose detail. The deficits then
 //! divide what the score lacks to a good one among the causes.
 //!
-//! `docs/score-report.md` tells how often the planted cause comes first, on degradations by
-//! code other than `degrade`.
+//! `docs/score-report.md` tells how often the planted cause of foreign degradations comes first.
 //!
 //! The clean ends of the ranges come from clean photos: 100 press and 315 web pictures (worst
 //! of 50, rounded towards the bad end). The other ends come from the same photos, degraded
@@ -33,7 +32,6 @@ const EYES_ON_GRID: f32 = 35.24;
 /// The weights of a face below [`Grade::Good`] sum to 1; [`CauseName::Unknown`] has what the
 /// components do not explain. A face with a good score has no causes unless a component stands
 /// out: then that one is named, with its deficit as weight.
-#[must_use]
 pub fn causes(score: f32, evidence: &Evidence, symptoms: Option<&Symptoms>) -> Vec<Cause> {
     let is_good = Grade::of(score) >= Grade::Good;
     let least = if is_good { OUTSTANDING } else { LEAST_DEFICIT };
@@ -43,23 +41,15 @@ pub fn causes(score: f32, evidence: &Evidence, symptoms: Option<&Symptoms>) -> V
         .filter(|&(_, deficit)| deficit >= least)
         .collect();
     let sum: f32 = outstanding.iter().map(|&(_, deficit)| deficit).sum();
-    let whole = if is_good {
-        sum.max(1.0)
-    } else {
-        sum.max(EXPLAINED)
+    let whole = sum.max(if is_good { 1.0 } else { EXPLAINED });
+    let cause = |(name, deficit): (CauseName, f32)| Cause {
+        name,
+        weight: deficit / whole,
     };
-    let mut causes: Vec<Cause> = outstanding
-        .into_iter()
-        .map(|(name, deficit)| Cause {
-            name,
-            weight: deficit / whole,
-        })
-        .collect();
+    let mut causes: Vec<Cause> = outstanding.into_iter().map(cause).collect();
     if !is_good && sum < EXPLAINED {
-        causes.push(Cause {
-            name: CauseName::Unknown,
-            weight: 1.0 - sum / EXPLAINED,
-        });
+        let (name, weight) = (CauseName::Unknown, 1.0 - sum / EXPLAINED);
+        causes.push(Cause { name, weight });
     }
     causes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.name.cmp(&b.name)));
     causes
@@ -76,8 +66,7 @@ fn deficit(name: CauseName, measured: f32, symptoms: Option<&Symptoms>) -> f32 {
     }
 }
 
-/// The deficit of each cause from components alone, 0…1; 0 for a component that could not be
-/// assessed.
+/// The deficit of each cause from components alone, 0…1; 0 where it was not assessed.
 fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let value = |component| evidence.components.get(component);
     let ramp_of = |component, clean, bad| value(component).map_or(0.0, |v| ramp(v, clean, bad));
@@ -87,13 +76,13 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     // A turned head has its eyes nearer to each other without having fewer pixels.
     let eyes = value(Component::InterEyeDistance).map(|px| px / yaw.to_radians().cos().max(0.5));
     let pixels_lack = |enlargement: f32| eyes.map_or(0.0, |px| ramp(px / enlargement, 30.0, 10.0));
-    // An enlarged picture has the pixels it was taken with. The more detail it has all the same, the likelier is the period that of a
-    // pattern, as some masks have.
+    // An enlarged picture has the pixels it was taken with. The more detail it still has, the
+    // likelier its period is that of a pattern, as some masks have.
     let enlarged =
         pixels_lack(evidence.enlargement.max(1.0)) * ramp_of(Component::Sharpness, 1.3, 0.6);
     let few_pixels = pixels_lack(1.0).max(enlarged);
 
-    // A large picture's noise is averaged away on the grid; a small face's own detail looks like noise.
+    // A large picture's noise is averaged away on the grid; a small face's detail looks like noise.
     let noise = value(Component::Noise).map_or(0.0, |level| {
         let px = eyes.unwrap_or(EYES_ON_GRID).max(1.0);
         let on_grid = level * (EYES_ON_GRID / px).min(1.0);
@@ -112,14 +101,13 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
     let motion = one_sided * ramp_of(Component::Sharpness, 1.7, 0.9);
     let blur = (lost_detail - few_pixels).max(0.0) * (1.0 - motion);
 
-    let dark = ramp_of(Component::LuminanceMean, 0.25, 0.06).max(ramp_of(
-        Component::UnderExposurePrevention,
-        0.7,
-        0.1,
-    ));
+    let no_light = ramp_of(Component::UnderExposurePrevention, 0.7, 0.1);
+    let dark = ramp_of(Component::LuminanceMean, 0.25, 0.06).max(no_light);
     let clipped = ramp_of(Component::OverExposurePrevention, 0.9, 0.4);
     let covered = ramp_of(Component::MouthOcclusionPrevention, 0.6, 0.2);
     let turned = ramp(yaw, 25.0, 50.0).max(ramp(pitch, 20.0, 45.0));
+    let recaptured = ramp_of(Component::RecapturePattern, 0.4, 2.0);
+    let occluded = 1.0 - evidence.eyes_visible.clamp(0.0, 1.0);
 
     vec![
         (CauseName::Noise, noise),
@@ -129,20 +117,14 @@ fn deficits(evidence: &Evidence) -> Vec<(CauseName, f32)> {
         (CauseName::Compression, blocks),
         (CauseName::Underexposure, dark),
         (CauseName::Overexposure, clipped),
-        (
-            CauseName::ScreenRecapture,
-            ramp_of(Component::RecapturePattern, 0.4, 2.0),
-        ),
-        (
-            CauseName::Occlusion,
-            1.0 - evidence.eyes_visible.clamp(0.0, 1.0),
-        ),
+        (CauseName::ScreenRecapture, recaptured),
+        (CauseName::Occlusion, occluded),
         (CauseName::Mask, covered),
         (CauseName::Pose, turned),
     ]
 }
 
-/// 0 at `clean` and beyond, 1 at `bad` and beyond, linear between; `clean` may lie on either side of `bad`.
+/// 0 at `clean` and beyond, 1 at `bad` and beyond, linear between. Either may be the larger.
 fn ramp(value: f32, clean: f32, bad: f32) -> f32 {
     ((value - clean) / (bad - clean)).clamp(0.0, 1.0)
 }

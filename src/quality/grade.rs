@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Five words for the quality score, cut at .80 / .60 / .40 / .30; the cut itself counts as above it.
+/// Five words for the quality score, cut at .80 / .60 / .40 / .30.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
@@ -28,37 +28,30 @@ impl Grade {
         Self::Excellent,
     ];
 
+    /// Name in JSON, in the log and in metrics.
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
     /// The least quality score that earns this grade.
-    #[must_use]
     pub const fn from_which(self) -> f32 {
-        match self {
-            Self::Bad => 0.0,
-            Self::Poor => 0.30,
-            Self::Fair => 0.40,
-            Self::Good => 0.60,
-            Self::Excellent => 0.80,
-        }
+        self.row().1
     }
 
     /// The grade of a quality score; `Bad` for NaN.
-    #[must_use]
     pub fn of(score: f32) -> Self {
-        Self::ALL
-            .into_iter()
-            .rev()
-            .find(|grade| score >= grade.from_which())
-            .unwrap_or(Self::Bad)
+        let mut falling = Self::ALL.into_iter().rev();
+        let grade = falling.find(|grade| score >= grade.from_which());
+        grade.unwrap_or(Self::Bad)
     }
 
-    /// Name in JSON, in the log and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    const fn row(self) -> (&'static str, f32) {
         match self {
-            Self::Bad => "bad",
-            Self::Poor => "poor",
-            Self::Fair => "fair",
-            Self::Good => "good",
-            Self::Excellent => "excellent",
+            Self::Bad => ("bad", 0.0),
+            Self::Poor => ("poor", 0.30),
+            Self::Fair => ("fair", 0.40),
+            Self::Good => ("good", 0.60),
+            Self::Excellent => ("excellent", 0.80),
         }
     }
 }

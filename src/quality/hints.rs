@@ -7,131 +7,93 @@ use super::{CauseName, Component, Quality};
 use crate::geometry::BoundingBox;
 
 /// Pictures whose shorter side is under this many pixels get [`HintCode::ImageTooSmall`].
-pub const LEAST_IMAGE_SIDE_PX: u32 = 300;
+const LEAST_IMAGE_SIDE_PX: u32 = 300;
 
-/// Eyes nearer to each other than this, in original pixels, get [`HintCode::MoveCloser`]: the recogniser's grid has them
-/// 35 px apart, so below that its input is enlarged and not reduced.
-pub const LEAST_INTER_EYE_DISTANCE_PX: f32 = 35.0;
+/// Eyes nearer to each other than this, in original pixels, get [`HintCode::MoveCloser`]: the
+/// recogniser's grid has them 35 px apart, so below that its input is enlarged and not reduced.
+const LEAST_INTER_EYE_DISTANCE_PX: f32 = 35.0;
 
-/// Causes below this weight give no hint.
 const LEAST_WEIGHT: f32 = 0.15;
 
-/// One piece of advice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HintCode {
-    /// Nobody to be seen.
-    NoFace,
-    /// The picture lies on its side or upside down.
-    TurnPicture,
-    /// The picture's shorter side is under 300 px.
-    ImageTooSmall,
-    /// The face has too few pixels.
-    MoveCloser,
-    /// Too dark.
-    MoreLight,
-    /// Too bright.
-    LessLight,
-    /// Blurred.
-    HoldStill,
-    /// Turned away.
-    FaceCamera,
-    /// Something covers the face.
-    UncoverFace,
-    /// More than one person.
-    SeveralFaces,
-    /// A picture of a screen.
-    AvoidScreen,
+/// Makes [`HintCode`] of one list: the name in JSON, and what the person should do, as a complete
+/// sentence in English and in Chinese.
+macro_rules! hints {
+    ($(
+        $(#[$doc:meta])*
+        $hint:ident $code:literal, $english:literal, $chinese:literal;
+    )+) => {
+        /// One piece of advice.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum HintCode {
+            $($(#[$doc])* $hint,)+
+        }
+
+        impl HintCode {
+            /// Every hint, in the order in which an answer lists them.
+            pub const ALL: [Self; [$($code),+].len()] = [$(Self::$hint),+];
+
+            /// Name in JSON.
+            pub const fn code(self) -> &'static str {
+                match self {$( Self::$hint => $code, )+}
+            }
+
+            /// What the person should do.
+            pub const fn message(self, language: Language) -> &'static str {
+                match (self, language) {$(
+                    (Self::$hint, Language::English) => $english,
+                    (Self::$hint, Language::Chinese) => $chinese,
+                )+}
+            }
+        }
+    };
 }
 
-impl HintCode {
-    /// Every hint, in the order in which an answer lists them.
-    pub const ALL: [Self; 11] = [
-        Self::NoFace,
-        Self::TurnPicture,
-        Self::ImageTooSmall,
-        Self::MoveCloser,
-        Self::MoreLight,
-        Self::LessLight,
-        Self::HoldStill,
-        Self::FaceCamera,
-        Self::UncoverFace,
-        Self::SeveralFaces,
-        Self::AvoidScreen,
-    ];
-
-    /// Name in JSON.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::NoFace => "no_face",
-            Self::TurnPicture => "turn_picture",
-            Self::ImageTooSmall => "image_too_small",
-            Self::MoveCloser => "move_closer",
-            Self::MoreLight => "more_light",
-            Self::LessLight => "less_light",
-            Self::HoldStill => "hold_still",
-            Self::FaceCamera => "face_camera",
-            Self::UncoverFace => "uncover_face",
-            Self::SeveralFaces => "several_faces",
-            Self::AvoidScreen => "avoid_screen",
-        }
-    }
-
-    /// What the person should do, as a complete sentence.
-    #[must_use]
-    pub const fn message(self, language: Language) -> &'static str {
-        let (english, chinese) = match self {
-            Self::NoFace => (
-                "No face was found: step in front of the camera and look into it.",
-                "未检测到人脸，请站到镜头前并正视镜头。",
-            ),
-            Self::TurnPicture => (
-                "The picture lies on its side or upside down: turn it upright, or turn the camera.",
-                "图片横倒或上下颠倒，请将图片或相机转正。",
-            ),
-            Self::ImageTooSmall => (
-                "The picture is too small: use one of at least 300 × 300 pixels.",
-                "图片尺寸过小，请使用至少 300 × 300 像素的图片。",
-            ),
-            Self::MoveCloser => (
-                "The face is too small in the picture: come closer to the camera.",
-                "画面中的人脸过小，请靠近镜头。",
-            ),
-            Self::MoreLight => (
-                "There is too little light: turn on a light or move to a brighter place.",
-                "光线不足，请开灯或移到更明亮的地方。",
-            ),
-            Self::LessLight => (
-                "There is too much light: turn away from the lamp or the sun, or dim the light.",
-                "光线过强，请避开灯光或阳光直射，或调暗光线。",
-            ),
-            Self::HoldStill => (
-                "The picture is blurred: hold still until it is taken.",
-                "画面模糊，请保持不动，直到拍摄完成。",
-            ),
-            Self::FaceCamera => (
-                "The face is turned away: look straight into the camera.",
-                "脸部偏转，请正对镜头。",
-            ),
-            Self::UncoverFace => (
-                "The face is covered: take off the mask, sunglasses or whatever hides it.",
-                "脸部被遮挡，请摘下口罩、墨镜或其他遮挡物。",
-            ),
-            Self::SeveralFaces => (
-                "There are several faces: only one person should be in the picture.",
-                "画面中有多张人脸，请确保只有一人入镜。",
-            ),
-            Self::AvoidScreen => (
-                "This looks like a picture of a screen: use the person or the original picture.",
-                "图片疑似翻拍自屏幕，请拍摄本人或使用原始图片。",
-            ),
-        };
-        match language {
-            Language::English => english,
-            Language::Chinese => chinese,
-        }
-    }
+hints! {
+    /// There is no face.
+    NoFace "no_face",
+        "No face was found: step in front of the camera and look into it.",
+        "未检测到人脸，请站到镜头前并正视镜头。";
+    /// The picture lies on its side or upside down.
+    TurnPicture "turn_picture",
+        "The picture lies on its side or upside down: turn it upright, or turn the camera.",
+        "图片横倒或上下颠倒，请将图片或相机转正。";
+    /// The picture's shorter side is under 300 px.
+    ImageTooSmall "image_too_small",
+        "The picture is too small: use one of at least 300 × 300 pixels.",
+        "图片尺寸过小，请使用至少 300 × 300 像素的图片。";
+    /// The face has too few pixels.
+    MoveCloser "move_closer",
+        "The face is too small in the picture: come closer to the camera.",
+        "画面中的人脸过小，请靠近镜头。";
+    /// Too dark.
+    MoreLight "more_light",
+        "There is too little light: turn on a light or move to a brighter place.",
+        "光线不足，请开灯或移到更明亮的地方。";
+    /// Too bright.
+    LessLight "less_light",
+        "There is too much light: turn away from the lamp or the sun, or dim the light.",
+        "光线过强，请避开灯光或阳光直射，或调暗光线。";
+    /// Blurred.
+    HoldStill "hold_still",
+        "The picture is blurred: hold still until it is taken.",
+        "画面模糊，请保持不动，直到拍摄完成。";
+    /// Turned away.
+    FaceCamera "face_camera",
+        "The face is turned away: look straight into the camera.",
+        "脸部偏转，请正对镜头。";
+    /// Something covers the face.
+    UncoverFace "uncover_face",
+        "The face is covered: take off the mask, sunglasses or whatever hides it.",
+        "脸部被遮挡，请摘下口罩、墨镜或其他遮挡物。";
+    /// More than one person.
+    SeveralFaces "several_faces",
+        "There are several faces: only one person should be in the picture.",
+        "画面中有多张人脸，请确保只有一人入镜。";
+    /// A picture of a screen.
+    AvoidScreen "avoid_screen",
+        "This looks like a picture of a screen: use the person or the original picture.",
+        "图片疑似翻拍自屏幕，请拍摄本人或使用原始图片。";
 }
 
 /// The input of hints: one picture as a whole.
@@ -153,7 +115,6 @@ pub struct Scene<'a> {
 ///
 /// Noise asks for more light, its source. Compression asks for nothing, because the person in
 /// front of the camera cannot change it.
-#[must_use]
 pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
     let mut found = Vec::new();
     if scene.face_count == 0 {
@@ -171,20 +132,15 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
         found.push(HintCode::SeveralFaces);
     }
     if let Some((bounding_box, quality)) = scene.largest {
-        // The distance between the eyes shrinks when the head turns; the box says whether the pixels are really few.
-        let eyes = quality
-            .components
-            .get(Component::InterEyeDistance)
-            .unwrap_or(f32::INFINITY);
-        if eyes < LEAST_INTER_EYE_DISTANCE_PX
+        // A turned head has its eyes nearer. The box says whether the pixels are few.
+        let eyes = quality.components.get(Component::InterEyeDistance);
+        if eyes.is_some_and(|eyes| eyes < LEAST_INTER_EYE_DISTANCE_PX)
             && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX
         {
             found.push(HintCode::MoveCloser);
         }
-        let outstanding = quality
-            .causes
-            .iter()
-            .filter(|cause| cause.weight >= LEAST_WEIGHT);
+        let causes = quality.causes.iter();
+        let outstanding = causes.filter(|cause| cause.weight >= LEAST_WEIGHT);
         found.extend(outstanding.filter_map(|cause| advice(cause.name)));
     }
     found.sort_unstable();

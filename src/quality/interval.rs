@@ -24,7 +24,6 @@ pub struct Spread {
 }
 
 /// Learns spreads from pairs of scores of two shots of one scene. Each pair counts both ways.
-#[must_use]
 pub fn fit(pairs: &[[f64; 2]]) -> Vec<Spread> {
     let mut shots: Vec<(f64, f64)> = pairs
         .iter()
@@ -35,8 +34,7 @@ pub fn fit(pairs: &[[f64; 2]]) -> Vec<Spread> {
     even_bins(shots.len(), bins)
         .into_iter()
         .filter_map(|range| {
-            let scores: Vec<f64> = shots[range.clone()].iter().map(|shot| shot.0).collect();
-            let mut gaps: Vec<f64> = shots[range].iter().map(|shot| shot.1).collect();
+            let (scores, mut gaps): (Vec<_>, Vec<_>) = shots[range].iter().copied().unzip();
             gaps.sort_by(f64::total_cmp);
             Some(Spread {
                 score: mean(&scores),
@@ -49,14 +47,10 @@ pub fn fit(pairs: &[[f64; 2]]) -> Vec<Spread> {
 
 /// The interval around `score`, within 0–1; it always contains `score`. Without spreads it is
 /// `score` alone.
-#[must_use]
 pub fn around(spreads: &[Spread], score: f64) -> [f64; 2] {
     let along = |part: fn(&Spread) -> f64| {
-        let knots: Vec<[f64; 2]> = spreads
-            .iter()
-            .map(|spread| [spread.score, part(spread)])
-            .collect();
-        interpolate(&knots, score)
+        let knots = spreads.iter().map(|spread| [spread.score, part(spread)]);
+        interpolate(&knots.collect::<Vec<_>>(), score)
     };
     [
         (score + along(|spread| spread.below)).clamp(0.0, score),

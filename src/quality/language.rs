@@ -1,6 +1,6 @@
-//! The two languages that hints and the page are written in.
+//! The languages that hints and the page are written in.
 
-/// A language that hints (and the page) are written in.
+/// A language that hints and the page are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
     /// English, also for everybody whose language is not offered.
@@ -15,7 +15,6 @@ impl Language {
     pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
 
     /// The tag for `Content-Language` and for file names.
-    #[must_use]
     pub const fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -23,9 +22,13 @@ impl Language {
         }
     }
 
+    /// The language of exactly this tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.tag() == tag)
+    }
+
     /// The language that serves a reader of `range`, a tag of BCP 47 or `*`. Any Chinese (`zh`,
     /// `zh-TW`, `zh-Hans-CN` …, also with `_`) is Chinese.
-    #[must_use]
     pub fn of_range(range: &str) -> Option<Self> {
         let primary = range.split(['-', '_']).next()?;
         if primary.eq_ignore_ascii_case("zh") {

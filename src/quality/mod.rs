@@ -29,15 +29,14 @@ pub use symptoms::{SymptomNames, Symptoms};
 pub struct Cause {
     /// Which.
     pub name: CauseName,
-    /// Its share of what the score lacks to a good one, 0…1; the weights of one face sum to
-    /// at most 1.
+    /// Its share of what is missing to a good score; all weights of a face sum to at most 1.
     pub weight: f32,
 }
 
 /// How far a face can be trusted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quality {
-    /// Expected similarity to a good reference photo on the contract's fixed 0–1 curve; higher is better.
+    /// Expected similarity to a good reference on the contract's 0–1 curve; higher is better.
     pub score: f32,
     /// Interval in which another shot of the same scene scores 9 times in 10; it contains
     /// `score`.
@@ -56,17 +55,16 @@ pub struct Quality {
 /// bare faces fall below it, and 92 of 100 masked ones (see `components::occlusion`).
 const WHOLE_FROM: f32 = 0.5;
 
-/// Highest score of a covered face: the contract puts it below .40, even if the recogniser
-/// might still match it.
+/// Highest score of a covered face: the contract puts it below .40.
 const NOT_WHOLE_AT_MOST: f32 = 0.39;
 
-/// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so that more is better; `symptoms` is what
-/// its network sees of causes, where it does. Without them the components alone say whether a face is whole and what is wrong with it.
+/// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so
+/// that more is better. `symptoms` is what its network sees of causes. Without them the components
+/// alone say whether a face is whole and what is wrong with it.
 ///
-/// A face that is not whole has its score *and* its interval capped below fair, since another shot of the same scene
-/// would be capped as well. The pass probability is left alone: it is a statement about similarity, which a mask does
-/// not forbid; that such a match must not be believed is what the score says.
-#[must_use]
+/// A face that is not whole has its score *and* its interval capped below fair, since another shot
+/// of the same scene would be capped as well. The pass probability is not capped: it is a statement
+/// about similarity, and a masked face can be similar. The score says not to believe such a match.
 pub fn judge(
     aligned: &AlignedFace,
     detected: &DetectedFace,
@@ -75,15 +73,12 @@ pub fn judge(
     calibration: &Calibration,
 ) -> Quality {
     let evidence = components::measure(aligned, detected);
-    let score = unit(calibration.score(signal));
-    let [low, high] = calibration.interval(score);
-    let (score, interval) =
-        if symptoms.map_or_else(|| is_whole(&evidence), |symptoms| !symptoms.is_covered()) {
-            (score, [low, high])
-        } else {
-            let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
-            (cap(score), [cap(low), cap(high)])
-        };
+    let mut score = unit(calibration.score(signal));
+    let mut interval = calibration.interval(score);
+    if symptoms.map_or_else(|| !is_whole(&evidence), Symptoms::is_covered) {
+        let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
+        (score, interval) = (cap(score), interval.map(cap));
+    }
     Quality {
         score,
         interval: [unit(interval[0]).min(score), unit(interval[1]).max(score)],
@@ -94,8 +89,7 @@ pub fn judge(
     }
 }
 
-/// Whether mouth and eyes are uncovered. A component that could not be assessed does not count
-/// against the face.
+/// Whether mouth and eyes are uncovered, as far as they could be assessed.
 fn is_whole(evidence: &Evidence) -> bool {
     let mouth_visible = evidence.components.get(Component::MouthOcclusionPrevention);
     mouth_visible.is_none_or(|visible| visible >= WHOLE_FROM) && evidence.eyes_visible >= WHOLE_FROM

@@ -4,7 +4,7 @@ use crate::stats::interpolate;
 
 /// Points of similarity and score, with linear interpolation between them. Grades, policies and
 /// the design's ISO table use this scale.
-pub const CURVE: [[f64; 2]; 8] = [
+const CURVE: [[f64; 2]; 8] = [
     [0.0, 0.0],
     [0.215, 0.22],
     [0.35, 0.37],
@@ -15,17 +15,9 @@ pub const CURVE: [[f64; 2]; 8] = [
     [1.0, 1.0],
 ];
 
-/// The quality score of a capture with this expected similarity to a good reference of the same
-/// person.
-#[must_use]
+/// The quality score of a capture with this expected similarity to a good reference.
 pub fn from_similarity(similarity: f64) -> f64 {
     interpolate(&CURVE, similarity)
-}
-
-/// The expected similarity of a quality score: the inverse of the curve.
-#[must_use]
-pub fn to_similarity(score: f64) -> f64 {
-    interpolate(&CURVE.map(|[similarity, score]| [score, similarity]), score)
 }
 
 #[cfg(test)]
@@ -33,10 +25,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_curve_goes_through_the_contract_s_points_and_back() {
+    fn the_curve_goes_through_the_contract_s_points() {
         for [similarity, score] in CURVE {
             assert!((from_similarity(similarity) - score).abs() < 1e-12);
-            assert!((to_similarity(score) - similarity).abs() < 1e-12);
         }
         assert!((from_similarity(0.58) - 0.635).abs() < 1e-9);
         assert_eq!(from_similarity(-0.4), 0.0);

@@ -1,10 +1,8 @@
-//! Causes of a low score as the pack's own network detects them, in addition to the measured
-//! components.
+//! Causes of a low score as the pack's own network detects them.
 
 use super::CauseName;
 
-/// The causes that a pack's network detects, and the cut from which it takes a face for
-/// covered.
+/// The causes that a pack's network detects, and from where on a face is covered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymptomNames {
     names: Vec<CauseName>,
@@ -24,18 +22,14 @@ impl SymptomNames {
     /// # Errors
     /// Where one of the names is unknown.
     pub fn new(names: &[String], covered_from: f32) -> Result<Self, String> {
-        let names = names
-            .iter()
-            .map(|name| CauseName::from_name(name).ok_or_else(|| name.clone()))
-            .collect::<Result<_, _>>()?;
+        let known = |name: &String| CauseName::from_name(name).ok_or_else(|| name.clone());
         Ok(Self {
-            names,
+            names: names.iter().map(known).collect::<Result<_, _>>()?,
             covered_from,
         })
     }
 
     /// `logits` in the order of the names.
-    #[must_use]
     pub fn read(&self, logits: &[f32]) -> Symptoms {
         Symptoms {
             seen: self
@@ -50,20 +44,13 @@ impl SymptomNames {
 }
 
 impl Symptoms {
-    /// How clearly `cause` shows, 0 (not at all) … 1 (clearly); `None` if the network does
-    /// not know this cause.
-    #[must_use]
+    /// How clearly `cause` shows, 0 … 1; `None` if the network does not know it.
     pub fn of(&self, cause: CauseName) -> Option<f32> {
         let (_, logit) = self.seen.iter().find(|(name, _)| *name == cause)?;
-        Some(if logit.is_nan() {
-            0.0
-        } else {
-            logit.clamp(0.0, 1.0)
-        })
+        Some(super::unit(*logit))
     }
 
     /// Whether mouth or eyes are covered by something.
-    #[must_use]
     pub fn is_covered(&self) -> bool {
         let covers = CauseName::COVERS;
         let logits = self.seen.iter().filter(|(name, _)| covers.contains(name));

@@ -1,8 +1,9 @@
-//! Reads a request's body with a bound on bytes, on time and on the memory that all uploads together may take.
+//! Reads a request's body with a bound on bytes, time and the memory of all uploads.
 //!
-//! actix times out the head of a request but not its body, so a client that sends one byte a minute would stay for ever,
-//! and two hundred of them would hold whatever they were promised. Here each body pays for the bytes that have really
-//! arrived, from one purse ([`UploadMemory`]); slow clients therefore hold little, and one that stalls is let go.
+//! actix times out the head of a request but not its body, so a client that sends one byte a minute
+//! would stay for ever, and two hundred of them would hold whatever they were promised. Here each
+//! body takes memory for the bytes that have arrived, from one budget ([`UploadMemory`]). So slow
+//! clients hold little, and one that stalls is let go.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,36 +16,34 @@ use std::time::Duration;
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-pub use crate::problem::texts::BodyFault;
+pub(crate) use crate::problem::texts::BodyFault;
 
-/// Memory is counted in this many bytes, so that a purse of gigabytes fits a semaphore.
+/// Memory is counted in this many bytes, so that a budget of gigabytes fits a semaphore.
 const UNIT_BYTES: usize = 1024;
 
 /// What one body may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimits {
+#[derive(Clone, Copy)]
+pub(crate) struct BodyLimits {
     /// Most bytes on the wire.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Longest silence between two pieces.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Longest time from the first to the last byte.
-    pub total: Duration,
+    pub(crate) total: Duration,
 }
 
-/// The purse from which uploads in flight are paid.
+/// The memory that uploads in flight may take together. Clones share it.
 #[derive(Clone, Debug)]
-pub struct UploadMemory {
+pub(crate) struct UploadMemory {
     units: Arc<Semaphore>,
     limit: usize,
 }
 
 impl UploadMemory {
-    /// A purse of `bytes`.
-    #[must_use]
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let units = bytes.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             units: Arc::new(Semaphore::new(units)),
@@ -53,121 +52,102 @@ impl UploadMemory {
     }
 
     /// Bytes that are still free.
-    #[must_use]
-    pub fn free_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn free_bytes(&self) -> usize {
         self.units.available_permits() * UNIT_BYTES
     }
 }
 
 /// What an upload has been granted; dropping it gives the memory back.
 #[derive(Debug, Default)]
-pub struct Lease {
+pub(crate) struct Lease {
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Lease {
-    /// Takes `more` bytes out of `memory`, or says that they are not there.
-    ///
-    /// # Errors
-    ///
-    /// [`BodyFault::NoMemory`].
-    pub fn grow(&mut self, memory: &UploadMemory, more: usize) -> Result<(), BodyFault> {
+    /// Takes `more` bytes out of `memory`; [`BodyFault::NoMemory`] where it has fewer.
+    fn grow(&mut self, memory: &UploadMemory, more: usize) -> Result<(), BodyFault> {
         let held = self.bytes.div_ceil(UNIT_BYTES);
         self.bytes += more;
         let units = self.bytes.div_ceil(UNIT_BYTES) - held;
-        let no_memory = BodyFault::NoMemory {
-            limit: memory.limit,
-        };
-        let units = u32::try_from(units).map_err(|_| no_memory.clone())?;
-        match Arc::clone(&memory.units).try_acquire_many_owned(units) {
-            Ok(permit) => {
-                match &mut self.permit {
-                    Some(held) => held.merge(permit),
-                    None => self.permit = Some(permit),
-                }
-                Ok(())
-            }
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(no_memory),
+        let permit = u32::try_from(units)
+            .ok()
+            .and_then(|units| Arc::clone(&memory.units).try_acquire_many_owned(units).ok());
+        let limit = memory.limit;
+        let permit = permit.ok_or(BodyFault::NoMemory { limit })?;
+        match &mut self.permit {
+            Some(held) => held.merge(permit),
+            None => self.permit = Some(permit),
         }
+        Ok(())
     }
 }
 
 /// A body under guard: a stream of its pieces that fails as soon as a bound is crossed.
-pub struct GuardedBody<S> {
+pub(crate) struct GuardedBody<S> {
     inner: S,
     limits: BodyLimits,
     memory: UploadMemory,
-    lease: Rc<RefCell<Lease>>,
+    account: Account,
     received: usize,
     deadline: Instant,
     alarm: Pin<Box<Sleep>>,
-    fault: Rc<RefCell<Option<BodyFault>>>,
 }
 
 impl<S> GuardedBody<S>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    /// Guards `inner`.
-    pub fn new(inner: S, limits: BodyLimits, memory: &UploadMemory) -> Self {
+    pub(crate) fn new(inner: S, limits: BodyLimits, memory: &UploadMemory) -> Self {
         let now = Instant::now();
         Self {
             inner,
             limits,
             memory: memory.clone(),
-            lease: Rc::default(),
+            account: Account::default(),
             received: 0,
             deadline: now + limits.total,
             alarm: Box::pin(sleep_until(now + limits.idle.min(limits.total))),
-            fault: Rc::default(),
         }
     }
 
     /// A handle on the lease and on the fault, which outlives the stream.
-    #[must_use]
-    pub fn account(&self) -> Account {
-        Account {
-            lease: Rc::clone(&self.lease),
-            fault: Rc::clone(&self.fault),
-        }
+    pub(crate) fn account(&self) -> Account {
+        self.account.clone()
     }
 
     /// Collects the whole body; `declared` is the announced length.
-    ///
-    /// # Errors
-    ///
-    /// The [`BodyFault`] that stopped it.
-    pub async fn collect(mut self, declared: Option<usize>) -> Result<(Bytes, Lease), BodyFault> {
+    pub(crate) async fn collect(
+        mut self,
+        declared: Option<usize>,
+    ) -> Result<(Bytes, Lease), BodyFault> {
         let account = self.account();
         // Trust an announced length only so far: memory is paid for as bytes arrive.
         let mut whole = BytesMut::with_capacity(declared.unwrap_or(0).min(1 << 20));
         while let Some(piece) = self.next().await {
-            match piece {
-                Ok(piece) => whole.extend_from_slice(&piece),
-                Err(_) => {
-                    return Err(account.fault().unwrap_or(BodyFault::Broken {
-                        received: whole.len(),
-                    }));
-                }
-            }
+            let received = whole.len();
+            let broken = |_| account.fault().unwrap_or(BodyFault::Broken { received });
+            whole.extend_from_slice(&piece.map_err(broken)?);
         }
         Ok((whole.freeze(), account.lease()))
     }
 
     fn judge(&mut self, piece: &Bytes) -> Result<(), BodyFault> {
         self.received += piece.len();
-        if self.received > self.limits.bytes {
-            return Err(BodyFault::TooLarge {
-                limit: self.limits.bytes,
-            });
+        let limit = self.limits.bytes;
+        if self.received > limit {
+            return Err(BodyFault::TooLarge { limit });
         }
-        self.lease.borrow_mut().grow(&self.memory, piece.len())
+        self.account
+            .lease
+            .borrow_mut()
+            .grow(&self.memory, piece.len())
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let error = PayloadError::Io(io::Error::other(fault.to_string()));
-        *self.fault.borrow_mut() = Some(fault);
+        *self.account.fault.borrow_mut() = Some(fault);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -197,41 +177,32 @@ where
                 if self.alarm.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
-                let received = self.received;
-                let fault = if Instant::now() >= self.deadline {
-                    BodyFault::TooSlow {
-                        received,
-                        total: self.limits.total,
-                    }
+                let (received, BodyLimits { idle, total, .. }) = (self.received, self.limits);
+                let is_late = Instant::now() >= self.deadline;
+                self.fail(if is_late {
+                    BodyFault::TooSlow { received, total }
                 } else {
-                    BodyFault::Stalled {
-                        received,
-                        idle: self.limits.idle,
-                    }
-                };
-                self.fail(fault)
+                    BodyFault::Stalled { received, idle }
+                })
             }
         }
     }
 }
 
-/// What a [`GuardedBody`] leaves behind when someone else (the multipart parser) has consumed it.
-#[derive(Debug)]
-pub struct Account {
+/// What a [`GuardedBody`] leaves behind when the multipart parser has consumed it.
+#[derive(Clone, Default)]
+pub(crate) struct Account {
     lease: Rc<RefCell<Lease>>,
     fault: Rc<RefCell<Option<BodyFault>>>,
 }
 
 impl Account {
-    /// What stopped the stream.
-    #[must_use]
-    pub fn fault(&self) -> Option<BodyFault> {
+    pub(crate) fn fault(&self) -> Option<BodyFault> {
         self.fault.borrow().clone()
     }
 
     /// Takes over the memory that the body has been granted.
-    #[must_use]
-    pub fn lease(&self) -> Lease {
+    pub(crate) fn lease(&self) -> Lease {
         self.lease.take()
     }
 }

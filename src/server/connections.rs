@@ -1,5 +1,4 @@
-//! Limits on connections: how many an address may hold, and how long one may go without reading the
-//! answer that it asked for.
+//! Limits on connections: how many an address may hold, and how long answers lie unread.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,19 +17,17 @@ pub(super) struct Connections {
 
 /// Stands for one open connection; counted for as long as it lives.
 pub(super) struct Counted {
-    /// The address, where it is known.
     address: Option<IpAddr>,
     connections: Connections,
-    is_one_too_many: bool,
+    /// Whether its address already held as many as it may: requests are refused.
+    pub(super) is_one_too_many: bool,
 }
 
-/// Whether a connection's address held as many as it may already when it began: its requests are
-/// refused.
+/// [`Counted::is_one_too_many`], for each request of the connection.
 pub(super) struct OneTooMany(pub(super) bool);
 
 impl Connections {
     /// An address may hold `most` connections; 0 sets no limit.
-    #[must_use]
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -42,14 +39,14 @@ impl Connections {
     /// as it may: it is to be closed unheard. Up to there each has its request answered with a
     /// refusal, so that a caller by mistake learns of it.
     pub(super) fn count(&self, socket: &TcpStream) -> Option<Counted> {
-        let Ok(address) = socket.peer_addr() else {
-            return Some(Counted {
+        match socket.peer_addr() {
+            Ok(address) => self.counted(address.ip()),
+            Err(_) => Some(Counted {
                 address: None,
                 connections: self.clone(),
                 is_one_too_many: false,
-            });
-        };
-        self.counted(address.ip())
+            }),
+        }
     }
 
     fn counted(&self, address: IpAddr) -> Option<Counted> {
@@ -64,14 +61,6 @@ impl Connections {
             is_one_too_many: self.most > 0 && *held > self.most,
             connections: self.clone(),
         })
-    }
-}
-
-impl Counted {
-    /// Whether its address held as many as it may already when this one began.
-    #[must_use]
-    pub(super) fn is_one_too_many(&self) -> bool {
-        self.is_one_too_many
     }
 }
 
@@ -91,12 +80,8 @@ impl Drop for Counted {
     }
 }
 
-/// Has the system close each connection of `listener` whose peer has taken nothing for so long of
-/// what was sent to it: without that, an answer that nobody reads stays in memory for as long as
-/// the peer likes.
-///
-/// # Errors
-/// Where the system refuses.
+/// Has the system close each connection of `listener` whose peer takes nothing of an answer for so
+/// long: else it would stay in memory as long as the peer likes.
 pub(super) fn close_where_nothing_is_read(
     listener: &TcpListener,
     patience: Duration,
@@ -121,12 +106,12 @@ mod tests {
         // Each is given back at once.
         assert_eq!(held, [false; 4]);
         let mut held: Vec<_> = (0..4).map(|_| connections.counted(one).unwrap()).collect();
-        let refused: Vec<_> = held.iter().map(Counted::is_one_too_many).collect();
+        let refused: Vec<_> = held.iter().map(|counted| counted.is_one_too_many).collect();
         assert_eq!(refused, [false, false, true, true]);
         assert!(connections.counted(one).is_none(), "closed unheard");
-        assert!(!connections.counted(other).unwrap().is_one_too_many());
+        assert!(!connections.counted(other).unwrap().is_one_too_many);
         held.truncate(1);
-        assert!(!connections.counted(one).unwrap().is_one_too_many());
+        assert!(!connections.counted(one).unwrap().is_one_too_many);
         held.clear();
         assert!(connections.open.lock().unwrap().is_empty());
     }
@@ -137,6 +122,6 @@ mod tests {
         let held: Vec<_> = (0..100)
             .map(|_| connections.counted("::1".parse().unwrap()).unwrap())
             .collect();
-        assert!(held.iter().all(|counted| !counted.is_one_too_many()));
+        assert!(held.iter().all(|counted| !counted.is_one_too_many));
     }
 }

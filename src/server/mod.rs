@@ -1,9 +1,9 @@
 //! The HTTP service: pictures go to the pipeline, rows to the log, and JSON to the caller.
 //!
 //! Extractors read a request ([`upload`], [`parameters`]), and one file of [`routes`] answers it.
-//! The middleware [`request_id::with_request_id`] gives it an id, a metric and a line in the text log, and
-//! turns a failure into a problem body. No handler decodes a picture or runs a model: the threads
-//! of actix are few and must not block.
+//! The middleware [`request_id::with_request_id`] gives it an id, a metric and a line in the text
+//! log, and turns a failure into a problem body. No handler decodes a picture or runs a model: the
+//! threads of actix are few and must not block.
 
 use std::future::{Future, ready};
 use std::io;
@@ -21,33 +21,33 @@ use actix_web::{App, web};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub mod body;
+mod body;
 mod connections;
-pub mod dto;
-pub mod parameters;
-pub mod problem_response;
+mod parameters;
+mod problem_response;
 mod refusals;
-pub mod request_id;
-pub mod routes;
-pub mod state;
-pub mod upload;
+mod request_id;
+mod routes;
+mod state;
+mod upload;
 
 pub use self::state::{AppState, Info};
+pub use self::upload::UploadLimits;
 use connections::{Connections, OneTooMany};
 use refusals::Explained;
 
 /// How often recorded samples are folded into their histograms.
 const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a connection that is being closed may take, and how long the rest of a refused upload is read and thrown away so
-/// that its sender hears why.
+/// How long a connection that is being closed may take, and how long the rest of a refused upload
+/// is read and thrown away so that its sender hears why.
 const CLOSING: Duration = Duration::from_secs(3);
 
 /// How the daemon serves HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Threads that speak HTTP; they only move bytes, so one for each two cores or so is plenty. 0: chosen from the cores.
+    /// Threads that speak HTTP; they only move bytes. 0: chosen from the cores.
     pub workers: usize,
     /// Connections that each of these threads holds at once; more wait to be accepted.
     pub max_connections: usize,
@@ -60,12 +60,11 @@ pub struct Settings {
     pub body_idle_timeout_ms: u64,
     /// Most time for a whole body.
     pub body_timeout_ms: u64,
-    /// Longest time in which a client takes nothing of the answer that it asked for; then the
-    /// connection is closed.
+    /// Longest time in which a client takes nothing of an answer; then it is cut off.
     pub write_idle_timeout_ms: u64,
     /// How long a connection without a request is kept open.
     pub keep_alive_ms: u64,
-    /// Memory for bodies in flight, all clients together; beyond it requests are refused as overloaded.
+    /// Memory for all bodies in flight; beyond it requests are refused as overloaded.
     pub upload_memory_bytes: usize,
     /// Most time for requests in flight when the service stops.
     pub drain_ms: u64,
@@ -90,7 +89,6 @@ impl Default for Settings {
 
 impl Settings {
     /// Threads that speak HTTP.
-    #[must_use]
     pub fn worker_count(&self) -> usize {
         match self.workers {
             0 => crate::pipeline::cores().div_ceil(4).clamp(1, 4),
@@ -98,18 +96,15 @@ impl Settings {
         }
     }
 
-    /// Files that the process may have to open at once: a connection each, and some for models,
-    /// database and logs.
-    #[must_use]
+    /// Files that may be open at once: connections, and some for models and logs.
     pub fn open_files(&self) -> u64 {
         const OTHERS: usize = 200;
         (self.max_connections * self.worker_count() + OTHERS) as u64
     }
 
     /// What uploads may cost, where one picture may have `image_bytes`.
-    #[must_use]
-    pub fn upload_limits(&self, image_bytes: usize) -> upload::UploadLimits {
-        upload::UploadLimits {
+    pub fn upload_limits(&self, image_bytes: usize) -> UploadLimits {
+        UploadLimits {
             image_bytes,
             idle: Duration::from_millis(self.body_idle_timeout_ms),
             total: Duration::from_millis(self.body_timeout_ms),
@@ -118,10 +113,9 @@ impl Settings {
     }
 }
 
-/// Serves HTTP on `listener` until `stop` is done; then refuses new requests, lets those in flight finish and returns.
+/// Serves HTTP on `listener` until `stop` is done, then lets requests in flight finish.
 ///
 /// # Errors
-///
 /// Where the listener cannot be used or a worker cannot be started.
 pub async fn run(
     listener: TcpListener,
@@ -169,7 +163,7 @@ pub async fn run(
                     async move { drop(closed.wait_for(|&is_closed| is_closed).await) }
                 })
                 .on_connect_ext(|connection: &Explained, beside| {
-                    beside.insert(OneTooMany(connection.counted().is_one_too_many()));
+                    beside.insert(OneTooMany(connection.counted.is_one_too_many));
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             fn_service(move |socket: TcpStream| {
@@ -199,7 +193,7 @@ pub async fn run(
     outcome?
 }
 
-/// Warns where everybody who reaches `address` over a network may use the service; says whether it did.
+/// Warns, and says so, where whoever reaches `address` over a network may use the service.
 pub fn warn_if_exposed(address: SocketAddr, is_authenticated: bool) -> bool {
     let is_exposed = !is_authenticated && !address.ip().is_loopback();
     if is_exposed {

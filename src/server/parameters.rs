@@ -16,38 +16,30 @@ use super::request_id::is_plain_name;
 
 /// The query of an endpoint that takes no parameters.
 #[derive(Debug, Deserialize, IntoParams)]
-pub struct NoParameters {}
+pub(crate) struct NoParameters {}
 
 /// The parameters of one request: each known, each given once, in the order of the known ones.
 #[derive(Debug)]
-pub struct Parameters {
+pub(crate) struct Parameters {
     given: Vec<(String, String)>,
 }
 
-/// Reads the query string of `request`.
-///
-/// # Errors
-///
-/// `invalid_parameter` for an unknown name (with the nearest known one), one that is given twice,
-/// or a value that its field does not take.
-pub fn read<Q: IntoParams + for<'q> Deserialize<'q>>(request: &HttpRequest) -> Result<Q, Problem> {
+/// Reads the query string of `request`, as [`Parameters::parse`] and [`Parameters::get`] do.
+pub(crate) fn read<Q: IntoParams + for<'q> Deserialize<'q>>(
+    request: &HttpRequest,
+) -> Result<Q, Problem> {
     Parameters::parse(request.query_string(), &names::<Q>())?.get()
 }
 
-/// The parameters that `Q` takes.
-pub fn names<Q: IntoParams>() -> Vec<String> {
+pub(crate) fn names<Q: IntoParams>() -> Vec<String> {
     let parameters = Q::into_params(|| None).into_iter();
     parameters.map(|parameter| parameter.name).collect()
 }
 
 impl Parameters {
-    /// Reads a query string, for an endpoint that takes the parameters `known`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for an unknown name (with the nearest known one) or one that is given
-    /// twice.
-    pub fn parse(query: &str, known: &[String]) -> Result<Self, Problem> {
+    /// Reads a query string, for an endpoint that takes the parameters `known`. Refuses an unknown
+    /// name (with the nearest known one) and one that is given twice.
+    pub(crate) fn parse(query: &str, known: &[String]) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::from_query(query)
             .map_err(|_| Problem::parameter("the query string cannot be read"))?
             .into_inner();
@@ -57,9 +49,8 @@ impl Parameters {
                 return Err(Problem::parameter(unknown("parameter", &name, known)));
             }
             if given.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(Problem::parameter(format!(
-                    "parameter `{name}` is given twice"
-                )));
+                let detail = format!("parameter `{name}` is given twice");
+                return Err(Problem::parameter(detail));
             }
             given.push((name, value));
         }
@@ -67,12 +58,8 @@ impl Parameters {
         Ok(Self { given })
     }
 
-    /// The values of those parameters that are fields of `Q`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_parameter` for the first value that its field does not take.
-    pub fn get<'q, Q: Deserialize<'q>>(&'q self) -> Result<Q, Problem> {
+    /// The values of those that are fields of `Q`; refuses the first that does not fit.
+    pub(crate) fn get<'q, Q: Deserialize<'q>>(&'q self) -> Result<Q, Problem> {
         let mut last = "";
         let pairs = self.given.iter().map(|(name, value)| {
             last = name;
@@ -83,8 +70,7 @@ impl Parameters {
     }
 }
 
-/// A parameter's value. What is wrong with it is said without its name, which [`Parameters::get`]
-/// puts in front.
+/// A parameter's value. Its errors lack the name, which [`Parameters::get`] adds.
 struct Value<'de>(&'de str);
 
 impl<'de> Value<'de> {
@@ -92,11 +78,8 @@ impl<'de> Value<'de> {
         if words.contains(&self.0) {
             return Ok(self.0.into_deserializer());
         }
-        Err(Error::custom(format_args!(
-            "is {}; it can be {}",
-            quoted(self.0),
-            words.join(" or ")
-        )))
+        let (given, words) = (quoted(self.0), words.join(" or "));
+        Err(Error::custom(format_args!("is {given}; it can be {words}")))
     }
 }
 
@@ -140,11 +123,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
 }
 
 /// Reads a caller's terminal or camera id: 1–64 of `[A-Za-z0-9._:-]`.
-///
-/// # Errors
-///
-/// For anything else.
-pub fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Error> {
     let source = String::deserialize(value)?;
     if !is_plain_name(&source) {
         return Err(D::Error::custom(format_args!(
@@ -155,12 +134,7 @@ pub fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Er
     Ok(Some(source))
 }
 
-/// Reads a number from `least` to `most`.
-///
-/// # Errors
-///
-/// For anything else.
-pub fn number<'q, D: Deserializer<'q>, T>(
+pub(crate) fn number<'q, D: Deserializer<'q>, T>(
     value: D,
     least: T,
     most: T,
@@ -176,11 +150,7 @@ where
 }
 
 /// What `parse` makes of a value; where it is nothing, the error says what is `expected`.
-///
-/// # Errors
-///
-/// Where `parse` gives nothing.
-pub fn parsed<'q, D: Deserializer<'q>, T>(
+pub(crate) fn parsed<'q, D: Deserializer<'q>, T>(
     value: D,
     expected: impl Display,
     parse: impl FnOnce(&str) -> Option<T>,
@@ -191,12 +161,12 @@ pub fn parsed<'q, D: Deserializer<'q>, T>(
 }
 
 /// Says that `name` is not known and which of `known` may be meant.
-#[must_use]
-pub fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
+pub(crate) fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+    let likeness = |known: &str| strsim::jaro_winkler(name, known);
     let nearest = known
         .iter()
-        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
         Some(nearest) => format!(
             "unknown {what} {}; the nearest known one is `{nearest}` (known: {})",
@@ -208,20 +178,10 @@ pub fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
 }
 
 /// A caller's text in backticks, made short and printable, so that it can stand in a message.
-#[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect();
+    let start: String = text.chars().take(LONGEST).collect();
+    let mut shown = start.replace(char::is_control, "\u{fffd}");
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }

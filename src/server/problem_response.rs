@@ -9,38 +9,34 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::pipeline::ImageFacts;
-pub use crate::pipeline::view::Part;
+pub(crate) use crate::pipeline::view::Part;
 use crate::problem::{Explain, ProblemCode};
 use crate::quality::Language;
 
-/// Media type of every error body.
-pub const CONTENT_TYPE: &str = "application/problem+json";
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What a caller should wait before another try where nothing better is known. The queue is short (seconds of work at
-/// most), so a second is long enough to matter and short enough for a door.
+/// What a caller should wait before another try. The queue is short (seconds of work at most), so a
+/// second is long enough to matter and short enough for a door.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// A failure on its way to the caller: what [`ProblemCode`] it is and what to say about this occurrence of it.
+/// A failure on its way to the caller.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// The kind of failure.
-    pub code: ProblemCode,
+pub(crate) struct Problem {
+    pub(crate) code: ProblemCode,
     /// What was got, what was expected and what to do; safe to show.
-    pub detail: String,
-    /// The same for readers of Chinese, where it is a failure that the page's user can meet.
-    pub chinese: Option<String>,
+    pub(crate) detail: String,
+    /// The same in Chinese, where it is a failure that the page's user can meet.
+    pub(crate) chinese: Option<String>,
     /// The side of a comparison that is at fault.
-    pub part: Option<Part>,
+    pub(crate) part: Option<Part>,
     /// The picture, where it was understood before the failure: for the row, not for the caller.
-    pub image: Option<ImageFacts>,
+    pub(crate) image: Option<ImageFacts>,
     /// Methods that the path does take, for the `Allow` header of a 405.
     allow: Option<&'static str>,
 }
 
 impl Problem {
-    /// A problem of this code; `detail` is shown to the caller.
-    #[must_use]
-    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
@@ -51,51 +47,39 @@ impl Problem {
         }
     }
 
-    /// The request cannot be read.
-    #[must_use]
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::MalformedRequest, detail)
     }
 
-    /// A parameter is unknown or has a value that is not allowed.
-    #[must_use]
-    pub fn parameter(detail: impl Into<String>) -> Self {
+    pub(crate) fn parameter(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::InvalidParameter, detail)
     }
 
     /// The method is not offered; `allow` lists those that are.
-    #[must_use]
-    pub fn method_not_allowed(method: &str, path: &str, allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(method: &str, path: &str, allow: &'static str) -> Self {
+        let detail = format!("{path} does not take {method}; use {allow}");
         Self {
             allow: Some(allow),
-            ..Self::new(
-                ProblemCode::MethodNotAllowed,
-                format!("{path} does not take {method}; use {allow}"),
-            )
+            ..Self::new(ProblemCode::MethodNotAllowed, detail)
         }
     }
 
     /// The same problem, blamed on one side of a comparison.
     #[must_use]
-    pub fn on(self, part: Part) -> Self {
-        Self {
-            part: Some(part),
-            ..self
-        }
+    pub(crate) fn on(mut self, part: Part) -> Self {
+        self.part = Some(part);
+        self
     }
 
     /// The same problem, with the picture that it is about.
     #[must_use]
-    pub fn with_image(self, image: ImageFacts) -> Self {
-        Self {
-            image: Some(image),
-            ..self
-        }
+    pub(crate) fn with_image(mut self, image: ImageFacts) -> Self {
+        self.image = Some(image);
+        self
     }
 
-    /// The problem that stands for an error answer which actix made (unread body, bad path, …) and which has no body of ours.
-    #[must_use]
-    pub fn from_status(status: StatusCode, said: Option<String>) -> Self {
+    /// The problem that stands for an error answer of actix itself, which has no body.
+    pub(crate) fn from_status(status: StatusCode, said: Option<String>) -> Self {
         let code = match status.as_u16() {
             401 => ProblemCode::Unauthenticated,
             403 => ProblemCode::Forbidden,
@@ -108,7 +92,7 @@ impl Problem {
             400..=499 => ProblemCode::MalformedRequest,
             _ => ProblemCode::Internal,
         };
-        // What actix says of a client's mistake helps the client; what went wrong inside is for the log alone.
+        // What actix says of a client's mistake helps it; the rest is for the log alone.
         let detail = said
             .filter(|text| status.is_client_error() && !text.is_empty())
             .unwrap_or_else(|| format!("{}.", code.title()));
@@ -116,10 +100,12 @@ impl Problem {
     }
 
     /// The answer as it goes out, to a reader of `language` where the detail is there in it.
-    #[must_use]
-    pub fn respond(&self, request_id: &str, language: Language) -> HttpResponse {
-        let chinese = self.chinese.as_ref();
-        let detail = chinese.filter(|_| language == Language::Chinese);
+    pub(crate) fn respond(&self, request_id: &str, language: Language) -> HttpResponse {
+        let chinese = self
+            .chinese
+            .as_ref()
+            .filter(|_| language == Language::Chinese);
+        let detail = chinese.unwrap_or(&self.detail);
         let mut builder = HttpResponse::build(self.status_code());
         builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
         if self.code.is_retryable() {
@@ -128,14 +114,8 @@ impl Problem {
         if let Some(allow) = self.allow {
             builder.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
         }
-        let body = ProblemBody {
-            r#type: format!("urn:faceood:problem:{}", self.code.code()),
-            title: self.code.title(),
-            status: self.code.status(),
-            detail: detail.unwrap_or(&self.detail),
-            request_id,
-            part: self.part,
-        };
+        let mut body = ProblemBody::new(self.code, self.code.status(), detail, request_id);
+        body.part = self.part;
         match serde_json::to_string(&body) {
             Ok(body) => builder.body(body),
             Err(_) => builder.finish(),
@@ -165,7 +145,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Only the status: [`super::request_id::with_request_id`] writes the body, since it alone knows the request id.
+    /// Only the status: the middleware, which knows the request id, writes the body.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
@@ -174,21 +154,39 @@ impl ResponseError for Problem {
 /// An RFC 9457 problem.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem, title = "Problem")]
-pub struct ProblemBody<'a> {
+pub(crate) struct ProblemBody<'a> {
     /// `urn:faceood:problem:` and the code.
     #[schema(example = "urn:faceood:problem:no_face")]
-    pub r#type: String,
+    pub(crate) r#type: String,
     /// A short summary, the same for every occurrence.
-    pub title: &'a str,
+    pub(crate) title: &'a str,
     /// The HTTP status again.
-    pub status: u16,
+    pub(crate) status: u16,
     /// What was got, what was expected, what to do.
-    pub detail: &'a str,
+    pub(crate) detail: &'a str,
     /// Under which the log has more.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
     /// The side of a comparison that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<Part>,
+    pub(crate) part: Option<Part>,
+}
+
+impl<'a> ProblemBody<'a> {
+    pub(crate) fn new(
+        code: ProblemCode,
+        status: u16,
+        detail: &'a str,
+        request_id: &'a str,
+    ) -> Self {
+        Self {
+            r#type: format!("urn:faceood:problem:{}", code.code()),
+            title: code.title(),
+            status,
+            detail,
+            request_id,
+            part: None,
+        }
+    }
 }
 
 #[cfg(test)]

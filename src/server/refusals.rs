@@ -21,10 +21,9 @@ use super::problem_response::{CONTENT_TYPE, ProblemBody};
 use crate::problem::ProblemCode;
 use crate::telemetry::metrics;
 
-/// A connection whose refusals say why.
 pub(super) struct Explained {
     socket: TcpStream,
-    counted: Counted,
+    pub(super) counted: Counted,
     /// What the socket has not yet taken of a refusal.
     waiting: Bytes,
 }
@@ -36,10 +35,6 @@ impl Explained {
             counted,
             waiting: Bytes::new(),
         }
-    }
-
-    pub(super) fn counted(&self) -> &Counted {
-        &self.counted
     }
 
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -75,11 +70,11 @@ impl AsyncWrite for Explained {
             return Pin::new(&mut self.socket).poll_write(context, bytes);
         };
         self.waiting = explanation(status);
-        match self.poll_waiting(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // The rest goes with the next write or flush.
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(bytes.len())),
+        // What the socket does not take now goes with the next write or flush.
+        if let Poll::Ready(outcome) = self.poll_waiting(context) {
+            outcome?;
         }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -102,15 +97,12 @@ fn bare_refusal(bytes: &[u8]) -> Option<StatusCode> {
         return None;
     }
     let head = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
-    let is_empty = head
-        .lines()
-        .skip(1)
-        .any(|line| line.eq_ignore_ascii_case("content-length: 0"));
+    let mut headers = head.lines().skip(1);
+    let is_empty = headers.any(|line| line.eq_ignore_ascii_case("content-length: 0"));
     // A body would stand behind another empty line.
     (is_empty && !head.contains("\r\n\r\n")).then_some(status)
 }
 
-/// The same refusal with a problem in it.
 fn explanation(status: StatusCode) -> Bytes {
     let detail = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
@@ -125,28 +117,20 @@ fn explanation(status: StatusCode) -> Bytes {
              header Host and, with a body, one Content-Length that is a number; HTTPS is not spoken here"
         }
     };
-    let code = ProblemCode::MalformedRequest;
+    let reason = status.canonical_reason().unwrap_or("Refused");
+    let (status, code) = (status.as_u16(), ProblemCode::MalformedRequest);
     let id = Uuid::now_v7().to_string();
-    let body = ProblemBody {
-        r#type: format!("urn:faceood:problem:{}", code.code()),
-        title: code.title(),
-        status: status.as_u16(),
-        detail,
-        request_id: &id,
-        part: None,
-    };
+    let body = ProblemBody::new(code, status, detail, &id);
     let body = serde_json::to_string(&body).unwrap_or_default();
-    metrics::request("other", status.as_u16(), code.code(), Duration::ZERO);
+    metrics::request("other", status, code.code(), Duration::ZERO);
     tracing::info!(
         request_id = id,
-        status = status.as_u16(),
+        status,
         code = code.code(),
         "refused a head that is no HTTP request"
     );
-    let reason = status.canonical_reason().unwrap_or("Refused");
     format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}",
-        status.as_u16(),
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}",
         body.len(),
     )
     .into()

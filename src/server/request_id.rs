@@ -24,20 +24,17 @@ use crate::problem::ProblemCode;
 use crate::quality::Language;
 use crate::telemetry::metrics;
 
-/// Carries the id in both directions.
-pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const TOO_MANY_CONNECTIONS: &str = "this address holds as many connections as it may (server.max_connections_per_address); \
      close those that are not in use, or keep one open for many requests";
 
-/// Longest id that is kept.
 const MAX_LENGTH: usize = 64;
 
 /// Whether `text` can stand for a request or a source: 1–64 of `[A-Za-z0-9._:-]`.
-#[must_use]
-pub fn is_plain_name(text: &str) -> bool {
+pub(crate) fn is_plain_name(text: &str) -> bool {
     (1..=MAX_LENGTH).contains(&text.len())
         && text
             .bytes()
@@ -46,31 +43,25 @@ pub fn is_plain_name(text: &str) -> bool {
 
 /// Names one request in answers, log lines and rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(String);
+pub(crate) struct RequestId(String);
 
 impl RequestId {
     /// The caller's own id if it is a plain name, else a new one.
     fn choose(headers: &HeaderMap) -> Self {
-        headers
-            .get(HEADER)
-            .and_then(|value| value.to_str().ok())
-            .filter(|text| is_plain_name(text))
-            .map_or_else(
-                || Self(Uuid::now_v7().to_string()),
-                |text| Self(text.to_owned()),
-            )
+        let own = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        match own.filter(|text| is_plain_name(text)) {
+            Some(own) => Self(own.to_owned()),
+            None => Self(Uuid::now_v7().to_string()),
+        }
     }
 
     /// The id of `request`, which [`with_request_id`] gave it.
-    #[must_use]
-    pub fn of(request: &HttpRequest) -> Self {
+    pub(crate) fn of(request: &HttpRequest) -> Self {
         let known = request.extensions().get::<Self>().cloned();
         known.unwrap_or_else(|| Self::choose(request.headers()))
     }
 
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -81,11 +72,9 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The language that the caller reads: of those offered the one with the highest weight in
-/// `Accept-Language` (RFC 9110 §12.5.4), the first of equals; English where none is named. What is
-/// malformed is skipped.
-#[must_use]
-pub fn language(request: &HttpRequest) -> Language {
+/// The language of the highest weight in `Accept-Language` (RFC 9110 §12.5.4), the first of equals;
+/// English where none is named. What is malformed is skipped.
+pub(crate) fn language(request: &HttpRequest) -> Language {
     // As text: a tag of the library's own would refuse `zh_CN`, which some programs send.
     let ranges = request.headers().get_all(ACCEPT_LANGUAGE);
     let ranges: Vec<QualityItem<String>> = from_comma_delimited(ranges).unwrap_or_default();
@@ -94,55 +83,39 @@ pub fn language(request: &HttpRequest) -> Language {
         .filter(|range| range.quality > Quality::ZERO)
         .filter_map(|range| Some((range.quality, Language::of_range(&range.item)?)))
         .min_by_key(|&(weight, _)| Reverse(weight))
-        .map_or_else(Language::default, |(_, language)| language)
+        .map_or(Language::English, |(_, language)| language)
 }
 
 /// What a handler learned of its request, for the line in the log and for the row of a failure.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RequestOutcome {
-    /// The caller's terminal or camera.
-    pub source: Option<String>,
-    /// The scenario asked for.
-    pub scenario: Option<String>,
+pub(crate) struct RequestOutcome {
+    pub(crate) source: Option<String>,
+    pub(crate) scenario: Option<String>,
     /// The action or the verdict.
-    pub action: Option<&'static str>,
+    pub(crate) action: Option<&'static str>,
     /// The quality score of the face that decided.
-    pub score: Option<f32>,
+    pub(crate) score: Option<f32>,
     /// Whether this request's rows are in the log already.
-    pub is_recorded: bool,
+    pub(crate) is_recorded: bool,
 }
 
 impl RequestOutcome {
-    /// Changes what is known of `request`.
-    pub fn note(request: &HttpRequest, change: impl FnOnce(&mut Self)) {
-        let mut extensions = request.extensions_mut();
-        if let Some(known) = extensions.get_mut::<Self>() {
-            change(known);
-        } else {
-            let mut outcome = Self::default();
-            change(&mut outcome);
-            extensions.insert(outcome);
-        }
+    pub(crate) fn note(request: &HttpRequest, change: impl FnOnce(&mut Self)) {
+        let mut outcome = Self::of(request);
+        change(&mut outcome);
+        request.extensions_mut().insert(outcome);
     }
 
-    /// What is known of `request` so far.
-    #[must_use]
-    pub fn of(request: &HttpRequest) -> Self {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_default()
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_default()
     }
 }
 
 /// The outermost middleware. What is logged below it, also by a worker, is in a span that carries
-/// the request's id, endpoint and, once it is read, source.
-///
-/// # Errors
-///
-/// Only what actix raises before a request has a response; no handler's failure ends up there.
-pub async fn with_request_id<B: MessageBody + 'static>(
+/// the request's id, endpoint and, once it is read, source. The error is only what actix raises
+/// before a request has a response; no handler's failure ends up there.
+pub(crate) async fn with_request_id<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -198,10 +171,8 @@ async fn answered<B: MessageBody + 'static>(
 fn is_one_too_many(request: &ServiceRequest) -> bool {
     // Monitoring must work also from an address that holds too many connections.
     let is_watching = ["/healthz", "/readyz", "/metrics"].contains(&request.path());
-    !is_watching
-        && request
-            .conn_data::<OneTooMany>()
-            .is_some_and(|connection| connection.0)
+    let connection = request.conn_data::<OneTooMany>();
+    !is_watching && connection.is_some_and(|connection| connection.0)
 }
 
 /// The problem that `response` stands for, if it is an error.
@@ -211,10 +182,8 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
         return None;
     }
     let error = response.response().error();
-    if let Some(problem) = error.and_then(Error::as_error::<Problem>) {
-        return Some(problem.clone());
-    }
-    Some(Problem::from_status(status, error.map(ToString::to_string)))
+    let ours = error.and_then(Error::as_error::<Problem>).cloned();
+    ours.or_else(|| Some(Problem::from_status(status, error.map(ToString::to_string))))
 }
 
 fn report(

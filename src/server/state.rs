@@ -19,7 +19,7 @@ pub struct AppState {
     pub pool: AnalysisPool,
     /// Takes the rows.
     pub log: InferenceLog,
-    /// Scenarios and their rules; the sender's side replaces them when the configuration is read again.
+    /// Scenarios and their rules, replaced when the configuration is read again.
     pub policies: watch::Receiver<Arc<Policies>>,
     /// What does not change while the daemon runs.
     pub info: Arc<Info>,
@@ -31,7 +31,6 @@ pub struct AppState {
 
 impl AppState {
     /// The rules as they are now.
-    #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
         Arc::clone(&self.policies.borrow())
     }

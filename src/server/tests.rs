@@ -98,7 +98,8 @@ async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
     let settings = pipeline::Settings {
         workers: 1,
         queue: 4,
-        // The models are opened anew before a panic is answered, which takes long on a busy machine.
+        // The models are opened anew before a panic is answered, which takes long on a busy
+        // machine.
         deadline_ms: 120_000,
         ..pipeline::Settings::default()
     };

@@ -14,7 +14,7 @@ use faceood::runtime::{ProviderChoice, Runtime, Settings};
 
 use crate::support::{PackCopy, photos};
 
-const ALL: Faces = Faces::All { at_most: 50 };
+const ALL: Faces = Faces::All(50);
 
 /// The faces of `upload`, by the pack.
 fn faces(pack: &PackCopy, upload: &[u8], faces: Faces) -> Result<Vec<Face>, AnalyzeError> {

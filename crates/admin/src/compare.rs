@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
 use super::{CommandOutcome, Context, extract, output};
-use faceood::pipeline::view::{CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint};
+use faceood::pipeline::view::{
+    CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint, rounded,
+};
 use faceood::pipeline::{Analysis, Face, Faces, Timings};
 use faceood::policy::{DEFAULT_SCENARIO, verdict};
 use faceood::quality::Language;
@@ -68,14 +70,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             |face: &Face| ComparedSide::Image(Box::new(FaceDto::new(face.clone(), args.embedding)));
         output::json(&CompareAnswer {
             request_id: offline::REQUEST_ID,
-            model: (&offline.model).into(),
+            model: &offline.model,
             similarity,
             verdict: verdict.name(),
-            thresholds: thresholds.into(),
+            thresholds,
             probe: shown(probe),
             reference: shown(reference),
             hints: hints(&sides),
-            timings_ms: (&together(&sides, started)).into(),
+            timings_ms: rounded(together(&sides, started)),
         })?;
     } else {
         let rows = [("probe", probe), ("reference", reference)];
@@ -109,12 +111,12 @@ fn hints(sides: &[Analysis]) -> Vec<SideHint> {
 fn together(sides: &[Analysis], started: Instant) -> Timings {
     let sum = |stage: fn(&Timings) -> f32| sides.iter().map(|side| stage(&side.timings)).sum();
     Timings {
-        queue_ms: 0.0,
-        decode_ms: sum(|t| t.decode_ms),
-        detect_ms: sum(|t| t.detect_ms),
-        align_ms: sum(|t| t.align_ms),
-        embed_ms: sum(|t| t.embed_ms),
-        judge_ms: sum(|t| t.judge_ms),
-        total_ms: started.elapsed().as_secs_f32() * 1000.0,
+        queue: 0.0,
+        decode: sum(|t| t.decode),
+        detect: sum(|t| t.detect),
+        align: sum(|t| t.align),
+        embed: sum(|t| t.embed),
+        judge: sum(|t| t.judge),
+        total: started.elapsed().as_secs_f32() * 1000.0,
     }
 }

@@ -43,9 +43,7 @@ pub(crate) struct Args {
 }
 
 // Nobody else waits here.
-const ALL: Faces = Faces::All {
-    at_most: usize::MAX,
-};
+const ALL: Faces = Faces::All(usize::MAX);
 const FACES: [Choice<Faces>; 2] = [
     ("largest", "The largest one", Faces::Largest),
     ("all", "All of them", ALL),
@@ -117,7 +115,7 @@ fn face_rows(image: &Path, analysis: &Analysis) -> Vec<Vec<Cow<'static, str>>> {
             face.quality.grade.name().into(),
             face.decision.action.name().into(),
             why(face).into(),
-            format!("{:.1}", analysis.timings.total_ms).into(),
+            format!("{:.1}", analysis.timings.total).into(),
         ]
     };
     analysis.faces.iter().enumerate().map(row).collect()

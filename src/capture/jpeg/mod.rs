@@ -1,8 +1,9 @@
-//! JPEG through libjpeg-turbo: the structure first, then the whole picture at a fraction of its size, or a region at all of it.
+//! JPEG through libjpeg-turbo: the structure first, then the whole picture at a fraction of its
+//! size, or a region at full size.
 //!
 //! Which warnings are fatal: data that breaks off or contradicts itself is
 //! [`CaptureError::Truncated`] or [`CaptureError::Damaged`], since grey or smeared blocks would be
-//! judged as if they were the scene; what leaves every pixel as it was meant is accepted (see
+//! judged as if they were the scene. What leaves every pixel as it was meant is accepted (see
 //! `HARMLESS`), and so is a missing end marker where no block is missing.
 
 use std::borrow::Cow;
@@ -10,20 +11,26 @@ use std::borrow::Cow;
 use image::RgbImage;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, PixelFormat, ScalingFactor};
 
+use super::decoding::{allocated, broken, damaged, guarded};
 use super::pixels::{Area, mixed, resize};
-use super::{CaptureError, Damage, ImageFormat, allocated};
+use super::{CaptureError, Damage, ImageFormat};
 
 mod region;
 mod structure;
 
 pub(super) use structure::Structure;
 
-/// Shortest longer side that an overview may be reduced to. At 1280 a face of 42 × 56 pixels in a 1920 × 1080 frame keeps
-/// its size (such frames are never reduced), and one that fills the same share of a 12-megapixel photo stays above it.
+const FORMAT: ImageFormat = ImageFormat::Jpeg;
+
+const TRUNCATED: CaptureError = CaptureError::Truncated { format: FORMAT };
+
+/// Shortest longer side that an overview may be reduced to. A frame of 1920 × 1080 is never
+/// reduced, so a face of 42 × 56 pixels in it keeps its size. A face that fills the same share of a
+/// 12-megapixel photo stays larger than that.
 const MIN_OVERVIEW_SIDE: u32 = 1280;
 
-/// Parts of libjpeg-turbo's warnings that say nothing against the pixels. It hands out only the first warning of a file; that
-/// a file is cut off is found by [`Structure::read`], whatever came first.
+/// Parts of libjpeg-turbo's warnings that say nothing against the pixels. It hands out only the
+/// first warning of a file. [`Structure::read`] finds that a file is cut off, whatever came first.
 const HARMLESS: [&str; 6] = [
     // Padding or a writer's leftovers between two segments or before the end.
     "extraneous bytes before marker",
@@ -35,11 +42,11 @@ const HARMLESS: [&str; 6] = [
     "Inconsistent progression sequence",
 ];
 
-/// The size of the overview in eighths of the original's: 8, 4, 2 or 1. These have fast code in libjpeg-turbo; the
-/// fractions between them take longer than a decode at full size.
+/// The size of the overview in eighths of the original's: 8, 4, 2 or 1. These have fast code in
+/// libjpeg-turbo; the fractions between them take longer than a decode at full size.
 ///
-/// Files of several scans (progressive ones) are decoded whole: all of their scans have to be undone before the first pixel
-/// is known, so that a second pass would cost as much again, and one is needed for every third picture or more.
+/// Files of several scans (progressive ones) are decoded whole. All scans must be undone before the
+/// first pixel is known, so a second pass, which every third picture needs, would cost as much.
 pub(super) fn overview_eighths(structure: &Structure) -> u32 {
     if structure.is_lossless() || structure.scans > 1 {
         return 8;
@@ -52,19 +59,14 @@ pub(super) fn overview_eighths(structure: &Structure) -> u32 {
 }
 
 /// Decodes the whole picture at `eighths`/8 of its size, as stored (not yet upright).
-///
-/// # Errors
-/// [`CaptureError::Damaged`] where libjpeg-turbo refuses the data, or complains in a way that costs pixels.
 pub(super) fn decode(
     bytes: &[u8],
     structure: &Structure,
     eighths: u32,
 ) -> Result<RgbImage, CaptureError> {
     let scaling = ScalingFactor::new(eighths as usize, 8);
-    let mut decoder = Decompressor::new().map_err(|error| refused(&error))?;
-    decoder
-        .set_scaling_factor(scaling)
-        .map_err(|error| refused(&error))?;
+    let mut decoder = Decompressor::new()?;
+    decoder.set_scaling_factor(scaling)?;
     let Some(header) = read_header(&mut decoder, bytes, structure)? else {
         return decode_lenient(bytes, structure, scaling);
     };
@@ -79,23 +81,22 @@ pub(super) fn decode(
         height,
         format,
     };
-    accept(decoder.decompress(bytes, target))?;
+    match decoder.decompress(bytes, target) {
+        Err(error) if !is_harmless(&error) => return Err(error.into()),
+        _ => {}
+    }
     picture(pixels, width, height, format)
 }
 
-/// Decodes `area` at full size, and as much around it as the format's blocks ask for. Gives the pixels, as stored, and where
-/// they lie. Only the rows down to the area's end are read, and only the area's blocks become pixels.
-///
-/// # Errors
-/// As [`decode`].
+/// Decodes `area` at full size, and as much around it as the format's blocks ask for. Gives the
+/// pixels, as stored, and where they lie. Only the rows down to the area's end are read, and only
+/// the area's blocks become pixels.
 pub(super) fn decode_region(
     bytes: &[u8],
     structure: &Structure,
     area: Area,
 ) -> Result<(RgbImage, Area), CaptureError> {
-    let mut decoder = Decompressor::new().map_err(|error| refused(&error))?;
-    let header = read_header(&mut decoder, bytes, structure)?;
-    let header = header
+    let header = read_header(&mut Decompressor::new()?, bytes, structure)?
         .filter(|header| !header.is_lossless && header.subsamp != turbojpeg::Subsamp::Unknown);
     let Some(header) = header else {
         let whole = Area {
@@ -109,13 +110,13 @@ pub(super) fn decode_region(
     let block = header.subsamp.mcu_width() as u32;
     let area = padded(area, block, structure);
     let format = pixel_format(&header);
-    let pixels = region::decompress(bytes, area, format).map_err(|error| refused(&error))?;
+    let pixels = region::decompress(bytes, area, format)?;
     let picture = picture(pixels, area.width as usize, area.height as usize, format)?;
     Ok((picture, area))
 }
 
-/// `area` with a block's width around it: libjpeg-turbo starts at whole blocks, and smooths colour across a block's edge only
-/// where it has both sides.
+/// `area` with a block's width around it: libjpeg-turbo starts at whole blocks, and smooths colour
+/// across a block's edge only where it has both sides.
 fn padded(area: Area, block: u32, structure: &Structure) -> Area {
     let x = area.x.saturating_sub(block) / block * block;
     let y = area.y.saturating_sub(block);
@@ -141,29 +142,26 @@ fn read_header(
         {
             Ok(Some(header))
         }
-        Ok(_) => Err(damaged(Damage::TwoFrameHeaders)),
+        Ok(_) => Err(damaged(FORMAT, Damage::TwoFrameHeaders)),
         Err(error) if is_harmless(&error) => Ok(None),
-        Err(error) => Err(refused(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The bindings stop at any warning in the header, even one that says nothing of the pixels (an unknown JFIF revision, a
-/// broken colour profile). Such files are rare: a second decoder reads them, always at full size.
+/// The bindings stop at any warning in the header, even at an unknown JFIF revision or a broken
+/// colour profile. Such files are rare: a second decoder reads them, always at full size.
 fn decode_lenient(
     bytes: &[u8],
     structure: &Structure,
     scaling: ScalingFactor,
 ) -> Result<RgbImage, CaptureError> {
-    let image = super::decode::guarded(ImageFormat::Jpeg, || {
-        image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg).map_err(|error| {
-            damaged(Damage::Data {
-                words: error.to_string(),
-            })
-        })
+    let image = guarded(FORMAT, || {
+        image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
+            .map_err(|error| broken(FORMAT, &error))
     })?
     .into_rgb8();
     if image.dimensions() != (structure.width, structure.height) {
-        return Err(damaged(Damage::SizeUnlikeHeader));
+        return Err(damaged(FORMAT, Damage::SizeUnlikeHeader));
     }
     let scaled = |length: u32| scaling.scale(length as usize) as u32;
     let size = (scaled(structure.width), scaled(structure.height));
@@ -173,18 +171,9 @@ fn decode_lenient(
     Ok(resize(&image, size.0, size.1))
 }
 
-fn accept(outcome: turbojpeg::Result<()>) -> Result<(), CaptureError> {
-    match outcome {
-        Err(error) if !is_harmless(&error) => Err(refused(&error)),
-        _ => Ok(()),
-    }
-}
-
 fn is_harmless(error: &turbojpeg::Error) -> bool {
-    let turbojpeg::Error::TurboJpegError(message) = error else {
-        return false;
-    };
-    HARMLESS.iter().any(|harmless| message.contains(harmless))
+    matches!(error, turbojpeg::Error::TurboJpegError(message)
+        if HARMLESS.iter().any(|harmless| message.contains(harmless)))
 }
 
 fn pixel_format(header: &DecompressHeader) -> PixelFormat {
@@ -204,12 +193,11 @@ fn picture(
         pixels = ink_to_light(&pixels);
     }
     RgbImage::from_raw(width as u32, height as u32, pixels)
-        .ok_or_else(|| damaged(Damage::SizeUnlikePixels))
+        .ok_or_else(|| damaged(FORMAT, Damage::SizeUnlikePixels))
 }
 
-/// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe's
-/// writers began it, and other decoders (browsers, ImageMagick, libvips) take files without Adobe's
-/// marker so as well.
+/// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe
+/// began it, and browsers, ImageMagick and libvips also read files without its marker that way.
 fn ink_to_light(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
     for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {
@@ -227,26 +215,14 @@ pub(super) fn with_end<'a>(bytes: &'a [u8], structure: &Structure) -> Cow<'a, [u
     }
 }
 
-fn truncated() -> CaptureError {
-    CaptureError::Truncated {
-        format: ImageFormat::Jpeg,
-    }
-}
-
-fn damaged(damage: Damage) -> CaptureError {
-    CaptureError::Damaged {
-        format: ImageFormat::Jpeg,
-        damage,
-    }
-}
-
-fn refused(error: &turbojpeg::Error) -> CaptureError {
-    let words = match error {
-        turbojpeg::Error::TurboJpegError(message) if message.contains("nsufficient memory") => {
-            return CaptureError::OutOfMemory;
+impl From<turbojpeg::Error> for CaptureError {
+    fn from(error: turbojpeg::Error) -> Self {
+        match error {
+            turbojpeg::Error::TurboJpegError(message) if message.contains("nsufficient memory") => {
+                Self::OutOfMemory
+            }
+            turbojpeg::Error::TurboJpegError(message) => broken(FORMAT, &message),
+            other => broken(FORMAT, &other),
         }
-        turbojpeg::Error::TurboJpegError(message) => message.clone(),
-        other => other.to_string(),
-    };
-    damaged(Damage::Data { words })
+    }
 }

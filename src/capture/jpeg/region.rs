@@ -1,4 +1,4 @@
-//! Decoding a part of a JPEG. libjpeg-turbo can, its safe bindings do not offer it, so that the calls are made here.
+//! Decoding a part of a JPEG, for which the safe bindings of libjpeg-turbo have no call.
 #![expect(
     unsafe_code,
     reason = "the bindings have no safe call for libjpeg-turbo's cropping; a face out of 12 megapixels costs a fifth with it"
@@ -27,11 +27,10 @@ impl Handle {
         if outcome == 0 {
             return Ok(());
         }
-        // SAFETY: the handle lives; the text is NUL-terminated, belongs to the handle and is copied at once.
+        // SAFETY: the handle lives; the text is its own, NUL-terminated, and copied at once.
         let message = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0)) };
-        Err(Error::TurboJpegError(
-            message.to_string_lossy().into_owned(),
-        ))
+        let message = message.to_string_lossy().into_owned();
+        Err(Error::TurboJpegError(message))
     }
 
     fn get(&self, parameter: raw::TJPARAM) -> c_int {
@@ -47,38 +46,37 @@ impl Drop for Handle {
     }
 }
 
-/// The pixels of `area`, whose left edge must be a multiple of the file's block width and which must lie in the picture.
-/// Warnings that leave the pixels as they are meant do not count.
+/// The pixels of `area`, which must lie in the picture and begin at a multiple of the file's block
+/// width. Warnings that leave the pixels as they are meant do not count.
 pub(super) fn decompress(bytes: &[u8], area: Area, format: PixelFormat) -> Result<Vec<u8>, Error> {
     let number = |value: u32| c_int::try_from(value).map_err(|_| Error::OutOfBounds);
-    let (width, height) = (number(area.width)?, number(area.height)?);
+    let region = raw::tjregion {
+        x: number(area.x)?,
+        y: number(area.y)?,
+        w: number(area.width)?,
+        h: number(area.height)?,
+    };
     let pitch = area.width as usize * format.size();
     let handle = Handle::new()?;
     let length = bytes.len() as raw::size_t;
     // SAFETY: pointer and length describe `bytes`, which outlives the call.
     handle.check(unsafe { raw::tj3DecompressHeader(handle.0, bytes.as_ptr(), length) })?;
-    let region = raw::tjregion {
-        x: number(area.x)?,
-        y: number(area.y)?,
-        w: width,
-        h: height,
+    // To libjpeg-turbo an empty region is all up to the edge: more than would be allocated.
+    let inside = |start: c_int, length: c_int, side: raw::TJPARAM| {
+        length > 0 && i64::from(start) + i64::from(length) <= i64::from(handle.get(side))
     };
-    // An empty region means "to the edge" to libjpeg-turbo, which would write more than was allocated.
-    let inside = width > 0
-        && height > 0
-        && i64::from(region.x) + i64::from(width)
-            <= i64::from(handle.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))
-        && i64::from(region.y) + i64::from(height)
-            <= i64::from(handle.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
-    if !inside {
+    if !inside(region.x, region.w, raw::TJPARAM_TJPARAM_JPEGWIDTH)
+        || !inside(region.y, region.h, raw::TJPARAM_TJPARAM_JPEGHEIGHT)
+    {
         return Err(Error::OutOfBounds);
     }
     // SAFETY: the handle lives; the region is passed by value.
     handle.check(unsafe { raw::tj3SetCroppingRegion(handle.0, region) })?;
     let mut pixels = vec![0; pitch * area.height as usize];
     let pitch = c_int::try_from(pitch).map_err(|_| Error::OutOfBounds)?;
-    // SAFETY: `bytes` as above. libjpeg-turbo writes `height` rows of `width` pixels, `pitch` bytes apart, which is exactly
-    // what `pixels` holds: the region was accepted for this very file, and at no scaling (the default).
+    // SAFETY: `bytes` as above. libjpeg-turbo writes `region.h` rows of `region.w` pixels, `pitch`
+    // bytes apart, which is exactly what `pixels` holds: the region was accepted for this very
+    // file, and at no scaling (the default).
     let outcome = handle.check(unsafe {
         raw::tj3Decompress8(
             handle.0,

@@ -1,42 +1,37 @@
-//! What the markers of a JPEG say, read before any pixel is decoded: size, orientation, and whether the file is all there.
+//! What the markers of a JPEG say, read before any pixel is decoded.
 
 use image::metadata::Orientation;
 
-use super::{damaged, truncated};
-use crate::capture::limits;
-use crate::capture::{CaptureError, Damage, ImageFormat, UnsupportedKind, exif};
+use super::{FORMAT, TRUNCATED};
+use crate::capture::decoding::{damaged, unsupported};
+use crate::capture::{CaptureError, Damage, UnsupportedKind, exif, limits};
 
 /// What the markers of a JPEG say.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::capture) struct Structure {
     /// Columns as stored (before the orientation is applied).
     pub(in crate::capture) width: u32,
-    /// Rows as stored.
     pub(in crate::capture) height: u32,
     /// Bits per sample; only 8 is decoded.
     pub(in crate::capture) precision: u8,
     /// Samples of a pixel: 1 for grey, 3 for colour, 4 for ink.
     pub(in crate::capture) components: u8,
-    /// Coefficients for each pixel: 3 where colour is kept at full size, 1.5 where at half of it
-    /// both ways.
+    /// Coefficients for each pixel: 3 where colour is kept at full size, 1.5 at half the size.
     coefficients: f64,
     /// Which process the frame header names: the second byte of its marker.
     process: u8,
     /// From the first EXIF block.
     pub(in crate::capture) orientation: Orientation,
-    /// Scans: 1 for most baseline files, about 10 for progressive ones.
+    /// 1 for most baseline files, about 10 for progressive ones.
     pub(in crate::capture) scans: usize,
     /// Components that the first scan holds.
     scan_components: u8,
-    /// Whether the end-of-image marker was reached. What follows it (previews, depth maps, padding) does not matter.
+    /// Whether the end-of-image marker was reached. What follows it does not matter.
     pub(in crate::capture) complete: bool,
 }
 
 impl Structure {
-    /// Walks over the markers. Segment lengths are followed, so that an embedded preview is not mistaken for the picture.
-    ///
-    /// # Errors
-    /// Where the file ends before its frame header, or where markers make no sense.
+    /// Walks over the markers, by their lengths: an embedded preview is not the picture.
     pub(in crate::capture) fn read(bytes: &[u8]) -> Result<Self, CaptureError> {
         let mut found = Self {
             width: 0,
@@ -80,7 +75,7 @@ impl Structure {
                         ref sampling @ ..,
                     ] = *segment
                     else {
-                        return Err(damaged(Damage::ShortFrameHeader));
+                        return Err(damaged(FORMAT, Damage::ShortFrameHeader));
                     };
                     framed = true;
                     found.precision = precision;
@@ -90,7 +85,7 @@ impl Structure {
                     found.height = u32::from(u16::from_be_bytes([high_h, low_h]));
                     found.width = u32::from(u16::from_be_bytes([high_w, low_w]));
                 }
-                0xF7 if !framed => return Err(unsupported(UnsupportedKind::JpegLs)),
+                0xF7 if !framed => return Err(unsupported(FORMAT, UnsupportedKind::JpegLs)),
                 0xDA => {
                     found.scans += 1;
                     if found.scans == 1 {
@@ -98,8 +93,7 @@ impl Structure {
                     }
                     at = end_of_scan(bytes, at);
                 }
-                // Of several blocks the first counts, as in browsers: editors add theirs behind the
-                // camera's.
+                // The first block counts, as in browsers: editors add theirs behind it.
                 0xE1 if !has_exif && segment.starts_with(b"Exif\0\0") => {
                     has_exif = true;
                     found.orientation =
@@ -108,89 +102,64 @@ impl Structure {
                 _ => {}
             }
         }
-        if !framed {
-            return Err(if found.complete {
-                damaged(Damage::NoFrameHeader)
-            } else {
-                truncated()
-            });
+        match (framed, found.complete) {
+            (true, _) => Ok(found),
+            (false, true) => Err(damaged(FORMAT, Damage::NoFrameHeader)),
+            (false, false) => Err(TRUNCATED),
         }
-        Ok(found)
     }
 
     /// Refuses what is cut off, and what libjpeg-turbo would not decode or only at great cost.
-    ///
-    /// # Errors
-    /// [`CaptureError::Truncated`], [`CaptureError::UnsupportedKind`] or
-    /// [`CaptureError::TooManyScans`].
     pub(in crate::capture) fn check(&self) -> Result<(), CaptureError> {
         if self.scans == 0 || !(self.complete || self.may_lack_its_end()) {
-            return Err(truncated());
+            return Err(TRUNCATED);
         }
         let bits = self.precision;
-        match self.process {
-            0xC5..=0xC7 | 0xCD..=0xCF => {
-                return Err(unsupported(UnsupportedKind::Hierarchical));
-            }
-            0xCB => return Err(unsupported(UnsupportedKind::LosslessArithmetic)),
-            0xC3 if bits != 8 => {
-                return Err(unsupported(UnsupportedKind::Lossless { bits }));
-            }
-            _ if bits != 8 => return Err(unsupported(UnsupportedKind::Bits { bits })),
-            _ => {}
+        let kind = match self.process {
+            0xC5..=0xC7 | 0xCD..=0xCF => Some(UnsupportedKind::Hierarchical),
+            0xCB => Some(UnsupportedKind::LosslessArithmetic),
+            0xC3 if bits != 8 => Some(UnsupportedKind::Lossless { bits }),
+            _ if bits != 8 => Some(UnsupportedKind::Bits { bits }),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return Err(unsupported(FORMAT, kind));
         }
-        let limit = limits::most_scans(self.pixels(), self.is_arithmetic());
+        let is_arithmetic = matches!(self.process, 0xC9 | 0xCA);
+        let limit = limits::most_scans(self.pixels(), is_arithmetic);
         if self.scans > limit {
-            return Err(CaptureError::TooManyScans {
-                scans: self.scans,
-                limit,
-            });
+            let scans = self.scans;
+            return Err(CaptureError::TooManyScans { scans, limit });
         }
         Ok(())
     }
 
-    /// Whether it was compressed without loss: a rare kind that cannot be decoded at a fraction of
-    /// its size.
+    /// Whether it was compressed without loss. Such a file has no overview of fewer pixels.
     pub(in crate::capture) const fn is_lossless(&self) -> bool {
         self.process == 0xC3
     }
 
-    const fn is_arithmetic(&self) -> bool {
-        matches!(self.process, 0xC9 | 0xCA)
-    }
-
-    /// Whether one scan holds all of the picture, so that a missing end marker may be all that is
-    /// missing: some small cameras do not write it. Where more is missing, the decoder runs out of
-    /// data.
+    /// Whether one scan holds all of the picture, so that only the end marker may be missing, as
+    /// some small cameras leave it out. Where more is missing, the decoder runs out of data.
     pub(in crate::capture) fn may_lack_its_end(&self) -> bool {
         matches!(self.process, 0xC0 | 0xC1 | 0xC9)
             && self.scans == 1
             && self.scan_components == self.components
     }
 
-    /// Width × height.
     pub(in crate::capture) fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
 
     /// What the decoder takes for each pixel.
     pub(in crate::capture) fn bytes_per_pixel(&self) -> u64 {
-        let is_ink = self.components == 4;
+        let samples = if self.components == 4 { 4 } else { 3 };
         // Several scans add up in planes of 16-bit coefficients, beside the pixels.
-        let coefficients = if self.scans > 1 {
-            (2.0 * self.coefficients).ceil() as u64
-        } else {
-            0
+        let coefficients = match self.scans {
+            ..=1 => 0,
+            _ => (2.0 * self.coefficients).ceil() as u64,
         };
-        let decoding = coefficients + if is_ink { 4 } else { 3 };
-        decoding.max(if is_ink { 7 } else { 6 })
-    }
-}
-
-fn unsupported(kind: UnsupportedKind) -> CaptureError {
-    CaptureError::UnsupportedKind {
-        format: ImageFormat::Jpeg,
-        kind,
+        (coefficients + samples).max(samples + 3)
     }
 }
 
@@ -208,7 +177,7 @@ fn coefficients(components: &[u8]) -> f64 {
     sum / (most.0 * most.1)
 }
 
-/// The next marker at or after `at`, and where its body starts. Fill bytes and stray data before it are skipped.
+/// The next marker at or after `at`, past fill bytes and stray data, and where its body starts.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += position_of_ff(bytes.get(at..)?)?;
@@ -219,8 +188,8 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// Where the first byte FF is. Groups without one are passed over whole, which the compiler does with vector instructions:
-/// between two markers may lie megabytes.
+/// Where the first byte FF is. Groups without one are passed over whole, which the compiler does
+/// with vector instructions: between two markers may lie megabytes.
 fn position_of_ff(bytes: &[u8]) -> Option<usize> {
     let has_none = |group: &&[u8; 32]| !group.iter().fold(false, |any, &byte| any | (byte == 0xFF));
     let groups = bytes.as_chunks::<32>().0.iter().take_while(has_none);
@@ -229,13 +198,13 @@ fn position_of_ff(bytes: &[u8]) -> Option<usize> {
     Some(skipped + rest.copied().position(|byte| byte == 0xFF)?)
 }
 
-/// The body of the segment whose length field stands at `at`, or `None` where the file ends before it does.
+/// The body of the segment whose length field stands at `at`; `None` where the file ends before it.
 fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     bytes.get(at + 2..at + length.max(2))
 }
 
-/// Where the entropy-coded data that starts at `at` ends: at the next marker that is no restart marker.
+/// Where the entropy-coded data at `at` ends: at the next marker that is no restart marker.
 fn end_of_scan(bytes: &[u8], mut at: usize) -> usize {
     while let Some((marker, body)) = next_marker(bytes, at) {
         if !matches!(marker, 0xD0..=0xD7) {

@@ -3,21 +3,19 @@
 use image::RgbImage;
 use image::metadata::Orientation;
 
-/// Side of the squares in which a picture is transposed: 32 × 32 pixels of source and target fit the first-level cache.
+/// Side of the squares that are transposed: 32 × 32 pixels fit the first-level cache twice.
 const TILE: usize = 32;
 
 /// Whole pixels of a picture: a rectangle that lies inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture) struct Area {
     pub(in crate::capture) x: u32,
-    /// First row.
     pub(in crate::capture) y: u32,
     pub(in crate::capture) width: u32,
     pub(in crate::capture) height: u32,
 }
 
 impl Area {
-    /// Whether all of `other` lies in this area.
     pub(in crate::capture) fn contains(&self, other: &Self) -> bool {
         self.x <= other.x
             && self.y <= other.y
@@ -30,7 +28,7 @@ impl Area {
     }
 }
 
-/// How stored pixels come to lie upright: rows become columns or not, then, in the result, x and y may be mirrored.
+/// How stored pixels come to lie upright: first transposed or not, then mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture) struct Turn {
     transposed: bool,
@@ -75,40 +73,32 @@ impl Turn {
 
     /// Where `area` of a stored picture of `width` × `height` lies once it is upright.
     pub(in crate::capture) fn upright(self, area: Area, width: u32, height: u32) -> Area {
-        let turned = if self.transposed {
-            transposed(area)
-        } else {
-            area
-        };
         let (width, height) = self.upright_size(width, height);
-        self.mirrored(turned, width, height)
+        self.mirrored(self.transposed(area), width, height)
     }
 
     /// Where `area` of the upright picture is stored; `width` × `height` is the stored size.
     pub(in crate::capture) fn stored(self, area: Area, width: u32, height: u32) -> Area {
-        let (upright_width, upright_height) = self.upright_size(width, height);
-        let turned = self.mirrored(area, upright_width, upright_height);
-        if self.transposed {
-            transposed(turned)
-        } else {
-            turned
-        }
+        let (width, height) = self.upright_size(width, height);
+        self.transposed(self.mirrored(area, width, height))
     }
 
-    fn mirrored(self, area: Area, width: u32, height: u32) -> Area {
-        Area {
-            x: if self.mirror_x {
-                width - area.x - area.width
-            } else {
-                area.x
-            },
-            y: if self.mirror_y {
-                height - area.y - area.height
-            } else {
-                area.y
-            },
-            ..area
+    fn mirrored(self, mut area: Area, width: u32, height: u32) -> Area {
+        if self.mirror_x {
+            area.x = width - area.x - area.width;
         }
+        if self.mirror_y {
+            area.y = height - area.y - area.height;
+        }
+        area
+    }
+
+    fn transposed(self, mut area: Area) -> Area {
+        if self.transposed {
+            std::mem::swap(&mut area.x, &mut area.y);
+            std::mem::swap(&mut area.width, &mut area.height);
+        }
+        area
     }
 
     /// `image`, stored, as it is meant to be seen.
@@ -157,14 +147,5 @@ impl Turn {
             }
         }
         out
-    }
-}
-
-fn transposed(area: Area) -> Area {
-    Area {
-        x: area.y,
-        y: area.x,
-        width: area.height,
-        height: area.width,
     }
 }

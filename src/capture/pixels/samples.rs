@@ -15,7 +15,6 @@ pub(in crate::capture) enum Colour {
 }
 
 impl Colour {
-    /// Samples of a pixel.
     pub(in crate::capture) const fn channels(self) -> usize {
         match self {
             Self::Grey => 1,
@@ -30,7 +29,6 @@ impl Colour {
 pub(in crate::capture) enum Depth {
     /// 1, 2 or 4 bits, packed from the highest bit on.
     Packed(u8),
-    /// One byte.
     Eight,
     /// Two bytes, most significant first.
     SixteenBig,
@@ -40,8 +38,7 @@ pub(in crate::capture) enum Depth {
     Float,
 }
 
-/// The samples of `row` in 8 bits, every `step`-th of `out` from the first on, as far as `out`
-/// reaches.
+/// The samples of `row` in 8 bits, in every `step`-th place of `out` as far as it reaches.
 pub(in crate::capture) fn narrow(row: &[u8], depth: Depth, out: &mut [u8], step: usize) {
     let out = out.iter_mut().step_by(step);
     // (v + 128) / 257: 16 bits rounded to 8, so that 65535 becomes 255.
@@ -114,11 +111,8 @@ pub(in crate::capture) const fn mixed(light: u8, black: u8) -> u8 {
 
 /// By JFIF: ITU-R BT.601 in full range, in 1/65536.
 fn from_ycbcr([luma, blue, red]: [u8; 3]) -> [u8; 3] {
-    let (luma, blue, red) = (
-        i32::from(luma) << 16 | 0x8000,
-        i32::from(blue) - 128,
-        i32::from(red) - 128,
-    );
+    let luma = i32::from(luma) << 16 | 0x8000;
+    let [blue, red] = [blue, red].map(|difference| i32::from(difference) - 128);
     [
         luma + 91881 * red,
         luma - 22554 * blue - 46802 * red,
@@ -127,8 +121,7 @@ fn from_ycbcr([luma, blue, red]: [u8; 3]) -> [u8; 3] {
     .map(|sum| (sum >> 16).clamp(0, 255) as u8)
 }
 
-/// Makes RGB of the RGBA in `pixels`, in the same memory: a second picture of 50 megapixels would
-/// be 150 MB.
+/// Makes RGB of the RGBA in `pixels`, in place: a second picture may be 150 MB.
 pub(in crate::capture) fn rgba_to_rgb_in_place(pixels: &mut Vec<u8>) {
     let count = pixels.len() / 4;
     for index in 0..count {

@@ -5,8 +5,8 @@ use image::RgbImage;
 use crate::capture::Patch;
 use crate::geometry::{Point, Transform};
 
-/// Source pixels per grid pixel that are left to sampling at the least; an octave above it, averaging by a whole factor takes
-/// over, which is exact and cheap.
+/// Fewest source pixels per grid pixel that are left to sampling. From twice as many on, averaging
+/// by a whole factor comes first, which is exact and cheap.
 const FINE_STEP: f32 = 1.12;
 
 /// Beyond this a face would be 7000 pixels wide.
@@ -14,15 +14,16 @@ const MAX_FACTOR: f32 = 64.0;
 
 /// Samples the patch onto a `side` × `side` grid.
 ///
-/// `transform` takes coordinates of the original upright picture onto the grid. Where that shrinks, each grid pixel is the
-/// mean of the area it stands for, so that the grid shows no aliasing (which reads as noise); else it is interpolated
-/// linearly. What lies outside the patch is black, as in OpenCV's `warpAffine`. A transform without an inverse gives black.
-#[must_use]
+/// `transform` takes coordinates of the original upright picture onto the grid. Where that shrinks,
+/// each grid pixel is the mean of the area it stands for, so that the grid shows no aliasing, which
+/// reads as noise. Else it is interpolated linearly. What lies outside the patch is black, as in
+/// OpenCV's `warpAffine`. A transform without an inverse gives black.
 pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     let mut out = RgbImage::new(side, side);
-    let Some(mut back) = onto_patch(transform, patch.origin, patch.scale) else {
+    let Some(back) = transform.inverse() else {
         return out;
     };
+    let mut back = rescaled(&back, patch.origin, patch.scale);
     let mut step = back.scale();
     if !step.is_finite() || out.is_empty() || patch.pixels.is_empty() {
         return out;
@@ -30,7 +31,7 @@ pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     let mut factor = 1;
     if step >= 2.0 * FINE_STEP {
         factor = (step / FINE_STEP).min(MAX_FACTOR) as u32;
-        back = after_shrink(&back, factor);
+        back = rescaled(&back, Point::default(), 1.0 / factor as f32);
         step = back.scale();
     }
     let Some(plane) = Plane::around(&patch.pixels, factor, &back, side) else {
@@ -46,28 +47,16 @@ pub fn warp(patch: &Patch, transform: &Transform, side: u32) -> RgbImage {
     out
 }
 
-/// Grid → patch pixels, both with pixel centres at whole numbers.
-fn onto_patch(transform: &Transform, origin: Point, scale: f32) -> Option<Transform> {
-    let back = transform.inverse()?;
-    // Original → patch: shift by the origin, then scale about the pixel's corner (centre − ½).
-    let shift = 0.5 * scale - 0.5;
-    Some(Transform {
-        a: back.a * scale,
-        b: back.b * scale,
-        tx: (back.tx - origin.x) * scale + shift,
-        ty: (back.ty - origin.y) * scale + shift,
-    })
-}
-
-/// The same grid → source map after the source shrank by `factor`.
-fn after_shrink(back: &Transform, factor: u32) -> Transform {
-    let scale = 1.0 / factor as f32;
+/// `back`, which leads to pixels of a picture, as it leads to those of a picture that begins at
+/// `origin` and is `scale` times as large. Pixel centres are whole numbers in both.
+fn rescaled(back: &Transform, origin: Point, scale: f32) -> Transform {
+    // Scaled about the pixel's corner (centre − ½).
     let shift = 0.5 * scale - 0.5;
     Transform {
         a: back.a * scale,
         b: back.b * scale,
-        tx: back.tx * scale + shift,
-        ty: back.ty * scale + shift,
+        tx: (back.tx - origin.x) * scale + shift,
+        ty: (back.ty - origin.y) * scale + shift,
     }
 }
 
@@ -79,7 +68,7 @@ fn lanes([red, green, blue]: [u8; 3]) -> u64 {
     u64::from(red) | u64::from(green) << LANE_BITS | u64::from(blue) << (2 * LANE_BITS)
 }
 
-/// Black columns and rows around a plane: a position that is held to them interpolates between black and black.
+/// Black columns and rows around a plane, which positions outside are clamped to.
 const MARGIN: usize = 2;
 
 /// The part of a picture that a grid lies on, shrunk by a whole factor, with a margin of black.
@@ -99,7 +88,7 @@ impl Plane {
         let last = side as f32;
         let corners = [(-1.0, -1.0), (last, -1.0), (-1.0, last), (last, last)]
             .map(|(x, y)| back.apply(Point::new(x, y)));
-        // Two pixels more than the corners: interpolation reads one, rounding may add another. A picture's own edge stays.
+        // Two pixels more than the corners: for interpolation and for rounding.
         let span = |values: [f32; 4], limit: u32| {
             let low = values.into_iter().fold(f32::INFINITY, f32::min) - 2.0;
             let high = values.into_iter().fold(f32::NEG_INFINITY, f32::max) + 3.0;
@@ -107,14 +96,10 @@ impl Plane {
             let end = (high.max(0.0) as u32).min(limit);
             (first < end).then(|| (first, end - first))
         };
-        let (left, width) = span(
-            corners.map(|corner| corner.x),
-            image.width().div_ceil(factor),
-        )?;
-        let (top, height) = span(
-            corners.map(|corner| corner.y),
-            image.height().div_ceil(factor),
-        )?;
+        let columns = image.width().div_ceil(factor);
+        let rows = image.height().div_ceil(factor);
+        let (left, width) = span(corners.map(|corner| corner.x), columns)?;
+        let (top, height) = span(corners.map(|corner| corner.y), rows)?;
         let (width, height) = (width as usize, height as usize);
         let stride = width + 2 * MARGIN;
         let mut plane = Self {
@@ -187,25 +172,23 @@ fn shrink<'a>(
 /// Positions are counted in 1/2³² pixels, so that stepping along a row does not drift.
 const FRACTION_BITS: u32 = 32;
 
-/// No picture is this wide; positions beyond are as good as this one. Twice this still fits a position.
+/// No picture is this wide. Twice this still fits a position.
 const OUTSIDE: f64 = (1_u64 << 29) as f64;
 
 fn fixed(position: f64) -> i64 {
     (position.clamp(-OUTSIDE, OUTSIDE) * (1_u64 << FRACTION_BITS) as f64).round() as i64
 }
 
-/// Fills `out` with the mean of `SAMPLES` × `SAMPLES` linear interpolations around each pixel's centre.
+/// Fills `out` with means of `SAMPLES` × `SAMPLES` linear interpolations around each centre.
 fn sample<const SAMPLES: u32>(plane: &Plane, back: &Transform, out: &mut RgbImage) {
     let side = out.width();
     let step = 1.0 / f64::from(SAMPLES);
     let (a, b) = (f64::from(back.a), f64::from(back.b));
-    // From one sample to the next to the right; a row of them stays within what a position can hold.
+    // From one sample to the next to the right; a row stays within what a position can hold.
     let reach = OUTSIDE / f64::from(side * SAMPLES);
-    let right = (
-        fixed((a * step).clamp(-reach, reach)),
-        fixed((b * step).clamp(-reach, reach)),
-    );
-    // Of the first sample, from the grid pixel's centre.
+    let along = |part: f64| fixed((part * step).clamp(-reach, reach));
+    let right = (along(a), along(b));
+    // The first sample, from the grid pixel's centre.
     let first = step * 0.5 - 0.5;
     let scale = 1.0 / (256 * SAMPLES * SAMPLES) as f32;
     let mut sums = vec![0_u64; side as usize];

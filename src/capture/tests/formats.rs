@@ -247,7 +247,8 @@ fn webp_lossless_comes_back_exactly() {
     assert_eq!(capture.format(), ImageFormat::Webp);
 }
 
-/// `scene(64, 48)` in WebP's lossy format at quality 90, written with libwebp: no encoder here writes it.
+/// `scene(64, 48)` in WebP's lossy format at quality 90, written with libwebp: no encoder here
+/// writes it.
 const LOSSY_WEBP: &[u8] = include_bytes!("lossy.webp");
 
 #[test]
@@ -267,7 +268,8 @@ fn animated_webp_counts_as_its_first_frame() {
         out.resize(out.len() + body.len() % 2, 0);
         out
     };
-    // The `VP8L` chunk of a still file is what a frame holds; flag 2 says that it replaces what was there.
+    // The `VP8L` chunk of a still file is what a frame holds; flag 2 says that it replaces what was
+    // there.
     let frame = |pixel: [u8; 3]| {
         let still = webp(&RgbImage::from_pixel(8, 6, Rgb(pixel)));
         let mut body = [size(0), size(0), size(7), size(5), size(40), vec![2]].concat();
@@ -310,7 +312,8 @@ fn tiff_cmyk_is_ink() {
         .write_image(&[200; 4 * 4], 2, 2, image::ExtendedColorType::Rgba8)
         .unwrap();
     let mut bytes = bytes.into_inner();
-    // From RGBA to CMYK: the photometric tag becomes 5, and the extra (alpha) sample is no longer declared.
+    // From RGBA to CMYK: the photometric tag becomes 5, and the extra (alpha) sample is no longer
+    // declared.
     let entry = |tag: u16| [tag.to_le_bytes(), 3_u16.to_le_bytes()].concat();
     let at = |tag: u16, bytes: &[u8]| bytes.windows(4).position(|w| w == entry(tag)).unwrap();
     let photometric = at(262, &bytes);

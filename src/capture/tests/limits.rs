@@ -275,7 +275,7 @@ fn thousands_of_scans_are_refused() {
 #[test]
 fn memory_that_the_system_lacks_is_no_fault_of_the_picture() {
     // More than any address space has.
-    let error = allocated(usize::MAX / 4).unwrap_err();
+    let error = super::super::decoding::allocated(usize::MAX / 4).unwrap_err();
     assert!(matches!(error, CaptureError::OutOfMemory), "{error}");
     assert_eq!(error.problem(), ProblemCode::Overloaded);
 }

@@ -1,4 +1,5 @@
-//! The stage from outside: bytes in, pictures or reasons out. All pictures are made here; a photo comes from `tests/photos`.
+//! The stage from outside: bytes in, pictures or reasons out. All pictures are made here; a photo
+//! comes from `tests/photos`.
 
 use std::io::Cursor;
 
@@ -157,5 +158,5 @@ fn capture_says_what_was_sent() {
     assert_eq!((capture.width(), capture.height()), (512, 512));
     assert_eq!(capture.format(), ImageFormat::Jpeg);
     assert_eq!(capture.byte_len(), PHOTO.len());
-    assert_eq!(capture.overview_scale(), 1.0);
+    assert_eq!(capture.overview_scale, 1.0);
 }

@@ -62,7 +62,8 @@ fn png_and_webp_are_turned_upright() {
 fn tiff(image: &RgbImage, orientation: u8) -> Vec<u8> {
     let (width, height) = image.dimensions();
     let count = image.as_raw().len() as u32;
-    // Header (8), then 10 entries of 12 bytes between a count and a next offset, then three depths, then the pixels.
+    // Header (8), then 10 entries of 12 bytes between a count and a next offset, then three depths,
+    // then the pixels.
     let depths = 8 + 2 + 10 * 12 + 4;
     let pixels = depths + 6;
     let mut out = b"II*\0\x08\0\0\0".to_vec();

@@ -1,4 +1,5 @@
-//! Patches of small and large pictures: where they lie, how fine they are, and that a region equals the whole.
+//! Patches of small and large pictures: where they lie, how fine they are, and that a region equals
+//! the whole.
 
 use crate::geometry::BoundingBox;
 
@@ -29,7 +30,7 @@ fn turned(image: &RgbImage, orientation: u8) -> RgbImage {
 fn small_pictures_are_whole() {
     for (width, height) in [(1920, 1080), (1080, 1920), (2559, 52), (16, 16)] {
         let capture = decoded(&jpeg(&scene(width, height), BASELINE));
-        assert_eq!(capture.overview_scale(), 1.0);
+        assert_eq!(capture.overview_scale, 1.0);
         assert_eq!(capture.overview().dimensions(), (width, height));
     }
 }
@@ -44,7 +45,7 @@ fn large_jpegs_are_reduced_but_never_below_1280() {
         (16384, 328, 0.125),
     ] {
         let capture = decoded(&jpeg(&scene(width, height), BASELINE));
-        assert_eq!(capture.overview_scale(), scale);
+        assert_eq!(capture.overview_scale, scale);
         assert_eq!((capture.width(), capture.height()), (width, height));
         let (overview_width, overview_height) = capture.overview().dimensions();
         assert_eq!(overview_width, (width as f32 * scale).ceil() as u32);
@@ -59,7 +60,7 @@ fn large_progressive_jpegs_are_whole() {
         progressive: true,
         ..BASELINE
     };
-    assert_eq!(decoded(&jpeg(&scene(2600, 52), how)).overview_scale(), 1.0);
+    assert_eq!(decoded(&jpeg(&scene(2600, 52), how)).overview_scale, 1.0);
 }
 
 #[test]
@@ -121,8 +122,8 @@ fn patch_comes_from_the_overview_where_that_is_fine_enough() {
     );
 }
 
-/// The region's pixels are exactly those of a whole decode, for every subsampling and orientation: `min_scale` above
-/// the overview's brings the region first, then an area beyond it the whole.
+/// The region's pixels are exactly those of a whole decode, for every subsampling and orientation:
+/// `min_scale` above the overview's brings the region first, then an area beyond it the whole.
 #[test]
 fn fine_patch_equals_the_whole_picture() {
     let scene = large_scene();
@@ -149,7 +150,7 @@ fn check_fine_patches(bytes: &[u8], orientation: u8) {
     let whole = RgbImage::from_raw(LARGE.0, LARGE.1, whole.pixels).unwrap();
     let whole = turned(&whole, orientation);
     let capture = decoded(bytes);
-    assert_eq!(capture.overview_scale(), 0.5);
+    assert_eq!(capture.overview_scale, 0.5);
     assert_eq!((capture.width(), capture.height()), whole.dimensions());
     let (right, bottom) = (capture.width() - 70, capture.height() - 90);
     // The first brings a region, the second lies in it, the third and fourth do not.

@@ -1,5 +1,5 @@
-//! Any bytes give a picture or a reason, never a panic. A panic inside a foreign decoder is caught by the stage itself; the
-//! test would still fail on one of ours.
+//! Any bytes give a picture or a reason, never a panic. A panic inside a foreign decoder is caught
+//! by the stage itself; the test would still fail on one of ours.
 
 use proptest::prelude::*;
 

@@ -225,8 +225,8 @@ fn rare_kinds_of_jpeg_are_named() {
 
 #[test]
 fn a_panic_of_a_decoder_is_no_damage() {
-    let error =
-        super::super::decode::guarded::<()>(ImageFormat::Tiff, || panic!("as a test")).unwrap_err();
+    let error = super::super::decoding::guarded::<()>(ImageFormat::Tiff, || panic!("as a test"))
+        .unwrap_err();
     assert_eq!(error.problem(), ProblemCode::UnsupportedMediaType);
     assert!(error.to_string().contains("the decoder stopped"), "{error}");
 }

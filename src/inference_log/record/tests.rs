@@ -52,7 +52,7 @@ fn analysis(faces: Vec<Face>) -> Analysis {
         hints: Vec::new(),
         calibration_id: "c2".to_owned(),
         timings: Timings {
-            total_ms: 12.5,
+            total: 12.5,
             ..Timings::default()
         },
     }

@@ -45,7 +45,6 @@ pub struct LibraryFile {
 
 impl Basis {
     /// Of this box, as it is now.
-    #[must_use]
     pub fn of(site: &Site) -> Self {
         let (processor, features) = runtime::processor();
         let driver = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
@@ -70,27 +69,28 @@ impl Basis {
     }
 
     /// What is different now, in a few words; `None` where nothing is.
-    #[must_use]
     pub fn difference(&self, now: &Self) -> Option<&'static str> {
-        [
-            (self.version == now.version, "the release of faceood"),
-            (self.processor == now.processor, "the processor"),
+        let parts = [
+            ("the release of faceood", self.version != now.version),
+            ("the processor", self.processor != now.processor),
             (
-                self.features == now.features,
                 "the processor's instructions",
+                self.features != now.features,
             ),
-            (self.cores == now.cores, "the number of cores"),
-            (self.driver == now.driver, "the NVIDIA driver"),
+            ("the number of cores", self.cores != now.cores),
+            ("the NVIDIA driver", self.driver != now.driver),
             (
-                self.libraries == now.libraries,
                 "the ONNX Runtime libraries",
+                self.libraries != now.libraries,
             ),
-            (self.pack_sha256 == now.pack_sha256, "the model pack"),
-            (self.settings == now.settings, "the [runtime] settings"),
-            (self.workers == now.workers, "pipeline.workers"),
-        ]
-        .into_iter()
-        .find_map(|(is_same, what)| (!is_same).then_some(what))
+            ("the model pack", self.pack_sha256 != now.pack_sha256),
+            ("the [runtime] settings", self.settings != now.settings),
+            ("pipeline.workers", self.workers != now.workers),
+        ];
+        parts
+            .iter()
+            .find(|(_, differs)| *differs)
+            .map(|(what, _)| *what)
     }
 }
 

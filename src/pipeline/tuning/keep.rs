@@ -13,29 +13,14 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
     /// The file cannot be read.
-    #[error("the measured choice of provider in {} cannot be read: {source}; let the daemon's user own it, or delete it", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("the measured choice of provider in {} cannot be read: {}; let the daemon's user own it, or delete it", .0.display(), .1)]
+    Read(PathBuf, #[source] io::Error),
     /// The file holds something else.
-    #[error("{} is no measured choice of provider: {reason}; it is measured anew (faceood-admin models tune)", .path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{} is no measured choice of provider: {}; it is measured anew (faceood-admin models tune)", .0.display(), .1)]
+    Broken(PathBuf, String),
     /// The file cannot be written.
-    #[error("the measured choice of provider cannot be kept in {}: {source}; every start measures anew until it can", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("the measured choice of provider cannot be kept in {}: {}; every start measures anew until it can", .0.display(), .1)]
+    Write(PathBuf, #[source] io::Error),
 }
 
 impl Tuning {
@@ -45,24 +30,19 @@ impl Tuning {
     /// Where the file cannot be read, or is no measurement.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, KeepError> {
         let path = data_dir.join(FILE_NAME);
-        let text = match std::fs::metadata(&path) {
-            Ok(facts) if facts.len() > MOST_BYTES => {
-                let reason = format!("it has {} bytes", facts.len());
-                return Err(KeepError::Broken { path, reason });
-            }
-            _ => std::fs::read_to_string(&path),
-        };
-        let text = match text {
+        if let Ok(facts) = path.metadata()
+            && facts.len() > MOST_BYTES
+        {
+            let reason = format!("it has {} bytes", facts.len());
+            return Err(KeepError::Broken(path, reason));
+        }
+        let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(KeepError::Read { path, source }),
+            Err(source) => return Err(KeepError::Read(path, source)),
         };
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| KeepError::Broken {
-                path,
-                reason: error.to_string(),
-            })
+        let kept = serde_json::from_str(&text).map(Some);
+        kept.map_err(|error| KeepError::Broken(path, error.to_string()))
     }
 
     /// Keeps it in `data_dir`, whole or not at all. The file belongs to whom the folder belongs, so
@@ -73,7 +53,7 @@ impl Tuning {
     pub fn save(&self, data_dir: &Path) -> Result<(), KeepError> {
         let path = data_dir.join(FILE_NAME);
         self.write(data_dir, &path)
-            .map_err(|source| KeepError::Write { path, source })
+            .map_err(|source| KeepError::Write(path, source))
     }
 
     fn write(&self, data_dir: &Path, path: &Path) -> io::Result<()> {

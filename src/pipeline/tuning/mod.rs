@@ -26,8 +26,7 @@ use trial::{Measured, Order};
 
 /// Name of the kept measurement inside `DATA_DIR`.
 pub const FILE_NAME: &str = "provider.json";
-/// Least cosine between a candidate's embedding of the test face and that of
-/// [`Candidate::REFERENCE`].
+/// Least cosine between a candidate's embedding of the test face and the reference's.
 const LEAST_COSINE: f32 = 0.999;
 /// Most difference between the two quality scores of the test face.
 const MOST_SCORE_DIFFERENCE: f32 = 0.01;
@@ -54,8 +53,7 @@ pub struct Trial {
     /// Test faces that went through the whole pipeline each second, all workers together. Higher is
     /// better; `None` where the candidate did not run.
     pub requests_per_second: Option<f64>,
-    /// Median time of one run of the embedder on the golden input while all workers run,
-    /// milliseconds.
+    /// Median milliseconds of a run of the embedder while all workers run.
     pub embed_ms: Option<f64>,
     /// Cosine between its embedding of the test face and the reference's.
     pub cosine: Option<f32>,
@@ -116,9 +114,8 @@ fn reasons(trials: &[Trial]) -> String {
     trials.iter().map(line).collect()
 }
 
-/// How models shall run on this box: as the settings say, or as was measured before, or as is
-/// measured now and kept. `program` tries a candidate in a process of its own; `hear` is told what
-/// is being measured.
+/// How models shall run on this box: as the settings say, as was measured before, or as is now
+/// measured and kept. `program` tries a candidate; `hear` is told what is measured.
 ///
 /// # Errors
 /// Where nothing works.
@@ -143,16 +140,14 @@ pub fn choose(
     Ok(tuning.into())
 }
 
-/// As [`choose`], for programs that shall not wait: where nothing was measured, the usual way is
-/// taken.
+/// As [`choose`], but where nothing was measured the usual way is taken.
 ///
 /// # Errors
 /// Where what the settings name cannot be had.
 pub fn choose_without_measuring(site: &Site, data_dir: &Path) -> Result<Chosen, RuntimeError> {
-    match site.runtime.provider {
-        ProviderChoice::Auto => {
-            kept(site, data_dir).map_or_else(|_| usual(site), |kept| Ok(kept.into()))
-        }
+    let is_auto = site.runtime.provider == ProviderChoice::Auto;
+    match is_auto.then(|| kept(site, data_dir)) {
+        Some(Ok(kept)) => Ok(kept.into()),
         _ => usual(site),
     }
 }
@@ -189,7 +184,6 @@ impl From<Tuning> for Chosen {
 
 impl Tuning {
     /// Why the choice came out as it did, in one line.
-    #[must_use]
     pub fn reason(&self) -> String {
         let mut measured: Vec<(f64, &Trial)> = self
             .trials
@@ -201,19 +195,15 @@ impl Tuning {
             .iter()
             .map(|(rate, trial)| format!("{} {rate:.0}/s", trial.candidate))
             .collect();
-        let excluded = self.trials.iter().filter_map(|trial| {
-            let reason = trial.excluded.as_ref()?;
-            Some(format!("{}: {reason}", trial.candidate))
-        });
-        let excluded: Vec<String> = excluded.collect();
         let mut text = format!(
             "fastest as measured on {}: {}",
             self.measured_at.format("%Y-%m-%d"),
             figures.join(", ")
         );
-        if !excluded.is_empty() {
-            text.push_str("; not ");
-            text.push_str(&excluded.join("; not "));
+        for trial in &self.trials {
+            if let Some(reason) = &trial.excluded {
+                text += &format!("; not {}: {reason}", trial.candidate);
+            }
         }
         text
     }
@@ -275,17 +265,13 @@ fn measure_these(
 /// Threads of a session that are worth a try besides one.
 fn more_threads(site: &Site) -> Vec<usize> {
     let cores = super::cores();
-    let most = match site.pipeline.workers {
-        0 => cores,
-        workers => cores / workers,
-    };
+    let most = cores / site.pipeline.workers.max(1);
     [2, 4]
         .into_iter()
         .filter(|&threads| threads <= most)
         .collect()
 }
 
-/// Trials as they come in.
 struct Bench<'a> {
     site: &'a Site,
     program: &'a TrialProgram,
@@ -347,7 +333,6 @@ impl Bench<'_> {
         }
     }
 
-    /// The fastest so far that can be chosen.
     fn best(&self) -> Option<Candidate> {
         self.trials
             .iter()

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -19,13 +20,10 @@ use crate::pipeline::{AssembleError, Assembly, Pipeline};
 use crate::runtime::{Candidate, Plan, Runtime};
 use crate::stats::quantile;
 
-/// Longest that a trial may take, opening included. A candidate that needs longer is not for a box
-/// that restarts.
+/// Longest that a trial may take: a slower candidate is not for a box that restarts.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one round of requests is. The best of [`ROUNDS`] counts: what else runs on the box only
-/// ever slows a round.
+/// How long a round of requests is. The best counts: what else runs only slows a round.
 const ROUND: Duration = Duration::from_millis(500);
-/// Rounds of requests.
 const ROUNDS: usize = 3;
 /// Runs of the embedder on the golden input, for each worker.
 const GOLDEN_RUNS: usize = 12;
@@ -42,9 +40,7 @@ pub(super) struct Order {
 pub(super) struct Measured {
     pub(super) requests_per_second: f64,
     pub(super) embed_ms: f64,
-    /// Embedding of the test face.
     pub(super) embedding: Vec<f32>,
-    /// Quality score of the test face.
     pub(super) score: f32,
 }
 
@@ -94,10 +90,10 @@ impl TrialProgram {
         match answer? {
             Some(TrialAnswer::Measured(measured)) => Ok(measured),
             Some(TrialAnswer::Failed(reason)) => Err(reason),
-            None => Err(ended.map_or_else(
-                |error| error.to_string(),
-                |status| format!("its trial ended without an answer ({status})"),
-            )),
+            None => Err(match ended {
+                Ok(status) => format!("its trial ended without an answer ({status})"),
+                Err(error) => error.to_string(),
+            }),
         }
     }
 }
@@ -130,8 +126,7 @@ fn converse(child: &mut Child, order: &Order) -> Result<Option<TrialAnswer>, Str
     }
 }
 
-/// The child's side: reads an order from standard input, carries it out, and writes the answer to
-/// standard output.
+/// The child's side: an order from standard input, the answer to standard output.
 ///
 /// # Errors
 /// Where standard input holds no order, or the answer cannot be written.
@@ -175,10 +170,11 @@ fn carry_out(order: &Order) -> Result<Measured, AssembleError> {
     let start = Barrier::new(workers);
     let work = |pipeline: &mut Pipeline| work(pipeline, &start);
     let outcomes = at_once(pipelines.iter_mut().collect(), work)?;
-    let mut golden_ms: Vec<f64> = outcomes
+    let mut golden_ms = outcomes
         .iter()
-        .flat_map(|work| work.golden_ms.iter().copied())
-        .collect();
+        .map(|work| &work.golden_ms[..])
+        .collect::<Vec<_>>()
+        .concat();
     golden_ms.sort_by(f64::total_cmp);
     let rates = (0..ROUNDS).map(|round| outcomes.iter().map(|work| work.rates[round]).sum());
     Ok(Measured {
@@ -196,19 +192,18 @@ fn at_once<I: Send, O: Send>(
 ) -> Result<Vec<O>, AssembleError> {
     std::thread::scope(|scope| {
         let task = &task;
+        let inputs = inputs.into_iter();
         let threads: Vec<_> = inputs
-            .into_iter()
             .map(|input| scope.spawn(move || task(input)))
             .collect();
         let lost = || ProbeError::Failed("a worker panicked".to_owned()).into();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+        let outcomes = threads.into_iter().map(ScopedJoinHandle::join);
+        outcomes
+            .map(|outcome| outcome.unwrap_or_else(|_| Err(lost())))
             .collect()
     })
 }
 
-/// What one worker measured.
 struct Work {
     golden_ms: Vec<f64>,
     /// Test faces a second in each round.

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecisionDto, FaceDto, HintDto, ModelDto, TimingsDto};
-use crate::policy::Thresholds;
+use super::{FaceDto, HintDto};
+use crate::pipeline::{ModelFacts, Timings};
+use crate::policy::{Decision, Thresholds};
 use crate::quality::Grade;
 
 /// One side of a comparison.
@@ -22,7 +23,6 @@ impl Part {
     pub const ALL: [Self; 2] = [Self::Probe, Self::Reference];
 
     /// Name of the part in a multipart form and in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Probe => "probe",
@@ -38,8 +38,8 @@ pub struct CompareAnswer<'a> {
     /// Under which the log has this request.
     pub request_id: &'a str,
     /// What answered.
-    #[schema(value_type = ModelDto)]
-    pub model: ModelDto<'a>,
+    #[schema(value_type = ModelFacts)]
+    pub model: &'a ModelFacts,
     /// Cosine of the two embeddings, −1…1.
     #[schema(example = 0.71)]
     pub similarity: f32,
@@ -47,7 +47,7 @@ pub struct CompareAnswer<'a> {
     #[schema(example = "same")]
     pub verdict: &'static str,
     /// The cuts on the similarity.
-    pub thresholds: ThresholdsDto,
+    pub thresholds: Thresholds,
     /// The sample being questioned.
     pub probe: ComparedSide,
     /// The sample it is compared with.
@@ -55,28 +55,7 @@ pub struct CompareAnswer<'a> {
     /// Advice for the person in front of the camera.
     pub hints: Vec<SideHint>,
     /// Where the time went, both sides together; `total` is the time that passed, as both are analysed at once.
-    pub timings_ms: TimingsDto,
-}
-
-/// Cuts on the similarity; at a cut counts as above.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[schema(as = Thresholds)]
-pub struct ThresholdsDto {
-    /// From here on `same`, unless a side's action is review.
-    #[schema(example = 0.45)]
-    pub same: f32,
-    /// Below this `different`; between the two `review`.
-    #[schema(example = 0.35)]
-    pub different: f32,
-}
-
-impl From<Thresholds> for ThresholdsDto {
-    fn from(thresholds: Thresholds) -> Self {
-        Self {
-            same: thresholds.same,
-            different: thresholds.different,
-        }
-    }
+    pub timings_ms: Timings,
 }
 
 /// One side: the face that was found in its picture, or what is known of the embedding that was given.
@@ -102,7 +81,7 @@ pub struct GivenSide {
     #[schema(required = true)]
     pub quality: Option<GivenQuality>,
     /// What the scenario makes of it.
-    pub decision: DecisionDto,
+    pub decision: Decision,
 }
 
 /// A quality score that a caller kept with an embedding.

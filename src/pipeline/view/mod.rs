@@ -1,8 +1,10 @@
-//! Wire shapes: what answers look like in JSON, and nothing else. Last stop of the data's way, over HTTP and on the operator's
-//! command line alike.
+//! What answers look like in JSON, over HTTP and on the operator's command line alike. Types
+//! without a shape of their own here go out as they are: [`ModelFacts`], [`ImageFacts`], [`Pose`],
+//! [`Decision`], [`Timings`].
 //!
-//! Coordinates are rounded to a hundredth of a pixel and times to a microsecond; scores, similarities and embeddings go out
-//! as they are, so that a caller who compares them with a cut comes to the decision that was made here.
+//! Coordinates are rounded to a hundredth of a pixel and times to a microsecond. Scores,
+//! similarities and embeddings are not rounded, so that a caller who compares them with a cut comes
+//! to the decision that was made here.
 
 mod compare;
 
@@ -11,64 +13,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use self::compare::{
-    CompareAnswer, ComparedSide, GivenQuality, GivenSide, Part, SideHint, ThresholdsDto,
-};
+pub use self::compare::{CompareAnswer, ComparedSide, GivenQuality, GivenSide, Part, SideHint};
 use super::{Analysis, Face, ImageFacts, ModelFacts, Timings};
-use crate::geometry::{BoundingBox, Point};
+use crate::face::Pose;
 use crate::policy::Decision;
 use crate::quality::hints::HintCode;
 use crate::quality::{Cause, Grade, Language, Quality};
-
-/// What answered.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Model)]
-pub struct ModelDto<'a> {
-    /// Name of the model pack.
-    #[schema(example = "default")]
-    pub pack: &'a str,
-    /// Its version.
-    pub version: &'a str,
-    /// Its SHA-256: embeddings of packs that differ in it must not be compared.
-    pub sha256: &'a str,
-    /// Where it runs: `cuda`, `openvino` or `cpu`.
-    #[schema(example = "cpu")]
-    pub provider: &'a str,
-}
-
-impl<'a> From<&'a ModelFacts> for ModelDto<'a> {
-    fn from(facts: &'a ModelFacts) -> Self {
-        Self {
-            pack: &facts.pack,
-            version: &facts.version,
-            sha256: &facts.sha256,
-            provider: &facts.provider,
-        }
-    }
-}
-
-/// The picture as it was understood: upright, type by content.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Image)]
-pub struct ImageDto {
-    /// Upright width in pixels.
-    pub width: u32,
-    /// Upright height in pixels.
-    pub height: u32,
-    /// `jpeg`, `png`, `webp`, `bmp` or `tiff`.
-    #[schema(example = "jpeg")]
-    pub format: &'static str,
-}
-
-impl From<&ImageFacts> for ImageDto {
-    fn from(facts: &ImageFacts) -> Self {
-        Self {
-            width: facts.width,
-            height: facts.height,
-            format: facts.format.name(),
-        }
-    }
-}
 
 /// A rectangle in pixels, origin top left; it may reach over the edge of the picture.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,29 +32,6 @@ pub struct BoxDto {
     pub width: f32,
     /// Extent downwards.
     pub height: f32,
-}
-
-impl From<&BoundingBox> for BoxDto {
-    fn from(bounds: &BoundingBox) -> Self {
-        Self {
-            x: hundredth(bounds.x),
-            y: hundredth(bounds.y),
-            width: hundredth(bounds.width),
-            height: hundredth(bounds.height),
-        }
-    }
-}
-
-/// Rotation of the head in degrees; 0 is a frontal, upright head.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Pose)]
-pub struct PoseDto {
-    /// Turn; positive: the nose points to the image's right.
-    pub yaw: f32,
-    /// Nod; positive: the nose points up.
-    pub pitch: f32,
-    /// Tilt; positive: clockwise on the screen.
-    pub roll: f32,
 }
 
 /// How far a face can be trusted.
@@ -144,50 +71,16 @@ pub struct CauseDto {
 
 impl From<Quality> for QualityDto {
     fn from(quality: Quality) -> Self {
-        let components = quality
-            .components
-            .iter()
-            .map(|(component, value)| (component.name(), value))
-            .collect();
+        let components = quality.components.iter();
         Self {
             score: quality.score,
             interval: quality.interval,
             pass_probability: quality.pass_probability,
             grade: quality.grade,
-            components,
-            causes: quality.causes,
-        }
-    }
-}
-
-/// What the scenario's policy makes of a face.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Decision)]
-pub struct DecisionDto {
-    /// The scenario that decided.
-    #[schema(example = "access")]
-    pub scenario: String,
-    /// `accept`, `review` or `reject`.
-    #[schema(example = "accept")]
-    pub action: &'static str,
-    /// The policy's accept cut on the quality score.
-    pub threshold: f32,
-    /// What decided, where the action is not accept: `quality`, `face_too_small`, `several_faces`.
-    #[schema(value_type = Vec<String>)]
-    pub reasons: Vec<&'static str>,
-}
-
-impl From<Decision> for DecisionDto {
-    fn from(decision: Decision) -> Self {
-        Self {
-            scenario: decision.scenario,
-            action: decision.action.name(),
-            threshold: decision.threshold,
-            reasons: decision
-                .reasons
-                .iter()
-                .map(|reason| reason.name())
+            components: components
+                .map(|(component, value)| (component.name(), value))
                 .collect(),
+            causes: quality.causes,
         }
     }
 }
@@ -204,7 +97,7 @@ pub struct FaceDto {
     #[schema(min_items = 5, max_items = 5)]
     pub landmarks: [[f32; 2]; 5],
     /// Rotation of the head.
-    pub pose: PoseDto,
+    pub pose: Pose,
     /// 512 numbers of unit length, where they are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_items = 512, max_items = 512)]
@@ -214,18 +107,25 @@ pub struct FaceDto {
     /// How far it can be trusted.
     pub quality: QualityDto,
     /// What the scenario makes of it.
-    pub decision: DecisionDto,
+    pub decision: Decision,
 }
 
 impl FaceDto {
     /// The wire shape of `face`, with its embedding or without.
-    #[must_use]
     pub fn new(face: Face, with_embedding: bool) -> Self {
+        let bounds = face.bounding_box;
         Self {
-            r#box: BoxDto::from(&face.bounding_box),
+            r#box: BoxDto {
+                x: hundredth(bounds.x),
+                y: hundredth(bounds.y),
+                width: hundredth(bounds.width),
+                height: hundredth(bounds.height),
+            },
             detection_score: face.detection_score,
-            landmarks: face.landmarks.map(pair),
-            pose: PoseDto {
+            landmarks: face
+                .landmarks
+                .map(|point| [hundredth(point.x), hundredth(point.y)]),
+            pose: Pose {
                 yaw: hundredth(face.pose.yaw),
                 pitch: hundredth(face.pose.pitch),
                 roll: hundredth(face.pose.roll),
@@ -233,7 +133,7 @@ impl FaceDto {
             embedding: with_embedding.then(|| face.embedding.values().to_vec()),
             embedding_norm: face.embedding_norm,
             quality: face.quality.into(),
-            decision: face.decision.into(),
+            decision: face.decision,
         }
     }
 }
@@ -252,45 +152,10 @@ pub struct HintDto {
 
 impl HintDto {
     /// The advice in `language`.
-    #[must_use]
     pub fn new(hint: HintCode, language: Language) -> Self {
         Self {
             code: hint.code(),
             message: hint.message(language),
-        }
-    }
-}
-
-/// Milliseconds in each stage. `total` counts waiting and everything in between too.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[schema(as = Timings)]
-pub struct TimingsDto {
-    /// Waiting for a worker.
-    pub queue: f32,
-    /// Bytes → pixels.
-    pub decode: f32,
-    /// Finding faces.
-    pub detect: f32,
-    /// Landmarks, pose and warp.
-    pub align: f32,
-    /// Embedding, norm and OOD logit.
-    pub embed: f32,
-    /// Components, score, causes, decision.
-    pub judge: f32,
-    /// From the picture's arrival to the answer.
-    pub total: f32,
-}
-
-impl From<&Timings> for TimingsDto {
-    fn from(timings: &Timings) -> Self {
-        Self {
-            queue: thousandth(timings.queue_ms),
-            decode: thousandth(timings.decode_ms),
-            detect: thousandth(timings.detect_ms),
-            align: thousandth(timings.align_ms),
-            embed: thousandth(timings.embed_ms),
-            judge: thousandth(timings.judge_ms),
-            total: thousandth(timings.total_ms),
         }
     }
 }
@@ -302,10 +167,10 @@ pub struct ExtractAnswer<'a> {
     /// Under which the log has this request.
     pub request_id: &'a str,
     /// What answered.
-    #[schema(value_type = ModelDto)]
-    pub model: ModelDto<'a>,
+    #[schema(value_type = ModelFacts)]
+    pub model: &'a ModelFacts,
     /// The picture.
-    pub image: ImageDto,
+    pub image: ImageFacts,
     /// Faces, largest first.
     pub faces: Vec<FaceDto>,
     /// How many faces were found: where only the largest is asked for, as far as the search saw
@@ -317,12 +182,11 @@ pub struct ExtractAnswer<'a> {
     /// Advice for the person in front of the camera.
     pub hints: Vec<HintDto>,
     /// Where the time went.
-    pub timings_ms: TimingsDto,
+    pub timings_ms: Timings,
 }
 
 impl<'a> ExtractAnswer<'a> {
     /// The wire shape of `analysis`.
-    #[must_use]
     pub fn new(
         request_id: &'a str,
         model: &'a ModelFacts,
@@ -330,35 +194,36 @@ impl<'a> ExtractAnswer<'a> {
         with_embedding: bool,
         language: Language,
     ) -> Self {
+        let (faces, hints) = (analysis.faces.into_iter(), analysis.hints.into_iter());
         Self {
             request_id,
-            model: model.into(),
-            image: (&analysis.image).into(),
-            faces: analysis
-                .faces
-                .into_iter()
+            model,
+            image: analysis.image,
+            faces: faces
                 .map(|face| FaceDto::new(face, with_embedding))
                 .collect(),
             faces_found: analysis.faces_found,
             faces_omitted: analysis.faces_omitted,
-            hints: analysis
-                .hints
-                .into_iter()
-                .map(|hint| HintDto::new(hint, language))
-                .collect(),
-            timings_ms: (&analysis.timings).into(),
+            hints: hints.map(|hint| HintDto::new(hint, language)).collect(),
+            timings_ms: rounded(analysis.timings),
         }
     }
 }
 
-fn pair(point: Point) -> [f32; 2] {
-    [hundredth(point.x), hundredth(point.y)]
+/// Times to the microsecond, as answers have them.
+pub fn rounded(timings: Timings) -> Timings {
+    let thousandth = |ms: f32| (ms * 1000.0).round() / 1000.0;
+    Timings {
+        queue: thousandth(timings.queue),
+        decode: thousandth(timings.decode),
+        detect: thousandth(timings.detect),
+        align: thousandth(timings.align),
+        embed: thousandth(timings.embed),
+        judge: thousandth(timings.judge),
+        total: thousandth(timings.total),
+    }
 }
 
 fn hundredth(number: f32) -> f32 {
     (number * 100.0).round() / 100.0
-}
-
-fn thousandth(number: f32) -> f32 {
-    (number * 1000.0).round() / 1000.0
 }

@@ -1,5 +1,4 @@
-//! Fits a calibration on the captures of a site, and tests it on captures that the fit has not
-//! seen.
+//! Fits a calibration on the captures of a site, and tests it on captures it has not seen.
 //!
 //! A site rarely has all kinds of captures: few masks, few false detections. So the maps are
 //! fitted anew where the site has captures, and continue as the pack's own maps elsewhere.
@@ -7,15 +6,14 @@
 use serde::Serialize;
 
 use super::{
-    Calibration, CalibrationError, PASS_SIMILARITY, PER_KNOT, Provenance, Spread, rising, rounded,
+    Calibration, CalibrationError, LEAST, PASS_SIMILARITY, Provenance, Spread, rising, rounded,
     rounded_spread, score,
 };
 use crate::stats::{calibration_error, interpolate, resampled};
 
 /// Folds of groups for predictions on captures that the map has not seen.
 const FOLDS: usize = 5;
-/// Captures in a bin of the calibration error. With fewer, chance alone makes a gap of several
-/// hundredths in each bin.
+/// Captures in a bin of the calibration error. With fewer, chance makes gaps of hundredths.
 const PER_BIN: usize = 50;
 /// Highest number of these bins, as in the pack's own figures.
 const MOST_BINS: usize = 15;
@@ -29,8 +27,7 @@ const SEED: u64 = 29_794;
 pub struct SiteSample {
     /// The pack's signal.
     pub signal: f64,
-    /// The similarity that it reached against a good reference; `None` for an unusable
-    /// picture.
+    /// The similarity to a good reference; `None` for an unusable picture.
     pub similarity: Option<f64>,
     /// Its group. Captures of one person, or of one door and hour, resemble each other, so
     /// a group is held out, and drawn for an interval, as a whole.
@@ -39,7 +36,6 @@ pub struct SiteSample {
 
 impl SiteSample {
     /// Whether it cleared the accept threshold.
-    #[must_use]
     pub fn passes(&self) -> bool {
         self.similarity
             .is_some_and(|similarity| similarity >= PASS_SIMILARITY)
@@ -78,8 +74,8 @@ pub struct SiteTrial {
 }
 
 impl Calibration {
-    /// The maps learnt from `samples` where these are, and this calibration's elsewhere. Where another shot would score
-    /// is taken over: how far the signal of another shot lies off is the network's matter, not the site's.
+    /// The maps learnt from `samples` where these are, and this calibration's elsewhere. The spread
+    /// of another shot's signal is taken over: it depends on the network, not on the site.
     ///
     /// # Errors
     /// With too few samples that have a similarity.
@@ -92,18 +88,14 @@ impl Calibration {
             .iter()
             .filter_map(|sample| Some((sample.signal, sample.similarity?)))
             .collect();
-        let expected = 2 * PER_KNOT;
-        if compared.len() < expected {
-            let got = compared.len();
-            return Err(CalibrationError::TooFew { got, expected });
+        if compared.len() < LEAST {
+            return Err(CalibrationError::TooFew(compared.len()));
         }
-        let passes: Vec<(f64, f64)> = samples
-            .iter()
-            .map(|sample| (sample.signal, f64::from(u8::from(sample.passes()))))
-            .collect();
+        let passed = |sample: &SiteSample| (sample.signal, f64::from(u8::from(sample.passes())));
+        let passes: Vec<(f64, f64)> = samples.iter().map(passed).collect();
         let learnt = |points: &[(f64, f64)], own: &[[f64; 2]]| {
             let (signals, values): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
-            continued(rising(&signals, &values), own)
+            continued(&rising(&signals, &values), own)
         };
         let similarity = learnt(&compared, &self.content.similarity);
         let pass = learnt(&passes, &self.content.pass);
@@ -111,15 +103,11 @@ impl Calibration {
         Ok(Self::learnt(provenance, similarity, pass, spread))
     }
 
-    /// The spreads for `similarity` in place of this calibration's map, at the same shifts
-    /// of the signal.
+    /// The spreads for `similarity` in place of this map, at the same shifts of the signal.
     fn spread_along(&self, similarity: &[[f64; 2]]) -> Vec<Spread> {
-        let backwards: Vec<[f64; 2]> = self
-            .content
-            .similarity
-            .iter()
-            .map(|&[signal, similarity]| [score::from_similarity(similarity), signal])
-            .collect();
+        let turned =
+            |&[signal, similarity]: &[f64; 2]| [score::from_similarity(similarity), signal];
+        let backwards: Vec<[f64; 2]> = self.content.similarity.iter().map(turned).collect();
         let moved = |score: f64| {
             let signal = interpolate(&backwards, score);
             score::from_similarity(interpolate(similarity, signal))
@@ -135,18 +123,15 @@ impl Calibration {
         self.content.spread.iter().map(spread).collect()
     }
 
-    /// How well `self` does, and how well a calibration does that is learnt on top of `own` from other groups of `samples`.
+    /// How well `self` does, and a calibration learnt on top of `own` from other groups.
     ///
     /// # Errors
     /// With too few samples.
     pub fn trial(&self, own: &Self, samples: &[SiteSample]) -> Result<SiteTrial, CalibrationError> {
         let mut unseen = Vec::with_capacity(FOLDS);
         for fold in 0..FOLDS {
-            let others: Vec<SiteSample> = samples
-                .iter()
-                .filter(|sample| sample.group % FOLDS != fold)
-                .copied()
-                .collect();
+            let others = samples.iter().filter(|sample| sample.group % FOLDS != fold);
+            let others: Vec<SiteSample> = others.copied().collect();
             unseen.push(own.refit(&others, Provenance::default())?);
         }
         let learnt = |sample: &SiteSample| &unseen[sample.group % FOLDS];
@@ -154,15 +139,13 @@ impl Calibration {
         Ok(SiteTrial {
             bins,
             pass: change(samples, bins, |sample| {
-                let pass = |by: &Self| f64::from(by.pass_probability(narrow_signal(sample.signal)));
+                let pass = |by: &Self| f64::from(by.pass_probability(sample.signal as f32));
                 let passed = f64::from(u8::from(sample.passes()));
                 Some([pass(self), pass(learnt(sample)), passed])
             }),
             similarity: change(samples, bins, |sample| {
-                let expected =
-                    |by: &Self| f64::from(by.expected_similarity(narrow_signal(sample.signal)));
-                // The maps give 0–1, so 0 is the best prediction of a negative
-                // similarity.
+                let expected = |by: &Self| f64::from(by.expected_similarity(sample.signal as f32));
+                // The maps give 0–1, so 0 is the best prediction of a negative similarity.
                 let reached = sample.similarity?.clamp(0.0, 1.0);
                 Some([expected(self), expected(learnt(sample)), reached])
             }),
@@ -206,10 +189,9 @@ fn change(
     }
 }
 
-/// `site` between its first and last knot, `own` outside. `own` is lowered where needed to meet
-/// `site`, never raised: what the pack distrusts and the site has not shown must not gain
-/// trust.
-fn continued(site: Vec<[f64; 2]>, own: &[[f64; 2]]) -> Vec<[f64; 2]> {
+/// `site` between its first and last knot, `own` outside, lowered where needed to meet `site`: what
+/// the pack distrusts and the site has not shown gains no trust.
+fn continued(site: &[[f64; 2]], own: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let (Some(&first), Some(&last)) = (site.first(), site.last()) else {
         return own.to_vec();
     };
@@ -221,18 +203,7 @@ fn continued(site: Vec<[f64; 2]>, own: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let below = below.map(|knot| [knot[0], lowered(first, knot).clamp(0.0, first[1])]);
     let above = own.iter().filter(|knot| knot[0] > last[0]);
     let above = above.map(|knot| [knot[0], lowered(last, knot).clamp(last[1], 1.0)]);
-    let mut knots: Vec<[f64; 2]> = below.collect();
-    let above: Vec<[f64; 2]> = above.collect();
-    knots.extend(site);
-    knots.extend(above);
-    knots
-}
-
-/// A signal as the pipeline has it.
-fn narrow_signal(signal: f64) -> f32 {
-    #[expect(clippy::cast_possible_truncation, reason = "signals are small numbers")]
-    let narrow = signal as f32;
-    narrow
+    below.chain(site.iter().copied()).chain(above).collect()
 }
 
 #[cfg(test)]

@@ -57,12 +57,12 @@ fn an_edited_file_is_refused_by_its_id() {
     let edited = json.replace("2026-01-01", "2026-01-02");
     assert!(matches!(
         Calibration::load(&edited),
-        Err(CalibrationError::Id { .. })
+        Err(CalibrationError::Id(..))
     ));
     let newer = json.replace("\"schema\": 1", "\"schema\": 2");
     assert!(matches!(
         Calibration::load(&newer),
-        Err(CalibrationError::Schema { got: 2 })
+        Err(CalibrationError::Schema(2))
     ));
 }
 
@@ -84,7 +84,7 @@ fn a_falling_table_is_refused() {
     assert!(check("pass", &[[0.0, 0.1], [1.0, 0.9]]).is_ok());
     assert!(matches!(
         check("pass", &[[0.0, 0.9], [1.0, 0.1]]),
-        Err(CalibrationError::Table { row: 1, .. })
+        Err(CalibrationError::Table(_, 1))
     ));
     assert!(check("pass", &[[0.0, 1.5]]).is_err());
 }
@@ -98,7 +98,7 @@ fn too_few_observations_are_refused_with_the_count() {
     };
     assert!(matches!(
         Calibration::fit(&few, provenance()),
-        Err(CalibrationError::TooFew { got: 10, .. })
+        Err(CalibrationError::TooFew(10))
     ));
 }
 

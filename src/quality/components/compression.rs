@@ -13,16 +13,14 @@ const BLOCK: f32 = 8.0;
 /// Step (8-bit levels) that is added to the activity: what nobody sees is no artefact.
 const FLOOR: f32 = 1.0;
 
-/// 1 where no block grid shows, towards 0 the more of all steps lie on it. `scale` is the plane's pixels per original
-/// pixel. `None` where the plane is too small, or was reduced so far that blocks are no longer seen.
+/// 1 where no block grid shows, towards 0 the more of all steps lie on it. `scale` is the plane's
+/// pixels per original pixel. `None` where the plane is too small, or was reduced so far that
+/// blocks are no longer seen.
 pub(super) fn freedom(plane: &Plane, scale: f32) -> Option<f32> {
     let period = (BLOCK * scale).round() as usize;
     let is_whole = (BLOCK * scale - period as f32).abs() < 0.05;
-    if !is_whole
-        || !(4..=8).contains(&period)
-        || plane.width < 3 * period
-        || plane.height < 3 * period
-    {
+    let is_large = plane.width.min(plane.height) >= 3 * period;
+    if !is_whole || !is_large || !(4..=8).contains(&period) {
         return None;
     }
     // Sums of the steps from each column to the next, and from each row to the next.
@@ -47,12 +45,12 @@ pub(super) fn freedom(plane: &Plane, scale: f32) -> Option<f32> {
     Some(1.0 / (1.0 + excess / (activity + FLOOR)))
 }
 
-/// How far the steps at the best phase, less their neighbours', stand out from those at the other phases.
+/// How far the steps at the best phase, less their neighbours', stand out from those at the others.
 fn excess(steps: &[f32], period: usize) -> f32 {
-    let over_neighbours: Vec<f32> = steps
+    let over_neighbours = steps
         .windows(3)
-        .map(|near| near[1] - f32::midpoint(near[0], near[2]))
-        .collect();
+        .map(|near| near[1] - f32::midpoint(near[0], near[2]));
+    let over_neighbours: Vec<f32> = over_neighbours.collect();
     let mut phases: Vec<f32> = (0..period)
         .map(|phase| {
             let on_phase = over_neighbours.iter().skip(phase).step_by(period);

@@ -28,12 +28,13 @@ const COUNT: usize = 114;
 static TURNS: LazyLock<[f32; COUNT]> =
     LazyLock::new(|| std::array::from_fn(|at| 2.0 * (std::f32::consts::TAU * frequency(at)).cos()));
 
-/// Half the spans over which second differences are taken, pixels, and the power times cycles in the face from which on a
-/// period is believed: a face's own ups and downs have less power the more of them there are. Neighbours differ in
-/// pictures that nothing was done to, too.
+/// Half the spans over which second differences are taken, pixels, and the power times cycles in
+/// the face from which on a period is believed. A face's own ups and downs have less power the more
+/// of them there are. Neighbours also differ in untouched pictures.
 const SPANS: [(usize, f32); 3] = [(1, 16.0), (2, 8.0), (4, 8.0)];
 
-/// A period's double or triple is the true one where it has this share of its power: sharp transitions have overtones.
+/// A period's double or triple is the true one where it has this share of its power, because sharp
+/// transitions have overtones.
 const FUNDAMENTAL: f32 = 0.22;
 
 /// Second difference (levels) that is added before the logarithm: rounding has no period.
@@ -45,14 +46,15 @@ const TREND: usize = 9;
 /// Shortest side of a face in which a period is looked for, pixels.
 const SHORTEST: usize = 30;
 
-/// Freedom from blocks from which on a period of 8, 4 or 8/3 pixels is not the trace of JPEG's blocks.
+/// From this freedom from blocks on, a period of 8, 4 or 8/3 pixels is not the trace of JPEG's
+/// blocks.
 const NO_BLOCKS_FROM: f32 = 0.9;
 
 /// Freedom from blocks below which blocks are all that is left to be seen.
 const ONLY_BLOCKS_BELOW: f32 = 0.6;
 
-/// Picture pixels per pixel that was taken, at least 1; 1 where no sign of it is seen. `freedom` is the freedom from
-/// blocks of the same plane.
+/// Picture pixels per pixel that was taken, at least 1; 1 where there is no sign of enlargement.
+/// `freedom` is the freedom from blocks of the same plane.
 pub(super) fn factor(plane: &Plane, freedom: f32) -> f32 {
     if freedom < ONLY_BLOCKS_BELOW || plane.width.min(plane.height) < SHORTEST {
         return 1.0;
@@ -91,12 +93,12 @@ pub(super) fn factor(plane: &Plane, freedom: f32) -> f32 {
     1.0 / frequency(fundamental.unwrap_or(peak))
 }
 
-/// Cycles per pixel of the frequency at this place.
 fn frequency(at: usize) -> f32 {
     (FIRST + at) as f32 * STEP
 }
 
-/// Logarithm of the mean absolute second difference over this span, by column and by row, freed from its trend.
+/// Logarithm of the mean absolute second difference over this span, by column and by row, freed
+/// from its trend.
 fn profiles(plane: &Plane, span: usize) -> (Vec<f32>, Vec<f32>) {
     let ends = 2 * span;
     let mut across = vec![0.0_f32; plane.width - ends];
@@ -113,17 +115,13 @@ fn profiles(plane: &Plane, span: usize) -> (Vec<f32>, Vec<f32>) {
             *bend = (a - 2.0 * b + c).abs();
         }
     });
-    (
-        flattened(&across, plane.height),
-        flattened(&down, plane.width),
-    )
+    let across = flattened(&across, plane.height);
+    (across, flattened(&down, plane.width))
 }
 
 fn flattened(sums: &[f32], count: usize) -> Vec<f32> {
-    let logs: Vec<f32> = sums
-        .iter()
-        .map(|sum| (sum / count as f32 + FLOOR).ln())
-        .collect();
+    let logs = sums.iter().map(|sum| (sum / count as f32 + FLOOR).ln());
+    let logs: Vec<f32> = logs.collect();
     let last = logs.len() - 1;
     let at = |place: isize| logs[place.clamp(0, last as isize) as usize];
     let reach = (TREND / 2) as isize;

@@ -1,5 +1,4 @@
-//! Light on the face, on the aligned crop: clipping, brightness, contrast, and whether both
-//! halves are lit alike.
+//! Light on the face, on the aligned crop: clipping, brightness, contrast, uniformity.
 //!
 //! Source: ISO/IEC 29794-5 as its open implementation OFIQ describes it: under- and
 //! over-exposure prevention, luminance mean and variance, dynamic range, illumination
@@ -15,7 +14,7 @@ const DARK: f32 = 25.0;
 /// Luma from this level counts as clipped (OFIQ: 247).
 const CLIPPED: f32 = 247.0;
 
-/// Bins of the histograms that compare the two halves: coarse, since a half has few pixels on this grid.
+/// Bins of the histograms that compare the two halves: coarse, since a half has few pixels here.
 const UNIFORMITY_BINS: usize = 16;
 
 pub(super) fn measure(crop: &Plane, inside: &Inside, components: &mut Components) {
@@ -43,20 +42,15 @@ pub(super) fn measure(crop: &Plane, inside: &Inside, components: &mut Components
     components.set(Component::UnderExposurePrevention, 1.0 - share(dark));
     components.set(Component::OverExposurePrevention, 1.0 - share(clipped));
     components.set(Component::LuminanceMean, (mean / 255.0) as f32);
-    components.set(
-        Component::LuminanceVariance,
-        (variance / (255.0 * 255.0)) as f32,
-    );
-    let entropy: f32 = histogram
-        .iter()
-        .filter(|&&bin| bin > 0)
-        .map(|&bin| -share(bin) * share(bin).log2())
-        .sum();
+    let variance = (variance / (255.0 * 255.0)) as f32;
+    components.set(Component::LuminanceVariance, variance);
+    let filled = histogram.iter().filter(|&&bin| bin > 0);
+    let entropy = filled.map(|&bin| -share(bin) * share(bin).log2()).sum();
     components.set(Component::DynamicRange, entropy);
     components.set(Component::IlluminationUniformity, overlap(&halves));
 }
 
-/// Intersection of the two normalised histograms, 0 (no level in common) … 1 (the same distribution).
+/// Intersection of the two normalised histograms: 0 is no level in common, 1 the same distribution.
 fn overlap(halves: &[[u32; UNIFORMITY_BINS]; 2]) -> f32 {
     let totals = halves.map(|half| half.iter().sum::<u32>().max(1) as f32);
     let both = |bin: usize| {

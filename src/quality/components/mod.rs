@@ -1,9 +1,7 @@
-//! The measured properties of a capture, each with a unit and a direction, and [`measure`],
-//! which computes them.
+//! The measured properties of a capture, and [`measure`], which computes them.
 //!
-//! Properties of sensor and codec (noise, compression, recapture, detail) are measured at
-//! native resolution. Properties of the scene (light, occlusion) are measured on the
-//! recogniser's grid.
+//! Properties of sensor and codec (noise, compression, recapture, detail) are measured at native
+//! resolution, those of the scene (light, occlusion) on the recogniser's grid.
 
 use crate::face::{AlignedFace, DetectedFace};
 
@@ -14,12 +12,9 @@ mod motion;
 mod noise;
 mod occlusion;
 mod plane;
-mod pose;
 mod recapture;
-mod resolution;
 mod sharpness;
 mod spectrum;
-mod usual;
 
 use plane::{Inside, Plane, Window};
 
@@ -34,133 +29,100 @@ pub enum Direction {
     Neither,
 }
 
-/// One measured property of a face. Names follow ISO/IEC 29794-5 where they mean the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Component {
+/// Makes [`Component`] of one list: name, unit, direction, and the usual value with its deviation.
+macro_rules! components {
+    ($(
+        $(#[$doc:meta])*
+        $component:ident $name:literal, $unit:literal, $direction:ident, $usual:expr;
+    )+) => {
+        /// One measured property of a face. Names follow ISO/IEC 29794-5 where they mean the same.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Component {
+            $($(#[$doc])* $component,)+
+        }
+
+        impl Component {
+            /// Every component, in the order of columns and JSON.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$component),+];
+
+            const fn row(self) -> (&'static str, &'static str, Direction, [f32; 2]) {
+                match self {
+                    $(Self::$component => ($name, $unit, Direction::$direction, $usual),)+
+                }
+            }
+        }
+    };
+}
+
+components! {
     /// Fine detail; higher is sharper.
-    Sharpness,
+    Sharpness "sharpness", "index", HigherIsBetter, [1.886, 0.714];
     /// Share of the face that is not too dark, 0…1.
-    UnderExposurePrevention,
+    UnderExposurePrevention "under_exposure_prevention", "share", HigherIsBetter, [0.996, 0.006];
     /// Share of the face that is not clipped, 0…1.
-    OverExposurePrevention,
+    OverExposurePrevention "over_exposure_prevention", "share", HigherIsBetter, [1.0, 0.01];
     /// Mean luma of the face, 0…1.
-    LuminanceMean,
+    LuminanceMean "luminance_mean", "share", Neither, [0.587, 0.139];
     /// Variance of the face's luma, 0…0.25.
-    LuminanceVariance,
+    LuminanceVariance "luminance_variance", "share", Neither, [0.028, 0.014];
     /// Entropy of the luma histogram, bits.
-    DynamicRange,
+    DynamicRange "dynamic_range", "bit", HigherIsBetter, [7.169, 0.343];
     /// Likeness of the left and right half's lighting, 0…1.
-    IlluminationUniformity,
+    IlluminationUniformity "illumination_uniformity", "share", HigherIsBetter, [0.721, 0.198];
     /// Freedom from block and ringing artefacts, higher is better.
-    CompressionArtifacts,
-    /// Standard deviation of sensor noise in the picture's own pixels, 8-bit levels; higher is worse.
-    Noise,
+    CompressionArtifacts "compression_artifacts", "index", HigherIsBetter, [0.9, 0.07];
+    /// Standard deviation of sensor noise in the picture's own pixels, 8-bit levels.
+    Noise "noise", "level", LowerIsBetter, [0.659, 0.368];
     /// How one-sided the loss of detail is, 0 (none) …1; higher is worse.
-    MotionBlur,
-    /// Direction of the motion, degrees 0…180 from the image's right, clockwise; meaningful with `MotionBlur`.
-    MotionDirection,
+    MotionBlur "motion_blur", "share", LowerIsBetter, [0.011, 0.016];
+    /// Direction of the motion, degrees 0…180 from the image's right, clockwise; meaningful with
+    /// `MotionBlur`. An angle has no median: it is not compared.
+    MotionDirection "motion_direction", "deg", Neither, [0.0, 0.0];
     /// Strength of periodic patterns such as moiré; higher is worse.
-    RecapturePattern,
+    RecapturePattern "recapture_pattern", "index", LowerIsBetter, [0.0, 0.05];
     /// Distance between the eyes in original pixels.
-    InterEyeDistance,
+    InterEyeDistance "inter_eye_distance", "px", HigherIsBetter, [86.9, 22.67];
     /// Turn of the head, degrees.
-    HeadPoseYaw,
+    HeadPoseYaw "head_pose_yaw", "deg", Neither, [0.769, 4.734];
     /// Nod of the head, degrees.
-    HeadPosePitch,
+    HeadPosePitch "head_pose_pitch", "deg", Neither, [2.577, 6.455];
     /// Tilt of the head, degrees.
-    HeadPoseRoll,
-    /// How much of the lower face is to be seen, 0…1; not assessed where the eyes are covered.
-    MouthOcclusionPrevention,
+    HeadPoseRoll "head_pose_roll", "deg", Neither, [-0.178, 2.547];
+    /// How much of the lower face is visible, 0…1; not assessed where the eyes are covered.
+    MouthOcclusionPrevention "mouth_occlusion_prevention", "share", HigherIsBetter, [0.998, 0.03];
+}
+
+/// Median and robust deviation of a component over clean photos: the scale for comparing captures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usual {
+    /// The median.
+    pub median: f32,
+    /// 1.4826 times the median absolute deviation.
+    pub deviation: f32,
 }
 
 impl Component {
-    /// Every component, in the order of columns and JSON.
-    pub const ALL: [Self; 17] = [
-        Self::Sharpness,
-        Self::UnderExposurePrevention,
-        Self::OverExposurePrevention,
-        Self::LuminanceMean,
-        Self::LuminanceVariance,
-        Self::DynamicRange,
-        Self::IlluminationUniformity,
-        Self::CompressionArtifacts,
-        Self::Noise,
-        Self::MotionBlur,
-        Self::MotionDirection,
-        Self::RecapturePattern,
-        Self::InterEyeDistance,
-        Self::HeadPoseYaw,
-        Self::HeadPosePitch,
-        Self::HeadPoseRoll,
-        Self::MouthOcclusionPrevention,
-    ];
-
     /// Name in JSON, in the log's columns and in exports.
-    #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sharpness => "sharpness",
-            Self::UnderExposurePrevention => "under_exposure_prevention",
-            Self::OverExposurePrevention => "over_exposure_prevention",
-            Self::LuminanceMean => "luminance_mean",
-            Self::LuminanceVariance => "luminance_variance",
-            Self::DynamicRange => "dynamic_range",
-            Self::IlluminationUniformity => "illumination_uniformity",
-            Self::CompressionArtifacts => "compression_artifacts",
-            Self::Noise => "noise",
-            Self::MotionBlur => "motion_blur",
-            Self::MotionDirection => "motion_direction",
-            Self::RecapturePattern => "recapture_pattern",
-            Self::InterEyeDistance => "inter_eye_distance",
-            Self::HeadPoseYaw => "head_pose_yaw",
-            Self::HeadPosePitch => "head_pose_pitch",
-            Self::HeadPoseRoll => "head_pose_roll",
-            Self::MouthOcclusionPrevention => "mouth_occlusion_prevention",
-        }
+        self.row().0
     }
 
     /// What the value counts in; "share" is 0…1, "index" has no unit.
-    #[must_use]
     pub const fn unit(self) -> &'static str {
-        match self {
-            Self::Sharpness | Self::CompressionArtifacts | Self::RecapturePattern => "index",
-            Self::UnderExposurePrevention
-            | Self::OverExposurePrevention
-            | Self::LuminanceMean
-            | Self::LuminanceVariance
-            | Self::IlluminationUniformity
-            | Self::MotionBlur
-            | Self::MouthOcclusionPrevention => "share",
-            Self::DynamicRange => "bit",
-            Self::Noise => "level",
-            Self::InterEyeDistance => "px",
-            Self::MotionDirection
-            | Self::HeadPoseYaw
-            | Self::HeadPosePitch
-            | Self::HeadPoseRoll => "deg",
-        }
+        self.row().1
     }
 
     /// Which way is better.
-    #[must_use]
     pub const fn direction(self) -> Direction {
-        match self {
-            Self::Sharpness
-            | Self::UnderExposurePrevention
-            | Self::OverExposurePrevention
-            | Self::DynamicRange
-            | Self::IlluminationUniformity
-            | Self::CompressionArtifacts
-            | Self::InterEyeDistance
-            | Self::MouthOcclusionPrevention => Direction::HigherIsBetter,
-            Self::Noise | Self::MotionBlur | Self::RecapturePattern => Direction::LowerIsBetter,
-            Self::LuminanceMean
-            | Self::LuminanceVariance
-            | Self::MotionDirection
-            | Self::HeadPoseYaw
-            | Self::HeadPosePitch
-            | Self::HeadPoseRoll => Direction::Neither,
-        }
+        self.row().2
+    }
+
+    /// Median and deviation over 315 clean photos of as many people. The test
+    /// `components_on_photos` prints such figures for a folder of photos. Where the deviation is
+    /// next to nothing, as with clipped light, it is a difference that one would notice.
+    pub const fn usual(self) -> Usual {
+        let [median, deviation] = self.row().3;
+        Usual { median, deviation }
     }
 }
 
@@ -170,25 +132,22 @@ pub struct Components([Option<f32>; Component::ALL.len()]);
 
 impl Components {
     /// The value of `component`.
-    #[must_use]
     pub fn get(&self, component: Component) -> Option<f32> {
         self.0[component as usize]
     }
 
-    /// Sets the value of `component`; a number that is not finite counts as "could not be assessed".
+    /// Sets the value of `component`; a number that is not finite counts as not assessed.
     pub fn set(&mut self, component: Component, value: f32) {
         self.0[component as usize] = value.is_finite().then_some(value);
     }
 
     /// Each component with its value, in the order of [`Component::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Component, Option<f32>)> + '_ {
-        Component::ALL
-            .into_iter()
-            .map(|component| (component, self.get(component)))
+        Component::ALL.into_iter().zip(self.0)
     }
 }
 
-/// Side of the largest window that is measured at native resolution; of a larger face the middle counts.
+/// Side of the largest window that is measured at native resolution: the middle of a larger face.
 const NATIVE_SIDE: usize = 192;
 
 /// What was measured on a face: the components, and two findings that have no column of their own.
@@ -196,15 +155,14 @@ const NATIVE_SIDE: usize = 192;
 pub struct Evidence {
     /// The components.
     pub components: Components,
-    /// Picture pixels per pixel that was taken, at least 1: more where the picture was enlarged afterwards.
+    /// Picture pixels per pixel that was taken, 1 unless the picture was enlarged.
     pub enlargement: f32,
-    /// How much of the eyes' surroundings is to be seen, 0 (dark glasses) … 1.
+    /// How much of the eyes' surroundings is visible, 0 (dark glasses) … 1.
     pub eyes_visible: f32,
 }
 
-/// Measures every component of a face. What cannot be assessed (no pixels, no landmarks) is left out; nothing panics,
-/// whatever the picture.
-#[must_use]
+/// Measures every component of a face. What cannot be assessed (no pixels, no landmarks) is left
+/// out. Nothing panics, whatever the picture.
 pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     let mut components = Components::default();
     let crop = Plane::luma(&aligned.crop, Window::all(&aligned.crop));
@@ -212,10 +170,8 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
 
     let inside = Inside::of(aligned);
     let colours = occlusion::Channels::of(&aligned.crop, &crop, &inside);
-    let eyes_visible = colours
-        .as_ref()
-        .and_then(occlusion::eyes_visible)
-        .unwrap_or(1.0);
+    let eyes_visible = colours.as_ref().and_then(occlusion::eyes_visible);
+    let eyes_visible = eyes_visible.unwrap_or(1.0);
 
     exposure::measure(&crop, &inside, &mut components);
     let mut set = |component, value: Option<f32>| {
@@ -229,18 +185,14 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
     set(Component::Noise, noise_taken);
     let freedom = compression::freedom(&native.luma, aligned.patch.scale);
     set(Component::CompressionArtifacts, freedom);
-    set(
-        Component::RecapturePattern,
-        recapture::pattern(&native.middle, &native.colour),
-    );
+    let pattern = recapture::pattern(&native.middle, &native.colour);
+    set(Component::RecapturePattern, pattern);
     let noise_on_grid = noise::deviation(&crop).unwrap_or_default();
     set(Component::Sharpness, sharpness::index(&crop, noise_on_grid));
     // What hides the eyes hides the skin that the mouth is compared with.
     if eyes_visible >= 0.5 {
-        set(
-            Component::MouthOcclusionPrevention,
-            colours.as_ref().and_then(occlusion::mouth_visible),
-        );
+        let mouth_visible = colours.as_ref().and_then(occlusion::mouth_visible);
+        set(Component::MouthOcclusionPrevention, mouth_visible);
     }
     if let Some((motion, direction)) = motion::measure(&crop) {
         set(Component::MotionBlur, Some(motion));
@@ -248,8 +200,13 @@ pub fn measure(aligned: &AlignedFace, detected: &DetectedFace) -> Evidence {
         let turned = direction - aligned.transform.rotation_deg();
         set(Component::MotionDirection, Some(turned.rem_euclid(180.0)));
     }
-    resolution::measure(aligned, &mut components);
-    pose::measure(aligned, &mut components);
+    // ISO/IEC 29794-5 corrects the distance for yaw. The recogniser sees the uncorrected face.
+    let [one_eye, other_eye, ..] = aligned.landmarks;
+    let distance = one_eye.distance(other_eye);
+    set(Component::InterEyeDistance, Some(distance));
+    set(Component::HeadPoseYaw, Some(aligned.pose.yaw));
+    set(Component::HeadPosePitch, Some(aligned.pose.pitch));
+    set(Component::HeadPoseRoll, Some(aligned.pose.roll));
     Evidence {
         components,
         enlargement: enlargement::factor(&native.luma, freedom.unwrap_or_default()),
@@ -272,7 +229,7 @@ impl Native {
     fn of(aligned: &AlignedFace, detected: &DetectedFace) -> Self {
         let patch = &aligned.patch;
         let face = detected.bounding_box;
-        let along = |start: f32, extent: f32, origin: f32, limit: u32, most: usize| {
+        let along = |(start, extent): (f32, f32), origin: f32, limit: u32, most: usize| {
             let place = |share: f32| (start + share * extent - origin) * patch.scale;
             // A cast from a number that is none gives 0, so a broken box gives an empty window.
             let first = place(0.1).clamp(0.0, limit as f32) as usize;
@@ -281,20 +238,9 @@ impl Native {
             (first + surplus / 2, end - first - surplus)
         };
         let window = |most: usize| {
-            let (left, width) = along(
-                face.x,
-                face.width,
-                patch.origin.x,
-                patch.pixels.width(),
-                most,
-            );
-            let (top, height) = along(
-                face.y,
-                face.height,
-                patch.origin.y,
-                patch.pixels.height(),
-                most,
-            );
+            let (columns, rows) = patch.pixels.dimensions();
+            let (left, width) = along((face.x, face.width), patch.origin.x, columns, most);
+            let (top, height) = along((face.y, face.height), patch.origin.y, rows, most);
             Window {
                 left,
                 top,

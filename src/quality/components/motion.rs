@@ -19,9 +19,9 @@ const BANDS: [std::ops::Range<f32>; 2] = [0.08..0.16, 0.16..0.30];
 /// Above this frequency a face has next to nothing, so what is there is noise.
 const NOISE_FROM: f32 = 0.40;
 
-/// Mean of the logarithm of power, by band and direction of the frequency (0° = to the right, in steps of 11.25°
-/// towards down), over clean frontal photos: 100 press photos and 105 web photos of as many people. Only the differences
-/// within a band matter.
+/// Mean of the logarithm of power, by band and direction of the frequency (0° = to the right, in
+/// steps of 11.25° towards down), over clean frontal photos: 100 press photos and 105 web photos of
+/// as many people. Only the differences within a band matter.
 const USUAL: [[f32; DIRECTIONS]; BANDS.len()] = [
     [
         7.68, 7.44, 7.28, 7.30, 7.37, 7.50, 7.72, 8.56, 9.21, 8.64, 7.76, 7.60, 7.43, 7.30, 7.20,
@@ -33,14 +33,13 @@ const USUAL: [[f32; DIRECTIONS]; BANDS.len()] = [
     ],
 ];
 
-/// Log ratio that clean faces reach by chance, and the one at which motion is certain: faces moved by an eighth of their
-/// width reach 2.6 to 3.8, clean ones 0.4 to 1.5.
+/// Log ratio that clean faces reach by chance, and the one at which motion is certain. Faces moved
+/// by an eighth of their width reach 2.6 to 3.8, clean ones 0.4 to 1.5.
 const LOG_RATIO: (f32, f32) = (0.5, 4.0);
 
 /// Power (levels²) that is added everywhere, so that the logarithm of nothing is finite.
 const FLOOR: f32 = 0.3;
 
-/// What counts, as places in the spectrum.
 struct Parts {
     bands: [[Vec<usize>; DIRECTIONS]; BANDS.len()],
     noise: Vec<usize>,
@@ -77,8 +76,8 @@ static WINDOW: LazyLock<Weights> = LazyLock::new(|| {
     Weights::new((0..side * side).map(weight).collect())
 });
 
-/// How one-sided the loss of detail is, 0…1, and the direction of the motion in degrees, 0…180 clockwise from the grid's
-/// right.
+/// How one-sided the loss of detail is, 0…1, and the direction of the motion in degrees, 0…180
+/// clockwise from the grid's right.
 pub(super) fn measure(crop: &Plane) -> Option<(f32, f32)> {
     let [spectrum] = Spectrum::of([crop], &WINDOW)?;
     let power = |&place: &usize| spectrum.power[place];

@@ -13,10 +13,10 @@ const BLOCK: usize = 8;
 /// Which of the blocks, ordered from calm to busy, gives the estimate.
 const CALM: f32 = 0.35;
 
-/// Blocks that are brighter or darker than this lie in the clipped ends of the scale, where noise is cut off.
+/// Brighter and darker blocks lie in the clipped ends of the scale, where noise is cut off.
 const UNCLIPPED: std::ops::RangeInclusive<f32> = 4.0..=250.0;
 
-/// Standard deviation of the noise in 8-bit levels, or `None` where there is nothing to measure it on.
+/// Standard deviation of the noise in 8-bit levels; `None` where there is nothing to measure it on.
 pub(super) fn deviation(plane: &Plane) -> Option<f32> {
     if plane.width < 3 || plane.height < 3 {
         return None;

@@ -22,7 +22,6 @@ use image::RgbImage;
 
 const SIDE: usize = ALIGNED_SIDE as usize;
 
-/// A rectangle of the grid.
 type Area = (Range<usize>, Range<usize>);
 
 /// Skin that a mask leaves bare: under the eyes, and between them.
@@ -42,7 +41,7 @@ const LIPS: Area = (42..70, 84..100);
 const NOSTRILS: Area = (46..66, 72..82);
 const JAW: Area = (34..78, 80..104);
 
-/// What all areas cover, with the pixels to the right and below that [`steps`] reads: nothing else is made.
+/// What all areas cover, with the pixels right and below that [`steps`] reads.
 const READ: Area = (28..85, 44..111);
 
 /// Columns of the cheeks, between which the nose stands.
@@ -77,8 +76,8 @@ const BIAS: f32 = -4.422;
 /// A cue further from its mean than this many deviations says no more than at it.
 const FAR: f32 = 4.0;
 
-/// How much of the lower face is to be seen: the model's probability that nothing covers it, 0…1. `None` where too
-/// little of the face lies inside the picture.
+/// How much of the lower face is visible: the model's probability that nothing covers it, 0…1.
+/// `None` where too little of the face lies inside the picture.
 pub(super) fn mouth_visible(channels: &Channels) -> Option<f32> {
     let cues = channels.cues()?;
     let logit: f32 = cues
@@ -100,13 +99,13 @@ const EYE_BOXES: [Area; 2] = [(28..49, 45..58), (63..84, 45..58)];
 /// Skin that the eyes are compared with: under each, and the nose.
 const BESIDE_EYES: [Area; 3] = [(34..46, 59..66), (66..78, 59..66), (46..66, 64..74)];
 
-/// How bright the brightest fifth of the lighter eye is against that skin (difference of logarithms): at the first
-/// number the eyes are free, at the second they are covered. Of 975 bare faces none fell below −.8 but two in dark
-/// glasses; glasses painted black reach −1.9 to −1.1.
+/// How bright the brightest fifth of the lighter eye is against that skin (difference of
+/// logarithms). At the first number the eyes are free, at the second they are covered. Of 975 bare
+/// faces only two, in dark glasses, fell below −.8. Glasses painted black reach −1.9 to −1.1.
 const EYES_DARK: (f32, f32) = (-0.75, -0.95);
 
-/// How much of the eyes is to be seen, 0…1: dark glasses leave nothing bright between brows and cheeks, where bare eyes
-/// have lids and whites and clear glasses show them. Light or mirroring glasses are not noticed.
+/// How much of the eyes is visible, 0…1. Bare eyes have bright lids and whites, also behind clear
+/// glasses; dark glasses leave nothing bright. Light or mirroring ones are not noticed.
 pub(super) fn eyes_visible(channels: &Channels) -> Option<f32> {
     let light = &channels.light;
     let skin = mean_of(light, &BESIDE_EYES)?;
@@ -119,20 +118,17 @@ pub(super) fn eyes_visible(channels: &Channels) -> Option<f32> {
     Some(1.0 - covered.clamp(0.0, 1.0))
 }
 
-/// The crop as logarithms, in which light and white balance are mere shifts; not a number outside the picture.
+/// The crop as logarithms, where light and white balance are mere shifts; NaN outside.
 pub(super) struct Channels {
-    /// Of luma.
     light: Vec<f32>,
-    /// Of red to green.
     red: Vec<f32>,
-    /// Of blue to green.
     blue: Vec<f32>,
 }
 
 /// Steps of luma that are told apart.
 const LEVELS: usize = 1020;
 
-/// Logarithms of luma and of a colour's 8-bit value. The offsets keep dark pixels, whose ratios are chance, near neutral.
+/// Logarithms of luma and of a colour. The offsets keep dark pixels near neutral.
 static LIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let level = |at: usize| 255.0 * at as f32 / LEVELS as f32;
     (0..=LEVELS).map(|at| (level(at) + 8.0).ln()).collect()
@@ -199,7 +195,6 @@ impl Channels {
     }
 }
 
-/// The area's values inside the picture.
 fn inner(channel: &[f32], area: &Area) -> Vec<f32> {
     let mut values = Vec::with_capacity(area.0.len() * area.1.len());
     for y in area.1.clone() {
@@ -247,10 +242,8 @@ fn steps(channel: &[f32], area: &Area, stride: usize) -> Option<f32> {
 
 /// How much darker the darkest row of the mouth is than its rows are in the middle.
 fn mouth_line(light: &[f32]) -> Option<f32> {
-    let mut rows: Vec<f32> = MOUTH
-        .1
-        .filter_map(|y| mean(light, &(46..66, y..y + 1)))
-        .collect();
+    let rows = MOUTH.1.filter_map(|y| mean(light, &(46..66, y..y + 1)));
+    let mut rows: Vec<f32> = rows.collect();
     if rows.len() <= 6 {
         return None;
     }
@@ -268,7 +261,6 @@ fn below_median(channel: &[f32], area: &Area, share: f32) -> Option<f32> {
     quantile(&mut values, 0.5).map(|middle| low - middle)
 }
 
-/// The largest change of brightness down the cheeks.
 fn cheek_edge(light: &[f32]) -> Option<f32> {
     let profile: Vec<f32> = EDGE_ROWS
         .map(|y| {
@@ -286,11 +278,8 @@ fn cheek_edge(light: &[f32]) -> Option<f32> {
 
 /// How differently red the upper skin's parts are, as a logarithm.
 fn upper_spread(red: &[f32]) -> Option<f32> {
-    let means: Vec<f32> = UPPER.iter().filter_map(|area| mean(red, area)).collect();
-    if means.len() < UPPER.len() {
-        return None;
-    }
-    deviation(&means).map(|spread| (spread + 0.01).ln())
+    let means: Option<Vec<f32>> = UPPER.iter().map(|area| mean(red, area)).collect();
+    deviation(&means?).map(|spread| (spread + 0.01).ln())
 }
 
 fn deviation(values: &[f32]) -> Option<f32> {

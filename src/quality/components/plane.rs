@@ -99,7 +99,7 @@ impl Plane {
 /// Which places of the aligned grid lie inside the picture; the others are black and say nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Inside {
-    /// The columns of each row that do. A straight edge of the picture cuts a row once, so that they are neighbours.
+    /// The columns of each row that do: one range, since a straight edge cuts a row once.
     rows: Vec<Range<usize>>,
 }
 
@@ -139,8 +139,8 @@ impl Inside {
     }
 }
 
-/// The oval that a frontal face fills on the aligned grid, as (row, first column, column after the last): eyebrows to
-/// chin, without hair and background.
+/// The oval that a frontal face fills on the aligned grid, as (row, first column, column after the
+/// last): eyebrows to chin, without hair and background.
 pub(super) fn oval() -> impl Iterator<Item = (usize, usize, usize)> {
     // The template has the eyes at y = 51.6, 35 px apart around x = 56, and the mouth at y = 92.3.
     const CENTRE: (f32, f32) = (56.0, 69.0);
@@ -154,14 +154,14 @@ pub(super) fn oval() -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
-/// Binomial smoothing in both directions, `passes` times: variance `passes` / 2 pixels². Edges repeat.
+/// Binomial smoothing in both directions: variance `passes` / 2 pixels². Edges repeat.
 pub(super) fn smooth(plane: &Plane, passes: usize) -> Plane {
     let mut smoothed = plane.clone();
     let width = plane.width;
     if width < 2 || plane.height < 2 {
         return smoothed;
     }
-    // Three rows that are smoothed along themselves, so that one walk over the plane does both directions.
+    // Three rows that are smoothed along themselves: one walk over the plane does both directions.
     let (mut above, mut here, mut below) = (vec![0.0; width], vec![0.0; width], vec![0.0; width]);
     for _ in 0..passes {
         smooth_row(smoothed.row(0), &mut here);
@@ -195,8 +195,8 @@ fn smooth_row(row: &[f32], smoothed: &mut [f32]) {
     }
 }
 
-/// The sums of `count` lines of `width` numbers each, which `fill` writes. Several lines are summed side by side, since
-/// each sum by itself would wait for its own last step.
+/// The sums of `count` lines of `width` numbers each, which `fill` writes. Several lines are summed
+/// side by side, since each sum by itself would wait for its own last step.
 pub(super) fn sums_of_lines(
     count: usize,
     width: usize,
@@ -246,7 +246,8 @@ mod tests {
             b: 0.4,
             ..aligned.transform
         };
-        // The turned grid's middle lies near the picture's lower right corner, whose two edges cut it.
+        // The turned grid's middle lies near the picture's lower right corner, whose two edges cut
+        // it.
         let (width, height) = (aligned.patch.pixels.width(), aligned.patch.pixels.height());
         let back = aligned.transform.inverse().unwrap();
         let middle = back.apply(Point::new(56.0, 56.0));

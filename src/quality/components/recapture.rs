@@ -17,8 +17,8 @@ const RING_COUNT: usize = 24;
 /// Lowest frequency of a pattern, in cycles per pixel; below it lies the face itself.
 const FROM: f32 = 0.10;
 
-/// Height over the background (log of power) that faces reach without any pattern, at most 1 in 50, in luma (blurred by
-/// motion: 7.5) and in colour (compressed: 5.7).
+/// Height over the background (log of power) that at most 1 in 50 faces without any pattern reach:
+/// in luma (blurred by motion: 7.5) and in colour (compressed: 5.7).
 const NATURAL: [f32; 2] = [7.5, 5.7];
 
 /// The places of each ring in the spectrum, without those where no pattern is sought.
@@ -40,8 +40,8 @@ static RINGS: LazyLock<[Vec<usize>; RING_COUNT]> = LazyLock::new(|| {
     rings
 });
 
-/// How far the highest peak rises over what faces show by themselves, in units of the logarithm of power; 0 = no
-/// pattern. `None` where there are too few pixels.
+/// How far the highest peak rises over what faces show by themselves, in units of the logarithm of
+/// power; 0 = no pattern. `None` where there are too few pixels.
 pub(super) fn pattern(luma: &Plane, colour: &Plane) -> Option<f32> {
     if luma.width < 12 || luma.height < 12 {
         return None;

@@ -13,10 +13,10 @@ const PASSES: usize = 12;
 /// A Sobel gradient's share of the variance of white noise, both directions together.
 const SOBEL_NOISE: f32 = 2.0 * 12.0 / 64.0;
 
-/// Gradient energy (levels²) that is added to both scales: a face without any contrast is not sharp.
+/// Gradient energy (levels²) that is added to both scales: a face without contrast is not sharp.
 const FLOOR: f32 = 0.25;
 
-/// 0 where nothing is finer than eyes and lips, 1 to 3 for a crisp face. `noise` is the noise's deviation on this grid.
+/// 0 where nothing is finer than eyes and lips, 1 to 3 for a crisp face. `noise`: its deviation.
 pub(super) fn index(crop: &Plane, noise: f32) -> Option<f32> {
     let [fine, coarse] = energies([crop, &smooth(crop, PASSES)])?;
     let fine = (fine - noise * noise * SOBEL_NOISE).max(0.0);
@@ -24,7 +24,7 @@ pub(super) fn index(crop: &Plane, noise: f32) -> Option<f32> {
     Some(((ratio - 1.0) / 2.0).max(0.0))
 }
 
-/// Mean square of each plane's Sobel gradient over the oval, in levels² per pixel². The planes have the same size.
+/// Mean square of each plane's Sobel gradient over the oval, in levels² per pixel².
 fn energies(planes: [&Plane; 2]) -> Option<[f32; 2]> {
     let [Plane { width, height, .. }, _] = planes;
     let mut squares = [(); 2].map(|()| vec![0.0; *width]);
@@ -48,7 +48,7 @@ fn energies(planes: [&Plane; 2]) -> Option<[f32; 2]> {
     (count > 0).then(|| sums.map(|sum| sum / (64.0 * count as f32)))
 }
 
-/// Squares of the Sobel gradients of a row's pixels but the first and the last, from it and the rows beside it.
+/// Squares of the Sobel gradients of a row's inner pixels, from it and the rows beside it.
 fn gradients(rows: [&[f32]; 3], squares: &mut [f32]) {
     let count = squares.len();
     let [above, here, below] = rows.map(|row| [&row[..count], &row[1..=count], &row[2..count + 2]]);

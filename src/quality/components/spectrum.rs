@@ -49,13 +49,12 @@ pub(super) struct Spectrum {
 }
 
 impl Spectrum {
-    /// The spectra of the planes' deviations from their means under `weights`, scaled so that white noise of variance v
-    /// has the mean power v. The planes have the same size.
+    /// The spectra of the planes' deviations from their means under `weights`, scaled so that white
+    /// noise of variance v has the mean power v. The planes have the same size.
     pub(super) fn of<const N: usize>(planes: [&Plane; N], weights: &Weights) -> Option<[Self; N]> {
         let fits = |plane: &Plane| {
-            plane.width <= SIDE
-                && plane.height <= SIDE
-                && plane.values.len() == weights.values.len()
+            let is_covered = plane.values.len() == weights.values.len();
+            is_covered && plane.width <= SIDE && plane.height <= SIDE
         };
         if !planes.into_iter().all(fits) || weights.energy <= f32::EPSILON {
             return None;
@@ -85,7 +84,7 @@ impl Spectrum {
             }
         }
         transform(&mut down);
-        // Rows are vertical frequencies now; the plane was real, so those up to the middle say everything.
+        // Rows are vertical frequencies now. The plane was real, so those up to the middle suffice.
         let mut across = vec![Row::<STRIDE>::ZERO; SIDE];
         for (group, rows) in down.as_chunks::<BESIDE>().0[..STRIDE / BESIDE]
             .iter()
@@ -108,10 +107,10 @@ impl Spectrum {
     }
 }
 
-/// Where the power of a frequency lies: row = vertical frequency (0 … SIDE − 1, the upper half negative), column =
-/// horizontal (0 … SIDE / 2).
+/// Where the power of a frequency lies: row = vertical frequency (0 … SIDE − 1, the upper half
+/// negative), column = horizontal (0 … SIDE / 2).
 pub(super) fn place(row: usize, column: usize) -> usize {
-    // The transform keeps the upper half of the vertical frequencies; the lower half is its mirror image.
+    // The transform keeps the upper half of the vertical frequencies; the lower half mirrors it.
     if row < COLUMNS {
         column * STRIDE + row
     } else {
@@ -119,12 +118,11 @@ pub(super) fn place(row: usize, column: usize) -> usize {
     }
 }
 
-/// Every row and column of the spectrum, row by row.
 pub(super) fn all_frequencies() -> impl Iterator<Item = (usize, usize)> {
     (0..SIDE).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)))
 }
 
-/// Frequencies of a row and column of the spectrum in cycles per pixel, horizontal 0…½ and vertical −½…½.
+/// Frequencies of a row and column in cycles per pixel, horizontal 0…½, vertical −½…½.
 pub(super) fn frequency(row: usize, column: usize) -> (f32, f32) {
     let vertical = if row < SIDE / 2 {
         row as f32
@@ -165,8 +163,8 @@ fn reversed(row: usize) -> usize {
     row.reverse_bits() >> (usize::BITS - SIDE.trailing_zeros())
 }
 
-/// Radix-2 transform down each column of SIDE rows, which stand at their [`reversed`] places. Two steps are taken at a
-/// time, which halves the traffic with memory and rounds as one step at a time does.
+/// Radix-2 transform down each column of SIDE rows, which stand at their [`reversed`] places. Two
+/// steps are taken at a time, which halves the traffic with memory and rounds as single steps do.
 fn transform<const N: usize>(rows: &mut [Row<N>]) {
     let twiddle = |half: usize, k: usize| TWIDDLES[k * (SIDE / 2 / half)];
     let mut half = 1;
@@ -178,11 +176,8 @@ fn transform<const N: usize>(rows: &mut [Row<N>]) {
             let upper = first.iter_mut().zip(second);
             let lower = third.iter_mut().zip(fourth);
             for (k, ((a, b), (c, d))) in upper.zip(lower).enumerate() {
-                let turns = [
-                    twiddle(half, k),
-                    twiddle(2 * half, k),
-                    twiddle(2 * half, k + half),
-                ];
+                let (even, odd) = (twiddle(2 * half, k), twiddle(2 * half, k + half));
+                let turns = [twiddle(half, k), even, odd];
                 two_steps(a, b, c, d, turns);
             }
         }
@@ -207,7 +202,7 @@ fn butterfly(a: Complex, b: Complex, (cos, sin): Complex) -> (Complex, Complex) 
     )
 }
 
-// Functions of their own, so that the compiler knows that the rows do not overlap and makes vector instructions.
+// Functions of their own: the compiler must know that the rows do not overlap.
 #[inline(never)]
 fn one_step<const N: usize>(a: &mut Row<N>, b: &mut Row<N>, turn: Complex) {
     for i in 0..N {

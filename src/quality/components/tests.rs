@@ -9,8 +9,8 @@ use scene::Scene;
 
 pub(in crate::quality) mod scene;
 
-/// For each component: its own degradation, which way and how far at least it moves the value, and one that leaves it
-/// alone (to a quarter of that at most).
+/// For each component: its own degradation, which way and how far at least it moves the value, and
+/// one that leaves it alone (to a quarter of that at most).
 type Case = (Component, fn(Scene) -> Scene, f32, fn(Scene) -> Scene);
 
 fn cases() -> Vec<Case> {

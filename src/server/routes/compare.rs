@@ -10,13 +10,13 @@ use utoipa::IntoParams;
 use super::inference::{Asked, FaceChoice, Inference, InferenceQuery, role_of};
 use crate::embed::Embedding;
 use crate::inference_log::InferenceRecord;
+use crate::pipeline::view::{
+    CompareAnswer, ComparedSide, FaceDto, GivenQuality, GivenSide, HintDto, SideHint, rounded,
+};
 use crate::pipeline::{Analysis, Timings};
-use crate::policy::{Action, Decision, Verdict, verdict};
+use crate::policy::{Action, Decision, verdict};
 use crate::problem::ProblemCode;
 use crate::quality::Grade;
-use crate::server::dto::{
-    CompareAnswer, ComparedSide, FaceDto, GivenQuality, GivenSide, HintDto, SideHint,
-};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::upload::{GivenEmbedding, Pair, Side};
 use crate::telemetry::metrics;
@@ -46,13 +46,13 @@ pub(super) struct CompareQuery {
     request_body(
         description = "Two sides: as the parts `probe` and `reference`, or in JSON, where either may be an embedding.",
         content(
-            (super::docs::PairForm = "multipart/form-data"),
+            (super::descriptions::PairForm = "multipart/form-data"),
             (crate::server::upload::PairBody<'static> = "application/json"),
         )
     ),
     responses(
         (status = 200, description = "The verdict; the rows of both sides are in the log.", body = CompareAnswer<'static>),
-        super::docs::Problems,
+        super::descriptions::Problems,
     )
 )]
 pub(super) async fn compare(
@@ -61,59 +61,56 @@ pub(super) async fn compare(
 ) -> Result<HttpResponse, Problem> {
     let Asked { inference, query } = asked;
     let started = Instant::now();
-    let (probe, reference) = join(
+    let judged = join(
         judged(&inference, Part::Probe, pair.probe),
         judged(&inference, Part::Reference, pair.reference),
-    )
-    .await;
-    let (probe, reference) = match (probe, reference) {
+    );
+    let (probe, reference) = match judged.await {
         (Ok(probe), Ok(reference)) => (probe, reference),
         (probe, reference) => return Err(refuse(&inference, [probe, reference]).await),
     };
 
-    let similarity = probe.embedding()?.similarity(reference.embedding()?);
+    let similarity = probe.embedding.similarity(&reference.embedding);
     let thresholds = inference.state.info.thresholds;
-    let verdict = verdict(similarity, thresholds, probe.action(), reference.action());
-    let rows = [&probe, &reference]
-        .into_iter()
-        .flat_map(|side| side.rows(&inference, Some((similarity, verdict))))
-        .collect();
+    let actions = (probe.decision.action, reference.decision.action);
+    let verdict = verdict(similarity, thresholds, actions.0, actions.1);
+    let mut rows = probe.rows(&inference);
+    rows.extend(reference.rows(&inference));
+    for row in &mut rows {
+        row.set_comparison(similarity, verdict);
+    }
     inference.record(rows).await?;
-    inference.note(verdict.name(), probe.score());
-    metrics::verdict(&inference.question.scenario, verdict.name());
+    inference.note(verdict.name(), probe.score);
+    metrics::verdict(&inference.scenario, verdict.name());
 
     let with_embedding = query.embedding.unwrap_or(false);
     let hints = [&probe, &reference]
         .into_iter()
-        .flat_map(|side| side.hints(&inference))
-        .collect();
-    let timings_ms = together(&probe, &reference, started);
+        .flat_map(|side| side.hints(&inference));
     Ok(HttpResponse::Ok().json(CompareAnswer {
         request_id: inference.id.as_str(),
-        model: (&*inference.state.info.model).into(),
+        model: &inference.state.info.model,
         similarity,
         verdict: verdict.name(),
-        thresholds: thresholds.into(),
-        probe: probe.shown(with_embedding)?,
-        reference: reference.shown(with_embedding)?,
-        hints,
-        timings_ms: (&timings_ms).into(),
+        thresholds,
+        hints: hints.collect(),
+        timings_ms: rounded(together(&probe, &reference, started)),
+        probe: probe.shown(with_embedding),
+        reference: reference.shown(with_embedding),
     }))
 }
 
-/// A side that can be compared.
 struct Judged {
     part: Part,
-    sample: SideSample,
-}
-
-enum SideSample {
-    Image(Analysis),
-    Embedding(GivenEmbedding, Decision),
+    embedding: Embedding,
+    decision: Decision,
+    score: Option<f32>,
+    /// Of its picture, where it was given as one.
+    analysis: Option<Analysis>,
 }
 
 async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged, Problem> {
-    let sample = match side {
+    match side {
         Side::Image(upload) => {
             let analysis = inference.analyse(&upload, FaceChoice::Largest).await;
             let analysis = analysis.map_err(|problem| {
@@ -124,60 +121,69 @@ async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged,
                     problem
                 }
             })?;
-            SideSample::Image(analysis)
+            let no_face = || Problem::new(ProblemCode::NoFace, "no face was found").on(part);
+            let face = analysis.faces.first().ok_or_else(no_face)?;
+            Ok(Judged {
+                part,
+                embedding: face.embedding.clone(),
+                decision: face.decision.clone(),
+                score: Some(face.quality.score),
+                analysis: Some(analysis),
+            })
         }
-        Side::Embedding(given) => {
-            let decision = decided(inference, &given).map_err(|problem| problem.on(part))?;
-            SideSample::Embedding(given, decision)
-        }
-    };
-    Ok(Judged { part, sample })
+        Side::Embedding(given) => Ok(Judged {
+            part,
+            decision: decided(inference, &given).map_err(|problem| problem.on(part))?,
+            embedding: given.embedding,
+            score: given.quality_score,
+            analysis: None,
+        }),
+    }
 }
 
-/// What the policy makes of an embedding: its score decides where there is one, else it is an accepted reference.
+/// What the policy makes of an embedding. Without a score it counts as an accepted reference.
 fn decided(inference: &Inference, given: &GivenEmbedding) -> Result<Decision, Problem> {
     let loaded = &inference.state.info.model;
     if let Some(sha256) = &given.model_sha256
         && !sha256.eq_ignore_ascii_case(&loaded.sha256)
     {
-        return Err(Problem::new(
-            ProblemCode::ModelMismatch,
-            format!(
-                "the embedding is of pack {}, this service runs {} ({} {}); extract it again from its picture",
-                short(sha256),
-                short(&loaded.sha256),
-                loaded.pack,
-                loaded.version
-            ),
-        ));
+        // Enough of a digest to tell two apart.
+        let short = |sha256: &str| sha256.chars().take(12).collect::<String>();
+        let detail = format!(
+            "the embedding is of pack {}, this service runs {} ({} {}); extract it again from its picture",
+            short(sha256),
+            short(&loaded.sha256),
+            loaded.pack,
+            loaded.version
+        );
+        return Err(Problem::new(ProblemCode::ModelMismatch, detail));
     }
-    let question = &inference.question;
+    let (scenario, policy) = (&inference.scenario, &inference.policy);
     Ok(match given.quality_score {
-        Some(score) => question
-            .policy
-            .decide(&question.scenario, score, f32::INFINITY, 1),
+        Some(score) => policy.decide(scenario, score, f32::INFINITY, 1),
         None => Decision {
-            scenario: question.scenario.clone(),
+            scenario: scenario.clone(),
             action: Action::Accept,
-            threshold: question.policy.accept,
+            threshold: policy.accept,
             reasons: Vec::new(),
         },
     })
 }
 
-/// Writes the rows of a comparison that cannot be made, and gives the problem to answer with: the probe's before the
-/// reference's.
+/// Writes the rows of a comparison that cannot be made, and gives the problem to answer with: the
+/// probe's before the reference's.
 async fn refuse(inference: &Inference, sides: [Result<Judged, Problem>; 2]) -> Problem {
     let mut rows = Vec::new();
     let mut first = None;
     for (part, side) in Part::ALL.into_iter().zip(sides) {
         match side {
-            Ok(judged) => rows.extend(judged.rows(inference, None)),
+            Ok(judged) => rows.extend(judged.rows(inference)),
             Err(problem) => {
-                let role = role_of(part);
-                let image = problem.image.as_ref();
-                let context = inference.context();
-                rows.push(context.failed(role, problem.code, &problem.detail, image));
+                let (code, image) = (problem.code, problem.image.as_ref());
+                let row = inference
+                    .context
+                    .failed(role_of(part), code, &problem.detail, image);
+                rows.push(row);
                 first = first.or(Some(problem));
             }
         }
@@ -188,94 +194,44 @@ async fn refuse(inference: &Inference, sides: [Result<Judged, Problem>; 2]) -> P
 }
 
 impl Judged {
-    fn embedding(&self) -> Result<&Embedding, Problem> {
-        match &self.sample {
-            SideSample::Image(analysis) => analysis
-                .faces
-                .first()
-                .map(|face| &face.embedding)
-                .ok_or_else(|| {
-                    Problem::new(ProblemCode::NoFace, "no face was found").on(self.part)
-                }),
-            SideSample::Embedding(given, _) => Ok(&given.embedding),
+    fn rows(&self, inference: &Inference) -> Vec<InferenceRecord> {
+        let (context, role) = (&inference.context, role_of(self.part));
+        match &self.analysis {
+            Some(analysis) => context.analysed(role, analysis),
+            None => vec![context.given_embedding(role, self.score, Some(&self.decision))],
         }
     }
 
-    fn action(&self) -> Action {
-        match &self.sample {
-            SideSample::Image(analysis) => analysis
-                .faces
-                .first()
-                .map_or(Action::Reject, |face| face.decision.action),
-            SideSample::Embedding(_, decision) => decision.action,
-        }
-    }
-
-    fn score(&self) -> Option<f32> {
-        match &self.sample {
-            SideSample::Image(analysis) => analysis.faces.first().map(|face| face.quality.score),
-            SideSample::Embedding(given, _) => given.quality_score,
-        }
-    }
-
-    fn rows(&self, inference: &Inference, answer: Option<(f32, Verdict)>) -> Vec<InferenceRecord> {
-        let role = role_of(self.part);
-        let mut rows = match &self.sample {
-            SideSample::Image(analysis) => inference.rows(role, analysis),
-            SideSample::Embedding(given, decision) => {
-                vec![
-                    inference
-                        .context()
-                        .given_embedding(role, given.quality_score, Some(decision)),
-                ]
-            }
-        };
-        if let Some((similarity, verdict)) = answer {
-            for row in &mut rows {
-                row.set_comparison(similarity, verdict);
-            }
-        }
-        rows
-    }
-
-    fn hints(&self, inference: &Inference) -> Vec<SideHint> {
-        match &self.sample {
-            SideSample::Image(analysis) => analysis
-                .hints
-                .iter()
-                .map(|&hint| SideHint {
-                    hint: HintDto::new(hint, inference.language),
-                    part: self.part,
-                })
-                .collect(),
-            SideSample::Embedding(..) => Vec::new(),
-        }
+    fn hints(&self, inference: &Inference) -> impl Iterator<Item = SideHint> {
+        let (part, language) = (self.part, inference.language);
+        let hints = self.analysis.iter().flat_map(|analysis| &analysis.hints);
+        hints.map(move |&hint| SideHint {
+            hint: HintDto::new(hint, language),
+            part,
+        })
     }
 
     fn timings(&self) -> Timings {
-        match &self.sample {
-            SideSample::Image(analysis) => analysis.timings,
-            SideSample::Embedding(..) => Timings::default(),
-        }
+        self.analysis
+            .as_ref()
+            .map_or_else(Timings::default, |analysis| analysis.timings)
     }
 
-    fn shown(self, with_embedding: bool) -> Result<ComparedSide, Problem> {
-        Ok(match self.sample {
-            SideSample::Image(analysis) => {
-                let face = analysis.faces.into_iter().next().ok_or_else(|| {
-                    Problem::new(ProblemCode::NoFace, "no face was found").on(self.part)
-                })?;
-                ComparedSide::Image(Box::new(FaceDto::new(face, with_embedding)))
-            }
-            SideSample::Embedding(given, decision) => ComparedSide::Embedding(GivenSide {
-                embedding: with_embedding.then(|| given.embedding.values().to_vec()),
-                quality: given.quality_score.map(|score| GivenQuality {
+    fn shown(self, with_embedding: bool) -> ComparedSide {
+        match self
+            .analysis
+            .and_then(|analysis| analysis.faces.into_iter().next())
+        {
+            Some(face) => ComparedSide::Image(Box::new(FaceDto::new(face, with_embedding))),
+            None => ComparedSide::Embedding(GivenSide {
+                embedding: with_embedding.then(|| self.embedding.values().to_vec()),
+                quality: self.score.map(|score| GivenQuality {
                     score,
                     grade: Grade::of(score),
                 }),
-                decision: decision.into(),
+                decision: self.decision,
             }),
-        })
+        }
     }
 }
 
@@ -283,17 +239,12 @@ impl Judged {
 fn together(probe: &Judged, reference: &Judged, started: Instant) -> Timings {
     let (probe, reference) = (probe.timings(), reference.timings());
     Timings {
-        queue_ms: probe.queue_ms + reference.queue_ms,
-        decode_ms: probe.decode_ms + reference.decode_ms,
-        detect_ms: probe.detect_ms + reference.detect_ms,
-        align_ms: probe.align_ms + reference.align_ms,
-        embed_ms: probe.embed_ms + reference.embed_ms,
-        judge_ms: probe.judge_ms + reference.judge_ms,
-        total_ms: started.elapsed().as_secs_f32() * 1e3,
+        queue: probe.queue + reference.queue,
+        decode: probe.decode + reference.decode,
+        detect: probe.detect + reference.detect,
+        align: probe.align + reference.align,
+        embed: probe.embed + reference.embed,
+        judge: probe.judge + reference.judge,
+        total: started.elapsed().as_secs_f32() * 1e3,
     }
-}
-
-/// The start of a digest: enough to tell two apart, short enough to read.
-fn short(sha256: &str) -> String {
-    sha256.chars().take(12).collect()
 }

@@ -1,28 +1,26 @@
-//! `GET /openapi.json` and `GET /docs`: the description of the service, made from the code that serves it.
+//! `GET /openapi.json` and `GET /docs`: the description, made from the code that serves it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
-use utoipa::{IntoResponses, OpenApi, ToSchema};
+use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Type;
 use utoipa_swagger_ui::Config;
 
+use super::descriptions::header;
 use crate::problem::ProblemCode;
 use crate::server::parameters::quoted;
-use crate::server::problem_response::{CONTENT_TYPE, Problem, ProblemBody};
+use crate::server::problem_response::{Problem, ProblemBody};
 
-/// Nothing but this service may be talked to from the page, whatever the code of Swagger UI would like. It sets styles on
-/// elements, hence `unsafe-inline` for these.
+/// The page may talk to this service alone, whatever the code of Swagger UI would like. It sets
+/// styles on elements, hence `unsafe-inline` for these.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
-/// Ours and not Swagger UI's own, so that it works at `/docs` without a slash and behind any prefix.
+/// Not Swagger UI's own, so that it works at `/docs` without a slash and behind a prefix.
 const DOCS_PAGE: &str = include_str!("../page/docs.html");
 
 #[derive(OpenApi)]
@@ -36,7 +34,7 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
     ),
     paths(
         super::extract::extract,
-        super::quality::quality,
+        super::extract::quality,
         super::compare::compare,
         super::info::info,
         super::inferences::inferences,
@@ -54,155 +52,27 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
 )]
 struct Api;
 
-/// A picture in a form.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documents a form that is read part by part")]
-pub(super) struct ImageForm {
-    /// JPEG, PNG, WebP, BMP or TIFF; the bytes say which.
-    #[schema(content_media_type = "image/*")]
-    image: Binary,
-}
-
-/// Two pictures in a form.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documents a form that is read part by part")]
-pub(super) struct PairForm {
-    /// The sample being questioned.
-    probe: Binary,
-    /// The sample it is compared with.
-    reference: Binary,
-}
-
-/// Bytes without an encoding.
-pub(super) struct Binary;
-
-impl utoipa::PartialSchema for Binary {
-    fn schema() -> RefOr<utoipa::openapi::Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .content_media_type("application/octet-stream")
-            .description(Some("JPEG, PNG, WebP, BMP or TIFF; the bytes say which."))
-            .into()
-    }
-}
-
-impl ToSchema for Binary {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Binary".into()
-    }
-}
-
-/// What can go wrong where a picture is asked about: everything.
-pub(super) struct Problems;
-
-/// What can go wrong where the service is asked about itself.
-pub(super) struct ReadProblems;
-
-/// What can go wrong where something is told of an earlier request.
-pub(super) struct FeedbackProblems;
-
-impl IntoResponses for Problems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses_of(|_| true)
-    }
-}
-
-impl IntoResponses for ReadProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses_of(is_of_reading)
-    }
-}
-
-impl IntoResponses for FeedbackProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses_of(|code| {
-            is_of_reading(code)
-                || matches!(
-                    code,
-                    ProblemCode::MalformedRequest | ProblemCode::NotFound | ProblemCode::Overloaded
-                )
-        })
-    }
-}
-
-fn is_of_reading(code: ProblemCode) -> bool {
-    matches!(
-        code,
-        ProblemCode::InvalidParameter
-            | ProblemCode::Unauthenticated
-            | ProblemCode::Forbidden
-            | ProblemCode::MethodNotAllowed
-            | ProblemCode::RateLimited
-            | ProblemCode::Internal
-            | ProblemCode::NotReady
-    )
-}
-
-/// One response per status, naming the codes that it stands for.
-fn responses_of(is_possible: impl Fn(ProblemCode) -> bool) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
-    for code in ProblemCode::ALL
-        .into_iter()
-        .filter(|&code| code.is_answered() && is_possible(code))
-    {
-        by_status.entry(code.status()).or_default().push(code);
-    }
-    let described = |codes: Vec<ProblemCode>| {
-        let lines: Vec<_> = codes
-            .iter()
-            .map(|code| format!("`{}`: {}", code.code(), code.title()))
-            .collect();
-        let mut response = ResponseBuilder::new()
-            .description(lines.join("; "))
-            .content(
-                CONTENT_TYPE,
-                ContentBuilder::new()
-                    .schema(Some(Ref::from_schema_name("Problem")))
-                    .build(),
-            );
-        if codes.iter().any(|code| code.is_retryable()) {
-            let mut header = Header::new(ObjectBuilder::new().schema_type(Type::Integer));
-            header.description = Some("Seconds to wait before another try.".to_owned());
-            response = response.header("Retry-After", header);
-        }
-        RefOr::T(response.build())
-    };
-    by_status
-        .into_iter()
-        .map(|(status, codes)| (status.to_string(), described(codes)))
-        .collect()
-}
-
-/// The description, as it is served.
-#[must_use]
-pub fn openapi() -> Value {
+pub(super) fn openapi() -> Value {
     let mut api = Api::openapi();
-    for item in api.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            add_request_id(operation);
+    let items = api.paths.paths.values_mut();
+    for operation in items
+        .flat_map(|item| [&mut item.get, &mut item.post])
+        .flatten()
+    {
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                let header = header(Type::String, "Names the request in the log.");
+                response
+                    .headers
+                    .insert("X-Request-Id".to_owned(), RefOr::T(header));
+            }
         }
     }
     let mut api = serde_json::to_value(api).unwrap_or_default();
-    let urns: Vec<_> = ProblemCode::ALL
-        .iter()
-        .filter(|code| code.is_answered())
-        .map(|code| format!("urn:faceood:problem:{}", code.code()))
-        .collect();
-    api["components"]["schemas"]["Problem"]["properties"]["type"]["enum"] = json!(urns);
+    let answered = ProblemCode::ALL.iter().filter(|code| code.is_answered());
+    let urns = answered.map(|code| format!("urn:faceood:problem:{}", code.code()));
+    api["components"]["schemas"]["Problem"]["properties"]["type"]["enum"] = urns.collect();
     api
-}
-
-/// Says of every response of `operation` that it carries the request's id.
-fn add_request_id(operation: &mut Operation) {
-    for response in operation.responses.responses.values_mut() {
-        if let RefOr::T(response) = response {
-            let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String));
-            header.description = Some("Names the request in the log.".to_owned());
-            response
-                .headers
-                .insert("X-Request-Id".to_owned(), RefOr::T(header));
-        }
-    }
 }
 
 pub(super) async fn openapi_json() -> HttpResponse {
@@ -240,16 +110,14 @@ pub(super) async fn docs_file(file: web::Path<String>) -> Result<HttpResponse, P
             .content_type(found.content_type)
             .insert_header((CACHE_CONTROL, "max-age=3600"))
             .body(found.bytes.into_owned())),
-        Ok(_) => Err(Problem::new(
-            ProblemCode::NotFound,
-            format!("the documentation has no file {}", quoted(&file)),
-        )),
+        Ok(_) => {
+            let detail = format!("the documentation has no file {}", quoted(&file));
+            Err(Problem::new(ProblemCode::NotFound, detail))
+        }
         Err(error) => {
-            tracing::error!(%error, "the documentation cannot be served");
-            Err(Problem::new(
-                ProblemCode::Internal,
-                "the documentation cannot be served",
-            ))
+            let what = "the documentation cannot be served";
+            tracing::error!(%error, "{what}");
+            Err(Problem::new(ProblemCode::Internal, what))
         }
     }
 }

@@ -1,11 +1,12 @@
-//! `POST /v1/extract`: a picture → faces with embedding, quality and decision.
+//! `POST /v1/extract`: a picture → faces with embedding, quality and decision. `POST /v1/quality`:
+//! the same without embeddings, for a terminal that checks each frame before it takes a picture.
 
 use actix_web::HttpResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::inference::{Asked, FaceChoice, InferenceQuery};
-use crate::server::dto::ExtractAnswer;
+use crate::pipeline::view::ExtractAnswer;
 use crate::server::problem_response::Problem;
 use crate::server::upload::Upload;
 
@@ -36,23 +37,68 @@ pub(super) struct ExtractQuery {
     request_body(
         description = "One picture: as the part `image`, as the raw body, or as base64 in JSON.",
         content(
-            (super::docs::ImageForm = "multipart/form-data"),
+            (super::descriptions::ImageForm = "multipart/form-data"),
             (crate::server::upload::ImageBody<'static> = "application/json"),
-            (super::docs::Binary = "image/*"),
+            (super::descriptions::Binary = "image/*"),
         )
     ),
     responses(
         (status = 200, description = "The faces; their row is in the log.", body = ExtractAnswer<'static>),
-        super::docs::Problems,
+        super::descriptions::Problems,
     )
 )]
 pub(super) async fn extract(
     asked: Asked<ExtractQuery>,
     upload: Upload,
 ) -> Result<HttpResponse, Problem> {
-    let Asked { inference, query } = asked;
-    let with_embeddings = query.embedding.unwrap_or(true);
-    inference
-        .answer(&upload, query.faces, with_embeddings)
+    let (faces, with_embeddings) = (asked.query.faces, asked.query.embedding.unwrap_or(true));
+    asked
+        .inference
+        .answer(&upload, faces, with_embeddings)
+        .await
+}
+
+/// The query parameters of `POST /v1/quality` alone.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QualityQuery {
+    /// `largest` (default) or `all`.
+    #[param(inline)]
+    faces: Option<FaceChoice>,
+}
+
+/// Quality and decision of the faces in a picture, without embeddings.
+///
+/// A picture without a face is no error here: the answer has no faces and the hint `no_face`.
+#[utoipa::path(
+    post,
+    path = "/v1/quality",
+    tag = "faces",
+    params(
+        InferenceQuery,
+        QualityQuery,
+        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
+        ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
+    ),
+    request_body(
+        description = "One picture: as the part `image`, as the raw body, or as base64 in JSON.",
+        content(
+            (super::descriptions::ImageForm = "multipart/form-data"),
+            (crate::server::upload::ImageBody<'static> = "application/json"),
+            (super::descriptions::Binary = "image/*"),
+        )
+    ),
+    responses(
+        (status = 200, description = "The faces; their row is in the log.", body = ExtractAnswer<'static>),
+        super::descriptions::Problems,
+    )
+)]
+pub(super) async fn quality(
+    asked: Asked<QualityQuery>,
+    upload: Upload,
+) -> Result<HttpResponse, Problem> {
+    asked
+        .inference
+        .answer(&upload, asked.query.faces, false)
         .await
 }

@@ -24,7 +24,7 @@ const LONGEST_AUTHOR: usize = 64;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeedbackRequest, title = "FeedbackRequest")]
-pub(super) struct FeedbackBody {
+struct FeedbackBody {
     /// The `request_id` of the answer that it is about; of several with one id the last is meant,
     /// and a row's `id` names another.
     request_id: String,
@@ -45,7 +45,7 @@ pub(super) struct FeedbackBody {
 #[derive(ToSchema)]
 #[schema(as = Outcome, rename_all = "snake_case")]
 #[expect(dead_code, reason = "documents a word that the log's own type reads")]
-pub(super) enum OutcomeWord {
+enum OutcomeWord {
     /// The person was who they were taken for.
     Genuine,
     /// It was somebody else.
@@ -57,7 +57,7 @@ pub(super) enum OutcomeWord {
 /// What stands in the log now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Feedback)]
-pub(super) struct FeedbackAnswer<'a> {
+struct FeedbackAnswer<'a> {
     /// The request that it is about.
     request_id: &'a str,
     /// How it turned out.
@@ -82,7 +82,7 @@ pub(super) struct FeedbackAnswer<'a> {
     request_body(content = FeedbackBody),
     responses(
         (status = 200, description = "It stands in the log.", body = FeedbackAnswer<'static>),
-        super::docs::FeedbackProblems,
+        super::descriptions::FeedbackProblems,
     )
 )]
 pub(super) async fn feedback(
@@ -116,23 +116,18 @@ pub(super) async fn feedback(
         author: body.author,
         address: request.peer_addr().map(|peer| peer.ip().to_string()),
     };
-    let time = state
-        .log
-        .record_feedback(feedback.clone())
-        .await
-        .map_err(|error| {
-            tracing::error!(%error, "the log did not take feedback");
-            let fault = error.told();
-            Problem::from(&ServiceFault::FeedbackLost { fault })
-        })?;
-    let Some(time) = time else {
-        return Err(Problem::new(
-            ProblemCode::NotFound,
-            format!(
-                "no row of the log has the request id {}; it may have been mistyped, or its rows are older than the log is kept",
-                quoted(&feedback.request_id)
-            ),
-        ));
+    let recorded = state.log.record_feedback(feedback.clone()).await;
+    let recorded = recorded.map_err(|error| {
+        tracing::error!(%error, "the log did not take feedback");
+        let fault = error.told();
+        Problem::from(&ServiceFault::FeedbackLost { fault })
+    })?;
+    let Some(time) = recorded else {
+        let detail = format!(
+            "no row of the log has the request id {}; it may have been mistyped, or its rows are older than the log is kept",
+            quoted(&feedback.request_id)
+        );
+        return Err(Problem::new(ProblemCode::NotFound, detail));
     };
     Ok(HttpResponse::Ok().json(FeedbackAnswer {
         request_id: &feedback.request_id,

@@ -13,13 +13,13 @@ use crate::telemetry::metrics;
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
-pub(super) struct HealthAnswer {
+struct HealthAnswer {
     /// `alive` or `ready`.
     #[schema(example = "ready")]
-    pub(super) status: &'static str,
+    status: &'static str,
     /// What an operator should see to although requests are served.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Whether the process runs at all: touches neither models nor log.

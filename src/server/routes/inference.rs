@@ -1,4 +1,4 @@
-//! What extract, quality and compare have in common: ask the pool, write the rows, and only then answer.
+//! What extract, quality and compare share: ask the pool, write the rows, then answer.
 
 use std::cell::OnceCell;
 use std::future::{Ready, ready};
@@ -18,13 +18,13 @@ use uuid::Uuid;
 use crate::checkpoint::Interruption;
 use crate::face::NoFace;
 use crate::inference_log::{Endpoint, InferenceRecord, RequestContext, Role};
+use crate::pipeline::view::ExtractAnswer;
 use crate::pipeline::{Analysis, Ask, Faces};
 use crate::policy::{DEFAULT_SCENARIO, Policy};
 use crate::problem::texts::ServiceFault;
 use crate::problem::{Explain, ProblemCode};
 use crate::quality::Language;
 use crate::quality::hints::HintCode;
-use crate::server::dto::ExtractAnswer;
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::request_id::{RequestId, RequestOutcome, language};
@@ -54,47 +54,9 @@ pub(super) enum FaceChoice {
     All,
 }
 
-/// The scenario that a request names: looked up before the picture is read.
-#[derive(Clone, Debug)]
-pub(super) struct Question {
-    /// The scenario that decides.
-    pub(super) scenario: String,
-    /// Its rules at this moment.
-    pub(super) policy: Policy,
-}
-
-impl Question {
-    fn read(
-        request: &HttpRequest,
-        parameters: &Parameters,
-        state: &AppState,
-    ) -> Result<Self, Problem> {
-        let query: InferenceQuery = parameters.get()?;
-        Span::current().record("source", query.source.as_deref());
-        let scenario = query.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-        RequestOutcome::note(request, |outcome| {
-            outcome.source = query.source;
-            outcome.scenario = Some(scenario.chars().take(64).collect());
-        });
-        let policies = state.policies();
-        let Some(policy) = policies.get(scenario) else {
-            let names: Vec<_> = policies.names().collect();
-            let detail = unknown("scenario", scenario, &names);
-            return Err(Problem::new(ProblemCode::UnknownScenario, detail));
-        };
-        Ok(Self {
-            scenario: scenario.to_owned(),
-            policy: policy.clone(),
-        })
-    }
-}
-
-/// A request to an inference endpoint whose own query parameters are `Q`. An extractor: it fails
-/// where a parameter is wrong.
+/// A request to an inference endpoint with the parameters `Q`. Fails where one is wrong.
 pub(super) struct Asked<Q> {
-    /// What all of these endpoints have in common.
     pub(super) inference: Inference,
-    /// The endpoint's own parameters.
     pub(super) query: Q,
 }
 
@@ -117,80 +79,75 @@ impl<Q: IntoParams + for<'q> Deserialize<'q>> FromRequest for Asked<Q> {
 
 /// One request to an inference endpoint, from its question to its rows.
 pub(super) struct Inference {
-    /// What is asked.
-    pub(super) question: Question,
-    /// In which language advice is given.
+    pub(super) scenario: String,
+    pub(super) policy: Policy,
     pub(super) language: Language,
-    /// Names the request in answer and rows.
     pub(super) id: RequestId,
-    /// The shared handles.
     pub(super) state: web::Data<AppState>,
+    pub(super) context: RequestContext,
     request: HttpRequest,
-    context: RequestContext,
     deadline: OnceCell<Instant>,
 }
 
 impl Inference {
+    /// Looks up the scenario, before the picture is read.
     fn begin(request: &HttpRequest, parameters: &Parameters) -> Result<Self, Problem> {
-        let (Some(state), Some(endpoint)) = (
-            request.app_data::<web::Data<AppState>>(),
-            endpoint_of(request),
-        ) else {
-            return Err(Problem::new(
-                ProblemCode::Internal,
-                "this endpoint is not set up",
-            ));
+        let query: InferenceQuery = parameters.get()?;
+        Span::current().record("source", query.source.as_deref());
+        let scenario = query.scenario.unwrap_or_else(|| DEFAULT_SCENARIO.into());
+        RequestOutcome::note(request, |outcome| {
+            outcome.source = query.source;
+            outcome.scenario = Some(scenario.chars().take(64).collect());
+        });
+        let Some((state, context)) = without_rows(request) else {
+            let detail = "this endpoint is not set up";
+            return Err(Problem::new(ProblemCode::Internal, detail));
         };
-        let question = Question::read(request, parameters, state)?;
-        let id = RequestId::of(request);
+        let policies = state.policies();
+        let Some(policy) = policies.get(&scenario).cloned() else {
+            let names: Vec<_> = policies.names().collect();
+            let detail = unknown("scenario", &scenario, &names);
+            return Err(Problem::new(ProblemCode::UnknownScenario, detail));
+        };
         Ok(Self {
-            context: context(state, &id, endpoint, &RequestOutcome::of(request)),
-            question,
+            scenario,
+            policy,
             language: language(request),
-            id,
-            state: state.clone(),
+            id: RequestId::of(request),
+            state,
+            context,
             request: request.clone(),
             deadline: OnceCell::new(),
         })
     }
 
-    /// Asks the pool about `faces` of `upload`.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the pipeline has to say, overload, or no face where one is needed.
+    /// Asks the pool about `faces` of `upload`. Fails with what the pipeline says, with overload,
+    /// and with no face where one is needed.
     pub(super) async fn analyse(
         &self,
         upload: &Upload,
         faces: FaceChoice,
     ) -> Result<Analysis, Problem> {
         let ask = Ask {
-            scenario: self.question.scenario.clone(),
-            policy: self.question.policy.clone(),
+            scenario: self.scenario.clone(),
+            policy: self.policy.clone(),
             faces: match faces {
                 FaceChoice::Largest => Faces::Largest,
-                FaceChoice::All => Faces::All {
-                    at_most: self.state.pool.max_faces(),
-                },
+                FaceChoice::All => Faces::All(self.state.pool.settings().max_faces),
             },
             // Asked for below, where what is known of the picture is still at hand for its row.
             needs_face: false,
         };
-        // From here on: the time that a slow sender took is his own. A comparison's two pictures
-        // share it.
+        // From here on: a slow sender's time is his own. Both pictures of a pair share it.
         let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
-        let analysis = self
-            .state
-            .pool
-            .submit(upload.bytes.clone(), ask, *deadline)
-            .await
-            .map_err(|error| {
-                let problem = Problem::from(error.told());
-                if problem.code == ProblemCode::Internal {
-                    tracing::error!(%error, "the analysis failed");
-                }
-                problem
-            })?;
+        let submitted = self.state.pool.submit(upload.bytes.clone(), ask, *deadline);
+        let analysis = submitted.await.map_err(|error| {
+            let problem = Problem::from(error.told());
+            if problem.code == ProblemCode::Internal {
+                tracing::error!(%error, "the analysis failed");
+            }
+            problem
+        })?;
         count(&analysis, self.context.source.as_deref());
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
@@ -202,10 +159,6 @@ impl Inference {
     }
 
     /// The `faces` in `upload`: asked about, their rows committed, and only then answered.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::analyse`] and [`Self::record`].
     pub(super) async fn answer(
         &self,
         upload: &Upload,
@@ -213,7 +166,8 @@ impl Inference {
         with_embeddings: bool,
     ) -> Result<HttpResponse, Problem> {
         let analysis = self.analyse(upload, faces.unwrap_or_default()).await?;
-        self.record(self.rows(Role::Image, &analysis)).await?;
+        let rows = self.context.analysed(Role::Image, &analysis);
+        self.record(rows).await?;
         if let Some(face) = analysis.faces.first() {
             self.note(face.decision.action.name(), Some(face.quality.score));
         }
@@ -226,34 +180,16 @@ impl Inference {
         )))
     }
 
-    /// Rows of a picture that was analysed.
-    #[must_use]
-    pub(super) fn rows(&self, role: Role, analysis: &Analysis) -> Vec<InferenceRecord> {
-        self.context.analysed(role, analysis)
-    }
-
-    /// The context from which rows are made.
-    #[must_use]
-    pub(super) fn context(&self) -> &RequestContext {
-        &self.context
-    }
-
-    /// Commits `rows`: when this returns, an answer may go out.
-    ///
-    /// # Errors
-    ///
-    /// `not_ready` where the log refuses.
+    /// Commits `rows`: when this returns, an answer may go out. Fails where the log refuses.
     pub(super) async fn record(&self, rows: Vec<InferenceRecord>) -> Result<(), Problem> {
         RequestOutcome::note(&self.request, |outcome| outcome.is_recorded = true);
         self.state.log.append_all(rows).await.map_err(|error| {
             tracing::error!(%error, "the log did not take a row");
-            Problem::from(&ServiceFault::Unrecorded {
-                fault: error.told(),
-            })
+            let fault = error.told();
+            Problem::from(&ServiceFault::Unrecorded { fault })
         })
     }
 
-    /// Notes what decided, for the line in the text log.
     pub(super) fn note(&self, action: &'static str, score: Option<f32>) {
         RequestOutcome::note(&self.request, |outcome| {
             outcome.action = Some(action);
@@ -265,13 +201,13 @@ impl Inference {
 /// Counts an analysis: stages, waiting, scores, norms, actions.
 fn count(analysis: &Analysis, source: Option<&str>) {
     let timings = &analysis.timings;
-    metrics::queue_wait(timings.queue_ms);
+    metrics::queue_wait(timings.queue);
     for (stage, ms) in [
-        ("decode", timings.decode_ms),
-        ("detect", timings.detect_ms),
-        ("align", timings.align_ms),
-        ("embed", timings.embed_ms),
-        ("judge", timings.judge_ms),
+        ("decode", timings.decode),
+        ("detect", timings.detect),
+        ("align", timings.align),
+        ("embed", timings.embed),
+        ("judge", timings.judge),
     ] {
         metrics::stage(stage, ms);
     }
@@ -282,58 +218,49 @@ fn count(analysis: &Analysis, source: Option<&str>) {
     }
 }
 
-fn endpoint_of(request: &HttpRequest) -> Option<Endpoint> {
-    match request.path() {
-        "/v1/extract" => Some(Endpoint::Extract),
-        "/v1/quality" => Some(Endpoint::Quality),
-        "/v1/compare" => Some(Endpoint::Compare),
-        _ => None,
-    }
-}
-
-fn context(
-    state: &AppState,
-    id: &RequestId,
-    endpoint: Endpoint,
-    outcome: &RequestOutcome,
-) -> RequestContext {
-    RequestContext {
-        request_id: id.as_str().to_owned(),
+/// The service, and what `request` brings to its rows. `None` where it has its rows already, or
+/// where it is not for an inference endpoint.
+fn without_rows(request: &HttpRequest) -> Option<(web::Data<AppState>, RequestContext)> {
+    let outcome = RequestOutcome::of(request);
+    let endpoint = match request.path() {
+        _ if outcome.is_recorded => return None,
+        "/v1/extract" => Endpoint::Extract,
+        "/v1/quality" => Endpoint::Quality,
+        "/v1/compare" => Endpoint::Compare,
+        _ => return None,
+    };
+    let state = request.app_data::<web::Data<AppState>>()?.clone();
+    let context = RequestContext {
+        request_id: RequestId::of(request).as_str().to_owned(),
         request_key: Uuid::now_v7(),
         endpoint,
-        scenario: outcome.scenario.clone(),
-        source: outcome.source.clone(),
+        scenario: outcome.scenario,
+        source: outcome.source,
         model: Arc::clone(&state.info.model),
         calibration_id: state.pool.assembly().calibration().id().to_owned(),
-    }
+    };
+    Some((state, context))
 }
 
-/// Gives every failed request to an inference endpoint its row, wherever it failed. The failure is the answer even where
-/// the row cannot be written: the promise is that no *answer* is without its row.
-///
-/// # Errors
-///
-/// Only what the service within raises.
+/// Gives every failed request to an inference endpoint its row, wherever it failed. The failure is
+/// the answer even where the row cannot be written: the promise is that no *answer* is without its
+/// row. The error is only what the service within raises.
 pub(super) async fn record_failure<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let waiting = Waiting::began(request.request());
+    let mut waiting = Waiting {
+        request: Some(request.request().clone()),
+        began: Instant::now(),
+    };
     let response = next.call(request).await?;
-    waiting.end();
-    let request = response.request();
-    let problem = response
-        .response()
-        .error()
-        .and_then(Error::as_error::<Problem>);
-    let outcome = RequestOutcome::of(request);
-    let state = request.app_data::<web::Data<AppState>>().cloned();
-    if let (Some(problem), Some(state), Some(endpoint), false) =
-        (problem, state, endpoint_of(request), outcome.is_recorded)
+    waiting.request = None;
+    let error = response.response().error();
+    if let Some(problem) = error.and_then(Error::as_error::<Problem>)
         && problem.code != ProblemCode::MethodNotAllowed
+        && let Some((state, context)) = without_rows(response.request())
     {
-        let context = context(&state, &RequestId::of(request), endpoint, &outcome);
-        let role = role_in(endpoint, problem.part);
+        let role = role_in(context.endpoint, problem.part);
         let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
         if let Err(error) = state.log.append(row).await {
             tracing::error!(%error, "the log did not take the row of a failure");
@@ -342,25 +269,11 @@ pub(super) async fn record_failure<B: MessageBody>(
     Ok(response)
 }
 
-/// A caller who waits for an answer. The server drops the work for one who closes the connection:
-/// then this writes the row, the line in the text log and the metric that the request would have
-/// had.
+/// A caller who waits. The server drops the work for one who closes the connection: then this
+/// writes the row, the line and the metric that the request would have had.
 struct Waiting {
     request: Option<HttpRequest>,
     began: Instant,
-}
-
-impl Waiting {
-    fn began(request: &HttpRequest) -> Self {
-        Self {
-            request: Some(request.clone()),
-            began: Instant::now(),
-        }
-    }
-
-    fn end(mut self) {
-        self.request = None;
-    }
 }
 
 impl Drop for Waiting {
@@ -368,30 +281,19 @@ impl Drop for Waiting {
         let Some(request) = self.request.take() else {
             return;
         };
-        let outcome = RequestOutcome::of(&request);
-        let state = request.app_data::<web::Data<AppState>>().cloned();
-        let (Some(state), Some(endpoint), false, Ok(runtime)) = (
-            state,
-            endpoint_of(&request),
-            outcome.is_recorded,
-            Handle::try_current(),
-        ) else {
+        let (Some((state, context)), Ok(runtime)) = (without_rows(&request), Handle::try_current())
+        else {
             return;
         };
-        let code = Interruption::CallerLeft.problem();
-        let context = context(&state, &RequestId::of(&request), endpoint, &outcome);
-        metrics::request(
-            request.path(),
-            code.status(),
-            code.code(),
-            self.began.elapsed(),
-        );
+        let (left, waited) = (Interruption::CallerLeft, self.began.elapsed());
+        let code = left.problem();
+        metrics::request(request.path(), code.status(), code.code(), waited);
         tracing::info!(
             code = code.code(),
             "the caller closed the connection before the answer"
         );
-        let role = role_in(endpoint, None);
-        let row = context.failed(role, code, &Interruption::CallerLeft.to_string(), None);
+        let role = role_in(context.endpoint, None);
+        let row = context.failed(role, code, &left.to_string(), None);
         let appending = async move {
             if let Err(error) = state.log.append(row).await {
                 tracing::error!(%error, "the log did not take the row of a caller who left");
@@ -410,8 +312,6 @@ fn role_in(endpoint: Endpoint, part: Option<Part>) -> Role {
     }
 }
 
-/// The role of a side.
-#[must_use]
 pub(super) fn role_of(part: Part) -> Role {
     match part {
         Part::Probe => Role::Probe,

@@ -13,18 +13,17 @@ use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
-/// Columns that hold what a person could be recognised by: stored only where the operator says so, and never sent.
+/// Columns that a person could be recognised by, which are never sent.
 const PRIVATE: [&str; 2] = ["embedding", "thumbnail"];
 
-/// A page ends with the row that passes this: an answer waits in memory until its reader has taken
-/// it.
+/// A page ends with the row that passes this: answers wait in memory to be taken.
 const MOST_BYTES: usize = 512 * 1024;
 
 /// Which rows are asked for.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct InferencesQuery {
+struct InferencesQuery {
     /// At or after: RFC 3339, or back from now such as `30m`, `24h`, `7d`.
     #[serde(deserialize_with = "time")]
     #[param(value_type = Option<String>)]
@@ -51,13 +50,13 @@ pub(super) struct InferencesQuery {
 /// A page of the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Inferences)]
-pub(super) struct InferencesAnswer {
+struct InferencesAnswer {
     /// Rows, newest first: each column of the table `inferences` but embeddings and thumbnails.
     #[schema(value_type = Vec<Object>)]
-    pub(super) inferences: Vec<serde_json::Map<String, serde_json::Value>>,
+    inferences: Vec<serde_json::Map<String, serde_json::Value>>,
     /// The value of `cursor` for the next page; null on the last.
     #[schema(required = true)]
-    pub(super) next_cursor: Option<String>,
+    next_cursor: Option<String>,
 }
 
 /// Rows of the log.
@@ -65,12 +64,10 @@ pub(super) struct InferencesAnswer {
     get,
     path = "/v1/inferences",
     tag = "log",
-    params(
-        InferencesQuery,
-    ),
+    params(InferencesQuery),
     responses(
         (status = 200, description = "A page of rows.", body = InferencesAnswer),
-        super::docs::ReadProblems,
+        super::descriptions::ReadProblems,
     )
 )]
 pub(super) async fn inferences(
@@ -94,16 +91,15 @@ pub(super) async fn inferences(
         .await
         .map_err(|error| {
             tracing::error!(%error, "the log cannot be read");
-            Problem::new(
-                ProblemCode::NotReady,
-                "the log cannot be read; see the daemon's text log",
-            )
+            let detail = "the log cannot be read; see the daemon's text log";
+            Problem::new(ProblemCode::NotReady, detail)
         })?;
     let mut bytes = 0;
     let mut inferences = Vec::new();
     let mut next = page.next;
     for record in &page.records {
-        let row = shown(record);
+        let mut row = to_json(record);
+        row.retain(|name, _| !PRIVATE.contains(&name.as_str()));
         bytes += serde_json::to_vec(&row).map_or(0, |text| text.len());
         inferences.push(row);
         if bytes > MOST_BYTES && inferences.len() < page.records.len() {
@@ -115,12 +111,6 @@ pub(super) async fn inferences(
         inferences,
         next_cursor: next.map(|cursor| cursor.to_string()),
     }))
-}
-
-fn shown(record: &InferenceRecord) -> serde_json::Map<String, serde_json::Value> {
-    let mut row = to_json(record);
-    row.retain(|name, _| !PRIVATE.contains(&name.as_str()));
-    row
 }
 
 fn time<'q, D: Deserializer<'q>>(value: D) -> Result<Option<DateTime<Utc>>, D::Error> {

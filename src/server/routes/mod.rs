@@ -1,6 +1,7 @@
-//! One file per endpoint, the same few lines in each: read, analyse, record, answer.
+//! The endpoints, the same few lines in each: read, analyse, record, answer.
 
 mod compare;
+mod descriptions;
 mod docs;
 mod extract;
 mod feedback;
@@ -10,7 +11,6 @@ mod inferences;
 mod info;
 mod metrics;
 mod page;
-mod quality;
 mod report;
 
 use std::future::ready;
@@ -19,16 +19,17 @@ use actix_web::guard::{Any, Get, Head};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, Resource, Route, web};
 
-pub use self::docs::openapi;
+#[cfg(test)]
+use self::docs::openapi;
 use super::problem_response::Problem;
 use crate::problem::ProblemCode;
 
 /// Every route of the service.
-pub fn configure(config: &mut web::ServiceConfig) {
+pub(super) fn configure(config: &mut web::ServiceConfig) {
     let inference = |path: &str| takes(path, "POST").wrap(from_fn(inference::record_failure));
     config
         .service(inference("/v1/extract").route(web::post().to(extract::extract)))
-        .service(inference("/v1/quality").route(web::post().to(quality::quality)))
+        .service(inference("/v1/quality").route(web::post().to(extract::quality)))
         .service(inference("/v1/compare").route(web::post().to(compare::compare)))
         .service(takes("/v1/feedback", "POST").route(web::post().to(feedback::feedback)))
         .service(reads("/v1/info").route(read().to(info::info)))
@@ -50,7 +51,6 @@ fn read() -> Route {
     web::route().guard(Any(Get()).or(Head()))
 }
 
-/// A resource that is read.
 fn reads(path: &str) -> Resource {
     takes(path, "GET, HEAD")
 }

@@ -1,5 +1,4 @@
-//! `GET /`: the page in the reader's language. All of it is in the binary, and it talks to this
-//! service alone.
+//! `GET /`: the page in the reader's language, all in the binary. It talks to this service alone.
 
 use std::sync::LazyLock;
 
@@ -24,7 +23,7 @@ const CHINESE: &str = include_str!("../page/zh.json");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// What the page is made of besides its document and its words. The client is the one that is offered to integrators.
+/// What the page is made of besides its document and words. Integrators get the same client.
 const FILES: [(&str, &str, &str); 15] = [
     ("app.js", SCRIPT, include_str!("../page/app.js")),
     ("camera.js", SCRIPT, include_str!("../page/camera.js")),
@@ -51,43 +50,24 @@ const FILES: [(&str, &str, &str); 15] = [
     ),
 ];
 
-/// `blob:` for the preview of a picture that the reader has just chosen. Nothing is ever made from text that could be markup.
+/// `blob:` for the preview of a chosen picture. Text that could be markup makes nothing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// Remembers the language that the reader switched to.
 const COOKIE: &str = "faceood_language";
 
-const fn texts(language: Language) -> &'static str {
-    match language {
+/// What the page knows at once: its words, the advice, and what is measured on a face.
+fn known(language: Language) -> Value {
+    let texts = match language {
         Language::English => ENGLISH,
         Language::Chinese => CHINESE,
+    };
+    let mut texts: Map<String, Value> = serde_json::from_str(texts).unwrap_or_default();
+    for hint in HintCode::ALL {
+        let text = hint.message(language).into();
+        texts.insert(format!("hint_{}", hint.code()), text);
     }
-}
-
-const fn name(language: Language) -> &'static str {
-    match language {
-        Language::English => "English",
-        Language::Chinese => "中文",
-    }
-}
-
-const fn other(language: Language) -> Language {
-    match language {
-        Language::English => Language::Chinese,
-        Language::Chinese => Language::English,
-    }
-}
-
-/// What the page knows before it asks: its words, the advice among them, and what is measured on a face.
-fn known(language: Language) -> Value {
-    let mut texts: Map<String, Value> = serde_json::from_str(texts(language)).unwrap_or_default();
-    texts.extend(HintCode::ALL.map(|hint| {
-        (
-            format!("hint_{}", hint.code()),
-            json!(hint.message(language)),
-        )
-    }));
     let components = Component::ALL.map(|component| {
         let direction = match component.direction() {
             Direction::HigherIsBetter => "higher_is_better",
@@ -99,15 +79,19 @@ fn known(language: Language) -> Value {
     json!({"language": language.tag(), "texts": texts, "components": components})
 }
 
-/// The page with the words of `language` in it: `{{key}}` stands for a text, `{{known}}` for all that it knows.
+/// The page with the words of `language` for each `{{key}}`, and `{{known}}`.
 fn render(language: Language) -> String {
+    let (other, other_name) = match language {
+        Language::English => (Language::Chinese, "中文"),
+        Language::Chinese => (Language::English, "English"),
+    };
     let known = known(language);
     // A text with `</script>` in it would end the block that holds the texts.
     let block = known.to_string().replace('<', "\\u003c");
     let mut page = TEMPLATE
         .replace("{{language}}", language.tag())
-        .replace("{{other_language}}", other(language).tag())
-        .replace("{{other_language_name}}", name(other(language)))
+        .replace("{{other_language}}", other.tag())
+        .replace("{{other_language_name}}", other_name)
         .replace("{{known}}", &block);
     for (key, text) in known["texts"].as_object().into_iter().flatten() {
         let text = escaped(text.as_str().unwrap_or_default());
@@ -126,19 +110,14 @@ fn escaped(text: &str) -> String {
 /// The language that the reader chose on the page, else the one that the browser asks for.
 fn chosen_language(request: &HttpRequest) -> Language {
     let cookie = request.cookie(COOKIE);
-    let mut languages = Language::ALL.into_iter();
-    cookie
-        .and_then(|cookie| languages.find(|language| language.tag() == cookie.value()))
-        .unwrap_or_else(|| language(request))
+    let chosen = cookie.and_then(|cookie| Language::of_tag(cookie.value()));
+    chosen.unwrap_or_else(|| language(request))
 }
 
 pub(super) async fn index(request: HttpRequest) -> HttpResponse {
     static PAGES: LazyLock<[String; 2]> = LazyLock::new(|| Language::ALL.map(render));
     let language = chosen_language(&request);
-    let page = match language {
-        Language::English => &PAGES[0],
-        Language::Chinese => &PAGES[1],
-    };
+    let page = &PAGES[language as usize];
     HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CONTENT_LANGUAGE, language.tag()))
@@ -152,9 +131,7 @@ pub(super) async fn index(request: HttpRequest) -> HttpResponse {
 }
 
 pub(super) async fn file(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let words = Language::ALL
-        .into_iter()
-        .find(|language| file.strip_suffix(".json") == Some(language.tag()));
+    let words = file.strip_suffix(".json").and_then(Language::of_tag);
     let (kind, text) = match (words, FILES.iter().find(|(name, _, _)| *name == *file)) {
         (Some(language), _) => ("application/json", known(language).to_string()),
         (None, Some((_, kind, text))) => (*kind, (*text).to_owned()),
@@ -186,7 +163,8 @@ mod tests {
 
     #[test]
     fn both_languages_have_every_text_and_no_hole_is_left() {
-        // The service explains its problems in English; in Chinese the page says by the code what is wrong.
+        // The service explains its problems in English; in Chinese the page says by the code what
+        // is wrong.
         let problems: BTreeSet<_> = ProblemCode::ALL
             .iter()
             .filter(|problem| problem.is_answered())
@@ -256,7 +234,8 @@ mod tests {
         let mut bytes = render(Language::Chinese).len();
         for (name, _, text) in FILES.iter().chain([&("index.html", "", TEMPLATE)]) {
             bytes += text.len();
-            // Names of a kind of document and of the usual place of the service: nothing is fetched from there.
+            // Names of a kind of document and of the usual place of the service: nothing is fetched
+            // from there.
             let text = text
                 .replace("http://www.w3.org/2000/svg", "")
                 .replace("http://127.0.0.1:7860", "");

@@ -1,4 +1,4 @@
-//! `GET /reports/latest`: the newest report on what was answered, as `faceood-admin analyze-logs --format html` wrote it.
+//! `GET /reports/latest`: the newest report of `faceood-admin analyze-logs --format html`.
 
 use std::path::{Path, PathBuf};
 
@@ -33,9 +33,8 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
             "no weekly report has been written yet: systemctl enable --now faceood-report.timer, or scripts/weekly-report by hand",
         )
     };
-    let path = latest(state.info.reports_dir.clone())
-        .await
-        .ok_or_else(missing)?;
+    let path = latest(state.info.reports_dir.clone()).await;
+    let path = path.ok_or_else(missing)?;
     let text = web::block(move || std::fs::read(path)).await;
     let text = text.ok().and_then(Result::ok).ok_or_else(missing)?;
     Ok(HttpResponse::Ok()

@@ -1,4 +1,4 @@
-//! Base64 as callers really write it: with or without padding, broken into lines, behind a `data:` prefix.
+//! Base64 as callers write it: with or without padding, in lines, behind a `data:` prefix.
 
 use std::borrow::Cow;
 
@@ -21,21 +21,16 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 /// A text of JSON, borrowed from the body where it has no escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The picture in it; `name` is the key under which it stood.
-    ///
-    /// # Errors
-    ///
-    /// `malformed_request` where it is no base64 (a path or an address is told so), `image_too_large` over `limit`.
-    pub fn decode(&self, name: &str, limit: usize) -> Result<Bytes, Problem> {
+    /// The picture in it; `name` is the key under which it stood. Refuses what is no base64, a path
+    /// or an address with words of its own, and what is over `limit`.
+    pub(crate) fn decode(&self, name: &str, limit: usize) -> Result<Bytes, Problem> {
         let text = payload_of(self.as_str(), name)?;
         if text.is_empty() {
             return Err(Problem::malformed(format!("`{name}` is empty")));
@@ -43,21 +38,18 @@ impl Text<'_> {
         let bytes = decode(text)
             .map_err(|error| Problem::malformed(format!("`{name}` is not base64: {error}")))?;
         if bytes.len() > limit {
-            return Err(Problem::new(
-                ProblemCode::ImageTooLarge,
-                format!(
-                    "`{name}` has {} bytes; a picture may have {limit}; make it smaller, or save it as a JPEG of lower quality",
-                    bytes.len()
-                ),
-            ));
+            let detail = format!(
+                "`{name}` has {} bytes; a picture may have {limit}; make it smaller, or save it as a JPEG of lower quality",
+                bytes.len()
+            );
+            return Err(Problem::new(ProblemCode::ImageTooLarge, detail));
         }
         Ok(bytes.into())
     }
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
-    // `%2F`, `%2B`, `%3D`: percent signs are no base64, so that whoever sends them escaped it for
-    // an address.
+    // `%2F`, `%2B`, `%3D`: percent signs are no base64, so it was escaped for an address.
     let unescaped = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     if unescaped != text {
         return decode(&unescaped);
@@ -84,10 +76,8 @@ fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
 /// `text` without a `data:…;base64,` prefix; refuses what names a picture instead of holding it.
 fn payload_of<'t>(text: &'t str, name: &str) -> Result<&'t str, Problem> {
     let text = text.trim();
-    if text
-        .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("data:"))
-    {
+    let start = text.get(..5).unwrap_or_default();
+    if start.eq_ignore_ascii_case("data:") {
         return match text.split_once(',') {
             Some((head, payload)) if head.to_ascii_lowercase().ends_with(";base64") => Ok(payload),
             _ => Err(Problem::malformed(format!(

@@ -1,36 +1,26 @@
 //! A small JSON body without pictures, under the same guard as one with them.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use actix_web::dev::Payload;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 
-use super::{Lease, declared_length, limits_of, parse_json};
-use crate::server::body::{BodyFault, BodyLimits, GuardedBody};
+use super::{Lease, UploadLimits, declared_length, parse_json};
+use crate::server::body::BodyFault;
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
 
-/// Most bytes of such a body.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// The text of a JSON body.
-#[derive(Debug)]
-pub struct JsonText {
+pub(crate) struct JsonText {
     text: Bytes,
     /// Keeps the memory accounted for until the text has been read.
     _lease: Lease,
 }
 
 impl JsonText {
-    /// What the text says.
-    ///
-    /// # Errors
-    ///
-    /// `malformed_request`, naming key, line and column.
-    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         parse_json(&self.text)
     }
 
@@ -43,31 +33,22 @@ impl JsonText {
                 quoted(essence)
             )));
         }
-        let limits = limits_of(&request)?;
-        let of_body = BodyLimits {
-            bytes: MOST_BYTES,
-            idle: limits.idle,
-            total: limits.total,
-        };
-        let body = GuardedBody::new(payload, of_body, &limits.memory);
+        let body = UploadLimits::of(&request)?.guard(payload, MOST_BYTES);
         let read = body.collect(declared_length(&request)).await;
-        let (text, lease) = read.map_err(|fault| match fault {
+        let (text, _lease) = read.map_err(|fault| match fault {
             // No picture is too large here: the request is not what is taken.
             BodyFault::TooLarge { .. } => Problem::malformed(fault.to_string()),
             fault => Problem::from(&fault),
         })?;
-        Ok(Self {
-            text,
-            _lease: lease,
-        })
+        Ok(Self { text, _lease })
     }
 }
 
 impl FromRequest for JsonText {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        Box::pin(Self::read(request.clone(), payload.take()))
+        Self::read(request.clone(), payload.take()).boxed_local()
     }
 }

@@ -8,36 +8,33 @@ mod json_text;
 mod multipart;
 mod sides;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-pub use self::base64_text::Text;
-pub use self::json_text::JsonText;
+pub(crate) use self::base64_text::Text;
+pub(crate) use self::json_text::JsonText;
 use self::multipart::read_parts;
-pub use self::sides::{GivenEmbedding, Pair, PairBody, Side, SideBody};
+pub(crate) use self::sides::{GivenEmbedding, Pair, PairBody, Side};
 use super::body::{BodyFault, BodyLimits, GuardedBody, Lease, UploadMemory};
+use super::parameters::quoted;
 use super::problem_response::Problem;
 use crate::problem::ProblemCode;
 
-/// Name of the picture in a form and in JSON.
-pub const IMAGE: &str = "image";
+const IMAGE: &str = "image";
 
-/// What a form or a JSON object may add to the pictures in it: boundaries, headers, keys, an embedding as numbers.
+/// What a form or a JSON object may add to its pictures: boundaries, headers, keys, an embedding.
 const ENVELOPE_BYTES: usize = 64 * 1024;
 
 /// One submitted picture, still encoded.
-#[derive(Debug)]
-pub struct Upload {
-    /// The picture as it came.
-    pub bytes: Bytes,
+pub(crate) struct Upload {
+    pub(crate) bytes: Bytes,
     /// Keeps the memory accounted for until the picture has been dealt with.
     _lease: Lease,
 }
@@ -46,17 +43,31 @@ pub struct Upload {
 #[derive(Clone, Debug)]
 pub struct UploadLimits {
     /// Most bytes of one picture.
-    pub image_bytes: usize,
+    pub(super) image_bytes: usize,
     /// Longest silence of a client while it sends.
-    pub idle: Duration,
+    pub(super) idle: Duration,
     /// Longest time that a body may take.
-    pub total: Duration,
-    /// The memory that all uploads share.
-    pub memory: UploadMemory,
+    pub(super) total: Duration,
+    pub(super) memory: UploadMemory,
+}
+
+impl UploadLimits {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let limits = request.app_data::<web::Data<Self>>();
+        limits
+            .map(|limits| Self::clone(limits))
+            .ok_or_else(|| Problem::new(ProblemCode::Internal, "no limits are set up for uploads"))
+    }
+
+    /// `payload` under these limits and with at most so many `bytes`.
+    fn guard(&self, payload: Payload, bytes: usize) -> GuardedBody<Payload> {
+        let (idle, total) = (self.idle, self.total);
+        GuardedBody::new(payload, BodyLimits { bytes, idle, total }, &self.memory)
+    }
 }
 
 /// How pictures come in a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Wrapping {
     Multipart,
     Json,
@@ -67,7 +78,7 @@ enum Wrapping {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ImageRequest, title = "ImageRequest")]
-pub struct ImageBody<'a> {
+pub(crate) struct ImageBody<'a> {
     /// The picture as base64; a prefix such as `data:image/jpeg;base64,` is fine. Never a path or an address.
     #[serde(borrow)]
     #[schema(value_type = String, example = "/9j/4AAQSkZJRgABAQ…")]
@@ -75,90 +86,55 @@ pub struct ImageBody<'a> {
 }
 
 impl Upload {
-    /// Reads the one picture of `request`.
-    ///
-    /// # Errors
-    ///
-    /// `malformed_request`, `unsupported_media_type`, `image_too_large` or `overloaded`, saying what was got instead.
-    async fn read(
-        request: &HttpRequest,
-        payload: Payload,
-        limits: &UploadLimits,
-    ) -> Result<Self, Problem> {
-        let wrapping = wrapping_of(request)?;
-        let body = guard(request, payload, limits, wrapping, 1)?;
-        let upload = match wrapping {
-            Wrapping::Raw => {
-                let (bytes, lease) = collect(request, body).await?;
-                Self {
-                    bytes,
-                    _lease: lease,
-                }
-            }
+    async fn read(request: HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let limits = UploadLimits::of(&request)?;
+        let wrapping = wrapping_of(&request)?;
+        let body = guard(&request, payload, &limits, wrapping, 1)?;
+        let (bytes, _lease) = match wrapping {
+            Wrapping::Raw => collect(&request, body).await?,
             Wrapping::Json => {
-                let (text, lease) = collect(request, body).await?;
+                let (text, lease) = collect(&request, body).await?;
                 let body: ImageBody<'_> = parse_json(&text)?;
-                Self {
-                    bytes: body.image.decode(IMAGE, limits.image_bytes)?,
-                    _lease: lease,
-                }
+                (body.image.decode(IMAGE, limits.image_bytes)?, lease)
             }
             Wrapping::Multipart => {
-                let account = body.account();
-                let [bytes] =
-                    read_parts(request.headers(), body, [IMAGE], limits.image_bytes).await?;
-                Self {
-                    bytes,
-                    _lease: account.lease(),
-                }
+                let (account, headers) = (body.account(), request.headers());
+                let [bytes] = read_parts(headers, body, [IMAGE], limits.image_bytes).await?;
+                (bytes, account.lease())
             }
         };
-        if upload.bytes.is_empty() {
-            return Err(Problem::malformed(
-                "the body is empty; a picture is expected",
-            ));
+        if bytes.is_empty() {
+            let detail = "the body is empty; a picture is expected";
+            return Err(Problem::malformed(detail));
         }
-        Ok(upload)
+        Ok(Self { bytes, _lease })
     }
 }
 
 impl FromRequest for Upload {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let payload = payload.take();
-        Box::pin(async move {
-            let limits = limits_of(&request)?;
-            Self::read(&request, payload, &limits).await
-        })
+        Self::read(request.clone(), payload.take()).boxed_local()
     }
-}
-
-fn limits_of(request: &HttpRequest) -> Result<UploadLimits, Problem> {
-    request
-        .app_data::<web::Data<UploadLimits>>()
-        .map(|limits| UploadLimits::clone(limits))
-        .ok_or_else(|| Problem::new(ProblemCode::Internal, "no limits are set up for uploads"))
 }
 
 /// Which of the ways of sending a picture `request` takes, by its headers.
 fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
     const WAYS: &str = "send multipart/form-data, or the picture itself with Content-Type image/jpeg (or another \
                         image/*), or application/json with base64";
+    let unsupported = |detail: String| Problem::new(ProblemCode::UnsupportedMediaType, detail);
     if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
         && !is_identity(encoding.as_bytes())
     {
-        return Err(Problem::new(
-            ProblemCode::UnsupportedMediaType,
-            "the body has a Content-Encoding; send it as it is (pictures do not get smaller by it)",
-        ));
+        let detail =
+            "the body has a Content-Encoding; send it as it is (pictures do not get smaller by it)";
+        return Err(unsupported(detail.to_owned()));
     }
     if !request.headers().contains_key(CONTENT_TYPE) {
-        return Err(Problem::malformed(format!(
-            "there is no Content-Type header; {WAYS}"
-        )));
+        let detail = format!("there is no Content-Type header; {WAYS}");
+        return Err(Problem::malformed(detail));
     }
     // Not as a `Mime`: that would refuse a picture for a space before a semicolon.
     let essence = request.content_type().to_ascii_lowercase();
@@ -167,20 +143,14 @@ fn wrapping_of(request: &HttpRequest) -> Result<Wrapping, Problem> {
         Some(("application", "json")) => Ok(Wrapping::Json),
         Some(("application", kind)) if kind.ends_with("+json") => Ok(Wrapping::Json),
         Some(("image", _) | ("application", "octet-stream")) => Ok(Wrapping::Raw),
-        Some(("application", "x-www-form-urlencoded")) => Err(Problem::new(
-            ProblemCode::UnsupportedMediaType,
-            format!(
-                "Content-Type is {essence} (with curl: use -F image=@photo.jpg, or add -H 'Content-Type: image/jpeg' \
-                 to --data-binary); {WAYS}"
-            ),
-        )),
-        _ => Err(Problem::new(
-            ProblemCode::UnsupportedMediaType,
-            format!(
-                "Content-Type is {}; {WAYS}",
-                super::parameters::quoted(&essence)
-            ),
-        )),
+        Some(("application", "x-www-form-urlencoded")) => Err(unsupported(format!(
+            "Content-Type is {essence} (with curl: use -F image=@photo.jpg, or add -H 'Content-Type: image/jpeg' \
+             to --data-binary); {WAYS}"
+        ))),
+        _ => Err(unsupported(format!(
+            "Content-Type is {}; {WAYS}",
+            quoted(&essence)
+        ))),
     }
 }
 
@@ -190,7 +160,7 @@ fn is_identity(encoding: &[u8]) -> bool {
     encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
 }
 
-/// The body of `request` under the bounds that its wrapping and the number of `pictures` in it call for.
+/// The body of `request` under the bounds for its wrapping and the number of `pictures` in it.
 fn guard(
     request: &HttpRequest,
     payload: Payload,
@@ -204,30 +174,23 @@ fn guard(
         // base64 makes four characters of three bytes, and may be broken into lines.
         Wrapping::Json => limits.image_bytes * pictures / 2 * 3 + ENVELOPE_BYTES,
     };
-    if let Some(size) = declared_length(request)
-        && size > bytes
-    {
-        return Err(Problem::from(&BodyFault::Announced {
+    let limit = limits.image_bytes;
+    match declared_length(request) {
+        Some(size) if size > bytes => Err(Problem::from(&BodyFault::Announced {
             size,
-            limit: limits.image_bytes,
+            limit,
             pictures,
-        }));
+        })),
+        _ => Ok(limits.guard(payload, bytes)),
     }
-    let limits_of_body = BodyLimits {
-        bytes,
-        idle: limits.idle,
-        total: limits.total,
-    };
-    Ok(GuardedBody::new(payload, limits_of_body, &limits.memory))
 }
 
 async fn collect(
     request: &HttpRequest,
     body: GuardedBody<Payload>,
 ) -> Result<(Bytes, Lease), Problem> {
-    body.collect(declared_length(request))
-        .await
-        .map_err(|fault| Problem::from(&fault))
+    let collected = body.collect(declared_length(request)).await;
+    collected.map_err(|fault| Problem::from(&fault))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
@@ -245,9 +208,8 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
         return Err(Problem::malformed("the body is empty; JSON is expected"));
     }
     if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..] = text {
-        return Err(Problem::malformed(
-            "the JSON body is in UTF-16; send it in UTF-8",
-        ));
+        let detail = "the JSON body is in UTF-16; send it in UTF-8";
+        return Err(Problem::malformed(detail));
     }
     serde_json::from_slice(text).map_err(|error| {
         let said = without_content(&error.to_string());
@@ -260,8 +222,7 @@ fn without_content(message: &str) -> String {
     /// Longest key that may be a slip of the pen.
     const LONGEST_KEY: usize = 32;
     for start in ["invalid type: ", "invalid value: "] {
-        // "invalid type: string "…", expected …": the type stays. What is expected is our own text,
-        // and comes last.
+        // "invalid type: string "…", expected …": the type and our own text, which is last, stay.
         if let Some(rest) = message.strip_prefix(start)
             && let Some((found, expected)) = rest.rsplit_once(", expected ")
         {
@@ -279,10 +240,8 @@ fn without_content(message: &str) -> String {
             } else {
                 format!("of {} bytes", found.len())
             };
-            return format!(
-                "{}{shown}, expected {expected}",
-                start.trim_end_matches('`')
-            );
+            let start = start.trim_end_matches('`');
+            return format!("{start}{shown}, expected {expected}");
         }
     }
     message.to_owned()

@@ -14,11 +14,7 @@ use crate::server::problem_response::Problem;
 /// What callers of other services put into the form; here they belong into the address.
 const QUERY_PARAMETERS: [&str; 4] = ["scenario", "source", "faces", "embedding"];
 
-/// Reads the parts called `names`, each of at most `limit` bytes, and nothing else.
-///
-/// # Errors
-///
-/// `malformed_request` for a part that is unknown, missing, empty or given twice; `image_too_large` for one over `limit`.
+/// Reads the parts called `names`, each of at most `limit` bytes, and refuses all others.
 pub(super) async fn read_parts<S, const N: usize>(
     headers: &HeaderMap,
     body: GuardedBody<S>,
@@ -38,9 +34,8 @@ where
             return Err(Problem::malformed(wrong_part(&name, &names)));
         };
         if found[index].is_some() {
-            return Err(Problem::malformed(format!(
-                "the part `{name}` is there twice"
-            )));
+            let detail = format!("the part `{name}` is there twice");
+            return Err(Problem::malformed(detail));
         }
         let mut bytes = BytesMut::new();
         while let Some(piece) = field.next().await {
@@ -70,39 +65,33 @@ where
 }
 
 /// `headers` with the form declared as `multipart/mixed`, which has the same shape: of a form the
-/// library wants file names in UTF-8, and refuses a part whose name is in GBK, Big5 or Latin-1,
-/// though nobody reads it.
+/// library refuses a part whose file name is in GBK, Big5 or Latin-1.
 fn as_mixed(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
-    let mixed = kind
-        .and_then(|kind| kind.split_once(';'))
-        .and_then(|(_, rest)| HeaderValue::from_str(&format!("multipart/mixed;{rest}")).ok());
-    if let Some(mixed) = mixed {
+    if let Some((_, rest)) = kind.and_then(|kind| kind.split_once(';'))
+        && let Ok(mixed) = HeaderValue::from_str(&format!("multipart/mixed;{rest}"))
+    {
         headers.insert(CONTENT_TYPE, mixed);
     }
     headers
 }
 
-/// The name of a part; empty where it has none. Bytes that are no ASCII, as a file name may have,
-/// are passed over.
+/// The name of a part; empty where it has none. Other bytes than ASCII do not matter.
 fn name_of(headers: &HeaderMap) -> String {
     let Some(disposition) = headers.get(CONTENT_DISPOSITION) else {
         return String::new();
     };
-    let text: String = disposition
-        .as_bytes()
-        .iter()
-        .map(|&byte| {
-            if byte.is_ascii() {
-                char::from(byte)
-            } else {
-                '?'
-            }
-        })
-        .collect();
+    let readable = |&byte: &u8| {
+        if byte.is_ascii() {
+            char::from(byte)
+        } else {
+            '?'
+        }
+    };
+    let text: String = disposition.as_bytes().iter().map(readable).collect();
     let mut parameters = text
         .split(';')
         .skip(1)
@@ -122,11 +111,8 @@ fn wrong_part(name: &str, names: &[&str]) -> String {
     if name.is_empty() {
         return format!("found a part without a name; expected: {}", listed(names));
     }
-    format!(
-        "found the part {}; expected: {}",
-        quoted(name),
-        listed(names)
-    )
+    let (found, expected) = (quoted(name), listed(names));
+    format!("found the part {found}; expected: {expected}")
 }
 
 fn listed(names: &[&str]) -> String {
@@ -138,21 +124,17 @@ fn refused(error: &MultipartError, account: &Account) -> Problem {
     if let Some(fault) = account.fault() {
         return Problem::from(&fault);
     }
-    let detail = match error {
+    Problem::malformed(match error {
         MultipartError::BoundaryMissing => {
             "the Content-Type has no boundary; let your HTTP library set this header \
-                                            instead of writing multipart/form-data yourself"
-                .to_owned()
+             instead of writing multipart/form-data yourself"
         }
-        MultipartError::Incomplete => {
-            "the form ends early: its closing boundary is missing".to_owned()
-        }
+        MultipartError::Incomplete => "the form ends early: its closing boundary is missing",
         MultipartError::ContentDispositionMissing
         | MultipartError::ContentDispositionNameMissing => {
-            "a part of the form has no Content-Disposition with a name".to_owned()
+            "a part of the form has no Content-Disposition with a name"
         }
-        MultipartError::Nested => "a form within a form is not taken".to_owned(),
-        other => format!("the form cannot be read: {other}"),
-    };
-    Problem::malformed(detail)
+        MultipartError::Nested => "a form within a form is not taken",
+        other => return Problem::malformed(format!("the form cannot be read: {other}")),
+    })
 }

@@ -1,26 +1,24 @@
 //! The two sides of a comparison, each a picture or an embedding that was extracted before.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Text, Upload, UploadLimits, Wrapping};
+use super::{Bytes, Lease, Text, Upload, UploadLimits, Wrapping};
 use crate::embed::{EMBEDDING_LENGTH, Embedding};
 use crate::problem::ProblemCode;
 use crate::server::problem_response::{Part, Problem};
 
-/// How far from 1 the length of a given embedding may be: what rounding to three digits does, with room.
+/// How far from 1 the length of a given embedding may be: more than rounding to three digits does.
 const UNIT_TOLERANCE: f32 = 0.02;
 
 /// Two sides in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CompareRequest, title = "CompareRequest")]
-pub struct PairBody<'a> {
+pub(crate) struct PairBody<'a> {
     /// The sample being questioned.
     #[serde(borrow)]
     #[schema(value_type = SideBody)]
@@ -38,7 +36,7 @@ pub struct PairBody<'a> {
     expecting = "an object with `image`, or with `embedding`"
 )]
 #[schema(as = CompareSide, title = "CompareSide")]
-pub struct SideBody<'a> {
+pub(crate) struct SideBody<'a> {
     /// A picture as base64.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
@@ -57,32 +55,23 @@ pub struct SideBody<'a> {
 }
 
 /// An embedding that a caller kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GivenEmbedding {
+pub(crate) struct GivenEmbedding {
     /// Of unit length again, whatever rounding did to it.
-    pub embedding: Embedding,
+    pub(crate) embedding: Embedding,
     /// The pack it comes from, as the caller says.
-    pub model_sha256: Option<String>,
-    /// The quality score that it was given.
-    pub quality_score: Option<f32>,
+    pub(crate) model_sha256: Option<String>,
+    pub(crate) quality_score: Option<f32>,
 }
 
-/// One side of a comparison.
-#[derive(Debug)]
-pub enum Side {
-    /// A picture to be analysed.
+/// One side of a comparison: a picture to be analysed, or an embedding to be taken as it is.
+pub(crate) enum Side {
     Image(Upload),
-    /// An embedding to be taken as it is.
     Embedding(GivenEmbedding),
 }
 
-/// Both sides of a comparison.
-#[derive(Debug)]
-pub struct Pair {
-    /// The sample being questioned.
-    pub probe: Side,
-    /// The sample it is compared with.
-    pub reference: Side,
+pub(crate) struct Pair {
+    pub(crate) probe: Side,
+    pub(crate) reference: Side,
 }
 
 /// `problem`, blamed on the side called `name` if that is one.
@@ -94,97 +83,70 @@ pub(super) fn blame(problem: Problem, name: &str) -> Problem {
 }
 
 impl Pair {
-    /// Reads both sides.
-    ///
-    /// # Errors
-    ///
-    /// As for one picture, with the side at fault.
-    pub(super) async fn read(
-        request: &HttpRequest,
-        payload: Payload,
-        limits: &UploadLimits,
-    ) -> Result<Self, Problem> {
-        let wrapping = super::wrapping_of(request)?;
+    async fn read(request: HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let limits = UploadLimits::of(&request)?;
+        let wrapping = super::wrapping_of(&request)?;
         if wrapping == Wrapping::Raw {
             return Err(Problem::new(
                 ProblemCode::UnsupportedMediaType,
                 "a comparison needs two sides: send multipart/form-data with the parts `probe` and `reference`, or JSON",
             ));
         }
-        let body = super::guard(request, payload, limits, wrapping, 2)?;
-        if wrapping == Wrapping::Multipart {
+        let body = super::guard(&request, payload, &limits, wrapping, 2)?;
+        let ([mut probe, mut reference], lease) = if wrapping == Wrapping::Multipart {
             let account = body.account();
             let names = Part::ALL.map(Part::name);
-            let [probe, reference] =
-                super::read_parts(request.headers(), body, names, limits.image_bytes).await?;
-            return Ok(Self {
-                probe: Side::Image(Upload {
-                    bytes: probe,
-                    _lease: account.lease(),
-                }),
-                reference: Side::Image(Upload {
-                    bytes: reference,
-                    _lease: account.lease(),
-                }),
-            });
+            let headers = request.headers();
+            let pictures = super::read_parts(headers, body, names, limits.image_bytes).await?;
+            (pictures.map(Side::picture), account.lease())
+        } else {
+            let (text, lease) = super::collect(&request, body).await?;
+            let body: PairBody<'_> = super::parse_json(&text)?;
+            let side = |body: SideBody<'_>, part: Part| {
+                let checked = body.checked(part.name(), limits.image_bytes);
+                checked.map_err(|problem| problem.on(part))
+            };
+            let probe = side(body.probe, Part::Probe)?;
+            ([probe, side(body.reference, Part::Reference)?], lease)
+        };
+        // One lease stands for both pictures: it lives with the first side that is one.
+        if let Side::Image(upload) = &mut probe {
+            upload._lease = lease;
+        } else if let Side::Image(upload) = &mut reference {
+            upload._lease = lease;
         }
-        let (text, lease) = super::collect(request, body).await?;
-        let body: PairBody<'_> = super::parse_json(&text)?;
-        let probe = body.probe.side(Part::Probe, limits.image_bytes)?;
-        let reference = body.reference.side(Part::Reference, limits.image_bytes)?;
-        // One lease stands for both pictures: it lives with whichever side is a picture.
-        Ok(Self { probe, reference }.holding(lease))
+        Ok(Self { probe, reference })
     }
+}
 
-    fn holding(mut self, lease: super::Lease) -> Self {
-        if let Side::Image(upload) = &mut self.probe {
-            upload._lease = lease;
-        } else if let Side::Image(upload) = &mut self.reference {
-            upload._lease = lease;
-        }
-        self
+impl Side {
+    fn picture(bytes: Bytes) -> Self {
+        let _lease = Lease::default();
+        Self::Image(Upload { bytes, _lease })
     }
 }
 
 impl FromRequest for Pair {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let payload = payload.take();
-        Box::pin(async move {
-            let limits = super::limits_of(&request)?;
-            Self::read(&request, payload, &limits).await
-        })
+        Self::read(request.clone(), payload.take()).boxed_local()
     }
 }
 
 impl SideBody<'_> {
-    fn side(self, part: Part, limit: usize) -> Result<Side, Problem> {
-        self.checked(part.name(), limit)
-            .map_err(|problem| problem.on(part))
-    }
-
     fn checked(self, name: &str, limit: usize) -> Result<Side, Problem> {
+        let wrong = |what: &str| Err(Problem::malformed(format!("`{name}` {what}")));
         match (self.image, self.embedding) {
-            (Some(_), Some(_)) => Err(Problem::malformed(format!(
-                "`{name}` has both `image` and `embedding`; give one"
-            ))),
-            (None, None) => Err(Problem::malformed(format!(
-                "`{name}` has neither `image` nor `embedding`; give one"
-            ))),
+            (Some(_), Some(_)) => wrong("has both `image` and `embedding`; give one"),
+            (None, None) => wrong("has neither `image` nor `embedding`; give one"),
             (Some(_), None) if self.model_sha256.is_some() || self.quality_score.is_some() => {
-                Err(Problem::malformed(format!(
-                    "`{name}` is an image; `model_sha256` and `quality_score` belong to an embedding"
-                )))
+                wrong("is an image; `model_sha256` and `quality_score` belong to an embedding")
             }
             (Some(image), None) => {
                 let bytes = image.decode(&format!("{name}.image"), limit)?;
-                Ok(Side::Image(Upload {
-                    bytes,
-                    _lease: super::Lease::default(),
-                }))
+                Ok(Side::picture(bytes))
             }
             (None, Some(values)) => Ok(Side::Embedding(GivenEmbedding {
                 embedding: unit(&values, name)?,

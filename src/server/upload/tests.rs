@@ -25,7 +25,8 @@ fn limits() -> UploadLimits {
     }
 }
 
-/// Sends `request` to `/one` or `/two`, which answer with the sizes of what they understood; gives status and body.
+/// Sends `request` to `/one` or `/two`, which answer with the sizes of what they understood; gives
+/// status and body.
 async fn send(request: TestRequest) -> (StatusCode, Value) {
     async fn one(upload: Upload) -> HttpResponse {
         HttpResponse::Ok().json(json!({ "image": upload.bytes.len() }))

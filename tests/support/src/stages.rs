@@ -4,7 +4,6 @@ use faceood::capture::{self, Capture};
 use faceood::embed::Embedder;
 use faceood::face::{Aligner, Detector};
 use faceood::pack::Pack;
-use faceood::pipeline::{aligner_settings, detector_settings, embedder_settings};
 use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Settings};
 
 /// Decoded with the default limits.
@@ -46,12 +45,13 @@ impl Stages {
         );
         let manifest = pack.manifest();
         Self {
-            detector: Detector::new(detector, detector_settings(&manifest.detector)),
+            detector: Detector::new(detector, manifest.detector.clone()),
             aligner: Aligner::new(
                 landmarks,
-                aligner_settings(&manifest.landmarks, &manifest.embedder.template),
+                manifest.landmarks.clone(),
+                manifest.embedder.template,
             ),
-            embedder: Embedder::new(embedder, embedder_settings(&manifest.embedder)),
+            embedder: Embedder::new(embedder, manifest.embedder.clone()),
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime
 }
 
 fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Finding {
-    let (id, date) = (calibration.id(), calibration.date());
+    let (id, date) = (calibration.id(), &calibration.provenance().date);
     if !calibration.is_calibrated() {
         return warning(
             format!("NOT CALIBRATED ({id}): scores mean nothing yet and accept nobody"),
@@ -110,7 +110,7 @@ mod tests {
     fn a_calibration_of_the_site_ages_and_the_packs_own_does_not() {
         let json = std::fs::read_to_string("../../models/default/calibration.json").unwrap();
         let calibration = Calibration::load(&json).unwrap();
-        let made: NaiveDate = calibration.date().parse().unwrap();
+        let made: NaiveDate = calibration.provenance().date.parse().unwrap();
         let later = made + TimeDelta::days(400);
         let status = |is_of_site, today| judge_calibration(&calibration, is_of_site, today).status;
         assert_eq!(status(true, made), CheckStatus::Ok);

@@ -47,9 +47,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         manifest: pack.manifest(),
         calibration: CalibrationFacts {
             id: calibration.id(),
-            method: calibration.method(),
-            date: calibration.date(),
-            counts: calibration.counts(),
+            method: &calibration.provenance().method,
+            date: &calibration.provenance().date,
+            counts: &calibration.provenance().counts,
         },
     };
     output::result(args.json, &inspection, || as_text(&inspection))

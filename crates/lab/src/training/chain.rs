@@ -63,7 +63,8 @@ impl Chain {
             ),
             aligner: Aligner::new(
                 open("landmarks", &networks.landmarks)?,
-                networks.aligner_settings.clone(),
+                networks.landmarks_settings.clone(),
+                networks.template,
             ),
             features: open("features", &networks.features)?,
             input: networks.features_input,

@@ -3,18 +3,17 @@
 use super::TrainingError;
 use crate::building::recipe::{self, PackSources};
 use crate::importing::retrain;
-use faceood::face::{AlignerSettings, DetectorSettings};
-use faceood::pack::Pack;
 use faceood::pack::network::prepare_bytes;
-use faceood::pipeline::{aligner_settings, detector_settings};
+use faceood::pack::{Pack, manifest};
 use faceood::runtime::InputTransform;
 
 /// Networks ready for the runtime, how they are fed, and what their head reads.
 pub struct Networks {
     pub(super) detector: Vec<u8>,
-    pub(super) detector_settings: DetectorSettings,
+    pub(super) detector_settings: manifest::Detector,
     pub(super) landmarks: Vec<u8>,
-    pub(super) aligner_settings: AlignerSettings,
+    pub(super) landmarks_settings: manifest::Landmarks,
+    pub(super) template: [[f32; 2]; 5],
     /// Gives `embedding`, `network_norms` and `features`.
     pub(super) features: Vec<u8>,
     pub(super) features_input: InputTransform,
@@ -32,9 +31,10 @@ impl Networks {
         let (landmarks, landmarks_bytes) = sources.landmarks()?;
         Ok(Self {
             detector: prepare_bytes("detector", &detector_bytes)?,
-            detector_settings: detector_settings(&detector),
+            detector_settings: detector,
             landmarks: prepare_bytes("landmarks", &landmarks_bytes)?,
-            aligner_settings: aligner_settings(&landmarks, &recipe::TEMPLATE),
+            landmarks_settings: landmarks,
+            template: recipe::TEMPLATE,
             features: sources.feature_graph()?,
             features_input: recipe::embedder_input().transform(),
             shares: recipe::SHARES.to_vec(),
@@ -50,9 +50,10 @@ impl Networks {
         let embedder = &manifest.embedder;
         Ok(Self {
             detector: pack.detector_bytes()?.to_vec(),
-            detector_settings: detector_settings(&manifest.detector),
+            detector_settings: manifest.detector.clone(),
             landmarks: pack.landmarks_bytes()?.to_vec(),
-            aligner_settings: aligner_settings(&manifest.landmarks, &embedder.template),
+            landmarks_settings: manifest.landmarks.clone(),
+            template: embedder.template,
             features: retrain::feature_graph(pack)?,
             features_input: embedder.input.transform(),
             shares: embedder.networks.iter().map(|of| of.weight).collect(),

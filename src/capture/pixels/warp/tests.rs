@@ -88,7 +88,8 @@ fn warp_is_black_outside() {
 
 #[test]
 fn warp_respects_origin_and_scale() {
-    // The same place of one scene, from the original and from a patch at half its size that begins elsewhere.
+    // The same place of one scene, from the original and from a patch at half its size that begins
+    // elsewhere.
     let scene = RgbImage::from_fn(200, 200, |x, y| Rgb([x as u8, y as u8, 128]));
     let half = resize(&scene, 100, 100);
     let part = Patch {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::quality::calibration::{Observations, check};
 
-/// A calibration under which the similarity is the signal, with another shot a twentieth off either way.
+/// A calibration under which the similarity is the signal, with another shot a twentieth off either
+/// way.
 fn own() -> Calibration {
     let signals: Vec<f64> = (0..2000).map(|step| f64::from(step) / 2000.0).collect();
     let observations = Observations {
@@ -19,8 +20,8 @@ fn own() -> Calibration {
     Calibration::fit(&observations, Provenance::default()).unwrap()
 }
 
-/// Captures of `groups` groups, ten of each, with signals from .4 to .9, whose similarity lies `off` the signal and a regular
-/// disturbance around that.
+/// Captures of `groups` groups, ten of each, with signals from .4 to .9, whose similarity lies
+/// `off` the signal and a regular disturbance around that.
 fn site(groups: usize, off: f64) -> Vec<SiteSample> {
     (0..groups * 10)
         .map(|index| {
@@ -119,7 +120,8 @@ fn a_trial_finds_what_is_wrong_and_that_it_is_cured() {
 
 #[test]
 fn a_trial_does_not_judge_groups_by_what_it_learnt_from_them() {
-    // The best pictures are all of one fold, and reach a tenth less than the pack says: only who has seen them can know.
+    // The best pictures are all of one fold, and reach a tenth less than the pack says: only who
+    // has seen them can know.
     let mut samples = site(50, 0.0);
     for sample in &mut samples {
         let is_apart = sample.group % FOLDS == 0;
@@ -141,13 +143,8 @@ fn a_trial_does_not_judge_groups_by_what_it_learnt_from_them() {
 #[test]
 fn too_few_are_refused() {
     let few = own().refit(&site(7, 0.0), Provenance::default());
-    assert!(matches!(
-        few,
-        Err(CalibrationError::TooFew {
-            got: 70,
-            expected: 80
-        })
-    ));
+    assert!(matches!(few, Err(CalibrationError::TooFew(70))));
+    assert_eq!(LEAST, 80);
 }
 
 proptest! {
