@@ -5,9 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::inference_log::{
-    Cursor, Filter, InferenceRecord, LARGEST_PAGE, Order, parse_span, to_json,
-};
+use crate::inference_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
 use crate::problem::ProblemCode;
 use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
