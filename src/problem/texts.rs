@@ -256,6 +256,9 @@ failures! {
         FeedbackLost { fault: LogFault } where zh = fault.chinese() => NotReady,
             "{fault}",
             "反馈未能写入日志：{zh}。";
+        LogUnreadable => NotReady,
+            "the log cannot be read; see the daemon's text log",
+            "无法读取日志；原因见服务的文本日志。";
     }
 
     /// What is wrong with the log, without what only the operator may know.

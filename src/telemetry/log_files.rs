@@ -13,7 +13,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use super::logging::{FILE_PREFIX, FILE_SUFFIX};
+/// Start of the names of the log files: `faceoodd.2026-11-24.log`.
+pub(super) const FILE_PREFIX: &str = "faceoodd";
+
+/// End of the names of the log files, before compression.
+pub(super) const FILE_SUFFIX: &str = "log";
 
 /// How often the folder is looked at; files change daily, but a daemon may start at any hour.
 const INTERVAL: Duration = Duration::from_secs(3600);

@@ -25,13 +25,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use super::log_files::Housekeeper;
-
-/// Start of the names of the log files: `faceoodd.2026-11-24.log`.
-pub(super) const FILE_PREFIX: &str = "faceoodd";
-
-/// End of the names of the log files, before compression.
-pub(super) const FILE_SUFFIX: &str = "log";
+use super::log_files::{FILE_PREFIX, FILE_SUFFIX, Housekeeper};
 
 /// Settings of the text log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

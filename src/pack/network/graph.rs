@@ -7,16 +7,9 @@ use prost::bytes::Bytes;
 
 use super::NetworkError;
 pub use super::onnx::{
-    Attribute, Dimension, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, ValueInfo,
-    ValueType,
+    Attribute, Dimension, FLOAT, Graph, INT8, INT64, Model, Node, OperatorSet, Shape, Tensor,
+    TensorType, ValueInfo, ValueType,
 };
-
-/// `TensorProto.DataType` of 32-bit floats.
-pub const FLOAT: i32 = 1;
-/// `TensorProto.DataType` of signed bytes.
-pub const INT8: i32 = 3;
-/// `TensorProto.DataType` of 64-bit integers.
-pub const INT64: i32 = 7;
 
 /// `AttributeProto.AttributeType` of one float.
 const ATTRIBUTE_FLOAT: i32 = 1;

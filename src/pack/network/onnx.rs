@@ -7,6 +7,13 @@
 use prost::Message;
 use prost::bytes::Bytes;
 
+/// `TensorProto.DataType` of 32-bit floats.
+pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType` of signed bytes.
+pub const INT8: i32 = 3;
+/// `TensorProto.DataType` of 64-bit integers.
+pub const INT64: i32 = 7;
+
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     #[prost(int64, optional, tag = "1")]

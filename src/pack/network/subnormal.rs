@@ -5,7 +5,7 @@
 //! each subnormal number: the default embedder took 131 ms on one there, and 45 ms without the
 //! subnormal weights alone. AMD processors show no difference.
 
-use super::graph::{FLOAT, Model, Tensor};
+use super::onnx::{FLOAT, Model, Tensor};
 
 /// Smaller constants become zero. The smallest normal `f32` is 1.2e-38.
 const NEGLIGIBLE: f32 = 1e-30;
@@ -63,7 +63,7 @@ fn clear(tensor: &mut Tensor) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::{Attribute, Graph, Node};
+    use super::super::onnx::{Attribute, Graph, Node};
     use super::*;
 
     const SUBNORMAL: f32 = 1e-39;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::inference_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
-use crate::problem::ProblemCode;
+use crate::problem::texts::ServiceFault;
 use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
@@ -89,8 +89,7 @@ pub(super) async fn inferences(
         .await
         .map_err(|error| {
             tracing::error!(%error, "the log cannot be read");
-            let detail = "the log cannot be read; see the daemon's text log";
-            Problem::new(ProblemCode::NotReady, detail)
+            Problem::from(&ServiceFault::LogUnreadable)
         })?;
     let mut bytes = 0;
     let mut inferences = Vec::new();
