@@ -94,7 +94,11 @@ pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Resu
                 place,
             ))
         }
-        Err(PolicyError::Cuts(name, accept, review)) => Err(Problem::BadValue {
+        Err(PolicyError::Cuts {
+            name,
+            accept,
+            review,
+        }) => Err(Problem::BadValue {
             key: format!("{OPEN_TABLE}.{name}.review"),
             origin: place(&name, &["review", "accept"]),
             got: review.to_string(),

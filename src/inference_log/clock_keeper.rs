@@ -96,7 +96,9 @@ impl Keeper {
         };
         let change = watch.look(now);
         let is_trusted = watch.doubt.is_none();
-        state.saved.take_if(|_| change.is_some());
+        if change.is_some() {
+            state.saved = None;
+        }
         match change {
             None => {}
             Some(Change::Jumped(doubt)) => tracing::error!("{doubt}: {WAY_OUT}"),

@@ -114,7 +114,9 @@ impl Trouble {
 fn are_descriptors_exhausted() -> bool {
     let errors = [Errno::MFILE, Errno::NFILE];
     let opened = std::fs::File::open("/dev/null");
-    opened.is_err_and(|error| errors.contains(&Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    opened.is_err_and(|error| {
+        Errno::from_io_error(&error).is_some_and(|errno| errors.contains(&errno))
+    })
 }
 
 /// Says which database an error is of.

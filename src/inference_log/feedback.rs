@@ -39,15 +39,17 @@ pub struct StoredFeedback {
     pub address: Option<String>,
 }
 
+/// Text of a column that may be NULL.
+type Nullable = Option<String>;
+
 impl LogReader {
     /// What has been told of the request that this row belongs to, in the order in which it was
-    /// told: the last word is in force.
+    /// told: the last word is in force. A column that does not fit is [`LogError::BadColumn`].
     pub async fn feedback_on(
         &self,
         record: &InferenceRecord,
     ) -> Result<Vec<StoredFeedback>, LogError> {
-        type Text = Option<String>;
-        let lines: Vec<(String, String, Text, Text, Text)> = sqlx::query_as(
+        let lines: Vec<(String, String, Nullable, Nullable, Nullable)> = sqlx::query_as(
             "SELECT time, outcome, note, author, address FROM feedback \
              WHERE request_id = ? AND request_key IS ? ORDER BY id",
         )
@@ -77,8 +79,7 @@ pub(super) async fn write(
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // The request's id and key, and the outcome, note and time that stand in its rows.
-    type Text = Option<String>;
-    let found: Option<(String, Text, Text, Text, Text)> = sqlx::query_as(
+    let found: Option<(String, Nullable, Nullable, Nullable, Nullable)> = sqlx::query_as(
         "SELECT request_id, request_key, outcome, outcome_note, outcome_time FROM inferences \
          WHERE request_id = ?1 OR id = ?1 ORDER BY rowid DESC LIMIT 1",
     )

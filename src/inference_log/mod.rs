@@ -209,8 +209,12 @@ impl InferenceLog {
         }
         let settings = &self.shared.settings;
         for record in &mut records {
-            record.embedding.take_if(|_| !settings.keep_embeddings);
-            record.thumbnail.take_if(|_| !settings.keep_thumbnails);
+            if !settings.keep_embeddings {
+                record.embedding = None;
+            }
+            if !settings.keep_thumbnails {
+                record.thumbnail = None;
+            }
         }
         let (committed, answer) = oneshot::channel();
         self.shared.queued(records.len());

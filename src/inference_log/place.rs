@@ -57,7 +57,8 @@ const NETWORK_FUSE: [&str; 12] = [
 ];
 
 /// Refuses a folder on a network file system: SQLite's locks and its shared memory are not safe
-/// there (<https://www.sqlite.org/wal.html>, "all processes must be on the same host").
+/// there (<https://www.sqlite.org/wal.html>, "all processes must be on the same host"). That is
+/// [`LogError::NetworkFilesystem`]; a folder that cannot be looked at is [`LogError::Io`].
 pub fn refuse_network(folder: &Path) -> Result<(), LogError> {
     let look = |error| LogError::io("look at", folder, error);
     let facts = rustix::fs::statfs(folder).map_err(|error| look(error.into()))?;

@@ -182,7 +182,11 @@ impl LogReader {
     }
 
     /// One page of the rows that `filter` finds, beginning after `cursor`. Whoever follows
-    /// [`Page::next`] to its end gets each row that was there at the beginning exactly once.
+    /// [`Page::next`] to its end gets each row that was there at the beginning exactly once,
+    /// whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// What the database says; a column that does not fit is [`LogError::BadColumn`].
     pub async fn query(&self, filter: &Filter, cursor: Option<&Cursor>) -> Result<Page, LogError> {
         let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, LARGEST_PAGE);
         let mut query = select();
@@ -206,7 +210,8 @@ impl LogReader {
         Ok(Page { records, next })
     }
 
-    /// The rows of one request, in the order in which they were made.
+    /// The rows of one request, in the order in which they were made. A column that does not fit is
+    /// [`LogError::BadColumn`].
     pub async fn by_request(&self, request_id: &str) -> Result<Vec<InferenceRecord>, LogError> {
         let mut query = select();
         query.push(" WHERE request_id = ").push_bind(request_id);
@@ -222,7 +227,8 @@ impl LogReader {
             .at(&self.path)
     }
 
-    /// How many rows `filter` finds; its limit and order do not matter.
+    /// How many rows `filter` finds; its limit and order do not matter. A column that does not fit is
+    /// [`LogError::BadColumn`].
     pub async fn count(&self, filter: &Filter) -> Result<Counts, LogError> {
         let mut query = QueryBuilder::new(
             "SELECT count(*), count(error_code), min(time), max(time) FROM inferences",

@@ -69,6 +69,8 @@ pub struct RequestContext {
 /// A picture with several analysed faces gives one row per face, told apart by `face_index`; a
 /// picture without a face, and a failed request, give one row. Where no face is no error (the
 /// quality endpoint) that row has `face_count` 0 and no `error_code`.
+///
+/// [`new`](Self::new) makes a row; `Default` has no valid id and time, and only fills the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferenceRecord {
     /// Unique, and in the order of time (UUIDv7).

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 /// A whole number of one unit: `90s`, `30m` (or `30min`), `24h`, `7d`, `2w`.
 pub fn parse_span(text: &str) -> Option<TimeDelta> {
+    // `GET /v1/inferences` has always taken a sign.
     let text = text.strip_prefix('+').unwrap_or(text);
     let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
     if !["s", "m", "min", "h", "d", "w"].contains(&unit) {

@@ -38,7 +38,8 @@ pub(super) async fn round(commands: &mpsc::Sender<Command>, settings: &Settings)
     prune(commands, limits).await
 }
 
-/// Prunes through the writer, which reports failures; `None` once it is closed.
+/// Prunes through the writer; `None` once it is closed. The writer reports a failure, and the next
+/// round tries again.
 pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> Option<Pruned> {
     let mut total = Pruned::default();
     loop {

@@ -1,7 +1,8 @@
-//! The one task that writes: commits what has gathered, then acknowledges everyone.
+//! The one task that writes. It owns the daemon's only write connection, commits what has gathered,
+//! then acknowledges everyone.
 //!
 //! It never waits for company: a lone row is committed at once, and what arrives during a commit
-//! shares the next one. So batches grow by themselves as load does.
+//! shares the next one. So the wait is one commit at most, and batches grow as load does.
 
 use std::sync::Arc;
 use std::time::Duration;

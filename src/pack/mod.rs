@@ -45,11 +45,18 @@ pub enum PackError {
         "{0} has manifest version {1}, this program reads up to {MANIFEST_VERSION}; upgrade faceood, or use a pack made for this version"
     )]
     NewerManifest(PathBuf, u32),
-    /// A file has another hash than the manifest says: file, its hash, the manifest's.
+    /// A file has another hash than the manifest says.
     #[error(
-        "{0} has SHA-256 {1}, the manifest says {2}; the file is damaged or was exchanged: restore it from the pack's source, or rebuild the pack with `faceood-admin models build`"
+        "{file} has SHA-256 {got}, the manifest says {expected}; the file is damaged or was exchanged: restore it from the pack's source, or rebuild the pack with `faceood-admin models build`"
     )]
-    Hash(String, String, String),
+    Hash {
+        /// Name of the file.
+        file: String,
+        /// Its hash, in hexadecimal.
+        got: String,
+        /// The manifest's.
+        expected: String,
+    },
     /// The manifest asks for what this program does not do: field, what it says, what would do.
     #[error(
         "{MANIFEST_FILE}: {0} is {1}, this program needs {2}; use a pack that was made for it, or upgrade faceood"
@@ -70,11 +77,20 @@ pub enum PackError {
         "{0} has no tensor {1} (it has: {2}); the manifest does not belong to this file: restore both from the same pack"
     )]
     MissingTensor(String, String, String),
-    /// A tensor has another shape than the manifest says: file, tensor, its shape, the manifest's.
+    /// A tensor has another shape than the manifest says.
     #[error(
-        "{0}: tensor {1} has shape {2}, the manifest says {3}; the manifest does not belong to this file: restore both from the same pack"
+        "{file}: tensor {tensor} has shape {got}, the manifest says {expected}; the manifest does not belong to this file: restore both from the same pack"
     )]
-    Shape(String, String, String, String),
+    Shape {
+        /// Name of the network's file.
+        file: String,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape.
+        got: String,
+        /// The manifest's.
+        expected: String,
+    },
     /// The network in this file cannot be run.
     #[error("{0} cannot be run: {1}")]
     Run(String, #[source] RuntimeError),
@@ -193,7 +209,8 @@ impl Pack {
         prepare(file, &self.landmarks, GraphForm::Convolutions)
     }
 
-    /// The embedder in this form, ready for the runtime. All who hold it share the bytes.
+    /// The embedder in this form, ready for the runtime. All callers share the bytes for as long
+    /// as one of them holds them; after that they are made anew.
     pub fn embedder_for(&self, form: GraphForm) -> Result<Arc<[u8]>, PackError> {
         let mut shared = self.expanded.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut shared[form as usize];
@@ -256,7 +273,11 @@ fn read_file(directory: &Path, file: &PackFile) -> Result<Bytes, PackError> {
     let got = sha256_hex(&bytes);
     if got != file.sha256 {
         let (file, expected) = (file.path.clone(), file.sha256.clone());
-        return Err(PackError::Hash(file, got, expected));
+        return Err(PackError::Hash {
+            file,
+            got,
+            expected,
+        });
     }
     Ok(bytes.into())
 }

@@ -24,8 +24,10 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), PackError> {
     } = manifest;
     let planes = |input: &PictureInput| Some(input.channels.planes());
     let demand = |is_met: bool, field, got: String, expected| {
-        let refusal = PackError::Unsupported(field, got, expected);
-        is_met.then_some(()).ok_or(refusal)
+        if is_met {
+            return Ok(());
+        }
+        Err(PackError::Unsupported(field, got, expected))
     };
     let shape = |field, shape: &[Extent], wanted: &[Option<usize>], expected| {
         let got: Vec<_> = shape.iter().map(Extent::fixed).collect();
@@ -168,7 +170,12 @@ fn misshapen(
     expected: &[Option<usize>],
 ) -> PackError {
     let (got, expected) = (describe(got), describe(expected));
-    PackError::Shape(file.to_owned(), tensor.to_owned(), got, expected)
+    PackError::Shape {
+        file: file.to_owned(),
+        tensor: tensor.to_owned(),
+        got,
+        expected,
+    }
 }
 
 /// A shape as messages show it: `[?, 3, 112, 112]`.
@@ -294,6 +301,9 @@ const KEPT: usize = 16;
 
 /// What a run on the golden input gave, in the manifest's form. Tolerances are those of bf16
 /// arithmetic, the least precise that a provider may use.
+///
+/// # Errors
+/// A missing output, one of another shape, or a number that is none.
 pub fn golden(embedder: &Embedder, outputs: &[(String, Tensor)]) -> Result<Golden, PackError> {
     let file = &embedder.file.path;
     let embedding = finite(file, &embedder.embedding, outputs)?;

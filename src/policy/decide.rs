@@ -7,6 +7,7 @@ impl Policy {
     /// `shorter_side_px`, in a picture with `face_count` faces. `name` only passes through.
     ///
     /// Each rule votes for an action and the worst vote wins; `reasons` are the rules that cast it.
+    /// So a small face of middling quality is rejected for its size alone.
     /// A score that is no number is rejected.
     pub fn decide(
         &self,

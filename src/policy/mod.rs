@@ -39,7 +39,8 @@ pub struct Policy {
 }
 
 named! {
-    /// What a policy decides on one face.
+    /// What a policy decides on one face, from the best to the worst: by this order the worst vote
+    /// wins.
     Action {
         /// Trust it.
         Accept "accept",
@@ -150,9 +151,16 @@ pub enum PolicyError {
     MissingCut(String, &'static str),
     /// The scenario's accept and review cuts are not in order, or not on the score's scale.
     #[error(
-        "policy {0:?} has review = {2} and accept = {1}: they must satisfy 0 <= review <= accept <= 1"
+        "policy {name:?} has review = {review} and accept = {accept}: they must satisfy 0 <= review <= accept <= 1"
     )]
-    Cuts(String, f32, f32),
+    Cuts {
+        /// Its scenario.
+        name: String,
+        /// At or above this score a face is accepted.
+        accept: f32,
+        /// At or above this one it is reviewed.
+        review: f32,
+    },
 }
 
 /// Scenario name → policy, validated. Always holds the built-in four.
@@ -182,7 +190,8 @@ impl Default for Policies {
 }
 
 impl Policies {
-    /// The built-in policies with `settings` laid over them.
+    /// The built-in policies with `settings` laid over them. An error is the first in the order of
+    /// their names.
     pub fn new(settings: &Settings) -> Result<Self, PolicyError> {
         let mut policies = Self::default();
         for (name, given) in &settings.0 {
@@ -197,7 +206,11 @@ impl Policies {
             // Written so that a NaN fails too.
             let is_ordered = 0.0 <= review && review <= accept && accept <= 1.0;
             if !is_ordered {
-                return Err(PolicyError::Cuts(name.clone(), accept, review));
+                return Err(PolicyError::Cuts {
+                    name: name.clone(),
+                    accept,
+                    review,
+                });
             }
             let policy = Policy {
                 accept,

@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_feedback_is_told_in_both_languages() {
+    fn faults_of_the_log_are_told_in_both_languages() {
         let fault = LogFault::TooSlow { seconds: 10 };
         let english = fault.to_string();
         let lost = ServiceFault::FeedbackLost { fault };
@@ -421,6 +421,13 @@ mod tests {
             lost.chinese(),
             "反馈未能写入日志：日志在 10 秒内没有写完：磁盘过慢。"
         );
+        let unread = ServiceFault::LogUnreadable;
+        assert_eq!(
+            unread.to_string(),
+            "the log cannot be read; see the daemon's text log"
+        );
+        assert_eq!(unread.problem(), ProblemCode::NotReady);
+        assert_eq!(unread.chinese(), "无法读取日志；原因见服务的文本日志。");
     }
 
     #[test]

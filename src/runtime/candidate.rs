@@ -6,7 +6,8 @@ use super::Provider;
 use crate::named::named;
 
 named! {
-    /// How exactly the embedder computes.
+    /// How exactly the embedder computes. The words are OpenVINO's, too
+    /// (`INFERENCE_PRECISION_HINT`).
     Precision {
         /// Single precision.
         F32 "f32",

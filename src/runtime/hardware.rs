@@ -88,9 +88,11 @@ pub fn usual_plan(settings: &Settings) -> Result<Plan, RuntimeError> {
     for (candidate, possible) in candidates(settings) {
         match possible {
             Ok(()) => {
-                missing.push("not measured yet (faceood-admin models tune)".to_owned());
                 let reason = match settings.provider {
-                    ProviderChoice::Auto => missing.join("; "),
+                    ProviderChoice::Auto => {
+                        missing.push("not measured yet (faceood-admin models tune)".to_owned());
+                        missing.join("; ")
+                    }
                     _ => format!("runtime.provider = \"{}\"", candidate.provider),
                 };
                 return Ok(Plan { candidate, reason });

@@ -22,6 +22,8 @@ impl Library {
             let name = format!("libonnxruntime_providers_{provider}.so");
             folder.join(name).is_file()
         };
+        // ONNX Runtime names these files by our words: `…_cuda.so`, `…_openvino.so`. CUDA stands
+        // before OpenVINO in the list, so it wins where both lie there.
         let provider = Provider::ALL.into_iter().find(lies_beside);
         let provider = provider.unwrap_or(Provider::Cpu);
         Some(Self { path, provider })
@@ -31,6 +33,9 @@ impl Library {
     /// beside the executable; `/usr/lib/faceood/<folder>`; `vendor/<folder>` in the working
     /// directory and in each folder above the executable (so that a checkout works without an
     /// environment). `<folder>` is `onnxruntime`, `onnxruntime-gpu` or `openvino`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::LibraryNotFound`], with every place looked at.
     pub fn find(provider: Provider) -> Result<Self, RuntimeError> {
         if let Some(given) = std::env::var_os("ORT_DYLIB_PATH").filter(|given| !given.is_empty())
             && let Some(library) = Self::at(Path::new(&given))

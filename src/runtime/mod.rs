@@ -109,9 +109,14 @@ pub enum RuntimeError {
     LibraryUnusable(PathBuf, String),
     /// This process has loaded the first library and cannot load the second.
     #[error(
-        "this process already runs the ONNX Runtime library {0}; {1} needs a process of its own"
+        "this process already runs the ONNX Runtime library {loaded}; {wanted} needs a process of its own"
     )]
-    AnotherLibraryLoaded(PathBuf, PathBuf),
+    AnotherLibraryLoaded {
+        /// The first.
+        loaded: PathBuf,
+        /// The second.
+        wanted: PathBuf,
+    },
     /// This provider was asked for by name. Driver, library, cuDNN or CPU feature is missing.
     #[error("provider {0} was asked for and cannot be had: {1}")]
     ProviderUnavailable(Provider, String),
@@ -243,7 +248,7 @@ fn environment_of(library: &Library) -> Result<Environment, RuntimeError> {
             return Ok(environment.clone());
         }
         let (loaded, wanted) = (path.clone(), library.path.clone());
-        return Err(RuntimeError::AnotherLibraryLoaded(loaded, wanted));
+        return Err(RuntimeError::AnotherLibraryLoaded { loaded, wanted });
     }
     let unusable = |said: String| RuntimeError::LibraryUnusable(library.path.clone(), said);
     let environment = ort::init_from(&library.path)

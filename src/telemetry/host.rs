@@ -49,7 +49,7 @@ pub struct Disk {
 /// Something about the host that will hurt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Concern {
-    /// The daemon needs more memory under load than these bytes, which it can use.
+    /// So many bytes of memory can be used, which is less than the daemon needs under load.
     #[error("{} of memory usable, {} needed under load; raise MemoryMax= or the container's limit, or stop other programs", Bytes(*.0), Bytes(MEMORY_NEEDED))]
     Memory(u64),
     /// The disk of the data folder is nearly full: bytes that are free, and where it is mounted.

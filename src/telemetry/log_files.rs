@@ -103,7 +103,8 @@ pub(super) fn day_of(path: &Path) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()
 }
 
-/// Replaces `path` by `path.gz`. Killed on the way it leaves the original, or a `.part`, too.
+/// Replaces `path` by `path.gz`. Killed on the way it leaves the original, and at worst a `.part`
+/// that is made anew.
 fn compress(path: &Path) -> io::Result<()> {
     let part = path.with_added_extension("gz.part");
     let mut encoder = GzEncoder::new(File::create(&part)?, Compression::default());

@@ -113,7 +113,8 @@ pub struct Guard {
 
 /// Starts the daemon's text log for the whole process; files, if on, go to `directory`.
 ///
-/// If the folder cannot be written, that is warned of, and lines go to standard error only.
+/// A folder that cannot be written is no reason to stay down: it is warned of, and lines go to
+/// standard error only.
 ///
 /// # Errors
 /// If the level cannot be read, the journal is asked for and absent, or a log is already running.
@@ -273,7 +274,8 @@ fn journal_lines(writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) ->
         .boxed()
 }
 
-/// A line with all its fields behind the severity as systemd reads it (`<4>`), without a time.
+/// A line with all its fields behind the severity as systemd reads it (`<4>`). No time: the journal
+/// has its own.
 struct JournalLine;
 
 impl<S, N> FormatEvent<S, N> for JournalLine

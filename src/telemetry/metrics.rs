@@ -90,7 +90,8 @@ const SCORES: [f64; 14] = [
     0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0,
 ];
 
-/// The default pack's norm is about 1 for clean faces and less for worse ones.
+/// The default pack's norm is about 1 for clean faces and less for worse ones; other packs' may be
+/// higher.
 const NORMS: [f64; 14] = [
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 2.0, 5.0,
 ];

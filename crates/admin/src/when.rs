@@ -40,7 +40,7 @@ impl Window {
 /// A moment: a span before now (`7d`), a day in UTC (`2026-11-24`), or RFC 3339
 /// (`2026-11-24T08:00:00Z`).
 pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Some(span) = parse_span(text) {
+    if let Ok(span) = span(text) {
         let moment = Utc::now().checked_sub_signed(span);
         return moment.ok_or_else(|| format!("{text:?} ago is before all calendars"));
     }
@@ -53,9 +53,11 @@ pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
-/// A span of time, as [`parse_span`] reads it.
+/// A span of time: a whole number and `m`, `h`, `d` or `w`.
 pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
-    parse_span(text).ok_or_else(|| {
+    // Neither seconds nor a sign: `prune --older-than 30s` is a slip for 30d.
+    let is_coarse = !text.starts_with('+') && !text.ends_with('s');
+    parse_span(text).filter(|_| is_coarse).ok_or_else(|| {
         format!("{text:?} is no span of time; give a whole number and a unit: 90m, 24h, 30d, 2w")
     })
 }
@@ -139,7 +141,7 @@ mod tests {
     fn spans_need_a_unit() {
         assert_eq!(span("90m").unwrap(), TimeDelta::minutes(90));
         assert_eq!(span("2w").unwrap(), TimeDelta::days(14));
-        for wrong in ["", "d", "30", "-1d", "1.5d", "30 d", "3y"] {
+        for wrong in ["", "d", "30", "-1d", "1.5d", "30 d", "3y", "30s", "+7d"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
     }
