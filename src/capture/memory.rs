@@ -59,8 +59,9 @@ impl Memory {
             .0
             .freed
             .wait_timeout_while(self.0.lock(), patience, is_short);
-        let (mut held, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
+        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        // Asked again: a poisoned lock ends the wait early.
+        if is_short(&mut held) {
             return Err(CaptureError::NoMemory { needed, limit });
         }
         *held += needed;
@@ -79,6 +80,7 @@ impl Shared {
 }
 
 /// Memory that one picture holds; dropping it gives the memory back.
+#[must_use]
 #[derive(Debug)]
 pub(super) struct Reservation {
     memory: Memory,

@@ -116,12 +116,12 @@ impl Capture {
         })
     }
 
-    /// Of the original, upright picture in pixels.
+    /// Width of the original, upright picture in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Of the original, upright picture in pixels.
+    /// Height of the original, upright picture in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }

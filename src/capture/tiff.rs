@@ -199,7 +199,8 @@ fn colour_of(kind: ColorType) -> Result<(Colour, u8), CaptureError> {
     }
 }
 
-/// Refuses packed parts that together have more bytes than the file.
+/// Refuses packed parts that together have more bytes than the file: a small file must not be
+/// unpacked again and again.
 fn check_ranges(offsets: &[u64], counts: &[u64], length: u64) -> Result<(), CaptureError> {
     let sum = counts.iter().copied().fold(0, u64::saturating_add);
     let mut parts = offsets.iter().zip(counts);

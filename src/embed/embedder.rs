@@ -13,13 +13,28 @@ use crate::runtime::{RuntimeError, Session, Tensor};
 /// Why aligned faces could not be turned into numbers.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// An output is missing or has another shape: its name, what came and what is expected.
-    #[error("embedder output {0:?} is {1}, expected {2}; run `faceood-admin models verify`")]
-    Output(String, String, String),
-    /// The embedder answered with NaN, an infinite number, or an embedding of length zero: the
-    /// output's name, the face's place in the batch and the size of the batch.
-    #[error("embedder output {0:?} of face {1} of {2} is not a finite number of use")]
-    NotFinite(String, usize, usize),
+    /// An output is missing or has another shape.
+    #[error(
+        "embedder output {name:?} is {got}, expected {expected}; run `faceood-admin models verify`"
+    )]
+    Output {
+        /// Name of the output.
+        name: String,
+        /// What came.
+        got: String,
+        /// What the manifest says.
+        expected: String,
+    },
+    /// The embedder answered with NaN, an infinite number, or an embedding of length zero.
+    #[error("embedder output {name:?} of face {index} of {count} is not a finite number of use")]
+    NotFinite {
+        /// Name of the output.
+        name: String,
+        /// Place of the face in the batch, from 0.
+        index: usize,
+        /// Size of the batch.
+        count: usize,
+    },
     /// A crop of this width and height is not on the recogniser's grid.
     #[error("crop is {0}×{1} px, the embedder takes {ALIGNED_SIDE}×{ALIGNED_SIDE}")]
     CropSize(u32, u32),
@@ -135,13 +150,21 @@ fn rows<'a>(
         other => {
             let got = other.map_or("missing".to_owned(), |tensor| format!("{:?}", tensor.shape));
             let expected = format!("{count}×{width} numbers");
-            return Err(EmbedError::Output(name.to_owned(), got, expected));
+            return Err(EmbedError::Output {
+                name: name.to_owned(),
+                got,
+                expected,
+            });
         }
     };
     match values.iter().position(|value| !value.is_finite()) {
         Some(position) => {
             let index = position / width.max(1);
-            Err(EmbedError::NotFinite(name.to_owned(), index, count))
+            Err(EmbedError::NotFinite {
+                name: name.to_owned(),
+                index,
+                count,
+            })
         }
         None => Ok(values),
     }
@@ -163,6 +186,9 @@ mod tests {
         settings.embedding_norm = Some(tensor("embedding_norm"));
         settings.network_norms = Some(tensor("network_norms"));
         settings.ood.output = tensor("ood_logit");
+        for (network, name) in settings.networks.iter_mut().zip(["mobilefacenet", "sface"]) {
+            name.clone_into(&mut network.name);
+        }
         settings.causes = Some(manifest::Causes {
             output: tensor("cause_logits"),
             names: ["noise", "blur", "mask"].map(str::to_owned).to_vec(),

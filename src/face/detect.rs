@@ -273,8 +273,9 @@ impl Detector {
     fn settle(&self, findings: &mut Findings<'_>) {
         let sure = self.settings.sure_score;
         let candidates = std::mem::take(&mut findings.candidates).into_iter();
-        let faces: Vec<DetectedFace>;
-        (faces, findings.candidates) = candidates.partition(|face| face.detection_score >= sure);
+        let (faces, rest): (Vec<_>, Vec<_>) =
+            candidates.partition(|face| face.detection_score >= sure);
+        findings.candidates = rest;
         findings.add(faces, &self.overlap);
     }
 

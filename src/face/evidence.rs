@@ -16,11 +16,12 @@ const SIDES: [f32; 4] = [24.0, 40.0, 64.0, 112.0];
 /// Longer sides at which it is looked at again in even light.
 const EVENED_SIDES: [f32; 2] = [28.0, 48.0];
 
-/// One more look for faces of this share of the frame, for masks in close-up.
+/// One more look for faces of this share of the frame: masks in close-up are seen at no less.
 const CLOSE_UP_SIDE: f32 = 176.0;
 const CLOSE_UP_SHARE: f32 = 0.5;
 
-/// Looks again at `candidate`: the best look's face, or `None` where too little speaks for it.
+/// Looks again at `candidate`: the face with the box of the best look and the best score, or `None`
+/// where too little speaks for it.
 pub(super) fn weigh(
     network: &mut Network,
     settings: &SecondOpinion,

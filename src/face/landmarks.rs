@@ -60,7 +60,12 @@ impl LandmarkNetwork {
         let expected = 2 * LANDMARK_COUNT;
         if values.len() != expected {
             let [got, expected] = [values.len(), expected].map(|count| format!("{count} numbers"));
-            return Err(FaceError::Output(NAME, name.clone(), got, expected));
+            return Err(FaceError::Output {
+                network: NAME,
+                output: name.clone(),
+                got,
+                expected,
+            });
         }
         if values.iter().any(|value| !value.is_finite()) {
             return Err(FaceError::NotFinite(NAME, name.clone()));

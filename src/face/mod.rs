@@ -79,10 +79,18 @@ pub enum FaceError {
     /// Every pass over the picture came back empty.
     #[error(transparent)]
     NoFace(#[from] NoFace),
-    /// A network lacks an output, or gives it in another shape than the one that is decoded here:
-    /// the network, its output, what came and what is expected.
-    #[error("output {1:?} of the {0} network is {2}, expected {3}")]
-    Output(&'static str, String, String, String),
+    /// A network lacks an output, or gives it in another shape than the one that is decoded here.
+    #[error("output {output:?} of the {network} network is {got}, expected {expected}")]
+    Output {
+        /// The network.
+        network: &'static str,
+        /// Name of the output.
+        output: String,
+        /// What came.
+        got: String,
+        /// What is decoded.
+        expected: String,
+    },
     /// A network answered in this output with NaN or an infinite number.
     #[error("output {1:?} of the {0} network holds a number that is not finite")]
     NotFinite(&'static str, String),

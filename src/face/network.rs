@@ -111,7 +111,12 @@ impl<'a> Grid<'a> {
                 .ok_or_else(|| {
                     let got =
                         values.map_or("missing".to_owned(), |it| format!("{} numbers", it.len()));
-                    FaceError::Output(NAME, name, got, format!("{expected} numbers"))
+                    FaceError::Output {
+                        network: NAME,
+                        output: name,
+                        got,
+                        expected: format!("{expected} numbers"),
+                    }
                 })
         };
         Ok(Self {

@@ -25,18 +25,32 @@ pub enum LogError {
         holder = .1.as_ref().map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     LockedByAnother(PathBuf, Option<String>),
-    /// Written by a newer release: the version found, and the newest known.
+    /// Written by a newer release.
     #[error(
-        "{0} has schema version {1}, this release knows up to {2}: \
+        "{path} has schema version {found}, this release knows up to {known}: \
          install the newer release again, or move the file away (nothing was changed)"
     )]
-    NewerSchema(PathBuf, i64, i64),
-    /// Written by an older release: the version found, and the one that is read.
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+    /// Written by an older release.
     #[error(
-        "{0} has schema version {1}, this release reads {2}: \
+        "{path} has schema version {found}, this release reads {known}: \
          start faceoodd of this release once, it brings the file up to date"
     )]
-    OlderSchema(PathBuf, i64, i64),
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The one that is read.
+        known: i64,
+    },
     /// A database of something else.
     #[error(
         "{0} is a SQLite database, but not a faceood log: move it away, or set data_dir to another folder (nothing was changed)"
@@ -178,8 +192,8 @@ impl LogError {
         match self {
             Self::NetworkFilesystem(_, kind) => LogFault::NetworkFilesystem { kind: kind.clone() },
             Self::LockedByAnother(..) => LogFault::LockedByAnother,
-            Self::NewerSchema(..) => LogFault::NewerSchema,
-            Self::OlderSchema(..) => LogFault::OlderSchema,
+            Self::NewerSchema { .. } => LogFault::NewerSchema,
+            Self::OlderSchema { .. } => LogFault::OlderSchema,
             Self::Foreign(_) => LogFault::Foreign,
             Self::Missing(_) => LogFault::Missing,
             Self::Migrate(..) => LogFault::Migrate,

@@ -98,8 +98,8 @@ pub(super) async fn open_beside(path: &Path) -> Result<SqliteConnection, LogErro
 pub(super) fn expect_newest(path: &Path, found: i64) -> Result<(), LogError> {
     let (path, known) = (path.to_owned(), newest_version());
     match found.cmp(&known) {
-        Ordering::Less => Err(LogError::OlderSchema(path, found, known)),
-        Ordering::Greater => Err(LogError::NewerSchema(path, found, known)),
+        Ordering::Less => Err(LogError::OlderSchema { path, found, known }),
+        Ordering::Greater => Err(LogError::NewerSchema { path, found, known }),
         Ordering::Equal => Ok(()),
     }
 }

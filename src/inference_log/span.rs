@@ -22,6 +22,7 @@ mod tests {
         assert_eq!(parse_span("90s"), TimeDelta::try_seconds(90));
         assert_eq!(parse_span("90min"), TimeDelta::try_minutes(90));
         assert_eq!(parse_span("7d"), TimeDelta::try_days(7));
+        assert_eq!(parse_span("+7d"), TimeDelta::try_days(7));
         assert_eq!(parse_span("2w"), TimeDelta::try_days(14));
         for wrong in [
             "",

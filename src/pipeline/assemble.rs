@@ -97,12 +97,19 @@ pub enum SiteCalibrationError {
     /// The file is no calibration.
     #[error("{}: {}", .0.display(), .1)]
     Broken(PathBuf, #[source] CalibrationError),
-    /// The file was made with the embedder of the first SHA-256, the pack has the second.
+    /// The file was made with another embedder.
     #[error(
-        "the calibration {} was made for the embedder {}, this pack's is {}; make a new one with `faceood-admin calibrate`",
-        .0.display(), .1, .2
+        "the calibration {} was made for the embedder {made_for}, this pack's is {packs}; make a new one with `faceood-admin calibrate`",
+        file.display()
     )]
-    OtherEmbedder(PathBuf, String, String),
+    OtherEmbedder {
+        /// The calibration.
+        file: PathBuf,
+        /// SHA-256 of the embedder that it was made with.
+        made_for: String,
+        /// SHA-256 of the pack's.
+        packs: String,
+    },
 }
 
 /// What answered.
@@ -281,7 +288,11 @@ fn site_calibration(path: &Path, pack: &Pack) -> Result<Calibration, SiteCalibra
     match calibration.embedder() {
         Some(got) if got != expected => {
             let (got, expected) = (got.to_owned(), expected.clone());
-            Err(SiteCalibrationError::OtherEmbedder(file(), got, expected))
+            Err(SiteCalibrationError::OtherEmbedder {
+                file: file(),
+                made_for: got,
+                packs: expected,
+            })
         }
         _ => Ok(calibration),
     }

@@ -227,7 +227,10 @@ impl Pipeline {
                     let side = detected.bounding_box.shorter_side();
                     let (scenario, score) = (&ask.scenario, quality.score);
                     let decision = ask.policy.decide(scenario, score, side, found.len());
-                    let thumbnail = self.makes_thumbnails.then(|| thumbnail::of(&aligned.crop));
+                    let thumbnail = self
+                        .makes_thumbnails
+                        .then(|| thumbnail::of(&aligned.crop))
+                        .flatten();
                     Face {
                         bounding_box: detected.bounding_box,
                         detection_score: detected.detection_score,
@@ -239,7 +242,7 @@ impl Pipeline {
                         ood_logit: embedded.ood_logit,
                         quality,
                         decision,
-                        thumbnail: thumbnail.flatten(),
+                        thumbnail,
                     }
                 })
                 .collect()

@@ -102,20 +102,21 @@ impl AnalysisPool {
             let thread = std::thread::Builder::new()
                 .name(format!("analysis-{index}"))
                 .spawn(move || {
-                    let (pipeline, outcome) = match shared.warm_pipeline() {
-                        Ok(pipeline) => (Some(pipeline), Ok(())),
-                        Err(error) => (None, Err(error)),
-                    };
-                    let _ = warm.send(outcome);
-                    drop(warm);
-                    if pipeline.is_some() {
-                        Worker {
-                            index,
-                            pipeline,
-                            shared,
+                    let pipeline = match shared.warm_pipeline() {
+                        Ok(pipeline) => Some(pipeline),
+                        Err(error) => {
+                            let _ = warm.send(Err(error));
+                            return;
                         }
-                        .run(&inbox);
-                    }
+                    };
+                    let _ = warm.send(Ok(()));
+                    drop(warm);
+                    let worker = Worker {
+                        index,
+                        pipeline,
+                        shared,
+                    };
+                    worker.run(&inbox);
                 });
             threads.push(thread.map_err(|error| {
                 ProbeError::Failed(format!("thread {index} cannot be started: {error}"))

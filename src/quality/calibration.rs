@@ -46,11 +46,16 @@ pub enum CalibrationError {
     /// It was written, with this schema, for a newer program.
     #[error("the calibration has schema {0}, this program reads {SCHEMA}; upgrade faceood")]
     Schema(u32),
-    /// Its id is not the one that its content gives, which comes second.
+    /// Its id is not the one that its content gives.
     #[error(
-        "the calibration's id is {0}, its content has {1}; it was edited by hand: make a new one with `faceood-admin calibrate`"
+        "the calibration's id is {found}, its content has {expected}; it was edited by hand: make a new one with `faceood-admin calibrate`"
     )]
-    Id(String, String),
+    Id {
+        /// The file's.
+        found: String,
+        /// The content's.
+        expected: String,
+    },
     /// This table falls, or leaves its range, from this row on.
     #[error("the calibration's table `{0}` is not monotone within its range at row {1}")]
     Table(&'static str, usize),
@@ -215,7 +220,10 @@ impl Calibration {
         if calibration.id == file.id {
             Ok(calibration)
         } else {
-            Err(CalibrationError::Id(file.id, calibration.id))
+            Err(CalibrationError::Id {
+                found: file.id,
+                expected: calibration.id,
+            })
         }
     }
 
@@ -306,8 +314,9 @@ fn open_above(mut knots: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     knots
 }
 
-/// Isotonic regression over the means of bins of equal count. A level of several bins is tilted by
-/// [`TILT`]: different signals must not look equal.
+/// Isotonic regression over the means of bins of equal count, so that a knot rests on many
+/// observations. A level of several bins is tilted by [`TILT`]: different signals must not look
+/// equal.
 fn rising(signals: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
     let pairs = signals.iter().copied().zip(values.iter().copied());
     let mut points: Vec<(f64, f64)> = pairs.collect();

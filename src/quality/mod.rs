@@ -55,7 +55,8 @@ pub struct Quality {
 /// bare faces fall below it, and 92 of 100 masked ones (see `components::occlusion`).
 const WHOLE_FROM: f32 = 0.5;
 
-/// Highest score of a covered face: the contract puts it below .40.
+/// Highest score of a covered face: the contract puts it below .40, even if the recogniser might
+/// still match it.
 const NOT_WHOLE_AT_MOST: f32 = 0.39;
 
 /// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so

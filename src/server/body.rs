@@ -59,6 +59,7 @@ impl UploadMemory {
 }
 
 /// What an upload has been granted; dropping it gives the memory back.
+#[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct Lease {
     permit: Option<OwnedSemaphorePermit>,

@@ -16,6 +16,7 @@ pub(super) struct Connections {
 }
 
 /// Stands for one open connection; counted for as long as it lives.
+#[must_use]
 pub(super) struct Counted {
     address: Option<IpAddr>,
     connections: Connections,

@@ -47,9 +47,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         match offline.analyze(&offline::read(file)?) {
             Ok(analysis) => sides.push(analysis),
             Err(error) => {
-                match args.json {
-                    true => output::json(&Refusal::new(&error, Some(part)))?,
-                    false => output::note(&format!("{}: {error}", file.display())),
+                if args.json {
+                    output::json(&Refusal::new(&error, Some(part)))?
+                } else {
+                    output::note(&format!("{}: {error}", file.display()))
                 }
                 return Ok(CommandOutcome::Bad);
             }

@@ -19,10 +19,13 @@ pub(crate) struct Args {
     shell: Shell,
     /// Whose command line
     #[arg(long, default_value = "faceood-admin", value_parser = choice(&PROGRAMS))]
-    program: fn() -> clap::Command,
+    program: CommandLine,
 }
 
-const PROGRAMS: [Choice<fn() -> clap::Command>; 2] = [
+/// Makes the description of a program's command line.
+type CommandLine = fn() -> clap::Command;
+
+const PROGRAMS: [Choice<CommandLine>; 2] = [
     ("faceood-admin", "The operator's command", Command::command),
     ("faceoodd", "The daemon", DaemonFlags::command),
 ];

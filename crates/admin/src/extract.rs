@@ -128,8 +128,9 @@ pub(super) fn why(face: &Face) -> String {
     let causes = face.quality.causes.iter();
     let causes = causes.map(|cause| format!("{} {:.2}", cause.name.name(), cause.weight));
     let words: Vec<String> = reasons.chain(causes).collect();
-    match words.is_empty() {
-        true => "-".to_owned(),
-        false => words.join(", "),
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
     }
 }

@@ -115,9 +115,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => {
             // Nobody is left to tell where this fails.
             let _ = error.print();
-            match error.use_stderr() {
-                true => CommandOutcome::Usage,
-                false => CommandOutcome::Done,
+            if error.use_stderr() {
+                CommandOutcome::Usage
+            } else {
+                CommandOutcome::Done
             }
         }
     };

@@ -44,18 +44,16 @@ pub(crate) fn result(
     value: &impl Serialize,
     shown: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    match as_json {
-        true => json(value),
-        false => text(&shown()),
-    }
+    if as_json { json(value) } else { text(&shown()) }
 }
 
 /// Standard output for a result too large to build first. On a terminal, what it would act on is
 /// shown as [`text`] shows it.
 pub(crate) fn stream() -> Box<dyn Write + Send> {
-    match is_terminal() {
-        true => Box::new(EscapingWriter(io::stdout())),
-        false => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
+    if is_terminal() {
+        Box::new(EscapingWriter(io::stdout()))
+    } else {
+        Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
     }
 }
 

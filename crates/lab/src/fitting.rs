@@ -25,7 +25,8 @@ use crate::degrade::{Degradation, DegradationKind, Dose, Recipe, degrade};
 const FEW: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 const ALL: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 const LIKELIEST: usize = 2;
-/// Random draws at each strength, of every kind and of the likeliest ones.
+/// Random draws at each strength, of every kind and of the likeliest ones: a kind leaves much open
+/// that strength does not say.
 const DRAWS: u64 = 2;
 const MANY_DRAWS: u64 = 4;
 /// One kind at this distance or less explains the pattern by itself.

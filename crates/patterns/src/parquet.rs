@@ -61,6 +61,7 @@ pub(super) fn scan(
 }
 
 fn fits(row: &Observation<'_>, filter: &Filter) -> bool {
+    debug_assert!(filter.max_score.is_none(), "an analysis reads all scores");
     let source = filter.source.as_deref();
     filter.since.is_none_or(|since| row.time >= since)
         && filter.until.is_none_or(|until| row.time < until)

@@ -57,8 +57,11 @@ pub(crate) struct Window {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) inferences: u64,
+    /// Those with a score.
     pub(crate) scored: u64,
+    /// Those with a low one.
     pub(crate) low: u64,
+    /// Those with an error code.
     pub(crate) errors: u64,
 }
 
@@ -249,6 +252,7 @@ pub(crate) struct FleetRow {
     /// Empty for rows without one.
     pub(crate) source: String,
     pub(crate) inferences: u64,
+    /// Its failed requests.
     pub(crate) errors: u64,
     pub(crate) low: u64,
     /// Low rows ÷ rows with a score.

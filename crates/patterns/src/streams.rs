@@ -1,5 +1,5 @@
-//! The rows with a score by source, as an index into the rows of the survey, so that nothing is
-//! copied.
+//! The rows with a score by source, as an index into the rows of the survey: only the rows of the
+//! sources in work are copied, 16 bytes each.
 
 use super::survey::{StreamRow, Survey};
 

@@ -32,6 +32,9 @@ pub(in crate::capture) struct Structure {
 
 impl Structure {
     /// Walks over the markers, by their lengths: an embedded preview is not the picture.
+    ///
+    /// # Errors
+    /// Where the file ends before its frame header, or where markers make no sense.
     pub(in crate::capture) fn read(bytes: &[u8]) -> Result<Self, CaptureError> {
         let mut found = Self {
             width: 0,

@@ -3,7 +3,8 @@
 use image::RgbImage;
 use image::metadata::Orientation;
 
-/// Side of the squares that are transposed: 32 × 32 pixels fit the first-level cache twice.
+/// Side of the squares that are transposed: 32 × 32 pixels of source and target fit the first-level
+/// cache.
 const TILE: usize = 32;
 
 /// Whole pixels of a picture: a rectangle that lies inside it.

@@ -68,7 +68,8 @@ fn lanes([red, green, blue]: [u8; 3]) -> u64 {
     u64::from(red) | u64::from(green) << LANE_BITS | u64::from(blue) << (2 * LANE_BITS)
 }
 
-/// Black columns and rows around a plane, which positions outside are clamped to.
+/// Black columns and rows around a plane, which positions outside are clamped to: two, so that they
+/// interpolate between black and black.
 const MARGIN: usize = 2;
 
 /// The part of a picture that a grid lies on, shrunk by a whole factor, with a margin of black.
@@ -88,7 +89,8 @@ impl Plane {
         let last = side as f32;
         let corners = [(-1.0, -1.0), (last, -1.0), (-1.0, last), (last, last)]
             .map(|(x, y)| back.apply(Point::new(x, y)));
-        // Two pixels more than the corners: for interpolation and for rounding.
+        // Two pixels more than the corners: for interpolation and for rounding. A picture's own edge
+        // stays.
         let span = |values: [f32; 4], limit: u32| {
             let low = values.into_iter().fold(f32::INFINITY, f32::min) - 2.0;
             let high = values.into_iter().fold(f32::NEG_INFINITY, f32::max) + 3.0;

@@ -78,7 +78,7 @@ async fn a_newer_schema_is_refused_untouched() {
     )
     .await;
     let error = assert_refused_untouched(folder.path()).await;
-    let LogError::NewerSchema(_, found, known) = error else {
+    let LogError::NewerSchema { found, known, .. } = error else {
         panic!("{error}");
     };
     assert_eq!((found, known), (9000, newest_version()));

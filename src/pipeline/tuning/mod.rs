@@ -53,7 +53,7 @@ pub struct Trial {
     /// Test faces that went through the whole pipeline each second, all workers together. Higher is
     /// better; `None` where the candidate did not run.
     pub requests_per_second: Option<f64>,
-    /// Median milliseconds of a run of the embedder while all workers run.
+    /// Median milliseconds of a run of the embedder on the golden input while all workers run.
     pub embed_ms: Option<f64>,
     /// Cosine between its embedding of the test face and the reference's.
     pub cosine: Option<f32>,
@@ -115,7 +115,8 @@ fn reasons(trials: &[Trial]) -> String {
 }
 
 /// How models shall run on this box: as the settings say, as was measured before, or as is now
-/// measured and kept. `program` tries a candidate; `hear` is told what is measured.
+/// measured and kept. `program` tries a candidate in a process of its own; `hear` is told
+/// what is measured.
 ///
 /// # Errors
 /// Where nothing works.
@@ -145,11 +146,12 @@ pub fn choose(
 /// # Errors
 /// Where what the settings name cannot be had.
 pub fn choose_without_measuring(site: &Site, data_dir: &Path) -> Result<Chosen, RuntimeError> {
-    let is_auto = site.runtime.provider == ProviderChoice::Auto;
-    match is_auto.then(|| kept(site, data_dir)) {
-        Some(Ok(kept)) => Ok(kept.into()),
-        _ => usual(site),
+    if site.runtime.provider == ProviderChoice::Auto
+        && let Ok(tuning) = kept(site, data_dir)
+    {
+        return Ok(tuning.into());
     }
+    usual(site)
 }
 
 fn usual(site: &Site) -> Result<Chosen, RuntimeError> {

@@ -20,7 +20,8 @@ use crate::pipeline::{AssembleError, Assembly, Pipeline};
 use crate::runtime::{Candidate, Plan, Runtime};
 use crate::stats::quantile;
 
-/// Longest that a trial may take: a slower candidate is not for a box that restarts.
+/// Longest that a trial may take, opening included: a slower candidate is not for a box that
+/// restarts.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a round of requests is. The best counts: what else runs only slows a round.
 const ROUND: Duration = Duration::from_millis(500);

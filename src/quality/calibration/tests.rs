@@ -57,7 +57,7 @@ fn an_edited_file_is_refused_by_its_id() {
     let edited = json.replace("2026-01-01", "2026-01-02");
     assert!(matches!(
         Calibration::load(&edited),
-        Err(CalibrationError::Id(..))
+        Err(CalibrationError::Id { .. })
     ));
     let newer = json.replace("\"schema\": 1", "\"schema\": 2");
     assert!(matches!(

@@ -19,8 +19,8 @@ const FLOOR: f32 = 1.0;
 pub(super) fn freedom(plane: &Plane, scale: f32) -> Option<f32> {
     let period = (BLOCK * scale).round() as usize;
     let is_whole = (BLOCK * scale - period as f32).abs() < 0.05;
-    let is_large = plane.width.min(plane.height) >= 3 * period;
-    if !is_whole || !is_large || !(4..=8).contains(&period) {
+    let is_seen = is_whole && (4..=8).contains(&period);
+    if !is_seen || plane.width.min(plane.height) < 3 * period {
         return None;
     }
     // Sums of the steps from each column to the next, and from each row to the next.

@@ -120,15 +120,19 @@ pub(super) fn eyes_visible(channels: &Channels) -> Option<f32> {
 
 /// The crop as logarithms, where light and white balance are mere shifts; NaN outside.
 pub(super) struct Channels {
+    /// Of luma.
     light: Vec<f32>,
+    /// Of red to green.
     red: Vec<f32>,
+    /// Of blue to green.
     blue: Vec<f32>,
 }
 
 /// Steps of luma that are told apart.
 const LEVELS: usize = 1020;
 
-/// Logarithms of luma and of a colour. The offsets keep dark pixels near neutral.
+/// Logarithms of luma and of a colour's 8-bit value. The offsets keep dark pixels, whose ratios are
+/// chance, near neutral.
 static LIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let level = |at: usize| 255.0 * at as f32 / LEVELS as f32;
     (0..=LEVELS).map(|at| (level(at) + 8.0).ln()).collect()

@@ -24,7 +24,8 @@ pub(super) fn index(crop: &Plane, noise: f32) -> Option<f32> {
     Some(((ratio - 1.0) / 2.0).max(0.0))
 }
 
-/// Mean square of each plane's Sobel gradient over the oval, in levels² per pixel².
+/// Mean square of each plane's Sobel gradient over the oval, in levels² per pixel². The planes have
+/// the same size.
 fn energies(planes: [&Plane; 2]) -> Option<[f32; 2]> {
     let [Plane { width, height, .. }, _] = planes;
     let mut squares = [(); 2].map(|()| vec![0.0; *width]);

@@ -202,7 +202,8 @@ fn butterfly(a: Complex, b: Complex, (cos, sin): Complex) -> (Complex, Complex) 
     )
 }
 
-// Functions of their own: the compiler must know that the rows do not overlap.
+// Functions of their own, so that the compiler knows that the rows do not overlap and makes vector
+// instructions.
 #[inline(never)]
 fn one_step<const N: usize>(a: &mut Row<N>, b: &mut Row<N>, turn: Complex) {
     for i in 0..N {

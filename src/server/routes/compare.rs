@@ -72,8 +72,8 @@ pub(super) async fn compare(
 
     let similarity = probe.embedding.similarity(&reference.embedding);
     let thresholds = inference.state.info.thresholds;
-    let actions = (probe.decision.action, reference.decision.action);
-    let verdict = verdict(similarity, thresholds, actions.0, actions.1);
+    let (one, other) = (probe.decision.action, reference.decision.action);
+    let verdict = verdict(similarity, thresholds, one, other);
     let mut rows = probe.rows(&inference);
     rows.extend(reference.rows(&inference));
     for row in &mut rows {
@@ -105,7 +105,7 @@ struct Judged {
     embedding: Embedding,
     decision: Decision,
     score: Option<f32>,
-    /// Of its picture, where it was given as one.
+    /// Of its picture, where it was given as one; [`judged`] sees to it that it has a face.
     analysis: Option<Analysis>,
 }
 

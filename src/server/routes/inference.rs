@@ -99,7 +99,8 @@ impl Inference {
             outcome.source = query.source;
             outcome.scenario = Some(scenario.chars().take(64).collect());
         });
-        let Some((state, context)) = without_rows(request) else {
+        let id = RequestId::of(request);
+        let Some((state, context)) = row_context(request, &id) else {
             let detail = "this endpoint is not set up";
             return Err(Problem::new(ProblemCode::Internal, detail));
         };
@@ -113,7 +114,7 @@ impl Inference {
             scenario,
             policy,
             language: language(request),
-            id: RequestId::of(request),
+            id,
             state,
             context,
             request: request.clone(),
@@ -218,12 +219,22 @@ fn count(analysis: &Analysis, source: Option<&str>) {
     }
 }
 
-/// The service, and what `request` brings to its rows. `None` where it has its rows already, or
-/// where it is not for an inference endpoint.
-fn without_rows(request: &HttpRequest) -> Option<(web::Data<AppState>, RequestContext)> {
+/// As [`row_context`], and `None` too where the request has its rows already.
+fn unrecorded(request: &HttpRequest) -> Option<(web::Data<AppState>, RequestContext)> {
+    if RequestOutcome::of(request).is_recorded {
+        return None;
+    }
+    row_context(request, &RequestId::of(request))
+}
+
+/// The service, and what `request` brings to its rows. `None` where it is not for an inference
+/// endpoint.
+fn row_context(
+    request: &HttpRequest,
+    id: &RequestId,
+) -> Option<(web::Data<AppState>, RequestContext)> {
     let outcome = RequestOutcome::of(request);
     let endpoint = match request.path() {
-        _ if outcome.is_recorded => return None,
         "/v1/extract" => Endpoint::Extract,
         "/v1/quality" => Endpoint::Quality,
         "/v1/compare" => Endpoint::Compare,
@@ -231,7 +242,7 @@ fn without_rows(request: &HttpRequest) -> Option<(web::Data<AppState>, RequestCo
     };
     let state = request.app_data::<web::Data<AppState>>()?.clone();
     let context = RequestContext {
-        request_id: RequestId::of(request).as_str().to_owned(),
+        request_id: id.as_str().to_owned(),
         request_key: Uuid::now_v7(),
         endpoint,
         scenario: outcome.scenario,
@@ -258,7 +269,7 @@ pub(super) async fn record_failure<B: MessageBody>(
     let error = response.response().error();
     if let Some(problem) = error.and_then(Error::as_error::<Problem>)
         && problem.code != ProblemCode::MethodNotAllowed
-        && let Some((state, context)) = without_rows(response.request())
+        && let Some((state, context)) = unrecorded(response.request())
     {
         let role = role_in(context.endpoint, problem.part);
         let row = context.failed(role, problem.code, &problem.detail, problem.image.as_ref());
@@ -281,7 +292,7 @@ impl Drop for Waiting {
         let Some(request) = self.request.take() else {
             return;
         };
-        let (Some((state, context)), Ok(runtime)) = (without_rows(&request), Handle::try_current())
+        let (Some((state, context)), Ok(runtime)) = (unrecorded(&request), Handle::try_current())
         else {
             return;
         };

@@ -11,7 +11,8 @@ use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
-/// Columns that a person could be recognised by, which are never sent.
+/// Columns that a person could be recognised by: stored only where the operator says so, and never
+/// sent.
 const PRIVATE: [&str; 2] = ["embedding", "thumbnail"];
 
 /// A page ends with the row that passes this: answers wait in memory to be taken.

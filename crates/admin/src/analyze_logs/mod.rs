@@ -174,9 +174,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         None if args.format == ReportFormat::Text => output::coloured(&shown)?,
         None => output::text(&shown)?,
     }
-    Ok(match args.fail_on_drift && report.has_drift() {
-        true => CommandOutcome::Drift,
-        false => CommandOutcome::Done,
+    Ok(if args.fail_on_drift && report.has_drift() {
+        CommandOutcome::Drift
+    } else {
+        CommandOutcome::Done
     })
 }
 
@@ -221,9 +222,10 @@ async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for (path, prefix) in paths.iter().zip(prefixes(&paths)) {
         let is_parquet = path.extension().is_some_and(|kind| kind == "parquet");
-        let rows = match is_parquet && path.is_file() {
-            true => Rows::Parquet(path.clone()),
-            false => Rows::Database(LogReader::open_any_age(path).await?),
+        let rows = if is_parquet && path.is_file() {
+            Rows::Parquet(path.clone())
+        } else {
+            Rows::Database(LogReader::open_any_age(path).await?)
         };
         inputs.push(Input { prefix, rows });
     }

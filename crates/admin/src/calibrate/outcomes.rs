@@ -50,12 +50,7 @@ pub(super) fn gather(
         let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
             let page = reader.query(&filter, cursor.as_ref()).await?;
-            // Pictures and embeddings of all rows might not fit into memory.
-            rows.extend(page.records.into_iter().map(|row| InferenceRecord {
-                thumbnail: None,
-                embedding: None,
-                ..row
-            }));
+            rows.extend(page.records.into_iter().map(of_interest));
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(rows);
@@ -65,6 +60,22 @@ pub(super) fn gather(
     let pack = assembly.pack();
     let ood = &pack.manifest().embedder.ood;
     Ok(evidence(&rows, ood, pack.sha256()))
+}
+
+/// What is read of a row. All of all rows, pictures and embeddings too, might not fit into memory.
+fn of_interest(row: InferenceRecord) -> InferenceRecord {
+    InferenceRecord {
+        time: row.time,
+        request_key: row.request_key,
+        source: row.source,
+        face_index: row.face_index,
+        ood_logit: row.ood_logit,
+        similarity: row.similarity,
+        action: row.action,
+        pack_sha256: row.pack_sha256,
+        outcome: row.outcome,
+        ..InferenceRecord::new(&row.request_id, row.endpoint, row.role)
+    }
 }
 
 fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence {

@@ -159,6 +159,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     checks.extend(library);
     checks.extend(models::checks(context, &config, runtime));
     checks.extend(storage::of_machine(&config));
+    // What is in the data folder, and all that is found by it, may not be for this user to see.
     let owner = users::kept_from(&config.data_dir);
     if let Some(owner) = &owner {
         let folder = config.data_dir.display();

@@ -49,9 +49,10 @@ fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDa
             "make a calibration of your own photos: faceood-admin calibrate DIR --out FILE, then faceood-admin models set-calibration FILE",
         );
     }
-    let whose = match is_of_site {
-        true => "of this site",
-        false => "the pack's own",
+    let whose = if is_of_site {
+        "of this site"
+    } else {
+        "the pack's own"
     };
     let found = format!("{id}, {whose}, of {date}");
     let age = date.parse().map(|date| today.signed_duration_since(date));

@@ -28,10 +28,9 @@ pub(super) fn checks(
     let Some(folder) = Item::look(&config.data_dir) else {
         return Vec::new(); // whether it can be made is another check's
     };
-    let uid = service_user
-        .and_then(users::number_of)
-        .unwrap_or(folder.uid);
-    let name = users::name_of(uid);
+    // By the unit's own name: two accounts may share a number.
+    let named = service_user.and_then(|name| Some((name.to_owned(), users::number_of(name)?)));
+    let (name, uid) = named.unwrap_or_else(|| (users::name_of(folder.uid), folder.uid));
     let gids = users::groups_of(&name);
     let account = Account { name, uid, gids };
     let database = config.database();

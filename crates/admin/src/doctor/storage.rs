@@ -74,11 +74,12 @@ fn permissions(folder: &Path) -> Finding {
         let Err(error) = try_writing(folder) else {
             return ok(format!("{shown} can be written"));
         };
-        let advice = match is_full(&error) {
-            true => "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)".to_owned(),
-            false => format!(
+        let advice = if is_full(&error) {
+            "make room on that disk, or move data_dir to another (du -xh --max-depth=2 shows what takes it)".to_owned()
+        } else {
+            format!(
                 "chown it to the daemon's user (as installed: sudo chown -R faceood: {shown}), or look as root: sudo faceood-admin doctor"
-            ),
+            )
         };
         return failed(format!("{shown} cannot be written: {error}"), advice);
     }

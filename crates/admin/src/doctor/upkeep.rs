@@ -99,9 +99,10 @@ fn room(growth: &Growth, config: &Config, free: Option<u64>) -> Finding {
     if wanted.is_infinite() {
         let days = (there - size) / (row * day);
         let found = format!("{pace}, kept for ever: full in {days:.0} days");
-        return match days < 365.0 {
-            true => warning(found, "set log.retention_days or log.max_bytes"),
-            false => ok(found),
+        return if days < 365.0 {
+            warning(found, "set log.retention_days or log.max_bytes")
+        } else {
+            ok(found)
         };
     }
     let found = format!("{pace} will come to {}", Bytes(wanted as u64));

@@ -204,13 +204,13 @@ impl EvaluateOptions {
         parts: &'a Parts,
         progress: &'a (dyn Fn() + Sync),
     ) -> Instrument<'a> {
-        let jobs = self.jobs.map_or_else(available_parallelism, Ok);
+        let cores = || available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         Instrument {
             assembly: &parts.assembly,
             capture: &parts.capture,
             policies: &parts.policies,
             rivals: &[],
-            jobs: jobs.unwrap_or(NonZero::<usize>::MIN),
+            jobs: self.jobs.unwrap_or_else(cores),
             progress,
         }
     }

@@ -9,11 +9,12 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
         let detail = row.error_detail.as_deref();
         let detail = detail.unwrap_or("no detail was logged");
         let (code, status) = (problem.code(), problem.status());
-        return vec![match problem.is_answered() {
-            true => format!("Refused with {code} ({status}): {detail}"),
-            false => format!(
+        return vec![if problem.is_answered() {
+            format!("Refused with {code} ({status}): {detail}")
+        } else {
+            format!(
                 "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md)."
-            ),
+            )
         }];
     }
     let Some(action) = row.action else {

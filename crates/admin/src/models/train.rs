@@ -139,9 +139,10 @@ pub(super) fn training_of(
 /// The version of what is learnt on top of `base`.
 pub(super) fn version(base: &str, args: &Args) -> String {
     let is_plain = args.augment.is_empty() && args.without.is_empty();
-    match is_plain || base.ends_with(OTHER_FAULTS) {
-        true => base.to_owned(),
-        false => format!("{base}{OTHER_FAULTS}"),
+    if is_plain || base.ends_with(OTHER_FAULTS) {
+        base.to_owned()
+    } else {
+        format!("{base}{OTHER_FAULTS}")
     }
 }
 

@@ -60,7 +60,10 @@ mod tests {
             (rows * &layer).norm_squared() / layer.norm_squared()
         };
         let found = principal_directions(&weights, &[0.0; 4], 2);
-        assert!((kept(&found) - 1.0).abs() < 1e-6);
+        assert!(
+            (kept(&found) - 1.0).abs() < 1e-6,
+            "but for the rounding of f32"
+        );
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
         let (first, second) = found.split_at(4);
         assert!((dot(first, first) - 1.0).abs() < 1e-6);

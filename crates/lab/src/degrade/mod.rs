@@ -127,11 +127,16 @@ pub fn degrade(picture: &RgbImage, steps: &[Degradation], seed: u64) -> RgbImage
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut ordered: Vec<&Degradation> = steps.iter().collect();
     ordered.sort_by_key(|step| step.stage());
-    let mut light = Light::of(picture);
-    for step in &ordered {
-        apply(&mut light, step, &mut random);
-    }
-    let mut worse = light.picture();
+    let is_codec = |step: &&Degradation| matches!(step, Degradation::Compression { .. });
+    let mut worse = if ordered.iter().all(is_codec) {
+        picture.clone() // which the way through linear light would give, too
+    } else {
+        let mut light = Light::of(picture);
+        for step in &ordered {
+            apply(&mut light, step, &mut random);
+        }
+        light.picture()
+    };
     for step in ordered {
         if let &Degradation::Compression {
             codec,

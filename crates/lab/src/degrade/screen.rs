@@ -25,7 +25,8 @@ pub struct Screen {
     /// pitch of the camera's grid as a share of the screen's, and degrees between the grids.
     pub beats: Option<[f32; 2]>,
     /// Bright bands of a backlight that flickers while the shutter rolls: camera rows from one band
-    /// to the next, contrast to the mean, and start of the first as a share of a band.
+    /// to the next, contrast to the mean, and start of the first as a share of a band. `None` if it
+    /// does not flicker.
     pub bands: Option<[f32; 3]>,
     /// Light that the glass mirrors at its brightest spot; 1 saturates.
     pub glare: f32,

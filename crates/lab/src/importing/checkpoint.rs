@@ -332,6 +332,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tensor_without_elements_may_begin_anywhere() {
+        let empty = view(9, &[0], &[1], 4);
+        assert_eq!(extent_of(&empty), Some(0));
+        assert!(gathered(&[0; 8], &empty, 0).is_empty());
+    }
+
+    #[test]
     fn a_view_beyond_its_storage_has_no_extent() {
         assert_eq!(extent_of(&view(0, &[2, 2], &[2, 1], 4)), Some(4));
         assert_eq!(extent_of(&view(1, &[2, 2], &[2, 1], 4)), None);

@@ -249,6 +249,10 @@ pub fn train(
     let (samples, features): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
     let samples: Vec<TrainingSample> = samples.into_iter().flatten().collect();
     let width = features.iter().map(Vec::len).sum::<usize>() / samples.len().max(1);
+    debug_assert!(
+        features.iter().all(|of| of.len() % width.max(1) == 0),
+        "each face has as many features"
+    );
     let rows = features.iter().flat_map(|of| of.chunks_exact(width.max(1)));
     let mut samples: Vec<(TrainingSample, &[f32])> = samples.into_iter().zip(rows).collect();
     samples.sort_by_key(|(sample, _)| sample.photo.0);

@@ -156,3 +156,34 @@ pub(super) fn free_batch(graph: &mut Graph) -> Result<(), BuildError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faceood::pack::network::graph::{Attribute, Tensor};
+
+    #[test]
+    fn only_constant_nodes_lose_their_tensor() {
+        let with_value = |op_type: &str, output: &str| {
+            let mut node = Node::new(op_type, &[], output);
+            node.attribute.push(Attribute {
+                name: Some("value".to_owned()),
+                t: Some(Tensor::floats("value", &[1], &[7.0])),
+                ..Attribute::default()
+            });
+            node
+        };
+        let mut graph = Graph {
+            node: vec![
+                with_value("Constant", "seven"),
+                with_value("ConstantOfShape", "sevens"),
+            ],
+            ..Graph::default()
+        };
+        hoist_constants(&mut graph);
+        assert_eq!(graph.initializer[0].name(), "seven");
+        assert_eq!(graph.node.len(), 1);
+        assert!(graph.node[0].is("ConstantOfShape"));
+        assert!(graph.node[0].attribute[0].t.is_some());
+    }
+}
