@@ -117,7 +117,11 @@ fn read(
     let face = |index: usize| -> Result<Embedded, EmbedError> {
         // An embedding of all zeros points nowhere: as useless as NaN.
         let (embedding, length) = Embedding::normalise(row(embeddings, index, EMBEDDING_LENGTH))
-            .ok_or_else(|| EmbedError::NotFinite(settings.embedding.name.clone(), index, count))?;
+            .ok_or_else(|| EmbedError::NotFinite {
+                name: settings.embedding.name.clone(),
+                index,
+                count,
+            })?;
         let names = networks.iter().map(|network| network.name.clone());
         Ok(Embedded {
             embedding,
@@ -246,7 +250,7 @@ mod tests {
                 values[last] = bad;
                 let error = read(&settings(), &outputs, 2).unwrap_err();
                 assert!(
-                    matches!(&error, EmbedError::NotFinite(culprit, 1, _) if culprit == name),
+                    matches!(&error, EmbedError::NotFinite { name: culprit, index: 1, .. } if culprit == name),
                     "{name} {bad}: {error}"
                 );
             }
@@ -258,7 +262,7 @@ mod tests {
         let mut outputs = outputs(1);
         outputs.get_mut("embedding").unwrap().values.fill(0.0);
         let error = read(&settings(), &outputs, 1).unwrap_err();
-        assert!(matches!(error, EmbedError::NotFinite(..)), "{error}");
+        assert!(matches!(error, EmbedError::NotFinite { .. }), "{error}");
     }
 
     #[test]

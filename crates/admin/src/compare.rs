@@ -48,9 +48,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             Ok(analysis) => sides.push(analysis),
             Err(error) => {
                 if args.json {
-                    output::json(&Refusal::new(&error, Some(part)))?
+                    output::json(&Refusal::new(&error, Some(part)))?;
                 } else {
-                    output::note(&format!("{}: {error}", file.display()))
+                    output::note(&format!("{}: {error}", file.display()));
                 }
                 return Ok(CommandOutcome::Bad);
             }

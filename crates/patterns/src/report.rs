@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::words::pick;
 use faceood::quality::{Cause, Language};
 
 /// Version of the JSON's shape.
@@ -129,10 +128,10 @@ impl TrendKind {
     /// In words. The English word is the name in JSON, too.
     pub(crate) fn word(self, language: Language) -> &'static str {
         match self {
-            Self::New => pick(language, "new", "新出现"),
-            Self::Growing => pick(language, "growing", "持续增多"),
-            Self::Steady => pick(language, "steady", "保持稳定"),
-            Self::Fading => pick(language, "fading", "逐渐减少"),
+            Self::New => language.pick("new", "新出现"),
+            Self::Growing => language.pick("growing", "持续增多"),
+            Self::Steady => language.pick("steady", "保持稳定"),
+            Self::Fading => language.pick("fading", "逐渐减少"),
         }
     }
 

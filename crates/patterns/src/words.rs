@@ -6,14 +6,6 @@ use super::LocalTime;
 use super::report::{SourceShare, TrendKind};
 use faceood::quality::{CauseName, Language};
 
-/// The one of two texts that is in `language`.
-pub(super) fn pick<T>(language: Language, english: T, chinese: T) -> T {
-    match language {
-        Language::English => english,
-        Language::Chinese => chinese,
-    }
-}
-
 pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
         CauseName::Noise => ("sensor noise", "传感器噪点"),
@@ -29,7 +21,7 @@ pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
         CauseName::Pose => ("faces turned away", "人脸偏转"),
         CauseName::Unknown => ("a cause that is not measured", "未知原因"),
     };
-    pick(language, english, chinese)
+    language.pick(english, chinese)
 }
 
 /// A pattern's label, or a cause's name, as people of that language read it. The names are English
@@ -103,7 +95,7 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
             "请在现场查看典型抓拍：现有指标无法解释这些低分",
         ),
     };
-    pick(language, english, chinese)
+    language.pick(english, chinese)
 }
 
 /// What a sentence about a pattern is made of.
@@ -137,30 +129,25 @@ impl Facts<'_> {
         parts.extend(self.place(language));
         parts.extend(self.hours.map(hours));
         parts.push(self.what(language));
-        parts.push(pick(
-            language,
+        parts.push(language.pick(
             since.format("since %-d %b").to_string(),
             since.format("始于 %-m 月 %-d 日").to_string(),
         ));
         parts.push(self.trend.word(language).to_owned());
-        parts.push(pick(
-            language,
+        parts.push(language.pick(
             format!("{size} captures, {share:.0} % of the low ones"),
             format!("共 {size} 次，占低分抓拍的 {share:.0} %"),
         ));
-        parts.join(pick(language, ", ", "，"))
+        parts.join(language.pick(", ", "，"))
     }
 
     /// What can be done, and what it would bring.
     pub(super) fn advice(&self, language: Language) -> String {
         let remedies = self.causes.iter().map(|&name| remedy(name, language));
-        let mut text = remedies
-            .collect::<Vec<_>>()
-            .join(pick(language, "; ", "；"));
+        let mut text = remedies.collect::<Vec<_>>().join(language.pick("; ", "；"));
         if let Some(gain) = self.gain {
             let (gain, scenario) = (100.0 * gain, self.scenario);
-            text += &pick(
-                language,
+            text += &language.pick(
                 format!("; expected gain: {gain:.0} % of these captures would pass `{scenario}`"),
                 format!("；预期收益：其中 {gain:.0} % 可通过 `{scenario}`"),
             );
@@ -172,7 +159,7 @@ impl Facts<'_> {
         let all = self.sources.len();
         let named = self.sources.iter().take(NAMED);
         let names: Vec<String> = named.map(|part| source(&part.source)).collect();
-        let list = names.join(pick(language, ", ", "、"));
+        let list = names.join(language.pick(", ", "、"));
         let (english, chinese) = match all {
             0 => return None,
             1 => (format!("camera {list}"), format!("摄像头 {list}")),
@@ -182,14 +169,14 @@ impl Facts<'_> {
                 format!("摄像头 {list} 等 {all} 个"),
             ),
         };
-        Some(pick(language, english, chinese))
+        Some(language.pick(english, chinese))
     }
 
     fn what(&self, language: Language) -> String {
         let names = self.causes.iter().map(|&name| cause(name, language));
         let mut what = names
             .collect::<Vec<_>>()
-            .join(pick(language, " with ", "与"));
+            .join(language.pick(" with ", "与"));
         if !self.differing.is_empty() {
             let measures = self.differing.iter();
             let measures = measures.map(|(name, z)| format!("{name} {z:+.1} σ"));

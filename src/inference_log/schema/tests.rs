@@ -114,7 +114,10 @@ async fn an_older_schema_is_brought_up_to_date_by_the_daemon_only() {
     )
     .await;
     let error = LogReader::open(&path).await.unwrap_err();
-    assert!(matches!(error, LogError::OlderSchema(_, 0, _)), "{error}");
+    assert!(
+        matches!(error, LogError::OlderSchema { found: 0, .. }),
+        "{error}"
+    );
     let log = InferenceLog::open(&Settings::default(), folder.path())
         .await
         .unwrap();

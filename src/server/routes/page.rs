@@ -59,10 +59,7 @@ const COOKIE: &str = "faceood_language";
 
 /// What the page knows at once: its words, the advice, and what is measured on a face.
 fn known(language: Language) -> Value {
-    let texts = match language {
-        Language::English => ENGLISH,
-        Language::Chinese => CHINESE,
-    };
+    let texts = language.pick(ENGLISH, CHINESE);
     let mut texts: Map<String, Value> = serde_json::from_str(texts).unwrap_or_default();
     for hint in HintCode::ALL {
         let text = hint.message(language).into();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::LocalTime;
 use super::super::report::{Cluster, NormAnomaly, NormSignal, PatternReport, TimeBin};
-use super::super::words::{label, pick, source};
+use super::super::words::{label, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
@@ -72,7 +72,7 @@ struct HtmlPage<'a> {
 
 impl HtmlPage<'_> {
     fn pick<T>(&self, english: T, chinese: T) -> T {
-        pick(self.style.language, english, chinese)
+        self.style.language.pick(english, chinese)
     }
 
     fn label(&self, cluster: &Cluster) -> String {

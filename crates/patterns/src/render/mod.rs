@@ -2,7 +2,7 @@
 //! is what both show in the same words.
 
 use super::report::{Cluster, EarlierComparison, FleetRow};
-use super::words::{label, pick, source};
+use super::words::{label, source};
 use faceood::quality::Language;
 
 mod chart;
@@ -26,8 +26,7 @@ fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 
 /// A pattern's sentence and its advice.
 fn sentences(cluster: &Cluster, language: Language) -> [&str; 2] {
-    pick(
-        language,
+    language.pick(
         [&cluster.summary, &cluster.advice],
         [&cluster.summary_zh, &cluster.advice_zh],
     )
@@ -36,16 +35,16 @@ fn sentences(cluster: &Cluster, language: Language) -> [&str; 2] {
 /// A pattern's score, norm and growth; `per` stands between the growth and its day.
 fn numbers(cluster: &Cluster, language: Language, per: &str) -> String {
     let (quality, norm) = (cluster.quality, cluster.embedding_norm);
-    let word = pick(language, "score", "得分");
+    let word = language.pick("score", "得分");
     let (mean, p10, p90) = (quality.mean, quality.p10, quality.p90);
     let mut text = format!("{word} {mean:.2} ({p10:.2}–{p90:.2})");
     if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
-        let word = pick(language, "norm", "范数");
+        let word = language.pick("norm", "范数");
         text += &format!(" · {word} {mean:.2} ({z:+.1} σ)");
     }
     let [low, high] = cluster.trend_detail.interval;
     if high < 1e3 {
-        let day = pick(language, "day", "天");
+        let day = language.pick("day", "天");
         let [slope, low, high] = [cluster.trend_detail.slope_per_day, low, high].map(|x| 100.0 * x);
         text += &format!(" · {slope:+.0} %{per}{day} ({low:+.0} … {high:+.0})");
     }
@@ -81,25 +80,25 @@ fn fleet_cells(row: &FleetRow, language: Language) -> [String; 7] {
 /// The heads of those cells.
 fn fleet_head(language: Language) -> [&'static str; 7] {
     [
-        pick(language, "source", "摄像头"),
-        pick(language, "captures", "抓拍"),
-        pick(language, "low", "低分"),
-        pick(language, "median score", "得分中位数"),
-        pick(language, "norm", "范数"),
-        pick(language, "top cause", "首要原因"),
-        pick(language, "drift", "变化"),
+        language.pick("source", "摄像头"),
+        language.pick("captures", "抓拍"),
+        language.pick("low", "低分"),
+        language.pick("median score", "得分中位数"),
+        language.pick("norm", "范数"),
+        language.pick("top cause", "首要原因"),
+        language.pick("drift", "变化"),
     ]
 }
 
 /// What is new, grown and gone, one line each.
 fn changes(comparison: &EarlierComparison, language: Language) -> Vec<String> {
     let new = comparison.new.iter();
-    let new = new.map(|id| format!("{}: [{id}]", pick(language, "new", "新出现")));
+    let new = new.map(|id| format!("{}: [{id}]", language.pick("new", "新出现")));
     let grown = comparison.grown.iter().map(|growth| {
-        let word = pick(language, "grown", "增多");
+        let word = language.pick("grown", "增多");
         format!("{word}: [{}] ×{:.1}", growth.id, growth.factor)
     });
     let gone = comparison.gone.iter();
-    let gone = gone.map(|gone| format!("{}: {gone}", pick(language, "gone", "已消失")));
+    let gone = gone.map(|gone| format!("{}: {gone}", language.pick("gone", "已消失")));
     new.chain(grown).chain(gone).collect()
 }

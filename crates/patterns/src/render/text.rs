@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
-use super::super::words::{label, pick, source};
+use super::super::words::{label, source};
 use super::{
     by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
 };
@@ -57,7 +57,7 @@ struct TextReport {
 
 impl TextReport {
     fn pick<T>(&self, english: T, chinese: T) -> T {
-        pick(self.style.language, english, chinese)
+        self.style.language.pick(english, chinese)
     }
 
     /// A line, wrapped at blanks (Chinese: anywhere) so that it fits.
