@@ -8,30 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::MeasureError;
 use super::rival::{self, OpenRival, Rival};
 use faceood::capture;
 use faceood::checkpoint::Checkpoint;
 use faceood::face::{FaceError, NoFace};
-use faceood::pipeline::{AnalyzeError, Ask, AssembleError, Assembly, Face, Faces, Pipeline};
+use faceood::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces, Pipeline};
 use faceood::policy::{DEFAULT_SCENARIO, Policies, Policy};
 use faceood::quality::hints::HintCode;
-use faceood::runtime::RuntimeError;
-
-/// Why nothing can be measured.
-#[derive(Debug, thiserror::Error)]
-pub enum MeasureError {
-    /// The pack's models cannot be opened.
-    #[error(transparent)]
-    Assemble(#[from] AssembleError),
-    /// ONNX Runtime refuses a network to compare with.
-    #[error(transparent)]
-    Rival(#[from] RuntimeError),
-    /// The network of this name has these outputs, and none is clearly the quality.
-    #[error(
-        "{0} gives {1} for one face; the quality must be one number: name its output as FILE.onnx#OUTPUT"
-    )]
-    RivalOutput(String, String),
-}
 
 /// The pipeline that measures, and what it is compared with.
 #[derive(Clone, Copy)]

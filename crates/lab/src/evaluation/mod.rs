@@ -26,3 +26,22 @@ pub mod scenarios;
 pub mod scene;
 pub mod signals;
 pub mod sweep;
+
+use faceood::pipeline::AssembleError;
+use faceood::runtime::RuntimeError;
+
+/// Why nothing can be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The pack's models cannot be opened.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// ONNX Runtime refuses a network to compare with.
+    #[error(transparent)]
+    Rival(#[from] RuntimeError),
+    /// The network of this name has these outputs, and none is clearly the quality.
+    #[error(
+        "{0} gives {1} for one face; the quality must be one number: name its output as FILE.onnx#OUTPUT"
+    )]
+    RivalOutput(String, String),
+}

@@ -3,8 +3,9 @@
 use faceood::embed::Embedding;
 use faceood::pipeline::Face;
 
+use super::MeasureError;
 use super::error_rates::Rate;
-use super::measure::{Instrument, MeasureError};
+use super::measure::Instrument;
 use super::render::map::NoiseStep;
 use super::scene::{Scene, upload_of};
 use crate::degrade::{Degradation, degrade};

@@ -2,7 +2,7 @@
 
 use image::{GrayImage, RgbImage};
 
-use super::measure::MeasureError;
+use super::MeasureError;
 use faceood::capture::{self, pixels};
 use faceood::face::align::{ARCFACE_TEMPLATE, umeyama};
 use faceood::geometry::BoundingBox;

@@ -4,8 +4,9 @@
 use image::{Rgb, RgbImage, imageops};
 use serde::Serialize;
 
+use super::MeasureError;
 use super::error_rates::Rate;
-use super::measure::{Instrument, MeasureError};
+use super::measure::Instrument;
 use super::scene::{Scene, upload_of};
 use super::sweep::{ShotSpread, spread};
 use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use image::{ImageFormat, RgbImage};
 
-use super::measure::{Instrument, MeasureError};
+use super::MeasureError;
+use super::measure::Instrument;
 use super::rival::around;
 use faceood::capture::{self, pixels};
 use faceood::pipeline::Face;

@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
+use super::MeasureError;
 use super::error_rates::Rate;
-use super::measure::{Instrument, MeasureError};
+use super::measure::Instrument;
 use super::scene::{Scene, upload_of};
 use crate::degrade::{Degradation, degrade};
 use faceood::embed::Embedding;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::pickle::{self, Element, PickleValue, TensorView};
+use super::pickle::{self, Element, PickleError, PickleValue, TensorView};
 
 /// Bytes that every zip archive begins with.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
@@ -44,16 +44,9 @@ pub enum CheckpointError {
         "the checkpoint has byte order {0:?}, only little is read; save it again on a usual machine"
     )]
     ByteOrder(String),
-    /// The pickle names a module and a name that no dictionary of tensors needs.
-    #[error(
-        "the checkpoint holds a `{0}`, and only tensors are read: nothing in the file is executed; save the tensors alone: torch.save(model.state_dict(), NEW)"
-    )]
-    Foreign(String),
-    /// The pickle is not understood at this byte.
-    #[error(
-        "the checkpoint's pickle is not understood at byte {0}: {1}; save the tensors alone: torch.save(model.state_dict(), NEW)"
-    )]
-    Pickle(usize, String),
+    /// The pickle is refused.
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
     /// There is no dictionary of tensors, only these keys at the top.
     #[error(
         "the checkpoint holds no dictionary of tensors, neither at the top nor under state_dict or model (it holds: {0}); save the tensors alone: torch.save(model.state_dict(), NEW)"

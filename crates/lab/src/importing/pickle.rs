@@ -7,8 +7,22 @@
 
 use std::collections::HashMap;
 
-use super::checkpoint::CheckpointError;
 use PickleValue::{Dictionary, Integer, Sequence, Text};
+
+/// Why a pickle is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PickleError {
+    /// The pickle names a module and a name that no dictionary of tensors needs.
+    #[error(
+        "the checkpoint holds a `{0}`, and only tensors are read: nothing in the file is executed; save the tensors alone: torch.save(model.state_dict(), NEW)"
+    )]
+    Foreign(String),
+    /// The pickle is not understood at this byte.
+    #[error(
+        "the checkpoint's pickle is not understood at byte {0}: {1}; save the tensors alone: torch.save(model.state_dict(), NEW)"
+    )]
+    NotUnderstood(usize, String),
+}
 
 /// Memory that the values of a pickle may take. Those of a thousand tensors take about 5 MB; a
 /// pickle that recalls a long text or tuple again and again would copy it each time.
@@ -66,7 +80,7 @@ pub(super) enum Name {
 }
 
 impl Name {
-    fn of(module: &str, name: &str) -> Result<Self, CheckpointError> {
+    fn of(module: &str, name: &str) -> Result<Self, PickleError> {
         Ok(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
@@ -76,7 +90,7 @@ impl Name {
             ("torch", "BFloat16Storage") => Self::StorageOf(Element::Bfloat16),
             ("torch", "DoubleStorage") => Self::StorageOf(Element::Double),
             ("torch", "LongStorage") => Self::StorageOf(Element::Long),
-            _ => return Err(CheckpointError::Foreign(format!("{module}.{name}"))),
+            _ => return Err(PickleError::Foreign(format!("{module}.{name}"))),
         })
     }
 }
@@ -124,9 +138,9 @@ impl Values {
 /// Reads a whole pickle.
 ///
 /// # Errors
-/// [`CheckpointError::Foreign`] for a name that no dictionary of tensors has,
-/// [`CheckpointError::Pickle`] for anything else that is not understood.
-pub(super) fn read(bytes: &[u8]) -> Result<Values, CheckpointError> {
+/// [`PickleError::Foreign`] for a name that no dictionary of tensors has,
+/// [`PickleError::NotUnderstood`] for anything else that is not understood.
+pub(super) fn read(bytes: &[u8]) -> Result<Values, PickleError> {
     let mut machine = Machine {
         bytes,
         ..Machine::default()
@@ -153,7 +167,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     /// Executes opcodes up to the last one. Their letters are those of Python's `pickletools`.
-    fn run(&mut self) -> Result<Id, CheckpointError> {
+    fn run(&mut self) -> Result<Id, PickleError> {
         loop {
             let opcode = self.take(1)?[0];
             match opcode {
@@ -239,7 +253,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What `torch.save` says of a storage: `('storage', type, key, location, number of elements)`.
-    fn storage(&mut self) -> Result<(), CheckpointError> {
+    fn storage(&mut self) -> Result<(), PickleError> {
         let parts = self.pop_sequence()?;
         let storage = match self.resolved(&parts)[..] {
             [
@@ -260,7 +274,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What calling a permitted name would give.
-    fn reduce(&mut self) -> Result<(), CheckpointError> {
+    fn reduce(&mut self) -> Result<(), PickleError> {
         let arguments = self.pop_sequence()?;
         let name = self.pop()?;
         let made = match &self.values[name] {
@@ -307,7 +321,7 @@ impl<'a> Machine<'a> {
         ids.iter().map(|&id| &self.values[id]).collect()
     }
 
-    fn push(&mut self, value: PickleValue) -> Result<(), CheckpointError> {
+    fn push(&mut self, value: PickleValue) -> Result<(), PickleError> {
         let held = match &value {
             Text(text) => text.len(),
             Sequence(items) => size_of_val(&items[..]),
@@ -327,7 +341,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Counts `bytes` of memory, or of work on so much of it.
-    fn charge(&mut self, bytes: usize) -> Result<(), CheckpointError> {
+    fn charge(&mut self, bytes: usize) -> Result<(), PickleError> {
         self.taken = self.taken.saturating_add(bytes);
         if self.taken > MEMORY_LIMIT {
             return Err(self.wrong("more values than a dictionary of tensors has"));
@@ -335,11 +349,11 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Id, CheckpointError> {
+    fn pop(&mut self) -> Result<Id, PickleError> {
         self.stack.pop().ok_or_else(|| self.wrong("an empty stack"))
     }
 
-    fn pop_text(&mut self) -> Result<String, CheckpointError> {
+    fn pop_text(&mut self) -> Result<String, PickleError> {
         let id = self.pop()?;
         match &self.values[id] {
             Text(text) => Ok(text.clone()),
@@ -347,7 +361,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn pop_sequence(&mut self) -> Result<Vec<Id>, CheckpointError> {
+    fn pop_sequence(&mut self) -> Result<Vec<Id>, PickleError> {
         let id = self.pop()?;
         let Sequence(items) = &self.values[id] else {
             return Err(self.wrong("no tuple where one belongs"));
@@ -357,14 +371,14 @@ impl<'a> Machine<'a> {
         Ok(items)
     }
 
-    fn above_mark(&mut self) -> Result<Vec<Id>, CheckpointError> {
+    fn above_mark(&mut self) -> Result<Vec<Id>, PickleError> {
         match self.marks.pop() {
             Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
             _ => Err(self.wrong("a missing mark")),
         }
     }
 
-    fn list(&mut self) -> Result<&mut Vec<Id>, CheckpointError> {
+    fn list(&mut self) -> Result<&mut Vec<Id>, PickleError> {
         let refusal = self.wrong("no list where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
             Some(Sequence(items)) => Ok(items),
@@ -372,7 +386,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn dictionary(&mut self) -> Result<&mut Vec<(Id, Id)>, CheckpointError> {
+    fn dictionary(&mut self) -> Result<&mut Vec<(Id, Id)>, PickleError> {
         let refusal = self.wrong("no dictionary where one belongs");
         match self.stack.last().map(|&id| &mut self.values[id]) {
             Some(Dictionary(entries)) => Ok(entries),
@@ -380,7 +394,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn memorise(&mut self, slot: usize) -> Result<(), CheckpointError> {
+    fn memorise(&mut self, slot: usize) -> Result<(), PickleError> {
         let top = self.stack.last().copied();
         let top = top.ok_or_else(|| self.wrong("an empty stack"))?;
         self.charge(size_of::<(usize, Id)>())?;
@@ -389,7 +403,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Pushes a value that was memorised. Its slot is an integer of `width` bytes.
-    fn recall(&mut self, width: usize) -> Result<(), CheckpointError> {
+    fn recall(&mut self, width: usize) -> Result<(), PickleError> {
         let slot = self.unsigned(width)?;
         self.charge(size_of::<Id>())?;
         let id = self.memo.get(&slot).copied();
@@ -399,7 +413,7 @@ impl<'a> Machine<'a> {
     }
 
     /// A little-endian integer of `length` bytes.
-    fn integer(&mut self, length: usize, is_signed: bool) -> Result<(), CheckpointError> {
+    fn integer(&mut self, length: usize, is_signed: bool) -> Result<(), PickleError> {
         let bytes = self.take(length)?;
         if length > 8 {
             return Err(self.wrong("an integer of more than 64 bits"));
@@ -411,14 +425,14 @@ impl<'a> Machine<'a> {
     }
 
     /// A text whose length is an integer of `width` bytes.
-    fn text(&mut self, width: usize) -> Result<(), CheckpointError> {
+    fn text(&mut self, width: usize) -> Result<(), PickleError> {
         let length = self.unsigned(width)?;
         let text = std::str::from_utf8(self.take(length)?);
         let text = text.map_err(|_| self.wrong("a text that is not UTF-8"))?;
         self.push(Text(text.to_owned()))
     }
 
-    fn line(&mut self) -> Result<String, CheckpointError> {
+    fn line(&mut self) -> Result<String, PickleError> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().position(|&byte| byte == b'\n');
         let length = length.ok_or_else(|| self.wrong("its end"))?;
@@ -427,12 +441,12 @@ impl<'a> Machine<'a> {
     }
 
     /// A little-endian integer of `width` bytes, 4 at most.
-    fn unsigned(&mut self, width: usize) -> Result<usize, CheckpointError> {
+    fn unsigned(&mut self, width: usize) -> Result<usize, PickleError> {
         let bytes = self.take(width)?.iter().rev();
         Ok(bytes.fold(0, |value, &byte| value << 8 | usize::from(byte)))
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], CheckpointError> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], PickleError> {
         let rest = &self.bytes[self.at..];
         let bytes = rest.get(..length);
         let bytes = bytes.ok_or_else(|| self.wrong("its end"))?;
@@ -440,8 +454,8 @@ impl<'a> Machine<'a> {
         Ok(bytes)
     }
 
-    fn wrong(&self, found: &str) -> CheckpointError {
-        CheckpointError::Pickle(self.at, found.to_owned())
+    fn wrong(&self, found: &str) -> PickleError {
+        PickleError::NotUnderstood(self.at, found.to_owned())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Measures how well the head predicts a kind of degradation that it was not trained on:
 //! cross-validation by kind and by person at once.
 
-use super::learn;
+use super::experts::{exactly, mixed};
 use super::ridge::{RidgeTask, Solution};
 use super::{TrainingError, TrainingSample, report};
 use faceood::cause::CauseName;
@@ -48,13 +48,13 @@ pub(super) fn unseen(
         for (weight, sample) in without.weights.iter_mut().zip(samples) {
             *weight *= f64::from(sample.symptoms[cause] == 0.0);
         }
-        let [camera, gate] = learn::exactly(solve(&without)?)?;
+        let [camera, gate] = exactly(solve(&without)?)?;
         all.extend(tested.into_iter().map(|(row, reached)| UnseenFault {
             family: family.name(),
             person: samples[row].person,
             reached,
             of_seen_kind: signals[row],
-            of_unseen_kind: learn::mixed(&camera, web, &gate, row),
+            of_unseen_kind: mixed(&camera, web, &gate, row),
         }));
     }
     Ok(all)

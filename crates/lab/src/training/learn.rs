@@ -2,6 +2,7 @@
 //! for each cause. All are linear and fitted by ridge regression, with held-out predictions for
 //! every person.
 
+use super::experts::{GATE_MIDDLE, GATE_SLOPE, exactly, mixed};
 use super::photos::Group;
 use super::ridge::{self, Linear, RidgeTask, Solution};
 use super::scale::{self, Foreseen};
@@ -14,10 +15,6 @@ use crate::building::head::LinearHead;
 use faceood::cause::CauseName;
 use faceood::stats::quantile;
 
-/// Steepness of the gate. Its regression says 0 for camera pictures and 1 for web crops, and it
-/// opens in between.
-const GATE_SLOPE: f64 = 12.5;
-const GATE_MIDDLE: f64 = 0.5;
 /// The gate's place among the head's outputs.
 const GATE: usize = 2;
 /// Share of whole faces that may be taken for covered ones.
@@ -106,19 +103,6 @@ pub(super) fn learn(
         clean_norms,
         unseen_faults,
     })
-}
-
-/// The solutions of a task with `N` outputs.
-pub(super) fn exactly<const N: usize>(
-    solutions: Vec<Solution>,
-) -> Result<[Solution; N], TrainingError> {
-    solutions.try_into().map_err(|_| TrainingError::Singular)
-}
-
-/// The similarity that both experts expect of a sample whose person they have not seen.
-pub(super) fn mixed(camera: &Solution, web: &Solution, gate: &Solution, row: usize) -> f64 {
-    let open = 1.0 / (1.0 + (-GATE_SLOPE * (gate.held_out[row] - GATE_MIDDLE)).exp());
-    camera.held_out[row] + open * (web.held_out[row] - camera.held_out[row])
 }
 
 /// The head with these outputs, the gate made steep.

@@ -28,6 +28,7 @@ mod calibrating;
 mod chain;
 mod copies;
 mod drawing;
+mod experts;
 mod families;
 mod gram;
 mod learn;
