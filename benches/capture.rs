@@ -1,7 +1,9 @@
-//! What a picture costs before any network sees it: decoding at the sizes that cameras make, a face's region at full size,
-//! and the warp onto the recogniser's grid. `cargo bench --bench capture`.
+//! What a picture costs before any network sees it: decoding at the sizes that cameras make, a
+//! face's region at full size, and the warp onto the recogniser's grid.
+//! `cargo bench --bench capture`.
 //!
-//! The pictures are a public-domain photo enlarged to size with grain on top, so that their entropy is near a camera's.
+//! The pictures are a public-domain photo enlarged to size with grain on top, so that their entropy
+//! is near a camera's.
 
 use std::hint::black_box;
 
@@ -61,7 +63,8 @@ fn decoding(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("overview", &name), |bencher| {
             bencher.iter(|| capture(black_box(&bytes)));
         });
-        // A face in the upper middle, a tenth of the width, at full size: for large pictures a second pass.
+        // A face in the upper middle, a tenth of the width, at full size: for large pictures a
+        // second pass.
         let side = width as f32 / 5.0;
         let area = BoundingBox::new(width as f32 * 0.4, height as f32 * 0.2, side, side);
         group.bench_function(

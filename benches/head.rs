@@ -1,5 +1,5 @@
-//! What the OOD head adds to a request: the embedder's graph as it is, and without the outputs of the head and what only they need, in
-//! turns on one thread. `cargo bench --bench head`.
+//! What the OOD head adds to a request: the embedder's graph as it is, and without the outputs of
+//! the head and what only they need, in turns on one thread. `cargo bench --bench head`.
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(

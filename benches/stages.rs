@@ -1,4 +1,5 @@
-//! Each stage of the pipeline on one thread, on the committed photo and on a 12-megapixel one made from it.
+//! Each stage of the pipeline on one thread, on the committed photo and on a 12-megapixel one made
+//! from it.
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(

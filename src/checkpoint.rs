@@ -1,8 +1,8 @@
-//! Long work asks here, between two steps, whether anybody still wants it.
+//! Cancels long work.
 //!
-//! Everything that takes longer than a few milliseconds and is done for one caller passes a
-//! [`Checkpoint`] between its stages, its passes over the picture and its faces. So one step is the
-//! most that is done in vain.
+//! Each stage calls a [`Checkpoint`] before it starts, and so does each pass over the picture and
+//! each face. After a cancellation at most one step is wasted. This holds for all work that is done
+//! for one caller and takes longer than a few milliseconds.
 
 pub use crate::problem::texts::Interruption;
 

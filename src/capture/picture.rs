@@ -1,9 +1,9 @@
-//! The decoded picture, and how a part of it is had at the resolution it is needed in.
+//! The decoded picture, and how a region is read at the needed resolution.
 //!
 //! Large baseline JPEGs are decoded at 1/2, 1/4 or 1/8 for the overview, which libjpeg-turbo does
 //! while it inverts the DCT. A face that is large enough there is cut out of the overview. Else a
-//! second pass decodes just its region at full size, and a third face elsewhere brings the whole
-//! picture. Undoing the entropy coding is half of a decode's cost, so a second pass happens only
+//! second pass decodes just its region at full size. For a third face elsewhere, the whole picture
+//! is decoded. Undoing the entropy coding is half of a decode's cost, so a second pass happens only
 //! when it is asked for, and its pixels are kept.
 
 use std::cell::OnceCell;

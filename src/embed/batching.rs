@@ -1,4 +1,4 @@
-//! Faces of several requests in one run: what a GPU wants, and a CPU gains nothing from.
+//! Runs faces of several requests in one batch. This helps on a GPU, not on a CPU.
 //!
 //! One thread owns the session and runs what has gathered from the workers after at most
 //! [`PATIENCE`]. A batch that fails is run again face by face, so that no face fails another's.

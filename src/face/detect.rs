@@ -33,8 +33,8 @@ pub enum Search {
     All,
 }
 
-/// The small stage, most fruitful first: longer side in pixels, and whether the light is evened out.
-/// In 250-pixel photos 160 px finds noise of σ 40, and 80 px that of σ 80.
+/// The small stage, most fruitful first: longer side in pixels, and whether the light is evened
+/// out. In 250-pixel photos 160 px finds noise of σ 40, and 80 px that of σ 80.
 const SMALL: [(u32, bool); 6] = [
     (160, false),
     (80, false),

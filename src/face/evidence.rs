@@ -1,7 +1,6 @@
-//! The second opinion on a candidate that one pass alone does not settle. Is it seen again, larger
-//! and smaller, and in even light, as high as a head is, and with eyes, nose and mouth in the same
-//! places each time? Real faces are, even bad ones. Headlights, letters and cups are seen at one
-//! size only, or each time differently.
+//! Checks a weak candidate again at other sizes and in even light. A real face, even a bad one, is
+//! found each time, at the height of a head, with eyes, nose and mouth in the same places.
+//! Headlights, letters and cups are found at one size only, or differently each time.
 
 use super::network::Network;
 use super::view::View;

@@ -2,12 +2,12 @@
 //!
 //! The mean face was learnt by factorising this very network's landmarks on 975 photos and their
 //! mirror images (structure from motion: rank 3, symmetrised), so it carries the network's own
-//! habits. Factorisation leaves its depth nearly open: it was set so that yaw has the scale of
-//! Hopenet's. "Level" is the mean pitch of those photos. On the same photos, compared with Hopenet:
-//! correlation of yaw .97; mean differences yaw 2.5°, pitch 4.0°, roll 3.2°. On the mirrored photo
-//! Hopenet's yaw differs by 4.0° from itself, this by 1.4°. Beyond 45° of yaw the landmarks turn
-//! back towards the front and yaw is underestimated (47° reads as 36°). It costs microseconds,
-//! Hopenet 10 ms.
+//! habits. Factorisation does not determine the depth well, so we chose it to match the scale of
+//! Hopenet's yaw. "Level" is the mean pitch of those photos. On the same photos, compared with
+//! Hopenet: correlation of yaw .97; mean differences yaw 2.5°, pitch 4.0°, roll 3.2°. Mirroring a
+//! photo changes Hopenet's yaw by 4.0° and ours by 1.4°. Beyond 45° of yaw the landmarks turn back
+//! towards the front and yaw is underestimated (47° reads as 36°). It costs microseconds, Hopenet
+//! 10 ms.
 
 use super::Pose;
 use crate::geometry::Point;

@@ -227,8 +227,8 @@ impl LogReader {
             .at(&self.path)
     }
 
-    /// How many rows `filter` finds; its limit and order do not matter. A column that does not fit is
-    /// [`LogError::BadColumn`].
+    /// How many rows `filter` finds; its limit and order do not matter. A column that does not fit
+    /// is [`LogError::BadColumn`].
     pub async fn count(&self, filter: &Filter) -> Result<Counts, LogError> {
         let mut query = QueryBuilder::new(
             "SELECT count(*), count(error_code), min(time), max(time) FROM inferences",

@@ -1,5 +1,6 @@
-//! Record ⇄ row: the one list of columns, of which SQL, exports and JSON are made. A new column
-//! needs a migration, a field of [`InferenceRecord`] and its name in `fields!`.
+//! The single list of columns. SQL, exports and JSON are generated from it. This module also
+//! converts records to rows and back. A new column needs a migration, a field of
+//! [`InferenceRecord`] and its name in `fields!`.
 
 use std::error::Error;
 use std::sync::LazyLock;

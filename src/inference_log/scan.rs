@@ -1,5 +1,5 @@
-//! Reading the log for analysis: the columns that say how good a capture was, row after row and without building whole records,
-//! so that millions of rows take seconds.
+//! Reads only the columns that the analysis needs, so that millions of rows take seconds. The rows
+//! come one by one, and no whole records are built.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use super::query::{Filter, LogReader, conditions};
 use super::{InferenceRecord, LogError, row};
 use crate::quality::{Cause, Component};
 
-/// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its write-ahead log.
+/// Rows of one read. Each read ends its transaction, so that SQLite can go on recycling its
+/// write-ahead log.
 const PAGE_ROWS: i64 = 20_000;
 
 /// The columns before the components, in the order in which rows are read.
@@ -43,7 +44,8 @@ const MIDDLE: &str = "SELECT time FROM inferences WHERE rowid >= \
     + (SELECT rowid FROM inferences WHERE time < ?2 ORDER BY time DESC, id DESC LIMIT 1)) / 2 \
     ORDER BY rowid LIMIT 1";
 
-/// What analysis reads of one row. A column that does not apply, or that the row's schema did not have, is `None`.
+/// What analysis reads of one row. A column that does not apply, or that the row's schema did not
+/// have, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// The row's id.
@@ -130,8 +132,9 @@ impl<'a> Observation<'a> {
 }
 
 impl LogReader {
-    /// Opens an existing log as [`LogReader::open`] does, but one of an older schema, too: a backup of another box need not be brought
-    /// up to date only to be looked at. Only [`scan`](Self::scan) and [`count`](Self::count) are sure to work on it.
+    /// Opens an existing log as [`LogReader::open`] does. Also opens a log of an older schema,
+    /// without migrating it, such as a backup of another box. Only [`scan`](Self::scan) and
+    /// [`count`](Self::count) are sure to work on it.
     ///
     /// # Errors
     /// As [`LogReader::open`], but for [`LogError::OlderSchema`].

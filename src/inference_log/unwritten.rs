@@ -80,8 +80,8 @@ pub struct Unwritten {
 }
 
 impl LogReader {
-    /// What could not be written, as far as the log knows; `None` where nothing is missing. A column
-    /// that does not fit is [`LogError::BadColumn`].
+    /// What could not be written, as far as the log knows; `None` where nothing is missing. A
+    /// column that does not fit is [`LogError::BadColumn`].
     pub async fn unwritten(&self) -> Result<Option<Unwritten>, LogError> {
         let found: (Option<i64>, Option<String>, Option<String>) =
             sqlx::query_as("SELECT sum(rows), min(since), max(until) FROM unwritten")

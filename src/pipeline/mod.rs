@@ -1,8 +1,8 @@
 //! READ FIRST: how a picture becomes faces with embedding, quality and decision, on one page.
 //!
-//! [`Pipeline::analyze`] reads in the data's order. Around it: [`assemble`](Assembly) opens a pack
-//! into warm pipelines, [`AnalysisPool`] runs them on threads of their own behind a bounded queue.
-//! A comparison is two analyses and the verdict of [`policy`](crate::policy).
+//! The code of [`analyze`](Pipeline::analyze) follows the order of the processing. [`Assembly`]
+//! opens a pack and warms the pipelines. [`AnalysisPool`] runs them on worker threads, behind a
+//! bounded queue. A comparison is two analyses and the verdict of [`policy`](crate::policy).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Which measured components explain a low score.
 //!
 //! Each cause has a *deficit*: 0 if the component is as on clean faces, 1 if it is so bad that
-//! the recogniser no longer knows the face. What one defect does to another's component is
-//! subtracted: motion also lowers sharpness, and few pixels also lose detail. The deficits then
-//! divide what the score lacks to a good one among the causes.
+//! the recogniser no longer knows the face. Some defects change the component of another defect:
+//! motion also lowers sharpness, and few pixels also lose detail. That effect is subtracted. What
+//! the score lacks to a good one is then divided among the causes in proportion to their deficits.
 //!
 //! `docs/score-report.md` tells how often the planted cause of foreign degradations comes first.
 //!

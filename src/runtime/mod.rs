@@ -174,7 +174,7 @@ impl Runtime {
         {
             if settings.provider != ProviderChoice::Auto {
                 let missing = format!(
-                    "{error}; `faceood-admin doctor` holds driver, CUDA and cuDNN against what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
+                    "{error}; `faceood-admin doctor` compares driver, CUDA and cuDNN with what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
                 );
                 return Err(RuntimeError::ProviderUnavailable(Provider::Cuda, missing));
             }

@@ -1,9 +1,9 @@
 //! Reads a request's body with a bound on bytes, time and the memory of all uploads.
 //!
 //! actix times out the head of a request but not its body, so a client that sends one byte a minute
-//! would stay for ever, and two hundred of them would hold whatever they were promised. Here each
-//! body takes memory for the bytes that have arrived, from one budget ([`UploadMemory`]). So slow
-//! clients hold little, and one that stalls is let go.
+//! would stay for ever, and 200 such clients would keep all the memory that was reserved for them.
+//! Here each body takes memory for the bytes that have arrived, from one budget ([`UploadMemory`]).
+//! So slow clients hold little, and one that stalls is let go.
 
 use std::cell::RefCell;
 use std::io;

@@ -1,10 +1,10 @@
 //! The text log: `tracing` to standard error (human, JSON, or the journal) and to daily files that
 //! are compressed and kept for some days.
 //!
-//! Lossy by decision: lines are handed to a writer thread through a bounded buffer, and when that
-//! is full (a stalled disk) lines are dropped rather than requests delayed. The number dropped is
-//! logged. What must not be lost, the record of each inference, is in the database. No line ever
-//! holds pixels, embeddings or file names.
+//! The text log may lose lines on purpose. Lines are handed to a writer thread through a bounded
+//! buffer. If the buffer is full (a stalled disk), lines are dropped, so that requests do not wait.
+//! The number dropped is logged. What must not be lost, the record of each inference, is in the
+//! database. No line ever holds pixels, embeddings or file names.
 
 use std::fmt;
 use std::io::{self, IsTerminal};

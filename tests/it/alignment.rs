@@ -1,4 +1,5 @@
-//! Box, landmarks, warp and embedding agree with the same chain written with OpenCV (`tests/reference/alignment.py`).
+//! Box, landmarks, warp and embedding agree with the same chain written with OpenCV
+//! (`tests/reference/alignment.py`).
 
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ use crate::support::{photos, repository};
 /// Least cosine between our embedding and the reference's, from the same box on.
 const LEAST_COSINE: f32 = 0.99;
 
-/// Least cosine where each has found the box itself. Both shrink the picture for the detector with another filter, and a
-/// box that differs by 2 % moves the landmarks of a small face by a pixel.
+/// Least cosine where each has found the box itself. Both shrink the picture for the detector with
+/// another filter, and a box that differs by 2 % moves the landmarks of a small face by a pixel.
 const LEAST_COSINE_OF_OWN_BOX: f32 = 0.98;
 
 /// SFace's part of the default pack's embedding stands at its end.
@@ -39,7 +40,8 @@ fn references() -> Vec<Reference> {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The photo as the script saw it: the committed one, or one of the packages' that `FACEOOD_TEST_PHOTOS` holds.
+/// The photo as the script saw it: the committed one, or one of the packages' that
+/// `FACEOOD_TEST_PHOTOS` holds.
 fn photo(reference: &Reference) -> Option<Vec<u8>> {
     let committed = repository().join("tests/photos");
     let fetched = std::env::var_os("FACEOOD_TEST_PHOTOS").map(PathBuf::from);

@@ -1,6 +1,9 @@
-//! What the quality components show on a folder of photos: the percentiles that the constants in `src/quality` were
-//! chosen by. It prints and asserts nothing but that faces were found:
-//! `FACEOOD_PHOTOS=DIR cargo test --release --test it components_on_photos -- --ignored --nocapture`
+//! What the quality components show on a folder of photos: the percentiles that the constants in
+//! `src/quality` were chosen by. It prints and asserts nothing but that faces were found:
+//!
+//! ```text
+//! FACEOOD_PHOTOS=DIR cargo test --release --test it components_on_photos -- --ignored --nocapture
+//! ```
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Settings, from the outside: what the daemon says of them, what it refuses, and what a reload changes.
+//! Settings, from the outside: what the daemon says of them, what it refuses, and what a reload
+//! changes.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -96,7 +97,8 @@ fn a_check_passes_or_names_what_is_missing() {
 fn a_port_that_is_taken_is_named_and_no_other_is_tried() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    // The later of two flags would be refused by clap, so by the environment in a home without the flag.
+    // The later of two flags would be refused by clap, so by the environment in a home without the
+    // flag.
     let home = Home::new();
     let mut command = crate::support::admin::clean(&program("faceoodd"));
     command

@@ -1,8 +1,9 @@
-//! How many bad faces are found, and how many are seen where there are none. Measured on photos that are not in the
-//! repository, so by hand:
+//! How many bad faces are found, and how many are seen where there are none. Measured on photos
+//! that are not in the repository, so by hand:
 //!
 //! ```text
-//! FACEOOD_PHOTOS=../shared/photos cargo test --release --test it -- --ignored --nocapture detection_rates
+//! FACEOOD_PHOTOS=../shared/photos \
+//!     cargo test --release --test it -- --ignored --nocapture detection_rates
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::support::photos;
 use crate::support::stages::{Stages, capture};
 
-/// A way to make a picture worse, and the share of faces that must still be found; 0 where it is only reported.
+/// A way to make a picture worse, and the share of faces that must still be found; 0 where it is
+/// only reported.
 struct Row {
     name: &'static str,
     least: f32,
@@ -150,7 +152,8 @@ fn bad_faces_are_found() {
                 .detect(&worse, Search::Largest, &Checkpoint::OPEN)
                 .unwrap_or_default();
             elapsed += begin.elapsed();
-            // Rotated and cropped pictures have their face elsewhere: there the middle must be inside it.
+            // Rotated and cropped pictures have their face elsewhere: there the middle must be
+            // inside it.
             let middle = BoundingBox::new(
                 worse.width() as f32 / 2.0,
                 worse.height() as f32 / 2.0,
@@ -347,7 +350,8 @@ fn below(random: &mut ChaCha8Rng, end: u32) -> u32 {
     random.next_u32() % end.max(1)
 }
 
-/// The picture with its light, linear and 0–1, changed by `change`, which is given a standard normal number.
+/// The picture with its light, linear and 0–1, changed by `change`, which is given a standard
+/// normal number.
 fn light(picture: &RgbImage, change: impl Fn(f32, f32) -> f32, seed: u64) -> RgbImage {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut changed = picture.clone();
@@ -363,7 +367,8 @@ fn light(picture: &RgbImage, change: impl Fn(f32, f32) -> f32, seed: u64) -> Rgb
     changed
 }
 
-/// The picture in 1/`factor` of its light, with shot noise of 4000 photons at white and a little read noise.
+/// The picture in 1/`factor` of its light, with shot noise of 4000 photons at white and a little
+/// read noise.
 fn dark(picture: &RgbImage, factor: f32, seed: u64) -> RgbImage {
     light(
         picture,
@@ -403,7 +408,8 @@ fn rolled(picture: &RgbImage, degrees: f32) -> RgbImage {
     })
 }
 
-/// The photo, its face brought to 42 px of width, somewhere in a frame of 1920×1080 that is stored as a JPEG of quality 35.
+/// The photo, its face brought to 42 px of width, somewhere in a frame of 1920×1080 that is stored
+/// as a JPEG of quality 35.
 fn small_in_full_hd(picture: &RgbImage, bounds: &BoundingBox, seed: u64) -> (Capture, BoundingBox) {
     let scale = 42.0 / bounds.width;
     let width = (picture.width() as f32 * scale) as u32;

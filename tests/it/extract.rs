@@ -1,4 +1,5 @@
-//! `POST /v1/extract`: a picture → faces with embedding, quality and decision, and a row before the answer.
+//! `POST /v1/extract`: a picture → faces with embedding, quality and decision, and a row before the
+//! answer.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -173,7 +174,8 @@ fn parameters_choose_faces_embedding_and_scenario() {
 
     let largest = client.extract(&both, "").ok();
     assert_eq!(largest["faces"].as_array().unwrap().len(), 1);
-    // Looking for one face may look at another scale than looking for all, so the boxes agree but are not equal.
+    // Looking for one face may look at another scale than looking for all, so the boxes agree but
+    // are not equal.
     for (side, extent) in [("x", "width"), ("y", "height")] {
         let middle = |face: &Value| {
             face["box"][side].as_f64().unwrap() + face["box"][extent].as_f64().unwrap() / 2.0

@@ -1,5 +1,6 @@
-//! What breaks under a daemon that runs: a network that computes nonsense, a locked database, a full disk. It says so, gives no
-//! answer that it cannot stand by, and goes on when the fault is gone.
+//! What breaks under a daemon that runs: a network that computes nonsense, a locked database, a
+//! full disk. It says so, gives no answer that it cannot stand by, and goes on when the fault is
+//! gone.
 
 use std::fs;
 
@@ -11,11 +12,12 @@ use crate::support::daemon::Home;
 use crate::support::database::Outsider;
 use crate::support::{Client, Daemon, photos, wait_for};
 
-/// Mean level of an aligned face below which the altered embedder gives NaN: between the photo's (about 115) and that of its
-/// copy at a fifth of the light.
+/// Mean level of an aligned face below which the altered embedder gives NaN: between the photo's
+/// (about 115) and that of its copy at a fifth of the light.
 const TOO_DARK: f32 = 60.0;
 
-/// The default pack, but its embedding is NaN for dark faces: everything that looks at it before it serves finds it sound.
+/// The default pack, but its embedding is NaN for dark faces: everything that looks at it before it
+/// serves finds it sound.
 fn pack_that_fails_in_the_dark() -> PackCopy {
     let pack = PackCopy::new();
     pack.edit_graph("embedder", |graph| {

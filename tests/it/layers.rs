@@ -9,8 +9,8 @@ use walkdir::WalkDir;
 
 use crate::support::repository;
 
-/// The modules of `src/`, lowest first. A module may use those above it in this list, so there is no
-/// circle among them.
+/// The modules of `src/`, lowest first. A module may use only those listed before it, so there is
+/// no circle among them.
 const ORDER: &[&str] = &[
     "named",
     "geometry",
@@ -35,7 +35,7 @@ const ORDER: &[&str] = &[
 ];
 
 #[test]
-fn every_module_uses_only_those_below_it() {
+fn every_module_uses_only_those_listed_before_it() {
     let place = |name: &str| ORDER.iter().position(|module| *module == name);
     let root = repository().join("src");
     let mut wrong = Vec::new();
@@ -60,7 +60,7 @@ fn every_module_uses_only_those_below_it() {
                 if place(used).is_some_and(|used| used > own) {
                     let at = inside.display();
                     wrong.push(format!(
-                        "{at}:{}: `{module}` may not use `{used}`",
+                        "{at}:{}: `{module}` uses `{used}`, which ORDER does not list before it",
                         number + 1
                     ));
                 }

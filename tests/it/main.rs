@@ -1,5 +1,5 @@
-//! The daemon, over HTTP, signals and files. One binary for all of it: linking takes longer than running.
-//! A module per feature; what they share stands in [`support`].
+//! The daemon, over HTTP, signals and files. One binary for all of it: linking takes longer than
+//! running. A module per feature; what they share stands in [`support`].
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! What a pack's manifest states is what runs: packs that state other things behave otherwise, and packs whose networks want
-//! other numbers get them.
+//! What a pack's manifest states is what runs: packs that state other things behave otherwise, and
+//! packs whose networks want other numbers get them.
 
 use std::time::Duration;
 
@@ -156,7 +156,8 @@ fn every_other_number_changes_the_embedding() {
     }
 }
 
-/// Makes the network of a section want `(pixel − 127.5) / 127.5`: the manifest says so, and its graph undoes it.
+/// Makes the network of a section want `(pixel − 127.5) / 127.5`: the manifest says so, and its
+/// graph undoes it.
 fn want_scaled_pixels(pack: &PackCopy, section: &str) {
     let manifest = Pack::open(&pack.folder()).unwrap().manifest().clone();
     let published = match section {

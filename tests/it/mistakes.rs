@@ -1,5 +1,5 @@
-//! An integrator's first afternoon, one mistake after the other against one daemon: each gets an answer that says what to do,
-//! and what is no mistake just works.
+//! An integrator's first afternoon, one mistake after the other against one daemon: each gets an
+//! answer that says what to do, and what is no mistake just works.
 
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::Value;

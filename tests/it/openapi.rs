@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, photos};
 
-/// Fails unless `value` is as `schema` says; `at` is where in the answer it stands. Covers what our description uses.
+/// Fails unless `value` is as `schema` says; `at` is where in the answer it stands. Covers what our
+/// description uses.
 fn check(api: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     check_part(api, schema, value, at, false)
 }

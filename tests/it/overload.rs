@@ -1,4 +1,5 @@
-//! More than the machine can do: refused at once and told when to come back, while what was taken is answered.
+//! More than the machine can do: refused at once and told when to come back, while what was taken
+//! is answered.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::support::{DEADLINE, Daemon, photos};
 
-/// Raised by tests of their own (overload, a failing log, a panic), or by what is not built yet (authentication, rates).
+/// Raised by tests of their own (overload, a failing log, a panic), or by what is not built yet
+/// (authentication, rates).
 const ELSEWHERE: [ProblemCode; 7] = [
     ProblemCode::Unauthenticated,
     ProblemCode::Forbidden,
@@ -139,7 +140,8 @@ fn every_code_is_raised_with_its_status_and_words_that_help() {
     let all: BTreeSet<_> = answered.map(|code| code.code()).collect();
     assert_eq!(seen, all);
 
-    // Every failed question about a picture has its row; a wrong path or method is no such question.
+    // Every failed question about a picture has its row; a wrong path or method is no such
+    // question.
     let log = client.get("/v1/inferences").ok();
     let rows = log["inferences"].as_array().unwrap();
     let failed = rows

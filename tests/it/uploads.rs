@@ -1,4 +1,5 @@
-//! What integrators send by mistake, and what the impatient and the slow send: each gets an answer that says what to do.
+//! What integrators send by mistake, and what the impatient and the slow send: each gets an answer
+//! that says what to do.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

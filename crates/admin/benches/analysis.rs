@@ -106,7 +106,8 @@ fn chart(costs: &[(usize, f64)]) -> String {
     )
 }
 
-/// What one caller after the other feels of an analysis of the daemon's own log: in turns with it and without.
+/// What one caller after the other feels of an analysis of the daemon's own log: in turns with it
+/// and without.
 fn interference(folder: &Path) -> String {
     /// Requests of a round without an analysis.
     const REQUESTS: usize = 200;

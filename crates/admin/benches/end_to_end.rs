@@ -1,10 +1,10 @@
-//! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival where one runs, in turns;
-//! then how long a refusal takes while the queue is full.
+//! Requests a second over HTTP on loopback: the daemon, the raw models without HTTP, and a rival
+//! where one runs, in turns; then how long a refusal takes while the queue is full.
 //!
-//! `scripts/bench` calls this; it prints what the daemon measured of this box, then a table. It fails where the daemon answers
-//! fewer requests a second than the rival. Settings by environment: `RIVAL_URL` (its extract endpoint, multipart part
-//! `image`), `MIX` (a folder of photos, beside those made from the committed one), `ROUNDS` (3), `REQUESTS` a round (200),
-//! `PROVIDER` (`auto`).
+//! `scripts/bench` calls this; it prints what the daemon measured of this box, then a table. It
+//! fails where the daemon answers fewer requests a second than the rival. Settings by environment:
+//! `RIVAL_URL` (its extract endpoint, multipart part `image`), `MIX` (a folder of photos, beside
+//! those made from the committed one), `ROUNDS` (3), `REQUESTS` a round (200), `PROVIDER` (`auto`).
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     // Cargo passes flags of its own harness; this one has none.
     let rounds = number("ROUNDS", 3);
     let requests = number("REQUESTS", 200);
-    // Cargo runs a bench in its package's folder; the library, the models and MIX are named from here.
+    // Cargo runs a bench in its package's folder; the library, the models and MIX are named from
+    // here.
     std::env::set_current_dir(repository()).expect("the repository");
     let folder = tempfile::tempdir().expect("a folder");
     let daemon = Daemon::start(folder.path());
@@ -109,7 +110,8 @@ fn candidates(data_dir: &Path) -> Plan {
     Chosen::from(tuning).plan
 }
 
-/// The committed photo as cameras and phones take one: on the middle of a frame of 2, 3, 8 and 12 megapixels.
+/// The committed photo as cameras and phones take one: on the middle of a frame of 2, 3, 8 and 12
+/// megapixels.
 fn large(astronaut: &[u8]) -> Vec<Vec<u8>> {
     let photo = image::load_from_memory(astronaut)
         .expect("a picture")
@@ -163,7 +165,8 @@ fn photos(folder: &Path) -> Vec<Vec<u8>> {
 /// Far more than the default queue and this machine's workers take in together.
 const CROWD: usize = 64;
 
-/// How long `CROWD` callers, who ask again and again for some seconds, wait to be told that there is no room.
+/// How long `CROWD` callers, who ask again and again for some seconds, wait to be told that there
+/// is no room.
 fn refusals(target: &Target, photos: &[Vec<u8>]) {
     /// What `Retry-After` asks for.
     const PAUSE: Duration = Duration::from_secs(1);
@@ -209,7 +212,8 @@ fn refusals(target: &Target, photos: &[Vec<u8>]) {
     );
 }
 
-/// What the models allow: as many threads as cores that decode, detect, find landmarks and embed, and do nothing else.
+/// What the models allow: as many threads as cores that decode, detect, find landmarks and embed,
+/// and do nothing else.
 fn raw_models(photos: &[Vec<u8>], requests: usize, plan: &Plan) -> Round {
     let threads = cores();
     let runtime = Runtime::load_as(&Settings::default(), plan.clone()).expect("a runtime");
@@ -271,7 +275,8 @@ fn raw_models(photos: &[Vec<u8>], requests: usize, plan: &Plan) -> Round {
     Round::new(requests as f64 / seconds, latencies)
 }
 
-/// One row for each: medians over the rounds, and our requests a second as a multiple of theirs, round by round.
+/// One row for each: medians over the rounds, and our requests a second as a multiple of theirs,
+/// round by round.
 fn report(photos: &str, connections: usize, measured: &BTreeMap<&str, Vec<Round>>) {
     let Some(ours) = measured.get("faceood") else {
         return;

@@ -10,9 +10,10 @@ use faceood::telemetry::host::Bytes;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon keeps by itself.
-After a jump of the clock nothing is deleted by age, by the daemon or by this command, until the clock has been steady for a day
-or --trust-clock says that it is right. Look at it first: date -u; timedatectl
+Without a limit those of the settings apply (log.retention_days, log.max_bytes), which the daemon \
+keeps by itself. After a jump of the clock nothing is deleted by age, by the daemon or by this \
+command, until the clock has been steady for a day or --trust-clock says that it is right. Look \
+at it first: date -u; timedatectl
 A backup first does no harm: faceood-admin backup FILE.
 
 Examples:

@@ -89,8 +89,8 @@ impl Plane {
         let last = side as f32;
         let corners = [(-1.0, -1.0), (last, -1.0), (-1.0, last), (last, last)]
             .map(|(x, y)| back.apply(Point::new(x, y)));
-        // Two pixels more than the corners: for interpolation and for rounding. A picture's own edge
-        // stays.
+        // Two pixels more than the corners: for interpolation and for rounding. A picture's own
+        // edge stays.
         let span = |values: [f32; 4], limit: u32| {
             let low = values.into_iter().fold(f32::INFINITY, f32::min) - 2.0;
             let high = values.into_iter().fold(f32::NEG_INFINITY, f32::max) + 3.0;

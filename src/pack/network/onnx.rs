@@ -1,8 +1,8 @@
 //! The part of the published protobuf schema of ONNX that a network's graph needs. No protobuf
 //! compiler is involved. Messages and fields have the numbers of `onnx.proto`, which says what they
 //! hold. Their names leave off its "Proto" (`ValueType` is `TypeProto`, `OperatorSet` is
-//! `OperatorSetIdProto`), and its "type" is "kind" or "value_type" here. Of the types of values only
-//! tensors are understood.
+//! `OperatorSetIdProto`), and its "type" is "kind" or "value_type" here. Of the types of values
+//! only tensors are understood.
 
 #![expect(missing_docs, reason = "onnx.proto describes these messages")]
 

@@ -66,7 +66,7 @@ fn takes(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
-    const PLACES: [&str; 12] = [
+    const PLACES: [&str; 13] = [
         "/v1/extract",
         "/v1/quality",
         "/v1/compare",
@@ -78,6 +78,7 @@ async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
         "/metrics",
         "/openapi.json",
         "/docs",
+        "/reports/latest",
         "/",
     ];
     let detail = super::parameters::unknown("path", request.path(), &PLACES);

@@ -50,7 +50,8 @@ const FILES: [(&str, &str, &str); 15] = [
     ),
 ];
 
-/// `blob:` for the preview of a chosen picture. Nothing is ever made from text that could be markup.
+/// `blob:` for the preview of a chosen picture. Nothing is ever made from text that could be
+/// markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 

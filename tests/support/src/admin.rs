@@ -77,7 +77,8 @@ pub fn command() -> Command {
     clean(&program("faceood-admin"))
 }
 
-/// A program of ours in the checkout's folder, without the `FACEOOD_*` variables that the developer may have set.
+/// A program of ours in the checkout's folder, without the `FACEOOD_*` variables that the developer
+/// may have set.
 pub fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(repository());

@@ -84,7 +84,8 @@ impl Client {
         send(self.http.post(self.url(path)).multipart(form(parts)))
     }
 
-    /// Like [`Self::post_parts`], or nothing where the connection breaks: for daemons that are killed meanwhile.
+    /// Like [`Self::post_parts`], or nothing where the connection breaks: for daemons that are
+    /// killed meanwhile.
     pub fn try_post_parts(&self, path: &str, parts: &[(&str, &[u8])]) -> Option<Answer> {
         try_send(self.http.post(self.url(path)).multipart(form(parts)))
     }
@@ -155,7 +156,8 @@ impl Answer {
         self.expect_status(200).json()
     }
 
-    /// The body of an RFC 9457 problem, after its status, code and the parts every problem has were checked.
+    /// The body of an RFC 9457 problem, after its status, code and the parts every problem has were
+    /// checked.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Value {
         let answer = self.expect_status(status);

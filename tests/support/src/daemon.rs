@@ -18,8 +18,8 @@ pub struct Daemon {
     home: Home,
 }
 
-/// The folder that a daemon lives in: `config.toml`, `data/` and `output`. It outlives the daemon, so that a test can start another
-/// one in it.
+/// The folder that a daemon lives in: `config.toml`, `data/` and `output`. It outlives the daemon,
+/// so that a test can start another one in it.
 pub struct Home {
     folder: TempDir,
     models_dir: PathBuf,
@@ -59,8 +59,8 @@ impl Home {
         self
     }
 
-    /// Gives `DATA_DIR` a disk of its own of this size, in memory and seen by the daemon alone; or nothing where this machine
-    /// lets no one mount.
+    /// Gives `DATA_DIR` a disk of its own of this size, in memory and seen by the daemon alone; or
+    /// nothing where this machine lets no one mount.
     pub fn disk(mut self, bytes: u64) -> Option<Self> {
         fs::create_dir_all(self.data_dir()).expect("the data folder is made");
         let mut mount = on_a_disk(bytes, &self.data_dir());
@@ -105,7 +105,8 @@ impl Home {
         self.folder.path().join("output")
     }
 
-    /// The daemon's command line in this home, not yet started: for tests of `--check`, `--print-config` and of starts that fail.
+    /// The daemon's command line in this home, not yet started: for tests of `--check`,
+    /// `--print-config` and of starts that fail.
     pub fn command(&self) -> Command {
         let program = program("faceoodd");
         let mut command = match self.disk_bytes {
@@ -181,8 +182,8 @@ impl Home {
     }
 }
 
-/// What `models tune` measured on this machine, once for all tests of this process: a daemon that finds it measures nothing
-/// itself.
+/// What `models tune` measured on this machine, once for all tests of this process: a daemon that
+/// finds it measures nothing itself.
 fn measured_provider() -> &'static [u8] {
     static MEASURED: OnceLock<Vec<u8>> = OnceLock::new();
     MEASURED.get_or_init(|| {
@@ -193,8 +194,8 @@ fn measured_provider() -> &'static [u8] {
     })
 }
 
-/// A command that runs the program named by its next arguments where `folder` is a disk of this size. The namespaces belong to
-/// that program and end with it: nothing is left to unmount.
+/// A command that runs the program named by its next arguments where `folder` is a disk of this
+/// size. The namespaces belong to that program and end with it: nothing is left to unmount.
 fn on_a_disk(bytes: u64, folder: &Path) -> Command {
     const MOUNT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
     let mut command = admin::clean("unshare");
@@ -238,8 +239,8 @@ impl Daemon {
         self.home.data_dir()
     }
 
-    /// `DATA_DIR` as the daemon sees it, which differs from [`Self::data_dir`] where that is a disk of its own. Gone with the
-    /// daemon.
+    /// `DATA_DIR` as the daemon sees it, which differs from [`Self::data_dir`] where that is a disk
+    /// of its own. Gone with the daemon.
     pub fn seen_data_dir(&self) -> PathBuf {
         let root = Path::new("/proc").join(self.pid().to_string()).join("root");
         let folder = self.data_dir();

@@ -43,8 +43,9 @@ impl Outsider {
         outcome
     }
 
-    /// Writes the row of this request that is no reference `count` times over, an hour before the other each: as `copy-0`,
-    /// `copy-1` and so on, without its outcome. `columns` are set to expressions of `i`, the copy's number.
+    /// Writes the row of this request that is no reference `count` times over, an hour before the
+    /// other each: as `copy-0`, `copy-1` and so on, without its outcome. `columns` are set to
+    /// expressions of `i`, the copy's number.
     pub fn copy_row(&mut self, request_id: &str, count: u32, columns: &[(&str, &str)]) {
         let names = sqlx::query_scalar("SELECT name FROM pragma_table_info('inferences')")
             .fetch_all(&mut self.connection);

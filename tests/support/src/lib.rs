@@ -1,5 +1,6 @@
-//! What the tests share: a daemon of their own, the operator's command, an HTTP client, photos. No state is shared between
-//! tests: each makes its own temporary folder and lets the system choose the port.
+//! What the tests share: a daemon of their own, the operator's command, an HTTP client, photos. No
+//! state is shared between tests: each makes its own temporary folder and lets the system choose
+//! the port.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +30,8 @@ pub use daemon::Daemon;
 pub use log_fixture::LogFixture;
 pub use pack_copy::PackCopy;
 
-/// How long anything may take before a test gives up. Far above what is usual: it only has to end a hang.
+/// How long anything may take before a test gives up. Far above what is usual: it only has to end a
+/// hang.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The checkout's top folder.
@@ -42,7 +44,8 @@ pub fn repository() -> &'static Path {
 /// One of the built programs. They lie in the folder above the test's own program.
 ///
 /// # Panics
-/// Where it has not been built: `cargo test -p` of one package does not build the programs of others.
+/// Where it has not been built: `cargo test -p` of one package does not build the programs of
+/// others.
 #[must_use]
 pub fn program(name: &str) -> String {
     let test = std::env::current_exe().expect("the test's own program has a path");
@@ -64,7 +67,8 @@ pub fn models() -> PathBuf {
     repository().join("models")
 }
 
-/// Asks again and again until there is an answer, and fails the test at the deadline, naming what it waited for.
+/// Asks again and again until there is an answer, and fails the test at the deadline, naming what
+/// it waited for.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();

@@ -45,8 +45,8 @@ impl PackCopy {
         fs::write(path, toml::to_string(&table).unwrap()).unwrap();
     }
 
-    /// Changes the network of a section (`detector`, `landmarks`, `embedder`) and makes the manifest's hash agree, so that only
-    /// the graph or a run can tell.
+    /// Changes the network of a section (`detector`, `landmarks`, `embedder`) and makes the
+    /// manifest's hash agree, so that only the graph or a run can tell.
     pub fn edit_graph(&self, section: &str, edit: impl FnOnce(&mut Graph)) {
         let path = self.path(format!("{section}.onnx"));
         let mut model = Model::read(section, fs::read(&path).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Pictures to send: one public photo of a face, what can be made of it, and pictures without any face. All that is random
-//! comes from a seed.
+//! Pictures to send: one public photo of a face, what can be made of it, and pictures without any
+//! face. All that is random comes from a seed.
 
 use std::io::Cursor;
 
@@ -9,7 +9,8 @@ use image::{ImageFormat, Rgb, RgbImage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The astronaut Eileen Collins, 512×512 JPEG: a NASA photo in the public domain, from scikit-image. One clear frontal face.
+/// The astronaut Eileen Collins, 512×512 JPEG: a NASA photo in the public domain, from
+/// scikit-image. One clear frontal face.
 pub fn astronaut() -> Vec<u8> {
     std::fs::read(super::repository().join("tests/photos/astronaut.jpg"))
         .expect("tests/photos/astronaut.jpg is there")

@@ -116,7 +116,8 @@ impl Target {
         [head.into_bytes(), part].concat()
     }
 
-    /// `requests` requests over `connections` kept-alive connections, after a few that do not count.
+    /// `requests` requests over `connections` kept-alive connections, after a few that do not
+    /// count.
     pub(crate) fn load(&self, photos: &[Vec<u8>], connections: usize, requests: usize) -> Round {
         let bodies: Vec<_> = photos.iter().map(|photo| self.body(photo)).collect();
         let mut warm = self.connect();

@@ -25,14 +25,17 @@ pub(super) mod exported;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Low rows that resemble each other are grouped; a group is reported with its sources, hours and trend where chance does not explain it. \
-Reads the log of a live daemon, backups and Parquet exports; nothing is written to them. Hours are local: TZ=Asia/Shanghai sets another zone. \
-Exit code 3 with --fail-on-drift: a pattern is new or growing, a source's low share rose, or its embedding norm is at another level.
+Low rows that resemble each other are grouped; a group is reported with its sources, hours and \
+trend where chance does not explain it. Reads the log of a live daemon, backups and Parquet \
+exports; nothing is written to them. Hours are local: TZ=Asia/Shanghai sets another zone. Exit \
+code 3 with --fail-on-drift: a pattern is new or growing, a source's low share rose, or its \
+embedding norm is at another level.
 
 Examples:
   faceood-admin analyze-logs --since 7d
   faceood-admin analyze-logs --since 7d --format html --out week.html
-  faceood-admin analyze-logs --since 30d --source gate-3 --format json | jq '.clusters[] | {label, trend, advice}'
+  faceood-admin analyze-logs --since 30d --source gate-3 --format json |
+    jq '.clusters[] | {label, trend, advice}'
   faceood-admin --db box1.db --db box2.parquet analyze-logs
   faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
   faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]

@@ -21,15 +21,15 @@ mod photos;
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "\
-DIR has a folder for each person with several photos, as the site's cameras take them: poor ones too. --from-log needs outcomes \
-that callers told (POST /v1/feedback). With too little of either it refuses and says how much is missing; without --out it \
-only says what would be gained.
+DIR has a folder for each person with several photos, as the site's cameras take them: poor ones \
+too. --from-log needs outcomes that callers told (POST /v1/feedback). With too little of either \
+it refuses and says how much is missing; without --out it only says what would be gained.
 
 Examples:
-  faceood-admin calibrate photos/                                          what would be gained?
+  faceood-admin calibrate photos/   what would be gained?
   faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
-  systemctl reload faceoodd                                                with calibration_file = \"calibration.json\"",
+  systemctl reload faceoodd         with calibration_file = \"calibration.json\"",
     group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"]),
     mut_arg("since", |since| since.conflicts_with("dir").help(
         "Only requests from this time on: 90d, 2026-11-24 or 2026-11-24T08:00:00Z"

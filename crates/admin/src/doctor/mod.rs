@@ -29,7 +29,7 @@ Exit code 1 if any check failed; warnings alone are 0.
 
 Examples:
   faceood-admin doctor
-  sudo faceood-admin doctor                     an installed one, whose files and journal others may not see
+  sudo faceood-admin doctor   an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
 pub(crate) struct Args {
     /// Print JSON for programs

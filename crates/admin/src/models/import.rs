@@ -92,8 +92,9 @@ const POLARITIES: [Choice<Polarity>; 2] = [
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Most recognisers of InsightFace take --input rgb --mean 127.5 --scale 0.00784314, the defaults; one that
-normalises by itself takes --mean 0 --scale 1. `models train --embedder` then learns a head for it.
+Most recognisers of InsightFace take --input rgb --mean 127.5 --scale 0.00784314, the defaults; \
+one that normalises by itself takes --mean 0 --scale 1. `models train --embedder` then learns a \
+head for it.
 
 Examples:
   faceood-admin models import-onnx w600k_r50.onnx --out models/r50
@@ -124,8 +125,8 @@ const COLOURS: [Choice<Channels>; 2] = [
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The daemon takes it up at its next start. To keep the pack as it is, name the file as calibration_file in the
-configuration instead, which SIGHUP takes up.
+The daemon takes it up at its next start. To keep the pack as it is, name the file as \
+calibration_file in the configuration instead, which SIGHUP takes up.
 
 Example:
   faceood-admin models set-calibration calibration.json models/rts")]

@@ -1,5 +1,5 @@
-//! What the real pipeline measures on pictures made worse: the rows that `support::log_fixture` mixes its logs from, and a small log through
-//! the live daemon.
+//! What the real pipeline measures on pictures made worse: the rows that `support::log_fixture`
+//! mixes its logs from, and a small log through the live daemon.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

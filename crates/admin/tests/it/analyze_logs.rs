@@ -1,4 +1,5 @@
-//! `analyze-logs` on logs with planted patterns, on logs without any, and on logs as they should not be.
+//! `analyze-logs` on logs with planted patterns, on logs without any, and on logs as they should
+//! not be.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -279,7 +280,8 @@ fn one_broad_population_has_no_patterns() {
         let mut fixture = LogFixture::new(seed);
         fixture.clean(600, 7, 6);
         for _ in 0..200 {
-            // Every cause in some part, each row in other parts: there is no place where rows gather.
+            // Every cause in some part, each row in other parts: there is no place where rows
+            // gather.
             let mut measured = fixture.measure("blur", [0.0, 0.4]);
             let weights: Vec<f32> = (0..measured.causes.len() - 1)
                 .map(|_| (-fixture.unit().max(1e-9).ln()) as f32)

@@ -1,4 +1,5 @@
-//! Calibrating on site: from answers and feedback, or from photos, to scores under another calibration.
+//! Calibrating on site: from answers and feedback, or from photos, to scores under another
+//! calibration.
 
 use std::fs;
 
@@ -44,7 +45,8 @@ fn feedback_becomes_a_calibration_that_judges_the_next_picture() {
     );
     assert!(!file.exists());
 
-    // A site whose people reach .15 less than the pack expects at every signal, and now and then a useless picture.
+    // A site whose people reach .15 less than the pack expects at every signal, and now and then a
+    // useless picture.
     Outsider::open(&daemon.database()).copy_row(
         request_id,
         PLANTED,

@@ -1,4 +1,5 @@
-//! Calibrations made on site: put in force without a restart, refused when broken, named in every row.
+//! Calibrations made on site: put in force without a restart, refused when broken, named in every
+//! row.
 
 use std::collections::BTreeMap;
 use std::fs;

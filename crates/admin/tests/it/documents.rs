@@ -1,4 +1,5 @@
-//! The documents against the programs: what they name exists, what exists they name, and their requests can be copied.
+//! The documents against the programs: what they name exists, what exists they name, and their
+//! requests can be copied.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +39,8 @@ fn the_readmes_name_every_problem_with_its_status() {
 fn the_readmes_name_every_subcommand_and_no_other() {
     let commands = subcommands();
     for readme in READMES {
-        // A row's first cell names one command in full; others may share the row: `faceood-admin export` · `prune`.
+        // A row's first cell names one command in full; others may share the row:
+        // `faceood-admin export` · `prune`.
         let rows = table_rows(&read(readme));
         let cells = rows.iter().filter_map(|row| row.split('|').nth(1));
         let named: BTreeSet<_> = cells
@@ -125,7 +127,8 @@ fn documented_requests_can_be_copied() {
     assert!(requests > 0, "no document shows a request");
 }
 
-/// Sends what a reader would paste into a shell, and compares the fields of its answer with those shown below it.
+/// Sends what a reader would paste into a shell, and compares the fields of its answer with those
+/// shown below it.
 fn copy_request(daemon: &Daemon, document: &str, request: &str, shown: Option<&str>) {
     let command = request.replace(DOCUMENTED_ADDRESS, &daemon.address().to_string());
     let output = Command::new("bash")
@@ -154,7 +157,8 @@ fn copy_request(daemon: &Daemon, document: &str, request: &str, shown: Option<&s
     );
 }
 
-/// Notes the fields that only one of the two has. Of a list the first element stands for all; an empty one tells nothing.
+/// Notes the fields that only one of the two has. Of a list the first element stands for all; an
+/// empty one tells nothing.
 fn compare_fields(path: &str, shown: &Value, answer: &Value, different: &mut Vec<String>) {
     match (shown, answer) {
         (Value::Object(shown), Value::Object(answer)) => {

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use crate::support::{Admin, models, photos};
 
-/// Two "persons": one photo and copies of it, and the same stretched, which the recogniser takes for somebody similar. Besides, a
-/// picture without a face, a torn file, a stray one and something that is no picture.
+/// Two "persons": one photo and copies of it, and the same stretched, which the recogniser takes
+/// for somebody similar. Besides, a picture without a face, a torn file, a stray one and something
+/// that is no picture.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let save = |name: &str, bytes: &[u8]| {

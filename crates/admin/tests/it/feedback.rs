@@ -1,4 +1,5 @@
-//! `POST /v1/feedback`: what became of an answer stands beside its row, once, whoever tells it how often.
+//! `POST /v1/feedback`: what became of an answer stands beside its row, once, whoever tells it how
+//! often.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! Recognisers of one's own: they are tapped at their last feature map, give the same embedding within the pack as alone, and can be
-//! given a head; what is no such recogniser is refused with what was found.
+//! Recognisers of one's own: they are tapped at their last feature map, give the same embedding
+//! within the pack as alone, and can be given a head; what is no such recogniser is refused with
+//! what was found.
 
 use std::fs;
 use std::path::PathBuf;

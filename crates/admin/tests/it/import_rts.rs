@@ -1,5 +1,6 @@
-//! The network of Random Temperature Scaling from its checkpoint: what PyTorch computes, our ONNX computes; what does not belong
-//! is named; and the daemon serves the pack without letting anybody in before it is calibrated.
+//! The network of Random Temperature Scaling from its checkpoint: what PyTorch computes, our ONNX
+//! computes; what does not belong is named; and the daemon serves the pack without letting anybody
+//! in before it is calibrated.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -202,7 +203,8 @@ fn another_depth_is_no_ir_se_64() {
 
 #[test]
 fn every_layout_that_pytorch_writes_is_read() {
-    // Written by PyTorch itself: nested under state_dict, with DataParallel's prefix, among things that are no tensors.
+    // Written by PyTorch itself: nested under state_dict, with DataParallel's prefix, among things
+    // that are no tensors.
     let path = repository().join("tests/reference/tensors.pt");
     let mut checkpoint = TorchCheckpoint::open(&path).unwrap();
     assert!(checkpoint.others().is_empty());

@@ -1,5 +1,6 @@
-//! The operator's command and the daemon beside it, as an operator uses them. One binary for all of it: linking takes longer than running.
-//! A module per feature; what they share stands in [`support`].
+//! The operator's command and the daemon beside it, as an operator uses them. One binary for all of
+//! it: linking takes longer than running. A module per feature; what they share stands in
+//! [`support`].
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The default pack: it equals the networks it was made of, is built alike again, refuses what is broken, and its score puts
-//! pictures in order.
+//! The default pack: it equals the networks it was made of, is built alike again, refuses what is
+//! broken, and its score puts pictures in order.
 
 use std::fs;
 use std::io::Cursor;
@@ -350,7 +350,8 @@ fn numbers_that_are_none_and_numbers_that_differ_are_found_by_a_run() {
     assert!(matches!(error, PackError::Golden { .. }), "{error}");
 }
 
-/// Both ways to start the daemon on it end with exit code 1, the message on standard error, and without having listened.
+/// Both ways to start the daemon on it end with exit code 1, the message on standard error, and
+/// without having listened.
 #[track_caller]
 fn refused_by_the_daemon(broken: &PackCopy, words: &[&str]) {
     let home = Home::new().models_dir(broken.models_dir());
@@ -437,8 +438,9 @@ fn sources() -> PathBuf {
     repository().join("vendor/pack-sources")
 }
 
-/// Building is pure: it has to give the committed bytes on every machine. What is learnt (`head.json`, `calibration.json`) needs
-/// the photos as well: `scripts/build-pack --check` learns anew and compares.
+/// Building is pure: it has to give the committed bytes on every machine. What is learnt
+/// (`head.json`, `calibration.json`) needs the photos as well: `scripts/build-pack --check` learns
+/// anew and compares.
 #[test]
 fn a_rebuild_gives_the_committed_bytes() {
     let Ok(sources) = PackSources::read(&sources()) else {

@@ -1,4 +1,5 @@
-//! `extract` and `compare` without a daemon: the same pipeline, hence the same answers as over REST.
+//! `extract` and `compare` without a daemon: the same pipeline, hence the same answers as over
+//! REST.
 
 use std::fs;
 

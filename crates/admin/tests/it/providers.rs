@@ -1,4 +1,5 @@
-//! OpenVINO answers as ONNX Runtime's own kernels do, near enough, also in bf16; and what is chosen is the fastest as measured.
+//! OpenVINO answers as ONNX Runtime's own kernels do, near enough, also in bf16; and what is chosen
+//! is the fastest as measured.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +19,8 @@ const SCORE_TOLERANCE: f64 = 0.01;
 /// Width of the face in the committed photo.
 const FACE_PX: f32 = 90.0;
 
-/// Each file's face as this provider sees it. A process loads one ONNX Runtime, hence one process for each.
+/// Each file's face as this provider sees it. A process loads one ONNX Runtime, hence one process
+/// for each.
 fn faces(provider: &str, files: &[String]) -> Vec<Value> {
     let mut command = admin::command();
     command.args(["extract", "--json"]).args(files);
@@ -76,7 +78,8 @@ fn openvino_agrees_with_full_precision() {
     }
 }
 
-/// What `models tune` measured, with its data in `folder`; `wrapper` is the head of the command line.
+/// What `models tune` measured, with its data in `folder`; `wrapper` is the head of the command
+/// line.
 fn tuned(folder: &Path, wrapper: &[&str]) -> Value {
     let program = program("faceood-admin");
     let mut words = wrapper.iter().copied().chain([program.as_str()]);

@@ -1,8 +1,8 @@
-//! The installed service in a real systemd: what the scripts install, and whether the unit brings the daemon back from
-//! everything that a machine may do to it.
+//! The installed service in a real systemd: what the scripts install, and whether the unit brings
+//! the daemon back from everything that a machine may do to it.
 //!
-//! The test boots a systemd of its own (`tests/systemd/lab`) and runs itself inside, where it is root, may install, and is
-//! alone on its loopback network. All is gone afterwards.
+//! The test boots a systemd of its own (`tests/systemd/lab`) and runs itself inside, where it is
+//! root, may install, and is alone on its loopback network. All is gone afterwards.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -127,8 +127,8 @@ fn the_guides_are_followed_to_their_last_line() {
     );
 }
 
-/// Boots the lab and runs this test in it again, which then takes the steps. `ROOTFS` names the root of a fresh machine, in place
-/// of this one's.
+/// Boots the lab and runs this test in it again, which then takes the steps. `ROOTFS` names the
+/// root of a fresh machine, in place of this one's.
 fn in_a_systemd_of_its_own(test: &str, steps: &Steps) {
     if std::env::var_os(INSIDE).is_some() {
         inside(steps);
@@ -383,7 +383,8 @@ fn comes_back_from_the_memory_limit() {
                 .ok()
         })
         .expect("the kernel tells the peak");
-    // Enough to start and to answer ordinary pictures, not enough for several of the largest ones at a time.
+    // Enough to start and to answer ordinary pictures, not enough for several of the largest ones
+    // at a time.
     drop_in(&format!("MemoryMax={}K", peak_kib + 40 * 1024));
     client()
         .extract(&photos::astronaut(), "")

@@ -1,4 +1,5 @@
-//! Small pictures of faces in the log: only where the operator has them kept, never over HTTP, gone with their rows.
+//! Small pictures of faces in the log: only where the operator has them kept, never over HTTP, gone
+//! with their rows.
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -6,7 +7,8 @@ use serde_json::Value;
 use crate::support::database::Outsider;
 use crate::support::{Admin, Daemon, photos, repository};
 
-/// Asks each of the endpoints that look at faces, and once without a face; gives the number of faces with a row.
+/// Asks each of the endpoints that look at faces, and once without a face; gives the number of
+/// faces with a row.
 fn ask_all(daemon: &Daemon) -> usize {
     let client = daemon.client();
     let photo = photos::astronaut();

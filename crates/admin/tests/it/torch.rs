@@ -1,5 +1,5 @@
-//! Checkpoints as `torch.save` writes them, with weights that are hashes of names and positions: the same ones that
-//! tests/reference/rts_reference.py gives to PyTorch.
+//! Checkpoints as `torch.save` writes them, with weights that are hashes of names and positions:
+//! the same ones that tests/reference/rts_reference.py gives to PyTorch.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

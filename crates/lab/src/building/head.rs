@@ -50,8 +50,8 @@ pub(crate) struct Tower {
     /// Name of the output tensor: `[N, length]`, not normalised.
     pub(crate) output: String,
     pub(crate) length: usize,
-    /// Activations `[N, channels, h, w]` that still have positions and that the head reads, the last
-    /// ones among them: name and channels of each.
+    /// Activations `[N, channels, h, w]` that still have positions and that the head reads, the
+    /// last ones among them: name and channels of each.
     pub(crate) taps: Vec<(String, usize)>,
     /// What it wants in place of RGB 0–255: `(x − mean) · scale`; `None` if its graph normalises.
     pub(crate) normalisation: Option<(f32, f32)>,

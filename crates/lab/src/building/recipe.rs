@@ -290,8 +290,8 @@ impl PackSources {
     }
 }
 
-/// A published network cleaned of inputs that are no pictures, with any batch and these shapes. Only
-/// the detector has reshapes.
+/// A published network cleaned of inputs that are no pictures, with any batch and these shapes.
+/// Only the detector has reshapes.
 fn relabelled(
     name: &str,
     bytes: &Bytes,

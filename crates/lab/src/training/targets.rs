@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn how_alike_a_person_s_crops_are_on_the_whole_hardly_counts() {
-        // The crops of one person differ more than those of the other; each has one that is far off.
+        // The crops of one person differ more than those of the other; each has one that is far
+        // off.
         let crops = |person: u32, first: usize, spread: f32| {
             [0.0, 1.0, 2.0, 3.0, 20.0]
                 .into_iter()

@@ -1,6 +1,7 @@
-//! Logs with planted patterns, for tests of analysis. Rows are mixed from what the real pipeline measured on made pictures
-//! (`measured.csv`, which `cargo test --test it measure_rows -- --ignored` writes anew), so their components have the spreads and the
-//! ties among each other that real ones have; nothing is drawn from a made-up law.
+//! Logs with planted patterns, for tests of analysis. Rows are mixed from what the real pipeline
+//! measured on made pictures (`measured.csv`, which
+//! `cargo test --test it measure_rows -- --ignored` writes anew), so their components have the
+//! spreads and the ties among each other that real ones have; nothing is drawn from a made-up law.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,7 +128,8 @@ impl LogFixture {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 
-    /// Something measured of this kind with a score in `scores`: two measured rows mixed in a random part, so that no two are alike.
+    /// Something measured of this kind with a score in `scores`: two measured rows mixed in a
+    /// random part, so that no two are alike.
     pub fn measure(&mut self, kind: &str, scores: [f32; 2]) -> Measured {
         let fitting: Vec<Measured> = self.measured[kind]
             .iter()
@@ -178,7 +180,8 @@ impl LogFixture {
         self.rows.last_mut().expect("just added")
     }
 
-    /// Adds `count` captures of a site without faults over `days`, mostly by day, at `sources` cameras.
+    /// Adds `count` captures of a site without faults over `days`, mostly by day, at `sources`
+    /// cameras.
     pub fn clean(&mut self, count: usize, days: i64, sources: usize) {
         for _ in 0..count {
             let time = self.moment(days, [7.0, 21.0]);
@@ -188,7 +191,8 @@ impl LogFixture {
         }
     }
 
-    /// Adds `count` low captures of a kind at one camera, over `days` and within these hours (which may go past midnight).
+    /// Adds `count` low captures of a kind at one camera, over `days` and within these hours (which
+    /// may go past midnight).
     pub fn plant(&mut self, kind: &str, count: usize, source: &str, days: i64, hours: [f64; 2]) {
         for _ in 0..count {
             let time = self.moment(days, hours);

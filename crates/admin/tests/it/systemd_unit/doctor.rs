@@ -1,5 +1,5 @@
-//! What `doctor` and the daemon say where the machine is not as it should be: each mishap is made, named, and mended by the
-//! command that `doctor` gives.
+//! What `doctor` and the daemon say where the machine is not as it should be: each mishap is made,
+//! named, and mended by the command that `doctor` gives.
 
 use std::fs;
 use std::process::Command;
@@ -58,8 +58,8 @@ pub(super) fn an_ordinary_user_is_told_whose_the_log_is() {
     }
 }
 
-/// A driver that is loaded and whose CUDA does not work: models run on the processor where nothing else was asked for, and the
-/// start is refused where CUDA was.
+/// A driver that is loaded and whose CUDA does not work: models run on the processor where nothing
+/// else was asked for, and the start is refused where CUDA was.
 pub(super) fn a_broken_driver_costs_speed_and_no_answer() {
     fs::write("/dev/nvidiactl", "").expect("root may write");
     succeed(&["cp", "-R", "/usr/lib/faceood/onnxruntime", GPU_LIBRARY]);
@@ -124,7 +124,8 @@ pub(super) fn a_damaged_library_is_named() {
     fs::write(&library, whole).expect("root may write");
 }
 
-/// A full disk: requests are refused with the reason, `doctor` says what to do, and all goes on once there is room.
+/// A full disk: requests are refused with the reason, `doctor` says what to do, and all goes on
+/// once there is room.
 pub(super) fn a_full_disk_is_named_and_survived() {
     succeed(&["systemctl", "stop", "faceoodd"]);
     let folder = "/var/lib/faceood";

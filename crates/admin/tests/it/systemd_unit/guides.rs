@@ -1,4 +1,5 @@
-//! The guides' blocks that need root and an installed service, run as they stand in docs/, from the first line to the last.
+//! The guides' blocks that need root and an installed service, run as they stand in docs/, from the
+//! first line to the last.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -39,7 +40,8 @@ pub(super) fn the_quick_start_installs_and_watches() {
     succeed(&["scripts/uninstall", "--purge"]);
 }
 
-/// A box's life, as the operator's guide has it: installed, upgraded, put back, reported on, removed.
+/// A box's life, as the operator's guide has it: installed, upgraded, put back, reported on,
+/// removed.
 pub(super) fn the_operators_guide_is_followed() {
     let mut blocks = blocks("operations.md");
     assert_eq!(blocks.len(), 6, "{blocks:#?}");
@@ -104,7 +106,8 @@ fn the_chinese_guides_have_the_same_commands() {
     }
 }
 
-/// As many as are asked for at least, of one face, worse in every way: what is learnt from them is of no use, and is learnt.
+/// As many as are asked for at least, of one face, worse in every way: what is learnt from them is
+/// of no use, and is learnt.
 fn make_photos(folder: &Path) {
     let photo = photos::pixels(&photos::astronaut());
     let face = photos::resized(&photo, 192, 192);
@@ -142,7 +145,8 @@ fn blocks(guide: &str) -> Vec<String> {
         .collect()
 }
 
-/// Types the lines of a block at a terminal in the checkout, and `q` where a program waits for a key; gives all that was shown.
+/// Types the lines of a block at a terminal in the checkout, and `q` where a program waits for a
+/// key; gives all that was shown.
 #[track_caller]
 fn run_block(block: &str) -> String {
     run_block_in(repository(), block)

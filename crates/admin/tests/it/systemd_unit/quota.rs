@@ -1,4 +1,5 @@
-//! A quota on processor time: the daemon works on as many pictures at once as it has cores, not as the host has.
+//! A quota on processor time: the daemon works on as many pictures at once as it has cores, not as
+//! the host has.
 
 use std::fs;
 
