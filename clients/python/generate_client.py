@@ -1,5 +1,5 @@
 """Writes src/faceood/client.py, the blocking client, from src/faceood/aio.py, the asynchronous one:
-python generate_client.py [TARGET]"""
+python3 generate_client.py [TARGET]"""
 
 import pathlib
 import subprocess

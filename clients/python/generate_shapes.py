@@ -1,5 +1,5 @@
 """Writes src/faceood/shapes.py, the types of what a daemon answers, from the description that it serves:
-python generate_shapes.py http://127.0.0.1:7860"""
+python3 generate_shapes.py http://127.0.0.1:7860"""
 
 import json
 import pathlib

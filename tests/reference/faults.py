@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes pictures worse the way cameras, lenses, networks and people do, for scripts/score-report. It shares no code with
-src/degrade and never takes part in training: a score that only knows the faults of its own recipe is found out here.
+crates/lab/src/degrade and never takes part in training: a score that only knows the faults of its own recipe is found out here.
 
     faults.py --photos DIR --boxes boxes.jsonl --out DIR [--every N] [--scenes N]
 
