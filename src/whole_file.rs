@@ -3,7 +3,7 @@
 //! A full disk, a signal or an error half-way must leave no cut file. Whoever reads the file
 //! meanwhile (a daemon that reloads, a browser) must see the old one or the new one.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ impl WholeFile {
     /// Begins the file that will stand at `path`, readable as any new file. The old one stays.
     ///
     /// # Errors
-    /// Where `path` is a folder, or no file can be made beside it.
+    /// Where `path` is a folder (`IsADirectory`) or a link, a device or a pipe (`InvalidInput`), or
+    /// no file can be made beside it.
     pub fn beside(path: &Path) -> io::Result<Self> {
         // The umask takes away what others may not have.
         Self::with_mode(path, 0o666)
@@ -36,6 +37,10 @@ impl WholeFile {
     fn with_mode(path: &Path, mode: u32) -> io::Result<Self> {
         if path.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
+        }
+        // It would be replaced, not written to: think of `/dev/stdout`.
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -97,9 +102,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for path in [&link, Path::new("/dev/null")] {
+            let refused = write(path, b"x").unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(link.is_symlink());
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();

@@ -3,6 +3,7 @@
 //! Start: text log → database → models, warm → socket → `DATA_DIR/address` → ready. Stop, the other
 //! way round: refuse → drain requests → end the workers → flush the log.
 
+use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,8 +57,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     let sources = Sources::of_process(flags.config.clone(), flags.overrides.clone());
     let loaded = config::load(&sources)?;
     if flags.print_config {
-        print(&loaded.to_string());
-        return Ok(());
+        return Ok(print(&loaded.to_string())?);
     }
     let config = &loaded.config;
     let policies = Policies::new(&config.policies)?;
@@ -115,12 +115,12 @@ fn keep_private() {
     rustix::process::umask(given | Mode::RWXO);
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what --print-config and --check are for"
-)]
-fn print(text: &str) {
-    println!("{text}");
+/// Prints what was asked for. Whoever reads it may stop at any line.
+fn print(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Are settings and models usable? Opens every model and runs the embedded test face through them.
@@ -138,8 +138,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         assembly.calibration().id(),
     );
     pool.close();
-    print(&text);
-    Ok(())
+    Ok(print(&text)?)
 }
 
 /// How models shall run: kept from an earlier start, or measured now, which takes some seconds.

@@ -20,6 +20,9 @@ impl OutFile {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                 bail!("cannot write {shown}: it is a folder; give a file")
             }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                bail!("cannot write {shown}: it is a link, a device or a pipe; give a file")
+            }
             begun => begun.with_context(|| {
                 format!("cannot write {shown}: give a file in a folder that can be written to")
             })?,
