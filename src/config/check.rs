@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use faceood_engine::policy::{Policies, PolicyError};
 use toml::{Table, Value};
 
 use super::Config;
@@ -11,7 +12,6 @@ use super::expectations;
 use super::origin::{Entry, Origin};
 use super::schema::{self, OPEN_TABLE, TEMPLATE, nearest, set};
 use super::units::Unit;
-use crate::policy::{Policies, PolicyError};
 use crate::telemetry::logging;
 
 /// Checks one value by itself. A text with a unit becomes the number that it stands for.

@@ -80,7 +80,7 @@ const TABLE: &[(&str, Expectation)] = &[
     (
         "telemetry.level",
         Words(
-            "error, warn, info, debug or trace, for single modules after a comma: \"info,faceood::pipeline=debug\"",
+            "error, warn, info, debug or trace, for single modules after a comma: \"info,faceood_engine::pipeline=debug\"",
         ),
     ),
 ];

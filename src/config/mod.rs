@@ -9,9 +9,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use faceood_engine::{capture, pipeline, policy, runtime};
 use serde::{Deserialize, Serialize};
 
-use crate::{capture, inference_log, pipeline, policy, runtime, server, telemetry};
+use crate::{server, telemetry};
 
 mod check;
 mod error;
@@ -61,7 +62,7 @@ pub struct Config {
     /// Scenarios by name: the built-in ones, changed or added to.
     pub policies: policy::Settings,
     /// The log of inferences.
-    pub log: inference_log::Settings,
+    pub log: faceood_log::Settings,
     /// The text log.
     pub telemetry: telemetry::Settings,
 }
@@ -79,7 +80,7 @@ impl Default for Config {
             runtime: runtime::Settings::default(),
             pipeline: pipeline::Settings::default(),
             policies: policy::Settings::default(),
-            log: inference_log::Settings::default(),
+            log: faceood_log::Settings::default(),
             telemetry: telemetry::Settings::default(),
         }
     }
@@ -108,7 +109,7 @@ impl Config {
 
     /// The database of the log.
     pub fn database(&self) -> PathBuf {
-        self.data_dir.join(inference_log::FILE_NAME)
+        self.data_dir.join(faceood_log::FILE_NAME)
     }
 
     /// The file that holds the address while the daemon is ready.

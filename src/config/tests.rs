@@ -268,7 +268,7 @@ fn policies_are_changed_and_added_to() {
     let text =
         "[policies.access]\naccept = 0.8\n[policies.night-shift]\naccept = 1\nreview = 0.5\n";
     let config = Desk::new().file(text).load().config;
-    let policies = crate::policy::Policies::new(&config.policies).unwrap();
+    let policies = faceood_engine::policy::Policies::new(&config.policies).unwrap();
     assert_eq!(policies.get("access").unwrap().accept, 0.8);
     assert_eq!(policies.get("access").unwrap().min_face_px, 48);
     assert_eq!(policies.get("night-shift").unwrap().accept, 1.0);

@@ -19,7 +19,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-pub(crate) use crate::problem::texts::BodyFault;
+pub(crate) use faceood_engine::problem::texts::BodyFault;
 
 /// Memory is counted in this many bytes, so that a budget of gigabytes fits a semaphore.
 const UNIT_BYTES: usize = 1024;
@@ -211,7 +211,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::{Explain, ProblemCode};
+    use faceood_engine::problem::{Explain, ProblemCode};
     use futures_util::stream;
 
     const LIMITS: BodyLimits = BodyLimits {

@@ -91,7 +91,7 @@ impl Settings {
     /// Threads that speak HTTP.
     pub fn worker_count(&self) -> usize {
         match self.workers {
-            0 => crate::pipeline::cores().div_ceil(4).clamp(1, 4),
+            0 => faceood_engine::pipeline::cores().div_ceil(4).clamp(1, 4),
             workers => workers,
         }
     }

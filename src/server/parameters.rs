@@ -191,7 +191,7 @@ pub(crate) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::ProblemCode;
+    use faceood_engine::problem::ProblemCode;
 
     #[derive(Debug, Default, Deserialize, IntoParams)]
     #[serde(default)]

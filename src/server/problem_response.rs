@@ -5,13 +5,12 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use faceood_engine::pipeline::ImageFacts;
+pub(crate) use faceood_engine::pipeline::view::Part;
+use faceood_engine::problem::{Explain, ProblemCode};
+use faceood_engine::quality::Language;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::pipeline::ImageFacts;
-pub(crate) use crate::pipeline::view::Part;
-use crate::problem::{Explain, ProblemCode};
-use crate::quality::Language;
 
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 

@@ -13,12 +13,12 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf, Bytes};
+use faceood_engine::problem::ProblemCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use super::connections::Counted;
 use super::problem_response::{CONTENT_TYPE, ProblemBody};
-use crate::problem::ProblemCode;
 use crate::telemetry::metrics;
 
 pub(super) struct Explained {

@@ -14,14 +14,14 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::quality::Language;
 use tracing::field::Empty;
 use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::connections::OneTooMany;
 use super::problem_response::Problem;
-use crate::problem::ProblemCode;
-use crate::quality::Language;
 use crate::telemetry::metrics;
 
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use faceood_engine::pipeline::AnalysisPool;
+use faceood_engine::pipeline::tuning::Chosen;
+use faceood_engine::policy::{Policies, Thresholds};
+use faceood_log::{InferenceLog, ModelFacts};
 use tokio::sync::watch;
 
 use super::upload::UploadLimits;
-use crate::inference_log::{InferenceLog, ModelFacts};
-use crate::pipeline::AnalysisPool;
-use crate::pipeline::tuning::Chosen;
-use crate::policy::{Policies, Thresholds};
 use crate::telemetry::metrics::Exporter;
 
 /// Everything that a request may need. Cloned once per worker.

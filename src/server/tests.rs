@@ -2,20 +2,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use faceood_engine::pipeline::tuning::Chosen;
+use faceood_engine::pipeline::{self, AnalysisPool, fixture::LONG, fixture::PANIC, fixture::SLOW};
+use faceood_engine::policy::{self, Policies, PolicySettings};
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::runtime::{Candidate, Plan};
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::*;
-use crate::inference_log;
-use crate::pipeline::tuning::Chosen;
-use crate::pipeline::{self, AnalysisPool, fixture::LONG, fixture::PANIC, fixture::SLOW};
-use crate::policy::{self, Policies, PolicySettings};
-use crate::problem::ProblemCode;
-use crate::runtime::{Candidate, Plan};
 use crate::telemetry::metrics::Exporter;
-
-const FACE: &[u8] = include_bytes!("../pipeline/probe.jpg");
 
 #[test]
 fn only_loopback_is_not_exposed() {
@@ -42,7 +39,7 @@ fn settings_refuse_what_they_do_not_know() {
 }
 
 /// All that the daemon puts together, with scenarios in which a stage panics or takes long.
-fn state(pool: &AnalysisPool, log: &inference_log::InferenceLog) -> AppState {
+fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
     let usual = PolicySettings {
         accept: Some(0.6),
         review: Some(0.4),
@@ -85,7 +82,7 @@ fn ask(address: SocketAddr, scenarios: &[&str]) -> Vec<Answer> {
     let client = client.unwrap();
     let answer = |scenario: &&str| {
         let url = format!("http://{address}/v1/extract?scenario={scenario}");
-        let form = Form::new().part("image", Part::bytes(FACE));
+        let form = Form::new().part("image", Part::bytes(pipeline::TEST_FACE));
         let response = client.post(url).multipart(form).send().unwrap();
         (response.status().as_u16(), response.json().unwrap())
     };
@@ -141,7 +138,7 @@ async fn a_panic_in_a_stage_costs_one_answer_and_the_worker_is_rebuilt() {
 /// A service over a pool and a log of its own.
 struct Service {
     pool: AnalysisPool,
-    log: inference_log::InferenceLog,
+    log: faceood_log::InferenceLog,
     address: SocketAddr,
     _folder: tempfile::TempDir,
     stop: oneshot::Sender<()>,
@@ -161,7 +158,7 @@ impl Service {
 }
 
 async fn serving(settings: pipeline::Settings) -> Service {
-    let (folder, log) = inference_log::fixture::open(&inference_log::Settings::default()).await;
+    let (folder, log) = faceood_log::fixture::open(&faceood_log::Settings::default()).await;
     let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
     let pool = pool.await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -219,7 +216,7 @@ async fn a_page_of_the_log_ends_by_its_bytes_and_the_next_goes_on() {
     let service = serving(pipeline::Settings::default()).await;
     let (log, address) = (&service.log, service.address);
     const ROWS: usize = 900;
-    let record = |index| inference_log::fixture::full_record(&format!("r{index}"), 1);
+    let record = |index| faceood_log::fixture::full_record(&format!("r{index}"), 1);
     log.append_all((0..ROWS).map(record).collect())
         .await
         .unwrap();

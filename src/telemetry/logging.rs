@@ -89,7 +89,7 @@ pub enum FileFormat {
 pub enum LoggingError {
     /// The level that is given cannot be read; the reason stands beside it.
     #[error(
-        "telemetry.level is {0:?}: {1}; expected for example \"info\" or \"info,faceood::pipeline=debug\""
+        "telemetry.level is {0:?}: {1}; expected for example \"info\" or \"info,faceood_engine::pipeline=debug\""
     )]
     Level(String, String),
     /// The journal was asked for and does not answer.

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use faceood::pack::network::graph::{Node, Tensor};
+use faceood_engine::pack::network::graph::{Node, Tensor};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::PackCopy;

@@ -1,5 +1,4 @@
-//! The order of the daemon's modules. Cargo keeps the members of the workspace apart; within the
-//! daemon these tests do.
+//! No circles among the modules of a member, and no long files. Cargo keeps the members apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,78 +8,15 @@ use walkdir::WalkDir;
 
 use crate::support::repository;
 
-/// The modules of `src/`, lowest first. A module may use only those listed before it, so there is
-/// no circle among them.
-const ORDER: &[&str] = &[
-    "named",
-    "geometry",
-    "stats",
-    "image_format",
-    "problem",
-    "cause",
-    "checkpoint",
-    "whole_file",
-    "runtime",
-    "capture",
-    "pack",
-    "face",
-    "embed",
-    "quality",
-    "policy",
-    "pipeline",
-    "telemetry",
-    "inference_log",
-    "server",
-    "config",
-];
-
-#[test]
-fn every_module_uses_only_those_listed_before_it() {
-    let place = |name: &str| ORDER.iter().position(|module| *module == name);
-    let root = repository().join("src");
-    let mut wrong = Vec::new();
-    for file in rust_files(&root) {
-        let inside = file.strip_prefix(&root).expect("it lies in src/");
-        let first = inside.iter().next().expect("it has a name");
-        let module = first.to_string_lossy();
-        let module = module.trim_end_matches(".rs");
-        if ["lib", "bin"].contains(&module) {
-            continue;
-        }
-        let Some(own) = place(module) else {
-            wrong.push(format!(
-                "{}: give `{module}` a place in ORDER",
-                inside.display()
-            ));
-            continue;
-        };
-        let text = fs::read_to_string(&file).expect("a source file is UTF-8");
-        for (number, line) in text.lines().enumerate() {
-            for used in taken_from(without_comment(line), "crate::") {
-                if place(used).is_some_and(|used| used > own) {
-                    let at = inside.display();
-                    wrong.push(format!(
-                        "{at}:{}: `{module}` uses `{used}`, which ORDER does not list before it",
-                        number + 1
-                    ));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
 #[test]
 fn files_of_one_folder_do_not_use_each_other_in_a_circle() {
     let members = fs::read_dir(repository().join("crates")).expect("crates/ can be read");
     let members = members.map(|member| member.expect("a member").path().join("src"));
     for root in members.chain([repository().join("src")]) {
-        // The daemon's modules have an order of their own, which the test above holds.
-        let is_ordered = root.parent() == Some(repository());
         let folders: BTreeSet<PathBuf> = rust_files(&root)
             .into_iter()
             .filter_map(|file| Some(file.parent()?.to_path_buf()))
-            .filter(|folder| !is_ordered || (*folder != root && !folder.ends_with("bin")))
+            .filter(|folder| !folder.ends_with("bin"))
             .filter(|folder| {
                 let inside = folder.strip_prefix(&root).expect("it lies in src/");
                 !inside.iter().any(|part| part == "tests")

@@ -10,17 +10,13 @@
 
 use faceood_test_support as support;
 
-mod alignment;
 mod bounds;
 mod compare;
-mod components_on_photos;
 mod config;
-mod detection_rates;
 mod extract;
 mod faults;
 mod layers;
 mod log_durability;
-mod manifest_in_force;
 mod mistakes;
 mod openapi;
 mod overload;

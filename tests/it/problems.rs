@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use faceood::problem::ProblemCode;
+use faceood_engine::problem::ProblemCode;
 use serde_json::json;
 
 use crate::support::{DEADLINE, Daemon, photos};

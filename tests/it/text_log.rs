@@ -53,7 +53,7 @@ fn a_line_that_a_worker_wrote_has_the_id_of_the_request_once() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of_worker: Vec<_> = lines
-        .filter(|line| line["target"] == "faceood::pipeline::pool")
+        .filter(|line| line["target"] == "faceood_engine::pipeline::pool")
         .collect();
     assert_eq!(of_worker.len(), 1, "{json}");
     let line = &of_worker[0];

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the vectors that tests/it/alignment.rs compares with: the chain picture -> box -> 68 landmarks -> similarity
+"""Makes the vectors that crates/engine/tests/it/alignment.rs compares with: the chain picture -> box -> 68 landmarks -> similarity
 transform -> crop -> SFace, written with OpenCV and ONNX Runtime and sharing no code with the product.
 
     pip install numpy opencv-python-headless onnxruntime

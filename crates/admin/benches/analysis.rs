@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use faceood::inference_log::{ColumnKind, columns};
+use faceood_log::{ColumnKind, columns};
 use faceood_test_support::{LogFixture, program, repository};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -178,7 +178,7 @@ fn make(path: &Path, rows: usize, low: usize) {
                 "id" => "printf('%08x', i * 2654435761 % 4294967296) || substr(id, 9, 16) || printf('%04x', i) || substr(id, 29)".to_owned(),
                 "request_id" => "'copy-' || i".to_owned(),
                 "time" => "strftime('%Y-%m-%dT%H:%M:%f000Z', time, '+' || (i * 7 % 3600) || ' seconds')".to_owned(),
-                name if faceood::quality::Component::ALL.iter().any(|c| c.name() == name) => {
+                name if faceood_engine::quality::Component::ALL.iter().any(|c| c.name() == name) => {
                     format!("{name} * (0.98 + 0.04 * (abs(random()) % 1000) / 1000)")
                 }
                 // What the fixture leaves out and a daemon writes, since it makes rows longer.

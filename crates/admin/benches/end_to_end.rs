@@ -18,12 +18,12 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use faceood::capture::{self, pixels};
-use faceood::pack::Pack;
-use faceood::pipeline::cores;
-use faceood::pipeline::tuning::{Chosen, Tuning};
-use faceood::runtime::{self, Placement, Plan, Runtime, Settings};
 use faceood_admin::tuning_table;
+use faceood_engine::capture::{self, pixels};
+use faceood_engine::pack::Pack;
+use faceood_engine::pipeline::cores;
+use faceood_engine::pipeline::tuning::{Chosen, Tuning};
+use faceood_engine::runtime::{self, Placement, Plan, Runtime, Settings};
 use faceood_test_support::repository;
 
 mod load;

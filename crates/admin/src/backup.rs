@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Context, output};
-use faceood::inference_log::{self, LogReader};
 use faceood::telemetry::host::Bytes;
+use faceood_log::LogReader;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let doing = output::doing("copying the log");
     let size = context.block_on(async {
         let reader = LogReader::open(&path).await?;
-        Ok(inference_log::backup(&reader, &args.file).await?)
+        Ok(faceood_log::backup(&reader, &args.file).await?)
     });
     doing.finish_and_clear();
     let (log, copy, size) = (path.display(), args.file.display(), Bytes(size?));

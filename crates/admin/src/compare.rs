@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
 use super::{CommandOutcome, Context, extract, output};
-use faceood::pipeline::view::{
+use faceood_engine::pipeline::view::{
     CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint, rounded,
 };
-use faceood::pipeline::{Analysis, Face, Faces, Timings};
-use faceood::policy::{DEFAULT_SCENARIO, verdict};
-use faceood::quality::Language;
+use faceood_engine::pipeline::{Analysis, Face, Faces, Timings};
+use faceood_engine::policy::{DEFAULT_SCENARIO, verdict};
+use faceood_engine::quality::Language;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

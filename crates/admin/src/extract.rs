@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::choice::{Choice, choice};
 use super::offline::{self, Offline, Refusal};
 use super::{CommandOutcome, Context, output};
-use faceood::pipeline::view::ExtractAnswer;
-use faceood::pipeline::{Analysis, Face, Faces};
-use faceood::policy::DEFAULT_SCENARIO;
-use faceood::quality::Language;
+use faceood_engine::pipeline::view::ExtractAnswer;
+use faceood_engine::pipeline::{Analysis, Face, Faces};
+use faceood_engine::policy::DEFAULT_SCENARIO;
+use faceood_engine::quality::Language;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

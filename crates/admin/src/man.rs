@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::{Command, output};
 use faceood::config::flags::DaemonFlags;
-use faceood::whole_file;
+use faceood_engine::whole_file;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

@@ -9,14 +9,16 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Context;
-use faceood::capture;
-use faceood::checkpoint::Checkpoint;
 use faceood::config::Config;
-use faceood::pipeline::tuning;
-use faceood::pipeline::view::Part;
-use faceood::pipeline::{Analysis, AnalyzeError, Ask, Assembly, Faces, ModelFacts, Pipeline};
-use faceood::policy::{Policies, Policy, Thresholds};
-use faceood::runtime::Runtime;
+use faceood_engine::capture;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::pipeline::tuning;
+use faceood_engine::pipeline::view::Part;
+use faceood_engine::pipeline::{
+    Analysis, AnalyzeError, Ask, Assembly, Faces, ModelFacts, Pipeline,
+};
+use faceood_engine::policy::{Policies, Policy, Thresholds};
+use faceood_engine::runtime::Runtime;
 
 /// Stands where a daemon's answer has its request id: no row was written.
 pub(super) const REQUEST_ID: &str = "unlogged";

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use faceood::whole_file::WholeFile;
+use faceood_engine::whole_file::WholeFile;
 
 /// A file in the making; see [`WholeFile`].
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Context, output, when};
-use faceood::inference_log::{self, Doubtful, Filter, Limits, LogReader};
 use faceood::telemetry::host::Bytes;
+use faceood_log::{Doubtful, Filter, Limits, LogReader};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let now = Utc::now();
         if args.trust_clock {
             if !args.dry_run {
-                inference_log::accept_clock(&path, now).await?;
+                faceood_log::accept_clock(&path, now).await?;
                 output::note(
                     "the clock is taken to be right from now on; a daemon that runs goes by it within a minute",
                 );
@@ -109,8 +109,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             report.rows_deleted = by_age.max(by_size.unwrap_or(0));
         } else {
             let bar = output::progress(rows_before, "rows deleted");
-            let hear = |so_far: &inference_log::Pruned| bar.set_position(so_far.rows);
-            let pruned = inference_log::prune(&path, &limits, hear).await?;
+            let hear = |so_far: &faceood_log::Pruned| bar.set_position(so_far.rows);
+            let pruned = faceood_log::prune(&path, &limits, hear).await?;
             bar.finish_and_clear();
             report.rows_deleted = pruned.rows;
             report.freed_bytes = Some(pruned.freed_bytes);

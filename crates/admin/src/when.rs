@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use faceood::inference_log::{Filter, parse_span};
+use faceood_log::{Filter, parse_span};
 
 /// The part of the log that a subcommand reads. A subcommand may reword the help by `mut_arg`.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -12,12 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use faceood::capture::pixels;
-use faceood::checkpoint::Checkpoint;
-use faceood::pipeline::{AnalyzeError, Ask, Pipeline, TEST_FACE};
-use faceood::quality::components::{Component, Components};
-use faceood::quality::{Cause, CauseName, Quality};
-use faceood::stats::mean;
+use faceood_engine::capture::pixels;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::pipeline::{AnalyzeError, Ask, Pipeline, TEST_FACE};
+use faceood_engine::quality::components::{Component, Components};
+use faceood_engine::quality::{Cause, CauseName, Quality};
+use faceood_engine::stats::mean;
 
 use crate::degrade::{Degradation, DegradationKind, Dose, Recipe, degrade};
 

@@ -2,7 +2,7 @@
 
 use super::report::{Cluster, EarlierComparison, Growth, PatternReport, SourceShare};
 use super::significance::{discoveries, two_sided};
-use faceood::quality::Cause;
+use faceood_engine::quality::Cause;
 
 /// Patterns whose mean causes are so alike (cosine) may be one.
 const SAME_CAUSES: f64 = 0.9;

@@ -15,7 +15,7 @@ use super::survey::{CAUSES, Sampled, Survey, first};
 use super::tally::Tally;
 use super::trend::{Bins, trend};
 use super::words::Facts;
-use faceood::quality::{Cause, CauseName, Language};
+use faceood_engine::quality::{Cause, CauseName, Language};
 
 /// A group with the same sources and hours as all captures is a pattern only above this share
 /// of them. At a site without faults so many captures may score low by one cause: one of 415

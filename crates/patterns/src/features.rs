@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 
 use super::survey::{CAUSES, Sampled};
-use faceood::quality::Component;
-use faceood::stats::{even_bins, interpolate, quantile};
+use faceood_engine::quality::Component;
+use faceood_engine::stats::{even_bins, interpolate, quantile};
 
 /// Measures besides the causes: every component but the direction of motion, which is an angle
 /// and not a quality.
@@ -22,7 +22,7 @@ pub(super) const DIMENSIONS: usize = (CAUSES + MEASURES).next_multiple_of(LANES)
 /// Numbers that a processor subtracts and multiplies at once.
 const LANES: usize = 8;
 
-/// A row's place. The order is that of [`CauseName::ALL`](faceood::quality::CauseName::ALL), then
+/// A row's place. The order is that of [`CauseName::ALL`](faceood_engine::quality::CauseName::ALL), then
 /// of [`measure_names`].
 pub(super) type FeaturePoint = [f32; DIMENSIONS];
 

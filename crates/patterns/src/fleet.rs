@@ -13,7 +13,7 @@ use super::significance::{at_least, discoveries};
 use super::streams::Streams;
 use super::survey::{CAUSES, SourceCounts, StreamRow};
 use super::tally::LocalHours;
-use faceood::quality::CauseName;
+use faceood_engine::quality::CauseName;
 
 /// A low share that changed by less is no news.
 const LEAST_CHANGE: f64 = 0.05;

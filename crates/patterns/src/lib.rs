@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use uuid::Uuid;
 
-use faceood::inference_log::{Filter, LogError, LogReader};
+use faceood_log::{Filter, LogError, LogReader};
 
 mod baseline;
 mod changes;

@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::Type;
 
-use faceood::inference_log::{Filter, LogError, Observation};
+use faceood_log::{Filter, LogError, Observation};
 
 /// Shows every row of an export at `path` that `filter` finds to `visit`, in the file's order. Of
 /// the filter only times and source count.

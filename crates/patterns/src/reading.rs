@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use faceood::inference_log::{Filter, LogError, Observation};
+use faceood_log::{Filter, LogError, Observation};
 use rayon::prelude::*;
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use faceood::quality::{Cause, Language};
+use faceood_engine::quality::{Cause, Language};
 
 /// Version of the JSON's shape.
 pub const SCHEMA: u32 = 1;

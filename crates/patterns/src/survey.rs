@@ -9,8 +9,8 @@ use std::mem;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use faceood::inference_log::{LogError, Observation};
-use faceood::quality::{CauseName, Component};
+use faceood_engine::quality::{CauseName, Component};
+use faceood_log::{LogError, Observation};
 
 pub(super) const CAUSES: usize = CauseName::ALL.len();
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::LocalTime;
 use super::report::{SourceShare, TrendKind};
-use faceood::quality::{CauseName, Language};
+use faceood_engine::quality::{CauseName, Language};
 
 pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {

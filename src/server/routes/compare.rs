@@ -3,20 +3,20 @@
 use std::time::Instant;
 
 use actix_web::HttpResponse;
+use faceood_engine::embed::Embedding;
+use faceood_engine::pipeline::view::{
+    CompareAnswer, ComparedSide, FaceDto, GivenQuality, GivenSide, HintDto, SideHint, rounded,
+};
+use faceood_engine::pipeline::{Analysis, Timings};
+use faceood_engine::policy::{Action, Decision, verdict};
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::quality::Grade;
+use faceood_log::InferenceRecord;
 use futures_util::future::join;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::inference::{Asked, FaceChoice, Inference, InferenceQuery, role_of};
-use crate::embed::Embedding;
-use crate::inference_log::InferenceRecord;
-use crate::pipeline::view::{
-    CompareAnswer, ComparedSide, FaceDto, GivenQuality, GivenSide, HintDto, SideHint, rounded,
-};
-use crate::pipeline::{Analysis, Timings};
-use crate::policy::{Action, Decision, verdict};
-use crate::problem::ProblemCode;
-use crate::quality::Grade;
 use crate::server::problem_response::{Part, Problem};
 use crate::server::upload::{GivenEmbedding, Pair, Side};
 use crate::telemetry::metrics;
@@ -40,8 +40,7 @@ pub(super) struct CompareQuery {
     params(
         InferenceQuery,
         CompareQuery,
-        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
-        ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
+        super::descriptions::Headers,
     ),
     request_body(
         description = "Two sides: as the parts `probe` and `reference`, or in JSON, where either may be an embedding.",

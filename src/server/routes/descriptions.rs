@@ -2,13 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use faceood_engine::problem::ProblemCode;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::problem::ProblemCode;
 use crate::server::problem_response::CONTENT_TYPE;
+
+/// The headers of a request about pictures.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "documents headers that are read one by one")]
+pub(super) struct Headers {
+    /// `zh` gives hints, and what is wrong with a picture, in Chinese.
+    #[param(rename = "Accept-Language")]
+    language: Option<String>,
+    /// Kept if it is 1–64 of `[A-Za-z0-9._:-]`.
+    #[param(rename = "X-Request-Id")]
+    request_id: Option<String>,
+}
 
 /// A picture in a form.
 #[derive(ToSchema)]

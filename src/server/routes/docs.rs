@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use actix_web::{HttpResponse, web};
+use faceood_engine::problem::ProblemCode;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -11,7 +12,6 @@ use utoipa::openapi::schema::Type;
 use utoipa_swagger_ui::Config;
 
 use super::descriptions::header;
-use crate::problem::ProblemCode;
 use crate::server::parameters::quoted;
 use crate::server::problem_response::{Problem, ProblemBody};
 

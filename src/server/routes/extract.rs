@@ -2,11 +2,11 @@
 //! the same without embeddings, for a terminal that checks each frame before it takes a picture.
 
 use actix_web::HttpResponse;
+use faceood_engine::pipeline::view::ExtractAnswer;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::inference::{Asked, FaceChoice, InferenceQuery};
-use crate::pipeline::view::ExtractAnswer;
 use crate::server::problem_response::Problem;
 use crate::server::upload::Upload;
 
@@ -31,8 +31,7 @@ pub(super) struct ExtractQuery {
     params(
         InferenceQuery,
         ExtractQuery,
-        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
-        ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
+        super::descriptions::Headers,
     ),
     request_body(
         description = "One picture: as the part `image`, as the raw body, or as base64 in JSON.",
@@ -77,8 +76,7 @@ pub(super) struct QualityQuery {
     params(
         InferenceQuery,
         QualityQuery,
-        ("Accept-Language" = Option<String>, Header, description = "`zh` gives hints, and what is wrong with a picture, in Chinese."),
-        ("X-Request-Id" = Option<String>, Header, description = "Kept if it is 1–64 of `[A-Za-z0-9._:-]`."),
+        super::descriptions::Headers,
     ),
     request_body(
         description = "One picture: as the part `image`, as the raw body, or as base64 in JSON.",

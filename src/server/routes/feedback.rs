@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::SecondsFormat;
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::problem::texts::ServiceFault;
+use faceood_log::{Feedback, ReportedOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::inference_log::{Feedback, ReportedOutcome};
-use crate::problem::ProblemCode;
-use crate::problem::texts::ServiceFault;
 use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
 use crate::server::request_id::is_plain_name;

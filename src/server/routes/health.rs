@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, web};
 use chrono::SecondsFormat;
+use faceood_engine::problem::texts::ServiceFault;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::texts::ServiceFault;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 use crate::telemetry::metrics;

@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
+use faceood_engine::problem::texts::ServiceFault;
+use faceood_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::inference_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
-use crate::problem::texts::ServiceFault;
 use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;

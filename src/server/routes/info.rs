@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
+use faceood_engine::pipeline::tuning::{Trial, Tuning};
+use faceood_engine::policy::{DEFAULT_SCENARIO, Policies, Thresholds};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::pipeline::tuning::{Trial, Tuning};
-use crate::policy::{DEFAULT_SCENARIO, Policies, Thresholds};
 use crate::server::parameters::{NoParameters, read};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;

@@ -22,7 +22,7 @@ use actix_web::{HttpRequest, Resource, Route, web};
 #[cfg(test)]
 use self::docs::openapi;
 use super::problem_response::Problem;
-use crate::problem::ProblemCode;
+use faceood_engine::problem::ProblemCode;
 
 /// Every route of the service.
 pub(super) fn configure(config: &mut web::ServiceConfig) {

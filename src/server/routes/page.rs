@@ -6,12 +6,12 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::quality::components::Direction;
+use faceood_engine::quality::hints::HintCode;
+use faceood_engine::quality::{Component, Language};
 use serde_json::{Map, Value, json};
 
-use crate::problem::ProblemCode;
-use crate::quality::components::Direction;
-use crate::quality::hints::HintCode;
-use crate::quality::{Component, Language};
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
 use crate::server::request_id::language;
@@ -150,8 +150,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::policy::{Action, Reason, Verdict};
-    use crate::quality::{CauseName, Grade};
+    use faceood_engine::policy::{Action, Reason, Verdict};
+    use faceood_engine::quality::{CauseName, Grade};
 
     fn keys(language: Language) -> BTreeSet<String> {
         let known = known(language);

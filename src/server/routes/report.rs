@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpResponse, web};
+use faceood_engine::problem::ProblemCode;
 
-use crate::problem::ProblemCode;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use faceood_engine::problem::ProblemCode;
 use serde::Deserialize;
 
-use crate::problem::ProblemCode;
 use crate::server::problem_response::Problem;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()

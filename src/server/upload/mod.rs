@@ -25,7 +25,7 @@ pub(crate) use self::sides::{GivenEmbedding, Pair, PairBody, Side};
 use super::body::{BodyFault, BodyLimits, GuardedBody, Lease, UploadMemory};
 use super::parameters::quoted;
 use super::problem_response::Problem;
-use crate::problem::ProblemCode;
+use faceood_engine::problem::ProblemCode;
 
 const IMAGE: &str = "image";
 

@@ -2,13 +2,13 @@
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use faceood_engine::embed::{EMBEDDING_LENGTH, Embedding};
+use faceood_engine::problem::ProblemCode;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Bytes, Lease, Text, Upload, UploadLimits, Wrapping};
-use crate::embed::{EMBEDDING_LENGTH, Embedding};
-use crate::problem::ProblemCode;
 use crate::server::problem_response::{Part, Problem};
 
 /// How far from 1 the length of a given embedding may be: more than rounding to three digits does.

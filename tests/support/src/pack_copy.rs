@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use faceood::pack::network::graph::{Graph, Model};
-use faceood::pack::sha256_hex;
+use faceood_engine::pack::network::graph::{Graph, Model};
+use faceood_engine::pack::sha256_hex;
 use tempfile::TempDir;
 
 /// The copy; gone when dropped.

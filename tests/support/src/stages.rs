@@ -1,10 +1,10 @@
 //! The pipeline's stages one by one, on the pack that ships: for tests that look between them.
 
-use faceood::capture::{self, Capture};
-use faceood::embed::Embedder;
-use faceood::face::{Aligner, Detector};
-use faceood::pack::Pack;
-use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Settings};
+use faceood_engine::capture::{self, Capture};
+use faceood_engine::embed::Embedder;
+use faceood_engine::face::{Aligner, Detector};
+use faceood_engine::pack::Pack;
+use faceood_engine::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Settings};
 
 /// Decoded with the default limits.
 pub fn capture(encoded: &[u8]) -> Capture {

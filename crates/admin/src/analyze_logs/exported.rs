@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{Context, offline, out_file, output};
-use faceood::inference_log::to_json;
-use faceood::pipeline::{Ask, Faces};
-use faceood::policy::DEFAULT_SCENARIO;
+use faceood_engine::pipeline::{Ask, Faces};
+use faceood_engine::policy::DEFAULT_SCENARIO;
 use faceood_lab::degrade::Recipe;
 use faceood_lab::fitting::{self, Appearance, COMPONENTS, Fitted, Target};
+use faceood_log::to_json;
 use faceood_patterns::report::Cluster;
 use faceood_patterns::{Input, PatternAnalysis, Rows};
 

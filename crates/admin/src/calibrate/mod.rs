@@ -11,9 +11,11 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{Context, offline, out_file, output, when};
-use faceood::quality::Calibration;
-use faceood::quality::calibration::Provenance;
-use faceood::quality::calibration::site::{CalibrationChange, Figure, SiteSample, SiteTrial};
+use faceood_engine::quality::Calibration;
+use faceood_engine::quality::calibration::Provenance;
+use faceood_engine::quality::calibration::site::{
+    CalibrationChange, Figure, SiteSample, SiteTrial,
+};
 
 mod outcomes;
 mod photos;

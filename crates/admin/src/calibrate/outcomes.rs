@@ -7,13 +7,11 @@ use chrono::Utc;
 use super::{Evidence, Need};
 use crate::Context;
 use crate::when::Window;
-use faceood::inference_log::{
-    Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, ReportedOutcome, Role,
-};
-use faceood::pack::manifest::Ood;
-use faceood::pipeline::Assembly;
-use faceood::policy::Action;
-use faceood::quality::calibration::site::SiteSample;
+use faceood_engine::pack::manifest::Ood;
+use faceood_engine::pipeline::Assembly;
+use faceood_engine::policy::Action;
+use faceood_engine::quality::calibration::site::SiteSample;
+use faceood_log::{Filter, InferenceRecord, LARGEST_PAGE, LogReader, Order, ReportedOutcome, Role};
 
 /// Fewest outcomes. They come in more unevenly than photos, and nobody knows of how many people.
 const LEAST_OUTCOMES: usize = 500;
@@ -181,8 +179,8 @@ fn judged<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faceood::inference_log::Endpoint;
-    use faceood::pack::manifest::{OodTransform, OutputTensor, Polarity};
+    use faceood_engine::pack::manifest::{OodTransform, OutputTensor, Polarity};
+    use faceood_log::Endpoint;
 
     fn row(request_id: &str, role: Role, outcome: ReportedOutcome) -> InferenceRecord {
         InferenceRecord {

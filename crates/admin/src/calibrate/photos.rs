@@ -9,12 +9,12 @@ use chrono::Utc;
 
 use super::{Evidence, Need};
 use crate::output;
-use faceood::checkpoint::Checkpoint;
-use faceood::embed::Embedding;
-use faceood::face::FaceError;
-use faceood::pipeline::{AnalyzeError, Ask, Assembly, Faces};
-use faceood::policy::{DEFAULT_SCENARIO, Policies};
-use faceood::quality::calibration::site::SiteSample;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::embed::Embedding;
+use faceood_engine::face::FaceError;
+use faceood_engine::pipeline::{AnalyzeError, Ask, Assembly, Faces};
+use faceood_engine::policy::{DEFAULT_SCENARIO, Policies};
+use faceood_engine::quality::calibration::site::SiteSample;
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::training::mean_of_best;
 
@@ -126,7 +126,7 @@ fn judged(seen: &[JudgedPhoto], group: usize) -> impl Iterator<Item = SiteSample
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faceood::embed::EMBEDDING_LENGTH;
+    use faceood_engine::embed::EMBEDDING_LENGTH;
 
     #[test]
     fn a_photo_is_judged_by_the_three_others_that_are_most_like_it() {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Utc};
 
 use super::{Finding, failed, ok, warning};
-use faceood::inference_log::is_synchronised;
+use faceood_log::is_synchronised;
 
 /// No row can be older than the program: a clock before this year has lost its battery.
 const FIRST_YEAR: i32 = 2026;

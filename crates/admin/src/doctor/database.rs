@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Check, CheckStatus, Context, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
-use faceood::inference_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
 use faceood::telemetry::host::Bytes;
+use faceood_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
 
 /// Longest look at the pages. On a disk that reads 200 MB a second it is enough for three times the
 /// default `log.max_bytes`.

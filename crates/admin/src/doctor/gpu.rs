@@ -7,8 +7,8 @@ use std::process::Command;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 
 use super::{Check, Finding, failed, ok, said, skipped, warning};
-use faceood::runtime::{self, Provider, ProviderChoice, Settings, has_nvidia_driver};
 use faceood::telemetry::host::Bytes;
+use faceood_engine::runtime::{self, Provider, ProviderChoice, Settings, has_nvidia_driver};
 
 /// Opened by ONNX Runtime while it runs, so that its list of needed libraries does not name it.
 const CUDNN: &str = "libcudnn.so.9";

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use super::{Check, CheckStatus, Finding, failed, ok, skipped, warning};
-use faceood::pack::sha256_hex;
-use faceood::pipeline::tuning::Chosen;
-use faceood::runtime::{self, Runtime, RuntimeError, Settings};
+use faceood_engine::pack::sha256_hex;
+use faceood_engine::pipeline::tuning::Chosen;
+use faceood_engine::runtime::{self, Runtime, RuntimeError, Settings};
 
 /// Has the SHA-256 of each wheel.
 const SETUP: &str = include_str!("../../../../scripts/setup");

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{CommandOutcome, Context, output, users};
 use faceood::config::{DEFAULT_FILE, Loaded, Origin};
-use faceood::pipeline::tuning;
+use faceood_engine::pipeline::tuning;
 
 mod clock;
 mod daemon;

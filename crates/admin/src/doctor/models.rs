@@ -6,9 +6,9 @@ use chrono::{NaiveDate, TimeDelta, Utc};
 
 use super::{Check, Context, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
-use faceood::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
-use faceood::quality::Calibration;
-use faceood::runtime::Runtime;
+use faceood_engine::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::Runtime;
 
 const PACK_REMEDY: &str = "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more";
 

@@ -2,8 +2,8 @@
 
 use super::{Finding, ok, skipped, warning};
 use faceood::config::Config;
-use faceood::pipeline::tuning::{Basis, Tuning};
-use faceood::runtime::ProviderChoice;
+use faceood_engine::pipeline::tuning::{Basis, Tuning};
+use faceood_engine::runtime::ProviderChoice;
 
 /// What helps where the daemon cannot take what was kept.
 const REMEDY: &str = "the daemon measures anew at its next start; or run faceood-admin models tune";
@@ -31,7 +31,7 @@ fn judge(tuning: &Tuning, now: &Basis) -> Finding {
 mod tests {
     use super::super::CheckStatus;
     use super::*;
-    use faceood::runtime::Candidate;
+    use faceood_engine::runtime::Candidate;
 
     #[test]
     fn what_was_measured_on_another_box_is_a_warning_that_names_the_difference() {

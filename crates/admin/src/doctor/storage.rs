@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::{Check, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
-use faceood::inference_log::{self, LogError};
 use faceood::telemetry::host::{Bytes, Concern, Host};
+use faceood_log::LogError;
 
 pub(super) fn of_machine(config: &Config) -> Vec<Check> {
     let host = Host::look(&config.data_dir);
-    let network = inference_log::refuse_network(&config.data_dir);
+    let network = faceood_log::refuse_network(&config.data_dir);
     vec![
         memory(&host).named("memory"),
         disk(&host, network).named("disk"),

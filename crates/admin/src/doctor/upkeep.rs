@@ -7,9 +7,9 @@ use chrono::{TimeDelta, Utc};
 
 use super::{Check, Context, Finding, ok, skipped, warning};
 use faceood::config::Config;
-use faceood::inference_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
-use faceood::policy::Thresholds;
 use faceood::telemetry::host::{Bytes, Host};
+use faceood_engine::policy::Thresholds;
+use faceood_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
 
 /// The days whose rows foretell the next ones.
 const WEEK: TimeDelta = TimeDelta::days(7);
@@ -160,7 +160,7 @@ fn drift(rows: &[InferenceRecord], pass: f32) -> Finding {
 mod tests {
     use super::super::CheckStatus;
     use super::*;
-    use faceood::inference_log::fixture::full_record;
+    use faceood_log::fixture::full_record;
 
     fn told(passed: usize, failed: usize, probability: f32) -> Vec<InferenceRecord> {
         let row = |similarity| InferenceRecord {

@@ -1,8 +1,8 @@
 //! Evaluations as text for a terminal.
 
 use crate::output::Rows;
-use faceood::policy::Action;
-use faceood::quality::Grade;
+use faceood_engine::policy::Action;
+use faceood_engine::quality::Grade;
 use faceood_lab::evaluation::error_rates::{Histogram, Rate};
 use faceood_lab::evaluation::render::{
     counted, deviation, mean, number, percent, range, with_interval,

@@ -8,13 +8,13 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::{Context, output};
-use faceood::inference_log::{self, Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
-use faceood::pack::Pack;
-use faceood::pipeline::thresholds_of;
-use faceood::policy::{Action, Policies, Reason, Thresholds, Verdict};
-use faceood::problem::ProblemCode;
-use faceood::quality::components::Direction;
-use faceood::quality::{Cause, Grade};
+use faceood_engine::pack::Pack;
+use faceood_engine::pipeline::thresholds_of;
+use faceood_engine::policy::{Action, Policies, Reason, Thresholds, Verdict};
+use faceood_engine::problem::ProblemCode;
+use faceood_engine::quality::components::Direction;
+use faceood_engine::quality::{Cause, Grade};
+use faceood_log::{Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
 
 mod text;
 mod words;
@@ -48,7 +48,7 @@ struct Explanation {
     provider: Option<String>,
     calibration_id: Option<String>,
     /// How it turned out, where a caller told so later.
-    outcome: Option<inference_log::ReportedOutcome>,
+    outcome: Option<faceood_log::ReportedOutcome>,
     outcome_note: Option<String>,
     /// Everything that was told, in that order: the last is in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]

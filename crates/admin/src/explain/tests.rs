@@ -1,5 +1,5 @@
 use super::*;
-use faceood::quality::CauseName;
+use faceood_engine::quality::CauseName;
 
 fn face(role: Role, score: f32, action: Action, reasons: &[Reason]) -> InferenceRecord {
     let endpoint = match role {
@@ -142,7 +142,8 @@ fn the_text_shows_what_the_json_holds() {
     let mut row = face(Role::Image, 0.5, Action::Review, &[Reason::Quality]);
     row.source = Some("gate-3".into());
     row.embedding_norm = Some(0.9);
-    row.components.set(faceood::quality::Component::Noise, 3.5);
+    row.components
+        .set(faceood_engine::quality::Component::Noise, 3.5);
     let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
     let text = explanation.text();
     for part in [
@@ -162,7 +163,7 @@ fn the_text_shows_what_the_json_holds() {
 fn a_callers_words_cannot_act_on_the_terminal_nor_forge_a_line() {
     let mut row = face(Role::Image, 0.5, Action::Review, &[Reason::Quality]);
     row.scenario = Some("a\x1b[2Jb".into());
-    row.outcome = Some(inference_log::ReportedOutcome::Genuine);
+    row.outcome = Some(faceood_log::ReportedOutcome::Genuine);
     row.outcome_note = Some("seen\n  picture: accept \x1b[31m".into());
     let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
     let text = explanation.text();

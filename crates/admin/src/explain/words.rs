@@ -1,7 +1,7 @@
 //! The sentences of an explanation: which number was compared with which cut, and the result.
 
-use faceood::inference_log::{InferenceRecord, Role};
-use faceood::policy::{Action, Policy, Reason, Thresholds, Verdict};
+use faceood_engine::policy::{Action, Policy, Reason, Thresholds, Verdict};
+use faceood_log::{InferenceRecord, Role};
 
 /// Why one sample got its action. `policy` is the scenario's as it is configured now, if it is.
 pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec<String> {

@@ -12,7 +12,7 @@ use format::Format;
 
 use crate::out_file::OutFile;
 use crate::{Context, output, when};
-use faceood::inference_log::{Filter, LogReader};
+use faceood_log::{Filter, LogReader};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::choice::{Choice, choice};
 use crate::{Context, output};
-use faceood::pack::Pack;
-use faceood::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
-use faceood::pack::sha256_hex;
-use faceood::quality::Calibration;
+use faceood_engine::pack::Pack;
+use faceood_engine::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
+use faceood_engine::pack::sha256_hex;
+use faceood_engine::quality::Calibration;
 use faceood_lab::importing::checkpoint::TorchCheckpoint;
 use faceood_lab::importing::onnx::{self, Feeding};
 use faceood_lab::importing::rts::{self, Architecture, Head};

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{Context, output};
-use faceood::pack::Pack;
-use faceood::pack::manifest::{Detector, Manifest, PictureInput};
-use faceood::quality::Calibration;
+use faceood_engine::pack::Pack;
+use faceood_engine::pack::manifest::{Detector, Manifest, PictureInput};
+use faceood_engine::quality::Calibration;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::out_file::write;
 use super::{Context, offline, output};
-use faceood::pack::manifest::{Embedder, Golden, Manifest};
-use faceood::pack::network::prepare_bytes;
-use faceood::pack::{MANIFEST_FILE, Pack, verify};
-use faceood::pipeline::tuning::answer_trial;
-use faceood::quality::Calibration;
-use faceood::runtime::{Placement, ProviderChoice, Runtime, Settings};
+use faceood_engine::pack::manifest::{Embedder, Golden, Manifest};
+use faceood_engine::pack::network::prepare_bytes;
+use faceood_engine::pack::{MANIFEST_FILE, Pack, verify};
+use faceood_engine::pipeline::tuning::answer_trial;
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::{Placement, ProviderChoice, Runtime, Settings};
 use faceood_lab::building::Learnt;
 use faceood_lab::building::recipe::PackSources;
 use faceood_lab::importing::{self, CalibrationText};

@@ -1,7 +1,7 @@
 //! `models train --embedder`: a head for the recogniser of an imported pack.
 
 use super::{exact_runtime, expect_empty, file_name, golden_of, train, write_pack};
-use faceood::pack::Pack;
+use faceood_engine::pack::Pack;
 use faceood_lab::importing::{self, CalibrationText, Naming, retrain};
 use faceood_lab::training::{self, Networks};
 

@@ -7,10 +7,10 @@ use clap::builder::PossibleValuesParser;
 
 use super::{CALIBRATION_FILE, HEAD_FILE, exact_runtime, golden_of, make_folder, output, write};
 use crate::analyze_logs::exported;
-use faceood::pack::MANIFEST_FILE;
-use faceood::pack::manifest::{Golden, Manifest, Training};
-use faceood::quality::Calibration;
-use faceood::runtime::Runtime;
+use faceood_engine::pack::MANIFEST_FILE;
+use faceood_engine::pack::manifest::{Golden, Manifest, Training};
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::Runtime;
 use faceood_lab::building::Learnt;
 use faceood_lab::building::head::LinearHead;
 use faceood_lab::building::recipe::{self, PackSources};

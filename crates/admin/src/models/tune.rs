@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::{Context, out_file, output};
-use faceood::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
-use faceood::runtime::ProviderChoice;
+use faceood_engine::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
+use faceood_engine::runtime::ProviderChoice;
 use faceood_report::html;
 
 #[derive(clap::Args, Debug)]

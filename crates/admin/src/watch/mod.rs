@@ -16,7 +16,7 @@ use ratatui::widgets::Paragraph;
 use self::recent::Recent;
 use self::service::Service;
 use super::{Context, output};
-use faceood::inference_log::LogReader;
+use faceood_log::LogReader;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

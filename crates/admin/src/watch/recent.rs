@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::sinks::terminal_line;
-use faceood::inference_log::{Filter, InferenceRecord, LARGEST_PAGE, LogError, LogReader, Order};
-use faceood::policy::Action;
+use faceood_engine::policy::Action;
+use faceood_log::{Filter, InferenceRecord, LARGEST_PAGE, LogError, LogReader, Order};
 
 pub(super) const WINDOW: TimeDelta = TimeDelta::minutes(10);
 

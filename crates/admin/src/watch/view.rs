@@ -196,11 +196,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use faceood::inference_log::InferenceRecord;
-    use faceood::inference_log::fixture::full_record;
-    use faceood::policy::Action;
-    use faceood::problem::ProblemCode;
-    use faceood::quality::{Cause, CauseName};
+    use faceood_engine::policy::Action;
+    use faceood_engine::problem::ProblemCode;
+    use faceood_engine::quality::{Cause, CauseName};
+    use faceood_log::InferenceRecord;
+    use faceood_log::fixture::full_record;
 
     fn now() -> DateTime<Utc> {
         "2026-11-26T12:00:00Z".parse().unwrap()

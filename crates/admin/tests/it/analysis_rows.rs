@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faceood::capture;
-use faceood::checkpoint::Checkpoint;
-use faceood::geometry::Point;
-use faceood::pipeline::{Ask, Assembly, Face, Faces, Pipeline};
-use faceood::policy::{DEFAULT_SCENARIO, Policies};
-use faceood::quality::{CauseName, Component};
-use faceood::runtime::{self, Runtime};
+use faceood_engine::capture;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::geometry::Point;
+use faceood_engine::pipeline::{Ask, Assembly, Face, Faces, Pipeline};
+use faceood_engine::policy::{DEFAULT_SCENARIO, Policies};
+use faceood_engine::quality::{CauseName, Component};
+use faceood_engine::runtime::{self, Runtime};
 use faceood_lab::degrade::{Degradation, DegradationKind, Material, Pattern, degrade};
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;

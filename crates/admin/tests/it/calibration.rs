@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use faceood::quality::Calibration;
-use faceood::quality::calibration::{Observations, Provenance};
+use faceood_engine::quality::Calibration;
+use faceood_engine::quality::calibration::{Observations, Provenance};
 use rustix::process::Signal;
 
 use crate::support::daemon::Home;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use faceood::problem::ProblemCode;
+use faceood_engine::problem::ProblemCode;
 use serde_json::Value;
 
 use crate::support::{Admin, Daemon, repository};

@@ -5,13 +5,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use faceood::pack::manifest::Channels;
-use faceood::pack::network::graph::{
+use faceood_engine::pack::manifest::Channels;
+use faceood_engine::pack::network::graph::{
     Attribute, Graph, Model, Node, OperatorSet, Tensor as Constant, ValueInfo,
 };
-use faceood::pack::{Pack, verify};
-use faceood::quality::Calibration;
-use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings, Tensor};
+use faceood_engine::pack::{Pack, verify};
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::{
+    GraphForm, Placement, ProviderChoice, Runtime, Session, Settings, Tensor,
+};
 use faceood_lab::building::head::{HEAD_OUTPUTS, LinearHead};
 use faceood_lab::importing::onnx::{self, Feeding, OnnxError};
 use faceood_lab::importing::retrain;

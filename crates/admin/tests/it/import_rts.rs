@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use faceood::pack::{Pack, verify};
-use faceood::quality::Calibration;
-use faceood::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings};
+use faceood_engine::pack::{Pack, verify};
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::{GraphForm, Placement, ProviderChoice, Runtime, Session, Settings};
 use faceood_lab::importing::checkpoint::{CheckpointError, TorchCheckpoint};
 use faceood_lab::importing::rts::{self, Architecture, Head, RtsError};
 use serde_json::Value;

@@ -6,14 +6,16 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use faceood::capture;
-use faceood::checkpoint::Checkpoint;
-use faceood::pack::network::graph::{FLOAT, Model, Tensor as Constant};
-use faceood::pack::{Pack, PackError, sha256_hex, verify};
-use faceood::pipeline::{Ask, Assembly, Faces};
-use faceood::policy::{DEFAULT_SCENARIO, Policies};
-use faceood::quality::Calibration;
-use faceood::runtime::{self, GraphForm, Placement, ProviderChoice, Runtime, Session, Tensor};
+use faceood_engine::capture;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::pack::network::graph::{FLOAT, Model, Tensor as Constant};
+use faceood_engine::pack::{Pack, PackError, sha256_hex, verify};
+use faceood_engine::pipeline::{Ask, Assembly, Faces};
+use faceood_engine::policy::{DEFAULT_SCENARIO, Policies};
+use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::{
+    self, GraphForm, Placement, ProviderChoice, Runtime, Session, Tensor,
+};
 use faceood_lab::building::recipe::PackSources;
 use faceood_lab::degrade::{Degradation, degrade};
 use image::RgbImage;

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use faceood::cause::CauseName;
-use faceood::embed::EMBEDDING_LENGTH;
-use faceood::pack::network::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
-use faceood::pack::network::rewrite;
+use faceood_engine::cause::CauseName;
+use faceood_engine::embed::EMBEDDING_LENGTH;
+use faceood_engine::pack::network::graph::{Graph, Model, Node, OperatorSet, Tensor, ValueInfo};
+use faceood_engine::pack::network::rewrite;
 
 use super::BuildError;
 

@@ -7,8 +7,8 @@ pub mod head;
 mod projection;
 pub mod recipe;
 
-use faceood::pack::manifest::{Golden, Training};
-use faceood::pack::network::NetworkError;
+use faceood_engine::pack::manifest::{Golden, Training};
+use faceood_engine::pack::network::NetworkError;
 use head::LinearHead;
 
 /// Why a pack cannot be built.

@@ -8,17 +8,17 @@ use prost::bytes::Bytes;
 use super::head::{self, CAUSE_LOGITS, OOD_LOGIT, Purpose, Tower};
 use super::projection::principal_directions;
 use super::{BuildError, Learnt};
-use faceood::cause::CauseName;
-use faceood::embed::EMBEDDING_LENGTH;
-use faceood::pack::manifest::{
+use faceood_engine::cause::CauseName;
+use faceood_engine::embed::EMBEDDING_LENGTH;
+use faceood_engine::pack::manifest::{
     CalibrationFile, Causes, Channels, Decoding, Detector, Embedder, Extent, Landmarks,
     MANIFEST_VERSION, Manifest, Network, Ood, OodTransform, OutputTensor, PackFile, PictureInput,
     Polarity, SecondOpinion, SimilarityThresholds, Source,
 };
-use faceood::pack::network::graph::{Graph, Model};
-use faceood::pack::network::{prepare, rewrite};
-use faceood::pack::{MANIFEST_FILE, sha256_hex};
-use faceood::runtime::GraphForm;
+use faceood_engine::pack::network::graph::{Graph, Model};
+use faceood_engine::pack::network::{prepare, rewrite};
+use faceood_engine::pack::{MANIFEST_FILE, sha256_hex};
+use faceood_engine::runtime::GraphForm;
 
 /// Version of the pack that this recipe makes.
 pub const VERSION: &str = "1.0.0";

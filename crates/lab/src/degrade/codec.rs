@@ -3,7 +3,7 @@
 
 use image::RgbImage;
 
-use faceood::capture::pixels;
+use faceood_engine::capture::pixels;
 
 /// How a picture is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! shade.
 
 use super::light::{Light, box_mean, to_linear};
-use faceood::geometry::Point;
+use faceood_engine::geometry::Point;
 
 /// Rows that each pixel row is cut into when an outline is filled: edges are smooth, not jagged.
 const FINE: usize = 4;

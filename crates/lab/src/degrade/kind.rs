@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use faceood::cause::CauseName;
+use faceood_engine::cause::CauseName;
 
 use super::{Codec, Degradation, Kernel, Screen, unit};
 

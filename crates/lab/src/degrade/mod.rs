@@ -7,7 +7,7 @@ use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use faceood::geometry::Point;
+use faceood_engine::geometry::Point;
 
 mod blur;
 mod codec;

@@ -1,7 +1,7 @@
 //! Outlines of things that cover a face, from its 68-point contour (iBUG order: 0–16 jaw, 17–26
 //! brows, 27–35 nose, 36–47 eyes, 48–67 mouth).
 
-use faceood::geometry::Point;
+use faceood_engine::geometry::Point;
 
 const CONTOUR_POINTS: usize = 68;
 /// Corners of a round outline: a lens of glasses, a finger.

@@ -2,7 +2,7 @@
 //! and its perspective.
 
 use super::light::Light;
-use faceood::geometry::Point;
+use faceood_engine::geometry::Point;
 
 /// Samples of a camera pixel in each direction.
 const FINE: u16 = 4;

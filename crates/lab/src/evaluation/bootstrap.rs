@@ -2,7 +2,7 @@
 //! Tibshirani 1993). Captures of one person resemble each other, so drawing single captures
 //! would make the intervals too narrow.
 
-use faceood::stats::{middle_95, redraw};
+use faceood_engine::stats::{middle_95, redraw};
 
 /// How often the persons are drawn.
 const REPLICATES: usize = 300;
@@ -46,7 +46,7 @@ pub(super) fn by_person<T: Clone>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faceood::stats::mean;
+    use faceood_engine::stats::mean;
 
     fn mean_of(items: &[f64]) -> Option<f64> {
         Some(mean(items))

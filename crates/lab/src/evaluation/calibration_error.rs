@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use faceood::stats::{calibration_error, even_bins, mean};
+use faceood_engine::stats::{calibration_error, even_bins, mean};
 
 const MOST_BINS: usize = 15;
 /// Fewest captures in a bin: a mean over fewer says little.

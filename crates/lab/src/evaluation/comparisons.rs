@@ -1,8 +1,8 @@
 //! The comparisons: every two captures of one person (genuine), and every two of different
 //! people (impostor). ISO/IEC 2382-37 calls them mated and non-mated.
 
-use faceood::embed::Embedding;
-use faceood::stats::mean;
+use faceood_engine::embed::Embedding;
+use faceood_engine::stats::mean;
 
 /// Indices of two captures, and the cosine of their embeddings.
 #[derive(Clone, Copy, Debug)]

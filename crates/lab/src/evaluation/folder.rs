@@ -13,11 +13,11 @@ use super::report::{
     ReliabilityFigures, ReportThresholds, SCHEMA, ScenarioFigures, Skipped, ThresholdFrom,
 };
 use super::signals::{SignalFigures, Truth, figures};
-use faceood::embed::Embedding;
-use faceood::policy::{self, Action, Policies};
-use faceood::quality::calibration::PASS_SIMILARITY;
-use faceood::quality::score::from_similarity;
-use faceood::stats::mean;
+use faceood_engine::embed::Embedding;
+use faceood_engine::policy::{self, Action, Policies};
+use faceood_engine::quality::calibration::PASS_SIMILARITY;
+use faceood_engine::quality::score::from_similarity;
+use faceood_engine::stats::mean;
 
 const DET_POINTS: usize = 120;
 /// FMR whose threshold the EDC is drawn at.

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use super::MeasureError;
 use super::rival::{self, OpenRival, Rival};
-use faceood::capture;
-use faceood::checkpoint::Checkpoint;
-use faceood::face::{FaceError, NoFace};
-use faceood::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces, Pipeline};
-use faceood::policy::{DEFAULT_SCENARIO, Policies, Policy};
-use faceood::quality::hints::HintCode;
+use faceood_engine::capture;
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::face::{FaceError, NoFace};
+use faceood_engine::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces, Pipeline};
+use faceood_engine::policy::{DEFAULT_SCENARIO, Policies, Policy};
+use faceood_engine::quality::hints::HintCode;
 
 /// The pipeline that measures, and what it is compared with.
 #[derive(Clone, Copy)]

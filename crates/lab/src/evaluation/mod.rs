@@ -27,8 +27,8 @@ pub mod scene;
 pub mod signals;
 pub mod sweep;
 
-use faceood::pipeline::AssembleError;
-use faceood::runtime::RuntimeError;
+use faceood_engine::pipeline::AssembleError;
+use faceood_engine::runtime::RuntimeError;
 
 /// Why nothing can be measured.
 #[derive(Debug, thiserror::Error)]

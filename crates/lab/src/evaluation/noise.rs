@@ -1,7 +1,7 @@
 //! Whether faces stay with their person as noise rises.
 
-use faceood::embed::Embedding;
-use faceood::pipeline::Face;
+use faceood_engine::embed::Embedding;
+use faceood_engine::pipeline::Face;
 
 use super::MeasureError;
 use super::error_rates::Rate;

@@ -3,11 +3,11 @@
 use image::{GrayImage, RgbImage};
 
 use super::MeasureError;
-use faceood::capture::{self, pixels};
-use faceood::face::align::{ARCFACE_TEMPLATE, umeyama};
-use faceood::geometry::BoundingBox;
-use faceood::pipeline::Face;
-use faceood::runtime::{Placement, Runtime, Session};
+use faceood_engine::capture::{self, pixels};
+use faceood_engine::face::align::{ARCFACE_TEMPLATE, umeyama};
+use faceood_engine::geometry::BoundingBox;
+use faceood_engine::pipeline::Face;
+use faceood_engine::runtime::{Placement, Runtime, Session};
 
 /// Side of the aligned face that quality networks take.
 const SIDE: u32 = 112;
@@ -129,9 +129,9 @@ pub fn laplacian_variance(face: &RgbImage) -> f64 {
             values.push(at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1) - 4.0 * at(x, y));
         }
     }
-    let mean = faceood::stats::mean(&values);
+    let mean = faceood_engine::stats::mean(&values);
     let squares: Vec<f64> = values.iter().map(|value| (value - mean).powi(2)).collect();
-    faceood::stats::mean(&squares)
+    faceood_engine::stats::mean(&squares)
 }
 
 #[cfg(test)]

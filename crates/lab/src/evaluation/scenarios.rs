@@ -10,12 +10,12 @@ use super::measure::Instrument;
 use super::scene::{Scene, upload_of};
 use super::sweep::{ShotSpread, spread};
 use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};
-use faceood::capture::pixels;
-use faceood::embed::Embedding;
-use faceood::pipeline::Face;
-use faceood::policy::{Action, Policy};
-use faceood::quality::Grade;
-use faceood::stats::mean;
+use faceood_engine::capture::pixels;
+use faceood_engine::embed::Embedding;
+use faceood_engine::pipeline::Face;
+use faceood_engine::policy::{Action, Policy};
+use faceood_engine::quality::Grade;
+use faceood_engine::stats::mean;
 
 /// Grey of the hall around a far face.
 const HALL: Rgb<u8> = Rgb([96, 98, 104]);

@@ -8,8 +8,8 @@ use image::{ImageFormat, RgbImage};
 use super::MeasureError;
 use super::measure::Instrument;
 use super::rival::around;
-use faceood::capture::{self, pixels};
-use faceood::pipeline::Face;
+use faceood_engine::capture::{self, pixels};
+use faceood_engine::pipeline::Face;
 
 /// Width of a face in pixels for which the noise of [`crate::degrade`] is that of the camera at a
 /// door or a gate.

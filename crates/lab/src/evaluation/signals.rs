@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bootstrap::{by_person, grouped};
 use super::comparisons::Comparison;
 use super::edc::Edc;
-use faceood::stats::auroc;
+use faceood_engine::stats::auroc;
 
 /// Shares of comparisons after whose removal the FNMR is told.
 const DROPPED: [f64; 4] = [0.0, 0.01, 0.05, 0.20];

@@ -8,9 +8,9 @@ use super::error_rates::Rate;
 use super::measure::Instrument;
 use super::scene::{Scene, upload_of};
 use crate::degrade::{Degradation, degrade};
-use faceood::embed::Embedding;
-use faceood::quality::Grade;
-use faceood::stats::mean;
+use faceood_engine::embed::Embedding;
+use faceood_engine::quality::Grade;
+use faceood_engine::stats::mean;
 
 /// The steps of the design's table.
 pub const ISO_STEPS: [u32; 6] = [100, 400, 1600, 3200, 6400, 12800];

@@ -5,11 +5,11 @@
 //! `quality::Calibration::uncalibrated` stands in for it; this module only carries its text.
 
 use crate::building::{BuildError, recipe};
-use faceood::pack::manifest::{
+use faceood_engine::pack::manifest::{
     CalibrationFile, Embedder, Golden, MANIFEST_VERSION, Manifest, SimilarityThresholds,
 };
-use faceood::pack::network::graph::{FLOAT, TensorType, ValueInfo, ValueType};
-use faceood::pack::{MANIFEST_FILE, Pack};
+use faceood_engine::pack::network::graph::{FLOAT, TensorType, ValueInfo, ValueType};
+use faceood_engine::pack::{MANIFEST_FILE, Pack};
 
 pub mod checkpoint;
 pub mod onnx;

@@ -7,14 +7,14 @@
 use crate::building::BuildError;
 use crate::building::head::{self, LinearHead, OOD_LOGIT, Purpose, Tower};
 use crate::building::recipe::{self, TEMPLATE};
-use faceood::embed::EMBEDDING_LENGTH;
-use faceood::pack::manifest::{
+use faceood_engine::embed::EMBEDDING_LENGTH;
+use faceood_engine::pack::manifest::{
     Channels, Embedder, Network, Ood, OodTransform, PictureInput, Polarity, Source,
 };
-use faceood::pack::network::graph::{Model, Node};
-use faceood::pack::network::{NetworkError, prepare, rewrite};
-use faceood::pack::verify;
-use faceood::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
+use faceood_engine::pack::network::graph::{Model, Node};
+use faceood_engine::pack::network::{NetworkError, prepare, rewrite};
+use faceood_engine::pack::verify;
+use faceood_engine::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
 
 mod reading;
 

@@ -3,11 +3,11 @@
 
 use crate::building::head::{FEATURES, HEAD_BIAS, HEAD_WEIGHTS, LinearHead, NORM_SCALES};
 use crate::building::{BuildError, recipe};
-use faceood::pack::Pack;
-use faceood::pack::manifest::Embedder;
-use faceood::pack::network::graph::{Model, Tensor};
-use faceood::pack::network::{NetworkError, prepare};
-use faceood::runtime::GraphForm;
+use faceood_engine::pack::Pack;
+use faceood_engine::pack::manifest::Embedder;
+use faceood_engine::pack::network::graph::{Model, Tensor};
+use faceood_engine::pack::network::{NetworkError, prepare};
+use faceood_engine::runtime::GraphForm;
 
 /// Why a pack's embedder cannot be given another head.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use super::checkpoint::{CheckpointError, TorchCheckpoint};
 use crate::building::head::operators;
 use crate::building::recipe::{self, TEMPLATE};
-use faceood::embed::EMBEDDING_LENGTH;
-use faceood::pack::manifest::{Channels, Embedder, Ood, OodTransform, Polarity, Source};
-use faceood::pack::network::graph::{Graph, Model, Node, ValueInfo};
+use faceood_engine::embed::EMBEDDING_LENGTH;
+use faceood_engine::pack::manifest::{Channels, Embedder, Ood, OodTransform, Polarity, Source};
+use faceood_engine::pack::network::graph::{Graph, Model, Node, ValueInfo};
 
 mod layers;
 

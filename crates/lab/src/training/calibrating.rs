@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use faceood::quality::Calibration;
-use faceood::quality::calibration::{CalibrationError, Observations, PASS_SIMILARITY, Provenance};
-use faceood::stats::{calibration_error, mean};
+use faceood_engine::quality::Calibration;
+use faceood_engine::quality::calibration::{
+    CalibrationError, Observations, PASS_SIMILARITY, Provenance,
+};
+use faceood_engine::stats::{calibration_error, mean};
 
 use super::{CALIBRATION, FOLDS, Trained};
 

@@ -6,11 +6,11 @@ use std::io::Cursor;
 use image::{ImageFormat, RgbImage};
 
 use super::{Networks, TrainingError};
-use faceood::capture::{self, Capture, pixels};
-use faceood::checkpoint::Checkpoint;
-use faceood::face::{AlignedFace, Aligner, DetectedFace, Detector, FaceError, Search};
-use faceood::geometry::{BoundingBox, Point};
-use faceood::runtime::{InputTransform, Placement, Runtime, Session};
+use faceood_engine::capture::{self, Capture, pixels};
+use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::face::{AlignedFace, Aligner, DetectedFace, Detector, FaceError, Search};
+use faceood_engine::geometry::{BoundingBox, Point};
+use faceood_engine::runtime::{InputTransform, Placement, Runtime, Session};
 
 /// Side of the square around a face that is cut out of a picture of several, as a multiple of the
 /// face's longer side. The warp reads no more.
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::building::recipe::PackSources;
-    use faceood::runtime::{ProviderChoice, Settings};
+    use faceood_engine::runtime::{ProviderChoice, Settings};
 
     #[test]
     fn each_person_of_a_picture_gets_a_picture() {

@@ -9,9 +9,9 @@ use super::photos::Group;
 use crate::degrade::{
     Codec, Degradation, DegradationKind, Material, Pattern, Recipe, Shape, degrade, unit,
 };
-use faceood::capture::pixels;
-use faceood::cause::CauseName;
-use faceood::geometry::Point;
+use faceood_engine::capture::pixels;
+use faceood_engine::cause::CauseName;
+use faceood_engine::geometry::Point;
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
 const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];

@@ -4,7 +4,7 @@
 use super::experts::{exactly, mixed};
 use super::ridge::{RidgeTask, Solution};
 use super::{TrainingError, TrainingSample, report};
-use faceood::cause::CauseName;
+use faceood_engine::cause::CauseName;
 
 /// Predictions for an uncovered face with one kind of fault, by heads trained without this person.
 pub struct UnseenFault {

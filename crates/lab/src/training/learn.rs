@@ -12,8 +12,8 @@ use super::{
     targets,
 };
 use crate::building::head::LinearHead;
-use faceood::cause::CauseName;
-use faceood::stats::quantile;
+use faceood_engine::cause::CauseName;
+use faceood_engine::stats::quantile;
 
 /// The gate's place among the head's outputs.
 const GATE: usize = 2;

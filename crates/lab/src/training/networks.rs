@@ -3,9 +3,9 @@
 use super::TrainingError;
 use crate::building::recipe::{self, PackSources};
 use crate::importing::retrain;
-use faceood::pack::network::prepare_bytes;
-use faceood::pack::{Pack, manifest};
-use faceood::runtime::InputTransform;
+use faceood_engine::pack::network::prepare_bytes;
+use faceood_engine::pack::{Pack, manifest};
+use faceood_engine::runtime::InputTransform;
 
 /// Networks ready for the runtime, how they are fed, and what their head reads.
 pub struct Networks {

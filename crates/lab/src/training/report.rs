@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::photos::Group;
 use super::ridge::Solution;
 use super::{HeldOut, PASS, PhotoId, TrainingSample, shortened};
-use faceood::stats::{auroc, mean};
+use faceood_engine::stats::{auroc, mean};
 
 /// Mean output length of each network over the good photos as they are.
 pub(super) fn clean_norms(samples: &[TrainingSample]) -> Vec<f32> {

@@ -4,7 +4,7 @@
 use super::PASS;
 use super::ridge::{Linear, Solution};
 use super::targets::monotone_map;
-use faceood::stats::{interpolate, mean};
+use faceood_engine::stats::{interpolate, mean};
 
 /// Largest offset in the search.
 const MOST: f64 = 0.5;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::chain::NetworkOutputs;
 use super::photos::Group;
 use super::{OBJECT_TARGET, PhotoId, TrainingSample};
-use faceood::stats::{even_bins, interpolate, isotonic, mean};
+use faceood_engine::stats::{even_bins, interpolate, isotonic, mean};
 
 /// Number of best similarities that a target is the mean of. A good reference is one of the
 /// better photos, and a wrong label among the others does no harm.
@@ -152,7 +152,7 @@ pub(super) fn monotone_map(mut pairs: Vec<(f64, f64)>) -> Vec<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faceood::cause::CauseName;
+    use faceood_engine::cause::CauseName;
 
     /// A clean photo of `person` whose embedding points `degrees` away from the x axis.
     fn photo(group: Group, person: u32, number: usize, degrees: f32) -> TrainingSample {

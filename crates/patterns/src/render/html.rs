@@ -15,7 +15,7 @@ use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
 };
-use faceood::quality::Language;
+use faceood_engine::quality::Language;
 use faceood_report::html::{card, page, table};
 
 const STYLE: &str = include_str!("style.css");

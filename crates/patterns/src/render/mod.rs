@@ -3,7 +3,7 @@
 
 use super::report::{Cluster, EarlierComparison, FleetRow};
 use super::words::{label, source};
-use faceood::quality::Language;
+use faceood_engine::quality::Language;
 
 mod chart;
 pub mod html;

@@ -10,7 +10,7 @@ use super::super::words::{label, source};
 use super::{
     by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
 };
-use faceood::quality::Language;
+use faceood_engine::quality::Language;
 use faceood_report::columns::{left, right};
 use faceood_report::sparkline;
 

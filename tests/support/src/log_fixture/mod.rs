@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
-use faceood::inference_log::{InferenceLog, Settings};
-use faceood::quality::{CauseName, Component};
+use faceood_engine::quality::{CauseName, Component};
+use faceood_log::{InferenceLog, Settings};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
@@ -242,7 +242,7 @@ impl LogFixture {
                 .await
                 .expect("a log");
             log.close().await;
-            let made = folder.join(faceood::inference_log::FILE_NAME);
+            let made = folder.join(faceood_log::FILE_NAME);
             if made != database {
                 std::fs::rename(&made, database).expect("it can be moved");
             }

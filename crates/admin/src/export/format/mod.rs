@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use faceood::inference_log::{
+use faceood_log::{
     Filter, InferenceRecord, LARGEST_PAGE, LogError, LogReader, Order, Value, base64_text, columns,
     decimal, time_text, to_json, to_values,
 };

@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use faceood::inference_log::{Column, ColumnKind, Value, columns, decimal};
+use faceood_log::{Column, ColumnKind, Value, columns, decimal};
 
 /// Rows of a row group: enough for columns to compress, few enough to hold (about 6 MB without
 /// blobs).

@@ -5,8 +5,8 @@ use ::parquet::record::Field;
 use bytes::Bytes;
 
 use super::*;
-use faceood::inference_log::fixture::{full_record, keep_all, open};
-use faceood::inference_log::{ColumnKind, Endpoint, InferenceLog, Role, columns};
+use faceood_log::fixture::{full_record, keep_all, open};
+use faceood_log::{ColumnKind, Endpoint, InferenceLog, Role, columns};
 
 /// A log with a row in which everything is set and, after it, one in which nothing more than must
 /// be.
@@ -110,7 +110,7 @@ async fn parquet_has_every_column_of_every_row() {
 
 #[tokio::test]
 async fn many_rows_become_several_row_groups_and_none_is_lost() {
-    let (_folder, log) = open(&faceood::inference_log::Settings::default()).await;
+    let (_folder, log) = open(&faceood_log::Settings::default()).await;
     let rows: u16 = 9000;
     log.append_all((0..rows).map(|seed| full_record("r", seed)).collect())
         .await
@@ -139,7 +139,7 @@ async fn many_rows_become_several_row_groups_and_none_is_lost() {
 
 #[tokio::test]
 async fn an_empty_log_exports_as_a_valid_file() {
-    let (_folder, log) = open(&faceood::inference_log::Settings::default()).await;
+    let (_folder, log) = open(&faceood_log::Settings::default()).await;
     for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
         let mut out = Vec::new();
         let written = export(log.reader(), &Filter::default(), format, &mut out)
@@ -188,7 +188,7 @@ async fn a_broken_pipe_is_known_as_one_in_every_format() {
 
 #[tokio::test]
 async fn without_an_end_rows_from_the_future_are_exported_too() {
-    let (_folder, log) = open(&faceood::inference_log::Settings::default()).await;
+    let (_folder, log) = open(&faceood_log::Settings::default()).await;
     let rows = (0..6).map(|number| {
         let mut row = full_record("r", number);
         if number < 3 {
@@ -205,7 +205,7 @@ async fn without_an_end_rows_from_the_future_are_exported_too() {
 
 #[tokio::test]
 async fn no_cell_of_a_caller_is_a_formula() {
-    let (_folder, log) = open(&faceood::inference_log::Settings::default()).await;
+    let (_folder, log) = open(&faceood_log::Settings::default()).await;
     let mut row = full_record("-1", 1);
     row.outcome_note = Some("=HYPERLINK(\"http://example.com\")".to_owned());
     row.pose_yaw = Some(-3.5);

@@ -6,11 +6,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::evaluation::dataset::Picture;
-use faceood::face::Pose;
-use faceood::geometry::{BoundingBox, Point};
-use faceood::pipeline::Face;
-use faceood::policy::Decision;
-use faceood::quality::{Cause, CauseName, Components, Grade, Quality};
+use faceood_engine::face::Pose;
+use faceood_engine::geometry::{BoundingBox, Point};
+use faceood_engine::pipeline::Face;
+use faceood_engine::policy::Decision;
+use faceood_engine::quality::{Cause, CauseName, Components, Grade, Quality};
 
 /// Persons, and captures of each.
 const PERSONS: usize = 6;

@@ -11,7 +11,7 @@ use crate::evaluation::report::{
     AtThreshold, FolderReport, PhotoGroup, ReliabilityFigures, ThresholdFrom,
 };
 use crate::evaluation::signals::SignalFigures;
-use faceood::quality::Grade;
+use faceood_engine::quality::Grade;
 
 /// The page.
 pub fn html(report: &FolderReport) -> String {

@@ -9,8 +9,8 @@ use super::{deviation, mean, page, range, series};
 use crate::evaluation::error_rates::Rate;
 use crate::evaluation::scenarios::CaseFigures;
 use crate::evaluation::sweep::SweepStep;
-use faceood::policy::Action;
-use faceood::quality::Grade;
+use faceood_engine::policy::Action;
+use faceood_engine::quality::Grade;
 
 /// The page of an ISO sweep. `words` say what was shot and what it was compared with.
 pub fn html_of_sweep(steps: &[SweepStep], words: &str) -> String {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use super::{OnnxError, SIDE};
 use crate::building::BuildError;
-use faceood::pack::network::graph::{self, Graph, Model, Node, OperatorSet, ValueInfo};
-use faceood::pack::verify;
+use faceood_engine::pack::network::graph::{self, Graph, Model, Node, OperatorSet, ValueInfo};
+use faceood_engine::pack::verify;
 
 /// The oldest standard operators that ONNX Runtime runs.
 const OLDEST_OPERATORS: i64 = 7;
@@ -160,7 +160,7 @@ pub(super) fn free_batch(graph: &mut Graph) -> Result<(), BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faceood::pack::network::graph::{Attribute, Tensor};
+    use faceood_engine::pack::network::graph::{Attribute, Tensor};
 
     #[test]
     fn only_constant_nodes_lose_their_tensor() {

@@ -1,7 +1,7 @@
 //! The layers of the network as ONNX operators.
 
 use crate::importing::checkpoint::CheckpointError;
-use faceood::pack::network::graph::{Graph, Node, Tensor};
+use faceood_engine::pack::network::graph::{Graph, Node, Tensor};
 
 /// What squeeze and excitation divides the channels by.
 const REDUCTION: usize = 16;
