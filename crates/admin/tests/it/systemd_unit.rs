@@ -385,7 +385,11 @@ fn comes_back_from_the_memory_limit() {
         .expect("the kernel tells the peak");
     // Enough to start and to answer ordinary pictures, not enough for several of the largest ones
     // at a time.
-    drop_in(&format!("MemoryMax={}K", peak_kib + 40 * 1024));
+    // However long a slow machine decodes, no deadline ends it before it has taken the memory.
+    drop_in(&format!(
+        "MemoryMax={}K\nEnvironment=FACEOOD_PIPELINE__DEADLINE_MS=100000",
+        peak_kib + 40 * 1024
+    ));
     client()
         .extract(&photos::astronaut(), "")
         .expect_status(200);
@@ -403,8 +407,12 @@ fn comes_back_from_the_memory_limit() {
                 }
             });
         }
-        wait_until_replaced(&pid);
+        // The scope ends with its threads, so these end also where the wait fails.
+        let waited = std::panic::catch_unwind(|| wait_until_replaced(&pid));
         replaced.store(true, Ordering::Relaxed);
+        if let Err(failure) = waited {
+            std::panic::resume_unwind(failure);
+        }
     });
     drop_in("");
     client()
