@@ -3,6 +3,7 @@
 //! This is the daemon: HTTP, settings and telemetry around the
 //! [pipeline](faceood_engine::pipeline) and the [log](faceood_log).
 
+pub mod access;
 pub mod config;
 pub mod server;
 pub mod telemetry;

@@ -13,7 +13,7 @@ export class FaceoodError extends Error {
         retryAfterMs?: number;
         cause?: unknown;
     });
-    /** The problem's code, as in `urn:faceood:problem:CODE`; `unreachable` or `timeout` where there was no answer. */
+    /** The problem's code, as in `urn:faceood:problem:CODE`; `unreachable`, `timeout` or `tls` where there was no answer. */
     code: string;
     /** The HTTP status; 0 where there was no answer. */
     status: number;
@@ -125,9 +125,14 @@ export type Options = {
      */
     baseUrl?: string | undefined;
     /**
-     * sent as `Authorization: Bearer`
+     * sent as `Authorization: Bearer`; a page of the service itself needs none after its sign-in
      */
     token?: string | undefined;
+    /**
+     * whether a browser sends its cookies: `include` also to another origin, `omit`
+     * never; default `same-origin`
+     */
+    credentials?: RequestCredentials | undefined;
     /**
      * this terminal or camera, 1–64 of `[A-Za-z0-9._:-]`, where a call names none
      */

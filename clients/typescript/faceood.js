@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Client of a faceood service: `fetch` and nothing else, for browsers and for Node 20 or newer. The service's own page uses it.
+ * Client of a faceood service: `fetch` and nothing else, for browsers, Deno, and Node 20 or newer. The service's own page uses it.
  *
  * A request that the service cannot take right now (429, 503, no connection) is sent again, after as long as `Retry-After`
  * asks for. Every other failure is a {@link FaceoodError}, told apart by its `code`.
@@ -22,7 +22,9 @@
 /**
  * @typedef {object} Options What a client is made with.
  * @property {string} [baseUrl] where the service is; default `http://127.0.0.1:7860`
- * @property {string} [token] sent as `Authorization: Bearer`
+ * @property {string} [token] sent as `Authorization: Bearer`; a page of the service itself needs none after its sign-in
+ * @property {RequestCredentials} [credentials] whether a browser sends its cookies: `include` also to another origin, `omit`
+ *   never; default `same-origin`
  * @property {string} [source] this terminal or camera, 1–64 of `[A-Za-z0-9._:-]`, where a call names none
  * @property {string} [language] language of the hints: `en` or `zh`
  * @property {number} [timeoutMs] longest wait for one answer; default 30 000
@@ -61,7 +63,7 @@ export class FaceoodError extends Error {
   constructor(code, detail, more = {}) {
     super(detail, { cause: more.cause });
     this.name = "FaceoodError";
-    /** The problem's code, as in `urn:faceood:problem:CODE`; `unreachable` or `timeout` where there was no answer. */
+    /** The problem's code, as in `urn:faceood:problem:CODE`; `unreachable`, `timeout` or `tls` where there was no answer. */
     this.code = code;
     /** The HTTP status; 0 where there was no answer. */
     this.status = more.status ?? 0;
@@ -86,6 +88,7 @@ export class Faceood {
   #base;
   /** @type {Record<string, string>} */
   #headers = {};
+  #credentials;
   #source;
   #timeoutMs;
   #retries;
@@ -95,7 +98,9 @@ export class Faceood {
   constructor(options = {}) {
     const base = options.baseUrl ?? "http://127.0.0.1:7860";
     this.#base = base.endsWith("/") ? base : `${base}/`;
-    if (options.token) this.#headers.Authorization = `Bearer ${options.token}`;
+    const token = options.token?.trim();
+    if (token) this.#headers.Authorization = `Bearer ${valid(token)}`;
+    this.#credentials = options.credentials;
     if (options.language) this.#headers["Accept-Language"] = options.language;
     this.#source = options.source;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
@@ -199,6 +204,8 @@ export class Faceood {
         return await this.#once(path, init, signal);
       } catch (error) {
         if (!(error instanceof FaceoodError && error.isTemporary) || tried >= this.#retries) throw error;
+        // Some limits last for minutes. To ask earlier would only be refused again.
+        if (error.code === "rate_limited" && (error.retryAfterMs ?? 0) > LONGEST_PAUSE_MS) throw error;
         // Doubling, so that many terminals do not keep a service down that is just coming back.
         const pause = Math.max(error.retryAfterMs ?? 0, FIRST_PAUSE_MS * 2 ** tried);
         await sleep(Math.min(pause, LONGEST_PAUSE_MS), signal);
@@ -218,19 +225,75 @@ export class Faceood {
     const headers = { ...this.#headers, ...init.headers };
     let response, text;
     try {
-      response = await this.#fetch(this.#base + path, { ...init, headers, signal: either });
+      const credentials = this.#credentials && { credentials: this.#credentials };
+      response = await this.#fetch(this.#base + path, { ...init, ...credentials, headers, signal: either });
       text = await response.text();
     } catch (cause) {
       signal?.throwIfAborted();
       if (timeout.aborted) {
         throw new FaceoodError("timeout", `The service at ${this.#base} did not answer within ${this.#timeoutMs} ms.`, { cause });
       }
+      const detail = tlsDetail(cause, this.#base);
+      if (detail) throw new FaceoodError("tls", detail, { cause });
       throw new FaceoodError("unreachable", `The service at ${this.#base} cannot be reached: is it running?`, { cause });
     }
     const body = parsed(text);
     if (response.ok && body !== undefined) return body;
-    throw problem(response, body ?? {});
+    throw problem(response, body ?? {}, "Authorization" in this.#headers);
   }
+}
+
+/**
+ * The token, if it can be sent. No message repeats it.
+ * @param {string} token
+ */
+function valid(token) {
+  if (/^[!-~]+$/.test(token)) return token;
+  throw new FaceoodError("unauthenticated",
+    "The token holds spaces or characters that no token has: give only the text that begins with fod_.");
+}
+
+/**
+ * Which part of an encrypted connection is wrong, as Node tells it; browsers and Deno do not tell.
+ * @param {unknown} error
+ * @param {string} base
+ * @returns {string | undefined}
+ */
+function tlsDetail(error, base) {
+  const { cause } = /** @type {{cause?: {code?: unknown}}} */ (error ?? {});
+  const code = String(cause?.code);
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `The certificate of the service at ${base} is for other names: \`faceood-admin tls show\` on its machine lists them.`;
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return `The certificate of the service at ${base} has expired or is not valid yet: compare the clocks, and renew it with \`faceood-admin tls renew\`.`;
+  }
+  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)/.test(code)) {
+    return `The certificate of the service at ${base} is not signed by an authority that is trusted here (${code}): fetch ${base}ca.pem, `
+      + "compare its fingerprint with `faceood-admin tls show` on the service's machine, and start Node with NODE_EXTRA_CA_CERTS=ca.pem.";
+  }
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) {
+    return `The service at ${base} does not speak TLS: use http: in its address, or turn TLS on there.`;
+  }
+  if (code.startsWith("HPE_")) return `What ${base} answers is not HTTP: if it speaks TLS, use https: in its address.`;
+  if (/^ERR_SSL_.*ALERT/.test(code)) {
+    return `The service at ${base} refuses the connection (${code}): it wants a client certificate that its \`client_ca\` has signed.`;
+  }
+  return undefined;
+}
+
+/**
+ * What to do about a refusal that only the caller can explain in full.
+ * @param {number} status
+ * @param {boolean} hasToken
+ */
+function advice(status, hasToken) {
+  // The page of the service sends no token, and says by itself what to do.
+  if (status === 403 && hasToken) return "The token's role or its sources do not permit this: `faceood-admin token list` on the service's machine shows both.";
+  if (status !== 401) return "";
+  return hasToken
+    ? "The token that was sent is wrong, has expired or was revoked: `faceood-admin token list` on the service's machine says which are valid."
+    : "No token was sent: give it as `token`. `faceood-admin token add NAME --role terminal` makes one on the service's machine.";
 }
 
 /**
@@ -248,10 +311,13 @@ function parsed(text) {
 /**
  * @param {Response} response
  * @param {Partial<Schemas["Problem"]>} body
+ * @param {boolean} hasToken
  */
-function problem(response, body) {
+function problem(response, body, hasToken) {
   const code = body.type?.split(":").at(-1) ?? "internal";
-  const detail = body.detail ?? `The service answered with status ${response.status} and no explanation.`;
+  const said = body.detail ?? `The service answered with status ${response.status} and no explanation.`;
+  const more = advice(response.status, hasToken);
+  const detail = more ? `${said.replace(/\.$/, "")}. ${more}` : said;
   const seconds = Number(response.headers.get("Retry-After") ?? NaN);
   return new FaceoodError(code, detail, {
     status: response.status,

@@ -314,6 +314,7 @@ export interface components {
             report: string | null;
             /** @description Cuts on the similarity of two embeddings. */
             thresholds: components["schemas"]["Thresholds"];
+            tls: components["schemas"]["Tls"] | null;
             /** @description Release of the daemon. */
             version: string;
         };
@@ -572,6 +573,29 @@ export interface components {
              * @description From the picture's arrival to the answer.
              */
             total: number;
+        };
+        /** @description How addresses off loopback speak TLS. */
+        Tls: {
+            /**
+             * @description Where the certificate of the box's own authority is to be had; null where a certificate was
+             *     configured.
+             * @example /ca.pem
+             */
+            authority: string | null;
+            /** @description SHA-256 fingerprint of that authority. */
+            authority_sha256: string | null;
+            /**
+             * Format: date-time
+             * @description When the certificate ends.
+             */
+            certificate_ends: string;
+            /** @description SHA-256 fingerprint of the certificate. */
+            certificate_sha256: string;
+            /**
+             * @description Whether clients show a certificate: `off`, `optional` or `required`.
+             * @example off
+             */
+            client_auth: string;
         };
     };
     responses: never;

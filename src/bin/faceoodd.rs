@@ -4,16 +4,19 @@
 //! way round: refuse → drain requests → end the workers → flush the log.
 
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use faceood::access::{AccessControl, Tokens};
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
-use faceood::server::{self, AppState, Info};
+use faceood::server::tls::{self, Tls, TlsError};
+use faceood::server::{self, AppState, Info, Listeners};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
 use faceood_engine::pipeline::tuning::{self, Chosen, TrialProgram, Tuning, TuningError};
@@ -35,7 +38,9 @@ fn main() -> ExitCode {
         Err(error) => {
             complain(&format!("{error:#}"));
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
-            let is_mistyped = error.is::<ConfigError>() || error.is::<PolicyError>();
+            let is_mistyped = error.is::<ConfigError>()
+                || error.is::<PolicyError>()
+                || matches!(error.downcast_ref(), Some(TlsError::Missing(..)));
             ExitCode::from(if is_mistyped && !flags.check { 2 } else { 1 })
         }
     }
@@ -125,6 +130,9 @@ fn print(text: &str) -> io::Result<()> {
 
 /// Are settings and models usable? Opens every model and runs the embedded test face through them.
 fn check(config: &Config) -> anyhow::Result<()> {
+    if config.speaks_tls() {
+        tls::check(&config.server.tls, &config.data_dir)?;
+    }
     let chosen = tuning::choose_without_measuring(&config.tuning_site(), &config.data_dir)?;
     let pool = open_pool(config, chosen.plan)?;
     let assembly = pool.assembly();
@@ -180,13 +188,17 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     let started = Instant::now();
     let metrics = metrics::Exporter::install(&config.data_dir)?;
     metrics::label_sources(&config.telemetry.sources);
-    let listener = bind(config)?;
+    let tokens_file = loaded.tokens_file();
+    refuse_to_be_exposed(config, &tokens_file)?;
+    let socket = config.server.socket_path(&config.data_dir);
+    let listeners = Listeners::bind(&config.listen, socket.as_deref())?;
     for concern in Host::look(&config.data_dir).concerns() {
         tracing::warn!("{concern}");
     }
     let log = InferenceLog::open(&config.log, &config.data_dir).await?;
     // The folder is ours now: an address in it is that of a daemon that was killed.
     let _ = std::fs::remove_file(config.address_file());
+    let tls = open_tls(config)?;
     let (pool, tuning) = {
         let config = config.clone();
         let open = move || -> anyhow::Result<_> {
@@ -203,26 +215,38 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         &info.model.sha256,
         &info.model.provider,
     );
+    let access = AccessControl::open(&tokens_file, &config.access, pool.workers())?;
     let state = AppState {
+        access: access.clone(),
         pool: pool.clone(),
         log: log.clone(),
         policies,
         info: Arc::new(info),
         uploads: config.server.upload_limits(config.capture.max_bytes),
         metrics,
+        tls: tls.clone(),
     };
-    let address = listener.local_addr()?;
-    server::warn_if_exposed(address, false);
+    let address = listeners
+        .nearest()
+        .context("there is no address to listen on")?;
+    let places = places(config, &listeners);
+    for address in listeners.addresses() {
+        server::warn_if_open(address, config.server.open);
+    }
+    let keeping = tokio::spawn(access.clone().keep(log.clone()));
+    let watching_tls = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let reloading = tokio::spawn(reload_on_hangup(
         sources.clone(),
         loaded.clone(),
         sender,
         pool.clone(),
+        access.clone(),
+        tls,
         signal(SignalKind::hangup())?,
     ));
     let (stop, stopped) = watch::channel(false);
     let mut serving = Box::pin(server::run(
-        listener,
+        listeners,
         &config.server,
         state.clone(),
         until(stopped),
@@ -242,7 +266,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         provider_reason = state.info.chosen.plan.reason,
         workers = pool.workers(),
         ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "listening on http://{address}"
+        "listening on {places}"
     );
     notify::ready(&format!("ready on {address}, {provider}"));
 
@@ -266,6 +290,11 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     // Whoever still waits for an answer has lost the connection by now.
     pool.abort();
     reloading.abort();
+    keeping.abort();
+    access.note(&log);
+    if let Some(watching_tls) = watching_tls {
+        watching_tls.abort();
+    }
     drop(state);
     tokio::task::spawn_blocking(move || pool.close()).await?;
     log.close().await;
@@ -293,17 +322,65 @@ fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
     }
 }
 
-/// Takes the address, and no other if it is taken.
-fn bind(config: &Config) -> anyhow::Result<TcpListener> {
-    let address = config.listen;
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!(
-            "{address} cannot be listened on; if another program has it (`ss -ltnp` shows which), stop that one or choose \
-             another with --listen, port 0 for any free one"
-        )
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Refuses a start that would let nobody in from the network. Everybody must be asked for.
+fn refuse_to_be_exposed(config: &Config, tokens_file: &Path) -> anyhow::Result<()> {
+    let mut addresses = config.listen.addresses().iter();
+    let exposed = addresses.find(|address| !address.ip().to_canonical().is_loopback());
+    let Some(address) = exposed.filter(|_| !config.server.open) else {
+        return Ok(());
+    };
+    let tokens = Tokens::read(tokens_file)?;
+    if !tokens.has_valid(chrono::Utc::now()) {
+        let file = tokens_file.display();
+        bail!(
+            "{address} can be reached from the network, and no caller has a token yet ({file} has no valid one). Add one with \
+             `faceood-admin token add NAME --role terminal`, or set server.open = true where a firewall or a proxy decides who \
+             may call"
+        );
+    }
+    Ok(())
+}
+
+/// Certificate and key, where any address speaks TLS. They are read again when they change.
+fn open_tls(config: &Config) -> anyhow::Result<Option<Tls>> {
+    if !config.speaks_tls() {
+        return Ok(None);
+    }
+    let addresses = config.listen.addresses().iter();
+    let addresses = addresses.map(SocketAddr::ip).collect();
+    let tls = Tls::open(&config.server.tls, &config.data_dir, addresses)?;
+    let certificate = tls.certificate();
+    tracing::info!(
+        sha256 = certificate.sha256,
+        ends = %certificate.not_after,
+        names = certificate.names.join(" "),
+        client_auth = tls.client_auth().name(),
+        "TLS certificate"
+    );
+    if let Some(sha256) = tls.authority_sha256() {
+        tracing::info!(
+            sha256,
+            "terminals trust this box by its own authority: they get it from /ca.pem, and its fingerprint is to be this one"
+        );
+    }
+    Ok(Some(tls))
+}
+
+/// Where the service listens, as whoever calls it writes it.
+fn places(config: &Config, listeners: &Listeners) -> String {
+    let scheme = |address| {
+        if config.server.speaks_tls(address) {
+            "https"
+        } else {
+            "http"
+        }
+    };
+    let addresses = listeners.addresses().into_iter();
+    let addresses = addresses.map(|address| format!("{}://{address}", scheme(address)));
+    let socket = listeners
+        .socket()
+        .map(|path| format!("unix:{}", path.display()));
+    addresses.chain(socket).collect::<Vec<_>>().join(" ")
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
@@ -347,17 +424,23 @@ async fn asked_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the settings again at each SIGHUP and replaces policies and calibration; a file with a
-/// mistake changes nothing of what it stands for.
+/// Reads the settings again at each SIGHUP and replaces policies, calibration and TLS certificate; a
+/// file with a mistake changes nothing of what it stands for.
 async fn reload_on_hangup(
     sources: Sources,
     in_force: Loaded,
     policies: watch::Sender<Arc<Policies>>,
     pool: AnalysisPool,
+    access: AccessControl,
+    tls: Option<Tls>,
     mut hangup: Signal,
 ) {
     while hangup.recv().await.is_some() {
         notify::reloading();
+        access.read_again();
+        if let Some(tls) = &tls {
+            tls.reload();
+        }
         match read_again(&sources, &in_force) {
             Ok((read, config)) => {
                 let names: Vec<_> = read.names().map(ToOwned::to_owned).collect();

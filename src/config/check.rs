@@ -14,8 +14,15 @@ use super::schema::{self, OPEN_TABLE, TEMPLATE, nearest, set};
 use super::units::Unit;
 use crate::telemetry::logging;
 
+/// The key whose value is one text or a list of them.
+const ONE_OR_MORE: &str = "listen";
+
 /// Checks one value by itself. A text with a unit becomes the number that it stands for.
 pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> {
+    let may_be_list = entry.key == [ONE_OR_MORE];
+    if may_be_list {
+        entry.value = one_or_more(&entry.value);
+    }
     let unit = entry.key.last().and_then(|key| Unit::of(key));
     let mut got = shown(&entry.value);
     let text = entry.value.as_str();
@@ -42,7 +49,8 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
             None => words,
         }
     };
-    if !fits(&known, &entry.value) {
+    let is_list = may_be_list && entry.value.is_array();
+    if !is_list && !fits(&known, &entry.value) {
         return Err(bad(in_words(kind(&known).to_owned())));
     }
     if expectation.is_some_and(|expectation| !expectation.holds(&entry.value)) {
@@ -111,6 +119,18 @@ pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Resu
 /// Whether `value` may stand where `known` stands; a whole number may stand for any number.
 fn fits(known: &Value, value: &Value) -> bool {
     known.same_type(value) || (known.is_float() && value.is_integer())
+}
+
+/// Texts between commas become a list, and a list of one its only text.
+fn one_or_more(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.contains(',') => {
+            let texts = text.split(',').map(str::trim);
+            Value::Array(texts.map(Value::from).collect())
+        }
+        Value::Array(values) if values.len() == 1 => values[0].clone(),
+        other => other.clone(),
+    }
 }
 
 fn kind(known: &Value) -> &'static str {

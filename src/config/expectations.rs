@@ -23,7 +23,8 @@ const TABLE: &[(&str, Expectation)] = &[
     (
         "listen",
         Words(
-            "ADDRESS:PORT in numbers, such as 127.0.0.1:7860, 0.0.0.0:7860 or [::1]:7860 (port 0 takes any free one)",
+            "ADDRESS:PORT in numbers, such as 127.0.0.1:7860, 0.0.0.0:7860 or [::1]:7860 (port 0 takes any free one), or a list of up to \
+             16 different ones",
         ),
     ),
     (
@@ -39,6 +40,21 @@ const TABLE: &[(&str, Expectation)] = &[
     (
         "server.drain_ms",
         Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
+    ),
+    ("access.rate_requests", Range(1.0, 1e6, "requests a second")),
+    ("access.rate_bytes", Range(1e6, 4e9, "bytes a second")),
+    ("access.pictures_at_once", Range(1.0, 10_000.0, "requests")),
+    (
+        "access.processor_share",
+        Range(0.01, 1.0, "share of all worker threads"),
+    ),
+    (
+        "server.hosts",
+        Words("a list of names, such as [\"faceood.example\"]"),
+    ),
+    (
+        "server.origins",
+        Words("a list of sites, such as [\"https://gate.example\"]"),
     ),
     (
         "pipeline.workers",

@@ -8,10 +8,10 @@ use serde::Serialize;
 /// Settings that have a flag. A field's name is its key, so nobody copies it by hand.
 #[derive(Args, Clone, Debug, Default, Serialize)]
 pub struct Overrides {
-    /// Address and port to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDR:PORT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<String>,
+    /// Address and port to listen on, again for each more; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<String>,
     /// What the two programs share.
     #[command(flatten)]
     #[serde(flatten)]
@@ -56,11 +56,11 @@ pub struct DaemonFlags {
 const DAEMON_HELP: &str = "\
 Settings come from, lowest first: built-in defaults, the config file, FACEOOD_* variables (FACEOOD_LISTEN, \
 FACEOOD_DATA_DIR, nested keys with two underscores: FACEOOD_LOG__DURABILITY=full), flags.
-Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies.
+Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies and the TLS certificate.
 
 Examples:
   faceoodd                                     serve on 127.0.0.1:7860 with state in ./data
-  faceoodd --listen 0.0.0.0:7860 --data-dir /var/lib/faceood
+  faceoodd --listen 127.0.0.1:7860 --listen 192.168.1.5:7861 --data-dir /var/lib/faceood
   faceoodd --config site.toml --check          is this config usable, are the models whole?
   faceoodd --print-config                      which setting came from where?";
 

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
 use super::origin::{Origin, Sources};
 use super::{Config, check, layers, layout, schema};
+
+/// Holds the tokens where no setting names another file.
+const TOKENS_FILE: &str = "tokens.toml";
 
 /// A [`Config`] and where each of its values came from.
 #[derive(Clone, Debug)]
@@ -15,11 +18,30 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// Systemd's folder of credentials, if this process has one.
+    pub(super) credentials: Option<PathBuf>,
     /// Dotted key → value and origin, in the order of the keys.
     pub(super) values: BTreeMap<String, (toml::Value, Origin)>,
 }
 
 impl Loaded {
+    /// The file of tokens: as the settings say, else among the credentials, else beside the config
+    /// file, else in the data folder.
+    pub fn tokens_file(&self) -> PathBuf {
+        let beside = self.file.as_deref().and_then(Path::parent);
+        let folder = beside.unwrap_or(&self.config.data_dir);
+        let given = &self.config.access.tokens_file;
+        if !given.as_os_str().is_empty() {
+            return folder.join(given);
+        }
+        let credential = self
+            .credentials
+            .as_ref()
+            .map(|folder| folder.join(TOKENS_FILE));
+        let credential = credential.filter(|file| file.exists());
+        credential.unwrap_or_else(|| folder.join(TOKENS_FILE))
+    }
+
     /// Where the value of the dotted `key` came from.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.values.get(key).map(|(_, origin)| origin)
@@ -110,6 +132,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     Ok(Loaded {
         config,
         file,
+        credentials: sources
+            .environment
+            .get("CREDENTIALS_DIRECTORY")
+            .map(PathBuf::from),
         values: values.collect(),
     })
 }

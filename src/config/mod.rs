@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use faceood_engine::{capture, pipeline, policy, runtime};
 use serde::{Deserialize, Serialize};
 
-use crate::{server, telemetry};
+use crate::{access, server, telemetry};
 
 mod check;
 mod error;
@@ -41,8 +41,8 @@ const EXAMPLE: &str = include_str!("example.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the daemon listens; port 0 takes any free one.
-    pub listen: SocketAddr,
+    /// Where the daemon listens: one address or several; port 0 takes any free one.
+    pub listen: server::Listen,
     /// Folder of the database, the text logs and the `address` file.
     pub data_dir: PathBuf,
     /// Folder of the model packs.
@@ -53,6 +53,8 @@ pub struct Config {
     pub calibration_file: PathBuf,
     /// How HTTP is served.
     pub server: server::Settings,
+    /// Who may call, and how much.
+    pub access: access::Settings,
     /// Limits of a single upload.
     pub capture: capture::Settings,
     /// Where models run.
@@ -70,12 +72,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7860)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7860)).into(),
             data_dir: PathBuf::from("./data"),
             models_dir: PathBuf::from("./models"),
             pack: "default".to_owned(),
             calibration_file: PathBuf::new(),
             server: server::Settings::default(),
+            access: access::Settings::default(),
             capture: capture::Settings::default(),
             runtime: runtime::Settings::default(),
             pipeline: pipeline::Settings::default(),
@@ -105,6 +108,12 @@ impl Config {
     pub fn site_calibration(&self) -> Option<PathBuf> {
         let is_given = !self.calibration_file.as_os_str().is_empty();
         is_given.then(|| self.data_dir.join(&self.calibration_file))
+    }
+
+    /// Whether any address speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        let mut addresses = self.listen.addresses().iter();
+        addresses.any(|address| self.server.speaks_tls(*address))
     }
 
     /// The database of the log.

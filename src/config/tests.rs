@@ -8,6 +8,8 @@ use super::layers::variable_name;
 use super::schema::{defaults, leaves, set};
 use super::*;
 
+mod listen;
+
 /// Settings in a folder of their own, with nothing from this machine.
 struct Desk {
     dir: TempDir,
@@ -49,6 +51,10 @@ impl Desk {
     }
 }
 
+fn port(loaded: &Loaded) -> u16 {
+    loaded.config.listen.addresses()[0].port()
+}
+
 #[test]
 fn without_any_layer_the_defaults_hold() {
     let loaded = Desk::new().load();
@@ -59,12 +65,12 @@ fn without_any_layer_the_defaults_hold() {
 #[test]
 fn a_later_layer_wins_and_its_origin_is_known() {
     let mut desk = Desk::new().file("listen = \"127.0.0.1:1\"\n[telemetry]\nlevel = \"warn\"\n");
-    assert_eq!(desk.load().config.listen.port(), 1);
+    assert_eq!(port(&desk.load()), 1);
     desk = desk.env("FACEOOD_LISTEN", "127.0.0.1:2");
-    assert_eq!(desk.load().config.listen.port(), 2);
-    desk.sources.flags.listen = Some("127.0.0.1:3".into());
+    assert_eq!(port(&desk.load()), 2);
+    desk.sources.flags.listen = vec!["127.0.0.1:3".into()];
     let loaded = desk.load();
-    assert_eq!(loaded.config.listen.port(), 3);
+    assert_eq!(port(&loaded), 3);
     assert_eq!(
         loaded.origin("listen"),
         Some(&Origin::Flag("--listen".into()))
@@ -403,6 +409,8 @@ fn another(key: &[String], value: &Value) -> Value {
             "log.durability" => "full".into(),
             "log.on_failure" => "continue".into(),
             "runtime.provider" => "cpu".into(),
+            "server.tls.mode" => "off".into(),
+            "server.tls.client_auth" => "optional".into(),
             _ => "other".into(),
         },
         other => panic!("{key} is {other}: say here what else it may be"),
@@ -455,10 +463,10 @@ proptest! {
         if let Some(port) = environment {
             desk = desk.env("FACEOOD_LISTEN", &address(port));
         }
-        desk.sources.flags.listen = flag.map(address);
+        desk.sources.flags.listen = flag.map(address).into_iter().collect();
         let loaded = desk.load();
         let expected = flag.or(environment).or(file);
-        prop_assert_eq!(loaded.config.listen.port(), expected.unwrap_or(7860));
+        prop_assert_eq!(port(&loaded), expected.unwrap_or(7860));
         let speaks = match loaded.origin("listen") {
             Some(Origin::Flag(_)) => flag,
             Some(Origin::Environment(_)) => environment,

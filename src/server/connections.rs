@@ -6,8 +6,6 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::rt::net::TcpStream;
-
 /// The open connections of each address.
 #[derive(Clone, Debug)]
 pub(super) struct Connections {
@@ -36,13 +34,14 @@ impl Connections {
         }
     }
 
-    /// Counts the connection that begins with `socket`. `None` where its address has twice as many
-    /// as it may: it is to be closed unheard. Up to there each has its request answered with a
-    /// refusal, so that a caller by mistake learns of it.
-    pub(super) fn count(&self, socket: &TcpStream) -> Option<Counted> {
-        match socket.peer_addr() {
-            Ok(address) => self.counted(address.ip()),
-            Err(_) => Some(Counted {
+    /// Counts a connection from `address`; those of the Unix socket have none, and no limit of
+    /// their own. `None` where the address has twice as many as it may: it is to be closed unheard.
+    /// Up to there each has its request answered with a refusal, so that a caller by mistake learns
+    /// of it.
+    pub(super) fn count(&self, address: Option<IpAddr>) -> Option<Counted> {
+        match address {
+            Some(address) => self.counted(address),
+            None => Some(Counted {
                 address: None,
                 connections: self.clone(),
                 is_one_too_many: false,

@@ -7,34 +7,45 @@
 
 use std::future::{Future, ready};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
-use actix_web::rt::net::TcpStream;
+use actix_web::rt::net::{TcpStream, UnixStream};
 use actix_web::{App, web};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 mod body;
 mod connections;
+mod guard;
+mod listen;
+mod origin;
 mod parameters;
+mod peer;
 mod problem_response;
 mod refusals;
 mod request_id;
 mod routes;
 mod state;
+pub mod tls;
 mod upload;
 
+use self::guard::Admission;
+pub use self::listen::{Listen, ListenError, Listeners};
+use self::origin::Origins;
 pub use self::state::{AppState, Info};
 pub use self::upload::UploadLimits;
-use connections::{Connections, OneTooMany};
+use connections::{Connections, Counted, OneTooMany};
+use peer::{Peer, Way};
 use refusals::Explained;
+use tls::Handshake;
 
 /// How often recorded samples are folded into their histograms.
 const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
@@ -54,6 +65,12 @@ pub struct Settings {
     /// Connections that one address may hold; more are answered with `rate_limited`. 0: no limit.
     /// Everybody behind one proxy has the proxy's address.
     pub max_connections_per_address: usize,
+    /// Whether callers off this machine need no token.
+    pub open: bool,
+    /// Further names by which callers reach the box; its own name and addresses are known.
+    pub hosts: Vec<String>,
+    /// Web sites whose pages may use the box from a browser, such as `https://gate.example`.
+    pub origins: Vec<String>,
     /// Most time for the head of a request.
     pub head_timeout_ms: u64,
     /// Longest silence of a client while it sends a body.
@@ -68,6 +85,10 @@ pub struct Settings {
     pub upload_memory_bytes: usize,
     /// Most time for requests in flight when the service stops.
     pub drain_ms: u64,
+    /// A Unix socket for programs of this machine, in the data folder unless absolute; empty: none.
+    pub socket: PathBuf,
+    /// How addresses off loopback speak TLS.
+    pub tls: tls::Settings,
 }
 
 impl Default for Settings {
@@ -76,6 +97,9 @@ impl Default for Settings {
             workers: 0,
             max_connections: 2048,
             max_connections_per_address: 256,
+            open: false,
+            hosts: Vec::new(),
+            origins: Vec::new(),
             head_timeout_ms: 5_000,
             body_idle_timeout_ms: 10_000,
             body_timeout_ms: 60_000,
@@ -83,6 +107,8 @@ impl Default for Settings {
             keep_alive_ms: 15_000,
             upload_memory_bytes: 67_108_864,
             drain_ms: 8_000,
+            socket: PathBuf::new(),
+            tls: tls::Settings::default(),
         }
     }
 }
@@ -102,6 +128,18 @@ impl Settings {
         (self.max_connections * self.worker_count() + OTHERS) as u64
     }
 
+    /// Where the Unix socket is, if there is to be one.
+    pub fn socket_path(&self, data_dir: &Path) -> Option<PathBuf> {
+        let is_given = !self.socket.as_os_str().is_empty();
+        is_given.then(|| data_dir.join(&self.socket))
+    }
+
+    /// Whether a listener at `address` speaks TLS.
+    pub fn speaks_tls(&self, address: SocketAddr) -> bool {
+        let is_wanted = !self.open || self.tls.is_configured();
+        Way::of(address) == Way::Network && self.tls.mode == tls::Mode::Auto && is_wanted
+    }
+
     /// What uploads may cost, where one picture may have `image_bytes`.
     pub fn upload_limits(&self, image_bytes: usize) -> UploadLimits {
         UploadLimits {
@@ -113,12 +151,13 @@ impl Settings {
     }
 }
 
-/// Serves HTTP on `listener` until `stop` is done, then lets requests in flight finish.
+/// Serves HTTP on `listeners` until `stop` is done, then lets requests in flight finish. What
+/// [`Settings::speaks_tls`] says decides which of them speak TLS, by `state.tls`.
 ///
 /// # Errors
-/// Where the listener cannot be used or a worker cannot be started.
+/// Where a listener cannot be used or a worker cannot be started.
 pub async fn run(
-    listener: TcpListener,
+    listeners: Listeners,
     settings: &Settings,
     state: AppState,
     stop: impl Future<Output = ()>,
@@ -131,52 +170,36 @@ pub async fn run(
             metrics.tidy();
         }
     });
-    let uploads = web::Data::new(state.uploads.clone());
-    let state = web::Data::new(state);
-    let patience = Duration::from_millis(settings.write_idle_timeout_ms);
-    connections::close_where_nothing_is_read(&listener, patience)?;
-    let connections = Connections::new(settings.max_connections_per_address);
     let (closing, closed) = watch::channel(false);
-    let http = settings.clone();
-    let address = listener.local_addr()?;
-    let server = Server::build()
+    let service = Service {
+        uploads: web::Data::new(state.uploads.clone()),
+        state: web::Data::new(state),
+        admission: web::Data::new(Admission {
+            origins: Origins::new(&settings.hosts, &settings.origins),
+            is_open: settings.open,
+        }),
+        settings: settings.clone(),
+        connections: Connections::new(settings.max_connections_per_address),
+        closed,
+    };
+    let mut server = Server::build()
         .workers(settings.worker_count())
         .max_concurrent_connections(settings.max_connections)
         .shutdown_timeout(settings.drain_ms.div_ceil(1000))
-        .disable_signals()
-        .listen("http", listener, move || {
-            let app = App::new()
-                .app_data(web::Data::clone(&state))
-                .app_data(web::Data::clone(&uploads))
-                .wrap(from_fn(request_id::with_request_id))
-                .configure(routes::configure);
-            let (connections, closed) = (connections.clone(), closed.clone());
-            let protocol = HttpService::build()
-                .keep_alive(Duration::from_millis(http.keep_alive_ms))
-                .client_request_timeout(Duration::from_millis(http.head_timeout_ms))
-                .client_disconnect_timeout(CLOSING)
-                // So a caller who hangs up is noticed, and its picture is given up.
-                .h1_allow_half_closed(false)
-                .local_addr(address)
-                .graceful_shutdown_signal(move || {
-                    let mut closed = closed.clone();
-                    async move { drop(closed.wait_for(|&is_closed| is_closed).await) }
-                })
-                .on_connect_ext(|connection: &Explained, beside| {
-                    beside.insert(OneTooMany(connection.counted.is_one_too_many));
-                })
-                .h1(map_config(app, |()| AppConfig::default()));
-            fn_service(move |socket: TcpStream| {
-                let peer = socket.peer_addr().ok();
-                let counted = connections.count(&socket);
-                ready(match counted {
-                    Some(counted) => Ok((Explained::new(socket, counted), peer)),
-                    None => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),
-                })
-            })
-            .and_then(protocol)
-        })?
-        .run();
+        .disable_signals();
+    let patience = Duration::from_millis(settings.write_idle_timeout_ms);
+    let Listeners { tcp, socket } = listeners;
+    for (listener, address) in tcp {
+        connections::close_where_nothing_is_read(&listener, patience)?;
+        let service = service.clone();
+        server = server.listen("http", listener, move || service.of_address(address))?;
+    }
+    if let Some(socket) = &socket {
+        let listener = socket.listener.try_clone()?;
+        let service = service.clone();
+        server = server.listen_uds("socket", listener, move || service.of_socket())?;
+    }
+    let server = server.run();
 
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
@@ -193,14 +216,126 @@ pub async fn run(
     outcome?
 }
 
+/// What every thread makes its services of.
+#[derive(Clone)]
+struct Service {
+    state: web::Data<AppState>,
+    uploads: web::Data<UploadLimits>,
+    admission: web::Data<Admission>,
+    settings: Settings,
+    connections: Connections,
+    /// Whether the service ends.
+    closed: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// The service of a listener at `address`.
+    fn of_address(
+        &self,
+        address: SocketAddr,
+    ) -> impl ServiceFactory<TcpStream, Config = (), Error = DispatchError, InitError = ()> + use<>
+    {
+        let way = Way::of(address);
+        let tls = self.state.tls.clone();
+        let tls = tls.filter(|_| self.settings.speaks_tls(address));
+        let patience = Duration::from_millis(self.settings.head_timeout_ms);
+        let service = self.clone();
+        fn_service(move |socket: TcpStream| {
+            let (service, tls) = (service.clone(), tls.clone());
+            async move {
+                let from = socket.peer_addr().ok();
+                let mut peer = Peer::new(way, from);
+                // Counted before the handshake, which costs more than a request.
+                let counted = service.count(&peer)?;
+                let Some(tls) = tls else {
+                    return Ok((Explained::new(socket, peer, counted), from));
+                };
+                let handshake = tokio::select! {
+                    handshake = tls::accept(socket, &tls, patience) => handshake,
+                    () = service.until_closed() => None,
+                };
+                let Handshake {
+                    stream,
+                    certificate_name,
+                } = handshake.ok_or_else(refused)?;
+                peer.is_tls = true;
+                peer.certificate_name = certificate_name;
+                Ok::<_, DispatchError>((Explained::new(stream, peer, counted), from))
+            }
+        })
+        .and_then(self.protocol())
+    }
+
+    /// The service of the Unix socket.
+    fn of_socket(
+        &self,
+    ) -> impl ServiceFactory<UnixStream, Config = (), Error = DispatchError, InitError = ()> + use<>
+    {
+        let service = self.clone();
+        fn_service(move |socket: UnixStream| {
+            let peer = Peer::new(Way::Socket, None);
+            let counted = service.count(&peer);
+            ready(counted.map(|counted| (Explained::new(socket, peer, counted), None)))
+        })
+        .and_then(self.protocol())
+    }
+
+    fn count(&self, peer: &Peer) -> Result<Counted, DispatchError> {
+        self.connections.count(peer.address).ok_or_else(refused)
+    }
+
+    fn until_closed(&self) -> impl Future<Output = ()> + use<> {
+        let mut closed = self.closed.clone();
+        async move { drop(closed.wait_for(|&is_closed| is_closed).await) }
+    }
+
+    /// HTTP over a connection of whatever kind.
+    fn protocol(
+        &self,
+    ) -> impl ServiceFactory<
+        (Explained, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<> {
+        let app = App::new()
+            .app_data(web::Data::clone(&self.state))
+            .app_data(web::Data::clone(&self.uploads))
+            .app_data(web::Data::clone(&self.admission))
+            .wrap(from_fn(guard::admit))
+            .wrap(self.admission.origins.cors())
+            .wrap(from_fn(request_id::with_request_id))
+            .configure(routes::configure);
+        let service = self.clone();
+        HttpService::build()
+            .keep_alive(Duration::from_millis(self.settings.keep_alive_ms))
+            .client_request_timeout(Duration::from_millis(self.settings.head_timeout_ms))
+            .client_disconnect_timeout(CLOSING)
+            // So a caller who hangs up is noticed, and its picture is given up.
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || service.until_closed())
+            .on_connect_ext(|connection: &Explained, beside| {
+                beside.insert(OneTooMany(connection.counted.is_one_too_many));
+                beside.insert(connection.peer.clone());
+            })
+            .h1(map_config(app, |()| AppConfig::default()))
+    }
+}
+
+/// Closes a connection that has been refused, or that nothing may be said to.
+fn refused() -> DispatchError {
+    DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
+}
+
 /// Warns, and says so, where whoever reaches `address` over a network may use the service.
-pub fn warn_if_exposed(address: SocketAddr, is_authenticated: bool) -> bool {
-    let is_exposed = !is_authenticated && !address.ip().is_loopback();
+pub fn warn_if_open(address: SocketAddr, is_open: bool) -> bool {
+    let is_exposed = is_open && !address.ip().is_loopback();
     if is_exposed {
         tracing::warn!(
             %address,
-            "listening beyond this machine without authentication: whoever reaches this address may use the service and \
-             read its log; listen on 127.0.0.1, or put a proxy that authenticates in front"
+            "server.open is set: whoever reaches this address may use the service and read its log; let a firewall or a proxy \
+             decide who that is"
         );
     }
     is_exposed

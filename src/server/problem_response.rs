@@ -16,7 +16,10 @@ pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// What a caller should wait before another try. The queue is short (seconds of work at most), so a
 /// second is long enough to matter and short enough for a door.
-const RETRY_AFTER_SECONDS: u32 = 1;
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// Which credentials a 401 asks for (RFC 6750 §3).
+const CHALLENGE: &str = "Bearer realm=\"faceood\"";
 
 /// A failure on its way to the caller.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub(crate) struct Problem {
     pub(crate) image: Option<ImageFacts>,
     /// Methods that the path does take, for the `Allow` header of a 405.
     allow: Option<&'static str>,
+    /// Seconds after which another try can succeed, where they are known.
+    wait: Option<u64>,
 }
 
 impl Problem {
@@ -43,6 +48,7 @@ impl Problem {
             part: None,
             image: None,
             allow: None,
+            wait: None,
         }
     }
 
@@ -61,6 +67,13 @@ impl Problem {
             allow: Some(allow),
             ..Self::new(ProblemCode::MethodNotAllowed, detail)
         }
+    }
+
+    /// The same problem, after which another try can succeed in so many seconds.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.wait = Some(seconds);
+        self
     }
 
     /// The same problem, blamed on one side of a comparison.
@@ -108,7 +121,14 @@ impl Problem {
         let mut builder = HttpResponse::build(self.status_code());
         builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
         if self.code.is_retryable() {
-            builder.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS.to_string()));
+            let seconds = self.wait.unwrap_or(RETRY_AFTER_SECONDS);
+            builder.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if self.code == ProblemCode::Unauthenticated {
+            builder.insert_header((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(CHALLENGE),
+            ));
         }
         if let Some(allow) = self.allow {
             builder.insert_header((header::ALLOW, HeaderValue::from_static(allow)));

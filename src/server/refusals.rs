@@ -2,36 +2,44 @@
 //!
 //! actix refuses such bytes before any of our code sees a request, with a status and an empty body.
 //! The connection is the only place left to say more: [`Explained`] sits between actix and the
-//! socket and puts a problem in the place of that refusal. No other answer of the service is an
-//! error without a body, so nothing else is touched.
+//! socket, or the TLS stream over it, and puts a problem in the place of that refusal. No other
+//! answer of the service is an error without a body, so nothing else is touched.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::rt::net::TcpStream;
 use bytes::{Buf, Bytes};
 use faceood_engine::problem::ProblemCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use super::connections::Counted;
+use super::peer::{Peer, Way};
 use super::problem_response::{CONTENT_TYPE, ProblemBody};
 use crate::telemetry::metrics;
 
+/// What a connection is read from and written to: TCP, TLS over it, or a Unix socket.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
 pub(super) struct Explained {
-    socket: TcpStream,
+    socket: Box<dyn Stream>,
+    pub(super) peer: Peer,
     pub(super) counted: Counted,
     /// What the socket has not yet taken of a refusal.
     waiting: Bytes,
 }
 
 impl Explained {
-    pub(super) fn new(socket: TcpStream, counted: Counted) -> Self {
+    pub(super) fn new(socket: impl Stream + 'static, peer: Peer, counted: Counted) -> Self {
         Self {
-            socket,
+            socket: Box::new(socket),
+            peer,
             counted,
             waiting: Bytes::new(),
         }
@@ -69,7 +77,7 @@ impl AsyncWrite for Explained {
         let Some(status) = bare_refusal(bytes) else {
             return Pin::new(&mut self.socket).poll_write(context, bytes);
         };
-        self.waiting = explanation(status);
+        self.waiting = refusal(status, &explanation(status, &self.peer));
         // What the socket does not take now goes with the next write or flush.
         if let Poll::Ready(outcome) = self.poll_waiting(context) {
             outcome?;
@@ -103,20 +111,26 @@ fn bare_refusal(bytes: &[u8]) -> Option<StatusCode> {
     (is_empty && !head.contains("\r\n\r\n")).then_some(status)
 }
 
-fn explanation(status: StatusCode) -> Bytes {
-    let detail = match status {
+/// What was wrong with a head, by the status that actix gave it.
+fn explanation(status: StatusCode, peer: &Peer) -> Cow<'static, str> {
+    const NO_HTTP: &str = "this is no HTTP/1.1 request; it begins with a line such as POST /v1/extract HTTP/1.1 of at most 64 kB, with \
+         other than ASCII characters of the address percent-encoded, and has one header Host and, with a body, one \
+         Content-Length that is a number";
+    match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-            "the request has too many headers, or too long ones; send at most 96 lines, 128 kB in all"
+            "the request has too many headers, or too long ones; send at most 96 lines, 128 kB in all".into()
         }
         StatusCode::REQUEST_TIMEOUT => {
-            "the head of the request did not arrive in time (server.head_timeout_ms); send it in one piece"
+            "the head of the request did not arrive in time (server.head_timeout_ms); send it in one piece".into()
         }
-        _ => {
-            "this is no HTTP/1.1 request; it begins with a line such as POST /v1/extract HTTP/1.1 of at most 64 kB, with other than \
-             ASCII characters of the address percent-encoded, and has one \
-             header Host and, with a body, one Content-Length that is a number; HTTPS is not spoken here"
-        }
-    };
+        // Over TLS it was no attempt at HTTPS.
+        _ if peer.is_tls || peer.way == Way::Socket => NO_HTTP.into(),
+        _ => format!("{NO_HTTP}; HTTPS is not spoken here").into(),
+    }
+}
+
+/// An answer to what is no request, for which there is no other place in the log.
+pub(super) fn refusal(status: StatusCode, detail: &str) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Refused");
     let (status, code) = (status.as_u16(), ProblemCode::MalformedRequest);
     let id = Uuid::now_v7().to_string();

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -97,6 +97,10 @@ pub(crate) struct RequestOutcome {
     pub(crate) score: Option<f32>,
     /// Whether this request's rows are in the log already.
     pub(crate) is_recorded: bool,
+    /// Time that the workers spent on it.
+    pub(crate) worked: Duration,
+    /// Whether it named a source that its token may not use.
+    pub(crate) is_foreign_source: bool,
 }
 
 impl RequestOutcome {
@@ -125,7 +129,7 @@ pub(crate) async fn with_request_id<B: MessageBody + 'static>(
     let endpoint = request.match_pattern();
     let endpoint = endpoint.as_deref().unwrap_or("other");
     // Of the highest level, so that no level of the text log takes it from a line.
-    let span = error_span!("request", request_id = %id, endpoint, source = Empty);
+    let span = error_span!("request", request_id = %id, endpoint, source = Empty, token = Empty);
     answered(request, next, &id, endpoint)
         .instrument(span)
         .await

@@ -9,7 +9,9 @@ use faceood_engine::policy::{Policies, Thresholds};
 use faceood_log::{InferenceLog, ModelFacts};
 use tokio::sync::watch;
 
+use super::tls::Tls;
 use super::upload::UploadLimits;
+use crate::access::AccessControl;
 use crate::telemetry::metrics::Exporter;
 
 /// Everything that a request may need. Cloned once per worker.
@@ -25,8 +27,12 @@ pub struct AppState {
     pub info: Arc<Info>,
     /// What uploads may cost.
     pub uploads: UploadLimits,
+    /// Knows the callers.
+    pub access: AccessControl,
     /// Renders metrics.
     pub metrics: Exporter,
+    /// What addresses off loopback speak TLS with, where one does.
+    pub tls: Option<Tls>,
 }
 
 impl AppState {

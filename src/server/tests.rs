@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use faceood_engine::pipeline::tuning::Chosen;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::*;
+use crate::access::{self, AccessControl};
 use crate::telemetry::metrics::Exporter;
 
 #[test]
@@ -24,11 +25,11 @@ fn only_loopback_is_not_exposed() {
         ("192.168.1.5:7860", true),
     ] {
         assert_eq!(
-            warn_if_exposed(address.parse().unwrap(), false),
+            warn_if_open(address.parse().unwrap(), true),
             is_exposed,
             "{address}"
         );
-        assert!(!warn_if_exposed(address.parse().unwrap(), true));
+        assert!(!warn_if_open(address.parse().unwrap(), false));
     }
 }
 
@@ -36,6 +37,19 @@ fn only_loopback_is_not_exposed() {
 fn settings_refuse_what_they_do_not_know() {
     let error = toml::from_str::<Settings>("workrs = 2").unwrap_err();
     assert!(error.to_string().contains("workrs"), "{error}");
+}
+
+#[test]
+fn tls_is_for_the_network_unless_the_service_is_open_or_it_is_switched_off() {
+    let [near, far] = ["127.0.0.1:1", "0.0.0.0:1"].map(|text| text.parse().unwrap());
+    let mut settings = Settings::default();
+    assert!(settings.speaks_tls(far) && !settings.speaks_tls(near));
+    settings.open = true;
+    assert!(!settings.speaks_tls(far));
+    settings.tls.certificate = "a.pem".into();
+    assert!(settings.speaks_tls(far) && !settings.speaks_tls(near));
+    settings.tls.mode = tls::Mode::Off;
+    assert!(!settings.speaks_tls(far));
 }
 
 /// All that the daemon puts together, with scenarios in which a stage panics or takes long.
@@ -69,7 +83,14 @@ fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
             reports_dir: PathBuf::new(),
         }),
         uploads: Settings::default().upload_limits(1 << 20),
+        access: AccessControl::open(
+            Path::new("no tokens"),
+            &access::Settings::default(),
+            pool.workers(),
+        )
+        .unwrap(),
         metrics: Exporter::apart(),
+        tls: None,
     }
 }
 
@@ -161,14 +182,14 @@ async fn serving(settings: pipeline::Settings) -> Service {
     let (folder, log) = faceood_log::fixture::open(&faceood_log::Settings::default()).await;
     let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
     let pool = pool.await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners::bind(&any.into(), None).unwrap();
+    let address = listeners.addresses()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let state = state(&pool, &log);
     let serving = tokio::spawn(async move {
         let stopped = async { drop(stopped.await) };
-        run(listener, &Settings::default(), state, stopped).await
+        run(listeners, &Settings::default(), state, stopped).await
     });
     Service {
         pool,

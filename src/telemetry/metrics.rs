@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use faceood_log::AccessRefusal;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use nvml_wrapper::Nvml;
@@ -31,6 +33,10 @@ metrics_table! {
         "Requests answered, by endpoint, HTTP status and problem code (ok where none).";
     describe_histogram REQUEST_SECONDS "faceood_request_duration_seconds"
         "From a request's head to its answer.";
+    describe_counter TOKEN_REQUESTS "faceood_token_requests_total"
+        "Requests of callers with a valid token, by its name.";
+    describe_counter REFUSALS "faceood_access_refusals_total"
+        "Requests that were refused before their endpoint saw them, by reason.";
     describe_counter ACTIONS "faceood_actions_total" "Decisions on single faces.";
     describe_counter SOURCE_ACTIONS "faceood_source_actions_total"
         "Decisions on single faces by source, for the sources in telemetry.sources; other stands for all others.";
@@ -50,6 +56,10 @@ metrics_table! {
     describe_gauge BUILD "faceood_build_info" "1 for the running release.";
     describe_gauge READY "faceood_ready" "1 while requests are served, else 0.";
     describe_gauge LOG_FAILING "faceood_log_failing" "1 while the log cannot be written, else 0.";
+    describe_gauge CERTIFICATE_ENDS "faceood_tls_certificate_expiry_seconds"
+        "When the TLS certificate ends, seconds since 1970; absent where no address speaks TLS.";
+    describe_counter HANDSHAKES_FAILED "faceood_tls_handshakes_failed_total"
+        "Connections that came to no TLS, by reason.";
     describe_gauge DISK_FREE "faceood_disk_free_bytes" "Room on the disk of the data folder.";
     describe_gauge DISK_TOTAL "faceood_disk_total_bytes" "Size of the disk of the data folder.";
     describe_gauge MEMORY_LIMIT "faceood_memory_limit_bytes"
@@ -69,13 +79,15 @@ metrics_table! {
 }
 
 /// Counters of the log that stand at 0 from the start, so that an alarm sees even their first rise.
-const FROM_NOTHING: [&str; 6] = [
+const FROM_NOTHING: [&str; 8] = [
     "faceood_log_rows_total",
     "faceood_log_rows_lost_total",
     "faceood_log_rows_unwritten_total",
     "faceood_log_reopened_total",
     "faceood_log_doubtful_rows_total",
     "faceood_log_pruned_rows_total",
+    "faceood_log_access_rows_total",
+    "faceood_log_access_dropped_total",
 ];
 
 /// From a stage that takes a fraction of a millisecond to a request that waits in the queue under
@@ -123,6 +135,9 @@ impl Exporter {
         describe();
         for name in FROM_NOTHING {
             counter!(name).absolute(0);
+        }
+        for refusal in AccessRefusal::ALL {
+            counter!(REFUSALS, "reason" => refusal.name()).absolute(0);
         }
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self::around(handle, data_dir))
@@ -177,6 +192,16 @@ pub fn request(endpoint: &str, status: u16, code: &'static str, took: Duration) 
     counter!(REQUESTS, "endpoint" => endpoint.clone(), "status" => status.to_string(), "code" => code)
         .increment(1);
     histogram!(REQUEST_SECONDS, "endpoint" => endpoint).record(took);
+}
+
+/// A caller with the token `name` was let in. There are as many names as tokens.
+pub fn token_request(name: &str) {
+    counter!(TOKEN_REQUESTS, "token" => name.to_owned()).increment(1);
+}
+
+/// A request was refused because of its caller.
+pub fn refused(reason: &'static str) {
+    counter!(REFUSALS, "reason" => reason).increment(1);
 }
 
 /// Sources that are labels; empty where none is.
@@ -247,6 +272,16 @@ pub fn ready(is_ready: bool) {
 /// Whether the log cannot be written.
 pub fn log_failing(is_failing: bool) {
     gauge!(LOG_FAILING).set(f64::from(is_failing));
+}
+
+/// The TLS certificate in force ends then.
+pub fn certificate_ends(end: DateTime<Utc>) {
+    gauge!(CERTIFICATE_ENDS).set(end.timestamp() as f64);
+}
+
+/// A connection came to no TLS.
+pub fn handshake_failed(reason: &'static str) {
+    counter!(HANDSHAKES_FAILED, "reason" => reason).increment(1);
 }
 
 /// Looks at the process, at the machine, and at GPUs where there are any.

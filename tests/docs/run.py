@@ -22,7 +22,7 @@ GUIDES = [
 ELSEWHERE = ("operations", "analysis")
 DOCUMENTED = "127.0.0.1:7860"
 BLOCK = re.compile(r"(?:<!-- not run here: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-PLAIN = {"text", "json", "yaml"}
+PLAIN = {"text", "json", "toml", "yaml"}
 NEEDED = {"java": "java", "csharp": "mcs"}
 
 

@@ -29,7 +29,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn loaded(&self) -> Result<Loaded, ConfigError> {
         let flags = Overrides {
-            listen: None,
+            listen: Vec::new(),
             folders: self.folders.clone(),
         };
         config::load(&Sources::of_process(self.config.clone(), flags))

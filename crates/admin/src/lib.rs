@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 use faceood::telemetry::logging;
 
+mod access;
 mod analyze_logs;
 mod backup;
 mod calibrate;
@@ -26,6 +27,7 @@ mod explain;
 mod export;
 mod extract;
 mod http;
+mod lan;
 mod man;
 mod map;
 mod models;
@@ -33,7 +35,11 @@ mod offline;
 mod out_file;
 mod output;
 mod prune;
+mod report_out;
+mod service;
 mod sinks;
+mod tls;
+mod token;
 mod users;
 mod watch;
 mod when;
@@ -65,7 +71,8 @@ struct Command {
 
 #[derive(Subcommand, Debug)]
 enum Task {
-    /// Check driver, library, models, disk, permissions, clock, unit and database; say what to do
+    /// Check driver, library, models, disk, permissions, callers, clock, unit and database; say what
+    /// to do
     Doctor(doctor::Args),
     /// Show what the daemon would answer on pictures, without a daemon
     Extract(extract::Args),
@@ -83,12 +90,20 @@ enum Task {
     Models(models::Args),
     /// Say which degradations keep coming, where, since when, and what to do
     AnalyzeLogs(analyze_logs::Args),
+    /// Show which requests were refused, and how tokens are used
+    Access(access::Args),
     /// Write the log as CSV, JSON lines or Parquet
     Export(export::Args),
     /// Delete old rows of the log
     Prune(prune::Args),
     /// Copy the log while the daemon goes on
     Backup(backup::Args),
+    /// Say who may call the daemon off this machine: add, list, rotate, revoke
+    Token(token::Args),
+    /// Let terminals of a network through the service's firewall, and say what else it takes
+    Lan(lan::Args),
+    /// Show or renew the TLS certificate
+    Tls(tls::Args),
     /// Watch the live box in this terminal
     Watch(watch::Args),
     /// Show or write the manual pages
@@ -154,9 +169,13 @@ fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
         Task::Map(args) => map::run(args, context)?,
         Task::Calibrate(args) => calibrate::run(args, context)?,
         Task::Models(args) => models::run(args, context)?,
+        Task::Access(args) => access::run(args, context)?,
         Task::Export(args) => export::run(args, context)?,
         Task::Prune(args) => prune::run(args, context)?,
         Task::Backup(args) => backup::run(args, context)?,
+        Task::Token(args) => token::run(args, context)?,
+        Task::Lan(args) => lan::run(args, context)?,
+        Task::Tls(args) => tls::run(args, context)?,
         Task::Watch(args) => watch::run(args, context)?,
         Task::Man(args) => man::run(args)?,
         Task::Completions(args) => completions::run(args)?,

@@ -53,6 +53,8 @@ struct PruneReport {
     /// Rows beyond the age that are kept, since the clock could not be trusted when they were
     /// written.
     rows_doubtful: u64,
+    /// Refused requests, which `access` shows.
+    refusals_deleted: u64,
     /// Of the database file, given back to the disk; not known of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     freed_bytes: Option<u64>,
@@ -91,6 +93,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             rows_before,
             rows_deleted: 0,
             rows_doubtful,
+            refusals_deleted: 0,
             freed_bytes: None,
         };
         if args.dry_run {
@@ -107,12 +110,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             };
             let by_size = limits.max_bytes.map(|most| over_size(file, rows_before, most));
             report.rows_deleted = by_age.max(by_size.unwrap_or(0));
+            if let Some(oldest) = limits.oldest {
+                report.refusals_deleted =
+                    reader.accesses_before(oldest, args.include_doubtful).await?;
+            }
         } else {
             let bar = output::progress(rows_before, "rows deleted");
             let hear = |so_far: &faceood_log::Pruned| bar.set_position(so_far.rows);
             let pruned = faceood_log::prune(&path, &limits, hear).await?;
             bar.finish_and_clear();
             report.rows_deleted = pruned.rows;
+            report.refusals_deleted = pruned.refusals;
             report.freed_bytes = Some(pruned.freed_bytes);
         }
         Ok(report)
@@ -151,6 +159,11 @@ fn text(report: &PruneReport) -> String {
             "{database}: {deleted} of {before} rows deleted, {} given back to the disk",
             Bytes(freed)
         ),
+    };
+    let done = match (report.refusals_deleted, report.is_dry_run) {
+        (0, _) => done,
+        (refusals, true) => format!("{done}, and {refusals} refused requests"),
+        (refusals, false) => format!("{done}; {refusals} refused requests deleted"),
     };
     match report.rows_doubtful {
         0 => done,

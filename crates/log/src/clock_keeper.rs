@@ -116,13 +116,25 @@ impl Keeper {
         Look { now, is_trusted }
     }
 
+    fn mark_of(&self, state: &mut State, reading: &Reading) -> (Look, Option<ClockMark>) {
+        let look = self.judge(state, reading);
+        let jumped = (!look.is_trusted).then_some(ClockMark::Jumped);
+        (look, jumped.or_else(|| clock::mark_of(reading)))
+    }
+
+    /// Why the present time cannot be trusted, and for how many seconds the daemon has run on this
+    /// log.
+    pub(super) fn mark_of_now(&self) -> (Option<ClockMark>, i64) {
+        let reading = self.clock.read();
+        let (look, mark) = self.mark_of(&mut self.state(), &reading);
+        (mark, look.now.run_seconds)
+    }
+
     /// Marks the rows whose time cannot be trusted.
     pub(super) fn mark<'a>(&self, records: impl Iterator<Item = &'a mut InferenceRecord>) {
         let reading = self.clock.read();
         let mut state = self.state();
-        let look = self.judge(&mut state, &reading);
-        let jumped = (!look.is_trusted).then_some(ClockMark::Jumped);
-        let of_all = jumped.or_else(|| clock::mark_of(&reading));
+        let (look, of_all) = self.mark_of(&mut state, &reading);
         for record in records {
             let is_ahead = record.time - reading.wall > JUMP;
             if is_ahead {

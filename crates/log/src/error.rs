@@ -76,7 +76,7 @@ pub enum LogError {
     #[error("cannot {0} {1}: {2}")]
     Io(&'static str, PathBuf, #[source] Arc<io::Error>),
     /// A column does not hold what it should.
-    #[error("column {column} of table inferences: {found}")]
+    #[error("column {column} of the log: {found}")]
     BadColumn {
         /// Name of the column.
         column: &'static str,

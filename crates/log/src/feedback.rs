@@ -22,6 +22,8 @@ pub struct Feedback {
     pub author: Option<String>,
     /// From where it is told.
     pub address: Option<String>,
+    /// Where it is given, only requests that this token allowed count: what a terminal may speak of.
+    pub only_token: Option<String>,
 }
 
 /// One word about a request, as it was told.
@@ -81,9 +83,10 @@ pub(super) async fn write(
     // The request's id and key, and the outcome, note and time that stand in its rows.
     let found: Option<(String, Nullable, Nullable, Nullable, Nullable)> = sqlx::query_as(
         "SELECT request_id, request_key, outcome, outcome_note, outcome_time FROM inferences \
-         WHERE request_id = ?1 OR id = ?1 ORDER BY rowid DESC LIMIT 1",
+         WHERE (request_id = ?1 OR id = ?1) AND (?2 IS NULL OR token = ?2) ORDER BY rowid DESC LIMIT 1",
     )
     .bind(&feedback.request_id)
+    .bind(feedback.only_token.as_deref())
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((request_id, request_key, outcome, note, time)) = found else {
@@ -139,6 +142,7 @@ mod tests {
             note: note.map(str::to_owned),
             author: Some("guard".to_owned()),
             address: Some("192.0.2.7".to_owned()),
+            only_token: None,
         }
     }
 
@@ -228,6 +232,37 @@ mod tests {
                 Some(ReportedOutcome::Impostor)
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_terminal_speaks_of_its_own_requests_only() {
+        let (_folder, log) = open(&keep_all()).await;
+        let of = |token: Option<&str>| {
+            let mut row = row("gate-3.42", Role::Image);
+            row.token = token.map(str::to_owned);
+            row
+        };
+        let rows = [Some("east"), Some("west"), None].map(of);
+        log.append_all(rows.to_vec()).await.unwrap();
+        let told = async |id: &str, token: &str| {
+            let mut feedback = feedback(id, ReportedOutcome::Impostor, None);
+            feedback.only_token = Some(token.to_owned());
+            log.record_feedback(feedback).await.unwrap().is_some()
+        };
+        let outcomes = async || {
+            let rows = log.reader().by_request("gate-3.42").await.unwrap();
+            rows.iter().map(|row| row.outcome).collect::<Vec<_>>()
+        };
+        // Neither by the shared id nor by the id of a row that is another's or nobody's.
+        assert!(!told("gate-3.42", "north").await);
+        for other in [&rows[1], &rows[2]] {
+            assert!(!told(&other.id.to_string(), "east").await);
+        }
+        assert_eq!(outcomes().await, [None, None, None]);
+        // Of several requests with one id it is the terminal's own.
+        assert!(told("gate-3.42", "east").await);
+        let impostor = Some(ReportedOutcome::Impostor);
+        assert_eq!(outcomes().await, [impostor, None, None]);
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ pub fn context(request_id: &str, source: &str) -> RequestContext {
         endpoint: Endpoint::Extract,
         scenario: Some("access".to_owned()),
         source: Some(source.to_owned()),
+        token: Some("east-gate".to_owned()),
         model: Arc::new(ModelFacts {
             pack: "default".to_owned(),
             version: "1.0.0".to_owned(),

@@ -13,6 +13,8 @@
 //! row, only where `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction),
 //! `faceood_log_queue_rows` (waiting), `faceood_log_pruned_rows_total` (removed by retention),
 //! `faceood_log_rows_unwritten_total` (refused or lost while the log could not be written),
+//! `faceood_log_access_rows_total` (refused requests written), `faceood_log_access_dropped_total`
+//! (refused requests and uses of tokens that could not be kept),
 //! `faceood_log_reopened_total` (its file was deleted or replaced),
 //! `faceood_log_doubtful_rows_total` (written while the clock could not be trusted),
 //! `faceood_clock_in_doubt`.
@@ -25,6 +27,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+mod access;
 mod backup;
 mod checkpoint;
 mod clock;
@@ -45,6 +48,7 @@ mod unwritten;
 mod upkeep;
 mod writer;
 
+pub use access::{AccessEvent, AccessFilter, AccessRefusal, MOST_ACCESS_ROWS, TokenUse};
 pub use backup::backup;
 pub use clock::{Clock, ClockMark, Reading, is_synchronised};
 pub use clock_keeper::{ClockFacts, accept_clock};
@@ -188,6 +192,10 @@ impl InferenceLog {
         shared.list_set_aside_files();
         tokio::spawn(checkpoint::keep(commands.downgrade(), Arc::clone(&shared)));
         tokio::spawn(upkeep::keep(commands.downgrade(), settings.clone()));
+        tokio::spawn(upkeep::keep_access(
+            commands.downgrade(),
+            Arc::clone(&shared),
+        ));
         Ok(Self { commands, shared })
     }
 
@@ -243,6 +251,13 @@ impl InferenceLog {
     ) -> Result<Option<DateTime<Utc>>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.asked(Command::Feedback(feedback, reply), answer).await
+    }
+
+    /// Keeps refusals, and adds `uses` to what is known of each token. They are written within a
+    /// second or two. Never waits for the disk and never fails a request: what comes faster than it
+    /// can be written is dropped and counted.
+    pub fn note_access(&self, events: Vec<AccessEvent>, uses: Vec<TokenUse>) {
+        self.shared.access.add(events, uses);
     }
 
     /// Hands `command` to the writer and waits for its `answer`, for as long as patience lasts.

@@ -57,6 +57,8 @@ pub struct RequestContext {
     pub scenario: Option<String>,
     /// The caller's terminal or camera id.
     pub source: Option<String>,
+    /// Name of the token that allowed the request; `None` where none was needed.
+    pub token: Option<String>,
     /// What answers.
     pub model: Arc<ModelFacts>,
     /// The calibration in force when the request came: for rows without a score. A row with one
@@ -93,6 +95,9 @@ pub struct InferenceRecord {
     pub scenario: Option<String>,
     /// The caller's terminal or camera id.
     pub source: Option<String>,
+    /// Name of the token that allowed the request; `None` where none was needed, and in rows of
+    /// older releases.
+    pub token: Option<String>,
     /// Upright width in pixels.
     pub image_width: Option<u32>,
     /// Upright height in pixels.
@@ -265,6 +270,7 @@ impl RequestContext {
         record.request_key = Some(self.request_key);
         record.scenario.clone_from(&self.scenario);
         record.source.clone_from(&self.source);
+        record.token.clone_from(&self.token);
         record.pack = Some(self.model.pack.clone());
         record.pack_version = Some(self.model.version.clone());
         record.pack_sha256 = Some(self.model.sha256.clone());

@@ -58,6 +58,8 @@ pub enum Doubtful {
 pub struct Pruned {
     /// Rows deleted.
     pub rows: u64,
+    /// Refused requests deleted, of table `access`.
+    pub refusals: u64,
     /// Bytes given back to the file system.
     pub freed_bytes: u64,
 }
@@ -65,6 +67,7 @@ pub struct Pruned {
 impl Pruned {
     pub(super) fn add(&mut self, step: &PruneStep) {
         self.rows += step.pruned.rows;
+        self.refusals += step.pruned.refusals;
         self.freed_bytes += step.pruned.freed_bytes;
     }
 }
@@ -158,18 +161,18 @@ impl Pace {
         overwrite(connection, true).await?;
         let deleted = self.delete(connection, limits).await;
         overwrite(connection, false).await?;
-        let rows = deleted?;
-        let freed_bytes = match rows {
-            0 => vacuum(connection).await?,
-            _ => 0,
-        };
+        let mut pruned = deleted?;
+        let is_done = pruned == Pruned::default();
+        if is_done {
+            pruned.freed_bytes = vacuum(connection).await?;
+        }
         let took = started.elapsed();
-        if rows > 0 {
+        if !is_done {
             self.learn(took);
         }
         Ok(PruneStep {
-            pruned: Pruned { rows, freed_bytes },
-            is_last: rows == 0 && freed_bytes == 0,
+            pruned,
+            is_last: pruned == Pruned::default(),
             rest: took * REST,
         })
     }
@@ -178,18 +181,47 @@ impl Pace {
         &self,
         connection: &mut SqliteConnection,
         limits: &Limits,
+    ) -> Result<Pruned, sqlx::Error> {
+        let rows = self.delete_by_age(connection, "inferences", limits).await?;
+        if rows > 0 {
+            return Ok(Pruned {
+                rows,
+                ..Pruned::default()
+            });
+        }
+        let refusals = self.delete_by_age(connection, "access", limits).await?;
+        if refusals > 0 {
+            return Ok(Pruned {
+                refusals,
+                ..Pruned::default()
+            });
+        }
+        let rows = self.delete_by_size(connection, limits).await?;
+        Ok(Pruned {
+            rows,
+            ..Pruned::default()
+        })
+    }
+
+    /// Deletes some rows of `table` that are too old.
+    async fn delete_by_age(
+        &self,
+        connection: &mut SqliteConnection,
+        table: &'static str,
+        limits: &Limits,
     ) -> Result<u64, sqlx::Error> {
+        let statement = |which: &str| {
+            sqlx::AssertSqlSafe(format!(
+                "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {which} LIMIT ?)"
+            ))
+        };
         if let Some(oldest) = limits.oldest {
-            let statement = match limits.doubtful {
-                Doubtful::AsStamped => {
-                    "DELETE FROM inferences WHERE rowid IN \
-                     (SELECT rowid FROM inferences WHERE time < ? ORDER BY time, id LIMIT ?)"
-                }
+            let statement = statement(match limits.doubtful {
+                Doubtful::AsStamped => "time < ? ORDER BY time, id",
                 Doubtful::Keep | Doubtful::WrittenBefore(_) => {
-                    "DELETE FROM inferences WHERE rowid IN \
-                     (SELECT rowid FROM inferences WHERE clock IS NULL AND time < ? ORDER BY time, id LIMIT ?)"
+                    "clock IS NULL AND time < ? ORDER BY time, id"
                 }
-            };
+            });
             let statement = sqlx::query(statement).bind(row::time_text(oldest));
             let statement = statement.bind(self.rows);
             let deleted = statement.execute(&mut *connection).await?;
@@ -197,15 +229,21 @@ impl Pace {
                 return Ok(deleted.rows_affected());
             }
         }
-        if let Doubtful::WrittenBefore(run_seconds) = limits.doubtful {
-            let statement = "DELETE FROM inferences WHERE rowid IN (SELECT rowid FROM inferences \
-                 WHERE clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds LIMIT ?)";
-            let statement = sqlx::query(statement).bind(run_seconds).bind(self.rows);
-            let deleted = statement.execute(&mut *connection).await?;
-            if deleted.rows_affected() > 0 {
-                return Ok(deleted.rows_affected());
-            }
-        }
+        let Doubtful::WrittenBefore(run_seconds) = limits.doubtful else {
+            return Ok(0);
+        };
+        let statement =
+            statement("clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds");
+        let statement = sqlx::query(statement).bind(run_seconds).bind(self.rows);
+        Ok(statement.execute(connection).await?.rows_affected())
+    }
+
+    /// Deletes some of the oldest rows where the database is too large.
+    async fn delete_by_size(
+        &self,
+        connection: &mut SqliteConnection,
+        limits: &Limits,
+    ) -> Result<u64, sqlx::Error> {
         let Some(max_bytes) = limits.max_bytes else {
             return Ok(0);
         };

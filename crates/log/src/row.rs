@@ -107,6 +107,7 @@ fields!(
     role,
     scenario,
     source,
+    token,
     image_width,
     image_height,
     image_format,

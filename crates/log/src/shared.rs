@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
+use super::access::Waiting;
 use super::clock::Clock;
 use super::clock_keeper::Keeper;
 use super::query::LogReader;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) reader: LogReader,
     /// Watches the clock.
     pub(super) clock: Keeper,
+    /// Refusals and uses of tokens that are not written yet.
+    pub(super) access: Waiting,
     /// Held by who opens, renames or closes the database's files beside or instead of the writer.
     pub(super) files: tokio::sync::Mutex<()>,
     lost: AtomicU64,
@@ -48,6 +51,7 @@ impl Shared {
             settings: settings.clone(),
             reader: LogReader::lazy(path, false),
             clock: Keeper::new(clock),
+            access: Waiting::default(),
             files: tokio::sync::Mutex::default(),
             lost: AtomicU64::new(0),
             queued: AtomicU64::new(0),

@@ -1,16 +1,43 @@
 //! The daemon's upkeep of its log: each minute it looks at the clock and deletes rows beyond the
 //! limits, both through the writer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::Settings;
 use super::retention::{Limits, Pruned};
+use super::shared::Shared;
 use super::writer::Command;
 
 /// How often the daemon looks, and how long it lets its start pass first.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How often refusals and uses of tokens are written: rarely enough for the disk, and soon enough
+/// for whoever looks.
+const ACCESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Has refusals and uses of tokens written until the log is closed.
+pub(super) async fn keep_access(commands: mpsc::WeakSender<Command>, shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(ACCESS_EVERY).await;
+        let Some(commands) = commands.upgrade().filter(|it| !it.is_closed()) else {
+            return;
+        };
+        if !shared.access.is_empty() {
+            write_access(&commands).await;
+        }
+    }
+}
+
+/// Writes some of what waits; a closed log has written it.
+pub(super) async fn write_access(commands: &mpsc::Sender<Command>) {
+    let (reply, answer) = oneshot::channel();
+    if commands.send(Command::Access(reply)).await.is_ok() {
+        let _ = answer.await;
+    }
+}
 
 /// Watches the clock and keeps the log within the settings until the log is closed.
 pub(super) async fn keep(commands: mpsc::WeakSender<Command>, settings: Settings) {
@@ -50,9 +77,10 @@ pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> O
         };
         total.add(&step);
         if step.is_last {
-            if total.rows > 0 {
+            if total.rows + total.refusals > 0 {
                 tracing::info!(
                     rows = total.rows,
+                    refusals = total.refusals,
                     freed_bytes = total.freed_bytes,
                     "pruned the inference log"
                 );

@@ -38,6 +38,8 @@ pub(super) enum Command {
     Append(Entry),
     /// Note how a request turned out; the answer says since when that stands there.
     Feedback(Feedback, FeedbackReply),
+    /// Write refusals and uses of tokens that wait.
+    Access(oneshot::Sender<()>),
     /// Find out whether rows could be written.
     Check(oneshot::Sender<()>),
     /// Look at the clock, and write what was seen.
@@ -77,6 +79,7 @@ pub(super) async fn start(
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
         pace: Pace::default(),
+        is_access_lost: false,
     };
     if let Err(error) = writer.connect().await {
         let goes_on = writer.shared.settings.on_failure == OnFailure::Continue;
@@ -105,6 +108,8 @@ struct Writer {
     retry_at: Instant,
     retry_after: Duration,
     pace: Pace,
+    /// Whether refusals could not be written the last time, which is said once.
+    is_access_lost: bool,
 }
 
 impl Writer {
@@ -132,6 +137,10 @@ impl Writer {
                 }
                 Command::Feedback(feedback, reply) => {
                     let _ = reply.send(self.record_feedback(&feedback).await);
+                }
+                Command::Access(reply) => {
+                    self.write_access().await;
+                    let _ = reply.send(());
                 }
                 Command::Check(reply) => {
                     self.check().await;
@@ -326,6 +335,35 @@ impl Writer {
         written.at(self.shared.path())
     }
 
+    /// Writes some of the refusals and uses that wait; says whether to go on. While the log is in
+    /// trouble they wait, and like feedback they do not tell whether it is.
+    async fn write_access(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let is_due = !shared.access.is_empty() && !shared.is_failing();
+        if !is_due || !self.is_in_place().await {
+            return false;
+        }
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
+        let batch = shared.access.take();
+        let mark = shared.clock.mark_of_now();
+        let written = batch.write(connection, mark, &shared.settings).await;
+        let outcome = written.at(shared.path());
+        let was_lost = std::mem::replace(&mut self.is_access_lost, outcome.is_err());
+        let Err(error) = outcome else {
+            return true;
+        };
+        if !was_lost {
+            tracing::warn!(%error, "refused requests could not be written to the log; they are kept as far as memory is set aside for them");
+        }
+        match error.trouble() {
+            Some(Trouble::Row) => batch.give_up(),
+            _ => shared.access.give_back(batch),
+        }
+        false
+    }
+
     async fn prune(&mut self, limits: &Limits) -> Result<PruneStep, LogError> {
         let connection = self.connection.as_mut().ok_or(self.last_error.clone())?;
         let step = self.pace.step(connection, limits).await;
@@ -426,6 +464,7 @@ impl Writer {
     }
 
     async fn close(mut self) {
+        while self.write_access().await {}
         if let Some(connection) = &mut self.connection {
             // Readers may still hold a snapshot; the next opening folds in the rest.
             let _ = self.shared.clock.leave(connection).await;

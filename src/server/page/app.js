@@ -8,11 +8,13 @@ import { sayExtraction, showExtraction } from "./extract.js";
 import { Faceood } from "./faceood.js";
 import { Panel } from "./panel.js";
 import { hasFiles, picturesIn, Slot } from "./picture.js";
+import { Session } from "./session.js";
 import { Status } from "./status.js";
 import { language, offerOtherLanguage } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Comparison} Comparison */
 /** @typedef {import("./faceood.js").Extraction} Extraction */
+/** @typedef {import("./faceood.js").FaceoodError} FaceoodError */
 
 /** The page's rows in the log are told apart from those of terminals. */
 const ASK = { source: "page" };
@@ -27,15 +29,36 @@ const statusClient = () => new Faceood({ baseUrl: BASE, language: language(), re
 // One frame at a time, and the next one is newer: no use in sending one again.
 const cameraClient = () => new Faceood({ baseUrl: BASE, retries: 0, timeoutMs: 5_000 });
 
-const status = new Status(statusClient, () => {
-  for (const panel of panels) {
-    if (panel.isWaiting) panel.run();
-    else panel.say(); // the cuts of a scenario are known now
-  }
+const status = new Status(statusClient, {
+  onready: () => {
+    for (const panel of panels) {
+      if (panel.isWaiting) panel.run();
+      else panel.say(); // the cuts of a scenario are known now
+    }
+  },
+  onlocked: () => session.check(),
+  maySee: () => !session.isSignedOut,
 });
-const onfailure = (/** @type {{isTemporary: boolean}} */ error) => {
-  if (error.isTemporary) status.check();
+/** @param {FaceoodError} error */
+const onfailure = (error) => {
+  if (error.code === "unauthenticated") session.check();
+  else if (error.isTemporary) status.check();
 };
+const session = new Session(`${BASE}session`, {
+  onsignin: async () => {
+    find("[role=tab][aria-selected=true]").focus();
+    await status.check();
+    for (const panel of panels) {
+      if (panel.isLockedOut) panel.run();
+      else panel.say();
+    }
+  },
+  onsignout: () => camera.close(),
+  onforget: () => {
+    for (const panel of panels) for (const slot of panel.slots) slot.fill(undefined);
+    find("#said").textContent = "";
+  },
+});
 
 /** @type {Panel<Comparison>} */
 const compare = new Panel(find("#compare"), {
@@ -71,7 +94,7 @@ function unrepeated(answer, slots) {
   return { ...answer, hints: answer.hints.filter((hint) => hint.code !== "image_too_small" || !small.includes(hint.part)) };
 }
 
-const camera = new Camera(cameraClient);
+const camera = new Camera(cameraClient, () => session.check());
 
 for (const panel of panels) {
   const place = find("[data-slots]", panel.element);
@@ -106,7 +129,7 @@ function bring(panel, files, first) {
 const active = () => panels.find((panel) => !panel.element.hidden) ?? compare;
 
 addEventListener("paste", (event) => {
-  if (!hasFiles(event.clipboardData) || document.querySelector("dialog[open]")) return;
+  if (session.isSignedOut || !hasFiles(event.clipboardData) || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   bring(active(), picturesIn(event.clipboardData));
 });
@@ -114,7 +137,7 @@ addEventListener("paste", (event) => {
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {
   event.preventDefault();
-  if (hasFiles(event.dataTransfer)) bring(active(), picturesIn(event.dataTransfer));
+  if (!session.isSignedOut && hasFiles(event.dataTransfer)) bring(active(), picturesIn(event.dataTransfer));
 });
 
 const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[role=tab]")]);
@@ -145,6 +168,8 @@ if (location.hash === "#extract") select(find("#tab-extract"));
 
 offerOtherLanguage(find("#language"), () => {
   status.say();
+  session.say();
   for (const panel of panels) panel.say();
 });
-status.check();
+// First, so that nothing is asked that would be refused.
+session.check().then(() => status.check());

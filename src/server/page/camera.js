@@ -2,6 +2,7 @@
 // The camera: a live preview with the service's advice, before the picture is taken.
 
 import { find, placeIcons, styled } from "./dom.js";
+import { FaceoodError } from "./faceood.js";
 import { drawFaces } from "./picture.js";
 import { text } from "./texts.js";
 
@@ -26,16 +27,20 @@ export class Camera {
   /** @type {(file: File) => void} */
   #take = () => {};
 
-  /** @param {() => Faceood} client asked for each frame, since the language may change */
-  constructor(client) {
+  /**
+   * @param {() => Faceood} client asked for each frame, since the language may change
+   * @param {() => void} onlocked called when the service wants somebody to sign in
+   */
+  constructor(client, onlocked) {
     this.client = client;
+    this.onlocked = onlocked;
     placeIcons(this.#dialog);
     this.#video.addEventListener("loadedmetadata", () => {
       const { videoWidth, videoHeight } = this.#video;
       styled(find(".viewfinder", this.#dialog), { "--shape": `${videoWidth} / ${videoHeight}` });
     });
     this.#shoot.addEventListener("click", () => this.#shot());
-    find(".close", this.#dialog).addEventListener("click", () => this.#dialog.close());
+    find(".close", this.#dialog).addEventListener("click", () => this.close());
     this.#dialog.addEventListener("close", () => this.#stop());
   }
 
@@ -69,6 +74,11 @@ export class Camera {
     await this.#watch(session.signal);
   }
 
+  /** Closes the dialog without a picture. */
+  close() {
+    this.#dialog.close();
+  }
+
   /** @param {AbortSignal} signal */
   async #watch(signal) {
     let sent = -FRAME_EVERY_MS;
@@ -81,10 +91,11 @@ export class Camera {
       sent = performance.now();
       try {
         this.#advise(await this.client().quality(frame, { source: "page", signal }));
-      } catch {
+      } catch (error) {
         if (signal.aborted) return;
         this.#overlay.replaceChildren();
         this.#say("camera_waiting", "review");
+        if (error instanceof FaceoodError && error.code === "unauthenticated") this.onlocked();
       }
     }
   }

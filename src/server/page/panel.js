@@ -55,6 +55,11 @@ export class Panel {
     return this.#failure instanceof FaceoodError && this.#failure.isTemporary;
   }
 
+  /** Whether a request failed because nobody was signed in. */
+  get isLockedOut() {
+    return this.#failure instanceof FaceoodError && this.#failure.code === "unauthenticated";
+  }
+
   /** Asks about the pictures that are there now, if all are. */
   async run() {
     this.#request?.abort();
@@ -134,8 +139,17 @@ export class Panel {
     place.replaceChildren(
       make("strong", {}, text("error")),
       ...said.map((sentence) => (typeof sentence === "string" ? make("p", {}, sentence) : sentence)),
-      ...(known?.isTemporary ? [make("p", {}, text("again_by_itself")), button("again", text("again"), () => this.run())] : []),
+      ...(known ? this.#remedy(known) : []),
       ...(known?.requestId ? [make("p", { class: "quiet" }, text("request_id", { id: known.requestId }))] : []));
+  }
+
+  /** What the reader can do about it. @param {FaceoodError} error */
+  #remedy(error) {
+    const words = error.code === "rate_limited" ? text("again_later", { seconds: Math.ceil((error.retryAfterMs ?? 1_000) / 1_000) })
+      : error.code === "forbidden" ? text("forbidden_advice")
+      : error.isTemporary ? text("again_by_itself") : "";
+    return [words && make("p", {}, words), error.isTemporary && button("again", text("again"), () => this.run())]
+      .filter((part) => part instanceof Node);
   }
 
   /**

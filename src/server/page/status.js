@@ -15,7 +15,7 @@ const WHEN_NOT_MS = 1_000;
 export class Status {
   /** @type {Info | undefined} */
   info;
-  /** @type {{name: "unknown" | "ready" | "not_ready" | "gone", reason: string}} */
+  /** @type {{name: "unknown" | "ready" | "not_ready" | "locked" | "gone", reason: string}} */
   #state = { name: "unknown", reason: "" };
   /** @type {string[]} */
   #warnings = [];
@@ -24,11 +24,12 @@ export class Status {
 
   /**
    * @param {() => Faceood} client
-   * @param {() => void} onready called when the service has become ready
+   * @param {{onready: () => void, onlocked: () => void, maySee: () => boolean}} on ready: the service has become it;
+   *   locked: it wants somebody to sign in; maySee: whether it is worth asking what runs there
    */
-  constructor(client, onready) {
+  constructor(client, on) {
     this.client = client;
-    this.onready = onready;
+    this.on = on;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.check();
     });
@@ -44,17 +45,27 @@ export class Status {
       this.#warnings = health.warnings ?? [];
       this.#state = { name: "ready", reason: "" };
     } catch (error) {
-      const isGone = !(error instanceof FaceoodError) || error.status === 0;
-      this.#state = { name: isGone ? "gone" : "not_ready", reason: error instanceof Error ? error.message : "" };
+      const known = error instanceof FaceoodError && error.status !== 0 ? error : undefined;
+      const name = !known ? "gone" : known.code === "unauthenticated" ? "locked" : "not_ready";
+      this.#state = { name, reason: known?.message ?? "" };
+      if (name === "locked") this.on.onlocked();
     }
     const { name } = this.#state;
     // After a restart it may be another pack, or another provider.
-    if (name !== "gone" && (name !== before || !this.info)) this.info = await this.client().info().catch(() => this.info);
+    if (name !== "gone" && (name !== before || !this.info) && this.on.maySee()) await this.#askInfo();
     this.say();
-    if (name === "ready" && before !== "ready") this.onready();
+    if (name === "ready" && before !== "ready") this.on.onready();
     if (!document.hidden) {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.check(), name === "ready" ? WHEN_READY_MS : WHEN_NOT_MS);
+      this.#timer = setTimeout(() => this.check(), ["ready", "locked"].includes(name) ? WHEN_READY_MS : WHEN_NOT_MS);
+    }
+  }
+
+  async #askInfo() {
+    try {
+      this.info = await this.client().info();
+    } catch (error) {
+      if (error instanceof FaceoodError && error.code === "unauthenticated") this.on.onlocked();
     }
   }
 

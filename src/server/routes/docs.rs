@@ -41,6 +41,7 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         super::feedback::feedback,
         super::health::healthz,
         super::health::readyz,
+        super::authority::authority,
         super::metrics::metrics
     ),
     components(schemas(ProblemBody<'static>)),

@@ -8,6 +8,8 @@ use faceood_log::{Feedback, ReportedOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::Role;
+use crate::server::guard::Caller;
 use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
 use crate::server::request_id::is_plain_name;
@@ -109,12 +111,17 @@ pub(super) async fn feedback(
             )));
         }
     }
+    let caller = Caller::of(&request);
     let feedback = Feedback {
         request_id: body.request_id,
         outcome: body.outcome,
         note: body.note,
         author: body.author,
         address: request.peer_addr().map(|peer| peer.ip().to_string()),
+        only_token: caller
+            .token
+            .filter(|token| token.role == Role::Terminal)
+            .map(|token| token.name),
     };
     let recorded = state.log.record_feedback(feedback.clone()).await;
     let recorded = recorded.map_err(|error| {

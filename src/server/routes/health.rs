@@ -1,11 +1,12 @@
 //! `GET /healthz` (the process runs) and `GET /readyz` (it can serve).
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use chrono::SecondsFormat;
 use faceood_engine::problem::texts::ServiceFault;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::server::guard::Caller;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 use crate::telemetry::metrics;
@@ -46,7 +47,10 @@ pub(super) async fn healthz() -> HttpResponse {
         (status = 503, description = "They are not; `detail` says why.", body = crate::server::problem_response::ProblemBody<'static>, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+pub(super) async fn readyz(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
     let log = state.log.check().await;
     let pool = state.pool.readiness().err();
     let problem = pool.as_ref().map(Problem::from);
@@ -58,11 +62,14 @@ pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, P
         }))
     });
     metrics::ready(problem.is_none());
+    // Why is told to whom the box knows.
+    let is_known = Caller::of(&request).role.is_some();
     match problem {
-        Some(problem) => Err(problem),
+        Some(problem) if is_known => Err(problem),
+        Some(problem) => Err(Problem::from_status(problem.status_code(), None)),
         None => Ok(HttpResponse::Ok().json(HealthAnswer {
             status: "ready",
-            warnings: log.warnings,
+            warnings: if is_known { log.warnings } else { Vec::new() },
         })),
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -25,6 +25,7 @@ use tracing::{Instrument, Span};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::server::guard::Caller;
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::request_id::{RequestId, RequestOutcome, language};
@@ -93,10 +94,14 @@ impl Inference {
     /// Looks up the scenario, before the picture is read.
     fn begin(request: &HttpRequest, parameters: &Parameters) -> Result<Self, Problem> {
         let query: InferenceQuery = parameters.get()?;
-        Span::current().record("source", query.source.as_deref());
+        let source = Caller::of(request).source(query.source).map_err(|fault| {
+            RequestOutcome::note(request, |outcome| outcome.is_foreign_source = true);
+            Problem::from(&fault)
+        })?;
+        Span::current().record("source", source.as_deref());
         let scenario = query.scenario.unwrap_or_else(|| DEFAULT_SCENARIO.into());
         RequestOutcome::note(request, |outcome| {
-            outcome.source = query.source;
+            outcome.source = source;
             outcome.scenario = Some(scenario.chars().take(64).collect());
         });
         let id = RequestId::of(request);
@@ -150,6 +155,7 @@ impl Inference {
             problem
         })?;
         count(&analysis, self.context.source.as_deref());
+        RequestOutcome::note(&self.request, |outcome| outcome.worked += worked(&analysis));
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
             let image = analysis.image;
@@ -219,6 +225,13 @@ fn count(analysis: &Analysis, source: Option<&str>) {
     }
 }
 
+/// How long a worker was busy with the picture.
+fn worked(analysis: &Analysis) -> Duration {
+    let timings = &analysis.timings;
+    let ms = timings.decode + timings.detect + timings.align + timings.embed + timings.judge;
+    Duration::from_secs_f32(ms.max(0.0) / 1e3)
+}
+
 /// As [`row_context`], and `None` too where the request has its rows already.
 fn unrecorded(request: &HttpRequest) -> Option<(web::Data<AppState>, RequestContext)> {
     if RequestOutcome::of(request).is_recorded {
@@ -247,6 +260,7 @@ fn row_context(
         endpoint,
         scenario: outcome.scenario,
         source: outcome.source,
+        token: Caller::of(request).name().map(ToOwned::to_owned),
         model: Arc::clone(&state.info.model),
         calibration_id: state.pool.assembly().calibration().id().to_owned(),
     };

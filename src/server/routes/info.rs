@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::server::parameters::{NoParameters, read};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
+use crate::server::tls::Tls;
 
 /// What runs here, by which rules, within which limits.
 #[derive(Serialize, ToSchema)]
@@ -41,6 +42,43 @@ pub(super) struct InfoAnswer<'a> {
     /// Where the newest report on what was answered is to be read; null where none has been written.
     #[schema(required = true, example = "/reports/latest")]
     report: Option<&'static str>,
+    /// How addresses off loopback speak TLS; null where none does.
+    #[schema(required = true)]
+    tls: Option<TlsDto>,
+}
+
+/// How addresses off loopback speak TLS.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tls)]
+struct TlsDto {
+    /// SHA-256 fingerprint of the certificate.
+    certificate_sha256: String,
+    /// When the certificate ends.
+    certificate_ends: DateTime<Utc>,
+    /// Whether clients show a certificate: `off`, `optional` or `required`.
+    #[schema(example = "off")]
+    client_auth: &'static str,
+    /// Where the certificate of the box's own authority is to be had; null where a certificate was
+    /// configured.
+    #[schema(required = true, example = "/ca.pem")]
+    authority: Option<&'static str>,
+    /// SHA-256 fingerprint of that authority.
+    #[schema(required = true)]
+    authority_sha256: Option<String>,
+}
+
+impl From<&Tls> for TlsDto {
+    fn from(tls: &Tls) -> Self {
+        let certificate = tls.certificate();
+        let authority_sha256 = tls.authority_sha256();
+        Self {
+            certificate_sha256: certificate.sha256,
+            certificate_ends: certificate.not_after,
+            client_auth: tls.client_auth().name(),
+            authority: authority_sha256.as_ref().map(|_| "/ca.pem"),
+            authority_sha256,
+        }
+    }
 }
 
 /// The loaded model pack.
@@ -257,5 +295,6 @@ pub(super) async fn info(
             keeps_thumbnails: info.keeps_thumbnails,
         },
         report: report.map(|_| "/reports/latest"),
+        tls: state.tls.as_ref().map(Into::into),
     }))
 }

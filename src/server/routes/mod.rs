@@ -1,5 +1,6 @@
 //! The endpoints, the same few lines in each: read, analyse, record, answer.
 
+mod authority;
 mod compare;
 mod descriptions;
 mod docs;
@@ -12,6 +13,7 @@ mod info;
 mod metrics;
 mod page;
 mod report;
+mod session;
 
 use std::future::ready;
 
@@ -35,12 +37,19 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(reads("/v1/info").route(read().to(info::info)))
         .service(reads("/v1/inferences").route(read().to(inferences::inferences)))
         .service(reads("/healthz").route(read().to(health::healthz)))
+        .service(reads("/ca.pem").route(read().to(authority::authority)))
         .service(reads("/readyz").route(read().to(health::readyz)))
         .service(reads("/metrics").route(read().to(metrics::metrics)))
         .service(reads("/openapi.json").route(read().to(docs::openapi_json)))
         .service(reads("/docs").route(read().to(docs::docs_page)))
         .service(reads("/docs/").route(read().to(docs::to_docs_page)))
         .service(reads("/docs/{file}").route(read().to(docs::docs_file)))
+        .service(
+            takes("/session", "GET, HEAD, POST, DELETE")
+                .route(read().to(session::who))
+                .route(web::post().to(session::begin))
+                .route(web::delete().to(session::end)),
+        )
         .service(reads("/").route(read().to(page::index)))
         .service(reads("/reports/latest").route(read().to(report::report)))
         .service(reads("/page/{file}").route(read().to(page::file)))
@@ -66,7 +75,7 @@ fn takes(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
-    const PLACES: [&str; 13] = [
+    const PLACES: [&str; 14] = [
         "/v1/extract",
         "/v1/quality",
         "/v1/compare",
@@ -75,6 +84,7 @@ async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
         "/v1/inferences",
         "/healthz",
         "/readyz",
+        "/ca.pem",
         "/metrics",
         "/openapi.json",
         "/docs",

@@ -24,7 +24,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// What the page is made of besides its document and words. Integrators get the same client.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("app.js", SCRIPT, include_str!("../page/app.js")),
     ("camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("compare.js", SCRIPT, include_str!("../page/compare.js")),
@@ -39,6 +39,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("parts.js", SCRIPT, include_str!("../page/parts.js")),
     ("picture.js", SCRIPT, include_str!("../page/picture.js")),
     ("policy.js", SCRIPT, include_str!("../page/policy.js")),
+    ("session.js", SCRIPT, include_str!("../page/session.js")),
     ("status.js", SCRIPT, include_str!("../page/status.js")),
     ("texts.js", SCRIPT, include_str!("../page/texts.js")),
     ("answer.css", STYLE, include_str!("../page/answer.css")),
@@ -197,7 +198,13 @@ mod tests {
         let known = keys(Language::English);
         let scripts = FILES.iter().map(|(_, _, text)| text);
         for source in scripts.chain([&TEMPLATE]) {
-            for opening in ["text(\"", "#say(\"", "data-text=\"", "data-label=\""] {
+            for opening in [
+                "text(\"",
+                "#say(\"",
+                "#refuse(\"",
+                "data-text=\"",
+                "data-label=\"",
+            ] {
                 for (at, _) in source.match_indices(opening) {
                     // A longer name that ends alike is another function.
                     let is_whole = !source[..at].ends_with(|before: char| before.is_alphanumeric());

@@ -6,6 +6,7 @@ use actix_web::{App, middleware};
 use serde_json::Value;
 
 use super::*;
+use crate::access::Role;
 use crate::server::problem_response::CONTENT_TYPE;
 use crate::server::request_id::with_request_id;
 
@@ -238,4 +239,27 @@ fn every_reference_in_the_description_leads_somewhere() {
     let mut seen = 0;
     visit(&api, &api, &mut seen);
     assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn every_route_has_its_roles_and_every_row_of_the_table_a_route() {
+    let source = include_str!("mod.rs");
+    let configured = source.split("fn configure").nth(1).unwrap();
+    let configured = configured.split("default_service").next().unwrap();
+    let routes: Vec<&str> = configured
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.starts_with('/'))
+        .collect();
+    assert!(routes.len() > 15, "{routes:?}");
+    for route in &routes {
+        assert!(
+            Role::asked_for_by(route).is_some(),
+            "{route} has no row in src/access/role.rs"
+        );
+    }
+    for listed in Role::endpoints() {
+        assert!(routes.contains(&listed), "{listed} is no route");
+    }
 }

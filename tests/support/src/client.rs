@@ -143,6 +143,12 @@ fn send(request: reqwest::blocking::RequestBuilder) -> Answer {
 }
 
 impl Answer {
+    /// Sends a request that the methods of [`Client`] do not make, and takes its answer.
+    #[track_caller]
+    pub fn of(request: reqwest::blocking::RequestBuilder) -> Self {
+        send(request)
+    }
+
     /// Fails the test, with the body, unless the status is this one.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {

@@ -26,6 +26,7 @@ pub struct Home {
     disk_bytes: Option<u64>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    listen: String,
 }
 
 impl Home {
@@ -39,6 +40,7 @@ impl Home {
             disk_bytes: None,
             environment: Vec::new(),
             arguments: Vec::new(),
+            listen: "127.0.0.1:0".to_owned(),
         }
     }
 
@@ -72,6 +74,25 @@ impl Home {
     /// A variable of the daemon's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Knows one caller, who may do everything by the token `fod_test`: a daemon on the network needs
+    /// a token to start.
+    pub fn with_token(self) -> Self {
+        // SHA-256 of the token.
+        const HASH: &str = "dd8a9f9f6a002cc450f38c316212bf737c2be92065855cf35e0ada6fec01446f";
+        let token = format!(
+            "[[token]]\nname = \"test\"\nrole = \"admin\"\nsha256 = \"{HASH}\"\ncreated = \"2026-01-01T00:00:00Z\"\n"
+        );
+        let file = self.config_file().with_file_name("tokens.toml");
+        fs::write(file, token).expect("the tokens are written");
+        self
+    }
+
+    /// Another address to listen on, in place of a free port of this machine alone.
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
         self
     }
 
@@ -118,7 +139,7 @@ impl Home {
             }
         };
         command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &self.listen])
             .arg("--config")
             .arg(self.config_file())
             .arg("--data-dir")
@@ -227,6 +248,24 @@ impl Daemon {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port of the first address that speaks TLS, as the daemon's log tells it.
+    #[track_caller]
+    pub fn tls_port(&self) -> u16 {
+        // Lines are written by a thread of their own, a moment later.
+        wait_for("an address that speaks TLS in the log", || {
+            let output = self.output();
+            let line = output.lines().find(|line| line.contains("listening on "))?;
+            let place = line.split("https://").nth(1)?;
+            let address = place.split_whitespace().next()?;
+            address
+                .trim_end_matches('"')
+                .rsplit(':')
+                .next()?
+                .parse()
+                .ok()
+        })
     }
 
     /// Its folder.

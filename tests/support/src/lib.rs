@@ -13,6 +13,7 @@
 )]
 
 pub mod admin;
+pub mod certificates;
 pub mod client;
 pub mod daemon;
 pub mod database;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use admin::Admin;
+pub use certificates::TestAuthority;
 pub use client::{Answer, Client};
 pub use daemon::Daemon;
 pub use log_fixture::LogFixture;

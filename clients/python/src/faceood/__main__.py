@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,11 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m faceood", description=DESCRIPTION)
     made.add_argument("--url", default=os.environ.get("FACEOOD_URL", DEFAULT_URL), help="the service (or FACEOOD_URL)")
+    token = "file with the access token (or FACEOOD_TOKEN, the token itself)"
+    made.add_argument("--token-file", type=pathlib.Path, help=token)
+    made.add_argument("--ca", help="PEM file of the authority that signed the service's certificate")
+    made.add_argument("--certificate", help="PEM file of a client certificate")
+    made.add_argument("--key", help="PEM file of its key")
     made.add_argument("--source", help="this terminal or camera")
     made.add_argument("--language", choices=["en", "zh"], help="language of the hints")
     made.add_argument("--timeout", type=float, default=30.0, help="longest wait for an answer, in seconds")
@@ -48,6 +54,22 @@ def parser() -> argparse.ArgumentParser:
     command("info", "What runs there.")
     command("ready", "Whether requests are served.")
     return made
+
+
+def connect(given: argparse.Namespace) -> Faceood:
+    """A client made with what the command line gives."""
+    # Not an argument: everybody on the machine can read those.
+    token = given.token_file.read_text(encoding="utf-8") if given.token_file else os.environ.get("FACEOOD_TOKEN")
+    return Faceood(
+        given.url,
+        token=token,
+        ca=given.ca,
+        certificate=given.certificate,
+        key=given.key,
+        source=given.source,
+        language=given.language,
+        timeout=given.timeout,
+    )
 
 
 def ask(client: Faceood, given: argparse.Namespace) -> Any:
@@ -103,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command."""
     given = parser().parse_args(arguments)
     try:
-        with Faceood(given.url, source=given.source, language=given.language, timeout=given.timeout) as client:
+        with connect(given) as client:
             answer = ask(client, given)
     except (FaceoodError, OSError) as error:
         print(f"faceood: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from . import request as ask
 from .errors import FaceoodError, of_response, of_transport
 from .request import DEFAULT_URL, Picture, Request, Side
 from .shapes import Comparison, Extraction, Feedback, Health, Inferences, Info
+from .tls import File, Tls
 
 
 class AsyncFaceood:
@@ -23,6 +24,9 @@ class AsyncFaceood:
 
     :param url: where the service is
     :param token: sent as ``Authorization: Bearer``
+    :param ca: PEM file of the authority that signed the service's certificate, instead of those that the system trusts
+    :param certificate: PEM file of a client certificate
+    :param key: PEM file of its key, where that does not stand in ``certificate``
     :param source: this terminal or camera, 1–64 of ``[A-Za-z0-9._:-]``, where a call names none
     :param language: language of the hints, ``en`` or ``zh``
     :param timeout: longest wait for one answer, in seconds
@@ -35,6 +39,9 @@ class AsyncFaceood:
         url: str = DEFAULT_URL,
         *,
         token: str | None = None,
+        ca: File | None = None,
+        certificate: File | None = None,
+        key: File | None = None,
         source: str | None = None,
         language: str | None = None,
         timeout: float = 30.0,
@@ -44,8 +51,14 @@ class AsyncFaceood:
         self._url = url
         self._source = source
         self._retries = retries
+        self._tls = Tls(url, ca, certificate, key)
         self._http = httpx.AsyncClient(
-            base_url=url, headers=ask.headers(token, language), timeout=timeout, transport=transport, trust_env=False
+            base_url=url,
+            headers=ask.headers(token, language),
+            verify=self._tls.context(),
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,
         )
 
     async def __aenter__(self) -> Self:
@@ -179,8 +192,10 @@ class AsyncFaceood:
             response = await self._http.request(
                 request.method, request.path, params=request.params, files=request.files, json=request.json
             )
-        except httpx.TransportError as error:
-            raise of_transport(error, self._url) from error
+        except (httpx.TransportError, OSError) as error:
+            # Some failures of TLS are not wrapped by `httpx`, and are an `OSError`.
+            raise self._tls.explain(error) or of_transport(error, self._url) from error
         if not response.is_success:
-            raise of_response(response)
+            has_token = "Authorization" in self._http.headers
+            raise of_response(response, has_token=has_token, has_certificate=self._tls.certificate is not None)
         return response.json()

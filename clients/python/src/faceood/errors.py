@@ -9,7 +9,7 @@ TEMPORARY = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "
 
 
 class FaceoodError(Exception):
-    """A failure, told apart by its ``code``: the service's problem code, or ``unreachable`` or ``timeout``."""
+    """A failure, told apart by its ``code``: the service's problem code, or ``unreachable``, ``timeout`` or ``tls``."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class FaceoodError(Exception):
         return f"{self.code}: {self.detail}{named}"
 
 
-def of_response(response: httpx.Response) -> FaceoodError:
-    """The failure that this answer stands for."""
+def of_response(response: httpx.Response, *, has_token: bool, has_certificate: bool) -> FaceoodError:
+    """The failure that this answer stands for, after a request with or without a token and a client certificate."""
     try:
         body = response.json()
     except ValueError:
@@ -54,6 +54,8 @@ def of_response(response: httpx.Response) -> FaceoodError:
         body = {}
     code = str(body.get("type", "internal")).rsplit(":", 1)[-1]
     detail = str(body.get("detail") or f"the service answered with status {response.status_code} and no explanation")
+    if advice := advice_on(response, has_token, has_certificate):
+        detail = f"{detail.rstrip('.')}. {advice}"
     try:
         retry_after: float | None = float(response.headers["Retry-After"])
     except (KeyError, ValueError):
@@ -68,8 +70,38 @@ def of_response(response: httpx.Response) -> FaceoodError:
     )
 
 
-def of_transport(error: httpx.TransportError, url: str) -> FaceoodError:
+def advice_on(response: httpx.Response, has_token: bool, has_certificate: bool) -> str | None:
+    """What to do about a refusal that only the caller can explain in full."""
+    if response.status_code == 401 and has_token:
+        return (
+            "The token that was sent is wrong, has expired or was revoked: "
+            "`faceood-admin token list` on the service's machine says which tokens are valid"
+        )
+    if response.status_code == 401:
+        why = ", and the common name of the client certificate is not the name of one" if has_certificate else ""
+        return (
+            f"No token was sent{why}: give it as `token`. "
+            "`faceood-admin token add NAME --role terminal` makes one on the service's machine"
+        )
+    if response.status_code == 403:
+        asked = f"{response.request.method} {response.request.url.path}"
+        return (
+            f"The token's role or its sources do not permit `{asked}`: "
+            "`faceood-admin token list` on the service's machine shows both"
+        )
+    return None
+
+
+def of_transport(error: Exception, url: str) -> FaceoodError:
     """The failure where no answer came."""
     if isinstance(error, httpx.TimeoutException):
         return FaceoodError("timeout", f"the service at {url} did not answer in time")
-    return FaceoodError("unreachable", f"the service at {url} cannot be reached: is it running? ({error})")
+    detail = f"the service at {url} cannot be reached: is it running? ({error})"
+    # A service that refuses the kind of connection may close it before its reason has been read.
+    if isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+        detail += (
+            ". If it speaks TLS, its address begins with https://"
+            if url.startswith("http:")
+            else ". If it wants a client certificate, give `certificate` and `key`"
+        )
+    return FaceoodError("unreachable", detail)

@@ -98,15 +98,28 @@ def pause(error: FaceoodError, tried: int, retries: int) -> float | None:
     """Seconds until the next try, or None where there is to be none."""
     if not error.is_temporary or tried >= retries:
         return None
+    # Some limits last for minutes. To ask earlier would only be refused again.
+    if error.code == "rate_limited" and (error.retry_after or 0.0) > LONGEST_PAUSE:
+        return None
     # Doubling, so that many terminals do not keep a service down that is just coming back.
     return float(min(max(error.retry_after or 0.0, FIRST_PAUSE * 2**tried), LONGEST_PAUSE))
+
+
+def valid(token: str) -> str:
+    """The token, if it can be sent. No message repeats it."""
+    if token.isascii() and token.isprintable() and " " not in token:
+        return token
+    raise FaceoodError(
+        "unauthenticated",
+        "`token` holds spaces or characters that no token has: give only the text that begins with fod_",
+    )
 
 
 def headers(token: str | None, language: str | None) -> dict[str, str]:
     """What goes with every request."""
     made = {}
-    if token:
-        made["Authorization"] = f"Bearer {token}"
+    if token and token.strip():
+        made["Authorization"] = f"Bearer {valid(token.strip())}"
     if language:
         made["Accept-Language"] = language
     return made

@@ -243,6 +243,7 @@ class Info(TypedDict):
     """Where the newest report on what was answered is to be read; null where none has been written."""
     thresholds: Thresholds
     """Cuts on the similarity of two embeddings."""
+    tls: Tls | None
     version: str
     """Release of the daemon."""
 
@@ -400,6 +401,21 @@ class Timings(TypedDict):
     """Waiting for a worker."""
     total: float
     """From the picture's arrival to the answer."""
+
+
+class Tls(TypedDict):
+    """How addresses off loopback speak TLS."""
+
+    authority: str | None
+    """Where the certificate of the box's own authority is to be had; null where a certificate was configured."""
+    authority_sha256: str | None
+    """SHA-256 fingerprint of that authority."""
+    certificate_ends: str
+    """When the certificate ends."""
+    certificate_sha256: str
+    """SHA-256 fingerprint of the certificate."""
+    client_auth: str
+    """Whether clients show a certificate: `off`, `optional` or `required`."""
 
 
 class SideHint(Hint):

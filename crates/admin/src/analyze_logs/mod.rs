@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use chrono::Local;
-use clap::ValueEnum;
 use uuid::Uuid;
 
 use super::choice::{Choice, choice};
 use super::out_file::OutFile;
+use super::report_out::ReportFormat;
 use super::{CommandOutcome, Context, output, when};
 use faceood::telemetry::logging;
 use faceood_engine::policy::DEFAULT_SCENARIO;
@@ -81,16 +81,6 @@ pub(crate) struct Args {
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ReportFormat {
-    /// For a terminal
-    Text,
-    /// For programs
-    Json,
-    /// One self-contained page
-    Html,
 }
 
 const LANGUAGES: [Choice<Language>; 2] = [

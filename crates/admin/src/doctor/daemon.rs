@@ -22,6 +22,11 @@ pub(super) fn check(address_file: &Path) -> Finding {
     };
     match http::readiness(address) {
         Ok((200, _)) => ok(format!("ready at {address}")),
+        // A TLS port refuses plain HTTP.
+        Ok((400, reason)) if !address.ip().is_loopback() => warning(
+            format!("{address} answers, but not to plain HTTP: {reason}"),
+            "add an address of loopback to `listen`, such as 127.0.0.1:7860, for the commands of this machine",
+        ),
         Ok((status, reason)) => failed(
             format!("{address} answers {status}: {reason}"),
             "see the daemon's log (journalctl -u faceoodd, or the text log)",
@@ -43,11 +48,16 @@ pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Finding {
     if port == 0 {
         return skipped(format!("{listen}: any free port will do"));
     }
-    let is_ours = http::address(address_file).is_ok_and(|ours| {
-        ours.is_some_and(|ours| ours.port() == port && http::get(ours, "/healthz").is_ok())
-    });
+    // The file has one of the daemon's addresses; while that one answers, the daemon has them all.
+    let ours = http::address(address_file).ok().flatten();
+    let ours = ours.filter(|ours| http::get(*ours, "/healthz").is_ok());
     match TcpListener::bind(listen) {
-        _ if is_ours => ok(format!("{listen} is the daemon's")),
+        _ if ours.is_some_and(|ours| ours.port() == port) => {
+            ok(format!("{listen} is the daemon's"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && ours.is_some() => {
+            ok(format!("{listen} is the running daemon's"))
+        }
         Ok(_) => ok(format!("{listen} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => failed(
             format!("{listen} is taken by another program"),

@@ -10,6 +10,7 @@ use super::{CommandOutcome, Context, output, users};
 use faceood::config::{DEFAULT_FILE, Loaded, Origin};
 use faceood_engine::pipeline::tuning;
 
+mod callers;
 mod clock;
 mod daemon;
 mod database;
@@ -20,6 +21,7 @@ mod owner;
 mod processor;
 mod provider;
 mod storage;
+mod tls;
 mod unit;
 mod upkeep;
 
@@ -145,6 +147,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     let doing = output::doing("looking at everything");
     let (settings, loaded) = settings(context);
     let is_the_services = loaded.as_ref().is_some_and(is_of_the_service);
+    let tokens_file = loaded.as_ref().map(Loaded::tokens_file);
     let (config, file) = loaded
         .map(|loaded| (loaded.config, loaded.file))
         .unwrap_or_default();
@@ -161,6 +164,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     checks.extend(storage::of_machine(&config));
     // What is in the data folder, and all that is found by it, may not be for this user to see.
     let owner = users::kept_from(&config.data_dir);
+    let user = is_the_services.then(unit::user).flatten();
+    let account = owner::account(&config, user.as_deref());
     if let Some(owner) = &owner {
         let folder = config.data_dir.display();
         let kept_out = failed(
@@ -171,17 +176,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         );
         checks.push(kept_out.named("data folder"));
     } else {
-        let user = is_the_services.then(unit::user).flatten();
         checks.extend(storage::of_folders(&config));
-        checks.extend(owner::checks(&config, file.as_deref(), user.as_deref()));
+        if let Some(account) = &account {
+            checks.extend(owner::checks(&config, file.as_deref(), account));
+        }
         checks.extend(database::checks(context, &config));
         checks.extend(upkeep::checks(context, &config));
+        checks.push(tls::check(&config).named("tls"));
+    }
+    if let Some(file) = &tokens_file {
+        let site = callers::Site::new(&config, file, is_the_services);
+        checks.extend(callers::checks(&site, account.as_ref()));
     }
     checks.push(clock::check().named("clock"));
     checks.push(unit::check().named("unit"));
     if owner.is_none() {
         let address_file = config.address_file();
-        checks.push(daemon::port(config.listen, &address_file).named("address"));
+        for address in config.listen.addresses() {
+            checks.push(daemon::port(*address, &address_file).named("address"));
+        }
         checks.push(daemon::check(&address_file).named("daemon"));
     }
     doing.finish_and_clear();

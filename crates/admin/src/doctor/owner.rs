@@ -10,29 +10,32 @@ use crate::users;
 use faceood::config::Config;
 
 /// Bits of a mode, as its owner, its group and others each have them.
-const READ: u32 = 4;
+pub(super) const READ: u32 = 4;
 const WRITE: u32 = 2;
 const ENTER: u32 = 1;
 
 /// What SQLite and the daemon keep beside the database.
 const SIDE_FILES: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
-/// Looks at the folders of the daemon and at `config_file`. `service_user` is the unit's user where
-/// these are the unit's folders; otherwise whoever owns the data folder is taken for the daemon's
-/// user.
-pub(super) fn checks(
-    config: &Config,
-    config_file: Option<&Path>,
-    service_user: Option<&str>,
-) -> Vec<Check> {
-    let Some(folder) = Item::look(&config.data_dir) else {
-        return Vec::new(); // whether it can be made is another check's
-    };
+/// The user as whom the daemon runs; `None` where nothing says so yet. `service_user` is the unit's
+/// user where these are the unit's folders; otherwise whoever owns the data folder is taken for it.
+pub(super) fn account(config: &Config, service_user: Option<&str>) -> Option<Account> {
+    let folder = Item::look(&config.data_dir);
     // By the unit's own name: two accounts may share a number.
     let named = service_user.and_then(|name| Some((name.to_owned(), users::number_of(name)?)));
-    let (name, uid) = named.unwrap_or_else(|| (users::name_of(folder.uid), folder.uid));
+    let (name, uid) = named.or_else(|| {
+        let owner = folder?.uid;
+        Some((users::name_of(owner), owner))
+    })?;
     let gids = users::groups_of(&name);
-    let account = Account { name, uid, gids };
+    Some(Account { name, uid, gids })
+}
+
+/// Looks at the folders of the daemon and at `config_file`.
+pub(super) fn checks(config: &Config, config_file: Option<&Path>, account: &Account) -> Vec<Check> {
+    if Item::look(&config.data_dir).is_none() {
+        return Vec::new(); // whether it can be made is another check's
+    }
     let database = config.database();
     let database_files = SIDE_FILES.map(|suffix| {
         let mut name = database.clone().into_os_string();
@@ -53,7 +56,7 @@ pub(super) fn checks(
         database: Item::look(&database),
     };
     vec![
-        usable(&facts, &account).named("owner"),
+        usable(&facts, account).named("owner"),
         private(&facts).named("access"),
     ]
 }
@@ -124,15 +127,15 @@ fn private(facts: &Facts) -> Finding {
 }
 
 /// A file or folder, and who may do what with it.
-struct Item {
-    path: PathBuf,
-    uid: u32,
-    gid: u32,
-    mode: u32,
+pub(super) struct Item {
+    pub(super) path: PathBuf,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
 }
 
 impl Item {
-    fn look(path: &Path) -> Option<Self> {
+    pub(super) fn look(path: &Path) -> Option<Self> {
         let facts = fs::metadata(path).ok()?;
         Some(Self {
             path: path.to_owned(),
@@ -155,14 +158,14 @@ fn joined<'a>(items: impl IntoIterator<Item = &'a Item>) -> String {
 }
 
 /// The user as whom the daemon runs.
-struct Account {
-    name: String,
-    uid: u32,
-    gids: Vec<u32>,
+pub(super) struct Account {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gids: Vec<u32>,
 }
 
 impl Account {
-    fn may(&self, item: &Item, bits: u32) -> bool {
+    pub(super) fn may(&self, item: &Item, bits: u32) -> bool {
         let granted = if item.uid == self.uid {
             item.mode >> 6
         } else if self.gids.contains(&item.gid) {

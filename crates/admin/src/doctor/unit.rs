@@ -1,29 +1,16 @@
 //! Checks the service under systemd, if there is one.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::{Finding, failed, ok, said, skipped, warning};
-
-const UNIT: &str = "faceoodd.service";
+use crate::service::{UNIT, UnitFacts};
 
 pub(super) fn check() -> Finding {
-    if !Path::new("/run/systemd/system").is_dir() {
-        return skipped("no systemd runs here");
-    }
     let properties =
         "LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,StatusText,NeedDaemonReload";
-    let show = ["show", UNIT, "--property", properties];
-    match Command::new("systemctl").args(show).output() {
-        Ok(output) if output.status.success() => {
-            let facts = String::from_utf8_lossy(&output.stdout);
-            judge(&facts, restarts_of_a_day())
-        }
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            skipped(format!("systemctl does not answer: {}", said.trim()))
-        }
-        Err(error) => skipped(format!("systemctl cannot be run: {error}")),
+    match UnitFacts::ask(properties) {
+        Ok(facts) => judge(&facts, restarts_of_a_day()),
+        Err(why) => skipped(why),
     }
 }
 
@@ -46,12 +33,9 @@ fn restarts_of_a_day() -> Option<usize> {
     (!is_refused).then(|| String::from_utf8_lossy(&output.stdout).lines().count())
 }
 
-fn judge(shown: &str, restarts_of_a_day: Option<usize>) -> Finding {
-    let fact = |name: &str| {
-        let mut facts = shown.lines().filter_map(|line| line.split_once('='));
-        facts.find(|fact| fact.0 == name).map_or("", |fact| fact.1)
-    };
-    if fact("LoadState") == "not-found" {
+fn judge(facts: &UnitFacts, restarts_of_a_day: Option<usize>) -> Finding {
+    let fact = |name| facts.of(name);
+    if !facts.is_installed() {
         return skipped("faceoodd.service is not installed (sudo scripts/install does)");
     }
     let (active, sub) = (fact("ActiveState"), fact("SubState"));
@@ -102,14 +86,17 @@ mod tests {
 
     #[test]
     fn states_of_the_service_are_told_apart() {
-        let status = |facts: &str| judge(&facts.replace(' ', "\n"), Some(0)).status;
+        let judge = |facts: &str, restarts| {
+            judge(&UnitFacts::new(facts.replace(' ', "\n")), Some(restarts))
+        };
+        let status = |facts: &str| judge(facts, 0).status;
         let running = "LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled NRestarts=0";
         assert_eq!(
             status("LoadState=not-found ActiveState=inactive"),
             CheckStatus::Skipped
         );
         assert_eq!(status(running), CheckStatus::Ok);
-        let yesterday = judge(&running.replace(' ', "\n"), Some(2));
+        let yesterday = judge(running, 2);
         assert_eq!(yesterday.status, CheckStatus::Warning);
         assert!(
             yesterday.found.contains("2 times within 24 h"),

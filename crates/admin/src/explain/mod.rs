@@ -42,6 +42,8 @@ struct Explanation {
     /// When its first row was made, RFC 3339.
     time: String,
     source: Option<String>,
+    /// Name of the token that allowed it.
+    token: Option<String>,
     scenario: Option<String>,
     pack: Option<String>,
     pack_version: Option<String>,
@@ -185,6 +187,7 @@ fn explain(
         endpoint: first.endpoint,
         time: first.time.to_rfc3339_opts(SecondsFormat::Millis, true),
         source: first.source.clone(),
+        token: first.token.clone(),
         scenario: first.scenario.clone(),
         pack: first.pack.clone(),
         pack_version: first.pack_version.clone(),

@@ -141,6 +141,7 @@ fn each_verdict_names_the_rule_that_applied() {
 fn the_text_shows_what_the_json_holds() {
     let mut row = face(Role::Image, 0.5, Action::Review, &[Reason::Quality]);
     row.source = Some("gate-3".into());
+    row.token = Some("east-gate".into());
     row.embedding_norm = Some(0.9);
     row.components
         .set(faceood_engine::quality::Component::Noise, 3.5);
@@ -149,6 +150,7 @@ fn the_text_shows_what_the_json_holds() {
     for part in [
         "request r-1",
         "source gate-3",
+        "token east-gate",
         "picture: review",
         "score 0.5000 (fair)",
         "noise",

@@ -13,6 +13,7 @@ impl Explanation {
             Some(self.time.clone()),
             Some(format!("{:?}", self.endpoint).to_lowercase()),
             known("source", &self.source),
+            known("token", &self.token),
             known("scenario", &self.scenario),
         ];
         let model = [

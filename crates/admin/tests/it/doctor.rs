@@ -1,11 +1,12 @@
 //! `doctor`, `completions` and the command line itself.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::daemon::Home;
 use crate::support::database::Outsider;
 use crate::support::{Admin, Daemon, models, program, repository};
 
@@ -56,6 +57,49 @@ fn a_running_daemon_is_found_healthy() {
             .any(|line| line.starts_with("ok") && line.contains("daemon")),
         "{text}"
     );
+}
+
+#[test]
+fn callers_and_their_tokens_are_looked_at() {
+    let home = Home::new();
+    let (config, data) = (home.config_file(), home.data_dir());
+    let settings = [
+        "--config",
+        config.to_str().unwrap(),
+        "--data-dir",
+        data.to_str().unwrap(),
+    ];
+    let admin = |arguments: &[&str]| Admin::run(settings.iter().chain(arguments));
+    let status = |name: &str| {
+        let report = admin(&["doctor", "--json"]).json();
+        check(&report, name)["status"].as_str().unwrap().to_owned()
+    };
+    fs::create_dir_all(&data).unwrap();
+    assert_eq!(status("callers"), "ok");
+    assert_eq!(status("tokens"), "skipped");
+
+    home.write_config("listen = \"0.0.0.0:0\"\n");
+    assert_eq!(status("tokens"), "failed", "the daemon would not start");
+    home.write_config("listen = \"0.0.0.0:0\"\n[server]\nopen = true\n");
+    assert_eq!(status("callers"), "warning");
+    home.write_config("listen = \"0.0.0.0:0\"\n");
+    admin(&[
+        "token",
+        "add",
+        "gate-3",
+        "--role",
+        "terminal",
+        "--expires",
+        "30d",
+    ])
+    .success();
+    assert_eq!(status("tokens"), "ok");
+    assert_eq!(status("tokens file"), "ok");
+    let file = config.with_file_name("tokens.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(status("tokens file"), "warning");
+    fs::write(&file, "[[token]]\n").unwrap();
+    assert_eq!(status("tokens"), "failed");
 }
 
 #[test]

@@ -99,6 +99,40 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn the_native_code_of_the_security_page_is_what_is_built() {
+    let lock = read("Cargo.lock");
+    let page = read("docs/security.md");
+    let mut compared = 0;
+    for mention in page.split("crate `").skip(1) {
+        let (name, rest) = mention.split_once('`').expect("the name ends");
+        let version = rest
+            .trim_start()
+            .split([',', ')', ' ', '\n'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.');
+        let package = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(
+            lock.contains(&package),
+            "docs/security.md says {name} {version}"
+        );
+        compared += 1;
+    }
+    assert!(compared >= 3, "{compared} crates");
+    for library in ["ONNX Runtime ", "OpenVINO "] {
+        let mut versions = page
+            .split(library)
+            .filter_map(|rest| rest.split([',', ' ']).next());
+        let version = versions.find(|version| version.starts_with(char::is_numeric));
+        let version = version.unwrap_or_else(|| panic!("no version of {library}"));
+        assert!(
+            read("scripts/setup").contains(version),
+            "docs/security.md says {library}{version}"
+        );
+    }
+}
+
+#[test]
 fn documented_requests_can_be_copied() {
     if Command::new("curl").arg("--version").output().is_err() {
         eprintln!("skipped: there is no curl here");

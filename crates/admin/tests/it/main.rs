@@ -11,10 +11,13 @@
 
 use faceood_test_support as support;
 
+mod access;
 mod analysis_rows;
 mod analyze_logs;
+mod appliance;
 mod calibrate;
 mod calibration;
+mod callers;
 mod clock;
 mod doctor;
 mod documents;
@@ -22,12 +25,14 @@ mod evaluate;
 mod feedback;
 mod import_onnx;
 mod import_rts;
+mod lan;
 mod log;
 mod packs;
 mod page;
 mod pictures;
 mod providers;
-mod systemd_unit;
+
 mod thumbnails;
+mod tls;
 mod torch;
 mod watch;

@@ -244,8 +244,7 @@ failures! {
             "{capacity} pictures are waiting, which is as many as may wait",
             "已有 {capacity} 张图片在等待，队列已满。";
         SelfCheck { reason: String } => NotReady,
-            "{reason}",
-            "自检失败：内置人脸未能走完整个流程；服务日志中有原因。";
+            "{reason}", "自检失败：内置人脸未能走完整个流程；服务日志中有原因。";
         Stopping => NotReady, "the service is stopping", "服务正在停止。";
         LogFailing { since: String, fault: LogFault } where zh = fault.chinese() => NotReady,
             "the log cannot be written since {since}: {fault}",
@@ -254,8 +253,7 @@ failures! {
             "without its row in the log no answer may be given, and {fault}",
             "没有日志记录就不能给出答复：{zh}。";
         FeedbackLost { fault: LogFault } where zh = fault.chinese() => NotReady,
-            "{fault}",
-            "反馈未能写入日志：{zh}。";
+            "{fault}", "反馈未能写入日志：{zh}。";
         LogUnreadable => NotReady,
             "the log cannot be read; see the daemon's text log",
             "无法读取日志；原因见服务的文本日志。";
@@ -288,6 +286,46 @@ failures! {
         Migrate => NotReady, "the log's schema cannot be brought up to date", "日志无法使用：日志的表结构无法升级";
         NoWriteAheadLog => NotReady, "the log's disk offers no write-ahead log", "日志无法使用：磁盘不支持预写日志";
         Exists => Internal, "the file exists", "日志无法使用：文件已存在";
+    }
+
+    /// Why a caller may not ask.
+    AccessFault {
+        NoToken => Unauthenticated,
+            "a token is needed here, as `Authorization: Bearer fod_…` or `X-API-Key: fod_…`; `faceood-admin token add` makes one",
+            "此地址需要令牌：请用 `Authorization: Bearer fod_…` 或 `X-API-Key: fod_…` 发送；管理员可用 `faceood-admin token add` 生成令牌。";
+        WrongToken => Unauthenticated,
+            "the token is not known to this box; check that it is complete and for this box, or ask for a new one",
+            "本机没有这个令牌；请检查令牌是否完整、是否属于本机，或申请新的令牌。";
+        Expired { name: String } => Unauthenticated,
+            "the token `{name}` has expired; ask the administrator of the box for a new one",
+            "令牌 `{name}` 已过期；请向管理员申请新的令牌。";
+        Revoked { name: String } => Unauthenticated,
+            "the token `{name}` was revoked; ask the administrator of the box for a new one",
+            "令牌 `{name}` 已被吊销；请向管理员申请新的令牌。";
+        Certificate { name: String } => Unauthenticated,
+            "the client certificate is for `{name}`; add a token of that name with `faceood-admin token add {name}`",
+            "客户端证书的名称是 `{name}`，而本机没有同名令牌；请用 `faceood-admin token add {name}` 添加。";
+        Blocked { seconds: u64 } => RateLimited,
+            "this address has sent too many wrong tokens; it is heard again in {seconds} s",
+            "此地址发送错误令牌的次数过多；{seconds} 秒后可以重试。";
+        Role { name: String, role: &'static str, endpoint: String } => Forbidden,
+            "the token `{name}` has the role `{role}`, which may not use {endpoint}; use a token of another role",
+            "令牌 `{name}` 的角色是 `{role}`，不能使用 {endpoint}；请换用其他角色的令牌。";
+        Page { name: String, role: &'static str } => Forbidden,
+            "the token `{name}` has the role `{role}`; the page is for the roles operator and admin",
+            "令牌 `{name}` 的角色是 `{role}`；只有 operator 和 admin 角色可以登录页面。";
+        Source { name: String, asked: String, allowed: String } => Forbidden,
+            "the token `{name}` may not ask for the source `{asked}`; it is bound to {allowed}, and needs not send any",
+            "令牌 `{name}` 不能使用来源 `{asked}`；它只能使用 {allowed}，也可以不发送来源。";
+        Host { host: String } => Forbidden,
+            "`{host}` is not a name of this box; call it by its address, or add the name to server.hosts in its settings",
+            "`{host}` 不是本机的名称；请用 IP 地址访问，或把该名称加入设置 server.hosts。";
+        CrossSite => Forbidden,
+            "a web page of another site has sent this request, and that site is not in server.origins in the settings of the box",
+            "此请求来自其他网站的页面，而该网站不在本机设置 server.origins 中。";
+        OverLimit { setting: &'static str, seconds: u64 } => RateLimited,
+            "this caller asks for more than its share ({setting}); try again in {seconds} s",
+            "请求超过了该调用方的限额（{setting}）；请在 {seconds} 秒后重试。";
     }
 
     /// Why the database refuses, as far as an operator can do something about it.

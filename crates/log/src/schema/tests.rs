@@ -109,6 +109,8 @@ async fn an_older_schema_is_brought_up_to_date_by_the_daemon_only() {
             "DROP TABLE clock_watch",
             "DROP TABLE feedback",
             "DROP TABLE unwritten",
+            "DROP TABLE access",
+            "DROP TABLE token_use",
             "DELETE FROM _sqlx_migrations",
         ],
     )
@@ -227,6 +229,9 @@ async fn the_first_word_of_an_older_log_stays_in_the_history() {
     closed_log(folder.path()).await;
     let path = folder.path().join(FILE_NAME);
     let before = [
+        "DROP TABLE access",
+        "DROP TABLE token_use",
+        "ALTER TABLE inferences DROP COLUMN token",
         "DROP TABLE unwritten",
         "DROP TRIGGER feedback_goes_with_its_row",
         "DROP TABLE feedback",
@@ -277,6 +282,9 @@ async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
     closed_log(folder.path()).await;
     // What the migrations after the first added, taken away again.
     let before = [
+        "DROP TABLE access",
+        "DROP TABLE token_use",
+        "ALTER TABLE inferences DROP COLUMN token",
         "DROP TABLE unwritten",
         "DROP TRIGGER feedback_goes_with_its_row",
         "DROP TABLE feedback",
@@ -305,6 +313,7 @@ async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
         note: None,
         author: None,
         address: None,
+        only_token: None,
     };
     assert!(log.record_feedback(feedback).await.unwrap().is_some());
     assert_eq!(

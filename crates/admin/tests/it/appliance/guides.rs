@@ -10,7 +10,7 @@ use super::{CONFIG, DATABASE, binaries, client, property, row_count, succeed};
 use crate::support::{photos, repository, wait_for};
 
 /// In the comment above such a block.
-const MARK: &str = "<!-- not run here: crates/admin/tests/it/systemd_unit/guides.rs";
+const MARK: &str = "<!-- not run here: crates/admin/tests/it/appliance/guides.rs";
 
 /// Where the scripts look for programs that are built, as a reader has them after `./scripts/run`.
 fn target() -> PathBuf {
@@ -40,14 +40,23 @@ pub(super) fn the_quick_start_installs_and_watches() {
     succeed(&["scripts/uninstall", "--purge"]);
 }
 
-/// A box's life, as the operator's guide has it: installed, upgraded, put back, reported on,
-/// removed.
+/// A box's life, as the operator's guide has it: installed, upgraded, put back, opened to a network,
+/// reported on, removed.
 pub(super) fn the_operators_guide_is_followed() {
     let mut blocks = blocks("operations.md");
-    assert_eq!(blocks.len(), 6, "{blocks:#?}");
+    assert_eq!(blocks.len(), 7, "{blocks:#?}");
     // It stands beside the other ways to change what is installed, and is the last one to go.
     blocks.sort_by_key(|block| block.contains("uninstall"));
-    let [install, upgrade, restore, report, calibrate, remove] = blocks.as_slice() else {
+    let [
+        install,
+        upgrade,
+        restore,
+        network,
+        report,
+        calibrate,
+        remove,
+    ] = blocks.as_slice()
+    else {
         unreachable!("counted above");
     };
     let said = run_block(install);
@@ -64,6 +73,14 @@ pub(super) fn the_operators_guide_is_followed() {
     assert_eq!(row_count(), before, "what came after the backup is gone");
     ask();
     assert_eq!(row_count(), before + 1, "and the log goes on");
+
+    let said = run_block(network);
+    assert!(
+        said.contains("the unit lets 192.168.1.0/24 in to 0.0.0.0:7861"),
+        "{said}"
+    );
+    assert!(said.contains("\"action\":\"accept\""), "{said}");
+    ask();
 
     run_block(report);
     succeed(&["systemctl", "is-active", "faceood-report.timer"]);

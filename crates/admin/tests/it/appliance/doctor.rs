@@ -174,7 +174,7 @@ pub(super) fn a_full_disk_is_named_and_survived() {
 
 /// What `doctor` says, called from a folder that is no checkout.
 #[track_caller]
-fn doctor(code: i32) -> Value {
+pub(super) fn doctor(code: i32) -> Value {
     let output = Command::new("faceood-admin")
         .args(["doctor", "--json"])
         .current_dir("/")
@@ -186,7 +186,7 @@ fn doctor(code: i32) -> Value {
 }
 
 #[track_caller]
-fn check(report: &Value, name: &str) -> Value {
+pub(super) fn check(report: &Value, name: &str) -> Value {
     let checks = report["checks"].as_array().expect("a list");
     let found = checks.iter().find(|check| check["name"] == name);
     found
@@ -194,7 +194,7 @@ fn check(report: &Value, name: &str) -> Value {
         .clone()
 }
 
-fn text<'a>(check: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(check: &'a Value, field: &str) -> &'a str {
     check[field].as_str().unwrap_or_default()
 }
 

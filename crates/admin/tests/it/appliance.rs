@@ -17,6 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::support::{Client, photos, program, repository, wait_for};
 
+mod callers;
 mod doctor;
 mod guides;
 mod quota;
@@ -106,6 +107,11 @@ fn mishaps_are_named_with_the_way_out() {
                 "an ordinary user",
                 doctor::an_ordinary_user_is_told_whose_the_log_is,
             ),
+            ("a network", callers::a_network_is_let_in_and_out_again),
+            (
+                "tokens by systemd",
+                callers::systemd_hands_over_tokens_that_only_root_may_read,
+            ),
             (
                 "a broken driver",
                 doctor::a_broken_driver_costs_speed_and_no_answer,
@@ -142,7 +148,7 @@ fn in_a_systemd_of_its_own(test: &str, steps: &Steps) {
         .arg("--see")
         .arg(binaries())
         .arg(&itself)
-        .args(["--exact", &format!("systemd_unit::{test}"), "--nocapture"])
+        .args(["--exact", &format!("appliance::{test}"), "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .expect("the lab starts");

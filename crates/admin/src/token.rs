@@ -1,0 +1,300 @@
+//! `token`: adds, lists, replaces and revokes the tokens of callers. The daemon sees a change within
+//! a second.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use faceood::access::{Role, Token, TokenState, Tokens};
+use faceood_log::{LogReader, TokenUse};
+use serde::Serialize;
+
+use super::choice::{Choice, choice};
+use super::{Context, output, users, when};
+
+const ROLES: &[Choice<Role>] = &[
+    (
+        "terminal",
+        "ask about pictures, tell how its own requests turned out",
+        Role::Terminal,
+    ),
+    (
+        "operator",
+        "the page, the log and the reports too",
+        Role::Operator,
+    ),
+    ("metrics", "/metrics and /readyz alone", Role::Metrics),
+    ("admin", "everything", Role::Admin),
+];
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    task: TokenCommand,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum TokenCommand {
+    /// Make a token, and print it once
+    Add(AddArgs),
+    /// Show all tokens: role, sources, end, last use
+    List(ListArgs),
+    /// Give a token a new secret; the old one stays valid for a while
+    Rotate(RotateArgs),
+    /// End a token, within a second
+    Revoke(RevokeArgs),
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Only the token is printed to standard output, and only this once: the file keeps its hash. The \
+caller sends it as `Authorization: Bearer fod_…` or `X-API-Key: fod_…`.
+
+Examples:
+  faceood-admin token add gate-3 --role terminal --source gate-3
+  faceood-admin token add front-desk --role operator --expires 90d
+  faceood-admin token add prometheus --role metrics > prometheus.token")]
+struct AddArgs {
+    /// Name in the log and in metrics: 1 to 64 of A-Z a-z 0-9 . _ : -
+    name: String,
+    /// What the caller may do
+    #[arg(long, value_parser = choice(ROLES))]
+    role: Role,
+    /// A source for which alone it may ask; may be given several times. A request without a source
+    /// gets the first
+    #[arg(long, value_name = "SOURCE")]
+    source: Vec<String>,
+    /// When it ends, from now: 12h, 90d, 52w
+    #[arg(long, value_name = "SPAN", value_parser = when::span)]
+    expires: Option<TimeDelta>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faceood-admin token list
+  faceood-admin token list --json")]
+struct ListArgs {
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faceood-admin token rotate gate-3
+  faceood-admin token rotate gate-3 --keep-old 7d      time to visit every terminal
+  faceood-admin token rotate gate-3 --keep-old 0h      the old one has leaked")]
+struct RotateArgs {
+    /// Name of the token
+    name: String,
+    /// How long the old secret stays valid
+    #[arg(long, value_name = "SPAN", value_parser = when::span, default_value = "24h")]
+    keep_old: TimeDelta,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faceood-admin token revoke gate-3
+  faceood-admin token revoke --forget gate-3           take it off the list, too")]
+struct RevokeArgs {
+    /// Name of the token
+    name: String,
+    /// Take it off the list: a caller who still uses it counts as one who guesses
+    #[arg(long)]
+    forget: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    match &args.task {
+        TokenCommand::Add(args) => add(args, context),
+        TokenCommand::List(args) => list(args, context),
+        TokenCommand::Rotate(args) => rotate(args, context),
+        TokenCommand::Revoke(args) => revoke(args, context),
+    }
+}
+
+fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let expires = args.expires.map(|span| now + span);
+    if args.role != Role::Terminal && !args.source.is_empty() {
+        bail!(
+            "--source binds terminals only; leave it out for the role {}",
+            args.role.name()
+        );
+    }
+    let (file, secret) = change(context, |tokens| {
+        Ok(tokens.add(&args.name, args.role, args.source.clone(), expires, now)?)
+    })?;
+    output::note(&format!(
+        "token {} for the role {} added to {}; it is shown this once:",
+        args.name,
+        args.role.name(),
+        file.display()
+    ));
+    output::text(secret.as_str())
+}
+
+fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
+    let until = Utc::now() + args.keep_old;
+    let (_, secret) = change(context, |tokens| Ok(tokens.rotate(&args.name, until)?))?;
+    output::note(&format!(
+        "token {} has a new secret, shown this once; the old one is valid until {}:",
+        args.name,
+        time_text(until)
+    ));
+    output::text(secret.as_str())
+}
+
+fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
+    change(context, |tokens| {
+        if args.forget {
+            Ok(tokens.forget(&args.name)?)
+        } else {
+            Ok(tokens.revoke(&args.name, Utc::now())?)
+        }
+    })?;
+    output::text(&format!(
+        "token {} is revoked; the daemon refuses it within a second",
+        args.name
+    ))
+}
+
+/// Changes the file of tokens; nobody else does so meanwhile.
+fn change<T>(
+    context: &Context,
+    change: impl FnOnce(&mut Tokens) -> anyhow::Result<T>,
+) -> anyhow::Result<(PathBuf, T)> {
+    let loaded = context.loaded()?;
+    let file = loaded.tokens_file();
+    let folder = file.parent().unwrap_or(Path::new("."));
+    if !folder.exists() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    }
+    let lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
+    let _lock = lock.with_context(|| format!("{} cannot be locked", folder.display()))?;
+    let mut tokens = Tokens::read(&file)?;
+    let changed = change(&mut tokens)?;
+    tokens.write(&file, owner(&file, &loaded.config.data_dir))?;
+    Ok((file, changed))
+}
+
+/// To whom the file belongs: as before, else to the owner of the data folder, which is the daemon's
+/// user. Only root can give it away.
+fn owner(file: &Path, data_dir: &Path) -> Option<(u32, u32)> {
+    let of = |path: &Path| {
+        fs::metadata(path)
+            .ok()
+            .map(|found| (found.uid(), found.gid()))
+    };
+    let is_root = rustix::process::geteuid().is_root();
+    let daemon = || {
+        let installed = users::number_of("faceood").map(|number| (number, number));
+        of(data_dir).or(installed)
+    };
+    is_root.then(|| of(file).or_else(daemon)).flatten()
+}
+
+/// One token, as `list` shows it.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    role: Role,
+    sources: Vec<String>,
+    state: &'static str,
+    created: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<DateTime<Utc>>,
+    /// Until when the secret before the last rotation is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_until: Option<DateTime<Utc>>,
+    uses: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_use: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_address: Option<String>,
+}
+
+impl Row {
+    fn new(token: &Token, uses: Option<&TokenUse>, now: DateTime<Utc>) -> Self {
+        Self {
+            name: token.name.clone(),
+            role: token.role,
+            sources: token.sources.clone(),
+            state: match token.state(now) {
+                TokenState::Valid => "valid",
+                TokenState::Expired => "expired",
+                TokenState::Revoked => "revoked",
+            },
+            created: token.created,
+            expires: token.expires,
+            previous_until: token.previous_until.filter(|until| now < *until),
+            uses: uses.map_or(0, |uses| uses.uses),
+            last_use: uses.map(|uses| uses.last),
+            last_address: uses.and_then(|uses| Some(uses.last_address?.to_string())),
+        }
+    }
+}
+
+fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
+    let loaded = context.loaded()?;
+    let file = loaded.tokens_file();
+    let tokens = Tokens::read(&file)?;
+    let uses: HashMap<_, _> = uses(context)
+        .into_iter()
+        .map(|uses| (uses.token.clone(), uses))
+        .collect();
+    let now = Utc::now();
+    let row = |token: &Token| Row::new(token, uses.get(&token.name), now);
+    let rows: Vec<Row> = tokens.all.iter().map(row).collect();
+    output::result(args.json, &rows, || {
+        if rows.is_empty() {
+            return format!(
+                "there are no tokens in {}; make one with `faceood-admin token add NAME --role terminal`",
+                file.display()
+            );
+        }
+        output::Rows(&rows).table(&[
+            ("NAME", |row| row.name.clone()),
+            ("ROLE", |row| row.role.name().to_owned()),
+            ("SOURCES", |row| {
+                if row.sources.is_empty() {
+                    "all".into()
+                } else {
+                    row.sources.join(" ")
+                }
+            }),
+            ("STATE", |row| row.state.to_owned()),
+            ("EXPIRES", |row| {
+                row.expires.map_or("never".into(), time_text)
+            }),
+            ("USES", |row| row.uses.to_string()),
+            ("LAST USE", |row| {
+                row.last_use.map_or("never".into(), time_text)
+            }),
+            ("FROM", |row| row.last_address.clone().unwrap_or_default()),
+        ])
+    })
+}
+
+/// The log's counts. Without a log, or without the right to read it, nothing is known of uses.
+fn uses(context: &Context) -> Vec<TokenUse> {
+    let read = || {
+        let path = context.database()?;
+        context.block_on(async { Ok(LogReader::open(&path).await?.token_uses().await?) })
+    };
+    read().unwrap_or_else(|error: anyhow::Error| {
+        output::note(&format!("uses are not known: {error:#}"));
+        Vec::new()
+    })
+}
+
+fn time_text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

@@ -1,0 +1,311 @@
+//! How much one caller may ask for: requests, bytes, pictures in flight, and time of the workers.
+//! So that one terminal that runs wild does not starve the others.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Settings;
+use super::failures::network_of;
+
+/// Requests of one token that may wait for their turn.
+const MOST_WAITING: usize = 8;
+
+/// Seconds over which the share of the workers is a mean.
+const PROCESSOR_SECONDS: f64 = 60.0;
+
+/// Keys after which the limiters forget those that are at rest.
+const MANY_KEYS: usize = 10_000;
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Payer {
+    Token(String),
+    Address(IpAddr),
+}
+
+/// Which limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `access.rate_requests`.
+    Requests,
+    /// `access.rate_bytes`.
+    Bytes,
+    /// `access.pictures_at_once`, with as many waiting as may wait.
+    Pictures,
+    /// `access.processor_share`.
+    Processor,
+}
+
+impl Limit {
+    /// The setting that holds it.
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Requests => "access.rate_requests",
+            Self::Bytes => "access.rate_bytes",
+            Self::Pictures => "access.pictures_at_once",
+            Self::Processor => "access.processor_share",
+        }
+    }
+}
+
+/// A request that has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverLimit {
+    /// Which limit it met.
+    pub limit: Limit,
+    /// After which time another try can succeed.
+    pub wait: Duration,
+}
+
+/// The budgets of all callers.
+pub(super) struct Budgets {
+    requests: DefaultKeyedRateLimiter<Payer>,
+    bytes: DefaultKeyedRateLimiter<Payer>,
+    most_bytes: u32,
+    pictures_at_once: usize,
+    /// Worker seconds that one token gets back each second.
+    processor: f64,
+    of_tokens: Mutex<HashMap<String, Arc<TokenBudget>>>,
+}
+
+struct TokenBudget {
+    pictures: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    processor: Mutex<Processor>,
+}
+
+/// Worker seconds that are left, and when they were last counted.
+struct Processor {
+    left: f64,
+    counted: Instant,
+}
+
+/// One request about pictures, for as long as it is in flight.
+pub struct Turn {
+    budget: Arc<TokenBudget>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Charges the time that the workers spent on the request.
+    pub fn charge(&self, spent: Duration) {
+        let mut processor = lock(&self.budget.processor);
+        processor.left -= spent.as_secs_f64();
+    }
+}
+
+impl Budgets {
+    pub(super) fn new(settings: &Settings, workers: usize) -> Self {
+        let limiter = |a_second: u32| {
+            let a_second = NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::keyed(Quota::per_second(a_second))
+        };
+        Self {
+            requests: limiter(settings.rate_requests),
+            bytes: limiter(settings.rate_bytes),
+            most_bytes: settings.rate_bytes,
+            pictures_at_once: settings.pictures_at_once,
+            processor: f64::from(settings.processor_share) * workers as f64,
+            of_tokens: Mutex::default(),
+        }
+    }
+
+    /// Counts a request of `bytes` against its address and its token.
+    pub(super) fn request(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        bytes: u64,
+    ) -> Result<(), OverLimit> {
+        if self.requests.len() > MANY_KEYS {
+            self.requests.retain_recent();
+            self.bytes.retain_recent();
+        }
+        let address = address.map(|address| Payer::Address(network_of(address)));
+        let token = token.map(|name| Payer::Token(name.to_owned()));
+        let clock = DefaultClock::default();
+        let over = |limit, until: NotUntil<_>| OverLimit {
+            limit,
+            wait: until.wait_time_from(clock.now()),
+        };
+        for payer in address.iter().chain(&token) {
+            let counted = self.requests.check_key(payer);
+            counted.map_err(|until| over(Limit::Requests, until))?;
+            // A single upload of more than a second's worth takes the whole second.
+            let bytes = u32::try_from(bytes)
+                .unwrap_or(u32::MAX)
+                .min(self.most_bytes);
+            if let Some(bytes) = NonZeroU32::new(bytes)
+                && let Ok(counted) = self.bytes.check_key_n(payer, bytes)
+            {
+                counted.map_err(|until| over(Limit::Bytes, until))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the token `name` may have one more request about pictures in flight.
+    pub(super) async fn turn(&self, name: &str, patience: Duration) -> Result<Turn, OverLimit> {
+        let budget = self.of(name);
+        self.has_processor_time(&budget)?;
+        let over = OverLimit {
+            limit: Limit::Pictures,
+            wait: Duration::from_secs(1),
+        };
+        let pictures = Arc::clone(&budget.pictures);
+        let permit = match Arc::clone(&pictures).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = Waiting::begin(&budget.waiting).ok_or(over)?;
+                let permit = tokio::time::timeout(patience, pictures.acquire_owned()).await;
+                permit.ok().and_then(Result::ok).ok_or(over)?
+            }
+        };
+        Ok(Turn {
+            budget,
+            _permit: permit,
+        })
+    }
+
+    fn has_processor_time(&self, budget: &TokenBudget) -> Result<(), OverLimit> {
+        let mut processor = lock(&budget.processor);
+        let now = Instant::now();
+        let passed = now.duration_since(processor.counted).as_secs_f64();
+        let most = self.processor * PROCESSOR_SECONDS;
+        processor.left = (processor.left + passed * self.processor).min(most);
+        processor.counted = now;
+        if processor.left >= 0.0 {
+            return Ok(());
+        }
+        Err(OverLimit {
+            limit: Limit::Processor,
+            wait: Duration::from_secs_f64(-processor.left / self.processor.max(1e-3)),
+        })
+    }
+
+    fn of(&self, name: &str) -> Arc<TokenBudget> {
+        let mut of_tokens = lock(&self.of_tokens);
+        // As many as there are tokens: only names of valid ones come here.
+        let budget = of_tokens.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(TokenBudget {
+                pictures: Arc::new(Semaphore::new(self.pictures_at_once)),
+                waiting: AtomicUsize::new(0),
+                processor: Mutex::new(Processor {
+                    left: self.processor * PROCESSOR_SECONDS,
+                    counted: Instant::now(),
+                }),
+            })
+        });
+        Arc::clone(budget)
+    }
+}
+
+/// One request that waits for its turn, counted for as long as it does.
+struct Waiting<'w>(&'w AtomicUsize);
+
+impl<'w> Waiting<'w> {
+    /// `None` where as many wait as may.
+    fn begin(waiting: &'w AtomicUsize) -> Option<Self> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Self(waiting);
+        (before < MOST_WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budgets(settings: &Settings) -> Budgets {
+        Budgets::new(settings, 2)
+    }
+
+    #[test]
+    fn one_tokens_flood_leaves_the_others_alone() {
+        let budgets = budgets(&Settings {
+            rate_requests: 5,
+            ..Settings::default()
+        });
+        let ask = |token| budgets.request(None, Some(token), 0);
+        assert!((0..5).all(|_| ask("flood").is_ok()));
+        let over = ask("flood").unwrap_err();
+        assert_eq!(over.limit, Limit::Requests);
+        assert!(over.wait > Duration::ZERO && over.wait <= Duration::from_secs(1));
+        assert!(ask("gate").is_ok());
+    }
+
+    #[test]
+    fn bytes_are_counted_for_the_address_too() {
+        let budgets = budgets(&Settings {
+            rate_bytes: 1000,
+            ..Settings::default()
+        });
+        let address = Some("10.0.0.7".parse().unwrap());
+        budgets.request(address, Some("one"), 900).unwrap();
+        let over = budgets.request(address, Some("other"), 900).unwrap_err();
+        assert_eq!(over.limit, Limit::Bytes);
+        budgets.request(None, Some("other"), 1 << 40).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_has_so_many_pictures_in_flight_and_the_next_waits_its_turn() {
+        let budgets = Arc::new(budgets(&Settings::default()));
+        let patience = Duration::from_secs(60);
+        let one = budgets.turn("gate", patience).await.unwrap();
+        let _two = budgets.turn("gate", patience).await.unwrap();
+        let waiting: Vec<_> = (0..MOST_WAITING)
+            .map(|_| {
+                let budgets = Arc::clone(&budgets);
+                tokio::spawn(async move { budgets.turn("gate", patience).await.map(drop) })
+            })
+            .collect();
+        while budgets.of("gate").waiting.load(Ordering::Relaxed) < MOST_WAITING {
+            tokio::task::yield_now().await;
+        }
+        let over = budgets.turn("gate", patience).await.map(drop).unwrap_err();
+        assert_eq!(over.limit, Limit::Pictures);
+        assert!(budgets.turn("other", patience).await.is_ok());
+        drop(one);
+        for turn in waiting {
+            turn.await.unwrap().unwrap();
+        }
+        let _free = budgets.turn("gate", Duration::ZERO).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn pictures_that_take_long_use_up_the_share_of_the_workers() {
+        let budgets = budgets(&Settings {
+            processor_share: 0.5,
+            ..Settings::default()
+        });
+        let turn = budgets.turn("gate", Duration::ZERO).await.unwrap();
+        turn.charge(Duration::from_secs(61));
+        drop(turn);
+        let over = budgets
+            .turn("gate", Duration::ZERO)
+            .await
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(over.limit, Limit::Processor);
+        assert!(over.wait <= Duration::from_secs(1));
+        assert!(budgets.turn("other", Duration::ZERO).await.is_ok());
+    }
+}

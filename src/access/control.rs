@@ -1,0 +1,317 @@
+//! The tokens in force, and what was seen of their use.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use faceood_log::{AccessEvent, AccessRefusal, InferenceLog, TokenUse};
+use tokio::sync::watch;
+
+use super::Settings;
+use super::budget::{Budgets, OverLimit, Turn};
+use super::failures::{Failures, network_of};
+use super::sessions::Sessions;
+use super::tokens::{Presented, Secret, Token, TokenError, TokenState, Tokens};
+
+/// How often the file of tokens is looked at: a revoked token is refused within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often uses and refusals are handed to the log.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
+
+/// Refusals of one address that are noted a minute; more are counted in metrics only.
+const NOTED_PER_MINUTE: usize = 20;
+
+/// Refusals that wait to be noted.
+const MOST_WAITING: usize = 1000;
+
+/// What a caller shows of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// A token, from `Authorization: Bearer` or `X-API-Key`.
+    pub token: Option<&'a str>,
+    /// The cookie of a session.
+    pub session: Option<&'a str>,
+    /// The common name of a verified client certificate.
+    pub certificate: Option<&'a str>,
+}
+
+/// Why a caller is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It shows nothing.
+    NoToken,
+    /// What it shows belongs to no token.
+    Wrong,
+    /// The certificate names no token.
+    Certificate(String),
+    /// The token of this name has expired.
+    Expired(String),
+    /// The token of this name was revoked.
+    Revoked(String),
+    /// Its address has sent too many wrong tokens, and is heard again after this time.
+    Blocked(Duration),
+}
+
+/// Holds the tokens in force. Cheap to clone.
+#[derive(Clone)]
+pub struct AccessControl {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: PathBuf,
+    tokens: watch::Sender<Arc<Tokens>>,
+    failures: Mutex<Failures>,
+    sessions: Mutex<Sessions>,
+    budgets: Budgets,
+    seen: Mutex<Seen>,
+}
+
+/// What waits to be handed to the log.
+#[derive(Default)]
+struct Seen {
+    uses: HashMap<String, TokenUse>,
+    refusals: Vec<AccessEvent>,
+    /// Refusals of each address in the current minute.
+    noted: HashMap<IpAddr, usize>,
+    minute: i64,
+}
+
+/// What tells one version of a file from another.
+type Version = Option<(u64, u64, i64, i64)>;
+
+fn version(file: &Path) -> Version {
+    let file = fs::metadata(file).ok()?;
+    Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+}
+
+impl AccessControl {
+    /// Reads the tokens in `file`. `workers` are the threads that analyse pictures.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be used.
+    pub fn open(file: &Path, settings: &Settings, workers: usize) -> Result<Self, TokenError> {
+        let shared = Shared {
+            file: file.to_owned(),
+            tokens: watch::Sender::new(Arc::new(Tokens::read(file)?)),
+            failures: Mutex::default(),
+            sessions: Mutex::default(),
+            budgets: Budgets::new(settings, workers),
+            seen: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The tokens in force.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.shared.tokens.borrow())
+    }
+
+    /// Reads the file again whenever it changes, and hands to `log` what was seen, for ever.
+    pub async fn keep(self, log: InferenceLog) {
+        let mut seen = version(&self.shared.file);
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        let mut noted = Instant::now();
+        loop {
+            ticks.tick().await;
+            let now = version(&self.shared.file);
+            if now != seen {
+                seen = now;
+                self.read_again();
+            }
+            if noted.elapsed() >= NOTE_EVERY {
+                noted = Instant::now();
+                self.note(&log);
+            }
+        }
+    }
+
+    /// Hands to `log` what was seen since the last time.
+    pub fn note(&self, log: &InferenceLog) {
+        let (refusals, uses) = {
+            let mut seen = lock(&self.shared.seen);
+            let uses: Vec<_> = seen.uses.drain().map(|(_, uses)| uses).collect();
+            (std::mem::take(&mut seen.refusals), uses)
+        };
+        if !(refusals.is_empty() && uses.is_empty()) {
+            log.note_access(refusals, uses);
+        }
+    }
+
+    /// Puts in force what the file says now; a file with a mistake changes nothing.
+    pub fn read_again(&self) {
+        match Tokens::read(&self.shared.file) {
+            Ok(tokens) => {
+                if *self.tokens() != tokens {
+                    tracing::info!(tokens = tokens.all.len(), "the tokens were read again");
+                    self.shared.tokens.send_replace(Arc::new(tokens));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the tokens cannot be read: the old ones stay in force");
+            }
+        }
+    }
+
+    /// The token by which a caller at `address` is known.
+    ///
+    /// # Errors
+    /// Where it shows nothing that is valid. A wrong token counts against its address.
+    pub fn identify(
+        &self,
+        address: Option<IpAddr>,
+        shown: Credentials<'_>,
+    ) -> Result<Token, Unknown> {
+        let (now, tokens) = (Utc::now(), self.tokens());
+        if let Some(text) = shown.token {
+            if let Some(left) = address.and_then(|address| self.blocked(address)) {
+                return Err(Unknown::Blocked(left));
+            }
+            let found = tokens.find(&Presented::new(text), now);
+            let Some(token) = found else {
+                if let Some(address) = address {
+                    self.count_failure(address);
+                }
+                return Err(Unknown::Wrong);
+            };
+            return valid(token, now);
+        }
+        if let Some(cookie) = shown.session {
+            let sessions = lock(&self.shared.sessions);
+            let hash = sessions.token(&Presented::new(cookie), Instant::now());
+            let token = hash.and_then(|hash| tokens.of_hash(hash, now));
+            // Whoever was signed in signs in again, and then learns what is wrong.
+            return token
+                .and_then(|token| valid(token, now).ok())
+                .ok_or(Unknown::NoToken);
+        }
+        match shown.certificate {
+            Some(name) => match tokens.named(name) {
+                Some(token) => valid(token, now),
+                None => Err(Unknown::Certificate(name.to_owned())),
+            },
+            None => Err(Unknown::NoToken),
+        }
+    }
+
+    fn blocked(&self, address: IpAddr) -> Option<Duration> {
+        lock(&self.shared.failures).blocked(address, Instant::now())
+    }
+
+    fn count_failure(&self, address: IpAddr) {
+        if lock(&self.shared.failures).count(address, Instant::now()) {
+            tracing::warn!(%address, "too many wrong tokens: this address is refused for five minutes");
+        }
+    }
+
+    /// Signs in with a token, for whose role the page is; gives the secret for the cookie.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn sign_in(&self, token: &Token) -> io::Result<Secret> {
+        lock(&self.shared.sessions).begin(&token.sha256, Instant::now())
+    }
+
+    /// Ends the session of this cookie.
+    pub fn sign_out(&self, cookie: &str) {
+        lock(&self.shared.sessions).end(&Presented::new(cookie));
+    }
+
+    /// Counts a request of `bytes` against the budgets of its address and its token.
+    ///
+    /// # Errors
+    /// Where a budget is used up.
+    pub fn count_request(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        bytes: u64,
+    ) -> Result<(), OverLimit> {
+        self.shared.budgets.request(address, token, bytes)
+    }
+
+    /// Waits until the token `name` may have one more request about pictures in flight, for at most
+    /// `patience`.
+    ///
+    /// # Errors
+    /// Where too many wait already, the time is over, or its share of the workers is used up.
+    pub async fn turn(&self, name: &str, patience: Duration) -> Result<Turn, OverLimit> {
+        self.shared.budgets.turn(name, patience).await
+    }
+
+    /// Notes that a token was used.
+    pub fn note_use(&self, name: &str, address: Option<IpAddr>) {
+        let now = Utc::now();
+        let mut seen = lock(&self.shared.seen);
+        let uses = seen
+            .uses
+            .entry(name.to_owned())
+            .or_insert_with(|| TokenUse {
+                token: name.to_owned(),
+                uses: 0,
+                first: now,
+                last: now,
+                last_address: None,
+            });
+        uses.uses += 1;
+        uses.last = now;
+        uses.last_address = address.or(uses.last_address);
+    }
+
+    /// Notes that a request to the route `endpoint` was refused.
+    pub fn note_refusal(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        endpoint: &str,
+        refusal: AccessRefusal,
+    ) {
+        let time = Utc::now();
+        let mut seen = lock(&self.shared.seen);
+        let minute = time.timestamp().div_euclid(60);
+        if seen.minute != minute {
+            seen.minute = minute;
+            seen.noted.clear();
+        }
+        if let Some(address) = address {
+            if seen.noted.len() >= MOST_WAITING {
+                return;
+            }
+            let noted = seen.noted.entry(network_of(address)).or_default();
+            *noted += 1;
+            if *noted > NOTED_PER_MINUTE {
+                return;
+            }
+        }
+        if seen.refusals.len() < MOST_WAITING {
+            seen.refusals.push(AccessEvent {
+                time,
+                address,
+                token: token.map(ToOwned::to_owned),
+                endpoint: endpoint.to_owned(),
+                refusal,
+            });
+        }
+    }
+}
+
+fn valid(token: &Token, now: DateTime<Utc>) -> Result<Token, Unknown> {
+    match token.state(now) {
+        TokenState::Valid => Ok(token.clone()),
+        TokenState::Expired => Err(Unknown::Expired(token.name.clone())),
+        TokenState::Revoked => Err(Unknown::Revoked(token.name.clone())),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

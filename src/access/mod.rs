@@ -1,0 +1,53 @@
+//! Who may call the daemon: tokens, their roles, and how much each caller may ask for.
+//!
+//! [`Tokens`] is the file that `faceood-admin token` writes. [`AccessControl`] keeps it in force
+//! while the daemon runs, and counts failures and requests. It knows nothing of HTTP: the
+//! middleware `server::guard` asks it.
+
+mod budget;
+mod control;
+mod failures;
+mod role;
+mod sessions;
+mod tokens;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::budget::{OverLimit, Turn};
+pub use self::control::{AccessControl, Credentials, Unknown};
+pub use self::role::Role;
+pub use self::sessions::SESSION_SECONDS;
+pub use self::tokens::{
+    LONGEST_NAME, PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens,
+};
+
+/// Table `[access]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The file of tokens. Empty: `tokens.toml` among systemd's credentials, else beside the
+    /// configuration file, else in the data folder.
+    pub tokens_file: PathBuf,
+    /// Requests a second of one token, and of one address that is not this machine.
+    pub rate_requests: u32,
+    /// Bytes of uploads a second of one token, and of one address that is not this machine.
+    pub rate_bytes: u32,
+    /// Requests about pictures that one token may have in flight; more wait for their turn.
+    pub pictures_at_once: usize,
+    /// Share of all worker threads that one token may keep busy, as a mean over a minute.
+    pub processor_share: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tokens_file: PathBuf::new(),
+            rate_requests: 50,
+            rate_bytes: 100_000_000,
+            pictures_at_once: 2,
+            processor_share: 0.8,
+        }
+    }
+}

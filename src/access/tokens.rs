@@ -1,0 +1,361 @@
+//! The file of tokens: names, roles and hashes. The tokens themselves are shown once and kept
+//! nowhere.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use faceood_engine::whole_file::WholeFile;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::Role;
+
+/// Every token begins with it, so that scanners for leaked secrets find one.
+pub const PREFIX: &str = "fod_";
+
+/// Most characters of a token's name, which is also the longest name of a source.
+pub const LONGEST_NAME: usize = 64;
+
+/// Most tokens, revoked ones included.
+const MOST_TOKENS: usize = 1000;
+
+/// Most bytes of the file: 1000 tokens with a few sources each.
+const MOST_BYTES: u64 = 1 << 20;
+
+const HEAD: &str = "# Written by `faceood-admin token`. Holds hashes of the tokens, never the tokens themselves.\n\n";
+
+/// What is wrong with the file of tokens, or with a change to it.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read or written.
+    #[error("{0}: {1}; give the file to the daemon's user, with mode 0600")]
+    Io(PathBuf, #[source] io::Error),
+    /// It is no list of tokens.
+    #[error(
+        "{0} is no file of tokens: {1}; restore it from a backup, or move it away and add the tokens again with `faceood-admin token add`"
+    )]
+    Malformed(PathBuf, String),
+    /// The name is taken.
+    #[error(
+        "there is a token {0:?} already; choose another name, or replace its secret with `faceood-admin token rotate {0}`"
+    )]
+    Exists(String),
+    /// No such token.
+    #[error("there is no token {0:?}; `faceood-admin token list` shows all names")]
+    Missing(String),
+    /// The name cannot be used.
+    #[error("{0:?} cannot be used as a name; use 1 to 64 of A-Z a-z 0-9 . _ : -")]
+    Name(String),
+    /// The list is full.
+    #[error(
+        "the file holds {MOST_TOKENS} tokens, which is the limit; remove those that are not used with `faceood-admin token revoke --forget NAME`"
+    )]
+    Full,
+}
+
+/// A token as it is told to its holder, once.
+pub struct Secret(String);
+
+impl Secret {
+    pub(super) fn new() -> Result<Self, io::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// The text to hand over.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The hash of a token that a caller presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Presented([u8; 32]);
+
+impl Presented {
+    /// Hashes `text`.
+    pub fn new(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// Takes the same time wherever the two differ.
+    fn is(&self, hash: &str) -> bool {
+        let mut known = [0; 32];
+        hex::decode_to_slice(hash, &mut known).is_ok() && bool::from(self.0.ct_eq(&known))
+    }
+}
+
+/// One token, as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Stands in rows, log lines and metrics: 1–64 of `[A-Za-z0-9._:-]`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The only sources for which it may ask; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// SHA-256 of the token, in hexadecimal.
+    pub(super) sha256: String,
+    /// When it was added.
+    pub created: DateTime<Utc>,
+    /// When it stops being valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<DateTime<Utc>>,
+    /// When it was revoked. Kept, so that a refused caller can be told apart from a guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<DateTime<Utc>>,
+    /// Hash of the token before the last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous_sha256: Option<String>,
+    /// Until when that one is valid too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<DateTime<Utc>>,
+}
+
+/// Whether a token opens anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// It does.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl Token {
+    /// How it stands at the time `now`.
+    pub fn state(&self, now: DateTime<Utc>) -> TokenState {
+        if self.revoked.is_some() {
+            TokenState::Revoked
+        } else if self.expires.is_some_and(|end| end <= now) {
+            TokenState::Expired
+        } else {
+            TokenState::Valid
+        }
+    }
+
+    /// Whether `presented` is this token, or the one that it replaced not long ago.
+    fn is(&self, presented: &Presented, now: DateTime<Utc>) -> bool {
+        let previous = self.previous_until.is_some_and(|end| now < end);
+        let previous = previous
+            .then_some(self.previous_sha256.as_deref())
+            .flatten();
+        presented.is(&self.sha256) | previous.is_some_and(|hash| presented.is(hash))
+    }
+}
+
+/// All tokens, in the order in which they were added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// One table `[[token]]` each.
+    #[serde(default, rename = "token")]
+    pub all: Vec<Token>,
+}
+
+impl Tokens {
+    /// Reads the file at `path`; no tokens where there is no file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is too large or is not what `faceood-admin token` writes.
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let malformed = |what: String| TokenError::Malformed(path.to_owned(), what);
+        match std::fs::metadata(path) {
+            Ok(file) if file.len() > MOST_BYTES => {
+                return Err(malformed(format!("it has over {MOST_BYTES} bytes")));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            _ => {}
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| TokenError::Io(path.to_owned(), error))?;
+        let read: Self =
+            toml::from_str(&text).map_err(|error| malformed(error.message().to_owned()))?;
+        for (index, token) in read.all.iter().enumerate() {
+            check_name(&token.name)?;
+            if read.all[..index]
+                .iter()
+                .any(|other| other.name == token.name)
+            {
+                return Err(malformed(format!("{:?} is there twice", token.name)));
+            }
+            if Presented::new("").is(&token.sha256)
+                || hex::decode(&token.sha256).map_or(0, |hash| hash.len()) != 32
+            {
+                return Err(malformed(format!(
+                    "sha256 of {:?} is no hash of a token",
+                    token.name
+                )));
+            }
+            for source in &token.sources {
+                check_name(source)?;
+            }
+        }
+        if read.all.len() > MOST_TOKENS {
+            return Err(TokenError::Full);
+        }
+        Ok(read)
+    }
+
+    /// Replaces the file at `path`, readable by its owner alone: the user and group `owner`, or
+    /// whoever writes it.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then the old one is as it was.
+    pub fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), TokenError> {
+        let written = || {
+            let text = toml::to_string(self).map_err(io::Error::other)?;
+            let mut file = WholeFile::private(path)?;
+            file.write_all(format!("{HEAD}{text}").as_bytes())?;
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group))?;
+            }
+            file.finish()
+        };
+        written().map_err(|error| TokenError::Io(path.to_owned(), error))
+    }
+
+    /// The token that `presented` is the hash of, whether it is still valid or not.
+    pub fn find(&self, presented: &Presented, now: DateTime<Utc>) -> Option<&Token> {
+        // Each is compared, so that the time tells nothing of the place.
+        let mut found = None;
+        for token in &self.all {
+            if token.is(presented, now) {
+                found = Some(token);
+            }
+        }
+        found
+    }
+
+    /// The token whose hash is `hash`, now or before its last rotation.
+    pub(super) fn of_hash(&self, hash: &str, now: DateTime<Utc>) -> Option<&Token> {
+        let is_it = |token: &&Token| {
+            let previous = token.previous_until.is_some_and(|end| now < end);
+            token.sha256 == hash || previous && token.previous_sha256.as_deref() == Some(hash)
+        };
+        self.all.iter().find(is_it)
+    }
+
+    /// The token of this name.
+    pub fn named(&self, name: &str) -> Option<&Token> {
+        self.all.iter().find(|token| token.name == name)
+    }
+
+    /// Whether one of them opens anything at the time `now`.
+    pub fn has_valid(&self, now: DateTime<Utc>) -> bool {
+        self.all
+            .iter()
+            .any(|token| token.state(now) == TokenState::Valid)
+    }
+
+    /// Adds a token and gives its secret. A revoked one of the same name is replaced.
+    ///
+    /// # Errors
+    /// Where a name cannot be used, is taken, or the list is full.
+    pub fn add(
+        &mut self,
+        name: &str,
+        role: Role,
+        sources: Vec<String>,
+        expires: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Secret, TokenError> {
+        check_name(name)?;
+        for source in &sources {
+            check_name(source)?;
+        }
+        self.all
+            .retain(|token| token.name != name || token.revoked.is_none());
+        if self.named(name).is_some() {
+            return Err(TokenError::Exists(name.to_owned()));
+        }
+        if self.all.len() >= MOST_TOKENS {
+            return Err(TokenError::Full);
+        }
+        let secret =
+            Secret::new().map_err(|error| TokenError::Io("random numbers".into(), error))?;
+        self.all.push(Token {
+            name: name.to_owned(),
+            role,
+            sources,
+            sha256: hash_of(&secret),
+            created: now,
+            expires,
+            revoked: None,
+            previous_sha256: None,
+            previous_until: None,
+        });
+        Ok(secret)
+    }
+
+    /// Gives the token `name` a new secret. The old one stays valid until `previous_until`.
+    ///
+    /// # Errors
+    /// Where there is no such token, or it was revoked.
+    pub fn rotate(
+        &mut self,
+        name: &str,
+        previous_until: DateTime<Utc>,
+    ) -> Result<Secret, TokenError> {
+        let token = self.in_force(name)?;
+        let secret =
+            Secret::new().map_err(|error| TokenError::Io("random numbers".into(), error))?;
+        let before = std::mem::replace(&mut token.sha256, hash_of(&secret));
+        token.previous_sha256 = Some(before);
+        token.previous_until = Some(previous_until);
+        Ok(secret)
+    }
+
+    /// Ends the token `name`, and the one that it replaced.
+    ///
+    /// # Errors
+    /// Where there is no such token, or it was revoked.
+    pub fn revoke(&mut self, name: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+        let token = self.in_force(name)?;
+        token.revoked = Some(now);
+        Ok(())
+    }
+
+    /// Takes the token `name` off the list, whether it was revoked or not.
+    ///
+    /// # Errors
+    /// Where there is no such token.
+    pub fn forget(&mut self, name: &str) -> Result<(), TokenError> {
+        let before = self.all.len();
+        self.all.retain(|token| token.name != name);
+        if self.all.len() == before {
+            return Err(TokenError::Missing(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn in_force(&mut self, name: &str) -> Result<&mut Token, TokenError> {
+        let mut tokens = self.all.iter_mut();
+        tokens
+            .find(|token| token.name == name && token.revoked.is_none())
+            .ok_or_else(|| TokenError::Missing(name.to_owned()))
+    }
+}
+
+fn hash_of(secret: &Secret) -> String {
+    hex::encode(Presented::new(secret.as_str()).0)
+}
+
+fn check_name(name: &str) -> Result<(), TokenError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(TokenError::Name(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! The middleware that lets a request pass: was it meant for this box, who is its caller, may that
+//! caller use the endpoint, and is its budget not used up.
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use faceood_engine::problem::texts::AccessFault;
+use faceood_log::AccessRefusal;
+use tracing::Span;
+
+use super::origin::Origins;
+use super::peer::{Peer, Way};
+use super::problem_response::Problem;
+use super::request_id::RequestOutcome;
+use super::state::AppState;
+use crate::access::{AccessControl, Credentials, OverLimit, Role, Token, Unknown};
+use crate::telemetry::metrics;
+
+/// How the service is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    pub(super) origins: Origins,
+    /// Whether nobody is asked for a token (`server.open`).
+    pub(super) is_open: bool,
+}
+
+/// The cookie of whoever is signed in to the page.
+pub(super) const COOKIE: &str = "faceood_session";
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// How long a wrong token waits for its answer, so that guessing is slow.
+const DELAY: Duration = Duration::from_millis(500);
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The token by which it is known; `None` where none was asked for.
+    pub(crate) token: Option<Token>,
+    /// What it may do. `None`: only what is open to everybody.
+    pub(crate) role: Option<Role>,
+    /// Whether the listener asks for tokens.
+    pub(crate) is_protected: bool,
+}
+
+impl Caller {
+    /// The caller of `request`, as the middleware found it.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or(Self {
+            token: None,
+            role: None,
+            is_protected: true,
+        })
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.token.as_ref().map(|token| token.name.as_str())
+    }
+
+    /// The source of its request: what it names, if it may, else what its token is bound to.
+    pub(crate) fn source(&self, named: Option<String>) -> Result<Option<String>, AccessFault> {
+        let Some(token) = self
+            .token
+            .as_ref()
+            .filter(|token| !token.sources.is_empty())
+        else {
+            return Ok(named);
+        };
+        match named {
+            Some(source) if !token.sources.contains(&source) => Err(AccessFault::Source {
+                name: token.name.clone(),
+                asked: source,
+                allowed: token.sources.join(", "),
+            }),
+            Some(source) => Ok(Some(source)),
+            None => Ok(token.sources.first().cloned()),
+        }
+    }
+}
+
+/// Lets `request` pass, or answers why it may not.
+pub(super) async fn admit<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let Some(admission) = request.app_data::<web::Data<Admission>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let peer = request.conn_data::<Peer>().cloned();
+    let address = peer.as_ref().and_then(|peer| peer.address);
+    let endpoint = request.match_pattern();
+    let endpoint = endpoint.as_deref().unwrap_or("other");
+    let refused = |refusal, token: Option<&str>| {
+        state.access.note_refusal(address, token, endpoint, refusal);
+        metrics::refused(refusal.name());
+    };
+
+    // A local program that opens the socket is no browser.
+    let is_socket = peer.as_ref().is_some_and(|peer| peer.way == Way::Socket);
+    if !is_socket && let Err(fault) = admission.origins.check(&request) {
+        let is_host = matches!(fault, AccessFault::Host { .. });
+        let refusal = if is_host {
+            AccessRefusal::Host
+        } else {
+            AccessRefusal::CrossSite
+        };
+        refused(refusal, None);
+        return Ok(request.error_response(problem(&fault)));
+    }
+
+    let is_needed = Role::is_needed_for(endpoint);
+    let is_protected =
+        !admission.is_open && peer.as_ref().is_none_or(|peer| peer.way == Way::Network);
+    // What is open stays open for a load balancer with an old token, and blocks nobody.
+    let guesser = address.filter(|_| is_protected && is_needed);
+    let caller = match state
+        .access
+        .identify(guesser, shown(&request, peer.as_ref()))
+    {
+        Ok(token) => Caller {
+            role: Some(token.role),
+            token: Some(token),
+            is_protected,
+        },
+        // Where no token is asked for, one that is shown still counts, so that its name and its
+        // sources hold on this machine too. A wrong one is ignored.
+        Err(_) if !is_protected => Caller {
+            token: None,
+            role: Some(Role::Admin),
+            is_protected,
+        },
+        Err(_) if !is_needed => Caller {
+            token: None,
+            role: None,
+            is_protected,
+        },
+        Err(unknown) => {
+            let (refusal, name, fault) = told(unknown);
+            refused(refusal, name.as_deref());
+            if refusal == AccessRefusal::WrongToken {
+                tokio::time::sleep(DELAY).await;
+            }
+            return Ok(request.error_response(problem(&fault)));
+        }
+    };
+    if let Some(token) = &caller.token {
+        state.access.note_use(&token.name, address);
+        metrics::token_request(&token.name);
+        Span::current().record("token", token.name.as_str());
+        if !token.role.may_use(endpoint) {
+            refused(AccessRefusal::Role, Some(&token.name));
+            let fault = AccessFault::Role {
+                name: token.name.clone(),
+                role: token.role.name(),
+                endpoint: endpoint.to_owned(),
+            };
+            return Ok(request.error_response(problem(&fault)));
+        }
+    }
+
+    // This machine's own programs have no limits, unless they name a token.
+    let payer = address.filter(|_| caller.is_protected);
+    let counted = match (payer, caller.name()) {
+        (None, None) => Ok(()),
+        (payer, name) => state.access.count_request(payer, name, announced(&request)),
+    };
+    let is_asking = ["/v1/extract", "/v1/quality", "/v1/compare"].contains(&endpoint);
+    let turn = match (counted, caller.name()) {
+        (Ok(()), Some(name)) if is_asking => {
+            let patience = Duration::from_millis(state.pool.settings().deadline_ms);
+            state.access.turn(name, patience).await.map(Some)
+        }
+        (counted, _) => counted.map(|()| None),
+    };
+    let turn = match turn {
+        Ok(turn) => turn,
+        Err(over) => {
+            refused(AccessRefusal::RateLimit, caller.name());
+            return Ok(request.error_response(over_limit(over)));
+        }
+    };
+
+    request.extensions_mut().insert(caller);
+    let response = next.call(request).await?.map_into_boxed_body();
+    let outcome = RequestOutcome::of(response.request());
+    if let Some(turn) = turn {
+        turn.charge(outcome.worked);
+    }
+    if outcome.is_foreign_source {
+        refused(AccessRefusal::Source, Caller::of(response.request()).name());
+    }
+    Ok(response)
+}
+
+fn shown<'r>(request: &'r ServiceRequest, peer: Option<&'r Peer>) -> Credentials<'r> {
+    Credentials {
+        token: token_in(request),
+        session: session_in(request),
+        certificate: peer.and_then(|peer| peer.certificate_name.as_deref()),
+    }
+}
+
+/// The token that the caller of `POST /session` signs in with.
+pub(super) async fn sign_in(
+    request: &HttpRequest,
+    access: &AccessControl,
+    token: &str,
+) -> Result<Token, Problem> {
+    let address = request.conn_data::<Peer>().and_then(|peer| peer.address);
+    let shown = Credentials {
+        token: Some(token),
+        ..Credentials::default()
+    };
+    match access.identify(address, shown) {
+        Ok(token) => Ok(token),
+        Err(unknown) => {
+            let (refusal, name, fault) = told(unknown);
+            access.note_refusal(address, name.as_deref(), "/session", refusal);
+            metrics::refused(refusal.name());
+            tokio::time::sleep(DELAY).await;
+            Err(problem(&fault))
+        }
+    }
+}
+
+/// Whether the connection of `request` is encrypted.
+pub(super) fn is_tls(request: &HttpRequest) -> bool {
+    request.conn_data::<Peer>().is_some_and(|peer| peer.is_tls)
+}
+
+fn session_in(request: &ServiceRequest) -> Option<&str> {
+    let cookies = request.headers().get_all(actix_web::http::header::COOKIE);
+    let pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'));
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value)
+}
+
+fn token_in(request: &ServiceRequest) -> Option<&str> {
+    let text = |name: &HeaderName| request.headers().get(name)?.to_str().ok();
+    let bearer = text(&AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| text(&API_KEY).map(str::trim))
+}
+
+/// Bytes of the body, as the caller announces them.
+fn announced(request: &ServiceRequest) -> u64 {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(0)
+}
+
+fn told(unknown: Unknown) -> (AccessRefusal, Option<String>, AccessFault) {
+    match unknown {
+        Unknown::NoToken => (AccessRefusal::NoToken, None, AccessFault::NoToken),
+        Unknown::Wrong => (AccessRefusal::WrongToken, None, AccessFault::WrongToken),
+        Unknown::Certificate(name) => (
+            AccessRefusal::Certificate,
+            None,
+            AccessFault::Certificate { name },
+        ),
+        Unknown::Expired(name) => (
+            AccessRefusal::Expired,
+            Some(name.clone()),
+            AccessFault::Expired { name },
+        ),
+        Unknown::Revoked(name) => (
+            AccessRefusal::Revoked,
+            Some(name.clone()),
+            AccessFault::Revoked { name },
+        ),
+        Unknown::Blocked(left) => {
+            let seconds = whole_seconds(left);
+            (
+                AccessRefusal::Blocked,
+                None,
+                AccessFault::Blocked { seconds },
+            )
+        }
+    }
+}
+
+fn over_limit(over: OverLimit) -> Problem {
+    problem(&AccessFault::OverLimit {
+        setting: over.limit.setting(),
+        seconds: whole_seconds(over.wait),
+    })
+}
+
+fn problem(fault: &AccessFault) -> Problem {
+    let problem = Problem::from(fault);
+    match fault {
+        AccessFault::Blocked { seconds } | AccessFault::OverLimit { seconds, .. } => {
+            problem.retry_after(*seconds)
+        }
+        _ => problem,
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs_f64().ceil() as u64).max(1)
+}
