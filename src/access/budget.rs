@@ -2,6 +2,7 @@
 //! So that one terminal that runs wild does not starve the others.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,6 @@ use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Settings;
-use super::failures::network_of;
 
 /// Requests of one token that may wait for their turn.
 const MOST_WAITING: usize = 8;
@@ -21,15 +21,11 @@ const MOST_WAITING: usize = 8;
 /// Seconds over which the share of the workers is a mean.
 const PROCESSOR_SECONDS: f64 = 60.0;
 
+/// An address may ask for so many times what a token may, because several gates can stand behind one.
+const CALLERS_BEHIND_AN_ADDRESS: u32 = 10;
+
 /// Keys after which the limiters forget those that are at rest.
 const MANY_KEYS: usize = 10_000;
-
-/// Whose requests are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Payer {
-    Token(String),
-    Address(IpAddr),
-}
 
 /// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +63,56 @@ pub struct OverLimit {
 
 /// The budgets of all callers.
 pub(super) struct Budgets {
-    requests: DefaultKeyedRateLimiter<Payer>,
-    bytes: DefaultKeyedRateLimiter<Payer>,
-    most_bytes: u32,
+    addresses: Rates<IpAddr>,
+    tokens: Rates<String>,
     pictures_at_once: usize,
     /// Worker seconds that one token gets back each second.
     processor: f64,
     of_tokens: Mutex<HashMap<String, Arc<TokenBudget>>>,
+}
+
+/// Requests and bytes a second of each key.
+struct Rates<K: Clone + Eq + Hash> {
+    requests: DefaultKeyedRateLimiter<K>,
+    bytes: DefaultKeyedRateLimiter<K>,
+    most_bytes: u32,
+}
+
+impl<K: Clone + Eq + Hash> Rates<K> {
+    /// As the settings have them for one caller, `times` over.
+    fn new(settings: &Settings, times: u32) -> Self {
+        let limiter = |a_second: u32| {
+            let a_second = NonZeroU32::new(a_second.saturating_mul(times));
+            RateLimiter::keyed(Quota::per_second(a_second.unwrap_or(NonZeroU32::MIN)))
+        };
+        Self {
+            requests: limiter(settings.rate_requests),
+            bytes: limiter(settings.rate_bytes),
+            most_bytes: settings.rate_bytes,
+        }
+    }
+
+    fn count(&self, key: &K, bytes: u64) -> Result<(), OverLimit> {
+        if self.requests.len() > MANY_KEYS {
+            self.requests.retain_recent();
+            self.bytes.retain_recent();
+        }
+        let clock = DefaultClock::default();
+        let over = |limit, until: NotUntil<_>| OverLimit {
+            limit,
+            wait: until.wait_time_from(clock.now()),
+        };
+        let counted = self.requests.check_key(key);
+        counted.map_err(|until| over(Limit::Requests, until))?;
+        // A single upload of more than a second's worth takes the whole second.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if let Some(bytes) = NonZeroU32::new(bytes.min(self.most_bytes))
+            && let Ok(counted) = self.bytes.check_key_n(key, bytes)
+        {
+            counted.map_err(|until| over(Limit::Bytes, until))?;
+        }
+        Ok(())
+    }
 }
 
 struct TokenBudget {
@@ -95,61 +134,68 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Charges the time that the workers spent on the request.
-    pub fn charge(&self, spent: Duration) {
-        let mut processor = lock(&self.budget.processor);
-        processor.left -= spent.as_secs_f64();
+    /// What the request's analyses are charged to.
+    pub fn account(&self) -> Account {
+        Account(Arc::clone(&self.budget))
+    }
+}
+
+/// What the analyses of one token are charged to.
+#[derive(Clone)]
+pub struct Account(Arc<TokenBudget>);
+
+impl Account {
+    /// Begins an analysis. Until it is said what the workers spent, all the time that passes counts:
+    /// a picture that cannot be decoded, or whose caller leaves, is not free.
+    pub fn begin(&self) -> Charge {
+        Charge {
+            account: self.clone(),
+            began: Instant::now(),
+            spent: None,
+        }
+    }
+}
+
+/// One analysis, charged when it ends in whatever way.
+pub struct Charge {
+    account: Account,
+    began: Instant,
+    spent: Option<Duration>,
+}
+
+impl Charge {
+    /// The workers spent so much on it.
+    pub fn spent(&mut self, spent: Duration) {
+        self.spent = Some(spent);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let spent = self.spent.unwrap_or_else(|| self.began.elapsed());
+        lock(&self.account.0.processor).left -= spent.as_secs_f64();
     }
 }
 
 impl Budgets {
     pub(super) fn new(settings: &Settings, workers: usize) -> Self {
-        let limiter = |a_second: u32| {
-            let a_second = NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN);
-            RateLimiter::keyed(Quota::per_second(a_second))
-        };
         Self {
-            requests: limiter(settings.rate_requests),
-            bytes: limiter(settings.rate_bytes),
-            most_bytes: settings.rate_bytes,
+            addresses: Rates::new(settings, CALLERS_BEHIND_AN_ADDRESS),
+            tokens: Rates::new(settings, 1),
             pictures_at_once: settings.pictures_at_once,
             processor: f64::from(settings.processor_share) * workers as f64,
             of_tokens: Mutex::default(),
         }
     }
 
-    /// Counts a request of `bytes` against its address and its token.
-    pub(super) fn request(
-        &self,
-        address: Option<IpAddr>,
-        token: Option<&str>,
-        bytes: u64,
-    ) -> Result<(), OverLimit> {
-        if self.requests.len() > MANY_KEYS {
-            self.requests.retain_recent();
-            self.bytes.retain_recent();
-        }
-        let address = address.map(|address| Payer::Address(network_of(address)));
-        let token = token.map(|name| Payer::Token(name.to_owned()));
-        let clock = DefaultClock::default();
-        let over = |limit, until: NotUntil<_>| OverLimit {
-            limit,
-            wait: until.wait_time_from(clock.now()),
-        };
-        for payer in address.iter().chain(&token) {
-            let counted = self.requests.check_key(payer);
-            counted.map_err(|until| over(Limit::Requests, until))?;
-            // A single upload of more than a second's worth takes the whole second.
-            let bytes = u32::try_from(bytes)
-                .unwrap_or(u32::MAX)
-                .min(self.most_bytes);
-            if let Some(bytes) = NonZeroU32::new(bytes)
-                && let Ok(counted) = self.bytes.check_key_n(payer, bytes)
-            {
-                counted.map_err(|until| over(Limit::Bytes, until))?;
-            }
-        }
-        Ok(())
+    /// Counts a request of `bytes` against the address that it comes from.
+    pub(super) fn of_address(&self, address: IpAddr, bytes: u64) -> Result<(), OverLimit> {
+        self.addresses.count(&address.to_canonical(), bytes)
+    }
+
+    /// Counts a request of `bytes` against the token `name`.
+    pub(super) fn of_token(&self, name: &str, bytes: u64) -> Result<(), OverLimit> {
+        self.tokens.count(&name.to_owned(), bytes)
     }
 
     /// Waits until the token `name` may have one more request about pictures in flight.
@@ -244,7 +290,7 @@ mod tests {
             rate_requests: 5,
             ..Settings::default()
         });
-        let ask = |token| budgets.request(None, Some(token), 0);
+        let ask = |token| budgets.of_token(token, 0);
         assert!((0..5).all(|_| ask("flood").is_ok()));
         let over = ask("flood").unwrap_err();
         assert_eq!(over.limit, Limit::Requests);
@@ -258,11 +304,13 @@ mod tests {
             rate_bytes: 1000,
             ..Settings::default()
         });
-        let address = Some("10.0.0.7".parse().unwrap());
-        budgets.request(address, Some("one"), 900).unwrap();
-        let over = budgets.request(address, Some("other"), 900).unwrap_err();
-        assert_eq!(over.limit, Limit::Bytes);
-        budgets.request(None, Some("other"), 1 << 40).unwrap();
+        let address = "10.0.0.7".parse().unwrap();
+        for _ in 0..CALLERS_BEHIND_AN_ADDRESS {
+            budgets.of_address(address, 900).unwrap();
+        }
+        let over = (0..2).find_map(|_| budgets.of_address(address, 900).err());
+        assert_eq!(over.unwrap().limit, Limit::Bytes);
+        budgets.of_token("one", 1 << 40).unwrap();
     }
 
     #[tokio::test]
@@ -297,7 +345,7 @@ mod tests {
             ..Settings::default()
         });
         let turn = budgets.turn("gate", Duration::ZERO).await.unwrap();
-        turn.charge(Duration::from_secs(61));
+        turn.account().begin().spent(Duration::from_secs(61));
         drop(turn);
         let over = budgets
             .turn("gate", Duration::ZERO)

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::Settings;
 use super::budget::{Budgets, OverLimit, Turn};
-use super::failures::{Failures, network_of};
+use super::failures::Failures;
 use super::sessions::Sessions;
 use super::tokens::{Presented, Secret, Token, TokenError, TokenState, Tokens};
 
@@ -67,6 +67,8 @@ pub struct AccessControl {
 
 struct Shared {
     file: PathBuf,
+    /// What it was when it was first read.
+    opened: Version,
     tokens: watch::Sender<Arc<Tokens>>,
     failures: Mutex<Failures>,
     sessions: Mutex<Sessions>,
@@ -99,6 +101,8 @@ impl AccessControl {
     /// Where the file is there and cannot be used.
     pub fn open(file: &Path, settings: &Settings, workers: usize) -> Result<Self, TokenError> {
         let shared = Shared {
+            // Before it is read, so that no change is missed.
+            opened: version(file),
             file: file.to_owned(),
             tokens: watch::Sender::new(Arc::new(Tokens::read(file)?)),
             failures: Mutex::default(),
@@ -118,15 +122,15 @@ impl AccessControl {
 
     /// Reads the file again whenever it changes, and hands to `log` what was seen, for ever.
     pub async fn keep(self, log: InferenceLog) {
-        let mut seen = version(&self.shared.file);
+        let mut seen = self.shared.opened;
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         let mut noted = Instant::now();
         loop {
             ticks.tick().await;
             let now = version(&self.shared.file);
-            if now != seen {
+            // A file that cannot be read just now is tried again.
+            if now != seen && self.read_again() {
                 seen = now;
-                self.read_again();
             }
             if noted.elapsed() >= NOTE_EVERY {
                 noted = Instant::now();
@@ -147,17 +151,19 @@ impl AccessControl {
         }
     }
 
-    /// Puts in force what the file says now; a file with a mistake changes nothing.
-    pub fn read_again(&self) {
+    /// Puts in force what the file says now. False where it cannot be used, which changes nothing.
+    pub fn read_again(&self) -> bool {
         match Tokens::read(&self.shared.file) {
             Ok(tokens) => {
                 if *self.tokens() != tokens {
                     tracing::info!(tokens = tokens.all.len(), "the tokens were read again");
                     self.shared.tokens.send_replace(Arc::new(tokens));
                 }
+                true
             }
             Err(error) => {
                 tracing::error!(%error, "the tokens cannot be read: the old ones stay in force");
+                false
             }
         }
     }
@@ -190,9 +196,9 @@ impl AccessControl {
             let hash = sessions.token(&Presented::new(cookie), Instant::now());
             let token = hash.and_then(|hash| tokens.of_hash(hash, now));
             // Whoever was signed in signs in again, and then learns what is wrong.
-            return token
-                .and_then(|token| valid(token, now).ok())
-                .ok_or(Unknown::NoToken);
+            if let Some(token) = token.and_then(|token| valid(token, now).ok()) {
+                return Ok(token);
+            }
         }
         match shown.certificate {
             Some(name) => match tokens.named(name) {
@@ -226,17 +232,20 @@ impl AccessControl {
         lock(&self.shared.sessions).end(&Presented::new(cookie));
     }
 
-    /// Counts a request of `bytes` against the budgets of its address and its token.
+    /// Counts a request of `bytes` against the budget of its address.
     ///
     /// # Errors
-    /// Where a budget is used up.
-    pub fn count_request(
-        &self,
-        address: Option<IpAddr>,
-        token: Option<&str>,
-        bytes: u64,
-    ) -> Result<(), OverLimit> {
-        self.shared.budgets.request(address, token, bytes)
+    /// Where the budget is used up.
+    pub fn count_from(&self, address: IpAddr, bytes: u64) -> Result<(), OverLimit> {
+        self.shared.budgets.of_address(address, bytes)
+    }
+
+    /// Counts a request of `bytes` against the budget of the token `name`.
+    ///
+    /// # Errors
+    /// Where the budget is used up.
+    pub fn count_of(&self, name: &str, bytes: u64) -> Result<(), OverLimit> {
+        self.shared.budgets.of_token(name, bytes)
     }
 
     /// Waits until the token `name` may have one more request about pictures in flight, for at most
@@ -267,14 +276,15 @@ impl AccessControl {
         uses.last_address = address.or(uses.last_address);
     }
 
-    /// Notes that a request to the route `endpoint` was refused.
+    /// Notes that a request to the route `endpoint` was refused; false where its address has been
+    /// noted too often in this minute.
     pub fn note_refusal(
         &self,
         address: Option<IpAddr>,
         token: Option<&str>,
         endpoint: &str,
         refusal: AccessRefusal,
-    ) {
+    ) -> bool {
         let time = Utc::now();
         let mut seen = lock(&self.shared.seen);
         let minute = time.timestamp().div_euclid(60);
@@ -284,15 +294,16 @@ impl AccessControl {
         }
         if let Some(address) = address {
             if seen.noted.len() >= MOST_WAITING {
-                return;
+                return false;
             }
-            let noted = seen.noted.entry(network_of(address)).or_default();
+            let noted = seen.noted.entry(address.to_canonical()).or_default();
             *noted += 1;
             if *noted > NOTED_PER_MINUTE {
-                return;
+                return false;
             }
         }
-        if seen.refusals.len() < MOST_WAITING {
+        let is_room = seen.refusals.len() < MOST_WAITING;
+        if is_room {
             seen.refusals.push(AccessEvent {
                 time,
                 address,
@@ -301,6 +312,7 @@ impl AccessControl {
                 refusal,
             });
         }
+        is_room
     }
 }
 

@@ -2,7 +2,7 @@
 //! whoever guesses must not be able to lock a door's own token out.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Wrong tokens within [`WINDOW`] after which an address is blocked.
@@ -31,7 +31,10 @@ struct Record {
 impl Failures {
     /// How long `address` is still blocked.
     pub(super) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let until = self.by_address.get(&network_of(address))?.blocked_until?;
+        let until = self
+            .by_address
+            .get(&address.to_canonical())?
+            .blocked_until?;
         until
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())
@@ -39,7 +42,7 @@ impl Failures {
 
     /// Counts a wrong token. True where it is the one that blocks the address.
     pub(super) fn count(&mut self, address: IpAddr, now: Instant) -> bool {
-        let address = network_of(address);
+        let address = address.to_canonical();
         if !self.by_address.contains_key(&address) && self.by_address.len() >= MOST_ADDRESSES {
             self.forget(now);
         }
@@ -70,16 +73,6 @@ impl Failures {
                 self.by_address.remove(&address);
             }
         }
-    }
-}
-
-/// An IPv6 host has 2^64 addresses of its own, so its network of 64 bits is counted.
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        address => address,
     }
 }
 
@@ -117,12 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_counts_as_one_and_so_does_a_mapped_address() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:7"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    fn a_mapped_address_is_the_address_itself() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        let [plain, mapped] = ["10.0.0.1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
+        for _ in 0..MOST {
+            failures.count(mapped, now);
+        }
+        assert!(failures.blocked(plain, now).is_some());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::budget::{OverLimit, Turn};
+pub use self::budget::{Account, OverLimit, Turn};
 pub use self::control::{AccessControl, Credentials, Unknown};
 pub use self::role::Role;
 pub use self::sessions::SESSION_SECONDS;
@@ -30,9 +30,9 @@ pub struct Settings {
     /// The file of tokens. Empty: `tokens.toml` among systemd's credentials, else beside the
     /// configuration file, else in the data folder.
     pub tokens_file: PathBuf,
-    /// Requests a second of one token, and of one address that is not this machine.
+    /// Requests a second of one token; ten times as many of one address that is not this machine.
     pub rate_requests: u32,
-    /// Bytes of uploads a second of one token, and of one address that is not this machine.
+    /// Bytes of uploads a second of one token; ten times as many of one address.
     pub rate_bytes: u32,
     /// Requests about pictures that one token may have in flight; more wait for their turn.
     pub pictures_at_once: usize,

@@ -1,6 +1,7 @@
 //! The middleware that lets a request pass: was it meant for this box, who is its caller, may that
 //! caller use the endpoint, and is its budget not used up.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -8,6 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
+use faceood_engine::problem::ProblemCode;
 use faceood_engine::problem::texts::AccessFault;
 use faceood_log::AccessRefusal;
 use tracing::Span;
@@ -88,24 +90,38 @@ pub(super) async fn admit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+    let (Some(state), Some(admission)) = (
+        request.app_data::<web::Data<AppState>>().cloned(),
+        request.app_data::<web::Data<Admission>>().cloned(),
+    ) else {
+        let detail = "this endpoint is not set up";
+        return Ok(request.error_response(Problem::new(ProblemCode::Internal, detail)));
     };
-    let Some(admission) = request.app_data::<web::Data<Admission>>().cloned() else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    };
+    // Routes are found by the decoded path, and all else here goes by the path as it was sent. No
+    // path of ours needs encoding, so nothing can pass as something else.
+    if request.path().contains('%') {
+        let detail = "no path of this service has a percent sign; write it without encoding";
+        return Ok(request.error_response(Problem::new(ProblemCode::NotFound, detail)));
+    }
     let peer = request.conn_data::<Peer>().cloned();
     let address = peer.as_ref().and_then(|peer| peer.address);
+    let way = peer.as_ref().map_or(Way::Network, |peer| peer.way);
     let endpoint = request.match_pattern();
     let endpoint = endpoint.as_deref().unwrap_or("other");
     let refused = |refusal, token: Option<&str>| {
-        state.access.note_refusal(address, token, endpoint, refusal);
-        metrics::refused(refusal.name());
+        note_refusal(&state.access, address, token, endpoint, refusal);
     };
 
-    // A local program that opens the socket is no browser.
-    let is_socket = peer.as_ref().is_some_and(|peer| peer.way == Way::Socket);
-    if !is_socket && let Err(fault) = admission.origins.check(&request) {
+    let is_protected = !admission.is_open && way == Way::Network;
+    let bytes = announced(&request);
+    if let Some(address) = address.filter(|_| is_protected)
+        && let Err(over) = state.access.count_from(address, bytes)
+    {
+        refused(AccessRefusal::RateLimit, None);
+        return Ok(request.error_response(over_limit(over)));
+    }
+
+    if let Err(fault) = admission.origins.check(&request, way) {
         let is_host = matches!(fault, AccessFault::Host { .. });
         let refusal = if is_host {
             AccessRefusal::Host
@@ -117,10 +133,10 @@ pub(super) async fn admit<B: MessageBody + 'static>(
     }
 
     let is_needed = Role::is_needed_for(endpoint);
-    let is_protected =
-        !admission.is_open && peer.as_ref().is_none_or(|peer| peer.way == Way::Network);
-    // What is open stays open for a load balancer with an old token, and blocks nobody.
-    let guesser = address.filter(|_| is_protected && is_needed);
+    // What is open stays open for a load balancer with an old token, and blocks nobody. Only who
+    // asks for the name behind a token is one who may guess.
+    let is_asking_who = endpoint == "/session";
+    let guesser = address.filter(|_| is_protected && (is_needed || is_asking_who));
     let caller = match state
         .access
         .identify(guesser, shown(&request, peer.as_ref()))
@@ -166,11 +182,9 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         }
     }
 
-    // This machine's own programs have no limits, unless they name a token.
-    let payer = address.filter(|_| caller.is_protected);
-    let counted = match (payer, caller.name()) {
-        (None, None) => Ok(()),
-        (payer, name) => state.access.count_request(payer, name, announced(&request)),
+    let counted = match caller.name() {
+        Some(name) => state.access.count_of(name, bytes),
+        None => Ok(()),
     };
     let is_asking = ["/v1/extract", "/v1/quality", "/v1/compare"].contains(&endpoint);
     let turn = match (counted, caller.name()) {
@@ -189,11 +203,12 @@ pub(super) async fn admit<B: MessageBody + 'static>(
     };
 
     request.extensions_mut().insert(caller);
+    if let Some(turn) = &turn {
+        request.extensions_mut().insert(turn.account());
+    }
     let response = next.call(request).await?.map_into_boxed_body();
     let outcome = RequestOutcome::of(response.request());
-    if let Some(turn) = turn {
-        turn.charge(outcome.worked);
-    }
+    drop(turn);
     if outcome.is_foreign_source {
         refused(AccessRefusal::Source, Caller::of(response.request()).name());
     }
@@ -223,11 +238,25 @@ pub(super) async fn sign_in(
         Ok(token) => Ok(token),
         Err(unknown) => {
             let (refusal, name, fault) = told(unknown);
-            access.note_refusal(address, name.as_deref(), "/session", refusal);
-            metrics::refused(refusal.name());
+            note_refusal(access, address, name.as_deref(), "/session", refusal);
             tokio::time::sleep(DELAY).await;
             Err(problem(&fault))
         }
+    }
+}
+
+/// Counts a refusal, and notes it in both logs unless its address has been noted often just now.
+fn note_refusal(
+    access: &AccessControl,
+    address: Option<IpAddr>,
+    token: Option<&str>,
+    endpoint: &str,
+    refusal: AccessRefusal,
+) {
+    metrics::refused(refusal.name());
+    if access.note_refusal(address, token, endpoint, refusal) {
+        let reason = refusal.name();
+        tracing::warn!(reason, ?address, token, "a caller was refused");
     }
 }
 

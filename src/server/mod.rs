@@ -136,7 +136,8 @@ impl Settings {
 
     /// Whether a listener at `address` speaks TLS.
     pub fn speaks_tls(&self, address: SocketAddr) -> bool {
-        let is_wanted = !self.open || self.tls.is_configured();
+        let asks = self.tls.client_auth != tls::ClientAuth::Off;
+        let is_wanted = !self.open || self.tls.is_configured() || asks;
         Way::of(address) == Way::Network && self.tls.mode == tls::Mode::Auto && is_wanted
     }
 

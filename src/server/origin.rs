@@ -14,6 +14,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 use faceood_engine::problem::texts::AccessFault;
 
+use super::peer::Way;
+
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
@@ -28,21 +30,28 @@ impl Origins {
     /// `hosts` and `sites` as the settings have them; the name of the machine is always one.
     pub(super) fn new(hosts: &[String], sites: &[String]) -> Self {
         let machine = sysinfo::System::host_name().unwrap_or_default();
-        let local = format!("{machine}.local");
+        let short = machine.split('.').next().unwrap_or_default();
+        let names = [
+            format!("{short}.local"),
+            format!("{machine}.local"),
+            machine,
+        ];
         let lower = |text: &String| text.to_ascii_lowercase();
-        let names = [machine, local];
         Self {
             hosts: hosts.iter().chain(&names).map(lower).collect(),
             sites: sites.iter().map(lower).collect(),
         }
     }
 
-    /// Refuses what a page elsewhere has sent.
-    pub(super) fn check(&self, request: &ServiceRequest) -> Result<(), AccessFault> {
+    /// Refuses what a page elsewhere has sent. No page reaches the Unix socket.
+    pub(super) fn check(&self, request: &ServiceRequest, way: Way) -> Result<(), AccessFault> {
+        if way == Way::Socket {
+            return Ok(());
+        }
         let host = header(request, HOST.as_str());
         // HTTP/1.0 knows no host, and no browser speaks it.
         if let Some(host) = host
-            && !self.is_own(host)
+            && !self.is_own(host, way)
         {
             let host = host.chars().take(64).collect();
             return Err(AccessFault::Host { host });
@@ -70,17 +79,20 @@ impl Origins {
 
     /// Whether `host`, with or without a port, is this box: an address, a name of the local network
     /// or a known name.
-    fn is_own(&self, host: &str) -> bool {
+    fn is_own(&self, host: &str, way: Way) -> bool {
         if let Some(rest) = host.strip_prefix('[') {
             let address = rest.split(']').next();
             return address.is_some_and(|address| address.parse::<IpAddr>().is_ok());
         }
         let name = host.split(':').next().unwrap_or_default();
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        // No page comes from an address or from a name without a dot: only those who run the local
-        // network can make such a name, and containers are called by one.
+        // Only somebody in the local network can make a name without a dot, and containers are
+        // called by one. Where no token is asked for, that is not enough.
+        let is_local = way == Way::Network && !name.is_empty() && !name.contains('.');
+        // No page has an address for its name.
         name.parse::<IpAddr>().is_ok()
-            || !name.is_empty() && !name.contains('.')
+            || is_local
+            || name == "localhost"
             || name.ends_with(".localhost")
             || self.hosts.contains(&name)
     }
@@ -110,13 +122,21 @@ mod tests {
     use super::*;
 
     fn check(method: Method, headers: &[(&'static str, &str)]) -> Result<(), AccessFault> {
+        check_by(Way::Loopback, method, headers)
+    }
+
+    fn check_by(
+        way: Way,
+        method: Method,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(), AccessFault> {
         let own = ["box.example".to_owned()];
         let sites = ["https://terminal.example".to_owned()];
         let request = TestRequest::default().method(method);
         let request = headers
             .iter()
             .fold(request, |request, &header| request.insert_header(header));
-        Origins::new(&own, &sites).check(&request.to_srv_request())
+        Origins::new(&own, &sites).check(&request.to_srv_request(), way)
     }
 
     #[test]
@@ -131,7 +151,6 @@ mod tests {
             "box.example",
             "Box.Example.:7861",
             "app.localhost",
-            "faceood:7860",
         ] {
             assert_eq!(check(Method::GET, &[("host", host)]), Ok(()), "{host}");
         }
@@ -146,6 +165,13 @@ mod tests {
             let checked = check(Method::GET, &[("host", host)]);
             assert!(matches!(checked, Err(AccessFault::Host { .. })), "{host}");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_dot_is_known_where_a_token_is_asked_for() {
+        let container = [("host", "faceood:7860")];
+        assert_eq!(check_by(Way::Network, Method::GET, &container), Ok(()));
+        assert!(check(Method::GET, &container).is_err());
     }
 
     #[test]

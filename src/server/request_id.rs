@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -97,8 +97,6 @@ pub(crate) struct RequestOutcome {
     pub(crate) score: Option<f32>,
     /// Whether this request's rows are in the log already.
     pub(crate) is_recorded: bool,
-    /// Time that the workers spent on it.
-    pub(crate) worked: Duration,
     /// Whether it named a source that its token may not use.
     pub(crate) is_foreign_source: bool,
 }
@@ -164,8 +162,12 @@ async fn answered<B: MessageBody + 'static>(
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
-    if response.request().path().starts_with("/v1/") {
-        // About faces: no proxy and no browser may keep it.
+    let path = response.request().path();
+    if ["/v1/", "/reports/", "/session"]
+        .iter()
+        .any(|start| path.starts_with(start))
+    {
+        // About faces or callers: no proxy and no browser may keep it.
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     }
     report(&response, problem.as_ref(), endpoint, started);

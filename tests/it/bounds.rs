@@ -78,7 +78,7 @@ fn who_closes_the_connection_before_the_answer_has_a_row_that_says_so() {
     let picture = crowd(5, 5);
     let mut socket = TcpStream::connect(daemon.address()).unwrap();
     let head = format!(
-        "POST /v1/extract?faces=all&source=gone HTTP/1.1\r\nHost: a\r\nX-Request-Id: hung-up\r\n\
+        "POST /v1/extract?faces=all&source=gone HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up\r\n\
          Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
         picture.len()
     );
@@ -107,7 +107,7 @@ fn a_worker_amid_a_long_picture_does_not_hold_up_the_end() {
             let picture = picture.clone();
             std::thread::spawn(move || {
                 let head = format!(
-                    "POST /v1/extract?faces=all HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n\
+                    "POST /v1/extract?faces=all HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n\
                      Content-Length: {}\r\n\r\n",
                     picture.len()
                 );
@@ -144,7 +144,7 @@ fn an_address_holds_so_many_connections() {
     let ask = |socket: &mut TcpStream, path: &str| {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
             .unwrap();
         // Head and body may come apart.
         let mut answer = String::new();
@@ -200,7 +200,7 @@ fn who_takes_nothing_of_the_answers_loses_the_connection() {
     for _ in 0..ASKED {
         // The server stops to read when nobody takes its answers.
         if socket
-            .write_all(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
+            .write_all(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .is_err()
         {
             break;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -121,7 +121,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
     let now = Utc::now();
-    let expires = args.expires.map(|span| now + span);
+    let far = "--expires is too far away: give at most some thousand weeks";
+    let ends = |span| now.checked_add_signed(span).context(far);
+    let expires = args.expires.map(ends).transpose()?;
     if args.role != Role::Terminal && !args.source.is_empty() {
         bail!(
             "--source binds terminals only; leave it out for the role {}",
@@ -141,7 +143,8 @@ fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
 }
 
 fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
-    let until = Utc::now() + args.keep_old;
+    let until = Utc::now().checked_add_signed(args.keep_old);
+    let until = until.context("--keep-old is too far away: give some days or weeks")?;
     let (_, secret) = change(context, |tokens| Ok(tokens.rotate(&args.name, until)?))?;
     output::note(&format!(
         "token {} has a new secret, shown this once; the old one is valid until {}:",
@@ -160,7 +163,8 @@ fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
         }
     })?;
     output::text(&format!(
-        "token {} is revoked; the daemon refuses it within a second",
+        "token {} is revoked; the daemon refuses it within a second. If its unit hands it the file by LoadCredential=, restart \
+         it now: until then it knows the old file",
         args.name
     ))
 }
@@ -177,8 +181,17 @@ fn change<T>(
         fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     }
-    let lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
-    let _lock = lock.with_context(|| format!("{} cannot be locked", folder.display()))?;
+    // A file of our own: anybody who may open the folder could hold a lock on it for ever.
+    let path = folder.join(".tokens.lock");
+    let mut options = File::options();
+    let opened = options
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    let lock = opened.and_then(|file| file.lock().map(|()| file));
+    let _lock = lock.with_context(|| format!("{} cannot be locked", path.display()))?;
     let mut tokens = Tokens::read(&file)?;
     let changed = change(&mut tokens)?;
     tokens.write(&file, owner(&file, &loaded.config.data_dir))?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use faceood_engine::checkpoint::Interruption;
 use faceood_engine::face::NoFace;
 use faceood_engine::pipeline::view::ExtractAnswer;
@@ -25,6 +25,7 @@ use tracing::{Instrument, Span};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::access::Account;
 use crate::server::guard::Caller;
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
@@ -146,6 +147,8 @@ impl Inference {
         };
         // From here on: a slow sender's time is his own. Both pictures of a pair share it.
         let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
+        let account = self.request.extensions().get::<Account>().cloned();
+        let charge = account.map(|account| account.begin());
         let submitted = self.state.pool.submit(upload.bytes.clone(), ask, *deadline);
         let analysis = submitted.await.map_err(|error| {
             let problem = Problem::from(error.told());
@@ -155,7 +158,9 @@ impl Inference {
             problem
         })?;
         count(&analysis, self.context.source.as_deref());
-        RequestOutcome::note(&self.request, |outcome| outcome.worked += worked(&analysis));
+        if let Some(mut charge) = charge {
+            charge.spent(worked(&analysis));
+        }
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
             let image = analysis.image;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpResponse, web};
 use faceood_engine::problem::ProblemCode;
 
@@ -39,7 +39,6 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
     let text = text.ok().and_then(Result::ok).ok_or_else(missing)?;
     Ok(HttpResponse::Ok()
         .content_type(ContentType::html())
-        .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header(("X-Content-Type-Options", "nosniff"))
         .body(text))

@@ -172,6 +172,10 @@ impl OwnAuthority {
             path: self.folder.clone(),
             source,
         };
+        // The daemon's user could lead root elsewhere by a link.
+        if fs::symlink_metadata(&self.folder).is_ok_and(|found| found.is_symlink()) {
+            return Err(failed(std::io::ErrorKind::InvalidInput.into()));
+        }
         if self.folder.is_dir() {
             return Ok(());
         }
@@ -203,7 +207,7 @@ impl OwnAuthority {
 
 fn give(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
     if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
     }
     Ok(())
 }

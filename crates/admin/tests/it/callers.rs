@@ -170,6 +170,34 @@ fn every_role_may_what_it_is_for_and_no_more() {
 }
 
 #[test]
+fn no_spelling_of_a_path_gets_past_the_roles() {
+    let (on_network, tokens) = Appliance::start("");
+    for (method, path, _) in ENDPOINTS.iter().filter(|(.., allowed)| allowed.is_some()) {
+        let Some(last) = path.chars().last().filter(char::is_ascii_alphabetic) else {
+            continue;
+        };
+        let encoded = format!("{}%{:02x}", &path[..path.len() - 1], last as u32);
+        let upper = path.to_uppercase();
+        for spelling in [encoded, format!("/{path}"), format!("{path}/"), upper] {
+            if ENDPOINTS.iter().any(|(_, known, _)| *known == spelling) {
+                continue;
+            }
+            let answers = [
+                on_network.ask(method, &spelling, &[]),
+                on_network.with(&tokens[2], method, &spelling),
+            ];
+            for answer in answers {
+                assert!(
+                    [401, 403, 404].contains(&answer.status),
+                    "{spelling}: {}",
+                    answer.text()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_terminals_rows_bear_its_name_and_its_source() {
     let home = on_the_network("");
     let gate = add(
@@ -321,6 +349,7 @@ fn off_this_machine_a_daemon_starts_only_with_a_token_or_when_told_to_be_open() 
 fn a_flood_of_one_token_is_slowed_and_another_is_heard() {
     let home = on_the_network("[access]\nrate_requests = 5\n");
     let flood = add(&home, &["flood", "--role", "operator"]);
+    let calm = add(&home, &["calm", "--role", "operator"]);
     let on_network = Appliance {
         daemon: home.start(),
     };
@@ -338,6 +367,7 @@ fn a_flood_of_one_token_is_slowed_and_another_is_heard() {
             .all(|answer| answer.headers.contains_key("retry-after"))
     );
     assert!(refused[0].text().contains("access.rate_requests"));
+    assert_eq!(on_network.with(&calm, "GET", "/v1/info").status, 200);
 }
 
 #[test]

@@ -315,7 +315,7 @@ failures! {
             "the token `{name}` has the role `{role}`; the page is for the roles operator and admin",
             "令牌 `{name}` 的角色是 `{role}`；只有 operator 和 admin 角色可以登录页面。";
         Source { name: String, asked: String, allowed: String } => Forbidden,
-            "the token `{name}` may not ask for the source `{asked}`; it is bound to {allowed}, and needs not send any",
+            "the token `{name}` may not ask for the source `{asked}`; it is bound to {allowed}, and need not send one",
             "令牌 `{name}` 不能使用来源 `{asked}`；它只能使用 {allowed}，也可以不发送来源。";
         Host { host: String } => Forbidden,
             "`{host}` is not a name of this box; call it by its address, or add the name to server.hosts in its settings",
