@@ -15,7 +15,7 @@ fn a_request_under_way_is_answered_and_its_row_is_there_afterwards() {
     let mut socket = TcpStream::connect(daemon.address()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let head = format!(
-        "POST /v1/extract HTTP/1.1\r\nHost: a\r\nX-Request-Id: last-one\r\nContent-Type: image/jpeg\r\n\
+        "POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: last-one\r\nContent-Type: image/jpeg\r\n\
          Content-Length: {}\r\n\r\n",
         photo.len()
     );
@@ -58,7 +58,7 @@ fn idle_connections_do_not_hold_it_up() {
 fn a_second_interrupt_does_not_wait_for_anybody() {
     let mut daemon = Daemon::with_config("[server]\nbody_idle_timeout_ms = 600000\n");
     let mut socket = TcpStream::connect(daemon.address()).unwrap();
-    let head = "POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n";
+    let head = "POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n";
     socket.write_all(head.as_bytes()).unwrap();
     daemon.client().get("/healthz").ok();
 

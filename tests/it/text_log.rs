@@ -17,7 +17,7 @@ fn a_line_that_a_worker_wrote_has_the_id_of_the_request_once() {
     let picture = crowd(5, 5);
     let mut socket = TcpStream::connect(daemon.address()).unwrap();
     let head = format!(
-        "POST /v1/extract?faces=all&source=gate HTTP/1.1\r\nHost: a\r\nX-Request-Id: hung-up\r\n\
+        "POST /v1/extract?faces=all&source=gate HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up\r\n\
          Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
         picture.len()
     );

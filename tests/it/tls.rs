@@ -421,7 +421,7 @@ fn plain_http_is_sent_to_https() {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
-        .write_all(b"POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n")
+        .write_all(b"POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n")
         .unwrap();
     socket.write_all(&[b'x'; 50_000]).unwrap();
     let mut answer = String::new();

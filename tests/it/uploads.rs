@@ -148,9 +148,9 @@ fn two_hundred_slow_clients_do_not_starve_a_good_one() {
         let mut socket = TcpStream::connect(daemon.address()).unwrap();
         // Half of them stop within the head, half within the body.
         let head = if index % 2 == 0 {
-            "POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Type: ima".to_owned()
+            "POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: ima".to_owned()
         } else {
-            "POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 10000000\r\n\r\n\u{7f}"
+            "POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 10000000\r\n\r\n\u{7f}"
                 .to_owned()
         };
         socket.write_all(head.as_bytes()).unwrap();
@@ -170,7 +170,7 @@ fn a_client_that_falls_silent_is_let_go() {
     let daemon = Daemon::with_config(config);
     let mut body = TcpStream::connect(daemon.address()).unwrap();
     body.set_read_timeout(Some(DEADLINE)).unwrap();
-    body.write_all(b"POST /v1/extract HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc")
+    body.write_all(b"POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc")
         .unwrap();
     let mut answer = String::new();
     body.read_to_string(&mut answer).unwrap();
