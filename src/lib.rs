@@ -5,5 +5,6 @@
 
 pub mod access;
 pub mod config;
+mod plain_name;
 pub mod server;
 pub mod telemetry;

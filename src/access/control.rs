@@ -1,4 +1,4 @@
-//! The tokens in force, and what was seen of their use.
+//! The tokens in force. What is seen of their use goes to the log, which keeps it until it is written.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,30 +6,27 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use faceood_log::{AccessEvent, AccessRefusal, InferenceLog, TokenUse};
 use tokio::sync::watch;
 
-use super::Settings;
 use super::budget::{Budgets, OverLimit, Turn};
 use super::failures::Failures;
 use super::sessions::Sessions;
 use super::tokens::{Presented, Secret, Token, TokenError, TokenState, Tokens};
+use super::{Settings, lock};
 
 /// How often the file of tokens is looked at: a revoked token is refused within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How often uses and refusals are handed to the log.
-const NOTE_EVERY: Duration = Duration::from_secs(2);
-
 /// Refusals of one address that are noted a minute; more are counted in metrics only.
 const NOTED_PER_MINUTE: usize = 20;
 
-/// Refusals that wait to be noted.
-const MOST_WAITING: usize = 1000;
+/// Addresses of which refusals are noted in one minute.
+const MOST_NOTED: usize = 1000;
 
 /// What a caller shows of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,17 +70,15 @@ struct Shared {
     failures: Mutex<Failures>,
     sessions: Mutex<Sessions>,
     budgets: Budgets,
-    seen: Mutex<Seen>,
+    noted: Mutex<Noted>,
+    log: InferenceLog,
 }
 
-/// What waits to be handed to the log.
+/// How many refusals of each address were noted in the current minute.
 #[derive(Default)]
-struct Seen {
-    uses: HashMap<String, TokenUse>,
-    refusals: Vec<AccessEvent>,
-    /// Refusals of each address in the current minute.
-    noted: HashMap<IpAddr, usize>,
+struct Noted {
     minute: i64,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 /// What tells one version of a file from another.
@@ -95,11 +90,17 @@ fn version(file: &Path) -> Version {
 }
 
 impl AccessControl {
-    /// Reads the tokens in `file`. `workers` are the threads that analyse pictures.
+    /// Reads the tokens in `file`. `workers` are the threads that analyse pictures; `log` hears of
+    /// uses and refusals.
     ///
     /// # Errors
     /// Where the file is there and cannot be used.
-    pub fn open(file: &Path, settings: &Settings, workers: usize) -> Result<Self, TokenError> {
+    pub fn open(
+        file: &Path,
+        settings: &Settings,
+        workers: usize,
+        log: InferenceLog,
+    ) -> Result<Self, TokenError> {
         let shared = Shared {
             // Before it is read, so that no change is missed.
             opened: version(file),
@@ -108,7 +109,8 @@ impl AccessControl {
             failures: Mutex::default(),
             sessions: Mutex::default(),
             budgets: Budgets::new(settings, workers),
-            seen: Mutex::default(),
+            noted: Mutex::default(),
+            log,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -120,11 +122,10 @@ impl AccessControl {
         Arc::clone(&self.shared.tokens.borrow())
     }
 
-    /// Reads the file again whenever it changes, and hands to `log` what was seen, for ever.
-    pub async fn keep(self, log: InferenceLog) {
+    /// Reads the file again whenever it changes, for ever.
+    pub async fn keep(self) {
         let mut seen = self.shared.opened;
         let mut ticks = tokio::time::interval(LOOK_EVERY);
-        let mut noted = Instant::now();
         loop {
             ticks.tick().await;
             let now = version(&self.shared.file);
@@ -132,22 +133,6 @@ impl AccessControl {
             if now != seen && self.read_again() {
                 seen = now;
             }
-            if noted.elapsed() >= NOTE_EVERY {
-                noted = Instant::now();
-                self.note(&log);
-            }
-        }
-    }
-
-    /// Hands to `log` what was seen since the last time.
-    pub fn note(&self, log: &InferenceLog) {
-        let (refusals, uses) = {
-            let mut seen = lock(&self.shared.seen);
-            let uses: Vec<_> = seen.uses.drain().map(|(_, uses)| uses).collect();
-            (std::mem::take(&mut seen.refusals), uses)
-        };
-        if !(refusals.is_empty() && uses.is_empty()) {
-            log.note_access(refusals, uses);
         }
     }
 
@@ -260,20 +245,14 @@ impl AccessControl {
     /// Notes that a token was used.
     pub fn note_use(&self, name: &str, address: Option<IpAddr>) {
         let now = Utc::now();
-        let mut seen = lock(&self.shared.seen);
-        let uses = seen
-            .uses
-            .entry(name.to_owned())
-            .or_insert_with(|| TokenUse {
-                token: name.to_owned(),
-                uses: 0,
-                first: now,
-                last: now,
-                last_address: None,
-            });
-        uses.uses += 1;
-        uses.last = now;
-        uses.last_address = address.or(uses.last_address);
+        let used = TokenUse {
+            token: name.to_owned(),
+            uses: 1,
+            first: now,
+            last: now,
+            last_address: address,
+        };
+        self.shared.log.note_access(Vec::new(), vec![used]);
     }
 
     /// Notes that a request to the route `endpoint` was refused; false where its address has been
@@ -286,33 +265,37 @@ impl AccessControl {
         refusal: AccessRefusal,
     ) -> bool {
         let time = Utc::now();
-        let mut seen = lock(&self.shared.seen);
+        if let Some(address) = address
+            && !lock(&self.shared.noted).is_noted(address, time)
+        {
+            return false;
+        }
+        let refused = AccessEvent {
+            time,
+            address,
+            token: token.map(ToOwned::to_owned),
+            endpoint: endpoint.to_owned(),
+            refusal,
+        };
+        self.shared.log.note_access(vec![refused], Vec::new());
+        true
+    }
+}
+
+impl Noted {
+    /// Counts a refusal of `address`, and says whether it is one of those that are noted.
+    fn is_noted(&mut self, address: IpAddr, time: DateTime<Utc>) -> bool {
         let minute = time.timestamp().div_euclid(60);
-        if seen.minute != minute {
-            seen.minute = minute;
-            seen.noted.clear();
+        if self.minute != minute {
+            self.minute = minute;
+            self.by_address.clear();
         }
-        if let Some(address) = address {
-            if seen.noted.len() >= MOST_WAITING {
-                return false;
-            }
-            let noted = seen.noted.entry(address.to_canonical()).or_default();
-            *noted += 1;
-            if *noted > NOTED_PER_MINUTE {
-                return false;
-            }
+        if self.by_address.len() >= MOST_NOTED {
+            return false;
         }
-        let is_room = seen.refusals.len() < MOST_WAITING;
-        if is_room {
-            seen.refusals.push(AccessEvent {
-                time,
-                address,
-                token: token.map(ToOwned::to_owned),
-                endpoint: endpoint.to_owned(),
-                refusal,
-            });
-        }
-        is_room
+        let noted = self.by_address.entry(address.to_canonical()).or_default();
+        *noted += 1;
+        *noted <= NOTED_PER_MINUTE
     }
 }
 
@@ -322,8 +305,4 @@ fn valid(token: &Token, now: DateTime<Utc>) -> Result<Token, Unknown> {
         TokenState::Expired => Err(Unknown::Expired(token.name.clone())),
         TokenState::Revoked => Err(Unknown::Revoked(token.name.clone())),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ mod sessions;
 mod tokens;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,7 @@ pub use self::budget::{Account, OverLimit, Turn};
 pub use self::control::{AccessControl, Credentials, Unknown};
 pub use self::role::Role;
 pub use self::sessions::SESSION_SECONDS;
-pub use self::tokens::{
-    LONGEST_NAME, PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens,
-};
+pub use self::tokens::{PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens};
 
 /// Table `[access]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,4 +49,8 @@ impl Default for Settings {
             processor_share: 0.8,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

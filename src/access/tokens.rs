@@ -13,12 +13,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Role;
+use crate::plain_name::is_plain_name;
 
 /// Every token begins with it, so that scanners for leaked secrets find one.
 pub const PREFIX: &str = "fod_";
-
-/// Most characters of a token's name, which is also the longest name of a source.
-pub const LONGEST_NAME: usize = 64;
 
 /// Most tokens, revoked ones included.
 const MOST_TOKENS: usize = 1000;
@@ -142,12 +140,15 @@ impl Token {
         }
     }
 
+    /// Hash of the token before the last rotation, while that one is valid too.
+    fn previous(&self, now: DateTime<Utc>) -> Option<&str> {
+        let is_valid = self.previous_until.is_some_and(|end| now < end);
+        self.previous_sha256.as_deref().filter(|_| is_valid)
+    }
+
     /// Whether `presented` is this token, or the one that it replaced not long ago.
     fn is(&self, presented: &Presented, now: DateTime<Utc>) -> bool {
-        let previous = self.previous_until.is_some_and(|end| now < end);
-        let previous = previous
-            .then_some(self.previous_sha256.as_deref())
-            .flatten();
+        let previous = self.previous(now);
         presented.is(&self.sha256) | previous.is_some_and(|hash| presented.is(hash))
     }
 }
@@ -237,10 +238,7 @@ impl Tokens {
 
     /// The token whose hash is `hash`, now or before its last rotation.
     pub(super) fn of_hash(&self, hash: &str, now: DateTime<Utc>) -> Option<&Token> {
-        let is_it = |token: &&Token| {
-            let previous = token.previous_until.is_some_and(|end| now < end);
-            token.sha256 == hash || previous && token.previous_sha256.as_deref() == Some(hash)
-        };
+        let is_it = |token: &&Token| token.sha256 == hash || token.previous(now) == Some(hash);
         self.all.iter().find(is_it)
     }
 
@@ -350,8 +348,7 @@ fn hash_of(secret: &Secret) -> String {
 }
 
 fn check_name(name: &str) -> Result<(), TokenError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed) {
+    if is_plain_name(name) {
         return Ok(());
     }
     Err(TokenError::Name(name.to_owned()))

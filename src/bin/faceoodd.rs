@@ -215,7 +215,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         &info.model.sha256,
         &info.model.provider,
     );
-    let access = AccessControl::open(&tokens_file, &config.access, pool.workers())?;
+    let access = AccessControl::open(&tokens_file, &config.access, pool.workers(), log.clone())?;
     let state = AppState {
         access: access.clone(),
         pool: pool.clone(),
@@ -233,7 +233,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     for address in listeners.addresses() {
         server::warn_if_open(address, config.server.open);
     }
-    let keeping = tokio::spawn(access.clone().keep(log.clone()));
+    let keeping = tokio::spawn(access.clone().keep());
     let watching_tls = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let reloading = tokio::spawn(reload_on_hangup(
         sources.clone(),
@@ -291,7 +291,6 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     pool.abort();
     reloading.abort();
     keeping.abort();
-    access.note(&log);
     if let Some(watching_tls) = watching_tls {
         watching_tls.abort();
     }

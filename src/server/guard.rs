@@ -17,7 +17,6 @@ use tracing::Span;
 use super::origin::Origins;
 use super::peer::{Peer, Way};
 use super::problem_response::Problem;
-use super::request_id::RequestOutcome;
 use super::state::AppState;
 use crate::access::{AccessControl, Credentials, OverLimit, Role, Token, Unknown};
 use crate::telemetry::metrics;
@@ -206,13 +205,18 @@ pub(super) async fn admit<B: MessageBody + 'static>(
     if let Some(turn) = &turn {
         request.extensions_mut().insert(turn.account());
     }
-    let response = next.call(request).await?.map_into_boxed_body();
-    let outcome = RequestOutcome::of(response.request());
-    drop(turn);
-    if outcome.is_foreign_source {
-        refused(AccessRefusal::Source, Caller::of(response.request()).name());
+    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+/// Notes that `request` named a source that its token may not use.
+pub(super) fn note_foreign_source(request: &HttpRequest) {
+    let (caller, endpoint) = (Caller::of(request), request.match_pattern());
+    if let Some(state) = request.app_data::<web::Data<AppState>>() {
+        let address = request.conn_data::<Peer>().and_then(|peer| peer.address);
+        let endpoint = endpoint.as_deref().unwrap_or_default();
+        let refusal = AccessRefusal::Source;
+        note_refusal(&state.access, address, caller.name(), endpoint, refusal);
     }
-    Ok(response)
 }
 
 fn shown<'r>(request: &'r ServiceRequest, peer: Option<&'r Peer>) -> Credentials<'r> {

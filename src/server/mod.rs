@@ -331,7 +331,7 @@ fn refused() -> DispatchError {
 
 /// Warns, and says so, where whoever reaches `address` over a network may use the service.
 pub fn warn_if_open(address: SocketAddr, is_open: bool) -> bool {
-    let is_exposed = is_open && !address.ip().is_loopback();
+    let is_exposed = is_open && Way::of(address) == Way::Network;
     if is_exposed {
         tracing::warn!(
             %address,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use utoipa::IntoParams;
 
 use super::problem_response::Problem;
-use super::request_id::is_plain_name;
+use crate::plain_name::is_plain_name;
 
 /// The query of an endpoint that takes no parameters.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::connections::OneTooMany;
 use super::problem_response::Problem;
+use crate::plain_name::is_plain_name;
 use crate::telemetry::metrics;
 
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,16 +31,6 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const TOO_MANY_CONNECTIONS: &str = "this address holds as many connections as it may (server.max_connections_per_address); \
      close those that are not in use, or keep one open for many requests";
-
-const MAX_LENGTH: usize = 64;
-
-/// Whether `text` can stand for a request or a source: 1–64 of `[A-Za-z0-9._:-]`.
-pub(crate) fn is_plain_name(text: &str) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
-}
 
 /// Names one request in answers, log lines and rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +88,6 @@ pub(crate) struct RequestOutcome {
     pub(crate) score: Option<f32>,
     /// Whether this request's rows are in the log already.
     pub(crate) is_recorded: bool,
-    /// Whether it named a source that its token may not use.
-    pub(crate) is_foreign_source: bool,
 }
 
 impl RequestOutcome {

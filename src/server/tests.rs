@@ -87,6 +87,7 @@ fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
             Path::new("no tokens"),
             &access::Settings::default(),
             pool.workers(),
+            log.clone(),
         )
         .unwrap(),
         metrics: Exporter::apart(),

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Role;
+use crate::plain_name::is_plain_name;
 use crate::server::guard::Caller;
 use crate::server::parameters::{NoParameters, quoted, read};
 use crate::server::problem_response::Problem;
-use crate::server::request_id::is_plain_name;
 use crate::server::state::AppState;
 use crate::server::upload::JsonText;
 

@@ -26,7 +26,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::access::Account;
-use crate::server::guard::Caller;
+use crate::server::guard::{Caller, note_foreign_source};
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
 use crate::server::request_id::{RequestId, RequestOutcome, language};
@@ -96,7 +96,7 @@ impl Inference {
     fn begin(request: &HttpRequest, parameters: &Parameters) -> Result<Self, Problem> {
         let query: InferenceQuery = parameters.get()?;
         let source = Caller::of(request).source(query.source).map_err(|fault| {
-            RequestOutcome::note(request, |outcome| outcome.is_foreign_source = true);
+            note_foreign_source(request);
             Problem::from(&fault)
         })?;
         Span::current().record("source", source.as_deref());

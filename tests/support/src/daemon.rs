@@ -90,6 +90,20 @@ impl Home {
         self
     }
 
+    /// Runs `faceood-admin` with the settings and the data of this home.
+    pub fn admin(&self, arguments: &[&str]) -> Admin {
+        let (config, data) = (self.config_file(), self.data_dir());
+        let text = |path: &Path| path.to_str().expect("its path is UTF-8").to_owned();
+        let settings = [
+            "--config".into(),
+            text(&config),
+            "--data-dir".into(),
+            text(&data),
+        ];
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        Admin::run(settings.into_iter().chain(arguments))
+    }
+
     /// Another address to listen on, in place of a free port of this machine alone.
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);

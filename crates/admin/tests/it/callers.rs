@@ -105,23 +105,14 @@ impl Appliance {
     }
 
     fn admin(&self, arguments: &[&str]) -> Admin {
-        admin(self.daemon.home(), arguments)
+        self.daemon.home().admin(arguments)
     }
 }
 
-fn admin(home: &Home, arguments: &[&str]) -> Admin {
-    let (config, data) = (home.config_file(), home.data_dir());
-    let settings = [
-        "--config",
-        config.to_str().unwrap(),
-        "--data-dir",
-        data.to_str().unwrap(),
-    ];
-    Admin::run(settings.iter().chain(arguments))
-}
-
 fn add(home: &Home, arguments: &[&str]) -> String {
-    let added = admin(home, &[&["token", "add"], arguments].concat()).success();
+    let added = home
+        .admin(&[&["token", "add"], arguments].concat())
+        .success();
     added.stdout.trim().to_owned()
 }
 

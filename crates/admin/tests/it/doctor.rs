@@ -63,13 +63,7 @@ fn a_running_daemon_is_found_healthy() {
 fn callers_and_their_tokens_are_looked_at() {
     let home = Home::new();
     let (config, data) = (home.config_file(), home.data_dir());
-    let settings = [
-        "--config",
-        config.to_str().unwrap(),
-        "--data-dir",
-        data.to_str().unwrap(),
-    ];
-    let admin = |arguments: &[&str]| Admin::run(settings.iter().chain(arguments));
+    let admin = |arguments: &[&str]| home.admin(arguments);
     let status = |name: &str| {
         let report = admin(&["doctor", "--json"]).json();
         check(&report, name)["status"].as_str().unwrap().to_owned()

@@ -2,23 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::Admin;
 use crate::support::daemon::Home;
-
-fn admin(home: &Home, arguments: &[&str]) -> Admin {
-    let (config, data) = (home.config_file(), home.data_dir());
-    let settings = [
-        "--config",
-        config.to_str().unwrap(),
-        "--data-dir",
-        data.to_str().unwrap(),
-    ];
-    Admin::run(settings.iter().chain(arguments))
-}
 
 /// What a dry run says.
 fn said(home: &Home, arguments: &[&str]) -> String {
-    admin(home, &[&["lan", "--dry-run"], arguments].concat())
+    home.admin(&[&["lan", "--dry-run"], arguments].concat())
         .success()
         .stdout
 }
@@ -44,7 +32,8 @@ fn a_dry_run_shows_the_file_and_each_step_that_is_left() {
 #[test]
 fn what_is_there_already_is_not_asked_for() {
     let home = Home::new().config("listen = [\"127.0.0.1:7860\", \"192.168.1.5:7861\"]\n");
-    admin(&home, &["token", "add", "gate-3", "--role", "terminal"]).success();
+    home.admin(&["token", "add", "gate-3", "--role", "terminal"])
+        .success();
     let shown = said(&home, &["192.168.1.0/24"]);
     for done in ["listen =", "token add"] {
         assert!(!shown.contains(done), "{shown}");
@@ -79,7 +68,7 @@ fn the_line_for_the_settings_fits_what_they_have() {
         let shown = said(&home, arguments);
         assert!(shown.contains(line), "no {line} in {shown}");
         home.write_config(&format!("{line}\n"));
-        admin(&home, &["doctor", "--json"]).json();
+        home.admin(&["doctor", "--json"]).json();
         home.write_config("");
     }
 }
@@ -100,7 +89,7 @@ fn mistakes_are_told_before_anything_is_written() {
         (&["lan", "--dry-run", "0.0.0.0/0"], 1, "--anywhere"),
         (&["lan", "--dry-run", "10.0.0.0/8", "::/0"], 1, "--anywhere"),
     ] {
-        let refused = admin(&home, arguments).expect_code(code);
+        let refused = home.admin(arguments).expect_code(code);
         assert!(
             refused.stderr.contains(part),
             "{arguments:?}: {}",
@@ -112,7 +101,7 @@ fn mistakes_are_told_before_anything_is_written() {
 
     // Where systemd runs, this would write.
     if !Path::new("/run/systemd/system").is_dir() {
-        let refused = admin(&home, &["lan", "10.0.0.0/8"]).expect_code(1);
+        let refused = home.admin(&["lan", "10.0.0.0/8"]).expect_code(1);
         assert!(
             refused.stderr.contains("no systemd runs here"),
             "{}",

@@ -1,0 +1,12 @@
+//! What may name a request, a source or a token.
+
+/// Most characters of such a name.
+const LONGEST: usize = 64;
+
+/// Whether `text` can be such a name: 1–64 of `[A-Za-z0-9._:-]`.
+pub(crate) fn is_plain_name(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
