@@ -19,7 +19,9 @@ use faceood::server::tls::{self, Tls, TlsError};
 use faceood::server::{self, AppState, Info, Listeners};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
-use faceood_engine::pipeline::tuning::{self, Chosen, TrialProgram, Tuning, TuningError};
+use faceood_engine::capture;
+use faceood_engine::own_program::OwnProgram;
+use faceood_engine::pipeline::tuning::{self, Chosen, Tuning, TuningError};
 use faceood_engine::pipeline::{AnalysisPool, Assembly};
 use faceood_engine::policy::{Policies, PolicyError};
 use faceood_engine::runtime::{Plan, Provider, ProviderChoice, Runtime, has_nvidia_driver};
@@ -56,6 +58,9 @@ fn complain(words: &str) {
 }
 
 fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
+    if flags.decoder {
+        return Ok(capture::decode_for_parent()?);
+    }
     if flags.trial {
         return Ok(tuning::answer_trial()?);
     }
@@ -151,7 +156,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
 
 /// How models shall run: kept from an earlier start, or measured now, which takes some seconds.
 fn choose(config: &Config) -> anyhow::Result<Chosen> {
-    let program = TrialProgram::this(&["--trial"])?;
+    let program = OwnProgram::this(&["--trial"])?;
     let hear = |what: &str| tracing::info!("{what}");
     let site = config.tuning_site();
     match tuning::choose(&site, &config.data_dir, &program, &hear) {
@@ -175,12 +180,21 @@ fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
     let pack = config.pack_dir();
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())
         .with_context(|| unusable(config))?
+        .with_decoder(decoder(config)?)
         .with_thumbnails(config.log.keep_thumbnails);
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
     }
     // A pack that is whole may still not compute what it should here: opening it shows that.
     AnalysisPool::start(assembly, &config.pipeline).with_context(|| unusable(config))
+}
+
+/// Who decodes JPEGs, where the daemon itself shall not.
+fn decoder(config: &Config) -> io::Result<Option<OwnProgram>> {
+    let is_wanted = config.capture.confined;
+    is_wanted
+        .then(|| OwnProgram::this(&["--decoder"]))
+        .transpose()
 }
 
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {

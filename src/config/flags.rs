@@ -51,6 +51,9 @@ pub struct DaemonFlags {
     /// to standard output. The daemon starts itself with it
     #[arg(long, hide = true, conflicts_with_all = ["check", "print_config"])]
     pub trial: bool,
+    /// Decode JPEGs for the parent process, and do nothing else. The daemon starts itself with it
+    #[arg(long, hide = true, conflicts_with_all = ["check", "print_config", "trial"])]
+    pub decoder: bool,
 }
 
 const DAEMON_HELP: &str = "\

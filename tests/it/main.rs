@@ -13,6 +13,7 @@ use faceood_test_support as support;
 mod bounds;
 mod compare;
 mod config;
+mod decoder;
 mod extract;
 mod faults;
 mod layers;

@@ -9,6 +9,7 @@ pub mod face;
 pub mod geometry;
 pub mod image_format;
 mod named;
+pub mod own_program;
 pub mod pack;
 pub mod pipeline;
 pub mod policy;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::{Context, out_file, output};
-use faceood_engine::pipeline::tuning::{self, Trial, TrialProgram, Tuning};
+use faceood_engine::own_program::OwnProgram;
+use faceood_engine::pipeline::tuning::{self, Trial, Tuning};
 use faceood_engine::runtime::ProviderChoice;
 use faceood_report::html;
 
@@ -54,7 +55,7 @@ const HEAD: [&str; 9] = [
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let config = context.config()?;
-    let program = TrialProgram::this(&["models", "trial"])?;
+    let program = OwnProgram::this(&["models", "trial"])?;
     let doing = output::doing("measuring");
     let hear = |what: &str| doing.set_message(what.to_owned());
     let tuning = tuning::measure(&config.tuning_site(), &program, &hear)?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::Point;
 
+mod confined;
 mod decode;
 mod decoding;
 mod exif;
@@ -27,6 +28,7 @@ mod webp;
 
 pub use crate::image_format::ImageFormat;
 pub use crate::problem::texts::{CaptureError, Damage, ForeignFormat, UnsupportedKind};
+pub use confined::{Decoder, decode_for_parent};
 pub use format::sniff;
 pub use memory::Memory;
 pub use picture::Capture;
@@ -42,6 +44,8 @@ pub struct Settings {
     /// Memory in bytes that all pictures in work may take together, each by what its decoder needs;
     /// 0: by the number of workers, see [`Self::memory_bytes`].
     pub max_memory_bytes: u64,
+    /// Whether the daemon decodes JPEGs in processes of their own, which may do nothing else.
+    pub confined: bool,
 }
 
 impl Default for Settings {
@@ -50,6 +54,7 @@ impl Default for Settings {
             max_bytes: 20_000_000,
             max_pixels: 50_000_000,
             max_memory_bytes: 0,
+            confined: true,
         }
     }
 }
@@ -85,10 +90,12 @@ pub struct Patch {
 /// # Errors
 /// See [`CaptureError`]; it says what was got, what is expected and what to do.
 pub fn decode(bytes: &[u8], settings: &Settings) -> Result<Capture, CaptureError> {
-    decode_within(bytes, settings, &Memory::new(settings.memory_bytes(1)))
+    let memory = Memory::new(settings.memory_bytes(1));
+    decode_within(bytes, settings, &memory, &Decoder::default())
 }
 
 /// As [`decode()`], with memory that others share: waits a few seconds where they hold too much.
+/// JPEGs are decoded by `decoder`.
 ///
 /// # Errors
 /// As [`decode()`], and [`CaptureError::NoMemory`] where the wait was in vain.
@@ -96,6 +103,7 @@ pub fn decode_within(
     bytes: &[u8],
     settings: &Settings,
     memory: &Memory,
+    decoder: &Decoder,
 ) -> Result<Capture, CaptureError> {
     limits::check_bytes(bytes.len(), settings)?;
     let (bytes, format) = match sniff(bytes) {
@@ -120,7 +128,7 @@ pub fn decode_within(
     gate.check_size(size.0, size.1)?;
     structure.check()?;
     let memory = gate.admit(size, structure.bytes_per_pixel(), bytes.len() as u64)?;
-    Capture::from_jpeg(bytes, structure, memory)
+    Capture::from_jpeg(bytes, structure, memory, decoder)
 }
 
 #[cfg(test)]

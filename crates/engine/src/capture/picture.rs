@@ -10,6 +10,7 @@ use std::cell::OnceCell;
 
 use image::RgbImage;
 
+use super::confined::Decoder;
 use super::memory::Reservation;
 use super::pixels::{self, Area, Turn};
 use super::{CaptureError, ImageFormat, Patch, jpeg};
@@ -37,6 +38,7 @@ pub struct Capture {
 /// A JPEG whose overview was decoded at a fraction of its size.
 #[derive(Debug)]
 struct Source {
+    decoder: Decoder,
     bytes: Vec<u8>,
     structure: jpeg::Structure,
     turn: Turn,
@@ -71,19 +73,24 @@ impl Capture {
         bytes: &[u8],
         structure: jpeg::Structure,
         memory: Reservation,
+        decoder: &Decoder,
     ) -> Result<Self, CaptureError> {
         let turn = Turn::from(structure.orientation);
         let eighths = jpeg::overview_eighths(&structure);
         let byte_len = bytes.len();
         let bytes = jpeg::with_end(bytes, &structure);
         let mut overview =
-            jpeg::decode(&bytes, &structure, eighths).map_err(|error| match error {
-                // More than the end marker was missing.
-                CaptureError::Damaged { .. } if !structure.complete => CaptureError::Truncated {
-                    format: ImageFormat::Jpeg,
-                },
-                error => error,
-            })?;
+            decoder
+                .decode(&bytes, &structure, eighths)
+                .map_err(|error| match error {
+                    // More than the end marker was missing.
+                    CaptureError::Damaged { .. } if !structure.complete => {
+                        CaptureError::Truncated {
+                            format: ImageFormat::Jpeg,
+                        }
+                    }
+                    error => error,
+                })?;
         if eighths == 8 {
             let picture = turn.apply(overview);
             return Ok(Self::whole(picture, ImageFormat::Jpeg, byte_len, memory));
@@ -106,6 +113,7 @@ impl Capture {
             overview,
             overview_scale: eighths as f32 / 8.0,
             source: Some(Source {
+                decoder: decoder.clone(),
                 bytes: bytes.into_owned(),
                 structure,
                 turn,
@@ -171,7 +179,7 @@ impl Capture {
             {
                 return Ok(cut(pixels, touched, (held.x, held.y), 1.0));
             }
-            let whole = jpeg::decode(&source.bytes, &source.structure, 8)?;
+            let whole = source.decoder.decode(&source.bytes, &source.structure, 8)?;
             let _ = source.whole.set(source.turn.apply(whole));
         }
         match source.whole.get() {
@@ -222,7 +230,8 @@ impl Source {
     fn decode_region(&self, area: Area) -> Result<(RgbImage, Area), CaptureError> {
         let (width, height) = (self.structure.width, self.structure.height);
         let stored = self.turn.stored(area, width, height);
-        let (pixels, stored) = jpeg::decode_region(&self.bytes, &self.structure, stored)?;
+        let decoder = &self.decoder;
+        let (pixels, stored) = decoder.decode_region(&self.bytes, &self.structure, stored)?;
         let area = self.turn.upright(stored, width, height);
         Ok((self.turn.apply(pixels), area))
     }

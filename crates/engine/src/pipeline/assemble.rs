@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::Pipeline;
-use crate::capture;
+use crate::capture::{self, Decoder};
 use crate::embed::{BatchQueue, EmbedError, Embedder, FaceEmbedder};
 use crate::face::{Aligner, Detector};
+use crate::own_program::OwnProgram;
 use crate::pack::{Pack, PackError, verify};
 use crate::policy::Thresholds;
 use crate::quality::{Calibration, CalibrationError, SymptomNames};
@@ -80,6 +81,12 @@ pub enum AssembleError {
     /// The session that all workers share cannot be started.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// The process that decodes JPEGs cannot be started.
+    #[error(
+        "the process that decodes JPEGs cannot be started: {0}; let the system start one more for each worker (TasksMax= of the \
+         unit), or set capture.confined = false to decode in the daemon itself"
+    )]
+    Decoder(#[source] std::io::Error),
     /// The models open and then fail on the embedded test face.
     #[error(transparent)]
     Probe(#[from] super::probe::ProbeError),
@@ -139,6 +146,8 @@ pub struct Assembly {
     capture: capture::Settings,
     /// What the pictures of all pipelines share.
     memory: capture::Memory,
+    /// Who decodes JPEGs in processes of their own; `None`: the pipelines themselves.
+    decoder: Option<OwnProgram>,
     makes_thumbnails: bool,
 }
 
@@ -169,6 +178,7 @@ impl Assembly {
             calibration,
             memory: capture::Memory::new(capture.memory_bytes(cores())),
             capture,
+            decoder: None,
             makes_thumbnails: false,
         })
     }
@@ -177,6 +187,13 @@ impl Assembly {
     #[must_use]
     pub fn with_thumbnails(mut self, makes_thumbnails: bool) -> Self {
         self.makes_thumbnails = makes_thumbnails;
+        self
+    }
+
+    /// The same, whose pipelines have a process of `program` each that decodes JPEGs.
+    #[must_use]
+    pub fn with_decoder(mut self, program: Option<OwnProgram>) -> Self {
+        self.decoder = program;
         self
     }
 
@@ -242,9 +259,12 @@ impl Assembly {
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
         let manifest = self.pack.manifest();
         let template = manifest.embedder.template;
+        let confined = |program| Decoder::confined(program, &self.capture);
+        let decoder = self.decoder.as_ref().map(confined).transpose();
         Ok(Pipeline {
             capture: self.capture.clone(),
             memory: self.memory.clone(),
+            decoder: decoder.map_err(AssembleError::Decoder)?.unwrap_or_default(),
             detector: Detector::new(detector, manifest.detector.clone()),
             aligner: Aligner::new(landmarks, manifest.landmarks.clone(), template),
             embedder: self.face_embedder()?,

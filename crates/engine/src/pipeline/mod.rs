@@ -131,6 +131,7 @@ pub struct Analysis {
 pub struct Pipeline {
     capture: capture::Settings,
     memory: capture::Memory,
+    decoder: capture::Decoder,
     detector: Detector,
     aligner: Aligner,
     embedder: FaceEmbedder,
@@ -162,7 +163,7 @@ impl Pipeline {
             ..Timings::default()
         };
         let capture = timed(&mut timings.decode, || {
-            capture::decode_within(upload, &self.capture, &self.memory)
+            capture::decode_within(upload, &self.capture, &self.memory, &self.decoder)
         })?;
         let image = ImageFacts {
             width: capture.width(),

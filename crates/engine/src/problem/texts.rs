@@ -64,6 +64,7 @@ const SUPPORTED_ZH: &str = "支持 JPEG、PNG、WebP、BMP 和 TIFF";
 
 failures! {
     /// Why an upload gives no picture.
+    #[derive(serde::Serialize, serde::Deserialize)]
     CaptureError {
         Empty => UndecodableImage,
             "the picture is empty (0 bytes); check that the file was read before it was sent",
@@ -127,7 +128,7 @@ failures! {
     }
 
     /// A kind of file that is recognised only to tell the caller how to convert it.
-    #[derive(Copy)]
+    #[derive(Copy, serde::Serialize, serde::Deserialize)]
     ForeignFormat {
         Heic => UnsupportedMediaType,
             "HEIC; {SUPPORTED}: convert it to JPEG first, for example with `heif-convert in.heic out.jpg` or \
@@ -164,6 +165,7 @@ failures! {
     }
 
     /// What is not supported in a picture of a supported format.
+    #[derive(serde::Serialize, serde::Deserialize)]
     UnsupportedKind {
         JpegLs => UnsupportedMediaType, "JPEG-LS", "JPEG-LS";
         Hierarchical => UnsupportedMediaType, "hierarchical coding", "分层编码";
@@ -189,6 +191,7 @@ failures! {
     }
 
     /// What is broken in a picture.
+    #[derive(serde::Serialize, serde::Deserialize)]
     Damage {
         ShortFrameHeader => UndecodableImage, "its frame header is too short", "帧头过短";
         NoFrameHeader => UndecodableImage, "it has no frame header", "没有帧头";

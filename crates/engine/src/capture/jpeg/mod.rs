@@ -58,6 +58,12 @@ pub(super) fn overview_eighths(structure: &Structure) -> u32 {
         .unwrap_or(8)
 }
 
+/// Width and height, as stored, of the picture at `eighths`/8 of its size.
+pub(super) fn reduced(structure: &Structure, eighths: u32) -> [u32; 2] {
+    let scaling = ScalingFactor::new(eighths as usize, 8);
+    [structure.width, structure.height].map(|side| scaling.scale(side as usize) as u32)
+}
+
 /// Decodes the whole picture at `eighths`/8 of its size, as stored (not yet upright).
 pub(super) fn decode(
     bytes: &[u8],
@@ -68,7 +74,7 @@ pub(super) fn decode(
     let mut decoder = Decompressor::new()?;
     decoder.set_scaling_factor(scaling)?;
     let Some(header) = read_header(&mut decoder, bytes, structure)? else {
-        return decode_lenient(bytes, structure, scaling);
+        return decode_lenient(bytes, structure, eighths);
     };
     let (width, height) = (scaling.scale(header.width), scaling.scale(header.height));
     let format = pixel_format(&header);
@@ -153,7 +159,7 @@ fn read_header(
 fn decode_lenient(
     bytes: &[u8],
     structure: &Structure,
-    scaling: ScalingFactor,
+    eighths: u32,
 ) -> Result<RgbImage, CaptureError> {
     let image = guarded(FORMAT, || {
         image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
@@ -163,12 +169,11 @@ fn decode_lenient(
     if image.dimensions() != (structure.width, structure.height) {
         return Err(damaged(FORMAT, Damage::SizeUnlikeHeader));
     }
-    let scaled = |length: u32| scaling.scale(length as usize) as u32;
-    let size = (scaled(structure.width), scaled(structure.height));
-    if image.dimensions() == size {
+    let [width, height] = reduced(structure, eighths);
+    if image.dimensions() == (width, height) {
         return Ok(image);
     }
-    Ok(resize(&image, size.0, size.1))
+    Ok(resize(&image, width, height))
 }
 
 fn is_harmless(error: &turbojpeg::Error) -> bool {

@@ -2,13 +2,14 @@
 
 use image::RgbImage;
 use image::metadata::Orientation;
+use serde::{Deserialize, Serialize};
 
 /// Side of the squares that are transposed: 32 × 32 pixels of source and target fit the first-level
 /// cache.
 const TILE: usize = 32;
 
 /// Whole pixels of a picture: a rectangle that lies inside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::capture) struct Area {
     pub(in crate::capture) x: u32,
     pub(in crate::capture) y: u32,

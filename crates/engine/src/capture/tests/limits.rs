@@ -149,13 +149,13 @@ fn several_pictures_share_one_memory() {
     let settings = Settings::default();
     let bytes = png(&scene(100, 100));
     let memory = Memory::new(100_000 + 4 * bytes.len() as u64);
-    let first = decode_within(&bytes, &settings, &memory).unwrap();
+    let first = decode_within(&bytes, &settings, &memory, &Decoder::default()).unwrap();
     assert_eq!(memory.held(), 60_000 + 2 * bytes.len() as u64);
     drop(first);
     assert_eq!(memory.held(), 0);
     // A picture that fails gives back what it reserved.
     let cut = &bytes[..bytes.len() / 2];
-    assert!(decode_within(cut, &settings, &memory).is_err());
+    assert!(decode_within(cut, &settings, &memory, &Decoder::default()).is_err());
     assert_eq!(memory.held(), 0);
 }
 

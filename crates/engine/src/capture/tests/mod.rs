@@ -2,6 +2,7 @@
 //! comes from `tests/photos`.
 
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use image::{ImageFormat as Kind, Rgb, RgbImage};
 use turbojpeg::{Colorspace, Compressor, PixelFormat, Subsamp};
@@ -9,6 +10,7 @@ use turbojpeg::{Colorspace, Compressor, PixelFormat, Subsamp};
 use super::exif::ORIENTATION;
 use super::exif::tests::block;
 use super::*;
+use crate::own_program::OwnProgram;
 use crate::problem::{Explain, ProblemCode};
 
 mod broken;
@@ -127,12 +129,35 @@ fn difference(left: &RgbImage, right: &RgbImage) -> f64 {
     sum as f64 / left.as_raw().len() as f64
 }
 
+/// Decodes in a process of its own, as the daemon does, and holds that it gives what this one gives.
 fn decoded(bytes: &[u8]) -> Capture {
-    decode(bytes, &Settings::default()).unwrap()
+    let here = decode(bytes, &Settings::default()).unwrap();
+    let confined = decode_confined(bytes).unwrap();
+    assert_eq!(confined.overview(), here.overview());
+    confined
 }
 
 fn refused(bytes: &[u8]) -> CaptureError {
-    decode(bytes, &Settings::default()).unwrap_err()
+    let error = decode(bytes, &Settings::default()).unwrap_err();
+    assert_eq!(decode_confined(bytes).unwrap_err(), error);
+    error
+}
+
+fn decode_confined(bytes: &[u8]) -> Result<Capture, CaptureError> {
+    static DECODER: LazyLock<Decoder> = LazyLock::new(|| {
+        let program = OwnProgram {
+            program: faceood_test_support::program("faceoodd").into(),
+            arguments: vec!["--decoder".to_owned()],
+        };
+        Decoder::confined(&program, &Settings::default()).unwrap()
+    });
+    let settings = Settings::default();
+    decode_within(
+        bytes,
+        &settings,
+        &Memory::new(settings.memory_bytes(1)),
+        &DECODER,
+    )
 }
 
 /// Holds that `bytes` are of a kind that is not read, and that the error calls it by `name`.

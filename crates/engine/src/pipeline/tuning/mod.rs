@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::embed::Embedding;
+use crate::own_program::OwnProgram;
 use crate::pack::{Pack, PackError};
 use crate::runtime::{self, Candidate, Plan, ProviderChoice, RuntimeError};
 
@@ -20,7 +21,7 @@ mod trial;
 
 pub use basis::Basis;
 pub use keep::KeepError;
-pub use trial::{TrialProgram, answer_trial};
+pub use trial::answer_trial;
 
 use trial::{Measured, Order};
 
@@ -123,7 +124,7 @@ fn reasons(trials: &[Trial]) -> String {
 pub fn choose(
     site: &Site,
     data_dir: &Path,
-    program: &TrialProgram,
+    program: &OwnProgram,
     hear: &dyn Fn(&str),
 ) -> Result<Chosen, TuningError> {
     if site.runtime.provider != ProviderChoice::Auto {
@@ -218,7 +219,7 @@ impl Tuning {
 /// Where the pack is damaged, or no candidate works.
 pub fn measure(
     site: &Site,
-    program: &TrialProgram,
+    program: &OwnProgram,
     hear: &dyn Fn(&str),
 ) -> Result<Tuning, TuningError> {
     // A damaged pack fails with every candidate: its own error says what to do.
@@ -231,7 +232,7 @@ pub fn measure(
 fn measure_these(
     mut candidates: Vec<(Candidate, Result<(), String>)>,
     site: &Site,
-    program: &TrialProgram,
+    program: &OwnProgram,
     hear: &dyn Fn(&str),
 ) -> Result<Tuning, TuningError> {
     let mut bench = Bench {
@@ -276,7 +277,7 @@ fn more_threads(site: &Site) -> Vec<usize> {
 
 struct Bench<'a> {
     site: &'a Site,
-    program: &'a TrialProgram,
+    program: &'a OwnProgram,
     hear: &'a dyn Fn(&str),
     /// What the reference makes of the test face.
     reference: Option<(Embedding, f32)>,
@@ -296,10 +297,13 @@ impl Bench<'_> {
         };
         let outcome = possible.and_then(|()| {
             (self.hear)(&format!("measuring {candidate}"));
-            self.program.run(&Order {
-                candidate,
-                site: self.site.clone(),
-            })
+            trial::run(
+                self.program,
+                &Order {
+                    candidate,
+                    site: self.site.clone(),
+                },
+            )
         });
         match outcome {
             Ok(measured) => self.judge(&mut trial, &measured),

@@ -41,7 +41,7 @@ fn answer(rate: f64, degrees: f32, score: f32) -> String {
 
 /// A program that says of each candidate what stands here, and of others nothing. `log` gets a line
 /// for each trial.
-fn program(folder: &TempDir, answers: &[(Candidate, String)]) -> TrialProgram {
+fn program(folder: &TempDir, answers: &[(Candidate, String)]) -> OwnProgram {
     let mut script = format!(
         "order=$(cat); echo tried >> {}/log\n",
         folder.path().display()
@@ -57,7 +57,7 @@ fn program(folder: &TempDir, answers: &[(Candidate, String)]) -> TrialProgram {
         ));
         script.push('\n');
     }
-    TrialProgram {
+    OwnProgram {
         program: PathBuf::from("/bin/sh"),
         arguments: vec!["-c".to_owned(), script],
     }

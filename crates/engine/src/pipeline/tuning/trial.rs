@@ -2,8 +2,7 @@
 //! and reads what was measured from its standard output.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use super::Site;
 use crate::capture;
 use crate::checkpoint::Checkpoint;
 use crate::embed::EmbedError;
+use crate::own_program::OwnProgram;
 use crate::pack::verify;
 use crate::pipeline::probe::{self, ProbeError};
 use crate::pipeline::{AssembleError, Assembly, Pipeline};
@@ -53,49 +53,28 @@ enum TrialAnswer {
     Failed(String),
 }
 
-/// How a process is started that calls [`answer_trial`].
-#[derive(Clone, Debug)]
-pub struct TrialProgram {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-}
-
-impl TrialProgram {
-    /// The running program with these arguments.
-    ///
-    /// # Errors
-    /// Where the system does not say which program runs.
-    pub fn this(arguments: &[&str]) -> std::io::Result<Self> {
-        Ok(Self {
-            program: std::env::current_exe()?,
-            arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
-        })
+/// What the candidate reaches in a process of `program`, which calls [`answer_trial`]; or why it
+/// cannot run, in a sentence.
+pub(super) fn run(program: &OwnProgram, order: &Order) -> Result<Measured, String> {
+    let mut child = program
+        .command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{} cannot be started: {error}", program.program.display()))?;
+    let answer = converse(&mut child, order);
+    if answer.is_err() {
+        let _ = child.kill();
     }
-
-    /// What the candidate reaches, or why it cannot run, in a sentence.
-    pub(super) fn run(&self, order: &Order) -> Result<Measured, String> {
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
-        let answer = converse(&mut child, order);
-        if answer.is_err() {
-            let _ = child.kill();
-        }
-        let ended = child.wait();
-        match answer? {
-            Some(TrialAnswer::Measured(measured)) => Ok(measured),
-            Some(TrialAnswer::Failed(reason)) => Err(reason),
-            None => Err(match ended {
-                Ok(status) => format!("its trial ended without an answer ({status})"),
-                Err(error) => error.to_string(),
-            }),
-        }
+    let ended = child.wait();
+    match answer? {
+        Some(TrialAnswer::Measured(measured)) => Ok(measured),
+        Some(TrialAnswer::Failed(reason)) => Err(reason),
+        None => Err(match ended {
+            Ok(status) => format!("its trial ended without an answer ({status})"),
+            Err(error) => error.to_string(),
+        }),
     }
 }
 

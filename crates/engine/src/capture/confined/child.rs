@@ -1,0 +1,187 @@
+//! The child's side: gives up its rights, then decodes what it is told to.
+#![expect(
+    unsafe_code,
+    reason = "no safe call closes descriptors that the parent left open"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
+
+use super::messages::{self, Answer, Order, Part};
+use crate::capture::decoding::allocated;
+use crate::capture::jpeg::{self, Structure};
+use crate::capture::pixels::Area;
+
+/// What a decoder needs beside memory: to hear, to answer, and to end.
+const ALLOWED: [libc::c_long; 17] = [
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_getrandom,
+    libc::SYS_clock_gettime,
+    libc::SYS_sigaltstack,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_fcntl,
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// New memory, but none that could hold code.
+const ALLOWED_WITHOUT_CODE: [libc::c_long; 2] = [libc::SYS_mmap, libc::SYS_mprotect];
+
+/// Decodes what [`Decoder::confined`](super::Decoder::confined) in the parent process asks for, until
+/// that ends. Standard input is the connection to it, standard output the shared memory.
+///
+/// # Errors
+/// Where the kernel does not let the process give up its rights, or the parent cannot be understood.
+pub fn decode_for_parent() -> io::Result<()> {
+    confine()?;
+    let connection = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let memory = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut answers = connection.try_clone()?;
+    let mut orders = BufReader::new(connection);
+    while let Some(order) = messages::receive::<Order>(&mut orders)? {
+        messages::send(&mut answers, &carry_out(&order, &memory)?)?;
+    }
+    Ok(())
+}
+
+fn carry_out(order: &Order, memory: &File) -> io::Result<Answer> {
+    let mut bytes = match allocated(order.bytes) {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Err(error)),
+    };
+    memory.read_exact_at(&mut bytes, 0)?;
+    let decoded = Structure::read(&bytes).and_then(|structure| match order.part {
+        Part::Whole { eighths } => {
+            let picture = jpeg::decode(&bytes, &structure, eighths)?;
+            let (width, height) = picture.dimensions();
+            Ok((
+                picture,
+                Area {
+                    x: 0,
+                    y: 0,
+                    width,
+                    height,
+                },
+            ))
+        }
+        Part::Region(area) => jpeg::decode_region(&bytes, &structure, area),
+    });
+    Ok(match decoded {
+        Ok((picture, area)) => {
+            memory.write_all_at(&picture, order.pixels_at)?;
+            Ok(area)
+        }
+        Err(error) => Err(error),
+    })
+}
+
+/// Leaves this process nothing but its memory, its three standard descriptors and [`ALLOWED`].
+fn confine() -> io::Result<()> {
+    // Not for the decoder: a parent that was killed must leave nothing behind.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let _ = rustix::thread::set_name(c"faceood-decoder");
+    // SAFETY: nothing in this process has opened a descriptor yet, so none that is closed here has
+    // an owner. A kernel before 5.9 does not know the call; all that the daemon opens closes itself.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    let failed = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
+    let filter = filter().map_err(|error| failed(&error))?;
+    seccompiler::apply_filter(&filter).map_err(|error| failed(&error))
+}
+
+fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+    let is_no_code = SeccompCondition::new(
+        2,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64),
+        0,
+    )?;
+    let without_code = SeccompRule::new(vec![is_no_code])?;
+    let allowed = ALLOWED.map(|call| (call, Vec::new()));
+    let without_code = ALLOWED_WITHOUT_CODE.map(|call| (call, vec![without_code.clone()]));
+    SeccompFilter::new(
+        allowed
+            .into_iter()
+            .chain(without_code)
+            .collect::<BTreeMap<_, _>>(),
+        // As if the file or address was not permitted. To end the process would also end it at a
+        // harmless call that another version of the C library makes.
+        SeccompAction::Errno(libc::EPERM as u32),
+        SeccompAction::Allow,
+        std::env::consts::ARCH.try_into()?,
+    )?
+    .try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, UdpSocket};
+    use std::process::Command;
+
+    use super::*;
+
+    const PHOTO: &[u8] = include_bytes!("../../../../../tests/photos/astronaut.jpg");
+
+    /// The filter holds for the thread that takes it, and so for a whole process of one thread.
+    #[test]
+    fn a_confined_thread_can_decode_and_nothing_else() {
+        let filter = filter().unwrap();
+        let own = rustix::process::getpid();
+        let outcomes = std::thread::spawn(move || {
+            seccompiler::apply_filter(&filter).unwrap();
+            let structure = Structure::read(PHOTO).unwrap();
+            let picture = jpeg::decode(PHOTO, &structure, 8).unwrap();
+            assert_eq!(picture.dimensions(), (512, 512));
+            let mapped = |rights| {
+                let (flags, none) = (
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    std::ptr::null_mut(),
+                );
+                // SAFETY: new memory, which nobody touches.
+                let memory = unsafe { libc::mmap(none, 4096, rights, flags, -1, 0) };
+                (memory == libc::MAP_FAILED).then(io::Error::last_os_error)
+            };
+            assert!(mapped(libc::PROT_READ | libc::PROT_WRITE).is_none());
+            [
+                ("read a file", File::open("/etc/passwd").err()),
+                ("write a file", File::create("/tmp/faceood-confined").err()),
+                ("listen", TcpListener::bind("127.0.0.1:0").err()),
+                ("send", UdpSocket::bind("127.0.0.1:0").err()),
+                ("start a program", Command::new("/bin/true").status().err()),
+                (
+                    "start a thread",
+                    std::thread::Builder::new().spawn(|| ()).err(),
+                ),
+                (
+                    "end a process",
+                    rustix::process::kill_process(own, Signal::CONT)
+                        .err()
+                        .map(io::Error::from),
+                ),
+                ("hold code", mapped(libc::PROT_READ | libc::PROT_EXEC)),
+            ]
+        });
+        for (what, error) in outcomes.join().unwrap() {
+            let kind = error.map(|error| error.kind());
+            assert_eq!(kind, Some(ErrorKind::PermissionDenied), "{what}");
+        }
+    }
+}
