@@ -17,7 +17,7 @@ use faceood_engine::problem::texts::AccessFault;
 use super::peer::Way;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-const SEC_FETCH_MODE: &str = "sec-fetch-mode";
+const SEC_FETCH_DEST: &str = "sec-fetch-dest";
 
 /// The names by which the box is called, and the sites whose pages may use it.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ impl Origins {
                 let site = header(request, SEC_FETCH_SITE);
                 let is_reading = [Method::GET, Method::HEAD].contains(request.method());
                 // Whoever follows a link sees the answer himself; the page with the link does not.
-                let is_link = is_reading && header(request, SEC_FETCH_MODE) == Some("navigate");
+                let is_link = is_reading && header(request, SEC_FETCH_DEST) == Some("document");
                 site.is_some_and(|site| ["cross-site", "same-site"].contains(&site)) && !is_link
             }
         };
@@ -179,6 +179,7 @@ mod tests {
         let host = ("host", "127.0.0.1:7860");
         let cross = ("sec-fetch-site", "cross-site");
         let (get, post) = (Method::GET, Method::POST);
+        let link = ("sec-fetch-dest", "document");
         let own = ("origin", "http://127.0.0.1:7860");
         assert_eq!(check(post.clone(), &[host]), Ok(()));
         assert_eq!(
@@ -188,17 +189,11 @@ mod tests {
             ),
             Ok(())
         );
-        assert_eq!(
-            check(get.clone(), &[host, cross, ("sec-fetch-mode", "navigate")]),
-            Ok(())
-        );
+        assert_eq!(check(get.clone(), &[host, cross, link]), Ok(()));
         let terminal = ("origin", "https://terminal.example");
         assert_eq!(check(post.clone(), &[host, terminal, cross]), Ok(()));
         for (method, headers) in [
-            (
-                post.clone(),
-                vec![host, cross, ("sec-fetch-mode", "navigate")],
-            ),
+            (post.clone(), vec![host, cross, link]),
             (post.clone(), vec![host, ("origin", "http://evil.example")]),
             (post.clone(), vec![host, ("origin", "null")]),
             (
@@ -206,10 +201,8 @@ mod tests {
                 vec![host, ("origin", "http://127.0.0.1:9999")],
             ),
             (post, vec![host, ("sec-fetch-site", "same-site")]),
-            (
-                get.clone(),
-                vec![host, cross, ("sec-fetch-mode", "no-cors")],
-            ),
+            (get.clone(), vec![host, cross, ("sec-fetch-dest", "image")]),
+            (get.clone(), vec![host, cross, ("sec-fetch-dest", "iframe")]),
             (get, vec![host, ("origin", "https://terminal.example.evil")]),
         ] {
             assert_eq!(

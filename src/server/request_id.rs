@@ -9,8 +9,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, Quality, QualityItem,
-    from_comma_delimited,
+    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL,
+    HeaderMap, HeaderName, HeaderValue, Quality, QualityItem, VARY, from_comma_delimited,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -139,7 +139,17 @@ async fn answered<B: MessageBody + 'static>(
     let problem = problem_of(&response);
     let mut response = match &problem {
         Some(problem) => {
-            let answer = problem.respond(id.as_str(), language(response.request()));
+            let mut answer = problem.respond(id.as_str(), language(response.request()));
+            // A page that may call the service must be able to read why a call failed.
+            for name in [
+                ACCESS_CONTROL_ALLOW_ORIGIN,
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                VARY,
+            ] {
+                if let Some(value) = response.headers().get(&name) {
+                    answer.headers_mut().insert(name, value.clone());
+                }
+            }
             response.into_response(answer)
         }
         None => response,

@@ -1,66 +1,32 @@
 // @ts-check
-// Signing in to a protected service, out of it, and what happens when a session ends. What the service answers about sessions
-// is scripted here; pictures are answered by the real daemon.
+// Signing in to a protected daemon, out of it, and what happens when a session ends. Scripted are only answers that the daemon
+// does not give, or not here.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertAccessible, choose, onPage, service } from "./support/browser.js";
-import { ASTRONAUT } from "./support/daemon.js";
+import { assertAccessible, choose, onPage, protectedService } from "./support/browser.js";
+import { ASTRONAUT, until } from "./support/daemon.js";
 
 /** @typedef {import("playwright-core").Page} Page */
-/** @typedef {{status: number, headers?: Record<string, string>}} Answer */
 
-const { daemon, browser } = await service();
-const TOKEN = "fod_right-token-of-the-front-desk";
-
-/** A protected service, as the page sees it. */
-class Guard {
-  /** @type {{name: string, role: string} | null} */
-  session = null;
-  /** What the next sign-in is answered with. @type {Answer} */
-  answer = { status: 204 };
-  /** Who signs in. */
-  next = { name: "front-desk", role: "operator" };
-  /** What requests for answers about pictures are refused with. @type {(Answer & {code: string}) | undefined} */
-  refusal;
-  /** @type {string[]} */
-  asked = [];
-
-  /** @param {Page} page */
-  async stand(page) {
-    await page.route("**/session", (route) => {
-      const request = route.request();
-      this.asked.push(`${request.method()} session ${request.postData() ?? ""}`.trim());
-      if (request.method() === "GET") {
-        const { name, role } = this.session ?? { name: null, role: null };
-        return route.fulfill({ json: { protected: true, name, role } });
-      }
-      if (request.method() === "DELETE") this.session = null;
-      else if (this.answer.status === 204) this.session = this.next;
-      return route.fulfill(request.method() === "DELETE" ? { status: 204 } : this.answer);
-    });
-    await page.route("**/v1/**", (route) => {
-      this.asked.push(new URL(route.request().url()).pathname);
-      const refusal = this.refusal ?? (this.session ? undefined : { status: 401, code: "unauthenticated", headers: {} });
-      if (!refusal) return route.continue();
-      const { status, code, headers } = refusal;
-      const body = { type: `urn:faceood:problem:${code}`, title: "", status, detail: `the service says ${code}`, request_id: "r" };
-      return route.fulfill({ status, headers, contentType: "application/problem+json", body: JSON.stringify(body) });
-    });
-    await page.reload();
-  }
-}
+const ROLES = { "front-desk": "operator", "night-shift": "admin", visitor: "operator", "gate-3": "terminal" };
+const { daemon, tokens, browser } = await protectedService("", ROLES);
+const TOKEN = tokens["front-desk"];
 
 /**
- * The page of a protected service on which nobody is signed in.
- * @param {(page: Page, guard: Guard) => Promise<void>} act
+ * The page of the daemon on the network, on which nobody is signed in.
+ * @param {(page: Page) => Promise<void>} act
  * @param {import("./support/browser.js").Look} [look]
  */
-const onProtected = (act, look) => onPage(browser, daemon.address, async (page) => {
-  const guard = new Guard();
-  await guard.stand(page);
+const onProtected = (act, look) => onPage(browser, daemon.network, async (page) => {
   await page.waitForSelector("#sign-in");
-  await page.waitForSelector("#state[data-state=ready]");
-  await act(page, guard);
+  await act(page);
+}, look);
+
+/** The same with the operator signed in. @param {(page: Page) => Promise<void>} act @param {import("./support/browser.js").Look} [look] */
+const onSignedIn = (act, look) => onProtected(async (page) => {
+  await signIn(page);
+  await page.waitForSelector("#functions");
+  await act(page);
 }, look);
 
 /** @param {Page} page @param {string} [token] */
@@ -69,18 +35,26 @@ async function signIn(page, token = TOKEN) {
   await page.keyboard.press("Enter");
 }
 
+/** @param {Page} page @param {RegExp} words */
+const said = (page, words) => page.waitForFunction((source) =>
+  new RegExp(source).test(document.querySelector("#session-note")?.textContent ?? ""), words.source);
+
+/** Ends the session as another tab would. @param {Page} page */
+const endElsewhere = (page) => page.context().request.delete(`${daemon.network}/session`);
+
 /** @param {Page} page */
 const focused = (page) => page.evaluate(() => document.activeElement?.id);
 
+/** @param {Page} page */
+const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+
+/** The cookie of the session. @param {Page} page */
+const cookie = async (page) => (await page.context().cookies()).find(({ name }) => name === "faceood_session");
+
 test("an open service, or one that knows no sign-in, shows nothing of it", () =>
   onPage(browser, daemon.address, async (page) => {
-    const answers = [
-      { json: { protected: false, name: null, role: null } },
-      { status: 404, json: { type: "urn:faceood:problem:not_found" } },
-      { status: 200, body: "<!doctype html>" },
-    ];
-    for (const answer of answers) {
-      await page.route("**/session", (route) => route.fulfill(answer));
+    for (const answer of [undefined, { status: 404, json: { type: "urn:faceood:problem:not_found" } }, { status: 200, body: "<!doctype html>" }]) {
+      if (answer) await page.route("**/session", (route) => route.fulfill(answer));
       await page.reload();
       await page.waitForSelector("#facts span");
       assert.equal(await page.isVisible("#functions"), true);
@@ -94,82 +68,76 @@ test("an open service, or one that knows no sign-in, shows nothing of it", () =>
 
 for (const [language, title, who] of [["en", "Sign in", "Signed in as front-desk (operator)"], ["zh-CN", "登录", "已登录：front-desk（操作员）"]]) {
   test(`a token opens the functions, and name and role are said (${language})`, () =>
-    onProtected(async (page, guard) => {
+    onProtected(async (page) => {
       assert.equal(await page.textContent("#sign-in h2"), title);
       assert.equal(await page.isVisible("#functions"), false);
       assert.equal(await focused(page), "token");
-      assert.deepEqual(guard.asked, ["GET session"], "nothing is asked that would be refused");
+      assert.equal(await page.getAttribute("#token", "type"), "password");
+      assert.equal(await page.getAttribute("#token", "autocomplete"), "current-password");
       await signIn(page, ` ${TOKEN}\n`);
       await page.waitForSelector("#functions");
       assert.equal(await page.textContent("#who"), who);
       assert.equal(await page.isVisible("#sign-in"), false);
       assert.equal(await focused(page), "tab-compare");
-      assert.ok(guard.asked.includes(`POST session ${JSON.stringify({ token: TOKEN })}`), String(guard.asked));
       await page.waitForSelector("#facts span");
       await choose(page, "compare", ASTRONAUT, ASTRONAUT);
       await page.waitForSelector("#compare .verdict.same");
+      await choose(page, "extract", ASTRONAUT);
+      await page.waitForSelector("#extract .face");
+      await assertAccessible(page, "signed in");
+
+      const kept = await page.evaluate(() => JSON.stringify([
+        { ...localStorage }, { ...sessionStorage }, location.href, document.cookie, new XMLSerializer().serializeToString(document),
+        [...document.querySelectorAll("input")].map((input) => input.value),
+      ]));
+      const { httpOnly, secure, sameSite, value = "" } = await cookie(page) ?? {};
+      assert.deepEqual({ httpOnly, secure, sameSite }, { httpOnly: true, secure: true, sameSite: "Strict" });
+      for (const secret of [TOKEN, value]) assert.ok(secret && !kept.includes(secret), "a script can read it");
     }, { language }));
 }
 
-test("the token stands nowhere but in its field, and not there after it was taken", () =>
+test("a token that is wrong, or not for the page, is told with what to do, in either language", () =>
   onProtected(async (page) => {
-    assert.equal(await page.getAttribute("#token", "type"), "password");
-    assert.equal(await page.getAttribute("#token", "autocomplete"), "current-password");
+    for (const [token, isWrong, ...words] of /** @type {[string, boolean, RegExp, RegExp][]} */ ([
+      ["fod_wrong", true, /does not accept this token\. Check that it is complete/, /服务不接受此令牌/],
+      [tokens["gate-3"], false, /use a token with the role operator or admin/, /此令牌无权使用本页面/],
+    ])) {
+      await signIn(page, token);
+      await said(page, words[0]);
+      assert.equal(await page.isVisible("#functions"), false);
+      assert.equal(await page.getAttribute("#token", "aria-invalid"), String(isWrong));
+      assert.equal(await focused(page), "token");
+      await assertAccessible(page, "refused");
+      await page.click("#language");
+      await said(page, words[1]);
+      await assertAccessible(page, "refused, in Chinese");
+      await page.click("#language");
+    }
+    assert.equal(await cookie(page), undefined);
     await signIn(page);
     await page.waitForSelector("#functions");
-    const kept = await page.evaluate(() => JSON.stringify([
-      { ...localStorage }, { ...sessionStorage }, location.href, document.cookie, new XMLSerializer().serializeToString(document),
-      [...document.querySelectorAll("input")].map((input) => input.value),
-    ]));
-    assert.ok(!kept.includes(TOKEN));
+    assert.equal(await page.textContent("#session-note"), "");
   }));
 
-for (const [what, language, answer, words] of /** @type {[string, string, Answer, RegExp][]} */ ([
-  ["a wrong token", "en", { status: 401 }, /does not accept this token\. Check that it is complete/],
-  ["a wrong token", "zh-CN", { status: 401 }, /服务不接受此令牌/],
-  ["a role that may not use the page", "en", { status: 403 }, /use a token with the role operator or admin/],
-  ["a role that may not use the page", "zh-CN", { status: 403 }, /此令牌无权使用本页面/],
-  ["too many wrong tokens", "en", { status: 429, headers: { "Retry-After": "290" } }, /try again in 5 min/],
-  ["too many wrong tokens", "zh-CN", { status: 429, headers: { "Retry-After": "290" } }, /请在 5 分钟后重试/],
-  ["a failure of the service", "en", { status: 500 }, /status 500.*tell the administrator/],
-])) {
-  test(`${what} is told with what to do (${language})`, () =>
-    onProtected(async (page, guard) => {
-      guard.answer = answer;
-      await signIn(page);
-      await page.waitForFunction(() => document.querySelector("#session-note")?.textContent);
-      assert.match(await page.textContent("#session-note") ?? "", words);
-      assert.equal(await page.isVisible("#functions"), false);
-      assert.equal(await page.getAttribute("#token", "aria-invalid"), String(answer.status === 401));
-      assert.equal(await focused(page), "token");
-      await assertAccessible(page, what);
-      guard.answer = { status: 204 };
-      await signIn(page);
-      await page.waitForSelector("#functions");
-      assert.equal(await page.textContent("#session-note"), "");
-    }, { language }));
-}
-
-test("an empty field, a service that is gone and a browser that keeps no cookie are told apart", () =>
-  onProtected(async (page, guard) => {
-    const said = (/** @type {RegExp} */ words) => page.waitForFunction((source) =>
-      new RegExp(source).test(document.querySelector("#session-note")?.textContent ?? ""), words.source);
+test("an empty field, a service that fails or is gone, and a browser that keeps no cookie are told apart", () =>
+  onProtected(async (page) => {
     await signIn(page, "  ");
-    await said(/enter your access token/);
-    assert.deepEqual(guard.asked, ["GET session"]);
+    await said(page, /enter your access token/);
+    await page.route("**/session", (route) => route.fulfill({ status: 500 }), { times: 1 });
+    await signIn(page);
+    await said(page, /status 500.*tell the administrator/);
     await page.route("**/session", (route) => route.abort(), { times: 1 });
     await signIn(page);
-    await said(/does not answer/);
-    guard.next = /** @type {any} */ (null);
+    await said(page, /does not answer/);
+    await page.route("**/session", (route) => route.fulfill({ status: 204 }), { times: 1 });
     await signIn(page);
-    await said(/allow cookies/);
+    await said(page, /allow cookies/);
   }));
 
 test("a session that ends in the middle keeps the pictures, and the answer comes after the next sign-in", () =>
-  onProtected(async (page, guard) => {
-    await signIn(page);
+  onSignedIn(async (page) => {
     await choose(page, "compare", ASTRONAUT);
-    guard.session = null;
+    await endElsewhere(page);
     await page.locator("#compare input[type=file]").nth(1).setInputFiles(ASTRONAUT);
     await page.waitForSelector("#sign-in");
     assert.match(await page.textContent("#session-note") ?? "", /session has ended.*pictures are still here/);
@@ -185,38 +153,39 @@ test("a session that ends in the middle keeps the pictures, and the answer comes
     assert.equal(await page.textContent("#compare .failure"), "");
   }));
 
-test("whoever signs in next does not see the pictures of somebody else", () =>
-  onProtected(async (page, guard) => {
-    await signIn(page);
+test("a revoked token signs the page out, and whoever signs in next does not see the pictures of somebody else", () =>
+  onProtected(async (page) => {
+    await signIn(page, tokens.visitor);
+    await page.waitForSelector("#functions");
     await choose(page, "compare", ASTRONAUT);
-    guard.session = null;
+    await daemon.admin("token", "revoke", "visitor");
+    await until(async () => (await page.context().request.get(`${daemon.network}/v1/info`)).status() === 401);
     await page.locator("#compare input[type=file]").nth(1).setInputFiles(ASTRONAUT);
     await page.waitForSelector("#sign-in");
-    guard.next = { name: "night-shift", role: "admin" };
-    await signIn(page);
+    await signIn(page, tokens.visitor);
+    await said(page, /expired or was revoked/);
+    await signIn(page, tokens["night-shift"]);
     await page.waitForSelector("#functions");
     assert.equal(await page.textContent("#who"), "Signed in as night-shift (administrator)");
     assert.equal(await page.locator(".slot.filled").count(), 0);
   }));
 
 test("the camera closes when the session ends, and the form has the focus", () =>
-  onProtected(async (page, guard) => {
-    await signIn(page);
-    await page.waitForSelector("#functions");
+  onSignedIn(async (page) => {
     await page.locator("#compare .camera").first().click();
     await page.waitForSelector("dialog[open]");
-    guard.session = null;
+    await endElsewhere(page);
     await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
     await page.waitForSelector("#sign-in");
     assert.equal(await page.isVisible("dialog"), false);
     assert.equal(await focused(page), "token");
   }));
 
-test("signing out removes the pictures; where that fails it is said", () =>
-  onProtected(async (page, guard) => {
-    await signIn(page);
+test("signing out removes the pictures and ends the session; where that fails it is said", () =>
+  onSignedIn(async (page) => {
     await choose(page, "compare", ASTRONAUT, ASTRONAUT);
     await page.waitForSelector("#compare .verdict.same");
+    const old = await cookie(page);
     await page.route("**/session", (route) => route.abort(), { times: 1 });
     await page.click("#sign-out");
     await page.waitForSelector("#session-note >> text=Signing out did not work");
@@ -224,38 +193,46 @@ test("signing out removes the pictures; where that fails it is said", () =>
     await page.click("#sign-out");
     await page.waitForSelector("#sign-in");
     assert.match(await page.textContent("#session-note") ?? "", /^You have signed out/);
-    assert.ok(guard.asked.includes("DELETE session"));
     assert.equal(await page.locator(".slot.filled, .verdict").count(), 0);
     assert.equal(await page.textContent("#said"), "");
     assert.equal(await page.textContent("#who"), "");
     assert.equal(await focused(page), "token");
+    assert.equal(await cookie(page), undefined);
+    // Who has kept the cookie has nothing of it.
+    if (old) await page.context().addCookies([old]);
+    assert.equal((await page.context().request.get(`${daemon.network}/v1/info`)).status(), 401);
     await page.reload();
     await page.waitForSelector("#sign-in");
   }));
 
 test("what a role may not do, and too many requests, are told with what to do", () =>
-  onProtected(async (page, guard) => {
-    await signIn(page);
-    await page.waitForSelector("#functions");
-    guard.refusal = { status: 403, code: "forbidden" };
+  onSignedIn(async (page) => {
+    const refuse = (/** @type {number} */ status, /** @type {string} */ code) => page.route("**/v1/**", (route) => route.fulfill({
+      status,
+      headers: { "Retry-After": "90" },
+      contentType: "application/problem+json",
+      body: JSON.stringify({ type: `urn:faceood:problem:${code}`, title: "", status, detail: `the service says ${code}`, request_id: "r" }),
+    }));
+    await refuse(403, "forbidden");
     await choose(page, "extract", ASTRONAUT);
     await page.waitForSelector("#extract .failure >> text=The service says forbidden.");
     assert.match(await page.textContent("#extract .failure") ?? "", /Sign in with another token, or ask the administrator/);
-    guard.refusal = { status: 429, code: "rate_limited", headers: { "Retry-After": "90" } };
+    await refuse(429, "rate_limited");
     await choose(page, "compare", ASTRONAUT, ASTRONAUT);
     await page.waitForSelector("#compare .failure >> text=Please wait 90 s, then try again.");
-    guard.refusal = undefined;
+    await page.unroute("**/v1/**");
     await page.click("#compare .failure button");
     await page.waitForSelector("#compare .verdict.same");
   }));
 
 test("a name and a role of any length fit a phone, and markup in them is text", () =>
-  onProtected(async (page, guard) => {
-    guard.next = { name: `<b>${"gate".repeat(15)}</b>`, role: "auditor" };
+  onProtected(async (page) => {
+    const json = { protected: true, name: `<b>${"gate".repeat(15)}</b>`, role: "auditor" };
+    await page.route("**/session", (route) => route.request().method() === "GET" ? route.fulfill({ json }) : route.continue());
     await signIn(page);
     await page.waitForSelector("#functions");
     assert.ok((await page.textContent("#who"))?.endsWith("</b> (auditor)"));
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    assert.ok(await fits(page));
     await assertAccessible(page, "signed in");
   }, { width: 320, height: 640 }));
 
@@ -266,15 +243,15 @@ for (const language of ["en", "zh-CN"]) {
         await assertAccessible(page, "form");
         await signIn(page, " ");
         await assertAccessible(page, "refused");
-        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+        assert.ok(await fits(page));
       }, { language, theme, width: 320, height: 640 }));
   }
 }
 
 test("a service that tells its state to nobody unknown is looked at after the sign-in", () =>
-  onProtected(async (page, guard) => {
+  onProtected(async (page) => {
     const body = JSON.stringify({ type: "urn:faceood:problem:unauthenticated", title: "", status: 401, detail: "", request_id: "r" });
-    await page.route("**/readyz", (route) => guard.session ? route.continue() : route.fulfill({ status: 401, body }));
+    await page.route("**/readyz", async (route) => await cookie(page) ? route.continue() : route.fulfill({ status: 401, body }));
     await page.reload();
     await page.waitForSelector("#state[data-state=locked] >> text=Sign in to see the state");
     await signIn(page);
@@ -289,4 +266,16 @@ test("the form is reached by keyboard, after what stands above it", () =>
       stops.push(await page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent));
     }
     assert.deepEqual(stops, ["Sign in", "token", "API documentation", "language"]);
+  }));
+
+// Last, because the daemon then takes no more tokens from this machine for five minutes.
+test("after too many wrong tokens it is said how long to wait", () =>
+  onProtected(async (page) => {
+    const wrong = { headers: { Authorization: "Bearer fod_wrong" } };
+    await Promise.all(Array.from({ length: 10 }, () => page.context().request.get(`${daemon.network}/v1/info`, wrong)));
+    await signIn(page);
+    await said(page, /try again in 5 min/);
+    await assertAccessible(page, "blocked");
+    await page.click("#language");
+    await said(page, /请在 5 分钟后重试/);
   }));

@@ -24,11 +24,28 @@ export const launch = (...more) => chromium.launch({ executablePath: PROGRAM, ar
 /** A daemon and a browser for the tests of one file, ended after the last of them. */
 export async function service() {
   const [daemon, browser] = await Promise.all([Daemon.start(), launch()]);
+  endAfterTests(daemon, browser);
+  return { daemon, browser };
+}
+
+/**
+ * The same with a daemon that the network reaches.
+ * @param {string} config text of the daemon's settings
+ * @param {Record<string, string>} roles of tokens by name
+ * @param {string[]} more arguments of the browser
+ */
+export async function protectedService(config, roles, ...more) {
+  const [{ daemon, tokens }, browser] = await Promise.all([Daemon.startProtected(config, roles), launch(...more)]);
+  endAfterTests(daemon, browser);
+  return { daemon, tokens, browser };
+}
+
+/** @param {Daemon} daemon @param {import("playwright-core").Browser} browser */
+function endAfterTests(daemon, browser) {
   after(async () => {
     await browser.close();
     await daemon.stop();
   });
-  return { daemon, browser };
 }
 
 /** @param {string} film frames that the camera shows */
@@ -49,6 +66,8 @@ export async function onPage(browser, address, act, look = {}) {
     reducedMotion: look.reducedMotion ?? "no-preference",
     viewport: { width: look.width ?? 1280, height: look.height ?? 900 },
     permissions: ["clipboard-read", "clipboard-write", "camera"],
+    // A daemon on the network has a certificate of its own authority.
+    ignoreHTTPSErrors: true,
   });
   try {
     const page = await context.newPage();

@@ -1,13 +1,14 @@
 // @ts-check
 // The real daemon, on a free port, with a folder of its own.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 export const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 /** One clear frontal face, 512 × 512. */
@@ -16,6 +17,7 @@ export const ASTRONAUT = join(REPOSITORY, "tests/photos/astronaut.jpg");
 export const SOMEBODY_ELSE = join(REPOSITORY, "tests/page/node_modules/admin-lte/dist/assets/img/user2-160x160.jpg");
 
 const PROGRAM = process.env.FACEOODD ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, "target"), "debug/faceoodd");
+const ADMIN = join(dirname(PROGRAM), "faceood-admin");
 const DEADLINE_MS = 120_000;
 
 /** A running daemon. */
@@ -28,6 +30,8 @@ export class Daemon {
   constructor(folder) {
     this.folder = folder;
     this.address = "";
+    /** Where the network reaches it, by TLS and with a token, if it does. */
+    this.network = "";
   }
 
   /** @param {string[]} more arguments */
@@ -38,11 +42,41 @@ export class Daemon {
   }
 
   /**
+   * One that the network reaches too.
+   * @param {string} config text of its settings
+   * @param {Record<string, string>} roles of tokens by name
+   * @returns the daemon, and the tokens by name
+   */
+  static async startProtected(config, roles) {
+    const daemon = new Daemon(await mkdtemp(join(tmpdir(), "faceood-page-")));
+    await writeFile(join(daemon.folder, "config.toml"), config);
+    /** @type {Record<string, string>} */
+    const tokens = {};
+    for (const [name, role] of Object.entries(roles)) tokens[name] = await daemon.admin("token", "add", name, "--role", role);
+    await daemon.run("127.0.0.1:0,0.0.0.0:0", ["--config", join(daemon.folder, "config.toml")]);
+    // Lines of the log are written a moment later.
+    const port = await until(() => /listening on .*https:\/\/[^ "]*:(\d+)/.exec(daemon.#log)?.[1]);
+    daemon.network = `https://127.0.0.1:${port}`;
+    return { daemon, tokens };
+  }
+
+  /**
+   * What `faceood-admin` says when it is run with the settings of this daemon.
+   * @param {string[]} call
+   */
+  async admin(...call) {
+    const its = ["--config", join(this.folder, "config.toml"), "--data-dir", this.folder];
+    return (await promisify(execFile)(ADMIN, [...call, ...its], { cwd: REPOSITORY })).stdout.trim();
+  }
+
+  /**
    * @param {string} listen
    * @param {string[]} [more]
    */
   async run(listen, more = []) {
-    const started = spawn(PROGRAM, ["--listen", listen, "--data-dir", this.folder, ...more], { cwd: REPOSITORY });
+    // To measure which provider is the fastest would take most of the time of a file of tests.
+    const env = { FACEOOD_RUNTIME__PROVIDER: "cpu", ...process.env };
+    const started = spawn(PROGRAM, ["--listen", listen, "--data-dir", this.folder, ...more], { cwd: REPOSITORY, env });
     this.#process = started;
     /** @type {Error | undefined} */
     let failure;
@@ -85,4 +119,18 @@ export class Daemon {
     running.kill(signal);
     await gone;
   }
+}
+
+/**
+ * What `ask` gives, as soon as that is something.
+ * @template T
+ * @param {() => T | Promise<T>} ask
+ * @returns {Promise<NonNullable<Awaited<T>>>}
+ */
+export async function until(ask) {
+  for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(50)) {
+    const found = await ask();
+    if (found) return found;
+  }
+  throw new Error(`nothing came of ${ask}`);
 }

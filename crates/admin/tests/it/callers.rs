@@ -412,12 +412,13 @@ fn a_page_elsewhere_cannot_use_the_box_through_a_browser() {
     );
     assert_eq!(ask(&[("Origin", "http://evil.example")]).status, 403);
     assert_eq!(ask(&[("Sec-Fetch-Site", "cross-site")]).status, 403);
-    let allowed = ask(&[("Origin", "https://gate.example")]);
-    assert_eq!(allowed.status, 200);
-    assert_eq!(
-        allowed.headers["access-control-allow-origin"],
-        "https://gate.example"
-    );
+    // Failures too: else the page cannot read what is wrong.
+    for (path, status) in [("/v1/inferences", 200), ("/v1/inferences?limit=x", 400)] {
+        let allowed = local.ask("GET", path, &[("Origin", "https://gate.example")]);
+        assert_eq!(allowed.status, status);
+        let may_read = &allowed.headers["access-control-allow-origin"];
+        assert_eq!(may_read, "https://gate.example");
+    }
 
     let preflight = |origin| {
         let wanted = [
