@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use faceood_engine::problem::texts::AccessFault;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Settings, lock};
+use super::{Settings, lock, whole_seconds};
 
 /// Requests of one token that may wait for their turn.
 const MOST_WAITING: usize = 8;
@@ -61,6 +62,15 @@ pub struct OverLimit {
     pub wait: Duration,
 }
 
+impl From<OverLimit> for AccessFault {
+    fn from(over: OverLimit) -> Self {
+        Self::OverLimit {
+            setting: over.limit.setting(),
+            seconds: whole_seconds(over.wait),
+        }
+    }
+}
+
 /// The budgets of all callers.
 pub(super) struct Budgets {
     addresses: Rates<IpAddr>,
@@ -97,21 +107,27 @@ impl<K: Clone + Eq + Hash> Rates<K> {
             self.requests.retain_recent();
             self.bytes.retain_recent();
         }
-        let clock = DefaultClock::default();
-        let over = |limit, until: NotUntil<_>| OverLimit {
-            limit,
-            wait: until.wait_time_from(clock.now()),
-        };
         let counted = self.requests.check_key(key);
-        counted.map_err(|until| over(Limit::Requests, until))?;
+        counted.map_err(|until| over(Limit::Requests, &until))?;
+        self.count_bytes(key, bytes)
+    }
+
+    fn count_bytes(&self, key: &K, bytes: u64) -> Result<(), OverLimit> {
         // A single upload of more than a second's worth takes the whole second.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Some(bytes) = NonZeroU32::new(bytes.min(self.most_bytes))
             && let Ok(counted) = self.bytes.check_key_n(key, bytes)
         {
-            counted.map_err(|until| over(Limit::Bytes, until))?;
+            counted.map_err(|until| over(Limit::Bytes, &until))?;
         }
         Ok(())
+    }
+}
+
+fn over(limit: Limit, until: &NotUntil<<DefaultClock as Clock>::Instant>) -> OverLimit {
+    OverLimit {
+        limit,
+        wait: until.wait_time_from(DefaultClock::default().now()),
     }
 }
 
@@ -196,6 +212,27 @@ impl Budgets {
     /// Counts a request of `bytes` against the token `name`.
     pub(super) fn of_token(&self, name: &str, bytes: u64) -> Result<(), OverLimit> {
         self.tokens.count(&name.to_owned(), bytes)
+    }
+
+    /// Counts `bytes` of a request that has been counted already.
+    pub(super) fn more_bytes(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        bytes: u64,
+    ) -> Result<(), OverLimit> {
+        if let Some(address) = address {
+            self.addresses.count_bytes(&address.to_canonical(), bytes)?;
+        }
+        match token {
+            Some(name) => self.tokens.count_bytes(&name.to_owned(), bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Most bytes for which a single request is charged.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.tokens.most_bytes.into()
     }
 
     /// Waits until the token `name` may have one more request about pictures in flight.

@@ -7,17 +7,20 @@
 mod budget;
 mod control;
 mod failures;
+mod meter;
 mod role;
 mod sessions;
 mod tokens;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::budget::{Account, OverLimit, Turn};
 pub use self::control::{AccessControl, Credentials, Unknown};
+pub use self::meter::Meter;
 pub use self::role::Role;
 pub use self::sessions::SESSION_SECONDS;
 pub use self::tokens::{PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens};
@@ -49,6 +52,11 @@ impl Default for Settings {
             processor_share: 0.8,
         }
     }
+}
+
+/// `wait` as a caller is told it: at least a second, and never too short.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs_f64().ceil() as u64).max(1)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
