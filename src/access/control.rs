@@ -252,13 +252,18 @@ impl AccessControl {
         self.shared.budgets.most_bytes()
     }
 
-    /// Waits until the token `name` may have one more request about pictures in flight, for at most
+    /// Waits until the token `name` may have so many more `pictures` in flight, for at most
     /// `patience`.
     ///
     /// # Errors
     /// Where too many wait already, the time is over, or its share of the workers is used up.
-    pub async fn turn(&self, name: &str, patience: Duration) -> Result<Turn, OverLimit> {
-        self.shared.budgets.turn(name, patience).await
+    pub async fn turn(
+        &self,
+        name: &str,
+        pictures: u32,
+        patience: Duration,
+    ) -> Result<Turn, OverLimit> {
+        self.shared.budgets.turn(name, pictures, patience).await
     }
 
     /// Notes that a token was used.

@@ -36,7 +36,8 @@ pub struct Settings {
     pub rate_requests: u32,
     /// Bytes of uploads a second of one token; ten times as many of one address.
     pub rate_bytes: u32,
-    /// Requests about pictures that one token may have in flight; more wait for their turn.
+    /// Pictures that one token may have in flight, of which a comparison has two; more wait for
+    /// their turn.
     pub pictures_at_once: usize,
     /// Share of all worker threads that one token may keep busy, as a mean over a minute.
     pub processor_share: f32,

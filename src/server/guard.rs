@@ -186,11 +186,11 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         Some(name) => state.access.count_of(name, bytes),
         None => Ok(()),
     };
-    let is_asking = ["/v1/extract", "/v1/quality", "/v1/compare"].contains(&endpoint);
+    let pictures = pictures_at(endpoint);
     let turn = match (counted, caller.name()) {
-        (Ok(()), Some(name)) if is_asking => {
+        (Ok(()), Some(name)) if pictures > 0 => {
             let patience = Duration::from_millis(state.pool.settings().deadline_ms);
-            state.access.turn(name, patience).await.map(Some)
+            state.access.turn(name, pictures, patience).await.map(Some)
         }
         (counted, _) => counted.map(|()| None),
     };
@@ -292,6 +292,16 @@ fn announced(request: &ServiceRequest) -> u64 {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     length.unwrap_or(0)
+}
+
+/// How many pictures a request to `endpoint` has in flight. It is asked before the body is read, so
+/// a comparison with a kept embedding counts as two, too.
+fn pictures_at(endpoint: &str) -> u32 {
+    match endpoint {
+        "/v1/extract" | "/v1/quality" => 1,
+        "/v1/compare" => 2,
+        _ => 0,
+    }
 }
 
 fn told(unknown: Unknown) -> (AccessRefusal, Option<String>, AccessFault) {
