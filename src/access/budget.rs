@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use faceood_engine::problem::texts::AccessFault;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Settings, lock};
+use super::{Settings, lock, whole_seconds};
 
 /// Requests of one token that may wait for their turn.
 const MOST_WAITING: usize = 8;
@@ -61,6 +62,15 @@ pub struct OverLimit {
     pub wait: Duration,
 }
 
+impl From<OverLimit> for AccessFault {
+    fn from(over: OverLimit) -> Self {
+        Self::OverLimit {
+            setting: over.limit.setting(),
+            seconds: whole_seconds(over.wait),
+        }
+    }
+}
+
 /// The budgets of all callers.
 pub(super) struct Budgets {
     addresses: Rates<IpAddr>,
@@ -97,21 +107,27 @@ impl<K: Clone + Eq + Hash> Rates<K> {
             self.requests.retain_recent();
             self.bytes.retain_recent();
         }
-        let clock = DefaultClock::default();
-        let over = |limit, until: NotUntil<_>| OverLimit {
-            limit,
-            wait: until.wait_time_from(clock.now()),
-        };
         let counted = self.requests.check_key(key);
-        counted.map_err(|until| over(Limit::Requests, until))?;
+        counted.map_err(|until| over(Limit::Requests, &until))?;
+        self.count_bytes(key, bytes)
+    }
+
+    fn count_bytes(&self, key: &K, bytes: u64) -> Result<(), OverLimit> {
         // A single upload of more than a second's worth takes the whole second.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Some(bytes) = NonZeroU32::new(bytes.min(self.most_bytes))
             && let Ok(counted) = self.bytes.check_key_n(key, bytes)
         {
-            counted.map_err(|until| over(Limit::Bytes, until))?;
+            counted.map_err(|until| over(Limit::Bytes, &until))?;
         }
         Ok(())
+    }
+}
+
+fn over(limit: Limit, until: &NotUntil<<DefaultClock as Clock>::Instant>) -> OverLimit {
+    OverLimit {
+        limit,
+        wait: until.wait_time_from(DefaultClock::default().now()),
     }
 }
 
@@ -198,20 +214,51 @@ impl Budgets {
         self.tokens.count(&name.to_owned(), bytes)
     }
 
-    /// Waits until the token `name` may have one more request about pictures in flight.
-    pub(super) async fn turn(&self, name: &str, patience: Duration) -> Result<Turn, OverLimit> {
+    /// Counts `bytes` of a request that has been counted already.
+    pub(super) fn more_bytes(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        bytes: u64,
+    ) -> Result<(), OverLimit> {
+        if let Some(address) = address {
+            self.addresses.count_bytes(&address.to_canonical(), bytes)?;
+        }
+        match token {
+            Some(name) => self.tokens.count_bytes(&name.to_owned(), bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Most bytes for which a single request is charged.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.tokens.most_bytes.into()
+    }
+
+    /// Waits until the token `name` may have so many more `pictures` in flight, or as many as it may
+    /// ever have.
+    pub(super) async fn turn(
+        &self,
+        name: &str,
+        pictures: u32,
+        patience: Duration,
+    ) -> Result<Turn, OverLimit> {
         let budget = self.of(name);
+        let most = u32::try_from(self.pictures_at_once).unwrap_or(u32::MAX);
+        let wanted = pictures.min(most);
         self.has_processor_time(&budget)?;
         let over = OverLimit {
             limit: Limit::Pictures,
             wait: Duration::from_secs(1),
         };
         let pictures = Arc::clone(&budget.pictures);
-        let permit = match Arc::clone(&pictures).try_acquire_owned() {
+        let permit = match Arc::clone(&pictures).try_acquire_many_owned(wanted) {
             Ok(permit) => permit,
             Err(_) => {
                 let _waiting = Waiting::begin(&budget.waiting).ok_or(over)?;
-                let permit = tokio::time::timeout(patience, pictures.acquire_owned()).await;
+                // All at once: two requests that each held one would wait for each other.
+                let permits = pictures.acquire_many_owned(wanted);
+                let permit = tokio::time::timeout(patience, permits).await;
                 permit.ok().and_then(Result::ok).ok_or(over)?
             }
         };
@@ -313,25 +360,44 @@ mod tests {
     async fn a_token_has_so_many_pictures_in_flight_and_the_next_waits_its_turn() {
         let budgets = Arc::new(budgets(&Settings::default()));
         let patience = Duration::from_secs(60);
-        let one = budgets.turn("gate", patience).await.unwrap();
-        let _two = budgets.turn("gate", patience).await.unwrap();
+        let one = budgets.turn("gate", 1, patience).await.unwrap();
+        let _two = budgets.turn("gate", 1, patience).await.unwrap();
         let waiting: Vec<_> = (0..MOST_WAITING)
             .map(|_| {
                 let budgets = Arc::clone(&budgets);
-                tokio::spawn(async move { budgets.turn("gate", patience).await.map(drop) })
+                tokio::spawn(async move { budgets.turn("gate", 1, patience).await.map(drop) })
             })
             .collect();
         while budgets.of("gate").waiting.load(Ordering::Relaxed) < MOST_WAITING {
             tokio::task::yield_now().await;
         }
-        let over = budgets.turn("gate", patience).await.map(drop).unwrap_err();
+        let over = budgets.turn("gate", 1, patience).await.map(drop);
+        let over = over.unwrap_err();
         assert_eq!(over.limit, Limit::Pictures);
-        assert!(budgets.turn("other", patience).await.is_ok());
+        assert!(budgets.turn("other", 1, patience).await.is_ok());
         drop(one);
         for turn in waiting {
             turn.await.unwrap().unwrap();
         }
-        let _free = budgets.turn("gate", Duration::ZERO).await.unwrap();
+        let _free = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_comparison_counts_as_two_pictures_and_as_one_where_only_one_may_be_in_flight() {
+        for (pictures_at_once, alone) in [(1, true), (2, true), (3, false)] {
+            let budgets = budgets(&Settings {
+                pictures_at_once,
+                ..Settings::default()
+            });
+            let turn = async |pictures| budgets.turn("gate", pictures, Duration::ZERO).await;
+            let pair = turn(2).await.unwrap();
+            assert_eq!(turn(1).await.is_err(), alone, "{pictures_at_once}");
+            drop(pair);
+            let one = turn(1).await.unwrap();
+            assert_eq!(turn(2).await.is_err(), alone, "{pictures_at_once}");
+            drop(one);
+            assert!(turn(2).await.is_ok());
+        }
     }
 
     #[tokio::test]
@@ -340,16 +406,16 @@ mod tests {
             processor_share: 0.5,
             ..Settings::default()
         });
-        let turn = budgets.turn("gate", Duration::ZERO).await.unwrap();
+        let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
         turn.account().begin().spent(Duration::from_secs(61));
         drop(turn);
         let over = budgets
-            .turn("gate", Duration::ZERO)
+            .turn("gate", 1, Duration::ZERO)
             .await
             .map(drop)
             .unwrap_err();
         assert_eq!(over.limit, Limit::Processor);
         assert!(over.wait <= Duration::from_secs(1));
-        assert!(budgets.turn("other", Duration::ZERO).await.is_ok());
+        assert!(budgets.turn("other", 1, Duration::ZERO).await.is_ok());
     }
 }

@@ -18,6 +18,7 @@ use super::failures::Failures;
 use super::sessions::Sessions;
 use super::tokens::{Presented, Secret, Token, TokenError, TokenState, Tokens};
 use super::{Settings, lock};
+use crate::telemetry::metrics;
 
 /// How often the file of tokens is looked at: a revoked token is refused within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -233,13 +234,36 @@ impl AccessControl {
         self.shared.budgets.of_token(name, bytes)
     }
 
-    /// Waits until the token `name` may have one more request about pictures in flight, for at most
+    /// Counts `bytes` more of a request that has been counted, for its address and its token.
+    ///
+    /// # Errors
+    /// Where a budget is used up.
+    pub(super) fn count_more(
+        &self,
+        address: Option<IpAddr>,
+        token: Option<&str>,
+        bytes: u64,
+    ) -> Result<(), OverLimit> {
+        self.shared.budgets.more_bytes(address, token, bytes)
+    }
+
+    /// Most bytes for which a single request is charged.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.shared.budgets.most_bytes()
+    }
+
+    /// Waits until the token `name` may have so many more `pictures` in flight, for at most
     /// `patience`.
     ///
     /// # Errors
     /// Where too many wait already, the time is over, or its share of the workers is used up.
-    pub async fn turn(&self, name: &str, patience: Duration) -> Result<Turn, OverLimit> {
-        self.shared.budgets.turn(name, patience).await
+    pub async fn turn(
+        &self,
+        name: &str,
+        pictures: u32,
+        patience: Duration,
+    ) -> Result<Turn, OverLimit> {
+        self.shared.budgets.turn(name, pictures, patience).await
     }
 
     /// Notes that a token was used.
@@ -255,21 +279,23 @@ impl AccessControl {
         self.shared.log.note_access(Vec::new(), vec![used]);
     }
 
-    /// Notes that a request to the route `endpoint` was refused; false where its address has been
-    /// noted too often in this minute.
+    /// Counts a refusal at the route `endpoint`, and notes it in both logs unless its address has
+    /// been noted often in this minute.
     pub fn note_refusal(
         &self,
         address: Option<IpAddr>,
         token: Option<&str>,
         endpoint: &str,
         refusal: AccessRefusal,
-    ) -> bool {
-        let time = Utc::now();
+    ) {
+        let (time, reason) = (Utc::now(), refusal.name());
+        metrics::refused(reason);
         if let Some(address) = address
             && !lock(&self.shared.noted).is_noted(address, time)
         {
-            return false;
+            return;
         }
+        tracing::warn!(reason, ?address, token, "a caller was refused");
         let refused = AccessEvent {
             time,
             address,
@@ -278,7 +304,6 @@ impl AccessControl {
             refusal,
         };
         self.shared.log.note_access(vec![refused], Vec::new());
-        true
     }
 }
 

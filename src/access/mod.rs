@@ -7,17 +7,20 @@
 mod budget;
 mod control;
 mod failures;
+mod meter;
 mod role;
 mod sessions;
 mod tokens;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::budget::{Account, OverLimit, Turn};
 pub use self::control::{AccessControl, Credentials, Unknown};
+pub use self::meter::Meter;
 pub use self::role::Role;
 pub use self::sessions::SESSION_SECONDS;
 pub use self::tokens::{PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens};
@@ -33,7 +36,8 @@ pub struct Settings {
     pub rate_requests: u32,
     /// Bytes of uploads a second of one token; ten times as many of one address.
     pub rate_bytes: u32,
-    /// Requests about pictures that one token may have in flight; more wait for their turn.
+    /// Pictures that one token may have in flight, of which a comparison has two; more wait for
+    /// their turn.
     pub pictures_at_once: usize,
     /// Share of all worker threads that one token may keep busy, as a mean over a minute.
     pub processor_share: f32,
@@ -49,6 +53,11 @@ impl Default for Settings {
             processor_share: 0.8,
         }
     }
+}
+
+/// `wait` as a caller is told it: at least a second, and never too short.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs_f64().ceil() as u64).max(1)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -43,7 +43,7 @@ const TABLE: &[(&str, Expectation)] = &[
     ),
     ("access.rate_requests", Range(1.0, 1e6, "requests a second")),
     ("access.rate_bytes", Range(1e6, 4e9, "bytes a second")),
-    ("access.pictures_at_once", Range(1.0, 10_000.0, "requests")),
+    ("access.pictures_at_once", Range(1.0, 10_000.0, "pictures")),
     (
         "access.processor_share",
         Range(0.01, 1.0, "share of all worker threads"),

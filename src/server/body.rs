@@ -21,6 +21,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) use faceood_engine::problem::texts::BodyFault;
 
+use crate::access::Meter;
+
 /// Memory is counted in this many bytes, so that a budget of gigabytes fits a semaphore.
 const UNIT_BYTES: usize = 1024;
 
@@ -91,6 +93,7 @@ pub(crate) struct GuardedBody<S> {
     limits: BodyLimits,
     memory: UploadMemory,
     account: Account,
+    meter: Option<Meter>,
     received: usize,
     deadline: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -107,10 +110,17 @@ where
             limits,
             memory: memory.clone(),
             account: Account::default(),
+            meter: None,
             received: 0,
             deadline: now + limits.total,
             alarm: Box::pin(sleep_until(now + limits.idle.min(limits.total))),
         }
+    }
+
+    /// The same body, charged to its caller while it comes.
+    pub(crate) fn charged(mut self, meter: Option<Meter>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// A handle on the lease and on the fault, which outlives the stream.
@@ -139,6 +149,10 @@ where
         let limit = self.limits.bytes;
         if self.received > limit {
             return Err(BodyFault::TooLarge { limit });
+        }
+        if let Some(meter) = &mut self.meter {
+            let counted = meter.count(piece.len() as u64);
+            counted.map_err(|over| BodyFault::OverLimit { fault: over.into() })?;
         }
         self.account
             .lease

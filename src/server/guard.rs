@@ -1,7 +1,6 @@
 //! The middleware that lets a request pass: was it meant for this box, who is its caller, may that
 //! caller use the endpoint, and is its budget not used up.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -18,7 +17,9 @@ use super::origin::Origins;
 use super::peer::{Peer, Way};
 use super::problem_response::Problem;
 use super::state::AppState;
-use crate::access::{AccessControl, Credentials, OverLimit, Role, Token, Unknown};
+use crate::access::{
+    AccessControl, Credentials, Meter, OverLimit, Role, Token, Unknown, whole_seconds,
+};
 use crate::telemetry::metrics;
 
 /// How the service is reached.
@@ -108,7 +109,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
     let endpoint = request.match_pattern();
     let endpoint = endpoint.as_deref().unwrap_or("other");
     let refused = |refusal, token: Option<&str>| {
-        note_refusal(&state.access, address, token, endpoint, refusal);
+        state.access.note_refusal(address, token, endpoint, refusal);
     };
 
     let is_protected = !admission.is_open && way == Way::Network;
@@ -128,7 +129,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
             AccessRefusal::CrossSite
         };
         refused(refusal, None);
-        return Ok(request.error_response(problem(&fault)));
+        return Ok(request.error_response(Problem::of_caller(&fault)));
     }
 
     let is_needed = Role::is_needed_for(endpoint);
@@ -163,7 +164,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
             if refusal == AccessRefusal::WrongToken {
                 tokio::time::sleep(DELAY).await;
             }
-            return Ok(request.error_response(problem(&fault)));
+            return Ok(request.error_response(Problem::of_caller(&fault)));
         }
     };
     if let Some(token) = &caller.token {
@@ -177,7 +178,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
                 role: token.role.name(),
                 endpoint: endpoint.to_owned(),
             };
-            return Ok(request.error_response(problem(&fault)));
+            return Ok(request.error_response(Problem::of_caller(&fault)));
         }
     }
 
@@ -185,11 +186,11 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         Some(name) => state.access.count_of(name, bytes),
         None => Ok(()),
     };
-    let is_asking = ["/v1/extract", "/v1/quality", "/v1/compare"].contains(&endpoint);
+    let pictures = pictures_at(endpoint);
     let turn = match (counted, caller.name()) {
-        (Ok(()), Some(name)) if is_asking => {
+        (Ok(()), Some(name)) if pictures > 0 => {
             let patience = Duration::from_millis(state.pool.settings().deadline_ms);
-            state.access.turn(name, patience).await.map(Some)
+            state.access.turn(name, pictures, patience).await.map(Some)
         }
         (counted, _) => counted.map(|()| None),
     };
@@ -201,6 +202,16 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         }
     };
 
+    // A chunked body announces nothing: it is counted while it is read.
+    request.extensions_mut().insert(Meter {
+        access: state.access.clone(),
+        address,
+        is_address_charged: is_protected,
+        token: caller.name().map(ToOwned::to_owned),
+        endpoint: endpoint.to_owned(),
+        announced: bytes,
+        received: 0,
+    });
     request.extensions_mut().insert(caller);
     if let Some(turn) = &turn {
         request.extensions_mut().insert(turn.account());
@@ -215,7 +226,9 @@ pub(super) fn note_foreign_source(request: &HttpRequest) {
         let address = request.conn_data::<Peer>().and_then(|peer| peer.address);
         let endpoint = endpoint.as_deref().unwrap_or_default();
         let refusal = AccessRefusal::Source;
-        note_refusal(&state.access, address, caller.name(), endpoint, refusal);
+        state
+            .access
+            .note_refusal(address, caller.name(), endpoint, refusal);
     }
 }
 
@@ -242,25 +255,10 @@ pub(super) async fn sign_in(
         Ok(token) => Ok(token),
         Err(unknown) => {
             let (refusal, name, fault) = told(unknown);
-            note_refusal(access, address, name.as_deref(), "/session", refusal);
+            access.note_refusal(address, name.as_deref(), "/session", refusal);
             tokio::time::sleep(DELAY).await;
-            Err(problem(&fault))
+            Err(Problem::of_caller(&fault))
         }
-    }
-}
-
-/// Counts a refusal, and notes it in both logs unless its address has been noted often just now.
-fn note_refusal(
-    access: &AccessControl,
-    address: Option<IpAddr>,
-    token: Option<&str>,
-    endpoint: &str,
-    refusal: AccessRefusal,
-) {
-    metrics::refused(refusal.name());
-    if access.note_refusal(address, token, endpoint, refusal) {
-        let reason = refusal.name();
-        tracing::warn!(reason, ?address, token, "a caller was refused");
     }
 }
 
@@ -296,6 +294,16 @@ fn announced(request: &ServiceRequest) -> u64 {
     length.unwrap_or(0)
 }
 
+/// How many pictures a request to `endpoint` has in flight. It is asked before the body is read, so
+/// a comparison with a kept embedding counts as two, too.
+fn pictures_at(endpoint: &str) -> u32 {
+    match endpoint {
+        "/v1/extract" | "/v1/quality" => 1,
+        "/v1/compare" => 2,
+        _ => 0,
+    }
+}
+
 fn told(unknown: Unknown) -> (AccessRefusal, Option<String>, AccessFault) {
     match unknown {
         Unknown::NoToken => (AccessRefusal::NoToken, None, AccessFault::NoToken),
@@ -327,22 +335,5 @@ fn told(unknown: Unknown) -> (AccessRefusal, Option<String>, AccessFault) {
 }
 
 fn over_limit(over: OverLimit) -> Problem {
-    problem(&AccessFault::OverLimit {
-        setting: over.limit.setting(),
-        seconds: whole_seconds(over.wait),
-    })
-}
-
-fn problem(fault: &AccessFault) -> Problem {
-    let problem = Problem::from(fault);
-    match fault {
-        AccessFault::Blocked { seconds } | AccessFault::OverLimit { seconds, .. } => {
-            problem.retry_after(*seconds)
-        }
-        _ => problem,
-    }
-}
-
-fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs_f64().ceil() as u64).max(1)
+    Problem::of_caller(&AccessFault::from(over))
 }

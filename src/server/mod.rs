@@ -40,6 +40,7 @@ mod upload;
 use self::guard::Admission;
 pub use self::listen::{Listen, ListenError, Listeners};
 use self::origin::Origins;
+pub use self::peer::is_loopback;
 pub use self::state::{AppState, Info};
 pub use self::upload::UploadLimits;
 use connections::{Connections, Counted, OneTooMany};
@@ -251,8 +252,10 @@ impl Service {
                 let Some(tls) = tls else {
                     return Ok((Explained::new(socket, peer, counted), from));
                 };
+                let access = &service.state.access;
+                let attempt = tls::accept(socket, &tls, patience, peer.address, access);
                 let handshake = tokio::select! {
-                    handshake = tls::accept(socket, &tls, patience) => handshake,
+                    handshake = attempt => handshake,
                     () = service.until_closed() => None,
                 };
                 let Handshake {

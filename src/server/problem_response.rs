@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use faceood_engine::pipeline::ImageFacts;
 pub(crate) use faceood_engine::pipeline::view::Part;
+use faceood_engine::problem::texts::AccessFault;
 use faceood_engine::problem::{Explain, ProblemCode};
 use faceood_engine::quality::Language;
 use serde::Serialize;
@@ -88,6 +89,17 @@ impl Problem {
     pub(crate) fn with_image(mut self, image: ImageFacts) -> Self {
         self.image = Some(image);
         self
+    }
+
+    /// The problem of who may not call, which says when to come again where that is known.
+    pub(crate) fn of_caller(fault: &AccessFault) -> Self {
+        let problem = Self::from(fault);
+        match fault {
+            AccessFault::Blocked { seconds } | AccessFault::OverLimit { seconds, .. } => {
+                problem.retry_after(*seconds)
+            }
+            _ => problem,
+        }
     }
 
     /// The problem that stands for an error answer of actix itself, which has no body.

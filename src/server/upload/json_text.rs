@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 
-use super::{Lease, UploadLimits, declared_length, parse_json};
+use super::{Lease, UploadLimits, declared_length, parse_json, problem};
 use crate::server::body::BodyFault;
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
@@ -33,12 +33,12 @@ impl JsonText {
                 quoted(essence)
             )));
         }
-        let body = UploadLimits::of(&request)?.guard(payload, MOST_BYTES);
+        let body = UploadLimits::of(&request)?.guard(&request, payload, MOST_BYTES);
         let read = body.collect(declared_length(&request)).await;
         let (text, _lease) = read.map_err(|fault| match fault {
             // No picture is too large here: the request is not what is taken.
             BodyFault::TooLarge { .. } => Problem::malformed(fault.to_string()),
-            fault => Problem::from(&fault),
+            fault => problem(&fault),
         })?;
         Ok(Self { text, _lease })
     }

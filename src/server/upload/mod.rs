@@ -25,6 +25,7 @@ pub(crate) use self::sides::{GivenEmbedding, Pair, PairBody, Side};
 use super::body::{BodyFault, BodyLimits, GuardedBody, Lease, UploadMemory};
 use super::parameters::quoted;
 use super::problem_response::Problem;
+use crate::access::Meter;
 use faceood_engine::problem::ProblemCode;
 
 const IMAGE: &str = "image";
@@ -59,10 +60,12 @@ impl UploadLimits {
             .ok_or_else(|| Problem::new(ProblemCode::Internal, "no limits are set up for uploads"))
     }
 
-    /// `payload` under these limits and with at most so many `bytes`.
-    fn guard(&self, payload: Payload, bytes: usize) -> GuardedBody<Payload> {
+    /// The body of `request` under these limits and with at most so many `bytes`.
+    fn guard(&self, request: &HttpRequest, payload: Payload, bytes: usize) -> GuardedBody<Payload> {
         let (idle, total) = (self.idle, self.total);
-        GuardedBody::new(payload, BodyLimits { bytes, idle, total }, &self.memory)
+        let limits = BodyLimits { bytes, idle, total };
+        let meter = request.extensions().get::<Meter>().cloned();
+        GuardedBody::new(payload, limits, &self.memory).charged(meter)
     }
 }
 
@@ -181,7 +184,7 @@ fn guard(
             limit,
             pictures,
         })),
-        _ => Ok(limits.guard(payload, bytes)),
+        _ => Ok(limits.guard(request, payload, bytes)),
     }
 }
 
@@ -190,7 +193,14 @@ async fn collect(
     body: GuardedBody<Payload>,
 ) -> Result<(Bytes, Lease), Problem> {
     let collected = body.collect(declared_length(request)).await;
-    collected.map_err(|fault| Problem::from(&fault))
+    collected.map_err(|fault| problem(&fault))
+}
+
+fn problem(fault: &BodyFault) -> Problem {
+    match fault {
+        BodyFault::OverLimit { fault } => Problem::of_caller(fault),
+        fault => Problem::from(fault),
+    }
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

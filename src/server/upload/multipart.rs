@@ -122,7 +122,7 @@ fn listed(names: &[&str]) -> String {
 
 fn refused(error: &MultipartError, account: &Account) -> Problem {
     if let Some(fault) = account.fault() {
-        return Problem::from(&fault);
+        return super::problem(&fault);
     }
     Problem::malformed(match error {
         MultipartError::BoundaryMissing => {

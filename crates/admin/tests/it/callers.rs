@@ -3,6 +3,7 @@
 //! The daemon listens on all addresses, so that it asks for tokens, and is called by 127.0.0.1. It
 //! speaks plain HTTP, as behind a proxy that ends TLS.
 
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -359,6 +360,44 @@ fn a_flood_of_one_token_is_slowed_and_another_is_heard() {
     );
     assert!(refused[0].text().contains("access.rate_requests"));
     assert_eq!(on_network.with(&calm, "GET", "/v1/info").status, 200);
+}
+
+#[test]
+fn a_chunked_upload_is_counted_by_what_has_come_of_it() {
+    let home = on_the_network("[access]\nrate_bytes = 1000000\n");
+    let flood = add(&home, &["flood", "--role", "terminal"]);
+    let calm = add(&home, &["calm", "--role", "terminal"]);
+    let on_network = Appliance {
+        daemon: home.start(),
+    };
+    let send = |token: &str| {
+        let client = on_network.daemon.client();
+        let request = client.http().post(client.url("/v1/quality"));
+        let request = request.bearer_auth(token).header("Content-Type", "image/x");
+        // Without a length it goes in chunks.
+        let body = reqwest::blocking::Body::new(std::io::repeat(b'x').take(900_000));
+        Answer::of(request.body(body))
+    };
+    assert_eq!(send(&flood).status, 415, "the first fits");
+    let refused = wait_for("the limit on bytes", || {
+        let answer = send(&flood);
+        (answer.status == 429).then_some(answer)
+    });
+    assert!(
+        refused.text().contains("access.rate_bytes"),
+        "{}",
+        refused.text()
+    );
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(wait, 1);
+    assert_eq!(send(&calm).status, 415, "another token");
+    wait_for("the refusal in the log", || {
+        let shown = on_network
+            .admin(&["access", "--format", "json"])
+            .success()
+            .stdout;
+        (shown.contains("rate_limit") && shown.contains("/v1/quality")).then_some(())
+    });
 }
 
 #[test]

@@ -84,14 +84,12 @@ failures! {
             "the picture is {width}×{height}; its longer side may be {limit} times the shorter one: cut it first",
             "图片为 {width}×{height} 像素，长边不得超过短边的 {limit} 倍；请先裁剪。";
         TooMuchMemory { needed: u64, limit: u64 }
-            where needed = needed.div_ceil(1_000_000), limit = limit / 1_000_000
-            => ImageTooLarge,
+            where needed = needed.div_ceil(1_000_000), limit = limit / 1_000_000 => ImageTooLarge,
             "decoding the picture takes {needed} MB, the limit is {limit} MB; scale it down, or save it as a JPEG or with 8 bits \
              per sample",
             "解码该图片需要 {needed} MB 内存，上限为 {limit} MB；请缩小图片，或另存为 JPEG 或每通道 8 位的图片。";
         NoMemory { needed: u64, limit: u64 }
-            where needed = needed.div_ceil(1_000_000), limit = limit / 1_000_000
-            => Overloaded,
+            where needed = needed.div_ceil(1_000_000), limit = limit / 1_000_000 => Overloaded,
             "decoding the picture takes {needed} MB, and other pictures hold too much of the {limit} MB kept for all; try again \
              in a moment",
             "同时处理的图片占用内存过多，请稍后重试。";
@@ -358,8 +356,7 @@ failures! {
             "the body has more than {limit} bytes; the limit is {limit}",
             "图片过大；请缩小图片。";
         Announced { size: usize, limit: usize, pictures: usize }
-            where each = if *pictures > 1 { " each" } else { "" }
-            => ImageTooLarge,
+            where each = if *pictures > 1 { " each" } else { "" } => ImageTooLarge,
             "the body has {size} bytes; a picture may have {limit}{each}; make it smaller, or save it as a JPEG of lower quality",
             "请求有 {size} 字节，每张图片不得超过 {limit} 字节；请缩小图片。";
         PartTooLarge { part: String, limit: usize } => ImageTooLarge,
@@ -380,6 +377,7 @@ failures! {
         Broken { received: usize } => MalformedRequest,
             "the body is broken off after {received} bytes",
             "图片没有传完，连接就中断了；请重新发送。";
+        OverLimit { fault: AccessFault } where zh = fault.chinese() => RateLimited, "{fault}", "{zh}";
     }
 }
 
