@@ -1,3 +1,4 @@
+/** @typedef {Pick<Options, "ca" | "certificate" | "key">} Tls */
 /** What a service said instead of an answer, or that it said nothing. */
 export class FaceoodError extends Error {
     /**
@@ -129,6 +130,19 @@ export type Options = {
      */
     token?: string | undefined;
     /**
+     * in Node: the authority that signed the service's certificate, the text of a PEM file; instead of those that
+     * Node trusts
+     */
+    ca?: string | undefined;
+    /**
+     * in Node: a client certificate, the text of a PEM file
+     */
+    certificate?: string | undefined;
+    /**
+     * in Node: its key, likewise, where that does not stand in `certificate`
+     */
+    key?: string | undefined;
+    /**
      * whether a browser sends its cookies: `include` also to another origin, `omit`
      * never; default `same-origin`
      */
@@ -207,3 +221,4 @@ export type Filter = {
      */
     cursor?: string | undefined;
 };
+export type Tls = Pick<Options, "ca" | "certificate" | "key">;

@@ -1,6 +1,7 @@
 // @ts-check
 /**
  * Client of a faceood service: `fetch` and nothing else, for browsers, Deno, and Node 20 or newer. The service's own page uses it.
+ * Only `ca` and `certificate` need a second file, `node-tls.js`.
  *
  * A request that the service cannot take right now (429, 503, no connection) is sent again, after as long as `Retry-After`
  * asks for. Every other failure is a {@link FaceoodError}, told apart by its `code`.
@@ -23,6 +24,10 @@
  * @typedef {object} Options What a client is made with.
  * @property {string} [baseUrl] where the service is; default `http://127.0.0.1:7860`
  * @property {string} [token] sent as `Authorization: Bearer`; a page of the service itself needs none after its sign-in
+ * @property {string} [ca] in Node: the authority that signed the service's certificate, the text of a PEM file; instead of those that
+ *   Node trusts
+ * @property {string} [certificate] in Node: a client certificate, the text of a PEM file
+ * @property {string} [key] in Node: its key, likewise, where that does not stand in `certificate`
  * @property {RequestCredentials} [credentials] whether a browser sends its cookies: `include` also to another origin, `omit`
  *   never; default `same-origin`
  * @property {string} [source] this terminal or camera, 1–64 of `[A-Za-z0-9._:-]`, where a call names none
@@ -52,6 +57,8 @@
 const FIRST_PAUSE_MS = 250;
 /** Nobody waits longer than this for one more try, whatever the service asks for. */
 const LONGEST_PAUSE_MS = 30_000;
+
+/** @typedef {Pick<Options, "ca" | "certificate" | "key">} Tls */
 
 /** What a service said instead of an answer, or that it said nothing. */
 export class FaceoodError extends Error {
@@ -92,6 +99,7 @@ export class Faceood {
   #source;
   #timeoutMs;
   #retries;
+  #tls;
   #fetch;
 
   /** @param {Options} [options] */
@@ -105,7 +113,8 @@ export class Faceood {
     this.#source = options.source;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
     this.#retries = options.retries ?? 3;
-    this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    this.#tls = { ca: text(options.ca), certificate: text(options.certificate), key: text(options.key) };
+    this.#fetch = overTls(this.#base, this.#tls, options.fetch) ?? options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
   /**
@@ -233,13 +242,15 @@ export class Faceood {
       if (timeout.aborted) {
         throw new FaceoodError("timeout", `The service at ${this.#base} did not answer within ${this.#timeoutMs} ms.`, { cause });
       }
-      const detail = tlsDetail(cause, this.#base);
+      if (cause instanceof FaceoodError) throw cause;
+      const detail = tlsDetail(cause, this.#base, this.#tls);
       if (detail) throw new FaceoodError("tls", detail, { cause });
-      throw new FaceoodError("unreachable", `The service at ${this.#base} cannot be reached: is it running?`, { cause });
+      const more = cutOff(cause, this.#base, this.#tls);
+      throw new FaceoodError("unreachable", `The service at ${this.#base} cannot be reached: is it running?${more}`, { cause });
     }
     const body = parsed(text);
     if (response.ok && body !== undefined) return body;
-    throw problem(response, body ?? {}, "Authorization" in this.#headers);
+    throw problem(response, body ?? {}, "Authorization" in this.#headers, Boolean(this.#tls.certificate));
   }
 }
 
@@ -254,46 +265,133 @@ function valid(token) {
 }
 
 /**
+ * The text of what may be a Buffer, which `readFile` gives to whoever names no encoding.
+ * @param {string | undefined} given
+ */
+function text(given) {
+  return given === undefined ? undefined : String(given);
+}
+
+/**
+ * A `fetch` that does what `ca`, `certificate` and `key` ask for; undefined where none was given.
+ * @param {string} base
+ * @param {Tls} tls
+ * @param {Options["fetch"]} given
+ * @returns {Options["fetch"]}
+ */
+function overTls(base, tls, given) {
+  const [name] = Object.entries(tls).find(([, text]) => text !== undefined) ?? [];
+  if (!name) return undefined;
+  const { process } = /** @type {{process?: {versions?: {node?: string}}}} */ (globalThis);
+  if (!process?.versions?.node) {
+    throw new FaceoodError("tls", `\`${name}\` was given, but it works in Node alone: a browser itself decides whom it trusts and which `
+      + `certificate it shows. Import the file into the browser or its system, and leave \`${name}\` out.`);
+  }
+  if (given) {
+    throw new FaceoodError("tls", `\`${name}\` was given together with \`fetch\`, which decides about its connections itself: leave one out.`);
+  }
+  if (!base.startsWith("https:")) {
+    throw new FaceoodError("tls", `\`${name}\` was given, but ${base} is not encrypted: use https:, or leave \`${name}\` out.`);
+  }
+  /** @type {Promise<(url: string, init: RequestInit) => Promise<Response>> | undefined} */
+  let made;
+  return async (url, init) => {
+    made ??= import("./node-tls.js").then(({ fetchOver }) => fetchOver(tls, howToGetCa(base)));
+    const fetch = await made.catch((cause) => {
+      throw new FaceoodError("tls", cause.message, { cause });
+    });
+    return fetch(String(url), init ?? {});
+  };
+}
+
+/**
+ * How to get the text that belongs into `ca`.
+ * @param {string} base
+ */
+function howToGetCa(base) {
+  return `fetch the service's authority with \`curl --insecure -o ca.pem ${new URL("/ca.pem", base)}\`, compare the fingerprint that `
+    + "`openssl x509 -in ca.pem -noout -fingerprint -sha256` prints with that of `faceood-admin tls show` on the service's machine, "
+    + "and give the file's text as `ca`.";
+}
+
+/** @param {unknown} error What `fetch` threw. */
+function codeOf(error) {
+  const { cause } = /** @type {{cause?: {code?: unknown}}} */ (error ?? {});
+  return String(cause?.code);
+}
+
+/**
  * Which part of an encrypted connection is wrong, as Node tells it; browsers and Deno do not tell.
  * @param {unknown} error
  * @param {string} base
+ * @param {Tls} tls
  * @returns {string | undefined}
  */
-function tlsDetail(error, base) {
-  const { cause } = /** @type {{cause?: {code?: unknown}}} */ (error ?? {});
-  const code = String(cause?.code);
+function tlsDetail(error, base, tls) {
+  const code = codeOf(error);
+  const its = `The certificate of the service at ${base}`;
+  if (code === "CERT_HAS_EXPIRED") {
+    return `${its} has expired: renew it there with \`faceood-admin tls renew\`; if it has not expired, the clock of this machine is wrong.`;
+  }
+  if (code === "CERT_NOT_YET_VALID") {
+    return `${its} is not valid yet: compare the clock of this machine with that of the service.`;
+  }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `The certificate of the service at ${base} is for other names: \`faceood-admin tls show\` on its machine lists them.`;
+    const host = new URL(base).hostname;
+    return `${its} is not for ${host}: use a name or an address that \`faceood-admin tls show\` lists on the service's machine, or let `
+      + `\`faceood-admin tls renew\` add ${host}.`;
   }
-  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
-    return `The certificate of the service at ${base} has expired or is not valid yet: compare the clocks, and renew it with \`faceood-admin tls renew\`.`;
+  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|CERT_SIGNATURE_FAILURE/.test(code)) {
+    const whom = tls.ca === undefined ? "an authority that this system trusts" : "the authority in `ca`";
+    return `${its} is not signed by ${whom} (${code}): ${howToGetCa(base)}`;
   }
-  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)/.test(code)) {
-    return `The certificate of the service at ${base} is not signed by an authority that is trusted here (${code}): fetch ${base}ca.pem, `
-      + "compare its fingerprint with `faceood-admin tls show` on the service's machine, and start Node with NODE_EXTRA_CA_CERTS=ca.pem.";
-  }
+  if (/^(CERT_|ERROR_IN_CERT|INVALID_(CA|PURPOSE)|UNABLE_TO_)/.test(code)) return `${its} is not accepted: ${code}.`;
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) {
     return `The service at ${base} does not speak TLS: use http: in its address, or turn TLS on there.`;
   }
   if (code.startsWith("HPE_")) return `What ${base} answers is not HTTP: if it speaks TLS, use https: in its address.`;
-  if (/^ERR_SSL_.*ALERT/.test(code)) {
-    return `The service at ${base} refuses the connection (${code}): it wants a client certificate that its \`client_ca\` has signed.`;
+  // What OpenSSL calls the alerts that the service sent.
+  if (!/^ERR_SSL_.*ALERT/.test(code)) return undefined;
+  if (tls.certificate !== undefined) {
+    return `The service at ${base} refuses the client certificate in \`certificate\` (${code}): give one that has not expired and that its `
+      + "`client_ca` has signed.";
   }
-  return undefined;
+  return /CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/.test(code)
+    ? `The service at ${base} wants a client certificate (${code}): give one that its authority has signed as \`certificate\`, and its key as \`key\`.`
+    : `The service at ${base} refuses the encrypted connection (${code}): its log says why.`;
+}
+
+/**
+ * What may be behind a connection that was cut off: a service that refuses it may close it before its reason has been read.
+ * @param {unknown} error
+ * @param {string} base
+ * @param {Tls} tls
+ */
+function cutOff(error, base, tls) {
+  if (!/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(codeOf(error))) return "";
+  if (!base.startsWith("https:")) return " If it speaks TLS, its address begins with https:.";
+  return tls.certificate === undefined
+    ? " If it wants a client certificate, give `certificate` and `key`."
+    : " If its log says that it refuses the client certificate, give another one as `certificate`.";
 }
 
 /**
  * What to do about a refusal that only the caller can explain in full.
  * @param {number} status
  * @param {boolean} hasToken
+ * @param {boolean} hasCertificate
  */
-function advice(status, hasToken) {
-  // The page of the service sends no token, and says by itself what to do.
-  if (status === 403 && hasToken) return "The token's role or its sources do not permit this: `faceood-admin token list` on the service's machine shows both.";
+function advice(status, hasToken, hasCertificate) {
+  // The page of the service sends neither, and says by itself what to do.
+  if (status === 403 && (hasToken || hasCertificate)) {
+    return "The token's role or its sources do not permit this: `faceood-admin token list` on the service's machine shows both.";
+  }
   if (status !== 401) return "";
-  return hasToken
-    ? "The token that was sent is wrong, has expired or was revoked: `faceood-admin token list` on the service's machine says which are valid."
-    : "No token was sent: give it as `token`. `faceood-admin token add NAME --role terminal` makes one on the service's machine.";
+  if (hasToken) {
+    return "The token that was sent is wrong, has expired or was revoked: `faceood-admin token list` on the service's machine says which are valid.";
+  }
+  const why = hasCertificate ? ", and the common name of the client certificate is not the name of one" : "";
+  return `No token was sent${why}: give it as \`token\`. \`faceood-admin token add NAME --role terminal\` makes one on the service's machine.`;
 }
 
 /**
@@ -312,11 +410,12 @@ function parsed(text) {
  * @param {Response} response
  * @param {Partial<Schemas["Problem"]>} body
  * @param {boolean} hasToken
+ * @param {boolean} hasCertificate
  */
-function problem(response, body, hasToken) {
+function problem(response, body, hasToken, hasCertificate) {
   const code = body.type?.split(":").at(-1) ?? "internal";
   const said = body.detail ?? `The service answered with status ${response.status} and no explanation.`;
-  const more = advice(response.status, hasToken);
+  const more = advice(response.status, hasToken, hasCertificate);
   const detail = more ? `${said.replace(/\.$/, "")}. ${more}` : said;
   const seconds = Number(response.headers.get("Retry-After") ?? NaN);
   return new FaceoodError(code, detail, {

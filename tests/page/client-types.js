@@ -42,7 +42,7 @@ export async function declarations() {
   try {
     await promisify(execFile)(here("node_modules/.bin/tsc"), [
       "--declaration", "--emitDeclarationOnly", "--allowJs", "--checkJs", "--strict", "--target", "es2022", "--module", "nodenext",
-      "--lib", "es2023,dom,dom.iterable", "--typeRoots", folder, "--outDir", folder, here("../../clients/typescript/faceood.js"),
+      "--lib", "es2023,dom,dom.iterable", "--types", "node", "--typeRoots", here("node_modules/@types"), "--outDir", folder, here("../../clients/typescript/faceood.js"),
     ]);
     return await readFile(join(folder, "faceood.d.ts"), "utf8");
   } finally {

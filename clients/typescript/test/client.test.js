@@ -1,19 +1,13 @@
 // @ts-check
 // The client in Node, against the real daemon; in browsers the tests of the page use it.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import { createServer as createTcpServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { DECLARATIONS, declarations, SHAPES, shapes } from "../../../tests/page/client-types.js";
 import { ASTRONAUT, Daemon, SOMEBODY_ELSE } from "../../../tests/page/support/daemon.js";
 import { Faceood, FaceoodError } from "../faceood.js";
+import { failure } from "./support.js";
 
 /** @type {Daemon} */
 let daemon;
@@ -27,18 +21,6 @@ before(async () => {
   photo = new Uint8Array(await readFile(ASTRONAUT));
 });
 after(() => daemon?.stop());
-
-/**
- * @param {Promise<unknown>} promise
- * @param {string} code
- * @returns {Promise<FaceoodError>}
- */
-async function failure(promise, code) {
-  const error = await promise.then(() => assert.fail("it did not fail"), (found) => found);
-  assert.ok(error instanceof FaceoodError, String(error));
-  assert.equal(error.code, code, error.message);
-  return error;
-}
 
 /**
  * A service that says these answers one after the other.
@@ -212,60 +194,6 @@ test("token and credentials go with every request; without the option fetch deci
   assert.equal(headers.get("Authorization"), "Bearer fod_right");
   assert.equal(sent[0].credentials, "include");
   assert.equal("credentials" in sent[1], false);
-});
-
-test("Node trusts the service's own authority if it is started with it; else the client says what is wrong", async (context) => {
-  const folder = await mkdtemp(join(tmpdir(), "faceood-tls-"));
-  context.after(() => rm(folder, { recursive: true }));
-  const run = promisify(execFile);
-  const openssl = (/** @type {string[]} */ ...given) => run("openssl", given, { cwd: folder, timeout: 60_000 });
-  const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  await openssl("req", "-x509", ...fresh, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority");
-  await openssl("req", ...fresh, "-keyout", "box.key", "-out", "box.csr", "-subj", "/CN=box", "-addext", "subjectAltName=DNS:localhost");
-  await openssl("x509", "-req", "-in", "box.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "box.pem", "-days", "2", "-copy_extensions", "copy");
-  const [cert, key, ca] = await Promise.all(["box.pem", "box.key", "ca.pem"].map((name) => readFile(join(folder, name))));
-
-  /** @param {boolean} requestCert @param {(port: number) => Promise<void>} act */
-  const serving = async (requestCert, act) => {
-    const server = createTlsServer({ cert, key, ca, requestCert, rejectUnauthorized: requestCert }, (request, response) => {
-      response.end(JSON.stringify({ name: request.headers.authorization }));
-    });
-    server.on("tlsClientError", () => {});
-    await new Promise((resolve) => server.listen(0, "localhost", () => resolve(undefined)));
-    try {
-      await act(/** @type {import("node:net").AddressInfo} */ (server.address()).port);
-    } finally {
-      server.closeAllConnections();
-      server.close();
-    }
-  };
-  const script = "const { Faceood } = await import(process.argv[1]);"
-    + "const client = new Faceood({ baseUrl: process.argv[2], token: 'fod_right', retries: 0 });"
-    + "console.log(await client.info().then((info) => info.name, (error) => `${error.code}: ${error.message}`));";
-  const module = fileURLToPath(new URL("../faceood.js", import.meta.url));
-  const asked = async (/** @type {string} */ url) => {
-    const env = { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, "ca.pem") };
-    return (await run(process.execPath, ["--input-type=module", "-e", script, module, url], { env, timeout: 60_000 })).stdout;
-  };
-
-  await serving(false, async (port) => {
-    const error = await failure(new Faceood({ baseUrl: `https://localhost:${port}` }).info(), "tls");
-    assert.match(error.message, /not signed by an authority that is trusted here .*NODE_EXTRA_CA_CERTS=ca\.pem/);
-    assert.equal(error.isTemporary, false);
-    assert.equal(await asked(`https://localhost:${port}`), "Bearer fod_right\n");
-  });
-  await serving(true, async (port) => {
-    assert.match(await asked(`https://localhost:${port}`), /^(tls: .* wants a client certificate|unreachable)/);
-  });
-  // What a TLS service may say to plain text: an alert.
-  const alerting = createTcpServer((socket) => socket.once("data", () => socket.end(Buffer.from("15030300020232", "hex"))));
-  context.after(() => alerting.close());
-  await new Promise((resolve) => alerting.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port: alertPort } = /** @type {import("node:net").AddressInfo} */ (alerting.address());
-  const alerted = await failure(new Faceood({ baseUrl: `http://127.0.0.1:${alertPort}` }).info(), "tls");
-  assert.match(alerted.message, /is not HTTP: if it speaks TLS, use https:/);
-  const plain = await failure(new Faceood({ baseUrl: daemon.address.replace("http:", "https:") }).info(), "tls");
-  assert.match(plain.message, /does not speak TLS: use http:/);
 });
 
 test("the types are those of the service and of the client", async () => {

@@ -96,6 +96,15 @@ export class Daemon {
     throw new Error(`${PROGRAM} is not ready${failure ? ` (${failure.message}; cargo build makes it)` : ""}:\n${this.#log}`);
   }
 
+  /** The first address that speaks TLS, as the log names it, with another host. @param {string} host */
+  async encrypted(host) {
+    for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(50)) {
+      const port = /listening on .*?https:\/\/\S*?:(\d+)\b/.exec(this.#log)?.[1];
+      if (port) return `https://${host}:${port}`;
+    }
+    throw new Error(`no address speaks TLS:\n${this.#log}`);
+  }
+
   /** As a power cut would. */
   kill() {
     return this.#end("SIGKILL");

@@ -1,57 +1,58 @@
-//! Checks whether the running daemon is ready, by one plain HTTP request to the address that it
-//! wrote down.
+//! Checks whether the running daemon is ready, by one plain HTTP request.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 
 use super::{Finding, failed, ok, skipped, warning};
-use crate::http;
-use faceood::server::is_loopback;
+use crate::http::{self, Daemon, Unreachable};
+use faceood::config::Config;
 
-pub(super) fn check(address_file: &Path) -> Finding {
-    let place = address_file.display();
-    let address = match http::address(address_file) {
-        Ok(Some(address)) => address,
-        Ok(None) => return skipped(format!("no daemon runs on this data folder (no {place})")),
-        Err(written) => {
-            return warning(
-                format!("{place} holds {written:?}, no address"),
-                "restart the daemon, which writes it anew",
-            );
+pub(super) fn check(config: &Config) -> Finding {
+    let daemon = match Daemon::find(config) {
+        Ok(daemon) => daemon,
+        Err(none @ Unreachable::NotRunning) => {
+            let place = config.address_file();
+            return skipped(format!("{none} (no {})", place.display()));
+        }
+        Err(unreachable) => {
+            let advice = unreachable.advice().unwrap_or_default();
+            return warning(unreachable.to_string(), advice);
         }
     };
-    match http::readiness(address) {
-        Ok((200, _)) => ok(format!("ready at {address}")),
-        // A TLS port refuses plain HTTP.
-        Ok((400, reason)) if !is_loopback(address.ip()) => warning(
-            format!("{address} answers, but not to plain HTTP: {reason}"),
-            "add an address of loopback to `listen`, such as 127.0.0.1:7860, for the commands of this machine",
-        ),
+    match daemon.readiness() {
+        Ok((200, _)) => ok(format!("ready at {daemon}")),
         Ok((status, reason)) => failed(
-            format!("{address} answers {status}: {reason}"),
+            format!("{daemon} answers {status}: {reason}"),
             "see the daemon's log (journalctl -u faceoodd, or the text log)",
         ),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => warning(
-            format!("nobody listens at {address}, where the last daemon did: it was killed"),
+            format!("nobody listens at {daemon}, where the last daemon did: it was killed"),
             "start it again",
         ),
         Err(error) => failed(
-            format!("{address} does not answer: {error}"),
+            format!("{daemon} does not answer: {error}"),
             "see the daemon's log, then restart it",
         ),
     }
 }
 
-/// Whether the daemon can have the address that the settings give it.
-pub(super) fn port(listen: SocketAddr, address_file: &Path) -> Finding {
+/// The address that the running daemon wrote down; `None` where no daemon runs.
+pub(super) fn own_address(config: &Config) -> Option<SocketAddr> {
+    let address = http::address(config).ok()?;
+    let is_there = match Daemon::find(config) {
+        Ok(daemon) => daemon.get("/healthz").is_ok(),
+        Err(unreachable) => !matches!(unreachable, Unreachable::Killed(_)),
+    };
+    is_there.then_some(address)
+}
+
+/// Whether the daemon can have the address that the settings give it. `ours`: one of the running
+/// daemon's; while that one answers, the daemon has them all.
+pub(super) fn port(listen: SocketAddr, ours: Option<SocketAddr>) -> Finding {
     let port = listen.port();
     if port == 0 {
         return skipped(format!("{listen}: any free port will do"));
     }
-    // The file has one of the daemon's addresses; while that one answers, the daemon has them all.
-    let ours = http::address(address_file).ok().flatten();
-    let ours = ours.filter(|ours| http::get(*ours, "/healthz").is_ok());
     match TcpListener::bind(listen) {
         _ if ours.is_some_and(|ours| ours.port() == port) => {
             ok(format!("{listen} is the daemon's"))
@@ -81,15 +82,19 @@ mod tests {
     use std::thread;
     use tempfile::TempDir;
 
+    fn config(folder: &TempDir) -> Config {
+        Config {
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
+        }
+    }
+
     fn answered(answer: &'static str) -> Finding {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let dir = TempDir::new().unwrap();
-        let file = dir.path().join("address");
-        std::fs::write(
-            &file,
-            format!("http://{}\n", listener.local_addr().unwrap()),
-        )
-        .unwrap();
+        let config = config(&dir);
+        let address = format!("http://{}\n", listener.local_addr().unwrap());
+        std::fs::write(config.address_file(), address).unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 1024];
@@ -97,7 +102,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..read]).into_owned()
         });
-        let check = check(&file);
+        let check = check(&config);
         assert!(
             server
                 .join()
@@ -120,30 +125,31 @@ mod tests {
     #[test]
     fn a_killed_daemon_and_none_at_all_are_told_apart() {
         let dir = TempDir::new().unwrap();
-        let file = dir.path().join("address");
-        assert_eq!(check(&file).status, CheckStatus::Skipped);
+        let config = config(&dir);
+        assert_eq!(check(&config).status, CheckStatus::Skipped);
         let gone = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap();
-        std::fs::write(&file, gone.to_string()).unwrap();
-        assert_eq!(check(&file).status, CheckStatus::Warning);
+        std::fs::write(config.address_file(), gone.to_string()).unwrap();
+        assert_eq!(check(&config).status, CheckStatus::Warning);
+        assert_eq!(own_address(&config), None);
     }
 
     #[test]
     fn an_address_that_another_program_has_is_a_failure() {
-        let dir = TempDir::new().unwrap();
-        let file = dir.path().join("address");
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let check = port(address, &file);
+        let check = port(address, None);
         assert_eq!(check.status, CheckStatus::Failed);
         assert!(check.advice.unwrap().contains("ss -ltnp"));
+        let other = ([127, 0, 0, 1], 1).into();
+        assert_eq!(port(address, Some(other)).status, CheckStatus::Ok);
         drop(taken);
-        assert_eq!(port(address, &file).status, CheckStatus::Ok);
+        assert_eq!(port(address, None).status, CheckStatus::Ok);
         let any = ([127, 0, 0, 1], 0).into();
-        assert_eq!(port(any, &file).status, CheckStatus::Skipped);
+        assert_eq!(port(any, None).status, CheckStatus::Skipped);
         let foreign = ([203, 0, 113, 1], 80).into();
-        assert_eq!(port(foreign, &file).status, CheckStatus::Failed);
+        assert_eq!(port(foreign, None).status, CheckStatus::Failed);
     }
 }

@@ -191,11 +191,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     checks.push(clock::check().named("clock"));
     checks.push(unit::check().named("unit"));
     if owner.is_none() {
-        let address_file = config.address_file();
+        let ours = daemon::own_address(&config);
         for address in config.listen.addresses() {
-            checks.push(daemon::port(*address, &address_file).named("address"));
+            checks.push(daemon::port(*address, ours).named("address"));
         }
-        checks.push(daemon::check(&address_file).named("daemon"));
+        checks.push(daemon::check(&config).named("daemon"));
     }
     doing.finish_and_clear();
     let report = DoctorReport::new(checks);

@@ -48,13 +48,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     let path = context.database()?;
     // With --db alone there may be no daemon to ask.
-    let address_file = context.config()?.address_file();
+    let config = context.config()?;
     context.block_on(async {
         let reader = LogReader::open(&path).await?;
         let mut recent = Recent::default();
         if args.once {
             recent.update(&reader, Utc::now()).await?;
-            let service = Service::ask(&address_file);
+            let service = Service::ask(&config);
             let lines = view::lines(&recent, &service, Utc::now(), SIZE.0, SIZE.1);
             let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
             return output::text(shown.join("\n").trim_end());
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let watched = async {
             loop {
                 recent.update(&reader, Utc::now()).await?;
-                let service = Service::ask(&address_file);
+                let service = Service::ask(&config);
                 if draw_until_next(&mut terminal, &recent, &service, args.interval)? {
                     return anyhow::Ok(());
                 }

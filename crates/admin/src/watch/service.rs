@@ -1,37 +1,49 @@
 //! The daemon's own account of its state.
 
-use std::path::Path;
+use faceood::config::Config;
 
-use crate::http;
+use crate::http::Daemon;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Service {
     Answers {
+        /// Its socket or its address.
         address: String,
         /// Why it is not ready, where it is not.
         trouble: Option<String>,
         waiting_rows: Option<f64>,
         provider: Option<String>,
     },
-    Silent(String),
+    Silent {
+        reason: String,
+        /// What to do, where something is to be done.
+        advice: Option<&'static str>,
+    },
 }
 
 impl Service {
-    pub(super) fn ask(address_file: &Path) -> Self {
-        let address = match http::address(address_file) {
-            Ok(Some(address)) => address,
-            Ok(None) => return Self::Silent("no daemon runs on this data folder".to_owned()),
-            Err(written) => return Self::Silent(format!("{written:?} is no address")),
-        };
-        let (status, reason) = match http::readiness(address) {
-            Ok(answer) => answer,
-            Err(error) => {
-                return Self::Silent(format!("the daemon at {address} does not answer: {error}"));
+    pub(super) fn ask(config: &Config) -> Self {
+        let daemon = match Daemon::find(config) {
+            Ok(daemon) => daemon,
+            Err(unreachable) => {
+                return Self::Silent {
+                    reason: unreachable.to_string(),
+                    advice: unreachable.advice(),
+                };
             }
         };
-        let (_, metrics) = http::get(address, "/metrics").unwrap_or_default();
+        let (status, reason) = match daemon.readiness() {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Self::Silent {
+                    reason: format!("the daemon at {daemon} does not answer: {error}"),
+                    advice: None,
+                };
+            }
+        };
+        let (_, metrics) = daemon.get("/metrics").unwrap_or_default();
         Self::Answers {
-            address: address.to_string(),
+            address: daemon.to_string(),
             trouble: (status != 200).then_some(reason),
             waiting_rows: value(&metrics, "faceood_log_queue_rows"),
             provider: label(&metrics, "faceood_provider_info{provider=\""),
@@ -72,15 +84,16 @@ mod tests {
     #[test]
     fn nobody_there_is_said_in_words() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("address");
-        assert_eq!(
-            Service::ask(&file),
-            Service::Silent("no daemon runs on this data folder".to_owned())
-        );
-        std::fs::write(&file, "127.0.0.1:1\n").unwrap();
-        let Service::Silent(reason) = Service::ask(&file) else {
-            panic!("nobody listens there");
+        let config = Config {
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
         };
-        assert!(reason.starts_with("the daemon at 127.0.0.1:1 does not answer"));
+        let reason = || match Service::ask(&config) {
+            Service::Silent { reason, .. } => reason,
+            answer @ Service::Answers { .. } => panic!("{answer:?}"),
+        };
+        assert_eq!(reason(), "no daemon runs on this data folder");
+        std::fs::write(config.address_file(), "127.0.0.1:1\n").unwrap();
+        assert!(reason().starts_with("the daemon at 127.0.0.1:1 does not answer"));
     }
 }

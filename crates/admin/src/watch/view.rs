@@ -28,12 +28,15 @@ pub(super) fn lines(
     width: usize,
     height: usize,
 ) -> Vec<Line<'static>> {
-    let mut lines = vec![
-        head(service),
+    let mut lines = vec![head(service)];
+    if let Service::Silent { advice, .. } = service {
+        lines.extend(advice.map(|advice| Line::raw(format!("         {advice}"))));
+    }
+    lines.extend([
         flow(recent, service, now),
         Line::default(),
         Line::styled("Decisions, last 10 minutes", HEAD),
-    ];
+    ]);
     lines.extend(decisions(recent));
     lines.push(Line::default());
     let parts = (width.saturating_sub(SOURCE_COLUMNS) / 2).clamp(5, 60);
@@ -68,7 +71,7 @@ pub(super) fn lines(
 fn head(service: &Service) -> Line<'static> {
     let mut spans = vec![Span::styled("faceood  ", HEAD)];
     match service {
-        Service::Silent(reason) => spans.push(Span::styled(reason.clone(), BAD)),
+        Service::Silent { reason, .. } => spans.push(Span::styled(reason.clone(), BAD)),
         Service::Answers {
             address,
             trouble,
@@ -294,8 +297,13 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_said_too() {
-        let service = Service::Silent("no daemon runs on this data folder".to_owned());
-        let shown = shown(&Recent::default(), &service);
+        let silent = |advice| Service::Silent {
+            reason: "no daemon runs on this data folder".to_owned(),
+            advice,
+        };
+        let advised = shown(&Recent::default(), &silent(Some("start it")));
+        assert_eq!(advised[1], "         start it");
+        let shown = shown(&Recent::default(), &silent(None));
         assert_eq!(shown[0], "faceood  no daemon runs on this data folder");
         assert!(shown[1].contains("no row in 10 minutes"), "{shown:#?}");
         assert_eq!(shown.last().unwrap(), "none");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::daemon::Home;
 use crate::support::database::Outsider;
-use crate::support::{Admin, Daemon, models, program, repository};
+use crate::support::{Admin, Daemon, models, program, repository, wait_for};
 
 /// The check of this name.
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -57,6 +57,50 @@ fn a_running_daemon_is_found_healthy() {
             .any(|line| line.starts_with("ok") && line.contains("daemon")),
         "{text}"
     );
+}
+
+#[test]
+fn a_daemon_on_the_network_alone_is_asked_by_its_socket() {
+    let home = Home::new().with_token().listen("0.0.0.0:0");
+    let daemon = home
+        .config("[server]\nsocket = \"faceood.sock\"\n")
+        .start_unready();
+    let watch = || daemon.home().admin(&["watch", "--once"]).success().stdout;
+    let doctor = || daemon.home().admin(&["doctor", "--json"]).json();
+    let found = |report: &Value| {
+        check(report, "daemon")["found"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let socket = daemon.data_dir().join("faceood.sock");
+    let shown = wait_for("the daemon", || {
+        Some(watch()).filter(|shown| shown.contains("ready  /"))
+    });
+    assert!(
+        !shown.contains("sock  ? "),
+        "the metrics, too, are open to it: {shown}"
+    );
+    assert_eq!(found(&doctor()), format!("ready at {}", socket.display()));
+
+    // Somebody took the socket's file away.
+    fs::remove_file(&socket).unwrap();
+    assert!(found(&doctor()).contains("is not there"));
+    // Or the settings name none.
+    daemon.home().write_config("");
+    let report = doctor();
+    let alone = check(&report, "daemon");
+    assert_eq!(alone["status"], "warning", "{alone:#}");
+    let address = daemon.address().to_string();
+    let reason = format!("the daemon listens on the network alone ({address})");
+    assert_eq!(found(&report), reason);
+    let (shown, advice) = (watch(), alone["advice"].as_str().unwrap());
+    for words in [&reason, advice, "lag unknown"] {
+        assert!(shown.contains(words), "no {words} in {shown}");
+    }
+    for way in ["server.socket", "127.0.0.1:7860"] {
+        assert!(advice.contains(way), "{advice}");
+    }
 }
 
 #[test]
