@@ -28,7 +28,7 @@ use faceood_test_support::repository;
 
 mod load;
 
-use load::{Daemon, Round, Target, exchange};
+use load::{Daemon, Round, Target, exchange, median, number, ratio};
 
 const ASTRONAUT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -131,19 +131,6 @@ fn large(astronaut: &[u8]) -> Vec<Vec<u8>> {
             bytes
         })
         .collect()
-}
-
-/// Our requests a second as a multiple of theirs, the median of the rounds.
-fn ratio(ours: &[Round], theirs: &[Round]) -> f64 {
-    let ratios = ours.iter().zip(theirs);
-    median(ratios.map(|(our, their)| our.per_second / their.per_second))
-}
-
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
 }
 
 fn photos(folder: &Path) -> Vec<Vec<u8>> {
@@ -292,10 +279,4 @@ fn report(photos: &str, connections: usize, measured: &BTreeMap<&str, Vec<Round>
             rounds[0].codes,
         );
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

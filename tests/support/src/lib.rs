@@ -17,6 +17,7 @@ pub mod certificates;
 pub mod client;
 pub mod daemon;
 pub mod database;
+pub mod kept;
 pub mod log_fixture;
 pub mod pack_copy;
 pub mod photos;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use faceood_test_support::kept::{Kept, Route};
 use faceood_test_support::{program, repository};
 
 /// The daemon under test, ended when dropped.
@@ -79,11 +78,15 @@ pub(crate) struct Round {
     pub(crate) codes: BTreeMap<u16, usize>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Target {
     /// What it is called in the table.
     pub(crate) name: &'static str,
+    pub(crate) route: Route,
     host: String,
     path: String,
+    /// What it is called with.
+    pub(crate) token: Option<String>,
 }
 
 impl Target {
@@ -97,8 +100,10 @@ impl Target {
         );
         Self {
             name,
+            route: Route::plain(host.parse().expect("an address and a port")),
             host: host.to_owned(),
             path: format!("/{path}"),
+            token: None,
         }
     }
 
@@ -107,10 +112,13 @@ impl Target {
         let mut part = b"--b0\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n".to_vec();
         part.extend_from_slice(photo);
         part.extend_from_slice(b"\r\n--b0--\r\n");
+        let token = self.token.as_ref();
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}\r\n\r\n",
             self.path,
             self.host,
+            token.unwrap_or_default(),
             part.len()
         );
         [head.into_bytes(), part].concat()
@@ -153,10 +161,8 @@ impl Target {
         Round::new(requests as f64 / started.elapsed().as_secs_f64(), answers)
     }
 
-    pub(crate) fn connect(&self) -> BufReader<TcpStream> {
-        let stream = TcpStream::connect(&self.host).expect("the service listens");
-        stream.set_nodelay(true).expect("no delay");
-        BufReader::new(stream)
+    pub(crate) fn connect(&self) -> Kept {
+        self.route.connect().expect("the service listens")
     }
 }
 
@@ -187,30 +193,27 @@ impl Round {
 }
 
 /// Sends one request, reads the whole answer, gives its status.
-pub(crate) fn exchange(stream: &mut BufReader<TcpStream>, request: &[u8]) -> u16 {
-    stream
-        .get_mut()
-        .write_all(request)
-        .expect("the request is taken");
-    let (mut status, mut length) = (0, 0);
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).expect("an answer");
-        let line = line.trim_end().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(rest) = line.strip_prefix("http/1.1 ") {
-            status = rest
-                .get(..3)
-                .and_then(|code| code.parse().ok())
-                .unwrap_or(0);
-        }
-        if let Some(rest) = line.strip_prefix("content-length:") {
-            length = rest.trim().parse().unwrap_or(0);
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).expect("a whole answer");
-    status
+pub(crate) fn exchange(kept: &mut Kept, request: &[u8]) -> u16 {
+    kept.exchange(request).expect("a whole answer").status
+}
+
+/// A number in the environment.
+pub(crate) fn number(name: &str, default: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// The upper one of two in the middle; NaN where there is none.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Our requests a second as a multiple of theirs, the median of the rounds.
+pub(crate) fn ratio(ours: &[Round], theirs: &[Round]) -> f64 {
+    let ratios = ours.iter().zip(theirs);
+    median(ratios.map(|(our, their)| our.per_second / their.per_second))
 }

@@ -36,4 +36,5 @@ mod providers;
 mod thumbnails;
 mod tls;
 mod torch;
+mod under_load;
 mod watch;
