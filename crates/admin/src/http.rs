@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use faceood::config::Config;
+use faceood::server::is_loopback;
 use rustix::fs::{Access, access};
 
 /// Longest that a healthy daemon takes to answer.
@@ -80,7 +81,7 @@ impl Daemon {
         let is_open = config.server.open && !config.server.speaks_tls(address);
         match (socket, usable) {
             (Some(path), Some(Ok(()))) => Ok(Self::Socket(path)),
-            _ if address.ip().to_canonical().is_loopback() || is_open => Ok(Self::Address(address)),
+            _ if is_loopback(address.ip()) || is_open => Ok(Self::Address(address)),
             _ if TcpStream::connect_timeout(&address, PATIENCE).is_err() => {
                 Err(Unreachable::Killed(address))
             }

@@ -16,7 +16,7 @@ use seccompiler::{
     SeccompRule,
 };
 
-use super::messages::{self, Answer, Order, Part};
+use super::messages::{self, Answer, Order, Part, Ready};
 use crate::capture::decoding::allocated;
 use crate::capture::jpeg::{self, Structure};
 use crate::capture::pixels::Area;
@@ -56,6 +56,7 @@ pub fn decode_for_parent() -> io::Result<()> {
     let memory = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let mut answers = connection.try_clone()?;
     let mut orders = BufReader::new(connection);
+    messages::send(&mut answers, &Ready)?;
     while let Some(order) = messages::receive::<Order>(&mut orders)? {
         messages::send(&mut answers, &carry_out(&order, &memory)?)?;
     }

@@ -11,6 +11,10 @@ use crate::capture::pixels::Area;
 /// Longest line that is read. The longest words in one are libjpeg-turbo's, of 200 bytes.
 const LONGEST_LINE: u64 = 4096;
 
+/// The child has given up its rights: its first message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ready;
+
 /// One picture to decode. Its bytes are the first of the shared memory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {

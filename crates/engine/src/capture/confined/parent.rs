@@ -179,12 +179,24 @@ impl Process {
             // Where that is forbidden, as in the unit, the memory of the whole service is bounded.
             let _ = rustix::process::prlimit(Some(pid), Resource::Data, limits);
         }
-        Ok(Self {
+        let mut process = Self {
             child,
             answers: BufReader::new(orders.try_clone()?),
             orders,
             memory: File::from(memory),
-        })
+        };
+        match messages::receive(&mut process.answers) {
+            Ok(Some(messages::Ready)) => Ok(process),
+            outcome => {
+                let ended = process.end()?;
+                let why = outcome
+                    .err()
+                    .map_or(String::new(), |error| format!(": {error}"));
+                Err(io::Error::other(format!(
+                    "it did not get ready ({ended}){why}"
+                )))
+            }
+        }
     }
 
     /// The pixels, or why there are none; an error where the process is of no more use.
@@ -242,5 +254,66 @@ impl Drop for Confined {
         if let Some(process) = self.process.take() {
             let _ = process.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHOTO: &[u8] = include_bytes!("../../../../../tests/photos/astronaut.jpg");
+
+    /// A decoder that is this shell script: standard input is the connection.
+    fn script(text: &str) -> io::Result<Decoder> {
+        let program = OwnProgram {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".to_owned(), text.to_owned()],
+        };
+        Decoder::confined(&program, &Settings::default())
+    }
+
+    fn ask(decoder: &Decoder) -> CaptureError {
+        let structure = Structure::read(PHOTO).unwrap();
+        decoder.decode(PHOTO, &structure, 8).unwrap_err()
+    }
+
+    #[test]
+    fn one_that_cannot_give_up_its_rights_is_none() {
+        let error = script("exit 3").unwrap_err().to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(script("echo nonsense >&0; sleep 60").is_err());
+    }
+
+    #[test]
+    fn what_it_makes_up_is_not_believed() {
+        let stopped = CaptureError::DecoderStopped {
+            format: ImageFormat::Jpeg,
+        };
+        let area = |width: u64| format!(r#"{{"x":0,"y":0,"width":{width},"height":512}}"#);
+        for answer in [
+            format!(r#"{{"Ok":{}}}"#, area(511)),
+            format!(r#"{{"Ok":{}}}"#, area(4_000_000_000)),
+            format!(r#"{{"Ok":{}}}"#, area(1 << 40)),
+            "x".repeat(100_000),
+            String::new(),
+        ] {
+            let liar =
+                format!("echo null >&0; read order; printf '%s\\n' '{answer}' >&0; sleep 60");
+            assert_eq!(ask(&script(&liar).unwrap()), stopped, "{answer:.80}");
+        }
+        let liar = format!(
+            "echo null >&0; read order; echo '{{\"Ok\":{}}}' >&0; sleep 60",
+            area(512)
+        );
+        let pixels = script(&liar).unwrap();
+        let structure = Structure::read(PHOTO).unwrap();
+        // Made up, and of the right size.
+        assert!(
+            pixels
+                .decode(PHOTO, &structure, 8)
+                .unwrap()
+                .iter()
+                .all(|&value| value == 0)
+        );
     }
 }
