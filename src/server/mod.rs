@@ -251,8 +251,10 @@ impl Service {
                 let Some(tls) = tls else {
                     return Ok((Explained::new(socket, peer, counted), from));
                 };
+                let access = &service.state.access;
+                let attempt = tls::accept(socket, &tls, patience, peer.address, access);
                 let handshake = tokio::select! {
-                    handshake = tls::accept(socket, &tls, patience) => handshake,
+                    handshake = attempt => handshake,
                     () = service.until_closed() => None,
                 };
                 let Handshake {

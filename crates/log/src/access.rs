@@ -70,8 +70,8 @@ pub struct AccessEvent {
     pub address: Option<IpAddr>,
     /// Name of the known token that came with it, never a secret.
     pub token: Option<String>,
-    /// The route's pattern, such as `/v1/extract`, or `other`: never the path that the caller sent,
-    /// which has no bound.
+    /// The route's pattern, such as `/v1/extract`, or `other`, or `tls` where the handshake failed:
+    /// never the path that the caller sent, which has no bound.
     pub endpoint: String,
     /// Why.
     pub refusal: AccessRefusal,

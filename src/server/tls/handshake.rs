@@ -1,10 +1,12 @@
 //! The first bytes of a connection to an address that speaks TLS.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
+use faceood_log::AccessRefusal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -12,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Tls;
 use super::facts::common_name;
+use crate::access::AccessControl;
 use crate::server::refusals::refusal;
 use crate::telemetry::metrics;
 
@@ -21,6 +24,12 @@ const RECORD_OF_HANDSHAKE: u8 = 0x16;
 /// How long, and how much, is read from whoever was refused, so that the reason reaches it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1 << 16;
+
+/// In the place of the route where a caller is refused before any request.
+const ENDPOINT: &str = "tls";
+
+/// The kind of a handshake that fails for the client's certificate.
+const CLIENT_CERTIFICATE: &str = "client_certificate";
 
 const USE_HTTPS: &str = "this address speaks HTTPS: begin the address with https://; GET /ca.pem has the authority that a client \
      is to trust, unless one was configured (server.tls)";
@@ -32,14 +41,15 @@ pub(in crate::server) struct Handshake {
     pub(in crate::server) certificate_name: Option<String>,
 }
 
-/// The handshake with `socket`, within `patience`. `None` where there will be no connection; the
-/// log says why.
+/// The handshake with `socket` of the client at `peer`, within `patience`. `None` where there will
+/// be no connection; the log says why, and `access` hears of a certificate that is refused.
 pub(in crate::server) async fn accept(
     socket: TcpStream,
     tls: &Tls,
     patience: Duration,
+    peer: Option<IpAddr>,
+    access: &AccessControl,
 ) -> Option<Handshake> {
-    let peer = socket.peer_addr().ok().map(|address| address.ip());
     let (reason, error) = match timeout(patience, attempt(socket, tls)).await {
         Ok(Ok(handshake)) => return Some(handshake),
         // Who only looks whether the port is open is no failure.
@@ -63,6 +73,9 @@ pub(in crate::server) async fn accept(
         ),
     };
     metrics::handshake_failed(reason);
+    if reason == CLIENT_CERTIFICATE {
+        access.note_refusal(peer, None, ENDPOINT, AccessRefusal::Certificate);
+    }
     let peer = peer.map(tracing::field::display);
     tracing::info!(peer, reason, error, "refused a TLS connection");
     None
@@ -109,7 +122,7 @@ fn kind(error: &io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
         Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
-            "client_certificate"
+            CLIENT_CERTIFICATE
         }
         // The client says that it does not take our certificate.
         Some(rustls::Error::AlertReceived(_)) => "refused_by_client",
@@ -126,7 +139,7 @@ mod tests {
         let of = |error| kind(&io::Error::other(error));
         assert_eq!(
             of(rustls::Error::NoCertificatesPresented),
-            "client_certificate"
+            CLIENT_CERTIFICATE
         );
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
         assert_eq!(of(alert), "refused_by_client");
