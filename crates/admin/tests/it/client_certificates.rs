@@ -1,13 +1,15 @@
-//! Client certificates, shown by a real `curl`.
+//! Client certificates in the place of tokens, shown by a real `curl`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::certificates::Ends;
 use crate::support::daemon::Home;
-use crate::support::{Daemon, TestAuthority, wait_for};
+use crate::support::{Daemon, TestAuthority, repository, wait_for};
 
 /// A daemon that speaks TLS on the network, and an authority of clients that it takes.
 struct Site {
@@ -80,6 +82,19 @@ impl Site {
         (status.parse().unwrap(), body.to_owned())
     }
 
+    /// `/v1/quality` with the committed photo.
+    fn quality(&self, client: &str, query: &str) -> (u16, String) {
+        let photo = repository().join("tests/photos/astronaut.jpg");
+        let body = format!("@{}", photo.display());
+        let arguments = [
+            "--header",
+            "Content-Type: image/jpeg",
+            "--data-binary",
+            &body,
+        ];
+        self.ask(client, &arguments, &format!("/v1/quality{query}"))
+    }
+
     /// How many refusals the log has for this reason at this endpoint; all are of this machine and
     /// bear the token's name.
     fn refusals(&self, refusal: &str, endpoint: &str, token: Option<&str>) -> u64 {
@@ -97,6 +112,63 @@ impl Site {
             })
             .sum()
     }
+}
+
+fn rows(home: &Home) -> Vec<Value> {
+    let exported = home
+        .admin(&["export", "--format", "jsonl"])
+        .success()
+        .stdout;
+    let lines = exported.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_certificate_stands_for_the_token_of_its_name() {
+    let site = Site::start("optional");
+    site.issue("gate", &site.clients, Ends::Future);
+    let folder: &Path = site.folder.path();
+    site.clients
+        .client("nobody", Ends::Future)
+        .write(folder, "nobody");
+
+    let (status, body) = site.quality("gate", "");
+    assert_eq!(status, 200, "{body}");
+    let (status, body) = site.quality("gate", "?source=gate-4");
+    assert_eq!(status, 403, "bound to its source: {body}");
+    let (status, body) = site.ask("gate", &[], "/v1/info");
+    assert_eq!(status, 403, "bound to its role: {body}");
+    let seen: Vec<_> = rows(site.daemon.home())
+        .iter()
+        .map(|row| (row["token"].clone(), row["source"].clone()))
+        .collect();
+    let token = Value::from("gate-3");
+    assert_eq!(seen, [(token.clone(), token.clone()), (token, Value::Null)]);
+
+    let (status, body) = site.quality("nobody", "");
+    assert_eq!(status, 401);
+    assert!(body.contains("faceood-admin token add nobody"), "{body}");
+    assert_eq!(site.quality("", "").0, 401, "neither token nor certificate");
+
+    site.daemon
+        .home()
+        .admin(&["token", "revoke", "gate-3"])
+        .success();
+    let began = Instant::now();
+    let body = wait_for("the end of the token", || {
+        let (status, body) = site.quality("gate", "");
+        (status == 401).then_some(body)
+    });
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    assert!(body.contains("revoked"), "{body}");
+    wait_for("the refusals in the log", || {
+        let unknown = site.refusals("certificate", "/v1/quality", None);
+        let revoked = site.refusals("revoked", "/v1/quality", Some("gate-3"));
+        (unknown == 1 && revoked >= 1).then_some(())
+    });
 }
 
 #[test]
