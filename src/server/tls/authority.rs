@@ -4,7 +4,7 @@
 //! the box renews its own certificate by itself.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -140,8 +140,10 @@ impl OwnAuthority {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &issuer)?;
         let files = self.server();
-        self.write(&files.key, &key.serialize_pem())?;
-        self.write(&files.certificate, &certificate.pem())
+        self.write(
+            [&files.key, &files.certificate],
+            [&key.serialize_pem(), &certificate.pem()],
+        )
     }
 
     /// Makes a new authority. Whoever trusted the old one must be given the new one.
@@ -163,8 +165,10 @@ impl OwnAuthority {
         let certificate = params.self_signed(&key)?;
         self.make_folder()?;
         // The key first: a certificate without its key would look like a damaged authority.
-        self.write(&self.key(), &key.serialize_pem())?;
-        self.write(&self.certificate(), &certificate.pem())
+        self.write(
+            [&self.key(), &self.certificate()],
+            [&key.serialize_pem(), &certificate.pem()],
+        )
     }
 
     fn make_folder(&self) -> Result<(), TlsError> {
@@ -174,7 +178,7 @@ impl OwnAuthority {
         };
         // The daemon's user could lead root elsewhere by a link.
         if fs::symlink_metadata(&self.folder).is_ok_and(|found| found.is_symlink()) {
-            return Err(failed(std::io::ErrorKind::InvalidInput.into()));
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
         if self.folder.is_dir() {
             return Ok(());
@@ -187,25 +191,38 @@ impl OwnAuthority {
         Ok(())
     }
 
-    /// Writes a file that only the owner of the folder may read.
-    fn write(&self, path: &Path, text: &str) -> Result<(), TlsError> {
-        let written = || {
-            let owner = fs::metadata(&self.folder)?;
-            let mut file = WholeFile::private(path)?;
-            file.write_all(text.as_bytes())?;
-            if rustix::process::geteuid().is_root() {
-                std::os::unix::fs::fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
-            }
-            file.finish()
-        };
-        written().map_err(|source| TlsError::Write {
+    /// Writes two files that only the owner of the folder may read. The old ones stay until the disk
+    /// has both new ones: a key without its certificate, or the other way round, would be of no use.
+    fn write(&self, paths: [&Path; 2], texts: [&str; 2]) -> Result<(), TlsError> {
+        let failed = |path: &Path, source| TlsError::Write {
             path: path.to_owned(),
             source,
-        })
+        };
+        let mut drafts = Vec::new();
+        for (path, text) in paths.into_iter().zip(texts) {
+            let draft = self.draft(path, text);
+            drafts.push((path, draft.map_err(|source| failed(path, source))?));
+        }
+        for (path, draft) in drafts {
+            draft.finish().map_err(|source| failed(path, source))?;
+        }
+        Ok(())
+    }
+
+    /// The file that will stand at `path`, on the disk as a whole.
+    fn draft(&self, path: &Path, text: &str) -> io::Result<WholeFile> {
+        let owner = fs::metadata(&self.folder)?;
+        let mut file = WholeFile::private(path)?;
+        file.write_all(text.as_bytes())?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.as_file().sync_all()?;
+        Ok(file)
     }
 }
 
-fn give(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
+fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
     }

@@ -119,6 +119,28 @@ fn no_certificate_outlives_the_authority_nor_is_it_made_again_and_again() {
 }
 
 #[test]
+fn the_old_authority_stays_whole_where_the_new_one_cannot_be_written() {
+    let (folder, own) = made("2027-03-01T00:00:00Z");
+    let (one, now) = (names(&["box"]), at("2027-03-02T00:00:00Z"));
+    // A link is read, and refused where a file is to be written: the second of the two fails.
+    let elsewhere = folder.path().join("authority.pem");
+    fs::rename(own.certificate(), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, own.certificate()).unwrap();
+    let before = CertificateFacts::read(&own.certificate()).unwrap();
+
+    let refused = own.renew_authority(now).unwrap_err().to_string();
+    assert!(
+        refused.contains("authority.pem cannot be written"),
+        "{refused}"
+    );
+    check_pair(&own.certificate(), &own.key()).unwrap();
+    own.renew(&one, now).unwrap();
+    assert_eq!(server(&own).issuer, before.subject);
+    let left = fs::read_dir(own.key().parent().unwrap()).unwrap().count();
+    assert_eq!(left, 4, "no draft is left behind");
+}
+
+#[test]
 fn an_authority_without_its_key_is_not_replaced_silently() {
     let (_folder, own) = made("2027-03-01T00:00:00Z");
     let authority = fs::read(own.certificate()).unwrap();
