@@ -324,7 +324,7 @@ fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
 /// Refuses a start that would let nobody in from the network. Everybody must be asked for.
 fn refuse_to_be_exposed(config: &Config, tokens_file: &Path) -> anyhow::Result<()> {
     let mut addresses = config.listen.addresses().iter();
-    let exposed = addresses.find(|address| !address.ip().to_canonical().is_loopback());
+    let exposed = addresses.find(|address| !server::is_loopback(address.ip()));
     let Some(address) = exposed.filter(|_| !config.server.open) else {
         return Ok(());
     };

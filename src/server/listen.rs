@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::peer::is_loopback;
+
 /// More are a mistake: each is a socket, and a service in every thread.
 const MOST: usize = 16;
 
@@ -151,9 +153,7 @@ impl Listeners {
     /// The address for whoever is on this machine: the first of loopback, else the first.
     pub fn nearest(&self) -> Option<SocketAddr> {
         let addresses = self.addresses();
-        let mut near = addresses
-            .iter()
-            .filter(|address| address.ip().is_loopback());
+        let mut near = addresses.iter().filter(|address| is_loopback(address.ip()));
         near.next().or(addresses.first()).copied()
     }
 

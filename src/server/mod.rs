@@ -40,6 +40,7 @@ mod upload;
 use self::guard::Admission;
 pub use self::listen::{Listen, ListenError, Listeners};
 use self::origin::Origins;
+pub use self::peer::is_loopback;
 pub use self::state::{AppState, Info};
 pub use self::upload::UploadLimits;
 use connections::{Connections, Counted, OneTooMany};

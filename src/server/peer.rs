@@ -26,10 +26,15 @@ pub(crate) enum Way {
     Socket,
 }
 
+/// Whether only this machine reaches `address`, also where it is an IPv4 address in IPv6 clothes.
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
 impl Way {
     /// The kind of a listener that has `address`.
     pub(crate) fn of(address: SocketAddr) -> Self {
-        if address.ip().to_canonical().is_loopback() {
+        if is_loopback(address.ip()) {
             Self::Loopback
         } else {
             Self::Network

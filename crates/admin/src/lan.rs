@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use chrono::Utc;
 use faceood::access::Tokens;
 use faceood::config::{DEFAULT_FILE, Loaded};
+use faceood::server::is_loopback;
 use faceood_engine::whole_file;
 use ipnet::IpNet;
 
@@ -62,7 +63,7 @@ fn network(text: &str) -> Result<IpNet, String> {
             "{text} is an address inside a network; give the network, {all}, or that address alone, {one}"
         ));
     }
-    if network.addr().is_loopback() {
+    if is_loopback(network.addr()) {
         return Err(format!(
             "{text} is this machine, which may call anyway; give another network"
         ));
@@ -74,7 +75,7 @@ fn remote_address(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| {
         format!("{text:?} is no address with a port; give one such as 0.0.0.0:7861")
     })?;
-    if address.ip().is_loopback() {
+    if is_loopback(address.ip()) {
         return Err(format!(
             "{text} is for this machine alone; give an address that the network reaches, such as 0.0.0.0:7861"
         ));
@@ -235,7 +236,7 @@ fn missing(args: &Args, loaded: &Loaded) -> Vec<String> {
 fn remote(loaded: &Loaded) -> Vec<SocketAddr> {
     let listen = loaded.config.listen.addresses().iter().copied();
     listen
-        .filter(|address| !address.ip().to_canonical().is_loopback())
+        .filter(|address| !is_loopback(address.ip()))
         .collect()
 }
 
@@ -319,15 +320,15 @@ mod tests {
             ("", "no network"),
             ("127.0.0.0/8", "this machine"),
             ("::1", "this machine"),
+            ("::ffff:127.0.0.1", "this machine"),
         ] {
             let refused = network(text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");
         }
-        assert!(
-            remote_address("127.0.0.1:7861")
-                .unwrap_err()
-                .contains("0.0.0.0:7861")
-        );
+        for local in ["127.0.0.1:7861", "[::ffff:127.0.0.1]:7861"] {
+            let refused = remote_address(local).unwrap_err();
+            assert!(refused.contains("0.0.0.0:7861"), "{refused}");
+        }
         assert!(remote_address("7861").is_err());
     }
 

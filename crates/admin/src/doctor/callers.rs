@@ -9,18 +9,15 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 use faceood::access::{Role, Token, TokenError, TokenState, Tokens};
 use faceood::config::Config;
+use faceood::server::is_loopback;
 use ipnet::IpNet;
 
-use super::owner::{Account, Item, READ};
+use super::owner::{Account, Item, secret};
 use super::{Check, Finding, failed, ok, skipped, warning};
 use crate::service::{self, UnitFacts};
-use crate::users;
 
 /// A token that ends within this time is named.
 const SOON: TimeDelta = TimeDelta::days(14);
-
-/// Bits of a mode that others than the owner have.
-const OTHERS: u32 = 0o077;
 
 /// By which names systemd knows the file of tokens among its credentials.
 const CREDENTIAL: &str = "tokens.toml";
@@ -44,7 +41,6 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(config: &Config, tokens_file: &Path, is_the_services: bool) -> Self {
         let listen = config.listen.addresses().iter().copied();
-        let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         let (local, remote) = listen.partition(is_local);
         let properties = "LoadState,IPAddressAllow,IPAddressDeny";
         let unit = is_the_services.then(|| UnitFacts::ask(properties).ok());
@@ -64,6 +60,10 @@ impl Site {
     fn needs_tokens(&self) -> bool {
         !self.remote.is_empty() && !self.is_open
     }
+}
+
+fn is_local(address: &SocketAddr) -> bool {
+    is_loopback(address.ip())
 }
 
 /// The source of the credential [`CREDENTIAL`] in the text of a unit and its drop-ins.
@@ -119,20 +119,10 @@ fn callers(site: &Site) -> Finding {
 /// Whether the daemon can read the file, and nobody else.
 fn tokens_file(site: &Site, item: &Item, account: Option<&Account>) -> Finding {
     let path = item.path.display();
-    let mode = item.mode & 0o7777;
     let is_credential = site.credential.is_some();
-    if let Some(account) = account.filter(|account| !is_credential && !account.may(item, READ)) {
-        let (user, owner) = (&account.name, users::name_of(item.uid));
-        return failed(
-            format!("{user} cannot read {path} ({owner}'s, mode {mode:o})"),
-            format!("give it to the daemon's user: sudo chown {user}: {path}"),
-        );
-    }
-    if mode & OTHERS != 0 {
-        return warning(
-            format!("others than its owner may use {path} (mode {mode:o})"),
-            format!("sudo chmod 600 {path}"),
-        );
+    // Of a credential systemd gives the daemon a copy.
+    if let Some(finding) = secret(item, account.filter(|_| !is_credential)) {
+        return finding;
     }
     if is_credential && item.path != site.tokens_file {
         let written = site.tokens_file.display();
@@ -217,7 +207,7 @@ fn tokens(
 fn firewall(site: &Site, unit: &UnitFacts) -> Finding {
     let is_closed = networks(unit.of("IPAddressDeny")).any(|network| network.prefix_len() == 0);
     let allowed: Vec<IpNet> = networks(unit.of("IPAddressAllow"))
-        .filter(|network| !network.addr().is_loopback())
+        .filter(|network| !is_loopback(network.addr()))
         .collect();
     let is_anybody = !is_closed || allowed.iter().any(|network| network.prefix_len() == 0);
     let (remote, shown) = (joined(&site.remote), joined(&allowed));
@@ -279,7 +269,7 @@ mod tests {
         let addresses = listen
             .iter()
             .map(|text| text.parse::<SocketAddr>().unwrap());
-        let (local, remote) = addresses.partition(|address| address.ip().is_loopback());
+        let (local, remote) = addresses.partition(is_local);
         Site {
             local,
             remote,
@@ -311,6 +301,12 @@ mod tests {
         assert_eq!(open.status, CheckStatus::Warning);
         assert!(open.found.contains("0.0.0.0:7861"), "{open:?}");
         assert!(!open.found.contains("127.0.0.1"), "{open:?}");
+    }
+
+    #[test]
+    fn a_mapped_loopback_address_is_this_machine() {
+        let mapped = callers(&site(&["[::ffff:127.0.0.1]:7860"], false, CLOSED));
+        assert!(mapped.found.contains("this machine alone"), "{mapped:?}");
     }
 
     #[test]

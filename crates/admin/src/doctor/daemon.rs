@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Finding, failed, ok, skipped, warning};
 use crate::http;
+use faceood::server::is_loopback;
 
 pub(super) fn check(address_file: &Path) -> Finding {
     let place = address_file.display();
@@ -23,7 +24,7 @@ pub(super) fn check(address_file: &Path) -> Finding {
     match http::readiness(address) {
         Ok((200, _)) => ok(format!("ready at {address}")),
         // A TLS port refuses plain HTTP.
-        Ok((400, reason)) if !address.ip().is_loopback() => warning(
+        Ok((400, reason)) if !is_loopback(address.ip()) => warning(
             format!("{address} answers, but not to plain HTTP: {reason}"),
             "add an address of loopback to `listen`, such as 127.0.0.1:7860, for the commands of this machine",
         ),

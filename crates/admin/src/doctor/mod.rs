@@ -182,7 +182,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         }
         checks.extend(database::checks(context, &config));
         checks.extend(upkeep::checks(context, &config));
-        checks.push(tls::check(&config).named("tls"));
+        checks.push(tls::check(&config, account.as_ref()).named("tls"));
     }
     if let Some(file) = &tokens_file {
         let site = callers::Site::new(&config, file, is_the_services);

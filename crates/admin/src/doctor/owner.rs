@@ -10,9 +10,12 @@ use crate::users;
 use faceood::config::Config;
 
 /// Bits of a mode, as its owner, its group and others each have them.
-pub(super) const READ: u32 = 4;
+const READ: u32 = 4;
 const WRITE: u32 = 2;
 const ENTER: u32 = 1;
+
+/// Bits of a mode that others than the owner have.
+const OTHERS: u32 = 0o077;
 
 /// What SQLite and the daemon keep beside the database.
 const SIDE_FILES: [&str; 4] = ["", "-wal", "-shm", ".lock"];
@@ -124,6 +127,25 @@ fn private(facts: &Facts) -> Finding {
         return ok("no other user can read the log or change the settings");
     }
     warning(found.join("; "), advice.join("; "))
+}
+
+/// What is wrong with the owner or the mode of a secret, which is for the daemon's user alone.
+/// `account` is that user, where it has to read the file.
+pub(super) fn secret(item: &Item, account: Option<&Account>) -> Option<Finding> {
+    let (path, mode) = (item.path.display(), item.mode & 0o7777);
+    if let Some(account) = account.filter(|account| !account.may(item, READ)) {
+        let (user, owner) = (&account.name, users::name_of(item.uid));
+        return Some(failed(
+            format!("{user} cannot read {path} ({owner}'s, mode {mode:o})"),
+            format!("give it to the daemon's user: sudo chown {user}: {path}"),
+        ));
+    }
+    (mode & OTHERS != 0).then(|| {
+        warning(
+            format!("others than its owner may use {path} (mode {mode:o})"),
+            format!("sudo chmod 600 {path}"),
+        )
+    })
 }
 
 /// A file or folder, and who may do what with it.

@@ -1,13 +1,16 @@
 //! Checks what the daemon speaks TLS with: end, key, and the clock against both.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::owner::{Account, Item, secret};
 use super::{Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
+use faceood::server::is_loopback;
 use faceood::server::tls::{self, CertificateFacts, OwnAuthority, Settings};
 
 /// As the alert FaceoodCertificateEnds.
@@ -16,10 +19,15 @@ const SOON_DAYS: i64 = 21;
 /// Every terminal must be given a new authority, which takes time.
 const AUTHORITY_SOON_DAYS: i64 = 365;
 
-pub(super) fn check(config: &Config) -> Finding {
-    let mut addresses = config.listen.addresses().iter();
-    if !addresses.any(|address| config.server.speaks_tls(*address)) {
-        return skipped("no address speaks TLS");
+/// `account` is the daemon's user, as far as it is known.
+pub(super) fn check(config: &Config, account: Option<&Account>) -> Finding {
+    let addresses = config.listen.addresses().iter().copied();
+    if !addresses.clone().any(|it| config.server.speaks_tls(it)) {
+        let mut remote = addresses.filter(|it| !is_loopback(it.ip()));
+        return match remote.next() {
+            Some(address) if !config.server.open => plain_tokens(address),
+            _ => skipped("no address speaks TLS"),
+        };
     }
     let settings = &config.server.tls;
     let files = match settings.files(&config.data_dir) {
@@ -52,7 +60,24 @@ pub(super) fn check(config: &Config) -> Finding {
         Ok(authority) => authority,
         Err(error) => return failed(error.to_string(), "restore it from a backup"),
     };
-    open_key(&files.key).unwrap_or_else(|| judge(&certificate, authority.as_ref(), Utc::now()))
+    let wrong_key = match authority {
+        Some(_) => [own.key(), files.key]
+            .iter()
+            .find_map(|key| secret(&Item::look(key)?, account)),
+        None => open_key(&files.key),
+    };
+    wrong_key.unwrap_or_else(|| judge(&certificate, authority.as_ref(), Utc::now()))
+}
+
+/// Whoever listens on the network can read the tokens, and call with them.
+fn plain_tokens(address: SocketAddr) -> Finding {
+    warning(
+        format!(
+            "{address} asks for tokens over plain HTTP, where whoever is on the network can read them (server.tls.mode = \"off\")"
+        ),
+        "take `mode = \"off\"` out of [server.tls] and give the terminals https:// and /ca.pem; where a proxy speaks TLS for the box, let \
+         no one but the proxy reach this address",
+    )
 }
 
 /// A key that every user of this machine can read.
@@ -151,6 +176,55 @@ mod tests {
         let young = facts("2036-12-01T00:00:00Z");
         let found = judge(&certificate, Some(&young), now);
         assert_eq!(found.status, CheckStatus::Ok, "{found:?}");
+    }
+
+    #[test]
+    fn tokens_over_plain_http_are_a_warning_where_they_are_asked_for() {
+        for (listen, server, status) in [
+            ("0.0.0.0:7861", "", CheckStatus::Warning),
+            ("127.0.0.1:7861", "", CheckStatus::Skipped),
+            ("[::ffff:127.0.0.1]:7861", "", CheckStatus::Skipped),
+            ("0.0.0.0:7861", "open = true", CheckStatus::Skipped),
+        ] {
+            let text =
+                format!("listen = {listen:?}\n[server]\n{server}\n[server.tls]\nmode = \"off\"\n");
+            let config: Config = toml::from_str(&text).unwrap();
+            let found = check(&config, None);
+            assert_eq!(found.status, status, "{listen} {server}: {found:?}");
+            let is_told = found
+                .advice
+                .is_some_and(|advice| advice.contains("https://"));
+            assert_eq!(is_told, status == CheckStatus::Warning);
+        }
+    }
+
+    #[test]
+    fn the_keys_of_the_own_authority_are_the_daemons_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: folder.path().to_owned(),
+            listen: "0.0.0.0:7861".parse::<SocketAddr>().unwrap().into(),
+            ..Config::default()
+        };
+        let own = OwnAuthority::new(Settings::own_folder(folder.path()));
+        own.ensure(&["box".to_owned()], Utc::now()).unwrap();
+        assert_eq!(check(&config, None).status, CheckStatus::Ok);
+        let stranger = Account {
+            name: "nobody".into(),
+            uid: 65_534,
+            gids: vec![65_534],
+        };
+        let foreign = check(&config, Some(&stranger));
+        assert_eq!(foreign.status, CheckStatus::Failed, "{foreign:?}");
+        assert!(foreign.found.contains("nobody cannot read"), "{foreign:?}");
+        for key in [own.key(), own.server().key] {
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+            let open = check(&config, None);
+            assert_eq!(open.status, CheckStatus::Warning, "{open:?}");
+            let advice = format!("sudo chmod 600 {}", key.display());
+            assert_eq!(open.advice.as_deref(), Some(advice.as_str()));
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     #[test]
