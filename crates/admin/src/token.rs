@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use faceood::access::{Role, Token, TokenState, Tokens};
 use faceood_log::{LogReader, TokenUse};
@@ -177,6 +178,17 @@ fn change<T>(
     let loaded = context.loaded()?;
     let file = loaded.tokens_file();
     let folder = file.parent().unwrap_or(Path::new("."));
+    let changed = change_file(&file, folder, &loaded.config.data_dir, change);
+    let changed = changed.map_err(|error| with_owner(error, folder))?;
+    Ok((file, changed))
+}
+
+fn change_file<T>(
+    file: &Path,
+    folder: &Path,
+    data_dir: &Path,
+    change: impl FnOnce(&mut Tokens) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     if !folder.exists() {
         fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
@@ -192,10 +204,31 @@ fn change<T>(
         .open(&path);
     let lock = opened.and_then(|file| file.lock().map(|()| file));
     let _lock = lock.with_context(|| format!("{} cannot be locked", path.display()))?;
-    let mut tokens = Tokens::read(&file)?;
+    let mut tokens = Tokens::read(file)?;
     let changed = change(&mut tokens)?;
-    tokens.write(&file, owner(&file, &loaded.config.data_dir))?;
-    Ok((file, changed))
+    tokens.write(file, owner(file, data_dir))?;
+    Ok(changed)
+}
+
+/// Says whom to become, where `error` is that this user may not do that at `path`.
+fn with_owner(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    let is_refusal = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
+    };
+    // What is missing belongs to whoever owns the folder in which it would be made.
+    let mut found = path
+        .ancestors()
+        .filter_map(|path| Some((path, fs::metadata(path).ok()?)));
+    match found.next() {
+        Some((path, found)) if error.chain().any(is_refusal) => {
+            let (path, owner) = (path.display(), users::name_of(found.uid()));
+            anyhow!(
+                "{path} is {owner}'s, and this user may not do that there: sudo -u {owner} faceood-admin token …"
+            )
+        }
+        _ => error,
+    }
 }
 
 /// To whom the file belongs: as before, else to the owner of the data folder, which is the daemon's
@@ -258,7 +291,7 @@ impl Row {
 fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
     let loaded = context.loaded()?;
     let file = loaded.tokens_file();
-    let tokens = Tokens::read(&file)?;
+    let tokens = Tokens::read(&file).map_err(|error| with_owner(error.into(), &file))?;
     let uses: HashMap<_, _> = uses(context)
         .into_iter()
         .map(|uses| (uses.token.clone(), uses))

@@ -3,12 +3,17 @@
 //! The daemon listens on all addresses, so that it asks for tokens, and is called by 127.0.0.1. It
 //! speaks plain HTTP, as behind a proxy that ends TLS.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::admin::{clean, command};
 use crate::support::daemon::Home;
-use crate::support::{Admin, Answer, Daemon, photos, wait_for};
+use crate::support::{Admin, Answer, Daemon, photos, program, wait_for};
 
 const ROLES: [&str; 4] = ["terminal", "operator", "metrics", "admin"];
 
@@ -289,6 +294,64 @@ fn a_revoked_or_rotated_token_acts_within_a_second() {
         .json();
     assert_eq!(list[1]["state"], "revoked");
     assert!(!list.to_string().contains("fod_"), "{list}");
+}
+
+#[test]
+fn the_list_of_tokens_says_when_each_was_used_last() {
+    let (on_network, tokens) = Appliance::start("");
+    for _ in 0..3 {
+        assert_eq!(on_network.with(&tokens[1], "GET", "/v1/info").status, 200);
+    }
+    let list = wait_for("the uses in the log", || {
+        let list = on_network.admin(&["token", "list", "--json"]).success();
+        (list.json()[1]["uses"] == 3).then(|| list.json())
+    });
+    assert_eq!(list[1]["last_address"], "127.0.0.1", "{list}");
+    assert!(list[1]["last_use"].is_string(), "{list}");
+    assert_eq!(list[0]["uses"], 0, "{list}");
+    let text = on_network.admin(&["token", "list"]).success().stdout;
+    let of = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(of("operator").ends_with("127.0.0.1"), "{text}");
+    assert!(of("terminal").contains("never"), "{text}");
+}
+
+#[test]
+fn who_may_not_change_the_tokens_is_told_whom_to_become() {
+    let home = Home::new();
+    let folder = home.data_dir().with_file_name("tokens");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("tokens.toml");
+    home.write_config(&format!("[access]\ntokens_file = {file:?}\n"));
+    add(&home, &["gate-3", "--role", "terminal"]);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    mode(&folder, 0o555).unwrap();
+    mode(&folder.join(".tokens.lock"), 0o000).unwrap();
+    mode(&file, 0o000).unwrap();
+    let refused = |arguments: &[&str]| {
+        let mut command = command();
+        if rustix::process::geteuid().is_root() {
+            // Without its capabilities root, too, may do no more than the modes say.
+            command = clean("setpriv");
+            command.args(["--bounding-set", "-all", &program("faceood-admin")]);
+        }
+        command.arg("--config").arg(home.config_file());
+        command.args(arguments);
+        Admin::finish(command).expect_code(1).stderr
+    };
+    let owner = Command::new("id").arg("-un").output().unwrap().stdout;
+    let owner = String::from_utf8(owner).unwrap().trim().to_owned();
+    let become_it = format!("sudo -u {owner} faceood-admin token …");
+    for (arguments, place) in [
+        (&["add", "gate-4", "--role", "terminal"][..], &folder),
+        (&["rotate", "gate-3"], &folder),
+        (&["revoke", "gate-3"], &folder),
+        (&["list"], &file),
+    ] {
+        let said = refused(&[&["token"], arguments].concat());
+        let whose = format!("{} is {owner}'s, and this user may not", place.display());
+        assert!(said.contains(&whose) && said.contains(&become_it), "{said}");
+    }
+    mode(&folder, 0o755).unwrap();
 }
 
 #[test]
