@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::admin::clean;
+use crate::support::admin::{clean, command};
 use crate::support::daemon::Home;
 use crate::support::{Admin, Answer, Daemon, photos, program, wait_for};
 
@@ -329,15 +329,14 @@ fn who_may_not_change_the_tokens_is_told_whom_to_become() {
     mode(&folder.join(".tokens.lock"), 0o000).unwrap();
     mode(&file, 0o000).unwrap();
     let refused = |arguments: &[&str]| {
-        let mut command = clean("setpriv");
-        // Root, too, may then do no more than the modes say.
-        command.args([
-            "--bounding-set",
-            "-all",
-            &program("faceood-admin"),
-            "--config",
-        ]);
-        command.arg(home.config_file()).args(arguments);
+        let mut command = command();
+        if rustix::process::geteuid().is_root() {
+            // Without its capabilities root, too, may do no more than the modes say.
+            command = clean("setpriv");
+            command.args(["--bounding-set", "-all", &program("faceood-admin")]);
+        }
+        command.arg("--config").arg(home.config_file());
+        command.args(arguments);
         Admin::finish(command).expect_code(1).stderr
     };
     let owner = Command::new("id").arg("-un").output().unwrap().stdout;
