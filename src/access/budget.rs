@@ -13,6 +13,7 @@ use faceood_engine::problem::texts::AccessFault;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
 
 use super::{Settings, lock, whole_seconds};
 
@@ -21,6 +22,17 @@ const MOST_WAITING: usize = 8;
 
 /// Seconds over which the share of the workers is a mean.
 const PROCESSOR_SECONDS: f64 = 60.0;
+
+/// A token that keeps more than this share of the workers busy, as a mean over some seconds, leaves
+/// a worker free while others ask too: else its pictures, which may be large, are in every worker
+/// when one of another caller comes. A gate with ten frames a second stays below it.
+const LIGHT_SHARE: f64 = 0.25;
+
+/// Seconds over which that share is a mean.
+const LIGHT_SECONDS: f64 = 2.0;
+
+/// A token that has asked within this time counts as one that asks.
+const RECENTLY: Duration = Duration::from_secs(60);
 
 /// An address may ask for so many times what a token may, because several gates can stand behind one.
 const CALLERS_BEHIND_AN_ADDRESS: u32 = 10;
@@ -76,8 +88,9 @@ pub(super) struct Budgets {
     addresses: Rates<IpAddr>,
     tokens: Rates<String>,
     pictures_at_once: usize,
-    /// Worker seconds that one token gets back each second.
-    processor: f64,
+    workers: f64,
+    /// Share of the workers that one token may keep busy.
+    share: f64,
     of_tokens: Mutex<HashMap<String, Arc<TokenBudget>>>,
 }
 
@@ -134,40 +147,94 @@ fn over(limit: Limit, until: &NotUntil<<DefaultClock as Clock>::Instant>) -> Ove
 struct TokenBudget {
     pictures: Arc<Semaphore>,
     waiting: AtomicUsize,
-    processor: Mutex<Processor>,
+    /// When it last asked about a picture.
+    asked: Mutex<Instant>,
+    processor: Mutex<WorkerTime>,
+    recent: Mutex<WorkerTime>,
+    /// The workers that it may have at once while its use is not light and others ask; `None`: all.
+    in_work: Option<Arc<Semaphore>>,
 }
 
-/// Worker seconds that are left, and when they were last counted.
-struct Processor {
+/// Worker seconds that may be used, and come back as time passes.
+struct WorkerTime {
     left: f64,
+    most: f64,
+    a_second: f64,
     counted: Instant,
+}
+
+impl WorkerTime {
+    /// `a_second` come back each second, and as many as `seconds` bring are kept.
+    fn new(a_second: f64, seconds: f64) -> Self {
+        Self {
+            left: a_second * seconds,
+            most: a_second * seconds,
+            a_second,
+            counted: Instant::now(),
+        }
+    }
+
+    /// What is left now. Negative: more was used.
+    fn left(&mut self) -> f64 {
+        let now = Instant::now();
+        let passed = now.duration_since(self.counted).as_secs_f64();
+        self.left = (self.left + passed * self.a_second).min(self.most);
+        self.counted = now;
+        self.left
+    }
+
+    fn spend(&mut self, spent: Duration) {
+        // No debt is so large that it outlasts what caused it for long.
+        self.left = (self.left - spent.as_secs_f64()).max(-self.most);
+    }
 }
 
 /// One request about pictures, for as long as it is in flight.
 pub struct Turn {
     budget: Arc<TokenBudget>,
+    /// Whether no other token asks, which could need a worker.
+    is_alone: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Turn {
     /// What the request's analyses are charged to.
     pub fn account(&self) -> Account {
-        Account(Arc::clone(&self.budget))
+        Account {
+            budget: Arc::clone(&self.budget),
+            is_alone: self.is_alone,
+        }
     }
 }
 
 /// What the analyses of one token are charged to.
 #[derive(Clone)]
-pub struct Account(Arc<TokenBudget>);
+pub struct Account {
+    budget: Arc<TokenBudget>,
+    is_alone: bool,
+}
 
 impl Account {
-    /// Begins an analysis. Until it is said what the workers spent, all the time that passes counts:
-    /// a picture that cannot be decoded, or whose caller leaves, is not free.
-    pub fn begin(&self) -> Charge {
+    /// Begins an analysis. Where the token has used much lately, and others ask too, this waits for
+    /// one of its pictures in work, at most until `deadline`. Until it is said what the
+    /// workers spent, all the time that passes from then on counts: a picture that cannot be
+    /// decoded, or whose caller leaves, is not free.
+    pub async fn begin(&self, deadline: Instant) -> Charge {
+        let may_all = self.is_alone || lock(&self.budget.recent).left() > 0.0;
+        let in_work = self.budget.in_work.clone().filter(|_| !may_all);
+        let permit = match in_work {
+            Some(in_work) => timeout_at(deadline.into(), in_work.acquire_owned()).await,
+            None => return self.charge(None),
+        };
+        self.charge(permit.ok().and_then(Result::ok))
+    }
+
+    fn charge(&self, permit: Option<OwnedSemaphorePermit>) -> Charge {
         Charge {
             account: self.clone(),
             began: Instant::now(),
             spent: None,
+            _permit: permit,
         }
     }
 }
@@ -177,6 +244,7 @@ pub struct Charge {
     account: Account,
     began: Instant,
     spent: Option<Duration>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Charge {
@@ -189,7 +257,10 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         let spent = self.spent.unwrap_or_else(|| self.began.elapsed());
-        lock(&self.account.0.processor).left -= spent.as_secs_f64();
+        let budget = &self.account.budget;
+        for time in [&budget.processor, &budget.recent] {
+            lock(time).spend(spent);
+        }
     }
 }
 
@@ -199,7 +270,8 @@ impl Budgets {
             addresses: Rates::new(settings, CALLERS_BEHIND_AN_ADDRESS),
             tokens: Rates::new(settings, 1),
             pictures_at_once: settings.pictures_at_once,
-            processor: f64::from(settings.processor_share) * workers as f64,
+            workers: workers as f64,
+            share: f64::from(settings.processor_share),
             of_tokens: Mutex::default(),
         }
     }
@@ -243,10 +315,17 @@ impl Budgets {
         pictures: u32,
         patience: Duration,
     ) -> Result<Turn, OverLimit> {
-        let budget = self.of(name);
+        let (budget, is_alone) = self.of(name);
         let most = u32::try_from(self.pictures_at_once).unwrap_or(u32::MAX);
         let wanted = pictures.min(most);
-        self.has_processor_time(&budget)?;
+        let left = lock(&budget.processor).left();
+        if left < 0.0 {
+            let wait = -left / (self.share * self.workers).max(1e-3);
+            return Err(OverLimit {
+                limit: Limit::Processor,
+                wait: Duration::from_secs_f64(wait),
+            });
+        }
         let over = OverLimit {
             limit: Limit::Pictures,
             wait: Duration::from_secs(1),
@@ -264,40 +343,33 @@ impl Budgets {
         };
         Ok(Turn {
             budget,
+            is_alone,
             _permit: permit,
         })
     }
 
-    fn has_processor_time(&self, budget: &TokenBudget) -> Result<(), OverLimit> {
-        let mut processor = lock(&budget.processor);
+    /// The budget of the token `name`, which asks now, and whether no other does.
+    fn of(&self, name: &str) -> (Arc<TokenBudget>, bool) {
         let now = Instant::now();
-        let passed = now.duration_since(processor.counted).as_secs_f64();
-        let most = self.processor * PROCESSOR_SECONDS;
-        processor.left = (processor.left + passed * self.processor).min(most);
-        processor.counted = now;
-        if processor.left >= 0.0 {
-            return Ok(());
-        }
-        Err(OverLimit {
-            limit: Limit::Processor,
-            wait: Duration::from_secs_f64(-processor.left / self.processor.max(1e-3)),
-        })
-    }
-
-    fn of(&self, name: &str) -> Arc<TokenBudget> {
         let mut of_tokens = lock(&self.of_tokens);
+        let mut others = of_tokens.iter().filter(|(other, _)| *other != name);
+        let is_alone = !others.any(|(_, other)| now.duration_since(*lock(&other.asked)) < RECENTLY);
         // As many as there are tokens: only names of valid ones come here.
         let budget = of_tokens.entry(name.to_owned()).or_insert_with(|| {
+            let time = |share, seconds| WorkerTime::new(share * self.workers, seconds).into();
+            let at_once = (self.share * self.workers).max(1.0) as usize;
+            let is_limited = self.share < 1.0;
             Arc::new(TokenBudget {
                 pictures: Arc::new(Semaphore::new(self.pictures_at_once)),
                 waiting: AtomicUsize::new(0),
-                processor: Mutex::new(Processor {
-                    left: self.processor * PROCESSOR_SECONDS,
-                    counted: Instant::now(),
-                }),
+                asked: Mutex::new(now),
+                processor: time(self.share, PROCESSOR_SECONDS),
+                recent: time(self.share.min(LIGHT_SHARE), LIGHT_SECONDS),
+                in_work: is_limited.then(|| Arc::new(Semaphore::new(at_once))),
             })
         });
-        Arc::clone(budget)
+        *lock(&budget.asked) = now;
+        (Arc::clone(budget), is_alone)
     }
 }
 
@@ -368,7 +440,7 @@ mod tests {
                 tokio::spawn(async move { budgets.turn("gate", 1, patience).await.map(drop) })
             })
             .collect();
-        while budgets.of("gate").waiting.load(Ordering::Relaxed) < MOST_WAITING {
+        while budgets.of("gate").0.waiting.load(Ordering::Relaxed) < MOST_WAITING {
             tokio::task::yield_now().await;
         }
         let over = budgets.turn("gate", 1, patience).await.map(drop);
@@ -407,7 +479,9 @@ mod tests {
             ..Settings::default()
         });
         let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
-        turn.account().begin().spent(Duration::from_secs(61));
+        let mut charge = turn.account().begin(Instant::now()).await;
+        charge.spent(Duration::from_secs(61));
+        drop(charge);
         drop(turn);
         let over = budgets
             .turn("gate", 1, Duration::ZERO)
@@ -417,5 +491,50 @@ mod tests {
         assert_eq!(over.limit, Limit::Processor);
         assert!(over.wait <= Duration::from_secs(1));
         assert!(budgets.turn("other", 1, Duration::ZERO).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_uses_much_leaves_a_worker_free_and_who_uses_little_may_have_all() {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let budgets = budgets(&Settings::default());
+        let alone = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
+        let _other = budgets.turn("other", 1, Duration::ZERO).await.unwrap();
+        let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
+        let account = turn.account();
+        let pair = [
+            account.begin(Instant::now()).await,
+            account.begin(Instant::now()).await,
+        ];
+        assert!(pair.iter().all(|charge| charge._permit.is_none()));
+        for mut charge in pair {
+            charge.spent(Duration::from_secs(2));
+        }
+
+        let one = account.begin(Instant::now()).await;
+        assert!(one._permit.is_some(), "one of two workers");
+        let late = account.begin(Instant::now()).await;
+        assert!(late._permit.is_none(), "it waited until its deadline");
+        let next = tokio::spawn({
+            let account = account.clone();
+            async move { account.begin(far).await._permit.is_some() }
+        });
+        let all = alone.account().begin(Instant::now()).await;
+        assert!(all._permit.is_none(), "nobody else needs the other one");
+        drop(one);
+        assert!(next.await.unwrap());
+
+        let generous = Budgets::new(
+            &Settings {
+                processor_share: 1.0,
+                ..Settings::default()
+            },
+            2,
+        );
+        let _other = generous.turn("other", 1, Duration::ZERO).await.unwrap();
+        let turn = generous.turn("gate", 1, Duration::ZERO).await.unwrap();
+        let mut charge = turn.account().begin(far).await;
+        charge.spent(Duration::from_secs(60));
+        drop(charge);
+        assert!(turn.account().begin(far).await._permit.is_none());
     }
 }

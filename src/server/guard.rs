@@ -35,7 +35,8 @@ pub(super) const COOKIE: &str = "faceood_session";
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// How long a wrong token waits for its answer, so that guessing is slow.
+/// How long callers with a wrong token, or over a limit, wait for their answer: guessing is slow
+/// then, and a flood over many connections costs little.
 const DELAY: Duration = Duration::from_millis(500);
 
 /// Who sent a request.
@@ -118,6 +119,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         && let Err(over) = state.access.count_from(address, bytes)
     {
         refused(AccessRefusal::RateLimit, None);
+        tokio::time::sleep(DELAY).await;
         return Ok(request.error_response(over_limit(over)));
     }
 
@@ -161,7 +163,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         Err(unknown) => {
             let (refusal, name, fault) = told(unknown);
             refused(refusal, name.as_deref());
-            if refusal == AccessRefusal::WrongToken {
+            if matches!(refusal, AccessRefusal::WrongToken | AccessRefusal::Blocked) {
                 tokio::time::sleep(DELAY).await;
             }
             return Ok(request.error_response(Problem::of_caller(&fault)));
@@ -198,6 +200,7 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         Ok(turn) => turn,
         Err(over) => {
             refused(AccessRefusal::RateLimit, caller.name());
+            tokio::time::sleep(DELAY).await;
             return Ok(request.error_response(over_limit(over)));
         }
     };

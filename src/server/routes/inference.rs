@@ -148,7 +148,10 @@ impl Inference {
         // From here on: a slow sender's time is his own. Both pictures of a pair share it.
         let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
         let account = self.request.extensions().get::<Account>().cloned();
-        let charge = account.map(|account| account.begin());
+        let charge = match account {
+            Some(account) => Some(account.begin(*deadline).await),
+            None => None,
+        };
         let submitted = self.state.pool.submit(upload.bytes.clone(), ask, *deadline);
         let analysis = submitted.await.map_err(|error| {
             let problem = Problem::from(error.told());

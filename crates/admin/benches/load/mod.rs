@@ -83,8 +83,8 @@ pub(crate) struct Target {
     /// What it is called in the table.
     pub(crate) name: &'static str,
     pub(crate) route: Route,
-    host: String,
-    path: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
     /// What it is called with.
     pub(crate) token: Option<String>,
 }

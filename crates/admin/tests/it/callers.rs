@@ -402,7 +402,7 @@ fn off_this_machine_a_daemon_starts_only_with_a_token_or_when_told_to_be_open() 
 
 #[test]
 fn a_flood_of_one_token_is_slowed_and_another_is_heard() {
-    let home = on_the_network("[access]\nrate_requests = 5\n");
+    let home = on_the_network("[access]\nrate_requests = 2\n");
     let flood = add(&home, &["flood", "--role", "operator"]);
     let calm = add(&home, &["calm", "--role", "operator"]);
     let on_network = Appliance {
