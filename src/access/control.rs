@@ -13,8 +13,9 @@ use chrono::{DateTime, Utc};
 use faceood_log::{AccessEvent, AccessRefusal, InferenceLog, TokenUse};
 use tokio::sync::watch;
 
-use super::budget::{Budgets, OverLimit, Turn};
+use super::budget::{Budgets, Turn};
 use super::failures::Failures;
+use super::rates::OverLimit;
 use super::sessions::Sessions;
 use super::tokens::{Presented, Secret, Token, TokenError, TokenState, Tokens};
 use super::{Settings, lock};

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use faceood_log::AccessRefusal;
 
-use super::budget::OverLimit;
 use super::control::AccessControl;
+use super::rates::OverLimit;
 
 /// Charges one body to its caller, as far as its bytes have not been charged by their announcement.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl Meter {
 mod tests {
     use super::*;
     use crate::access::Settings;
-    use crate::access::budget::Limit;
+    use crate::access::rates::Limit;
     use faceood_log::{AccessFilter, InferenceLog, LogReader};
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod budget;
 mod control;
 mod failures;
 mod meter;
+mod rates;
 mod role;
 mod sessions;
 mod tokens;
@@ -18,9 +19,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::budget::{Account, OverLimit, Turn};
+pub use self::budget::{Account, Turn};
 pub use self::control::{AccessControl, Credentials, Unknown};
 pub use self::meter::Meter;
+pub use self::rates::OverLimit;
 pub use self::role::Role;
 pub use self::sessions::SESSION_SECONDS;
 pub use self::tokens::{PREFIX, Presented, Secret, Token, TokenError, TokenState, Tokens};

@@ -1,8 +1,8 @@
-//! What TLS and tokens cost, and what one terminal notices of another's flood. `scripts/bench
-//! access` runs it. It fails where they cost more than 3 % of the requests a second, or where a
-//! flood more than doubles the terminal's p99.
+//! What defence costs, and what one terminal notices of another's flood. `scripts/bench access` runs
+//! it. It fails where TLS and tokens cost more than 3 % of the requests a second, where decoding in a
+//! process apart costs more than 5 %, or where a flood more than doubles the terminal's p99.
 //!
-//! Settings by environment: `ROUNDS` (15), `REQUESTS` (200) a round and connections for the cost,
+//! Settings by environment: `ROUNDS` (15), `REQUESTS` (200) a round and connections for the costs,
 //! `FRAMES` (200) of the terminal a round, `PROVIDER` (`auto`).
 
 #![allow(
@@ -13,6 +13,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 use faceood_test_support::daemon::Home;
 use faceood_test_support::kept::Route;
 use faceood_test_support::{Daemon, photos};
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
 
 mod load;
 
@@ -28,6 +31,9 @@ use load::{Round, Target, exchange, median, number, ratio};
 
 /// Most that TLS and tokens may take of the requests a second.
 const MOST_COST: f64 = 0.03;
+
+/// Most that decoding in a process apart may take of them.
+const MOST_DECODING_COST: f64 = 0.05;
 
 /// By how much a flood may multiply the p99 of a terminal that keeps within its limits.
 const MOST_DELAY: f64 = 2.0;
@@ -40,8 +46,9 @@ fn main() -> ExitCode {
     let astronaut = photos::astronaut();
     let rounds = number("ROUNDS", 15);
     let is_cheap = cost(&astronaut, rounds);
+    let is_apart_cheap = decoding(&astronaut, rounds);
     let is_fair = floods(&astronaut, rounds.div_ceil(3));
-    if is_cheap && is_fair {
+    if is_cheap && is_apart_cheap && is_fair {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -90,16 +97,48 @@ impl Appliance {
     }
 }
 
-/// Requests a second by TLS with a token and by neither, in turns; whether the difference is small
-/// enough.
+/// Requests a second by TLS with a token and by neither; whether the difference is small enough.
 fn cost(photo: &[u8], rounds: usize) -> bool {
-    let requests = number("REQUESTS", 200);
     let measured = Appliance::start(NO_LIMITS, &["gate"]);
     let protected = measured.caller(Ipv4Addr::LOCALHOST, &measured.tokens[0]);
     let targets = [&measured.open, &protected];
+    in_turns("TLS and a token", targets, photo, rounds, MOST_COST)
+}
+
+/// Requests a second of a daemon that decodes in processes apart, and of one that does so itself, with
+/// a terminal's frame and with a phone's photo; whether the difference is small enough.
+fn decoding(photo: &[u8], rounds: usize) -> bool {
+    let [here, apart] = [("in the daemon", false), ("apart", true)].map(|(name, confined)| {
+        let measured = Appliance::start(&format!("[capture]\nconfined = {confined}\n"), &["none"]);
+        let open = measured.open.clone();
+        (measured, Target { name, ..open })
+    });
+    let large = image::load_from_memory(photo).expect("a photo");
+    let large = large.resize_exact(4032, 4032, FilterType::CatmullRom);
+    let mut bytes = Cursor::new(Vec::new());
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
+    large.write_with_encoder(encoder).expect("a JPEG");
+    let mut is_cheap = true;
+    for (what, photo) in [("frame of .3", photo), ("photo of 16", bytes.get_ref())] {
+        println!("\n{what} megapixels, {} kB", photo.len() / 1000);
+        let what = format!("decoding a {what} megapixels apart");
+        is_cheap &= in_turns(
+            &what,
+            [&here.1, &apart.1],
+            photo,
+            rounds,
+            MOST_DECODING_COST,
+        );
+    }
+    is_cheap
+}
+
+/// Requests a second by two ways in turns; whether the second way costs no more than `bound`.
+fn in_turns(what: &str, targets: [&Target; 2], photo: &[u8], rounds: usize, bound: f64) -> bool {
+    let requests = number("REQUESTS", 200);
     let photos = [photo.to_vec()];
     println!(
-        "{:>11}  {:<10} {:>8} {:>8} {:>8} {:>7}",
+        "{:>11}  {:<13} {:>8} {:>8} {:>8} {:>7}",
         "connections", "way", "req/s", "p50 ms", "p99 ms", "ratio"
     );
     let mut is_cheap = true;
@@ -113,22 +152,19 @@ fn cost(photo: &[u8], rounds: usize) -> bool {
                 by_target[place].push(load);
             }
         }
-        let [open, protected] = &by_target;
+        let [first, second] = &by_target;
         for (target, measured) in targets.iter().zip(&by_target) {
             println!(
-                "{connections:>11}  {:<10} {:>8.1} {:>8.2} {:>8.2} {:>7.3}",
+                "{connections:>11}  {:<13} {:>8.1} {:>8.2} {:>8.2} {:>7.3}",
                 target.name,
                 median(measured.iter().map(|round| round.per_second)),
                 median(measured.iter().map(|round| round.quantile(0.5))),
                 median(measured.iter().map(|round| round.quantile(0.99))),
-                ratio(measured, open),
+                ratio(measured, first),
             );
         }
-        is_cheap &= is_within(
-            &format!("TLS and a token take, of the requests a second at {connections} connections"),
-            1.0 - ratio(protected, open),
-            MOST_COST,
-        );
+        let of = format!("{what}: share of the requests a second, at {connections} connections");
+        is_cheap &= is_within(&of, 1.0 - ratio(second, first), bound);
     }
     is_cheap
 }
