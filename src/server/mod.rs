@@ -245,6 +245,8 @@ impl Service {
         fn_service(move |socket: TcpStream| {
             let (service, tls) = (service.clone(), tls.clone());
             async move {
+                // Else the rest of an answer can wait 40 ms, until its first part is acknowledged.
+                let _ = socket.set_nodelay(true);
                 let from = socket.peer_addr().ok();
                 let mut peer = Peer::new(way, from);
                 // Counted before the handshake, which costs more than a request.

@@ -107,3 +107,35 @@ fn a_picture_that_is_turned_is_told_to_be_turned_and_nothing_else() {
     assert_eq!(hints[0]["code"], "no_face");
     assert_eq!(hints[1], serde_json::Value::Null, "{hints}");
 }
+
+#[test]
+fn whoever_is_not_accepted_is_told_what_to_do() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let upright = photos::pixels(&photos::astronaut());
+    let compressed = photos::jpeg(&upright, 5);
+    let dark = photos::jpeg(&photos::lit(&upright, 0.05), 90);
+    let mut refused = 0;
+    for (picture, scenario) in [
+        (&compressed, "access"),
+        (&compressed, "enroll"),
+        (&dark, "access"),
+        (&dark, "enroll"),
+    ] {
+        let query = format!("?scenario={scenario}");
+        let answer = client.quality(picture, &query).ok();
+        let action = &answer["faces"][0]["decision"]["action"];
+        if *action != "accept" {
+            refused += 1;
+            assert!(answer["hints"][0]["message"].is_string(), "{answer}");
+        }
+    }
+    assert!(refused > 0);
+
+    let enrolled = client.extract(&photos::astronaut(), "").ok();
+    let side = json!({ "embedding": enrolled["faces"][0]["embedding"], "quality_score": 0.2 });
+    let body = json!({ "probe": side, "reference": side });
+    let answer = client.post_json("/v1/compare", &body).ok();
+    assert_eq!(answer["verdict"], "untrusted");
+    assert_eq!(answer["hints"][0]["code"], "retake", "{answer}");
+}

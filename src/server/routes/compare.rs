@@ -11,6 +11,7 @@ use faceood_engine::pipeline::{Analysis, Timings};
 use faceood_engine::policy::{Action, Decision, verdict};
 use faceood_engine::problem::ProblemCode;
 use faceood_engine::quality::Grade;
+use faceood_engine::quality::hints::HintCode;
 use faceood_log::InferenceRecord;
 use futures_util::future::join;
 use serde::Deserialize;
@@ -203,8 +204,13 @@ impl Judged {
 
     fn hints(&self, inference: &Inference) -> impl Iterator<Item = SideHint> {
         let (part, language) = (self.part, inference.language);
-        let hints = self.analysis.iter().flat_map(|analysis| &analysis.hints);
-        hints.map(move |&hint| SideHint {
+        let hints = match &self.analysis {
+            Some(analysis) => analysis.hints.clone(),
+            // An embedding with a poor score: of its picture no more is known.
+            None if self.decision.action != Action::Accept => vec![HintCode::Retake],
+            None => Vec::new(),
+        };
+        hints.into_iter().map(move |hint| SideHint {
             hint: HintDto::new(hint, language),
             part,
         })

@@ -18,7 +18,7 @@ use crate::embed::{Embedding, FaceEmbedder};
 use crate::face::{Aligner, Detector, FaceError, NoFace, Pose, Search};
 use crate::geometry::{BoundingBox, Point};
 use crate::pack::manifest::Ood;
-use crate::policy::{Decision, Policy};
+use crate::policy::{Action, Decision, Policy};
 use crate::quality::hints::{HintCode, Scene, hints};
 use crate::quality::{self, Calibration, Quality, SymptomNames};
 
@@ -253,9 +253,12 @@ impl Pipeline {
             height: image.height,
             is_turned,
             face_count: found.len(),
+            is_accepted: faces
+                .iter()
+                .all(|face| face.decision.action == Action::Accept),
             largest: faces
                 .first()
-                .map(|face| (&face.bounding_box, &face.quality)),
+                .map(|face| (&face.bounding_box, &face.quality, &face.decision)),
         });
         timings.total = timings.queue + millis(started.elapsed());
         Ok(Analysis {

@@ -1,10 +1,13 @@
 //! Advice for the person in front of the camera, in English and Chinese.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::language::Language;
 use super::{CauseName, Component, Quality};
 use crate::geometry::BoundingBox;
+use crate::policy::{Decision, Reason};
 
 /// Pictures whose shorter side is under this many pixels get [`HintCode::ImageTooSmall`].
 const LEAST_IMAGE_SIDE_PX: u32 = 300;
@@ -30,7 +33,7 @@ macro_rules! hints {
         }
 
         impl HintCode {
-            /// Every hint, in the order in which an answer lists them.
+            /// Every hint. Where two help alike, an answer lists them in this order.
             pub const ALL: [Self; [$($code),+].len()] = [$(Self::$hint),+];
 
             /// Name in JSON.
@@ -94,6 +97,10 @@ hints! {
     AvoidScreen "avoid_screen",
         "This looks like a picture of a screen: use the person or the original picture.",
         "图片疑似翻拍自屏幕，请拍摄本人或使用原始图片。";
+    /// Not accepted, and nothing better is known.
+    Retake "retake",
+        "The picture is not good enough: take another one.",
+        "图片质量不够好，请重新拍摄。";
 }
 
 /// The input of hints: one picture as a whole.
@@ -107,45 +114,77 @@ pub struct Scene<'a> {
     pub is_turned: bool,
     /// Faces that were found, judged or not.
     pub face_count: usize,
+    /// Whether every face that was judged is accepted.
+    pub is_accepted: bool,
     /// The largest face, where there is one.
-    pub largest: Option<(&'a BoundingBox, &'a Quality)>,
+    pub largest: Option<(&'a BoundingBox, &'a Quality, &'a Decision)>,
 }
 
-/// The advice for this picture, each at most once, in the order of [`HintCode::ALL`].
+/// The advice for this picture, each at most once: what would help most comes first, and there is
+/// some whenever a face is not accepted.
 ///
-/// Noise asks for more light, its source. Compression asks for nothing, because the person in
-/// front of the camera cannot change it.
+/// What the policy rejects for its own sake comes first, then the causes by their weight. Noise asks
+/// for more light, its source. Compression asks for nothing, because the person in front of the
+/// camera cannot change it.
 pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
-    let mut found = Vec::new();
+    let mut found = Found::default();
     if scene.face_count == 0 {
-        found.push(HintCode::NoFace);
+        found.add(HintCode::NoFace, f32::INFINITY);
     }
     if scene.is_turned {
-        found.push(HintCode::TurnPicture);
+        found.add(HintCode::TurnPicture, 1.0);
         // What was measured is not a face as it is meant to be seen.
-        return found;
+        return found.ranked();
     }
-    if scene.width.min(scene.height) < LEAST_IMAGE_SIDE_PX {
-        found.push(HintCode::ImageTooSmall);
-    }
-    if scene.face_count > 1 {
-        found.push(HintCode::SeveralFaces);
-    }
-    if let Some((bounding_box, quality)) = scene.largest {
+    if let Some((bounding_box, quality, decision)) = scene.largest {
+        for reason in &decision.reasons {
+            match reason {
+                Reason::FaceTooSmall => found.add(HintCode::MoveCloser, f32::INFINITY),
+                Reason::SeveralFaces => found.add(HintCode::SeveralFaces, f32::INFINITY),
+                Reason::Quality => {}
+            }
+        }
+        for cause in &quality.causes {
+            if cause.weight >= LEAST_WEIGHT
+                && let Some(hint) = advice(cause.name)
+            {
+                found.add(hint, cause.weight);
+            }
+        }
         // A turned head has its eyes nearer. The box says whether the pixels are few.
         let eyes = quality.components.get(Component::InterEyeDistance);
         if eyes.is_some_and(|eyes| eyes < LEAST_INTER_EYE_DISTANCE_PX)
             && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX
         {
-            found.push(HintCode::MoveCloser);
+            found.add(HintCode::MoveCloser, 0.0);
         }
-        let causes = quality.causes.iter();
-        let outstanding = causes.filter(|cause| cause.weight >= LEAST_WEIGHT);
-        found.extend(outstanding.filter_map(|cause| advice(cause.name)));
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+    if scene.width.min(scene.height) < LEAST_IMAGE_SIDE_PX {
+        found.add(HintCode::ImageTooSmall, 0.0);
+    }
+    if scene.face_count > 1 {
+        found.add(HintCode::SeveralFaces, 0.0);
+    }
+    if found.0.is_empty() && !scene.is_accepted {
+        found.add(HintCode::Retake, 0.0);
+    }
+    found.ranked()
+}
+
+/// How much each hint would help: the sum of the weights of what it would mend.
+#[derive(Default)]
+struct Found(BTreeMap<HintCode, f32>);
+
+impl Found {
+    fn add(&mut self, hint: HintCode, weight: f32) {
+        *self.0.entry(hint).or_default() += weight;
+    }
+
+    fn ranked(self) -> Vec<HintCode> {
+        let mut hints: Vec<_> = self.0.into_iter().collect();
+        hints.sort_by(|one, other| other.1.total_cmp(&one.1));
+        hints.into_iter().map(|(hint, _)| hint).collect()
+    }
 }
 
 const fn advice(cause: CauseName) -> Option<HintCode> {
@@ -164,6 +203,7 @@ const fn advice(cause: CauseName) -> Option<HintCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Action;
     use crate::quality::{Cause, Components, Grade};
 
     fn quality(causes: &[(CauseName, f32)], inter_eye_distance: f32) -> Quality {
@@ -182,6 +222,15 @@ mod tests {
         }
     }
 
+    fn decision(action: Action, reasons: &[Reason]) -> Decision {
+        Decision {
+            scenario: "access".to_owned(),
+            action,
+            threshold: 0.6,
+            reasons: reasons.to_vec(),
+        }
+    }
+
     fn hints_for(
         side: u32,
         face_count: usize,
@@ -190,13 +239,70 @@ mod tests {
     ) -> Vec<HintCode> {
         let bounding_box = BoundingBox::new(0.0, 0.0, face_px, face_px);
         let quality = quality(causes, face_px * 0.42);
+        let decision = decision(Action::Accept, &[]);
         hints(&Scene {
             width: side,
             height: side + 100,
             is_turned: false,
             face_count,
-            largest: (face_count > 0).then_some((&bounding_box, &quality)),
+            is_accepted: true,
+            largest: (face_count > 0).then_some((&bounding_box, &quality, &decision)),
         })
+    }
+
+    /// Of a large face with these causes that the policy decides on like that.
+    fn hints_of(action: Action, reasons: &[Reason], causes: &[(CauseName, f32)]) -> Vec<HintCode> {
+        let bounding_box = BoundingBox::new(0.0, 0.0, 200.0, 200.0);
+        let quality = quality(causes, 80.0);
+        hints(&Scene {
+            width: 600,
+            height: 600,
+            is_turned: false,
+            face_count: 1,
+            is_accepted: action == Action::Accept,
+            largest: Some((&bounding_box, &quality, &decision(action, reasons))),
+        })
+    }
+
+    #[test]
+    fn what_would_help_most_comes_first() {
+        use CauseName as C;
+        use HintCode as H;
+        let causes = [(C::Blur, 0.6), (C::LowResolution, 0.19)];
+        let quality = [Reason::Quality];
+        assert_eq!(
+            hints_of(Action::Reject, &quality, &causes),
+            [H::HoldStill, H::MoveCloser]
+        );
+        // Two causes with one remedy outweigh one that is larger than either.
+        let causes = [(C::Pose, 0.4), (C::Noise, 0.3), (C::Underexposure, 0.3)];
+        assert_eq!(
+            hints_of(Action::Review, &quality, &causes),
+            [H::MoreLight, H::FaceCamera]
+        );
+        let reasons = [Reason::Quality, Reason::FaceTooSmall];
+        assert_eq!(
+            hints_of(Action::Reject, &reasons, &[(C::Blur, 0.9)]),
+            [H::MoveCloser, H::HoldStill]
+        );
+        assert_eq!(
+            hints_of(Action::Reject, &[Reason::SeveralFaces], &[]),
+            [H::SeveralFaces]
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whoever_is_not_accepted_is_told_what_to_do(
+            weights in proptest::collection::vec(0.0_f32..1.0, CauseName::ALL.len()),
+            action in proptest::sample::select(vec![Action::Review, Action::Reject]),
+            reason in proptest::sample::select(vec![Reason::Quality, Reason::FaceTooSmall, Reason::SeveralFaces]),
+        ) {
+            let causes: Vec<_> = CauseName::ALL.into_iter().zip(weights).collect();
+            let hints = hints_of(action, &[reason], &causes);
+            assert!(!hints.is_empty());
+            assert!(!hints.contains(&HintCode::Retake) || hints.len() == 1, "{hints:?}");
+        }
     }
 
     #[test]
@@ -219,12 +325,14 @@ mod tests {
     fn a_turned_head_is_not_told_to_come_closer() {
         let bounding_box = BoundingBox::new(0.0, 0.0, 200.0, 240.0);
         let quality = quality(&[(CauseName::Pose, 0.8)], 20.0);
+        let decision = decision(Action::Accept, &[]);
         let scene = Scene {
             width: 800,
             height: 800,
             is_turned: false,
             face_count: 1,
-            largest: Some((&bounding_box, &quality)),
+            is_accepted: true,
+            largest: Some((&bounding_box, &quality, &decision)),
         };
         assert_eq!(hints(&scene), [HintCode::FaceCamera]);
     }
@@ -253,6 +361,8 @@ mod tests {
                 "{cause:?}"
             );
             assert_eq!(hints_for(600, 1, 200.0, &[(cause, 0.1)]), [], "{cause:?}");
+            let hints = hints_of(Action::Review, &[Reason::Quality], &[(cause, 0.1)]);
+            assert_eq!(hints, [H::Retake], "{cause:?}");
         }
         assert_eq!(
             hints_for(600, 1, 200.0, &[(C::Underexposure, 0.5), (C::Noise, 0.3)]),

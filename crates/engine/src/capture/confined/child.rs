@@ -1,15 +1,15 @@
 //! The child's side: gives up its rights, then decodes what it is told to.
 #![expect(
     unsafe_code,
-    reason = "no safe call closes descriptors that the parent left open"
+    reason = "no safe call closes descriptors that the parent left open, or maps shared memory"
 )]
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::FileExt as _;
 
+use memmap2::MmapMut;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -17,16 +17,14 @@ use seccompiler::{
 };
 
 use super::messages::{self, Answer, Order, Part, Ready};
-use crate::capture::decoding::allocated;
+use crate::capture::CaptureError;
 use crate::capture::jpeg::{self, Structure};
 use crate::capture::pixels::Area;
 
 /// What a decoder needs beside memory: to hear, to answer, and to end.
-const ALLOWED: [libc::c_long; 17] = [
+const ALLOWED: [libc::c_long; 15] = [
     libc::SYS_read,
     libc::SYS_write,
-    libc::SYS_pread64,
-    libc::SYS_pwrite64,
     libc::SYS_brk,
     libc::SYS_munmap,
     libc::SYS_mremap,
@@ -51,57 +49,67 @@ const ALLOWED_WITHOUT_CODE: [libc::c_long; 2] = [libc::SYS_mmap, libc::SYS_mprot
 /// # Errors
 /// Where the kernel does not let the process give up its rights, or the parent cannot be understood.
 pub fn decode_for_parent() -> io::Result<()> {
-    confine()?;
+    leave_all()?;
     let connection = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let memory = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // SAFETY: its length is sealed. The parent writes to it only while this process waits for an
+    // order.
+    let mut memory = unsafe { MmapMut::map_mut(&memory)? };
     let mut answers = connection.try_clone()?;
     let mut orders = BufReader::new(connection);
+    confine()?;
     messages::send(&mut answers, &Ready)?;
     while let Some(order) = messages::receive::<Order>(&mut orders)? {
-        messages::send(&mut answers, &carry_out(&order, &memory)?)?;
+        messages::send(&mut answers, &carry_out(&order, &mut memory))?;
     }
     Ok(())
 }
 
-fn carry_out(order: &Order, memory: &File) -> io::Result<Answer> {
-    let mut bytes = match allocated(order.bytes) {
-        Ok(bytes) => bytes,
-        Err(error) => return Ok(Err(error)),
-    };
-    memory.read_exact_at(&mut bytes, 0)?;
-    let decoded = Structure::read(&bytes).and_then(|structure| match order.part {
+fn carry_out(order: &Order, memory: &mut [u8]) -> Answer {
+    let (before, after) = memory
+        .split_at_mut_checked(order.pixels_at)
+        .ok_or(CaptureError::OutOfMemory)?;
+    let bytes = before.get(..order.bytes).ok_or(CaptureError::OutOfMemory)?;
+    let structure = Structure::read(bytes)?;
+    match order.part {
         Part::Whole { eighths } => {
-            let picture = jpeg::decode(&bytes, &structure, eighths)?;
-            let (width, height) = picture.dimensions();
-            Ok((
-                picture,
-                Area {
-                    x: 0,
-                    y: 0,
-                    width,
-                    height,
-                },
-            ))
+            let [width, height] = jpeg::reduced(&structure, eighths);
+            let all = Area {
+                x: 0,
+                y: 0,
+                width,
+                height,
+            };
+            jpeg::decode_into(place(after, all)?, bytes, &structure, eighths)?;
+            Ok(all)
         }
-        Part::Region(area) => jpeg::decode_region(&bytes, &structure, area),
-    });
-    Ok(match decoded {
-        Ok((picture, area)) => {
-            memory.write_all_at(&picture, order.pixels_at)?;
+        Part::Region(area) => {
+            let (picture, area) = jpeg::decode_region(bytes, &structure, area)?;
+            place(after, area)?.copy_from_slice(&picture);
             Ok(area)
         }
-        Err(error) => Err(error),
-    })
+    }
 }
 
-/// Leaves this process nothing but its memory, its three standard descriptors and [`ALLOWED`].
-fn confine() -> io::Result<()> {
+/// Where the pixels of `area` go.
+fn place(memory: &mut [u8], area: Area) -> Result<&mut [u8], CaptureError> {
+    let pixels = memory.get_mut(..area.pixels() as usize * 3);
+    pixels.ok_or(CaptureError::OutOfMemory)
+}
+
+/// Leaves this process no descriptors but its three standard ones.
+fn leave_all() -> io::Result<()> {
     // Not for the decoder: a parent that was killed must leave nothing behind.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let _ = rustix::thread::set_name(c"faceood-decoder");
     // SAFETY: nothing in this process has opened a descriptor yet, so none that is closed here has
     // an owner. A kernel before 5.9 does not know the call; all that the daemon opens closes itself.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    Ok(())
+}
+
+/// Leaves this process no calls but [`ALLOWED`].
+fn confine() -> io::Result<()> {
     let failed = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
     let filter = filter().map_err(|error| failed(&error))?;
     seccompiler::apply_filter(&filter).map_err(|error| failed(&error))

@@ -21,7 +21,7 @@ pub(super) struct Order {
     /// How many bytes it has.
     pub(super) bytes: usize,
     /// Where in the shared memory the pixels shall begin.
-    pub(super) pixels_at: u64,
+    pub(super) pixels_at: usize,
     pub(super) part: Part,
 }
 

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use image::RgbImage;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::process::{Pid, Resource, Rlimit};
 
 use super::messages::{self, Answer, Order, Part};
-use crate::capture::decoding::{allocated, damaged};
+use crate::capture::decoding::damaged;
 use crate::capture::jpeg::{self, Structure};
 use crate::capture::pixels::Area;
 use crate::capture::{CaptureError, Damage, ImageFormat, Settings};
@@ -123,7 +124,7 @@ impl Confined {
         let stopped = CaptureError::DecoderStopped {
             format: ImageFormat::Jpeg,
         };
-        let pixels_at = self.settings.max_bytes as u64;
+        let pixels_at = self.settings.max_bytes;
         // Twice: it may have been ended from outside, which says nothing of the picture.
         for _ in 0..2 {
             let process = match self.running() {
@@ -204,7 +205,7 @@ impl Process {
         &mut self,
         bytes: &[u8],
         part: Part,
-        pixels_at: u64,
+        pixels_at: usize,
         is_possible: &impl Fn(&Area) -> bool,
     ) -> io::Result<Result<(RgbImage, Area), CaptureError>> {
         self.memory.write_all_at(bytes, 0)?;
@@ -221,15 +222,32 @@ impl Process {
             Ok(area) => return Err(io::Error::other(format!("it decoded {area:?}"))),
             Err(error) => return Ok(Err(error)),
         };
-        let mut pixels = match allocated(area.pixels() as usize * 3) {
+        let start = pixels_at as u64;
+        let pixels = match self.copy(start, area.pixels() as usize * 3)? {
             Ok(pixels) => pixels,
             Err(error) => return Ok(Err(error)),
         };
-        self.memory.read_exact_at(&mut pixels, pixels_at)?;
-        self.free(pixels_at, pixels_at + pixels.len() as u64);
+        self.free(start, start + pixels.len() as u64);
         let picture = RgbImage::from_raw(area.width, area.height, pixels)
             .ok_or_else(|| damaged(ImageFormat::Jpeg, Damage::SizeUnlikePixels));
         Ok(picture.map(|picture| (picture, area)))
+    }
+
+    /// `length` bytes of the shared memory, from `start` on.
+    fn copy(&self, start: u64, length: usize) -> io::Result<Result<Vec<u8>, CaptureError>> {
+        let mut bytes = Vec::new();
+        if bytes.try_reserve_exact(length).is_err() {
+            return Ok(Err(CaptureError::OutOfMemory));
+        }
+        while bytes.len() < length {
+            let at = start + bytes.len() as u64;
+            // Into memory that nobody has filled before: zeros first would cost as much again.
+            if rustix::io::pread(&self.memory, spare_capacity(&mut bytes), at)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        bytes.truncate(length);
+        Ok(Ok(bytes))
     }
 
     /// Gives back the shared memory from [`KEPT_BYTES`] after `start` to `end`.

@@ -70,28 +70,50 @@ pub(super) fn decode(
     structure: &Structure,
     eighths: u32,
 ) -> Result<RgbImage, CaptureError> {
-    let scaling = ScalingFactor::new(eighths as usize, 8);
-    let mut decoder = Decompressor::new()?;
-    decoder.set_scaling_factor(scaling)?;
-    let Some(header) = read_header(&mut decoder, bytes, structure)? else {
-        return decode_lenient(bytes, structure, eighths);
-    };
-    let (width, height) = (scaling.scale(header.width), scaling.scale(header.height));
-    let format = pixel_format(&header);
-    let pitch = width * format.size();
-    let mut pixels = allocated(pitch * height)?;
-    let target = turbojpeg::Image {
-        pixels: pixels.as_mut_slice(),
-        width,
-        pitch,
-        height,
-        format,
-    };
-    match decoder.decompress(bytes, target) {
-        Err(error) if !is_harmless(&error) => return Err(error.into()),
-        _ => {}
+    let [width, height] = reduced(structure, eighths);
+    let mut pixels = allocated(width as usize * height as usize * 3)?;
+    decode_into(&mut pixels, bytes, structure, eighths)?;
+    picture(pixels, width, height)
+}
+
+/// As [`decode`], into `pixels`: 8-bit RGB, row by row, of the size that [`reduced`] gives.
+pub(super) fn decode_into(
+    pixels: &mut [u8],
+    bytes: &[u8],
+    structure: &Structure,
+    eighths: u32,
+) -> Result<(), CaptureError> {
+    let [width, height] = reduced(structure, eighths).map(|side| side as usize);
+    if pixels.len() != width * height * 3 {
+        return Err(damaged(FORMAT, Damage::SizeUnlikePixels));
     }
-    picture(pixels, width, height, format)
+    let mut decoder = Decompressor::new()?;
+    decoder.set_scaling_factor(ScalingFactor::new(eighths as usize, 8))?;
+    let Some(header) = read_header(&mut decoder, bytes, structure)? else {
+        pixels.copy_from_slice(&decode_lenient(bytes, structure, eighths)?);
+        return Ok(());
+    };
+    let mut decompress = |pixels: &mut [u8], format: PixelFormat| {
+        let target = turbojpeg::Image {
+            pixels,
+            width,
+            pitch: width * format.size(),
+            height,
+            format,
+        };
+        match decoder.decompress(bytes, target) {
+            Err(error) if !is_harmless(&error) => Err(CaptureError::from(error)),
+            _ => Ok(()),
+        }
+    };
+    let format = pixel_format(&header);
+    if format == PixelFormat::RGB {
+        return decompress(pixels, format);
+    }
+    let mut ink = allocated(width * height * format.size())?;
+    decompress(&mut ink, format)?;
+    ink_to_light(&ink, pixels);
+    Ok(())
 }
 
 /// Decodes `area` at full size, and as much around it as the format's blocks ask for. Gives the
@@ -116,9 +138,12 @@ pub(super) fn decode_region(
     let block = header.subsamp.mcu_width() as u32;
     let area = padded(area, block, structure);
     let format = pixel_format(&header);
-    let pixels = region::decompress(bytes, area, format)?;
-    let picture = picture(pixels, area.width as usize, area.height as usize, format)?;
-    Ok((picture, area))
+    let mut pixels = region::decompress(bytes, area, format)?;
+    if format != PixelFormat::RGB {
+        let ink = std::mem::replace(&mut pixels, allocated(area.pixels() as usize * 3)?);
+        ink_to_light(&ink, &mut pixels);
+    }
+    Ok((picture(pixels, area.width, area.height)?, area))
 }
 
 /// `area` with a block's width around it: libjpeg-turbo starts at whole blocks, and smooths colour
@@ -188,27 +213,18 @@ fn pixel_format(header: &DecompressHeader) -> PixelFormat {
     }
 }
 
-fn picture(
-    mut pixels: Vec<u8>,
-    width: usize,
-    height: usize,
-    format: PixelFormat,
-) -> Result<RgbImage, CaptureError> {
-    if format == PixelFormat::CMYK {
-        pixels = ink_to_light(&pixels);
-    }
-    RgbImage::from_raw(width as u32, height as u32, pixels)
+fn picture(pixels: Vec<u8>, width: u32, height: u32) -> Result<RgbImage, CaptureError> {
+    RgbImage::from_raw(width, height, pixels)
         .ok_or_else(|| damaged(FORMAT, Damage::SizeUnlikePixels))
 }
 
 /// CMYK to RGB, without a colour profile. JPEGs store light instead of ink (255 = none): Adobe
 /// began it, and browsers, ImageMagick and libvips also read files without its marker that way.
-fn ink_to_light(pixels: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
-    for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {
-        out.extend([cyan, magenta, yellow].map(|light| mixed(light, black)));
+fn ink_to_light(ink: &[u8], pixels: &mut [u8]) {
+    let pixels = pixels.as_chunks_mut::<3>().0;
+    for (pixel, &[cyan, magenta, yellow, black]) in pixels.iter_mut().zip(ink.as_chunks::<4>().0) {
+        *pixel = [cyan, magenta, yellow].map(|light| mixed(light, black));
     }
-    out
 }
 
 /// `bytes` with an end marker, where it is missing.
