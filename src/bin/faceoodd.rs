@@ -177,24 +177,18 @@ fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
     if has_nvidia_driver() && runtime.provider() != Provider::Cuda && !is_asked_for {
         tracing::warn!("models run on the processor: {}", runtime.plan().reason);
     }
+    let decoder = config.capture.confined;
+    let decoder = decoder.then(|| OwnProgram::this(&["--decoder"]));
     let pack = config.pack_dir();
     let assembly = Assembly::open(runtime, &pack, config.capture.clone())
         .with_context(|| unusable(config))?
-        .with_decoder(decoder(config)?)
+        .with_decoder(decoder.transpose()?)
         .with_thumbnails(config.log.keep_thumbnails);
     if let Some(file) = config.site_calibration() {
         assembly.recalibrate(Some(&file))?;
     }
     // A pack that is whole may still not compute what it should here: opening it shows that.
     AnalysisPool::start(assembly, &config.pipeline).with_context(|| unusable(config))
-}
-
-/// Who decodes JPEGs, where the daemon itself shall not.
-fn decoder(config: &Config) -> io::Result<Option<OwnProgram>> {
-    let is_wanted = config.capture.confined;
-    is_wanted
-        .then(|| OwnProgram::this(&["--decoder"]))
-        .transpose()
 }
 
 async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
