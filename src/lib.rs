@@ -6,5 +6,6 @@
 pub mod access;
 pub mod config;
 mod plain_name;
+pub mod process;
 pub mod server;
 pub mod telemetry;

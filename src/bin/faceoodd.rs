@@ -15,6 +15,7 @@ use clap::Parser;
 use faceood::access::{AccessControl, Tokens};
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
+use faceood::process::{end_at_once, keep_private, raise_open_files};
 use faceood::server::tls::{self, Tls, TlsError};
 use faceood::server::{self, AppState, Info, Listeners};
 use faceood::telemetry::host::Host;
@@ -101,28 +102,6 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
-}
-
-/// Takes as many open files as the system permits, and says how many: each connection is one.
-fn raise_open_files() -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limits = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limits.maximum,
-        ..limits
-    };
-    let in_force = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limits.maximum,
-        Err(_) => limits.current,
-    };
-    in_force.unwrap_or(u64::MAX)
-}
-
-/// What the daemon writes is about faces: no other user may read it, whatever the umask was.
-fn keep_private() {
-    use rustix::fs::Mode;
-    let given = rustix::process::umask(Mode::RWXO);
-    rustix::process::umask(given | Mode::RWXO);
 }
 
 /// Prints what was asked for. Whoever reads it may stop at any line.
@@ -393,15 +372,6 @@ fn places(config: &Config, listeners: &Listeners) -> String {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // The sender lives as long as the daemon: an error means that it is gone, so stop as well.
     let _ = stopped.wait_for(|&is_stopping| is_stopping).await;
-}
-
-/// Ends the process as it is. `std::process::exit` would first run the destructors of ONNX
-/// Runtime's and OpenVINO's globals, under the hands of threads that still compute: the process
-/// then now and then dies of a segmentation fault in place of its exit code.
-#[expect(unsafe_code, reason = "no safe way out leaves the destructors be")]
-fn end_at_once(code: i32) -> ! {
-    // SAFETY: `_exit` takes any number, touches no memory of ours, and does not return.
-    unsafe { libc::_exit(code) }
 }
 
 /// Ends the process when the time to finish requests is over and a worker or the disk still does
