@@ -89,8 +89,11 @@ impl WorkerTime {
     }
 }
 
-/// One request about pictures, for as long as it is in flight.
-pub struct Turn {
+/// One request about pictures: as long as any clone of this lives, it counts as in flight.
+#[derive(Clone)]
+pub struct Turn(Arc<InFlight>);
+
+struct InFlight {
     budget: Arc<TokenBudget>,
     /// Whether no other token asks, which could need a worker.
     is_alone: bool,
@@ -98,68 +101,46 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// What the request's analyses are charged to.
-    pub fn account(&self) -> Account {
-        Account {
-            budget: Arc::clone(&self.budget),
-            is_alone: self.is_alone,
-        }
-    }
-}
-
-/// What the analyses of one token are charged to.
-#[derive(Clone)]
-pub struct Account {
-    budget: Arc<TokenBudget>,
-    is_alone: bool,
-}
-
-impl Account {
     /// Begins an analysis. Where the token has used much lately, and others ask too, this waits for
-    /// one of its pictures in work, at most until `deadline`. Until it is said what the
-    /// workers spent, all the time that passes from then on counts: a picture that cannot be
-    /// decoded, or whose caller leaves, is not free.
+    /// one of its pictures in work, at most until `deadline`.
     pub async fn begin(&self, deadline: Instant) -> Charge {
-        let may_all = self.is_alone || lock(&self.budget.recent).left() > 0.0;
-        let in_work = self.budget.in_work.clone().filter(|_| !may_all);
+        let budget = &self.0.budget;
+        let may_all = self.0.is_alone || lock(&budget.recent).left() > 0.0;
+        let in_work = budget.in_work.clone().filter(|_| !may_all);
         let permit = match in_work {
-            Some(in_work) => timeout_at(deadline.into(), in_work.acquire_owned()).await,
-            None => return self.charge(None),
+            Some(in_work) => {
+                let permit = timeout_at(deadline.into(), in_work.acquire_owned()).await;
+                permit.ok().and_then(Result::ok)
+            }
+            None => None,
         };
-        self.charge(permit.ok().and_then(Result::ok))
-    }
-
-    fn charge(&self, permit: Option<OwnedSemaphorePermit>) -> Charge {
         Charge {
-            account: self.clone(),
-            began: Instant::now(),
-            spent: None,
+            turn: self.clone(),
+            spent: Duration::ZERO,
             _permit: permit,
         }
     }
 }
 
-/// One analysis, charged when it ends in whatever way.
+/// One analysis, which ends when this is dropped: by the worker, also where its caller has left.
 pub struct Charge {
-    account: Account,
-    began: Instant,
-    spent: Option<Duration>,
+    turn: Turn,
+    spent: Duration,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Charge {
-    /// The workers spent so much on it.
+    /// A worker spent so much on it.
     pub fn spent(&mut self, spent: Duration) {
-        self.spent = Some(spent);
+        self.spent = spent;
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let spent = self.spent.unwrap_or_else(|| self.began.elapsed());
-        let budget = &self.account.budget;
+        let budget = &self.turn.0.budget;
         for time in [&budget.processor, &budget.recent] {
-            lock(time).spend(spent);
+            lock(time).spend(self.spent);
         }
     }
 }
@@ -241,11 +222,11 @@ impl Budgets {
                 permit.ok().and_then(Result::ok).ok_or(over)?
             }
         };
-        Ok(Turn {
+        Ok(Turn(Arc::new(InFlight {
             budget,
             is_alone,
             _permit: permit,
-        })
+        })))
     }
 
     /// The budget of the token `name`, which asks now, and whether no other does.
@@ -379,7 +360,7 @@ mod tests {
             ..Settings::default()
         });
         let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
-        let mut charge = turn.account().begin(Instant::now()).await;
+        let mut charge = turn.begin(Instant::now()).await;
         charge.spent(Duration::from_secs(61));
         drop(charge);
         drop(turn);
@@ -400,7 +381,7 @@ mod tests {
         let alone = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
         let _other = budgets.turn("other", 1, Duration::ZERO).await.unwrap();
         let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
-        let account = turn.account();
+        let account = turn.clone();
         let pair = [
             account.begin(Instant::now()).await,
             account.begin(Instant::now()).await,
@@ -418,7 +399,7 @@ mod tests {
             let account = account.clone();
             async move { account.begin(far).await._permit.is_some() }
         });
-        let all = alone.account().begin(Instant::now()).await;
+        let all = alone.begin(Instant::now()).await;
         assert!(all._permit.is_none(), "nobody else needs the other one");
         drop(one);
         assert!(next.await.unwrap());
@@ -432,9 +413,9 @@ mod tests {
         );
         let _other = generous.turn("other", 1, Duration::ZERO).await.unwrap();
         let turn = generous.turn("gate", 1, Duration::ZERO).await.unwrap();
-        let mut charge = turn.account().begin(far).await;
+        let mut charge = turn.begin(far).await;
         charge.spent(Duration::from_secs(60));
         drop(charge);
-        assert!(turn.account().begin(far).await._permit.is_none());
+        assert!(turn.begin(far).await._permit.is_none());
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::budget::{Account, Turn};
+pub use self::budget::Turn;
 pub use self::control::{AccessControl, Credentials, Unknown};
 pub use self::meter::Meter;
 pub use self::rates::OverLimit;

@@ -216,8 +216,8 @@ pub(super) async fn admit<B: MessageBody + 'static>(
         received: 0,
     });
     request.extensions_mut().insert(caller);
-    if let Some(turn) = &turn {
-        request.extensions_mut().insert(turn.account());
+    if let Some(turn) = turn {
+        request.extensions_mut().insert(turn);
     }
     Ok(next.call(request).await?.map_into_boxed_body())
 }

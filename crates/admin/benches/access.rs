@@ -2,7 +2,7 @@
 //! it. It fails where TLS and tokens cost more than 3 % of the requests a second, where decoding in a
 //! process apart costs more than 5 %, or where a flood more than doubles the terminal's p99.
 //!
-//! Settings by environment: `ROUNDS` (15), `REQUESTS` (200) a round and connections for the costs,
+//! Settings by environment: `ROUNDS` (9), `REQUESTS` (400) a round for the costs,
 //! `FRAMES` (200) of the terminal a round, `PROVIDER` (`auto`), `PARTS` (`callers decoding floods`).
 
 #![allow(
@@ -44,7 +44,7 @@ const NO_LIMITS: &str = "[access]\nrate_requests = 1000000\nrate_bytes = 4000000
 
 fn main() -> ExitCode {
     let astronaut = photos::astronaut();
-    let rounds = number("ROUNDS", 15);
+    let rounds = number("ROUNDS", 9);
     let parts = std::env::var("PARTS").unwrap_or_else(|_| "callers decoding floods".to_owned());
     let is_wanted = |part| parts.split_whitespace().any(|wanted| wanted == part);
     let is_cheap = !is_wanted("callers") || cost(&astronaut, rounds);
@@ -104,7 +104,13 @@ fn cost(photo: &[u8], rounds: usize) -> bool {
     let measured = Appliance::start(NO_LIMITS, &["gate"]);
     let protected = measured.caller(Ipv4Addr::LOCALHOST, &measured.tokens[0]);
     let targets = [&measured.open, &protected];
-    in_turns("TLS and a token", targets, photo, rounds, MOST_COST)
+    in_turns(
+        "TLS and a token",
+        targets,
+        photo,
+        (rounds, requests()),
+        MOST_COST,
+    )
 }
 
 /// Requests a second of a daemon that decodes in processes apart, and of one that does so itself, with
@@ -121,23 +127,38 @@ fn decoding(photo: &[u8], rounds: usize) -> bool {
     let encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
     large.write_with_encoder(encoder).expect("a JPEG");
     let mut is_cheap = true;
-    for (what, photo) in [("frame of .3", photo), ("photo of 16", bytes.get_ref())] {
+    let large = bytes.get_ref();
+    for (what, photo, requests) in [
+        ("frame of .3", photo, requests()),
+        ("photo of 16", large, requests() / 4),
+    ] {
         println!("\n{what} megapixels, {} kB", photo.len() / 1000);
         let what = format!("decoding a {what} megapixels apart");
+        let targets = [&here.1, &apart.1];
         is_cheap &= in_turns(
             &what,
-            [&here.1, &apart.1],
+            targets,
             photo,
-            rounds,
+            (rounds, requests),
             MOST_DECODING_COST,
         );
     }
     is_cheap
 }
 
+/// Requests of a round.
+fn requests() -> usize {
+    number("REQUESTS", 400)
+}
+
 /// Requests a second by two ways in turns; whether the second way costs no more than `bound`.
-fn in_turns(what: &str, targets: [&Target; 2], photo: &[u8], rounds: usize, bound: f64) -> bool {
-    let requests = number("REQUESTS", 200);
+fn in_turns(
+    what: &str,
+    targets: [&Target; 2],
+    photo: &[u8],
+    (rounds, requests): (usize, usize),
+    bound: f64,
+) -> bool {
     let photos = [photo.to_vec()];
     println!(
         "{:>11}  {:<13} {:>8} {:>8} {:>8} {:>7}",

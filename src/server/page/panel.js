@@ -137,7 +137,7 @@ export class Panel {
     const known = error instanceof FaceoodError ? error : undefined;
     const said = known ? this.#sentences(known) : [text("problem_other", { detail: String(error) })];
     place.replaceChildren(
-      make("strong", {}, text("error")),
+      make("strong", {}, text(this.element.id === "compare" ? "error_compare" : "error_extract")),
       ...said.map((sentence) => (typeof sentence === "string" ? make("p", {}, sentence) : sentence)),
       ...(known ? this.#remedy(known) : []),
       ...(known?.requestId ? [make("p", { class: "quiet" }, text("request_id", { id: known.requestId }))] : []));

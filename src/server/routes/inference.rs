@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -25,7 +25,7 @@ use tracing::{Instrument, Span};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::access::Account;
+use crate::access::Turn;
 use crate::server::guard::{Caller, note_foreign_source};
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
@@ -147,12 +147,21 @@ impl Inference {
         };
         // From here on: a slow sender's time is his own. Both pictures of a pair share it.
         let deadline = self.deadline.get_or_init(|| self.state.pool.deadline());
-        let account = self.request.extensions().get::<Account>().cloned();
-        let charge = match account {
-            Some(account) => Some(account.begin(*deadline).await),
+        let turn = self.request.extensions().get::<Turn>().cloned();
+        let mut charge = match turn {
+            Some(turn) => Some(turn.begin(*deadline).await),
             None => None,
         };
-        let submitted = self.state.pool.submit(upload.bytes.clone(), ask, *deadline);
+        let lease = Arc::clone(&upload.lease);
+        // With the worker, and not with the caller: who leaves early has used it all the same.
+        let done = move |spent| {
+            if let Some(charge) = &mut charge {
+                charge.spent(spent);
+            }
+            drop(lease);
+        };
+        let pool = &self.state.pool;
+        let submitted = pool.submit(upload.bytes.clone(), ask, *deadline, done);
         let analysis = submitted.await.map_err(|error| {
             let problem = Problem::from(error.told());
             if problem.code == ProblemCode::Internal {
@@ -161,9 +170,6 @@ impl Inference {
             problem
         })?;
         count(&analysis, self.context.source.as_deref());
-        if let Some(mut charge) = charge {
-            charge.spent(worked(&analysis));
-        }
         if analysis.faces.is_empty() && self.context.endpoint != Endpoint::Quality {
             let is_turned = analysis.hints.contains(&HintCode::TurnPicture);
             let image = analysis.image;
@@ -231,13 +237,6 @@ fn count(analysis: &Analysis, source: Option<&str>) {
         let decision = &face.decision;
         metrics::action(&decision.scenario, source, decision.action.name());
     }
-}
-
-/// How long a worker was busy with the picture.
-fn worked(analysis: &Analysis) -> Duration {
-    let timings = &analysis.timings;
-    let ms = timings.decode + timings.detect + timings.align + timings.embed + timings.judge;
-    Duration::from_secs_f32(ms.max(0.0) / 1e3)
 }
 
 /// As [`row_context`], and `None` too where the request has its rows already.

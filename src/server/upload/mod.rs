@@ -8,6 +8,7 @@ mod json_text;
 mod multipart;
 mod sides;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -37,7 +38,7 @@ const ENVELOPE_BYTES: usize = 64 * 1024;
 pub(crate) struct Upload {
     pub(crate) bytes: Bytes,
     /// Keeps the memory accounted for until the picture has been dealt with.
-    _lease: Lease,
+    pub(crate) lease: Arc<Lease>,
 }
 
 /// What uploads may cost.
@@ -93,7 +94,7 @@ impl Upload {
         let limits = UploadLimits::of(&request)?;
         let wrapping = wrapping_of(&request)?;
         let body = guard(&request, payload, &limits, wrapping, 1)?;
-        let (bytes, _lease) = match wrapping {
+        let (bytes, lease) = match wrapping {
             Wrapping::Raw => collect(&request, body).await?,
             Wrapping::Json => {
                 let (text, lease) = collect(&request, body).await?;
@@ -110,7 +111,8 @@ impl Upload {
             let detail = "the body is empty; a picture is expected";
             return Err(Problem::malformed(detail));
         }
-        Ok(Self { bytes, _lease })
+        let lease = Arc::new(lease);
+        Ok(Self { bytes, lease })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The two sides of a comparison, each a picture or an embedding that was extracted before.
 
+use std::sync::Arc;
+
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use faceood_engine::embed::{EMBEDDING_LENGTH, Embedding};
@@ -8,7 +10,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Bytes, Lease, Text, Upload, UploadLimits, Wrapping};
+use super::{Bytes, Text, Upload, UploadLimits, Wrapping};
 use crate::server::problem_response::{Part, Problem};
 
 /// How far from 1 the length of a given embedding may be: more than rounding to three digits does.
@@ -109,11 +111,12 @@ impl Pair {
             let probe = side(body.probe, Part::Probe)?;
             ([probe, side(body.reference, Part::Reference)?], lease)
         };
-        // One lease stands for both pictures: it lives with the first side that is one.
-        if let Side::Image(upload) = &mut probe {
-            upload._lease = lease;
-        } else if let Side::Image(upload) = &mut reference {
-            upload._lease = lease;
+        // One lease stands for both pictures.
+        let lease = Arc::new(lease);
+        for side in [&mut probe, &mut reference] {
+            if let Side::Image(upload) = side {
+                upload.lease = Arc::clone(&lease);
+            }
         }
         Ok(Self { probe, reference })
     }
@@ -121,8 +124,8 @@ impl Pair {
 
 impl Side {
     fn picture(bytes: Bytes) -> Self {
-        let _lease = Lease::default();
-        Self::Image(Upload { bytes, _lease })
+        let lease = Arc::default();
+        Self::Image(Upload { bytes, lease })
     }
 }
 

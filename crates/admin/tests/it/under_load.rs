@@ -298,7 +298,8 @@ fn a_terminal_is_served_beside_a_flood_of_wrong_tokens() {
     let answers = flood_beside_a_terminal(&route, &terminal, "fod_guess");
     let statuses: Vec<_> = answers.keys().copied().collect();
     assert_eq!(statuses, [401, 429]);
-    assert!(answers[&401].len() <= 10, "{}", answers[&401].len());
+    // Ten, and those that other threads of the server had in hand when the tenth came.
+    assert!(answers[&401].len() <= 20, "{}", answers[&401].len());
     expect_told_when_to_come_back(&answers[&429]);
     // The address is blocked, and no token: nor does a right one open anything from there.
     let mut blocked = route.from(Ipv4Addr::new(127, 0, 0, 5)).connect().unwrap();

@@ -34,6 +34,11 @@ impl Memory {
         }))
     }
 
+    /// Bytes of the whole budget.
+    pub(super) fn limit(&self) -> u64 {
+        self.0.limit
+    }
+
     /// Bytes that are reserved now.
     #[cfg(test)]
     pub(super) fn held(&self) -> u64 {

@@ -259,7 +259,7 @@ impl Assembly {
         let landmarks = open("landmarks", &self.pack.landmarks_bytes()?, Placement::Host)?;
         let manifest = self.pack.manifest();
         let template = manifest.embedder.template;
-        let confined = |program| Decoder::confined(program, &self.capture);
+        let confined = |program| Decoder::confined(program, &self.capture, &self.memory);
         let decoder = self.decoder.as_ref().map(confined).transpose();
         Ok(Pipeline {
             capture: self.capture.clone(),

@@ -78,7 +78,7 @@ mod tests {
             assert_eq!(error.problem(), ProblemCode::Internal, "{error}");
             let told = error.told();
             assert_eq!(told.to_string(), ServiceFault::Analysis.to_string());
-            assert!(told.chinese().contains("服务日志中有"), "{error}");
+            assert!(told.chinese().contains("查阅服务日志"), "{error}");
         }
     }
 }

@@ -38,6 +38,8 @@ struct Job {
     queued: Instant,
     deadline: Instant,
     reply: oneshot::Sender<Result<Analysis, AnalyzeError>>,
+    /// Hears how long a worker was busy with it. Dropped unheard where none began.
+    done: Box<dyn FnOnce(Duration) + Send>,
     /// The caller's, for what the worker logs.
     span: Span,
 }
@@ -150,7 +152,8 @@ impl AnalysisPool {
         Instant::now() + Duration::from_millis(self.shared.settings.deadline_ms)
     }
 
-    /// Analyses `upload`. A caller who drops the future has the work given up.
+    /// Analyses `upload`. A caller who drops the future has the work given up at the next stage;
+    /// `done` hears then, or before the answer, how long a worker was busy.
     ///
     /// # Errors
     /// At once [`Interruption::Overloaded`] where the queue is full;
@@ -161,6 +164,7 @@ impl AnalysisPool {
         upload: Bytes,
         ask: Ask,
         deadline: Instant,
+        done: impl FnOnce(Duration) + Send + 'static,
     ) -> Result<Analysis, AnalyzeError> {
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Err(Interruption::Stopping.into());
@@ -173,6 +177,7 @@ impl AnalysisPool {
                 queued: Instant::now(),
                 deadline,
                 reply,
+                done: Box::new(done),
                 span: Span::current(),
             })
             .map_err(|refused| match (refused, self.capacity()) {
@@ -378,10 +383,12 @@ impl Worker {
         let _entered = job.span.clone().entered();
         let (shared, index) = (Arc::clone(&self.shared), self.index);
         let is_wanted = || shared.is_wanted(index, &job);
+        let began = Instant::now();
         let outcome = self.guarded(|pipeline| {
             let checkpoint = Checkpoint::new(&is_wanted);
             pipeline.analyze(&job.upload, &job.ask, job.queued.elapsed(), &checkpoint)
         });
+        (job.done)(began.elapsed());
         if let Err(Err(error)) = job.reply.send(outcome) {
             tracing::debug!(%error, "gave up a picture");
         }

@@ -240,12 +240,12 @@ failures! {
         // Of faults of ours the log has the reason.
         Analysis => Internal,
             "The analysis failed on our side; the service's log has the reason under this request id.",
-            "分析在服务一侧失败；服务日志中有该请求编号对应的原因。";
+            "服务器内部错误，请凭请求编号查阅服务日志。";
         QueueFull { capacity: usize } => NotReady,
             "{capacity} pictures are waiting, which is as many as may wait",
             "已有 {capacity} 张图片在等待，队列已满。";
         SelfCheck { reason: String } => NotReady,
-            "{reason}", "自检失败：内置人脸未能走完整个流程；服务日志中有原因。";
+            "{reason}", "自检失败：内置测试人脸试运行失败；原因见服务日志。";
         Stopping => NotReady, "the service is stopping", "服务正在停止。";
         LogFailing { since: String, fault: LogFault } where zh = fault.chinese() => NotReady,
             "the log cannot be written since {since}: {fault}",

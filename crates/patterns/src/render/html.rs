@@ -48,9 +48,9 @@ pub fn html(report: &PatternReport, style: HtmlOptions<'_>) -> String {
     let body = html! {
         (view.head())
         (view.timeline())
-        h2 { (view.pick("Patterns", "模式")) }
+        h2 { (view.pick("Patterns", "反复出现的问题")) }
         @if report.clusters.is_empty() {
-            p { (view.pick("No recurring pattern was found in this window.", "此时间段内未发现重复出现的模式。")) }
+            p { (view.pick("No recurring pattern was found in this window.", "此时间段内未发现反复出现的问题。")) }
         }
         @for cluster in &report.clusters { (view.cluster(cluster)) }
         (view.days())
@@ -115,10 +115,10 @@ impl HtmlPage<'_> {
                     &format!("{} {}", totals.errors, self.pick("errors", "次错误"))))
                 (card(&percent_of(totals.low, totals.scored), self.pick("score low", "得分偏低"),
                     &format!("{} / {} ≤ {}", totals.low, totals.scored, window.max_score)))
-                (card(&self.report.clusters.len().to_string(), self.pick("patterns", "个模式"),
+                (card(&self.report.clusters.len().to_string(), self.pick("patterns", "个反复出现的问题"),
                     &format!("{} {}", percent_of(clustered, totals.low), self.pick("of the low ones", "的低分抓拍"))))
                 (card(&rising.to_string(), self.pick("new or growing", "新出现或增多"),
-                    &format!("{} {}", self.report.norm_anomalies.len(), self.pick("norm anomalies", "处范数异常"))))
+                    &format!("{} {}", self.report.norm_anomalies.len(), self.pick("norm anomalies", "处特征向量模长异常"))))
             }
         }
     }
@@ -199,7 +199,7 @@ impl HtmlPage<'_> {
                 div class="two" {
                     (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median", "中位数"), "σ"], rows))
                     div {
-                        (table(&[self.pick("source", "摄像头"), self.pick("captures", "次数"), self.pick("lift", "提升度")],
+                        (table(&[self.pick("source", "摄像头"), self.pick("captures", "次数"), self.pick("lift", "相对倍数")],
                             cluster.sources.iter().take(MEASURES).map(|part| {
                                 vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
                             })))
@@ -249,7 +249,7 @@ impl HtmlPage<'_> {
             return html! {};
         }
         html! {
-            h2 { (self.pick("Embedding norm", "嵌入向量范数")) }
+            h2 { (self.pick("Embedding norm", "特征向量模长")) }
             @for anomaly in found.iter().take(CHARTS) { (self.anomaly(anomaly)) }
             @if found.len() > CHARTS {
                 p class="quiet" { "+ " (found.len() - CHARTS) }
@@ -260,8 +260,8 @@ impl HtmlPage<'_> {
     fn anomaly(&self, anomaly: &NormAnomaly) -> Markup {
         let window = self.window();
         let signal = match anomaly.signal {
-            NormSignal::Norm => self.pick("norm", "范数"),
-            NormSignal::Residual => self.pick("norm given the score", "给定得分下的范数"),
+            NormSignal::Norm => self.pick("norm", "特征向量模长"),
+            NormSignal::Residual => self.pick("norm given the score", "给定得分下的特征向量模长"),
         };
         let mut title = format!(
             "{}: {signal} {:.3} → {:.3} ({:+.1} σ), {} – {}",
@@ -333,7 +333,7 @@ impl HtmlPage<'_> {
                  Significance by Benjamini and Hochberg at 5 %."
             ),
             format!(
-                "由 {low} 条低分与 {good} 条高分记录学习{sample}；一个模式至少需要 {least} 条。\
+                "由 {low} 条低分与 {good} 条高分记录学习{sample}；一个反复出现的问题至少需要 {least} 条。\
                  {aside} 个分组可用偶然解释，未列出。显著性按 Benjamini–Hochberg（5 %）判定。"
             ),
         );

@@ -39,7 +39,7 @@ fn numbers(cluster: &Cluster, language: Language, per: &str) -> String {
     let (mean, p10, p90) = (quality.mean, quality.p10, quality.p90);
     let mut text = format!("{word} {mean:.2} ({p10:.2}–{p90:.2})");
     if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
-        let word = language.pick("norm", "范数");
+        let word = language.pick("norm", "特征向量模长");
         text += &format!(" · {word} {mean:.2} ({z:+.1} σ)");
     }
     let [low, high] = cluster.trend_detail.interval;
@@ -84,7 +84,7 @@ fn fleet_head(language: Language) -> [&'static str; 7] {
         language.pick("captures", "抓拍"),
         language.pick("low", "低分"),
         language.pick("median score", "得分中位数"),
-        language.pick("norm", "范数"),
+        language.pick("norm", "特征向量模长"),
         language.pick("top cause", "首要原因"),
         language.pick("drift", "变化"),
     ]

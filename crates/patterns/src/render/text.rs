@@ -39,7 +39,7 @@ pub fn text(report: &PatternReport, style: TextOptions) -> String {
     };
     out.head(report);
     if report.clusters.is_empty() {
-        out.line(out.pick("No recurring pattern.", "未发现重复出现的模式。"));
+        out.line(out.pick("No recurring pattern.", "未发现反复出现的问题。"));
     }
     for cluster in &report.clusters {
         out.cluster(cluster);
@@ -116,7 +116,7 @@ impl TextReport {
                  Hours are local time (UTC{zone})."
             ),
             format!(
-                "共 {patterns} 个模式，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
+                "共 {patterns} 个反复出现的问题，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
                  时刻为本地时间（UTC{zone}）。"
             ),
         ));
@@ -128,7 +128,7 @@ impl TextReport {
                      the others were assigned to them."
                 ),
                 format!(
-                    "模式由 {learnt} 条低分记录的抽样（种子 {seed}）学习得到，其余记录按此归类。"
+                    "反复出现的问题由 {learnt} 条低分记录的抽样（种子 {seed}）学习得到，其余记录按此归类。"
                 ),
             ));
         }
@@ -159,7 +159,7 @@ impl TextReport {
         if anomalies.is_empty() {
             return;
         }
-        self.title(self.pick("Embedding norm", "嵌入向量范数"));
+        self.title(self.pick("Embedding norm", "特征向量模长"));
         for anomaly in anomalies.iter().take(ANOMALIES) {
             self.line(&self.anomaly(anomaly));
         }
@@ -168,8 +168,10 @@ impl TextReport {
 
     fn anomaly(&self, anomaly: &NormAnomaly) -> String {
         let signal = match anomaly.signal {
-            NormSignal::Norm => self.pick("norm", "范数"),
-            NormSignal::Residual => self.pick("norm given the score", "扣除得分影响后的范数"),
+            NormSignal::Norm => self.pick("norm", "特征向量模长"),
+            NormSignal::Residual => {
+                self.pick("norm given the score", "扣除得分影响后的特征向量模长")
+            }
         };
         let source = source(&anomaly.source);
         let (z, rows, direction) = (anomaly.z.abs(), anomaly.rows, &anomaly.direction);

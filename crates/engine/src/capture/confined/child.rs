@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::os::fd::AsFd as _;
 
 use memmap2::MmapMut;
@@ -16,13 +16,13 @@ use seccompiler::{
     SeccompRule,
 };
 
-use super::messages::{self, Answer, Order, Part, Ready};
+use super::messages::{self, Answer, Order, Part};
 use crate::capture::CaptureError;
 use crate::capture::jpeg::{self, Structure};
 use crate::capture::pixels::Area;
 
 /// What a decoder needs beside memory: to hear, to answer, and to end.
-const ALLOWED: [libc::c_long; 15] = [
+const ALLOWED: [libc::c_long; 14] = [
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_brk,
@@ -34,14 +34,10 @@ const ALLOWED: [libc::c_long; 15] = [
     libc::SYS_clock_gettime,
     libc::SYS_sigaltstack,
     libc::SYS_rt_sigreturn,
-    libc::SYS_fcntl,
     libc::SYS_close,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
-
-/// New memory, but none that could hold code.
-const ALLOWED_WITHOUT_CODE: [libc::c_long; 2] = [libc::SYS_mmap, libc::SYS_mprotect];
 
 /// Decodes what [`Decoder::confined`](super::Decoder::confined) in the parent process asks for, until
 /// that ends. Standard input is the connection to it, standard output the shared memory.
@@ -50,17 +46,22 @@ const ALLOWED_WITHOUT_CODE: [libc::c_long; 2] = [libc::SYS_mmap, libc::SYS_mprot
 /// Where the kernel does not let the process give up its rights, or the parent cannot be understood.
 pub fn decode_for_parent() -> io::Result<()> {
     leave_all()?;
-    let connection = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // What a decoder writes there would look like the daemon's own words.
+    let nothing = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    drop(nothing);
+    let mut connection = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let memory = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // SAFETY: its length is sealed. The parent writes to it only while this process waits for an
     // order.
     let mut memory = unsafe { MmapMut::map_mut(&memory)? };
-    let mut answers = connection.try_clone()?;
-    let mut orders = BufReader::new(connection);
-    confine()?;
-    messages::send(&mut answers, &Ready)?;
-    while let Some(order) = messages::receive::<Order>(&mut orders)? {
-        messages::send(&mut answers, &carry_out(&order, &mut memory))?;
+    let confined = confine().map_err(|error| error.to_string());
+    messages::send(&mut connection, &confined)?;
+    if confined.is_err() {
+        return Ok(());
+    }
+    while let Some(order) = messages::receive::<Order>(&mut connection)? {
+        messages::send(&mut connection, &carry_out(&order, &mut memory))?;
     }
     Ok(())
 }
@@ -116,20 +117,21 @@ fn confine() -> io::Result<()> {
 }
 
 fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let is_no_code = SeccompCondition::new(
-        2,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64),
-        0,
-    )?;
-    let without_code = SeccompRule::new(vec![is_no_code])?;
-    let allowed = ALLOWED.map(|call| (call, Vec::new()));
-    let without_code = ALLOWED_WITHOUT_CODE.map(|call| (call, vec![without_code.clone()]));
+    let only_with = |argument, operator, value| {
+        let condition =
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value as u64)?;
+        Ok(vec![SeccompRule::new(vec![condition])?])
+    };
+    // New memory, but none that could hold code.
+    let no_code = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
+    // Rust's library asks in builds with debug assertions. Other commands can have signals sent.
+    let is_asking = only_with(1, SeccompCmpOp::Eq, libc::F_GETFD)?;
+    let mut rules: BTreeMap<_, _> = ALLOWED.map(|call| (call, Vec::new())).into();
+    rules.insert(libc::SYS_mmap, only_with(2, no_code.clone(), 0)?);
+    rules.insert(libc::SYS_mprotect, only_with(2, no_code, 0)?);
+    rules.insert(libc::SYS_fcntl, is_asking);
     SeccompFilter::new(
-        allowed
-            .into_iter()
-            .chain(without_code)
-            .collect::<BTreeMap<_, _>>(),
+        rules,
         // As if the file or address was not permitted. To end the process would also end it at a
         // harmless call that another version of the C library makes.
         SeccompAction::Errno(libc::EPERM as u32),
@@ -154,6 +156,7 @@ mod tests {
     fn a_confined_thread_can_decode_and_nothing_else() {
         let filter = filter().unwrap();
         let own = rustix::process::getpid();
+        let kept = File::open("/dev/null").unwrap();
         let outcomes = std::thread::spawn(move || {
             seccompiler::apply_filter(&filter).unwrap();
             let structure = Structure::read(PHOTO).unwrap();
@@ -182,6 +185,12 @@ mod tests {
                 (
                     "end a process",
                     rustix::process::kill_process(own, Signal::CONT)
+                        .err()
+                        .map(io::Error::from),
+                ),
+                (
+                    "have a signal sent",
+                    rustix::io::fcntl_setfd(&kept, rustix::io::FdFlags::empty())
                         .err()
                         .map(io::Error::from),
                 ),

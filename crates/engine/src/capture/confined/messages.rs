@@ -1,6 +1,6 @@
 //! What the two processes say to each other: one line of JSON each way for a picture.
 
-use std::io::{self, BufRead, Read as _, Write};
+use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,10 @@ use crate::capture::CaptureError;
 use crate::capture::pixels::Area;
 
 /// Longest line that is read. The longest words in one are libjpeg-turbo's, of 200 bytes.
-const LONGEST_LINE: u64 = 4096;
+const LONGEST_LINE: usize = 4096;
 
-/// The child has given up its rights: its first message.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ready;
+/// The child's first message: it has given up its rights, or why it could not.
+pub(super) type Confined = Result<(), String>;
 
 /// One picture to decode. Its bytes are the first of the shared memory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,12 +42,16 @@ pub(super) fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<
     to.write_all(&line)
 }
 
-/// The next message; `None` where the other side has ended.
-pub(super) fn receive<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
-    let mut line = String::new();
-    from.take(LONGEST_LINE).read_line(&mut line)?;
-    if line.is_empty() {
-        return Ok(None);
+/// The next message; `None` where the other side has ended. A whole message comes at once: whoever
+/// sends it in pieces is not the program that this one has started.
+pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
+    let mut line = [0; LONGEST_LINE];
+    let length = from.read(&mut line)?;
+    match &line[..length] {
+        [] => Ok(None),
+        [message @ .., b'\n'] => serde_json::from_slice(message)
+            .map(Some)
+            .map_err(|_| io::ErrorKind::InvalidData.into()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
-    Ok(Some(serde_json::from_str(&line)?))
 }

@@ -1,33 +1,38 @@
 //! The parent's side: one process for each worker, started again whenever it ends.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Stdio};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use image::RgbImage;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
-use rustix::process::{Pid, Resource, Rlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::messages::{self, Answer, Order, Part};
 use crate::capture::decoding::damaged;
 use crate::capture::jpeg::{self, Structure};
 use crate::capture::pixels::Area;
-use crate::capture::{CaptureError, Damage, ImageFormat, Settings};
+use crate::capture::{CaptureError, Damage, ImageFormat, Memory, Settings};
 use crate::own_program::OwnProgram;
 
 /// Longest that one picture may take. The limits of [`capture`](crate::capture) keep the slowest to
-/// a few seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// a few seconds. Twice that, and a start between, is less than what makes a worker count as stuck.
+const PATIENCE: Duration = Duration::from_secs(9);
 
-/// Shared memory that a process keeps between two pictures; what is beyond goes back to the system.
-const KEPT_BYTES: u64 = 16 << 20;
+/// Shared memory that a process keeps between two pictures, for the file and for the pixels; what is
+/// beyond goes back to the system.
+const KEPT_FILE_BYTES: u64 = 4 << 20;
+const KEPT_PIXEL_BYTES: u64 = 16 << 20;
+
+/// Longest text that is taken from a process; libjpeg-turbo's are no longer.
+const LONGEST_WORDS: usize = 200;
 
 /// Memory of the process beside its pictures.
 const OWN_BYTES: u64 = 64 << 20;
@@ -40,29 +45,39 @@ pub struct Decoder(Option<Arc<Mutex<Confined>>>);
 struct Confined {
     program: OwnProgram,
     settings: Settings,
+    /// Memory in bytes that all pictures together may take.
+    memory_bytes: u64,
     process: Option<Process>,
 }
 
 #[derive(Debug)]
 struct Process {
     child: Child,
-    orders: UnixStream,
-    answers: BufReader<UnixStream>,
+    connection: UnixStream,
     /// First the bytes of the picture, at most [`Settings::max_bytes`], then its pixels.
     memory: File,
+    /// Length of that memory.
+    shared: u64,
 }
 
 impl Decoder {
-    /// Decodes in a process of `program`, which calls [`decode_for_parent`](super::decode_for_parent).
+    /// Decodes in a process of `program`, which calls [`decode_for_parent`](super::decode_for_parent),
+    /// with pictures out of `memory`. The process ends with the thread that asks for it.
     ///
     /// # Errors
     /// Where no such process can be started.
-    pub fn confined(program: &OwnProgram, settings: &Settings) -> io::Result<Self> {
-        let confined = Confined {
+    pub fn confined(
+        program: &OwnProgram,
+        settings: &Settings,
+        memory: &Memory,
+    ) -> io::Result<Self> {
+        let mut confined = Confined {
             program: program.clone(),
-            process: Some(Process::start(program, settings)?),
             settings: settings.clone(),
+            memory_bytes: memory.limit(),
+            process: None,
         };
+        confined.running()?;
         Ok(Self(Some(Arc::new(Mutex::new(confined)))))
     }
 
@@ -113,6 +128,12 @@ impl Decoder {
     }
 }
 
+/// Where in the shared memory the pixels begin: behind the largest file, to which an end marker may
+/// have been added.
+fn pixels_at(settings: &Settings) -> usize {
+    settings.max_bytes + 2
+}
+
 impl Confined {
     /// Gives the pixels of `part`, and where they lie, if that `is_possible`.
     fn ask(
@@ -121,10 +142,8 @@ impl Confined {
         part: Part,
         is_possible: impl Fn(&Area) -> bool,
     ) -> Result<(RgbImage, Area), CaptureError> {
-        let stopped = CaptureError::DecoderStopped {
-            format: ImageFormat::Jpeg,
-        };
-        let pixels_at = self.settings.max_bytes;
+        let pixels_at = pixels_at(&self.settings);
+        let mut failure = CaptureError::OutOfMemory;
         // Twice: it may have been ended from outside, which says nothing of the picture.
         for _ in 0..2 {
             let process = match self.running() {
@@ -134,35 +153,85 @@ impl Confined {
                     return Err(CaptureError::OutOfMemory);
                 }
             };
-            match process.ask(bytes, part, pixels_at, &is_possible) {
+            let asked = process.ask(bytes, part, pixels_at, &is_possible);
+            process.free(pixels_at as u64);
+            let error = match asked {
                 Ok(answer) => return answer,
-                Err(error) => {
-                    let ended = self.process.take().map(Process::end);
-                    tracing::warn!(%error, ?ended, "the process that decodes JPEGs ended at a picture");
-                }
+                Err(error) => error,
+            };
+            let ended = self.process.take().and_then(|process| process.end().ok());
+            tracing::warn!(%error, ?ended, "the process that decodes JPEGs ended at a picture");
+            failure = blamed(error.kind(), ended);
+            // It has had its time.
+            if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) {
+                break;
             }
         }
-        Err(stopped)
+        Err(failure)
     }
 
     fn running(&mut self) -> io::Result<&mut Process> {
         Ok(match &mut self.process {
             Some(process) => process,
-            stopped => stopped.insert(Process::start(&self.program, &self.settings)?),
+            stopped => stopped.insert(Process::start(
+                &self.program,
+                pixels_at(&self.settings) as u64 + 3 * self.settings.max_pixels,
+                self.memory_bytes,
+            )?),
         })
     }
 }
 
+/// What a failure is told as: the picture's fault, or that of a system that lacks memory or time.
+fn blamed(kind: ErrorKind, ended: Option<ExitStatus>) -> CaptureError {
+    let by = ended
+        .and_then(|ended| ended.signal())
+        .and_then(Signal::from_named_raw);
+    let is_gone = matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe);
+    match kind {
+        ErrorKind::WouldBlock
+        | ErrorKind::TimedOut
+        | ErrorKind::StorageFull
+        | ErrorKind::OutOfMemory => CaptureError::OutOfMemory,
+        _ if is_gone && matches!(by, Some(Signal::KILL | Signal::BUS)) => CaptureError::OutOfMemory,
+        _ => CaptureError::DecoderStopped {
+            format: ImageFormat::Jpeg,
+        },
+    }
+}
+
+/// The failure that a process tells, if a decoder of JPEGs can have it; its words may be anybody's.
+fn believed(failure: CaptureError) -> Option<CaptureError> {
+    use CaptureError as E;
+    let format = ImageFormat::Jpeg;
+    let damage = match failure {
+        E::OutOfMemory => return Some(E::OutOfMemory),
+        E::Truncated { .. } => return Some(E::Truncated { format }),
+        E::DecoderStopped { .. } => return Some(E::DecoderStopped { format }),
+        E::Damaged { damage, .. } => damage,
+        _ => return None,
+    };
+    let damage = match damage {
+        Damage::Part { .. } => return None,
+        Damage::Data { words } => {
+            let plain = words.chars().filter(|c| c.is_ascii_graphic() || *c == ' ');
+            let words = plain.take(LONGEST_WORDS).collect();
+            Damage::Data { words }
+        }
+        other => other,
+    };
+    Some(damaged(format, damage))
+}
+
 impl Process {
-    fn start(program: &OwnProgram, settings: &Settings) -> io::Result<Self> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let memory = rustix::fs::memfd_create(c"faceood-picture", flags)?;
-        let bytes = settings.max_bytes as u64 + 3 * settings.max_pixels;
-        rustix::fs::ftruncate(&memory, bytes)?;
+    /// With so many `shared` bytes, and for pictures that may take `memory_bytes`.
+    fn start(program: &OwnProgram, shared: u64, memory_bytes: u64) -> io::Result<Self> {
+        let memory = File::from(shared_memory()?);
+        rustix::fs::ftruncate(&memory, shared)?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::GROW | SealFlags::SHRINK)?;
-        let (orders, childs) = UnixStream::pair()?;
-        orders.set_read_timeout(Some(PATIENCE))?;
-        orders.set_write_timeout(Some(PATIENCE))?;
+        let (connection, childs) = UnixStream::pair()?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.set_write_timeout(Some(PATIENCE))?;
         let child = program
             .command()
             // Ctrl-C in a terminal is for the daemon, which first finishes what it has begun.
@@ -171,33 +240,30 @@ impl Process {
             .stdout(memory.try_clone()?)
             .stderr(Stdio::inherit())
             .spawn()?;
-        let data = Some(settings.memory_bytes(1).saturating_add(OWN_BYTES));
+        let mut process = Self {
+            child,
+            connection,
+            memory,
+            shared,
+        };
+        let data = Some(memory_bytes.saturating_add(OWN_BYTES));
         let limits = Rlimit {
             current: data,
             maximum: data,
         };
-        if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
-            // Where that is forbidden, as in the unit, the memory of the whole service is bounded.
+        if let Some(pid) = Pid::from_raw(process.child.id().cast_signed()) {
+            // Where that is forbidden the memory of the whole service is bounded.
             let _ = rustix::process::prlimit(Some(pid), Resource::Data, limits);
         }
-        let mut process = Self {
-            child,
-            answers: BufReader::new(orders.try_clone()?),
-            orders,
-            memory: File::from(memory),
+        let why = match messages::receive(&mut process.connection) {
+            Ok(Some(messages::Confined::Ok(()))) => return Ok(process),
+            Ok(Some(Err(why))) => why,
+            Ok(None) => "it ended".to_owned(),
+            Err(error) => error.to_string(),
         };
-        match messages::receive(&mut process.answers) {
-            Ok(Some(messages::Ready)) => Ok(process),
-            outcome => {
-                let ended = process.end()?;
-                let why = outcome
-                    .err()
-                    .map_or(String::new(), |error| format!(": {error}"));
-                Err(io::Error::other(format!(
-                    "it did not get ready ({ended}){why}"
-                )))
-            }
-        }
+        let ended = process.end()?;
+        let text = format!("it did not give up its rights: {why} ({ended})");
+        Err(io::Error::other(text))
     }
 
     /// The pixels, or why there are none; an error where the process is of no more use.
@@ -214,20 +280,21 @@ impl Process {
             pixels_at,
             part,
         };
-        messages::send(&mut self.orders, &order)?;
+        messages::send(&mut self.connection, &order)?;
         let answer: Answer =
-            messages::receive(&mut self.answers)?.ok_or(ErrorKind::UnexpectedEof)?;
+            messages::receive(&mut self.connection)?.ok_or(ErrorKind::UnexpectedEof)?;
         let area = match answer {
             Ok(area) if is_possible(&area) => area,
             Ok(area) => return Err(io::Error::other(format!("it decoded {area:?}"))),
-            Err(error) => return Ok(Err(error)),
+            Err(failure) => {
+                let believed = believed(failure).ok_or(ErrorKind::InvalidData)?;
+                return Ok(Err(believed));
+            }
         };
-        let start = pixels_at as u64;
-        let pixels = match self.copy(start, area.pixels() as usize * 3)? {
+        let pixels = match self.copy(pixels_at as u64, area.pixels() as usize * 3)? {
             Ok(pixels) => pixels,
             Err(error) => return Ok(Err(error)),
         };
-        self.free(start, start + pixels.len() as u64);
         let picture = RgbImage::from_raw(area.width, area.height, pixels)
             .ok_or_else(|| damaged(ImageFormat::Jpeg, Damage::SizeUnlikePixels));
         Ok(picture.map(|picture| (picture, area)))
@@ -250,13 +317,15 @@ impl Process {
         Ok(Ok(bytes))
     }
 
-    /// Gives back the shared memory from [`KEPT_BYTES`] after `start` to `end`.
-    fn free(&self, start: u64, end: u64) {
-        let kept = start + KEPT_BYTES;
-        if end > kept {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // Where that fails the next picture overwrites it.
-            let _ = rustix::fs::fallocate(&self.memory, flags, kept, end - kept);
+    /// Gives back the shared memory that is not kept, whatever the process has written to it.
+    fn free(&self, pixels_at: u64) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let pixels = pixels_at + KEPT_PIXEL_BYTES;
+        for (start, end) in [(KEPT_FILE_BYTES, pixels_at), (pixels, self.shared)] {
+            if end > start {
+                // Where that fails the next picture overwrites it.
+                let _ = rustix::fs::fallocate(&self.memory, flags, start, end - start);
+            }
         }
     }
 
@@ -264,6 +333,18 @@ impl Process {
     fn end(mut self) -> io::Result<std::process::ExitStatus> {
         let _ = self.child.kill();
         self.child.wait()
+    }
+}
+
+/// Memory of no file, which cannot be executed where the kernel knows that (6.3).
+fn shared_memory() -> io::Result<OwnedFd> {
+    let make = |more| {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | more;
+        rustix::fs::memfd_create(c"faceood-picture", flags)
+    };
+    match make(MemfdFlags::NOEXEC_SEAL) {
+        Err(rustix::io::Errno::INVAL) => Ok(make(MemfdFlags::empty())?),
+        made => Ok(made?),
     }
 }
 
@@ -287,7 +368,18 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".to_owned(), text.to_owned()],
         };
-        Decoder::confined(&program, &Settings::default())
+        let settings = Settings::default();
+        let memory = Memory::new(settings.memory_bytes(1));
+        Decoder::confined(&program, &settings, &memory)
+    }
+
+    /// One that says it is ready, reads an order and sends this.
+    fn liar(answer: &str) -> Decoder {
+        let ready = r#"{"Ok":null}"#;
+        script(&format!(
+            "echo '{ready}' >&0; read order; printf '%s\\n' '{answer}' >&0; sleep 60"
+        ))
+        .unwrap()
     }
 
     fn ask(decoder: &Decoder) -> CaptureError {
@@ -300,6 +392,8 @@ mod tests {
         let error = script("exit 3").unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(script("echo nonsense >&0; sleep 60").is_err());
+        let told = script(r#"echo '{"Err":"no seccomp"}' >&0"#).unwrap_err();
+        assert!(told.to_string().contains("no seccomp"), "{told}");
     }
 
     #[test]
@@ -314,16 +408,21 @@ mod tests {
             format!(r#"{{"Ok":{}}}"#, area(1 << 40)),
             "x".repeat(100_000),
             String::new(),
+            r#"{"Err":"Empty"}"#.to_owned(),
         ] {
-            let liar =
-                format!("echo null >&0; read order; printf '%s\\n' '{answer}' >&0; sleep 60");
-            assert_eq!(ask(&script(&liar).unwrap()), stopped, "{answer:.80}");
+            assert_eq!(ask(&liar(&answer)), stopped, "{answer:.80}");
         }
-        let liar = format!(
-            "echo null >&0; read order; echo '{{\"Ok\":{}}}' >&0; sleep 60",
-            area(512)
+        let words = format!("{}\u{1b}[2J", "a".repeat(3000));
+        let answer = format!(
+            r#"{{"Err":{{"Damaged":{{"format":"jpeg","damage":{{"Data":{{"words":{}}}}}}}}}}}"#,
+            serde_json::to_string(&words).unwrap()
         );
-        let pixels = script(&liar).unwrap();
+        let damage = Damage::Data {
+            words: "a".repeat(LONGEST_WORDS),
+        };
+        assert_eq!(ask(&liar(&answer)), damaged(ImageFormat::Jpeg, damage));
+
+        let pixels = liar(&format!(r#"{{"Ok":{}}}"#, area(512)));
         let structure = Structure::read(PHOTO).unwrap();
         // Made up, and of the right size.
         assert!(
@@ -332,6 +431,38 @@ mod tests {
                 .unwrap()
                 .iter()
                 .all(|&value| value == 0)
+        );
+    }
+
+    #[test]
+    fn one_that_is_killed_again_and_again_is_no_fault_of_the_picture() {
+        let killed = r#"echo '{"Ok":null}' >&0; read order; kill -9 $$"#;
+        assert_eq!(ask(&script(killed).unwrap()), CaptureError::OutOfMemory);
+        let crashed = r#"echo '{"Ok":null}' >&0; read order; kill -11 $$"#;
+        let stopped = CaptureError::DecoderStopped {
+            format: ImageFormat::Jpeg,
+        };
+        assert_eq!(ask(&script(crashed).unwrap()), stopped);
+    }
+
+    #[test]
+    fn what_a_process_leaves_in_memory_goes_back_also_where_it_fails() {
+        let damaged = r#"{"Err":{"Truncated":{"format":"jpeg"}}}"#;
+        let filler = format!(
+            "echo '{{\"Ok\":null}}' >&0; read order; \
+             dd if=/dev/zero of=/proc/self/fd/1 bs=1M count=90 conv=notrunc 2>&-; echo '{damaged}' >&0; sleep 60"
+        );
+        let decoder = script(&filler).unwrap();
+        let truncated = CaptureError::Truncated {
+            format: ImageFormat::Jpeg,
+        };
+        assert_eq!(ask(&decoder), truncated);
+        let confined = decoder.0.as_ref().unwrap().lock().unwrap();
+        let memory = &confined.process.as_ref().unwrap().memory;
+        let held = rustix::fs::fstat(memory).unwrap().st_blocks * 512;
+        assert!(
+            held <= (KEPT_FILE_BYTES + KEPT_PIXEL_BYTES + 8192) as i64,
+            "{held}"
         );
     }
 }

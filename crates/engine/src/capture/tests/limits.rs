@@ -279,3 +279,19 @@ fn memory_that_the_system_lacks_is_no_fault_of_the_picture() {
     assert!(matches!(error, CaptureError::OutOfMemory), "{error}");
     assert_eq!(error.problem(), ProblemCode::Overloaded);
 }
+
+#[test]
+fn the_largest_file_may_lack_its_end_marker() {
+    let mut bytes = jpeg(&scene(64, 48), BASELINE);
+    bytes.truncate(bytes.len() - 2);
+    let settings = Settings {
+        max_bytes: bytes.len(),
+        ..Settings::default()
+    };
+    // In the memory that both processes share it takes two bytes more than any file may have.
+    let capture = decode_by(&confined(&settings), &bytes, &settings).unwrap();
+    assert_eq!(
+        capture.overview(),
+        decode(&bytes, &settings).unwrap().overview()
+    );
+}

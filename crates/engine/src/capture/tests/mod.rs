@@ -144,20 +144,26 @@ fn refused(bytes: &[u8]) -> CaptureError {
 }
 
 fn decode_confined(bytes: &[u8]) -> Result<Capture, CaptureError> {
-    static DECODER: LazyLock<Decoder> = LazyLock::new(|| {
-        let program = OwnProgram {
-            program: faceood_test_support::program("faceoodd").into(),
-            arguments: vec!["--decoder".to_owned()],
-        };
-        Decoder::confined(&program, &Settings::default()).unwrap()
-    });
-    let settings = Settings::default();
-    decode_within(
-        bytes,
-        &settings,
-        &Memory::new(settings.memory_bytes(1)),
-        &DECODER,
-    )
+    static DECODER: LazyLock<Decoder> = LazyLock::new(|| confined(&Settings::default()));
+    decode_by(&DECODER, bytes, &Settings::default())
+}
+
+fn confined(settings: &Settings) -> Decoder {
+    let program = OwnProgram {
+        program: faceood_test_support::program("faceoodd").into(),
+        arguments: vec!["--decoder".to_owned()],
+    };
+    let memory = Memory::new(settings.memory_bytes(1));
+    Decoder::confined(&program, settings, &memory).unwrap()
+}
+
+fn decode_by(
+    decoder: &Decoder,
+    bytes: &[u8],
+    settings: &Settings,
+) -> Result<Capture, CaptureError> {
+    let memory = Memory::new(settings.memory_bytes(1));
+    decode_within(bytes, settings, &memory, decoder)
 }
 
 /// Holds that `bytes` are of a kind that is not read, and that the error calls it by `name`.
