@@ -234,6 +234,33 @@ async fn busy_is_not_hung_and_a_deadline_holds_amid_a_stage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_tells_how_long_it_was_busy_also_where_the_caller_has_left() {
+    let settings = pipeline::Settings {
+        workers: 1,
+        ..pipeline::Settings::default()
+    };
+    let service = serving(settings).await;
+    let policies = Policies::default();
+    let ask = pipeline::Ask {
+        scenario: SLOW.to_owned(),
+        policy: policies.get(policy::DEFAULT_SCENARIO).unwrap().clone(),
+        faces: pipeline::Faces::Largest,
+        needs_face: false,
+    };
+    let (sender, heard) = oneshot::channel();
+    let done = move |spent| drop(sender.send(spent));
+    let photo = pipeline::TEST_FACE.into();
+    let submitted = service
+        .pool
+        .submit(photo, ask, service.pool.deadline(), done);
+    let gone = tokio::time::timeout(Duration::from_millis(500), submitted).await;
+    assert!(gone.is_err(), "it was amid its stage");
+    let spent: Duration = heard.await.unwrap();
+    assert!(spent >= LONG, "{spent:?}");
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_the_log_ends_by_its_bytes_and_the_next_goes_on() {
     let service = serving(pipeline::Settings::default()).await;
     let (log, address) = (&service.log, service.address);

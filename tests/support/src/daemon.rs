@@ -218,11 +218,11 @@ impl Home {
 }
 
 /// What `models tune` measured on this machine, once for all tests of this process, or else before
-/// it (`FACEOOD_TEST_PROVIDER`): a daemon that finds it measures nothing itself.
+/// it (`TEST_PROVIDER`): a daemon that finds it measures nothing itself.
 fn measured_provider() -> &'static [u8] {
     static MEASURED: OnceLock<Vec<u8>> = OnceLock::new();
     MEASURED.get_or_init(|| {
-        if let Some(file) = std::env::var_os("FACEOOD_TEST_PROVIDER") {
+        if let Some(file) = std::env::var_os("TEST_PROVIDER") {
             return fs::read(file).expect("what was measured can be read");
         }
         let folder = TempDir::new().expect("a temporary folder");
