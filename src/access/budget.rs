@@ -83,6 +83,12 @@ impl WorkerTime {
         self.left
     }
 
+    /// After which time the debt is paid; `None` where there is none.
+    fn wait(&mut self) -> Option<Duration> {
+        let debt = -self.left();
+        (debt > 0.0).then(|| Duration::from_secs_f64(debt / self.a_second.max(1e-3)))
+    }
+
     fn spend(&mut self, spent: Duration) {
         // No debt is so large that it outlasts what caused it for long.
         self.left = (self.left - spent.as_secs_f64()).max(-self.most);
@@ -199,13 +205,9 @@ impl Budgets {
         let (budget, is_alone) = self.of(name);
         let most = u32::try_from(self.pictures_at_once).unwrap_or(u32::MAX);
         let wanted = pictures.min(most);
-        let left = lock(&budget.processor).left();
-        if left < 0.0 {
-            let wait = -left / (self.share * self.workers).max(1e-3);
-            return Err(OverLimit {
-                limit: Limit::Processor,
-                wait: Duration::from_secs_f64(wait),
-            });
+        if let Some(wait) = lock(&budget.processor).wait() {
+            let limit = Limit::Processor;
+            return Err(OverLimit { limit, wait });
         }
         let over = OverLimit {
             limit: Limit::Pictures,
@@ -381,23 +383,22 @@ mod tests {
         let alone = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
         let _other = budgets.turn("other", 1, Duration::ZERO).await.unwrap();
         let turn = budgets.turn("gate", 1, Duration::ZERO).await.unwrap();
-        let account = turn.clone();
         let pair = [
-            account.begin(Instant::now()).await,
-            account.begin(Instant::now()).await,
+            turn.begin(Instant::now()).await,
+            turn.begin(Instant::now()).await,
         ];
         assert!(pair.iter().all(|charge| charge._permit.is_none()));
         for mut charge in pair {
             charge.spent(Duration::from_secs(2));
         }
 
-        let one = account.begin(Instant::now()).await;
+        let one = turn.begin(Instant::now()).await;
         assert!(one._permit.is_some(), "one of two workers");
-        let late = account.begin(Instant::now()).await;
+        let late = turn.begin(Instant::now()).await;
         assert!(late._permit.is_none(), "it waited until its deadline");
         let next = tokio::spawn({
-            let account = account.clone();
-            async move { account.begin(far).await._permit.is_some() }
+            let turn = turn.clone();
+            async move { turn.begin(far).await._permit.is_some() }
         });
         let all = alone.begin(Instant::now()).await;
         assert!(all._permit.is_none(), "nobody else needs the other one");

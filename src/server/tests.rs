@@ -248,7 +248,9 @@ async fn a_worker_tells_how_long_it_was_busy_also_where_the_caller_has_left() {
         needs_face: false,
     };
     let (sender, heard) = oneshot::channel();
-    let done = move |spent| drop(sender.send(spent));
+    let done = move |spent| {
+        let _ = sender.send(spent);
+    };
     let photo = pipeline::TEST_FACE.into();
     let submitted = service
         .pool

@@ -56,7 +56,9 @@ struct Process {
     connection: UnixStream,
     /// First the bytes of the picture, at most [`Settings::max_bytes`], then its pixels.
     memory: File,
-    /// Length of that memory.
+    /// Where in that memory the pixels begin.
+    pixels_at: usize,
+    /// Its length.
     shared: u64,
 }
 
@@ -128,12 +130,6 @@ impl Decoder {
     }
 }
 
-/// Where in the shared memory the pixels begin: behind the largest file, to which an end marker may
-/// have been added.
-fn pixels_at(settings: &Settings) -> usize {
-    settings.max_bytes + 2
-}
-
 impl Confined {
     /// Gives the pixels of `part`, and where they lie, if that `is_possible`.
     fn ask(
@@ -142,7 +138,6 @@ impl Confined {
         part: Part,
         is_possible: impl Fn(&Area) -> bool,
     ) -> Result<(RgbImage, Area), CaptureError> {
-        let pixels_at = pixels_at(&self.settings);
         let mut failure = CaptureError::OutOfMemory;
         // Twice: it may have been ended from outside, which says nothing of the picture.
         for _ in 0..2 {
@@ -153,8 +148,8 @@ impl Confined {
                     return Err(CaptureError::OutOfMemory);
                 }
             };
-            let asked = process.ask(bytes, part, pixels_at, &is_possible);
-            process.free(pixels_at as u64);
+            let asked = process.ask(bytes, part, &is_possible);
+            process.free();
             let error = match asked {
                 Ok(answer) => return answer,
                 Err(error) => error,
@@ -175,7 +170,7 @@ impl Confined {
             Some(process) => process,
             stopped => stopped.insert(Process::start(
                 &self.program,
-                pixels_at(&self.settings) as u64 + 3 * self.settings.max_pixels,
+                &self.settings,
                 self.memory_bytes,
             )?),
         })
@@ -224,8 +219,11 @@ fn believed(failure: CaptureError) -> Option<CaptureError> {
 }
 
 impl Process {
-    /// With so many `shared` bytes, and for pictures that may take `memory_bytes`.
-    fn start(program: &OwnProgram, shared: u64, memory_bytes: u64) -> io::Result<Self> {
+    /// For pictures as `settings` allow them, which may take `memory_bytes`.
+    fn start(program: &OwnProgram, settings: &Settings, memory_bytes: u64) -> io::Result<Self> {
+        // Behind the largest file, to which an end marker may have been added.
+        let pixels_at = settings.max_bytes + 2;
+        let shared = pixels_at as u64 + 3 * settings.max_pixels;
         let memory = File::from(shared_memory()?);
         rustix::fs::ftruncate(&memory, shared)?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::GROW | SealFlags::SHRINK)?;
@@ -244,6 +242,7 @@ impl Process {
             child,
             connection,
             memory,
+            pixels_at,
             shared,
         };
         let data = Some(memory_bytes.saturating_add(OWN_BYTES));
@@ -271,13 +270,12 @@ impl Process {
         &mut self,
         bytes: &[u8],
         part: Part,
-        pixels_at: usize,
         is_possible: &impl Fn(&Area) -> bool,
     ) -> io::Result<Result<(RgbImage, Area), CaptureError>> {
         self.memory.write_all_at(bytes, 0)?;
         let order = Order {
             bytes: bytes.len(),
-            pixels_at,
+            pixels_at: self.pixels_at,
             part,
         };
         messages::send(&mut self.connection, &order)?;
@@ -291,7 +289,7 @@ impl Process {
                 return Ok(Err(believed));
             }
         };
-        let pixels = match self.copy(pixels_at as u64, area.pixels() as usize * 3)? {
+        let pixels = match self.copy(area.pixels() as usize * 3)? {
             Ok(pixels) => pixels,
             Err(error) => return Ok(Err(error)),
         };
@@ -300,14 +298,14 @@ impl Process {
         Ok(picture.map(|picture| (picture, area)))
     }
 
-    /// `length` bytes of the shared memory, from `start` on.
-    fn copy(&self, start: u64, length: usize) -> io::Result<Result<Vec<u8>, CaptureError>> {
+    /// The first `length` bytes of the pixels.
+    fn copy(&self, length: usize) -> io::Result<Result<Vec<u8>, CaptureError>> {
         let mut bytes = Vec::new();
         if bytes.try_reserve_exact(length).is_err() {
             return Ok(Err(CaptureError::OutOfMemory));
         }
         while bytes.len() < length {
-            let at = start + bytes.len() as u64;
+            let at = (self.pixels_at + bytes.len()) as u64;
             // Into memory that nobody has filled before: zeros first would cost as much again.
             if rustix::io::pread(&self.memory, spare_capacity(&mut bytes), at)? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
@@ -318,10 +316,11 @@ impl Process {
     }
 
     /// Gives back the shared memory that is not kept, whatever the process has written to it.
-    fn free(&self, pixels_at: u64) {
+    fn free(&self) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let pixels = pixels_at + KEPT_PIXEL_BYTES;
-        for (start, end) in [(KEPT_FILE_BYTES, pixels_at), (pixels, self.shared)] {
+        let pixels_at = self.pixels_at as u64;
+        let beyond = pixels_at + KEPT_PIXEL_BYTES;
+        for (start, end) in [(KEPT_FILE_BYTES, pixels_at), (beyond, self.shared)] {
             if end > start {
                 // Where that fails the next picture overwrites it.
                 let _ = rustix::fs::fallocate(&self.memory, flags, start, end - start);
