@@ -39,6 +39,10 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         super::info::info,
         super::inferences::inferences,
         super::feedback::feedback,
+        super::tokens::list,
+        super::tokens::add,
+        super::tokens::rotate,
+        super::tokens::revoke,
         super::health::healthz,
         super::health::readyz,
         super::authority::authority,
@@ -48,6 +52,7 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
     tags(
         (name = "faces", description = "What is asked about pictures."),
         (name = "log", description = "What was answered."),
+        (name = "tokens", description = "Who may ask. Over the Unix socket of the box alone."),
         (name = "service", description = "How the service is."),
     )
 )]
@@ -57,7 +62,7 @@ pub(super) fn openapi() -> Value {
     let mut api = Api::openapi();
     let items = api.paths.paths.values_mut();
     for operation in items
-        .flat_map(|item| [&mut item.get, &mut item.post])
+        .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])
         .flatten()
     {
         for response in operation.responses.responses.values_mut() {

@@ -32,7 +32,7 @@ mod packs;
 mod page;
 mod pictures;
 mod providers;
-
+mod socket_tokens;
 mod thumbnails;
 mod tls;
 mod torch;

@@ -318,6 +318,9 @@ failures! {
         Source { name: String, asked: String, allowed: String } => Forbidden,
             "the token `{name}` may not ask for the source `{asked}`; it is bound to {allowed}, and need not send one",
             "令牌 `{name}` 不能使用来源 `{asked}`；它只能使用 {allowed}，也可以不发送来源。";
+        SocketOnly => Forbidden,
+            "tokens are managed on the box alone: over its Unix socket (server.socket), or by `faceood-admin token`",
+            "令牌只能在本机管理：请通过 Unix 套接字（server.socket）调用，或使用 `faceood-admin token`。";
         Host { host: String } => Forbidden,
             "`{host}` is not a name of this box; call it by its address, or add the name to server.hosts in its settings",
             "`{host}` 不是本机的名称；请用 IP 地址访问，或把该名称加入设置 server.hosts。";
