@@ -25,6 +25,7 @@ export function showComparison(answer, info) {
     make("article", { class: `verdict ${verdict}`, "data-verdict": verdict },
       make("h3", {}, icon(verdict), text(`verdict_${verdict}`)),
       make("p", {}, why(answer, info)),
+      ...crowded(answer).map((name) => make("p", {}, text("largest_compared", { side: text(name) }))),
       similarityScale(answer)),
     make("div", { class: "cards" }, ...SIDES.map((name) => sideCard(answer, name))),
     trace(answer),
@@ -75,6 +76,9 @@ function refusal(reason, side, face, info) {
   return text(`why_${reason}`, { ...values, side });
 }
 
+/** The sides whose picture shows several people. @param {Comparison} answer */
+const crowded = (answer) => SIDES.filter((name) => answer.hints.some((hint) => hint.part === name && hint.code === "several_faces"));
+
 /** The page gives pictures, never embeddings, so both sides have a face. @param {Comparison} answer @param {"probe" | "reference"} name */
 const face = (answer, name) => /** @type {Face} */ (answer[name]);
 
@@ -103,10 +107,9 @@ function similarityScale(answer) {
 function sideCard(answer, name) {
   const side = face(answer, name);
   const hints = answer.hints.filter((hint) => hint.part === name);
-  const isAccepted = side.decision.action === "accept";
   return make("article", { class: "card", "data-side": name },
     make("h3", {}, text(name), actionMark(side.decision.action)),
     scoreScale(side.quality),
     part(text("causes"), causeList(side.quality.causes)),
-    part(text("advice"), adviceList(hints, isAccepted)));
+    part(text("advice"), adviceList(hints, side.decision)));
 }

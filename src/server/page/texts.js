@@ -3,7 +3,7 @@
 
 import { find } from "./dom.js";
 
-/** @typedef {{name: string, unit: string, direction: "higher_is_better" | "lower_is_better" | "neither"}} Component */
+/** @typedef {{name: string, unit: string, direction: "higher_is_better" | "lower_is_better" | "neither", usual: [number, number]}} Component */
 /** @typedef {{language: string, texts: Record<string, string>, components: Component[]}} Known */
 
 /** @type {Known} */
