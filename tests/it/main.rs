@@ -16,6 +16,7 @@ mod config;
 mod decoder;
 mod extract;
 mod faults;
+mod fleet;
 mod layers;
 mod listen;
 mod log_durability;
