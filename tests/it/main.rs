@@ -10,6 +10,7 @@
 
 use faceood_test_support as support;
 
+mod balancer;
 mod bounds;
 mod compare;
 mod config;
