@@ -185,6 +185,9 @@ async fn serve(
         tracing::warn!("{concern}");
     }
     let log = InferenceLog::open(&config.log, &config.data_dir).await?;
+    if let Err(error) = log.set_node(config.node.name().as_str()).await {
+        tracing::warn!(%error, "the name of this box (`node`) could not be written into the log yet");
+    }
     // The folder is ours now: an address in it is that of a daemon that was killed.
     let _ = std::fs::remove_file(config.address_file());
     let tls = open_tls(config)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faceood_log::Outbox;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -27,10 +28,21 @@ fn said_to(address: SocketAddr, bytes: &str) -> String {
     answer
 }
 
+/// The name that a shipper finds in the log.
+fn node_of_log(daemon: &Daemon) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let outbox = runtime.block_on(Outbox::open(&daemon.database(), "a centre", false));
+    outbox.unwrap().identity().node.clone()
+}
+
 #[test]
 fn every_answer_names_the_box() {
     let daemon = Daemon::with_config("node = \"gate-1.hall\"\n");
     let client = daemon.client();
+    assert_eq!(node_of_log(&daemon).as_deref(), Some("gate-1.hall"));
     let info = client.get("/v1/info");
     assert_eq!(info.header(NODE), Some("gate-1.hall"));
     assert_eq!(info.ok()["node"], "gate-1.hall");
