@@ -13,7 +13,7 @@
 //! 5. [`norms`] and [`fleet`] examine each source over time, with [`changes`].
 //! 6. [`report`] is the result. [`render`] shows it as text or HTML.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use uuid::Uuid;
@@ -78,6 +78,9 @@ pub struct Settings {
     pub local_time: LocalTime,
     /// Whether to return the pattern of each row.
     pub with_assignments: bool,
+    /// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
+    /// sample.
+    pub sample_rows: usize,
 }
 
 impl Default for Settings {
@@ -93,6 +96,7 @@ impl Default for Settings {
             seed: 1,
             local_time: |time| time.naive_utc(),
             with_assignments: false,
+            sample_rows: 4000,
         }
     }
 }
@@ -120,7 +124,7 @@ pub struct Input {
 pub struct PatternAnalysis {
     /// The report.
     pub report: PatternReport,
-    /// Row and pattern, in the order of inputs and time; empty unless asked for.
+    /// Row and pattern, in the order of ids; empty unless asked for.
     pub assignments: Vec<(Uuid, u32)>,
     /// For each exemplar of each pattern, the index of its input.
     pub exemplar_inputs: Vec<Vec<usize>>,
@@ -132,13 +136,48 @@ const LEAST_CLUSTER: usize = 20;
 /// Smallest pattern as a share of the sampled low rows, where they are many.
 const CLUSTER_SHARE: f64 = 0.01;
 
-/// Finds the patterns in `inputs`. Blocks the thread.
+/// Why there is no analysis.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalysisError {
+    /// What an input's database or file says.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// One file stands among the inputs twice.
+    #[error("{0} is given twice, and its rows would be counted twice: give it once")]
+    SameFile(PathBuf),
+    /// Two inputs have the same rows, such as a log and its backup.
+    #[error(
+        "{0} and {1} hold the same rows, such as {2}, which would be counted twice: give only one \
+         of them, or exports of windows that do not overlap"
+    )]
+    SameRows(PathBuf, PathBuf, Uuid),
+    /// Rows name their model by 16 bits.
+    #[error(
+        "the rows were judged by more than 65,536 packs and calibrations, which is more than one \
+         report can hold: give a shorter window with --since and --until"
+    )]
+    TooManyModels,
+}
+
+/// Finds the patterns in `inputs`. The report follows from the set of their rows, not from the
+/// order of rows or of inputs. Blocks the thread.
 ///
 /// # Errors
-/// What an input's database or file says.
-pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, LogError> {
+/// What an input's database or file says; if inputs have the same rows.
+pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, AnalysisError> {
     let (survey, samples) = reading::survey(inputs, settings)?;
-    let window = settings.window(&survey);
+    let names = inputs.iter().map(|input| input.path().display().to_string());
+    Ok(found_in(&survey, &samples, names.collect(), settings))
+}
+
+/// Finds the patterns in what was read.
+fn found_in(
+    survey: &Survey,
+    samples: &Samples,
+    inputs: Vec<String>,
+    settings: &Settings,
+) -> PatternAnalysis {
+    let window = settings.window(survey);
     let bins = Bins::over(window[0], window[1]);
     let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
     let good: Vec<&Sampled> = samples.good.iter().collect();
@@ -148,10 +187,10 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
     let ((learnt, counts), (mut norm_anomalies, fleet, source_hours)) = rayon::join(
         || {
             let learnt = Groups::learn(&points, min_cluster_size);
-            (learnt, WindowCounts::of(&survey, settings, &bins))
+            (learnt, WindowCounts::of(survey, settings, &bins))
         },
         || {
-            let streams = Streams::new(&survey);
+            let streams = Streams::new(survey);
             let (max_score, local) = (settings.max_score, settings.local_time);
             (
                 norms::anomalies(&streams, &scale.norms, &bins),
@@ -160,19 +199,19 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             )
         },
     );
-    let (candidates, membership) = assign(&survey, &samples, &learnt, &bins, settings);
+    let (candidates, membership) = assign(survey, samples, &learnt, &bins, settings);
     let background = Background {
-        survey: &survey,
+        survey,
         scale: &scale,
         bins: &bins,
         counts: &counts,
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
-    let since_when = counts.first_of_model(&survey);
+    let since_when = counts.first_of_model(survey);
     norms::coincide(&mut norm_anomalies, &clusters, &since_when, window);
     let clustered = clusters.iter().map(|cluster| cluster.size).sum();
-    Ok(PatternAnalysis {
+    PatternAnalysis {
         // Groups that became no pattern have no number.
         assignments: membership
             .into_iter()
@@ -187,7 +226,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
                 utc_offset: offset(window[1], settings.local_time),
                 source: settings.source.clone(),
                 max_score: settings.max_score,
-                inputs: inputs.iter().map(Input::name).collect(),
+                inputs,
             },
             totals: Totals {
                 inferences: survey.rows,
@@ -199,7 +238,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             method: Method {
                 min_cluster_size,
                 learnt_from: samples.low.len() as u64,
-                is_sample: samples.are_part_of(&survey),
+                is_sample: samples.are_part_of(survey),
                 seed: settings.seed,
                 good_rows: samples.good.len() as u64,
                 groups_set_aside: candidates.len() - clusters.len(),
@@ -211,7 +250,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             source_hours,
             comparison: None,
         },
-    })
+    }
 }
 
 /// Counts every low row in its group: the sampled rows in the groups that they formed, or, if the
@@ -254,23 +293,21 @@ fn assign<'a>(
             count(&counted, survey.low_ids.get(at).copied(), group);
         }
     } else {
-        let mut order: Vec<usize> = (0..low.len()).collect();
-        order.sort_by_key(|&at| (low[at].input, low[at].time, low[at].id));
-        for at in order {
-            let row = &low[at];
+        for (row, group) in low.iter().zip(group_of) {
             let counted = counted(row.time, row.source, row.model, row.score, row.norm);
             let id = settings.with_assignments.then_some(row.id);
-            count(&counted, id, group_of[at]);
+            count(&counted, id, *group);
         }
     }
+    membership.sort_unstable();
     (candidates, membership)
 }
 
 impl Input {
-    fn name(&self) -> String {
+    fn path(&self) -> &Path {
         match &self.rows {
-            Rows::Database(reader) => reader.path().display().to_string(),
-            Rows::Parquet(path) => path.display().to_string(),
+            Rows::Database(reader) => reader.path(),
+            Rows::Parquet(path) => path,
         }
     }
 }
@@ -305,3 +342,6 @@ fn offset(time: DateTime<Utc>, local: LocalTime) -> String {
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
+
+#[cfg(test)]
+mod tests;

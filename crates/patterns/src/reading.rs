@@ -1,6 +1,7 @@
 //! Reads the inputs into the survey and its samples.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 
 use faceood_log::{Filter, LogError, Observation};
 use rayon::prelude::*;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use super::report::Cluster;
 use super::survey::{Sampled, Survey};
-use super::{Input, Rows, Settings, parquet};
+use super::{AnalysisError, Input, Rows, Settings, parquet};
 
 /// Scores from here on are good (`Grade::Good`): they say what is usual.
 const GOOD: f32 = 0.6;
@@ -35,20 +36,21 @@ impl Samples {
     }
 }
 
+/// A survey before its first row.
+pub(super) fn unseen(settings: &Settings) -> Survey {
+    Survey::new(settings, GOOD.max(settings.max_score))
+}
+
 /// Reads every row of the inputs once, then the sampled rows in full.
-pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, Samples), LogError> {
-    let unseen = || {
-        Survey::new(
-            settings.max_score,
-            GOOD.max(settings.max_score),
-            settings.seed,
-            settings.with_assignments,
-        )
-    };
-    let mut survey = unseen();
+pub(super) fn survey(
+    inputs: &[Input],
+    settings: &Settings,
+) -> Result<(Survey, Samples), AnalysisError> {
+    refuse_same_files(inputs)?;
+    let mut survey = unseen(settings);
     for (index, input) in inputs.iter().enumerate() {
         let seen = |filter: &Filter| -> Result<Survey, LogError> {
-            let mut part = unseen();
+            let mut part = unseen(settings);
             each(input, filter, |row| part.see(index, &input.prefix, row))?;
             Ok(part)
         };
@@ -59,10 +61,37 @@ pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, S
         let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
         parts.into_iter().for_each(|part| survey.append(part));
     }
+    survey.settle()?;
     let [mut low, mut good] = survey.take_samples();
+    refuse_same_rows(inputs, &low)?;
+    refuse_same_rows(inputs, &good)?;
     complete(inputs, &mut low)?;
     complete(inputs, &mut good)?;
     Ok((survey, Samples { low, good }))
+}
+
+/// A file that is given twice would be counted twice.
+fn refuse_same_files(inputs: &[Input]) -> Result<(), AnalysisError> {
+    let mut seen = HashSet::new();
+    for input in inputs {
+        // What cannot be found says so when it is opened.
+        let file = fs::canonicalize(input.path()).unwrap_or_else(|_| input.path().to_owned());
+        if !seen.insert(file) {
+            return Err(AnalysisError::SameFile(input.path().to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// A row that two inputs have, as a log and its backup do, would be counted twice. The samples
+/// show it, since the ids decide which rows are in them.
+fn refuse_same_rows(inputs: &[Input], rows: &[Sampled]) -> Result<(), AnalysisError> {
+    let is_same = |pair: &&[Sampled]| pair[0].id == pair[1].id && pair[0].input != pair[1].input;
+    let Some(pair) = rows.windows(2).find(is_same) else {
+        return Ok(());
+    };
+    let path = |row: &Sampled| inputs[row.input].path().to_owned();
+    Err(AnalysisError::SameRows(path(&pair[0]), path(&pair[1]), pair[0].id))
 }
 
 /// Shows every row of `input` that `filter` finds to `visit`.

@@ -1,6 +1,6 @@
 //! The first pass over the rows: it counts, and keeps a sample of low and of good rows to learn
-//! from. Ids and seed alone decide which rows are sampled, so neither the order of rows nor the
-//! number of files matters.
+//! from. Ids and seed alone decide which rows are sampled. Once it is [settled](Survey::settle), a
+//! survey follows from the set of rows: neither their order nor the number of inputs matters.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,11 +12,9 @@ use uuid::Uuid;
 use faceood_engine::quality::{CauseName, Component};
 use faceood_log::{LogError, Observation};
 
-pub(super) const CAUSES: usize = CauseName::ALL.len();
+use super::{AnalysisError, Settings};
 
-/// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
-/// sample.
-pub(super) const SAMPLE_ROWS: usize = 4000;
+pub(super) const CAUSES: usize = CauseName::ALL.len();
 
 /// Row of a stream in 16 bytes, so that ten million take 160 MB.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +43,15 @@ impl StreamRow {
     /// Whether it is low. The score is kept in steps, so the cut gets half of one.
     pub(super) fn is_low(self, max_score: f32) -> bool {
         self.score() <= max_score + 0.5 / f32::from(u16::MAX)
+    }
+
+    /// Orders the rows of one source and one second, of which the stream knows no other order. It
+    /// mixes what is known of a row: sorted scores would look like a course of time.
+    pub(super) fn tie(self) -> u64 {
+        let known = u64::from(self.norm.to_bits()) << 32
+            | u64::from(self.score) << 16
+            | u64::from(self.model);
+        mixed(known.wrapping_add(u64::from(self.seconds).wrapping_mul(GOLDEN)))
     }
 
     pub(super) fn passes(self, accept: f32) -> bool {
@@ -92,9 +99,11 @@ impl Sampled {
     }
 }
 
-/// Sampled rows in the order of rank. Of rows with the same id the one that was seen first is
-/// first.
-type Sample = BTreeMap<(u64, Uuid, u32), Sampled>;
+/// Place of a sampled row: its rank and its id. The rest orders rows with the same id: time, name
+/// of the source and input.
+type Place = (u64, Uuid, DateTime<Utc>, String, usize);
+
+type Sample = BTreeMap<Place, Sampled>;
 
 /// Which pack and calibration judged.
 #[derive(Clone, Debug)]
@@ -135,19 +144,26 @@ pub(super) struct Survey {
     good_score: f32,
     seed: u64,
     keeps_ids: bool,
-    /// Every low row, in the order of the inputs; in pieces as the stream is.
+    /// Largest samples of low and of good rows.
+    sample_rows: usize,
+    /// Every low row; in pieces as the stream is.
     pub(super) lows: Vec<Vec<LowRow>>,
     /// Ids of the low rows, where these are wanted.
     pub(super) low_ids: Vec<Uuid>,
-    /// Names of the sources, in the order of their first row; "" stands for rows without one.
+    /// Names of the sources, in the order of names once settled; "" stands for rows without one.
     pub(super) sources: Vec<String>,
     places: HashMap<String, u32>,
     /// By source.
     pub(super) counts: Vec<SourceCounts>,
-    /// Packs with their calibrations, in the order of their first row.
+    /// Packs with their calibrations, in the order of hashes and ids once settled.
     pub(super) models: Vec<JudgingModel>,
-    /// Every row with a score, in the order of the inputs. It is in pieces, since growing one
-    /// would take twice the memory.
+    /// By hash of the pack and id of the calibration.
+    model_places: HashMap<String, HashMap<String, u16>>,
+    /// The model of the last row, which is mostly that of the next.
+    last_model: u16,
+    has_too_many_models: bool,
+    /// Every row with a score, in any order. It is in pieces, since growing one would take twice
+    /// the memory.
     pub(super) stream: Vec<Vec<StreamRow>>,
     pub(super) stream_rows: u32,
     low: Sample,
@@ -163,12 +179,14 @@ pub(super) struct Survey {
 const PIECE: usize = 1 << 16;
 
 impl Survey {
-    pub(super) fn new(max_score: f32, good_score: f32, seed: u64, keeps_ids: bool) -> Self {
+    /// A survey that has seen no row. Rows from `good_score` on say what is usual.
+    pub(super) fn new(settings: &Settings, good_score: f32) -> Self {
         Self {
-            max_score,
+            max_score: settings.max_score,
             good_score,
-            seed,
-            keeps_ids,
+            seed: settings.seed,
+            keeps_ids: settings.with_assignments,
+            sample_rows: settings.sample_rows,
             ..Self::default()
         }
     }
@@ -219,10 +237,10 @@ impl Survey {
             &mut self.good
         };
         let is_wanted = (is_low || score >= self.good_score)
-            && (sample.len() < SAMPLE_ROWS
+            && (sample.len() < self.sample_rows
                 || sample
                     .last_key_value()
-                    .is_some_and(|(worst, _)| rank < worst.0));
+                    .is_some_and(|(worst, _)| rank <= worst.0));
         if !is_low && !is_wanted {
             return Ok(());
         }
@@ -244,7 +262,9 @@ impl Survey {
                 face_px: None,
             };
             sampled.complete(row);
-            add(sample, (rank, row.id, place), sampled);
+            let name = self.sources[source as usize].clone();
+            let place = (rank, row.id, row.time, name, input);
+            add(sample, place, sampled, self.sample_rows);
         }
         if is_low {
             self.low_rows += 1;
@@ -265,7 +285,7 @@ impl Survey {
         Ok(())
     }
 
-    /// Takes in what `other` saw, whose rows come after those of this one.
+    /// Takes in what `other` saw.
     pub(super) fn append(&mut self, other: Self) {
         let names = other.sources.iter();
         let sources: Vec<u32> = names.map(|name| self.source("", name)).collect();
@@ -296,11 +316,12 @@ impl Survey {
             keep(&mut self.lows, low);
         }
         for (sample, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
-            for ((rank, id, place), mut row) in others {
+            for (place, mut row) in others {
                 (row.source, row.model) = renumbered(row.source, row.model);
-                add(sample, (rank, id, self.stream_rows + place), row);
+                add(sample, place, row, self.sample_rows);
             }
         }
+        self.has_too_many_models |= other.has_too_many_models;
         self.low_ids.extend(other.low_ids);
         self.stream_rows += other.stream_rows;
         self.rows += other.rows;
@@ -329,18 +350,71 @@ impl Survey {
 
     /// The model's number; the next free one where it has not been seen.
     fn model(&mut self, pack: &str, sha256: &str, calibration: &str) -> u16 {
-        let is_that =
-            |model: &JudgingModel| model.sha256 == sha256 && model.calibration == calibration;
-        let known = self.models.iter().position(is_that);
-        let place = known.unwrap_or_else(|| {
+        let place = self.model_place(sha256, calibration).unwrap_or_else(|| {
+            let Ok(place) = u16::try_from(self.models.len()) else {
+                self.has_too_many_models = true;
+                return u16::MAX;
+            };
             self.models.push(JudgingModel {
                 pack: pack.to_owned(),
                 sha256: sha256.to_owned(),
                 calibration: calibration.to_owned(),
             });
-            self.models.len() - 1
+            let of_pack = self.model_places.entry(sha256.to_owned()).or_default();
+            of_pack.insert(calibration.to_owned(), place);
+            place
         });
-        u16::try_from(place).unwrap_or(u16::MAX)
+        self.last_model = place;
+        // A pack that was renamed has the first of its names.
+        let known = &mut self.models[usize::from(place)].pack;
+        if pack < known.as_str() {
+            pack.clone_into(known);
+        }
+        place
+    }
+
+    fn model_place(&self, sha256: &str, calibration: &str) -> Option<u16> {
+        let last = self.models.get(usize::from(self.last_model));
+        let is_last =
+            last.is_some_and(|last| last.sha256 == sha256 && last.calibration == calibration);
+        if is_last {
+            return Some(self.last_model);
+        }
+        self.model_places.get(sha256)?.get(calibration).copied()
+    }
+
+    /// Numbers sources and models in the order of their names, whichever row was seen first.
+    ///
+    /// # Errors
+    /// If there are more models than rows can name.
+    pub(super) fn settle(&mut self) -> Result<(), AnalysisError> {
+        if self.has_too_many_models {
+            return Err(AnalysisError::TooManyModels);
+        }
+        let sources = sorted(&self.sources);
+        let by_key = |model: &JudgingModel| (model.sha256.clone(), model.calibration.clone());
+        let models = sorted(&self.models.iter().map(by_key).collect::<Vec<_>>());
+        self.sources = permuted(&self.sources, &sources);
+        self.counts = permuted(&self.counts, &sources);
+        self.models = permuted(&self.models, &models);
+        // Numbers were only needed to see and to append.
+        (self.places, self.model_places) = Default::default();
+        let is_same = |order: &[u32]| order.is_sorted();
+        if is_same(&sources) && is_same(&models) {
+            return Ok(());
+        }
+        let (sources, models) = (inverted(&sources), inverted(&models));
+        let renumber = |source: &mut u32, model: &mut u16| {
+            *source = sources[*source as usize];
+            *model = models[usize::from(*model)] as u16;
+        };
+        for row in self.stream.iter_mut().flatten() {
+            renumber(&mut row.source, &mut row.model);
+        }
+        for row in self.low.values_mut().chain(self.good.values_mut()) {
+            renumber(&mut row.source, &mut row.model);
+        }
+        Ok(())
     }
 
     pub(super) fn row(&self, at: u32) -> StreamRow {
@@ -363,12 +437,34 @@ fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
     }
 }
 
-/// Puts a row into a sample, and takes the one of highest rank out if there are too many.
-fn add(sample: &mut Sample, rank: (u64, Uuid, u32), row: Sampled) {
-    sample.insert(rank, row);
-    if sample.len() > SAMPLE_ROWS {
+/// Puts a row into a sample, and takes the one of highest rank out if there are more than `most`.
+fn add(sample: &mut Sample, place: Place, row: Sampled, most: usize) {
+    sample.insert(place, row);
+    if sample.len() > most {
         sample.pop_last();
     }
+}
+
+/// The old places in the order of `names`.
+fn sorted<T: Ord>(names: &[T]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..names.len() as u32).collect();
+    order.sort_unstable_by_key(|&place| &names[place as usize]);
+    order
+}
+
+/// What stands at the places of `order`.
+fn permuted<T: Clone>(all: &[T], order: &[u32]) -> Vec<T> {
+    let one = |&place: &u32| all[place as usize].clone();
+    order.iter().map(one).collect()
+}
+
+/// For each old place the new one.
+fn inverted(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    for (new, &old) in (0..).zip(order) {
+        places[old as usize] = new;
+    }
+    places
 }
 
 /// The cause of largest weight, if any.
@@ -378,15 +474,22 @@ pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
         .max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
 }
 
-/// A pseudo-random number from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood
-/// 2014).
+/// 2^64 divided by the golden ratio, as SplitMix64 steps.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A pseudo-random number from id and seed.
 fn rank(id: Uuid, seed: u64) -> u64 {
     let (high, low) = id.as_u64_pair();
-    let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed(high.rotate_left(32) ^ low ^ seed.wrapping_mul(GOLDEN))
+}
+
+/// Mixes the bits of a number; no two become the same (the finaliser of SplitMix64; Steele, Lea
+/// and Flood 2014).
+fn mixed(mut number: u64) -> u64 {
     for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(factor);
+        number = (number ^ (number >> 30)).wrapping_mul(factor);
     }
-    mixed ^ (mixed >> 31)
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]

@@ -24,11 +24,31 @@ pub(super) struct Tally {
     /// The first one of each part of the window.
     pub(super) first_of_bin: [Option<DateTime<Utc>>; BINS],
     scores: BTreeMap<u32, u64>,
-    score_sum: f64,
+    score_sum: ExactSum,
     norms: u64,
-    norm_sum: f64,
-    norm_squares: f64,
-    deviations: f64,
+    norm_sum: ExactSum,
+    norm_squares: ExactSum,
+    deviations: ExactSum,
+    /// Whether the deviation of some norm is not known.
+    has_unknown_deviation: bool,
+}
+
+/// A sum that does not depend on the order of its terms: they are counted in 2^-40ths. Terms beyond
+/// 2^54 count as that much, so that four billion of them do not overflow.
+#[derive(Clone, Copy, Debug, Default)]
+struct ExactSum(i128);
+
+impl ExactSum {
+    const ONE: f64 = (1_u64 << 40) as f64;
+    const MOST: f64 = (1_u64 << 54) as f64;
+
+    fn add(&mut self, term: f64) {
+        self.0 += (term.clamp(-Self::MOST, Self::MOST) * Self::ONE).round() as i128;
+    }
+
+    fn value(self) -> f64 {
+        self.0 as f64 / Self::ONE
+    }
 }
 
 /// What a tally needs to know of a row.
@@ -56,18 +76,19 @@ impl Tally {
         self.seen = Some([from.min(row.time), to.max(row.time)]);
         let step = (row.score.clamp(0.0, 1.0) * SCORES).round() as u32;
         *self.scores.entry(step).or_default() += 1;
-        self.score_sum += f64::from(row.score);
+        self.score_sum.add(f64::from(row.score));
         if row.norm.is_finite() {
             self.norms += 1;
-            self.norm_sum += f64::from(row.norm);
-            self.norm_squares += f64::from(row.norm).powi(2);
-            self.deviations += row.norm_z;
+            self.norm_sum.add(f64::from(row.norm));
+            self.norm_squares.add(f64::from(row.norm).powi(2));
+            self.deviations.add(row.norm_z);
+            self.has_unknown_deviation |= !row.norm_z.is_finite();
         }
     }
 
     pub(super) fn quality(&self) -> QualityStatistics {
         QualityStatistics {
-            mean: self.score_sum / self.size.max(1) as f64,
+            mean: self.score_sum.value() / self.size.max(1) as f64,
             p10: self.score_quantile(0.1),
             p90: self.score_quantile(0.9),
         }
@@ -88,12 +109,12 @@ impl Tally {
     pub(super) fn norms(&self) -> NormStatistics {
         let count = self.norms as f64;
         let known = |value: f64| (self.norms > 0).then_some(value);
-        let mean = self.norm_sum / count;
-        let variance = (self.norm_squares / count - mean * mean).max(0.0);
+        let mean = self.norm_sum.value() / count;
+        let variance = (self.norm_squares.value() / count - mean * mean).max(0.0);
         NormStatistics {
             mean: known(mean),
             std: known(variance.sqrt()),
-            z: known(self.deviations / count).filter(|z| z.is_finite()),
+            z: known(self.deviations.value() / count).filter(|_| !self.has_unknown_deviation),
         }
     }
 }
