@@ -8,11 +8,17 @@
 mod address;
 mod centre;
 mod connection;
+mod copied;
 mod copy;
 mod error;
+mod reading;
 mod schema;
 
 pub use address::{CentreAddress, ClientFiles};
 pub use centre::{BoxFacts, Centre, CentreDay, ShippedRow, Stored};
 pub use error::FleetError;
+pub use reading::{
+    CentreConnection, CentreFilter, CentreKey, CentreMoment, CentrePart, CentreReader,
+    CentreSnapshot, HourCounts,
+};
 pub use schema::{Migrated, Role, enrol, migrate};

@@ -20,6 +20,9 @@ const NEVER_SHIPPED: [&str; 2] = ["embedding", "thumbnail"];
 /// A role has at most so many connections: one that ships, and a few that a cut network left.
 const BOX_CONNECTIONS: u32 = 4;
 
+/// The same for a role that reads: an analysis takes five.
+const READER_CONNECTIONS: u32 = 30;
+
 /// What a migration did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Migrated {
@@ -173,9 +176,9 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
              which begin neither with pg_ nor with faceood_"
         )));
     }
-    let group = match role {
-        Role::Box { .. } => "faceood_box",
-        Role::Reader => "faceood_reader",
+    let (group, most) = match role {
+        Role::Box { .. } => ("faceood_box", BOX_CONNECTIONS),
+        Role::Reader => ("faceood_reader", READER_CONNECTIONS),
     };
     let mut link = Link::open(address, None, Purpose::Operator).await?;
     let target = link.target().to_owned();
@@ -203,7 +206,7 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
         if known.is_none() {
             // A plain name: no quote can be in it.
             let statement = format!(
-                "CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {BOX_CONNECTIONS} IN ROLE {group}"
+                "CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {most} IN ROLE {group}"
             );
             sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut *transaction)

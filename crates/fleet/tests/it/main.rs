@@ -8,6 +8,7 @@
 )]
 
 mod centre;
+mod reading;
 mod rights;
 mod rows;
 mod versions;
