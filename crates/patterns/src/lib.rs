@@ -4,7 +4,7 @@
 //!
 //! The steps of [`analyze`]:
 //! 1. [`reading`] passes every row once to [`survey`], which counts rows and keeps a sample of
-//!    low and of good ones.
+//!    low and of good ones. [`centre`] does so with the rows of a fleet.
 //! 2. [`features`] turns each sampled row into a point, scaled by the good rows. [`cluster`]
 //!    groups the points.
 //! 3. Every low row is assigned to a group. [`tally`] counts the rows of each group.
@@ -13,18 +13,22 @@
 //! 5. [`norms`] and [`fleet`] examine each source over time, with [`changes`].
 //! 6. [`report`] is the result. [`render`] shows it as text or HTML.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use faceood_fleet::{CentreReader, FleetError};
 use faceood_log::{Filter, LogError, LogReader};
 
 mod baseline;
+mod centre;
 mod changes;
 mod cluster;
 pub mod compare;
 mod describe;
+mod exact_sum;
 mod features;
 mod fleet;
 mod norms;
@@ -46,7 +50,7 @@ use cluster::Groups;
 use describe::{Background, ClusterCandidate};
 use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
-use report::{Method, SCHEMA, Totals, Window};
+use report::{CountedBy, Method, SCHEMA, Totals, Window};
 use streams::Streams;
 use survey::{Sampled, Survey};
 use tally::{Counted, LocalHours};
@@ -78,6 +82,10 @@ pub struct Settings {
     pub local_time: LocalTime,
     /// Whether to return the pattern of each row.
     pub with_assignments: bool,
+    /// Only of these boxes: at a centre, or of logs with such a prefix.
+    pub nodes: Option<Vec<String>>,
+    /// Up to so many rows a centre's rows are read one by one, above they are counted by the hour.
+    pub most_rows: u64,
     /// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
     /// sample.
     pub sample_rows: usize,
@@ -96,6 +104,8 @@ impl Default for Settings {
             seed: 1,
             local_time: |time| time.naive_utc(),
             with_assignments: false,
+            nodes: None,
+            most_rows: 100_000_000,
             sample_rows: 4000,
         }
     }
@@ -108,6 +118,8 @@ pub enum Rows {
     Database(LogReader),
     /// An export of one.
     Parquet(PathBuf),
+    /// The centre of a fleet. Its sources have their box's name as prefix.
+    Centre(CentreReader),
 }
 
 /// One log among those that are analysed together.
@@ -142,15 +154,27 @@ pub enum AnalysisError {
     /// What an input's database or file says.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// One file stands among the inputs twice.
+    /// What the centre of a fleet says.
+    #[error(transparent)]
+    Centre(#[from] FleetError),
+    /// The centre cannot be asked.
+    #[error("cannot start an async runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// Too many rows to be read one by one, and some that no centre has counted.
+    #[error(
+        "the centre has {0} rows in this window, and above {1} they are counted by the hour, which \
+         files cannot be: give the centre alone, or a shorter window with --since and --until"
+    )]
+    TooManyRows(u64, u64),
+    /// One log stands among the inputs twice.
     #[error("{0} is given twice, and its rows would be counted twice: give it once")]
-    SameFile(PathBuf),
+    SameInput(String),
     /// Two inputs have the same rows, such as a log and its backup.
     #[error(
         "{0} and {1} hold the same rows, such as {2}, which would be counted twice: give only one \
          of them, or exports of windows that do not overlap"
     )]
-    SameRows(PathBuf, PathBuf, Uuid),
+    SameRows(String, String, Uuid),
     /// Rows name their model by 16 bits.
     #[error(
         "the rows were judged by more than 65,536 packs and calibrations, which is more than one \
@@ -166,7 +190,7 @@ pub enum AnalysisError {
 /// What an input's database or file says; if inputs have the same rows.
 pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, AnalysisError> {
     let (survey, samples) = reading::survey(inputs, settings)?;
-    let names = inputs.iter().map(|input| input.path().display().to_string());
+    let names = inputs.iter().map(Input::name);
     Ok(found_in(&survey, &samples, names.collect(), settings))
 }
 
@@ -177,6 +201,14 @@ fn found_in(
     inputs: Vec<String>,
     settings: &Settings,
 ) -> PatternAnalysis {
+    let whole_hours;
+    let settings = match &survey.hours {
+        None => settings,
+        Some(_) => {
+            whole_hours = settings.in_whole_hours();
+            &whole_hours
+        }
+    };
     let window = settings.window(survey);
     let bins = Bins::over(window[0], window[1]);
     let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
@@ -230,7 +262,7 @@ fn found_in(
             },
             totals: Totals {
                 inferences: survey.rows,
-                scored: u64::from(survey.stream_rows),
+                scored: survey.scored,
                 low: survey.low_rows,
                 errors: survey.errors,
             },
@@ -241,6 +273,7 @@ fn found_in(
                 is_sample: samples.are_part_of(survey),
                 seed: settings.seed,
                 good_rows: samples.good.len() as u64,
+                counted_by: survey.hours.as_ref().map(|_| CountedBy::Hour),
                 groups_set_aside: candidates.len() - clusters.len(),
             },
             norm_anomalies,
@@ -287,7 +320,7 @@ fn assign<'a>(
     };
     if samples.are_part_of(survey) {
         for (at, low) in survey.lows.iter().flatten().enumerate() {
-            let row = survey.row(low.row);
+            let row = survey.low_row(*low);
             let counted = counted(row.time(), row.source, row.model, row.score(), row.norm);
             let group = groups.by_causes(&features::direction(low.causes()));
             count(&counted, survey.low_ids.get(at).copied(), group);
@@ -304,10 +337,11 @@ fn assign<'a>(
 }
 
 impl Input {
-    fn path(&self) -> &Path {
+    fn name(&self) -> String {
         match &self.rows {
-            Rows::Database(reader) => reader.path(),
-            Rows::Parquet(path) => path,
+            Rows::Database(reader) => reader.path().display().to_string(),
+            Rows::Parquet(path) => path.display().to_string(),
+            Rows::Centre(reader) => reader.target().to_owned(),
         }
     }
 }
@@ -317,6 +351,21 @@ impl Settings {
         let share = (CLUSTER_SHARE * low_rows as f64).ceil() as usize;
         self.min_cluster_size
             .unwrap_or_else(|| LEAST_CLUSTER.max(share))
+    }
+
+    /// The window that the hours cover which have a part of it.
+    fn in_whole_hours(&self) -> Self {
+        let hour = TimeDelta::hours(1);
+        let begin = |time: DateTime<Utc>| time.duration_trunc(hour).unwrap_or(time);
+        let end = |time| match begin(time) {
+            whole if whole == time => time,
+            earlier => earlier + hour,
+        };
+        Self {
+            since: self.since.map(begin),
+            until: self.until.map(end),
+            ..self.clone()
+        }
     }
 
     fn filter(&self) -> Filter {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Timelike, Utc};
 
 use super::LocalTime;
+use super::exact_sum::ExactSum;
 use super::report::{NormStatistics, QualityStatistics};
 use super::trend::{BINS, Bins};
 
@@ -31,24 +32,6 @@ pub(super) struct Tally {
     deviations: ExactSum,
     /// Whether the deviation of some norm is not known.
     has_unknown_deviation: bool,
-}
-
-/// A sum that does not depend on the order of its terms: they are counted in 2^-40ths. Terms beyond
-/// 2^54 count as that much, so that four billion of them do not overflow.
-#[derive(Clone, Copy, Debug, Default)]
-struct ExactSum(i128);
-
-impl ExactSum {
-    const ONE: f64 = (1_u64 << 40) as f64;
-    const MOST: f64 = (1_u64 << 54) as f64;
-
-    fn add(&mut self, term: f64) {
-        self.0 += (term.clamp(-Self::MOST, Self::MOST) * Self::ONE).round() as i128;
-    }
-
-    fn value(self) -> f64 {
-        self.0 as f64 / Self::ONE
-    }
 }
 
 /// What a tally needs to know of a row.

@@ -80,9 +80,9 @@ fn observation<'a>(seen: &'a Seen<'_>) -> Observation<'a> {
 
 /// The report and the assignments of these rows, read in `parts` parts.
 fn report(rows: &[Seen<'_>], parts: usize, settings: &Settings) -> (String, Vec<(Uuid, u32)>) {
-    let mut survey = reading::unseen(settings);
+    let mut survey = Survey::new(settings);
     for part in rows.chunks(rows.len().div_ceil(parts)) {
-        let mut read = reading::unseen(settings);
+        let mut read = Survey::new(settings);
         for seen in part {
             read.see(0, seen.prefix, &observation(seen)).unwrap();
         }
@@ -123,8 +123,15 @@ fn the_report_follows_from_the_set_of_rows() {
             }
             let parts = 1 + random.next_u64() as usize % 7;
             let found = report(&rows, parts, &settings);
-            assert!(found.0 == expected.0, "seed {seed}, {parts} parts: {}", found.0);
-            assert!(found.1 == expected.1, "seed {seed}, {parts} parts: assignments");
+            assert!(
+                found.0 == expected.0,
+                "seed {seed}, {parts} parts: {}",
+                found.0
+            );
+            assert!(
+                found.1 == expected.1,
+                "seed {seed}, {parts} parts: assignments"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ fn unseen() -> Survey {
         with_assignments: true,
         ..Settings::default()
     };
-    Survey::new(&settings, 0.6)
+    Survey::new(&settings)
 }
 
 fn seen(numbers: std::ops::Range<u32>) -> Survey {
@@ -51,7 +51,10 @@ fn shown(mut survey: Survey) -> String {
     );
     let samples = survey.take_samples();
     let facts = (&survey.sources, &survey.counts, &survey.models, survey.span);
-    format!("{stream:?} {lows:?} {:?} {facts:?} {numbers:?} {samples:?}", survey.low_ids)
+    format!(
+        "{stream:?} {lows:?} {:?} {facts:?} {numbers:?} {samples:?}",
+        survey.low_ids
+    )
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn parts_in_any_order_are_as_the_whole() {
     let (first, second) = (0..ROWS / 3, ROWS / 3..ROWS);
     for parts in [[first.clone(), second.clone()], [second, first]] {
         let mut both = unseen();
-        parts.map(|part| both.append(seen(part)));
+        parts.into_iter().for_each(|part| both.append(seen(part)));
         assert!(shown(both) == whole, "the parts differ from the whole");
     }
 }
@@ -71,7 +74,9 @@ fn parts_in_any_order_are_as_the_whole() {
 fn a_pack_that_was_renamed_is_one_model() {
     let of = |names: [&str; 2]| {
         let mut survey = unseen();
-        names.map(|name| survey.model(name, "ab", "c1"));
+        for name in names {
+            survey.model(name, "ab", "c1");
+        }
         survey.model("other", "ab", "c0");
         survey.settle().unwrap();
         let name = |model: &JudgingModel| (model.pack.clone(), model.calibration.clone());
