@@ -18,7 +18,8 @@ pub(crate) struct Context {
     config: Option<PathBuf>,
     #[command(flatten)]
     folders: Folders,
-    /// Database of the log, in place of the one in the data folder; analyze-logs takes several
+    /// Database of the log, in place of the one in the data folder, or the centre of a fleet
+    /// (postgres://…); analyze-logs takes several
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) db: Vec<PathBuf>,
     /// Say more on standard error; twice for details

@@ -17,6 +17,7 @@ mod access;
 mod analyze_logs;
 mod backup;
 mod calibrate;
+mod centre;
 mod choice;
 mod compare;
 mod completions;
@@ -159,6 +160,12 @@ fn run(command: &Command) -> CommandOutcome {
 }
 
 fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
+    if !matches!(
+        task,
+        Task::AnalyzeLogs(_) | Task::Export(_) | Task::Explain(_)
+    ) {
+        centre::refuse(context)?;
+    }
     match task {
         Task::Doctor(args) => return doctor::run(args, context),
         Task::Extract(args) => return extract::run(args, context),

@@ -63,7 +63,9 @@ pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, ReportedOutcome, RequestContext, Role};
 pub use retention::{Doubtful, Limits, Pruned, prune};
-pub use row::{Column, ColumnKind, Value, columns, decimal, time_text, to_json, to_values};
+pub use row::{
+    Column, ColumnKind, Value, columns, decimal, from_values, time_text, to_json, to_values,
+};
 pub use scan::Observation;
 pub use schema::newest_version;
 pub use span::parse_span;

@@ -79,7 +79,10 @@ macro_rules! fields {
         }
 
         /// The record that has `values`, which stand in the order of [`columns`].
-        fn from_values(mut values: impl Iterator<Item = Result<Value, LogError>>) -> Result<InferenceRecord, LogError> {
+        ///
+        /// # Errors
+        /// [`LogError::BadColumn`] where a value is not what its column holds, or a value's own error.
+        pub fn from_values(mut values: impl Iterator<Item = Result<Value, LogError>>) -> Result<InferenceRecord, LogError> {
             Ok(InferenceRecord {
                 $($field: take(stringify!($field), &mut values)?,)*
                 components: {

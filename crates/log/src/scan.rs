@@ -161,6 +161,27 @@ impl LogReader {
         found.as_ref().map(row::from_row).transpose()
     }
 
+    /// The name of the box that writes this log, where it says so; logs of older releases do not.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn node(&self) -> Result<Option<String>, LogError> {
+        let is_known = sqlx::query_scalar(
+            "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = 'log_identity'",
+        );
+        let is_known: bool = is_known
+            .fetch_one(&self.pool())
+            .await
+            .map_err(|error| self.failed(error))?;
+        if !is_known {
+            return Ok(None);
+        }
+        let node = sqlx::query_scalar("SELECT node FROM log_identity")
+            .fetch_optional(&self.pool())
+            .await;
+        Ok(node.map_err(|error| self.failed(error))?.flatten())
+    }
+
     /// The picture kept with a row: `None` where there is none, or no such row.
     ///
     /// # Errors

@@ -60,14 +60,41 @@ impl WindowCounts {
             first_of_model: vec![u32::MAX; survey.models.len()],
         };
         let mut hours = LocalHours::new(settings.local_time);
+        let mut streamed = vec![0_u64; survey.sources.len()];
         for row in survey.stream.iter().flatten() {
-            let bin = bins.of(row.time());
-            all.by_bin[bin] += 1;
-            all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
-            all.by_hour[hours.of(row.time())] += 1;
             all.passing[row.source as usize] += u64::from(row.passes(settings.accept));
+            streamed[row.source as usize] += 1;
             let first = &mut all.first_of_model[usize::from(row.model)];
             *first = row.seconds.min(*first);
+            if survey.hours.is_none() {
+                let bin = bins.of(row.time());
+                all.by_bin[bin] += 1;
+                all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
+                all.by_hour[hours.of(row.time())] += 1;
+            }
+        }
+        let Some(counted) = &survey.hours else {
+            return all;
+        };
+        for cell in counted.cells.iter().flatten() {
+            let (time, scored) = (time_of(cell.seconds), u64::from(cell.scored));
+            all.by_bin[bins.of(time)] += scored;
+            all.by_hour[hours.of(time)] += scored;
+        }
+        for low in survey.lows.iter().flatten() {
+            let row = survey.low_row(*low);
+            all.low_by_bin[bins.of(row.time())] += 1;
+            let first = &mut all.first_of_model[usize::from(row.model)];
+            *first = row.seconds.min(*first);
+        }
+        // The stream is a sample: what passes of it stands for all rows of the source.
+        for (passing, (streamed, counts)) in all
+            .passing
+            .iter_mut()
+            .zip(streamed.iter().zip(&survey.counts))
+        {
+            let share = *passing as f64 / (*streamed).max(1) as f64;
+            *passing = (share * counts.scored as f64).round() as u64;
         }
         all
     }

@@ -156,7 +156,7 @@ pub(super) fn describe(
 impl Background<'_> {
     /// Rows with a score.
     fn scored(&self) -> u64 {
-        u64::from(self.survey.stream_rows.max(1))
+        self.survey.scored.max(1)
     }
 
     /// Sources that have rows with a score.

@@ -11,7 +11,7 @@ use super::norms::STRICT;
 use super::report::{Drift, FleetRow, SourceHours};
 use super::significance::{at_least, discoveries};
 use super::streams::Streams;
-use super::survey::{CAUSES, SourceCounts, StreamRow};
+use super::survey::{CAUSES, SourceCounts, StreamRow, Survey, time_of};
 use super::tally::LocalHours;
 use faceood_engine::quality::CauseName;
 
@@ -60,7 +60,8 @@ pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> 
             is_worse: false,
             median_score: median(stream.iter().map(|row| f64::from(row.score())))
                 .map(|score| (score * 1e4).round() / 1e4),
-            embedding_norm: (number > 0).then(|| sum / f64::from(number)),
+            embedding_norm: counted_norm(streams.survey, source)
+                .or_else(|| (number > 0).then(|| sum / f64::from(number))),
             top_cause: top(&count.causes),
             drift: drift(&stream, max_score, LocalHours::new(local)),
         };
@@ -82,6 +83,12 @@ pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> 
     rows
 }
 
+/// The mean norm of a source by the hours' counts, where there are any.
+fn counted_norm(survey: &Survey, source: usize) -> Option<f64> {
+    let (rows, sum) = survey.hours.as_ref()?.norms.get(&(source as u32))?;
+    (*rows > 0).then(|| sum.value() / *rows as f64)
+}
+
 /// The day of each of the sources that have most low rows.
 pub(super) fn source_hours(
     streams: &Streams<'_>,
@@ -95,20 +102,35 @@ pub(super) fn source_hours(
         .collect();
     order.sort_by_key(|&at| (Reverse(counts[at].low), &sources[at]));
     order.truncate(DAYS_SHOWN);
-    let day = |source: usize| {
-        let mut day = SourceHours {
-            source: sources[source].clone(),
-            scored: [0; 24],
-            low: [0; 24],
-        };
-        for row in streams.of(source) {
-            let hour = hours.of(row.time());
-            day.scored[hour] += 1;
-            day.low[hour] += u64::from(row.is_low(max_score));
-        }
-        day
+    let empty = |source: &usize| SourceHours {
+        source: sources[*source].clone(),
+        scored: [0; 24],
+        low: [0; 24],
     };
-    order.into_iter().map(day).collect()
+    let mut days: Vec<SourceHours> = order.iter().map(empty).collect();
+    let Some(counted) = &streams.survey.hours else {
+        for (day, source) in days.iter_mut().zip(order) {
+            for row in streams.of(source) {
+                let hour = hours.of(row.time());
+                day.scored[hour] += 1;
+                day.low[hour] += u64::from(row.is_low(max_score));
+            }
+        }
+        return days;
+    };
+    let place = |source: u32| order.iter().position(|&shown| shown == source as usize);
+    for cell in counted.cells.iter().flatten() {
+        if let Some(place) = place(cell.source) {
+            days[place].scored[hours.of(time_of(cell.seconds))] += u64::from(cell.scored);
+        }
+    }
+    for low in streams.survey.lows.iter().flatten() {
+        let row = streams.survey.low_row(*low);
+        if let Some(place) = place(row.source) {
+            days[place].low[hours.of(row.time())] += 1;
+        }
+    }
+    days
 }
 
 fn top(causes: &[u32; CAUSES]) -> Option<String> {

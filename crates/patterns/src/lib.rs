@@ -4,7 +4,7 @@
 //!
 //! The steps of [`analyze`]:
 //! 1. [`reading`] passes every row once to [`survey`], which counts rows and keeps a sample of
-//!    low and of good ones.
+//!    low and of good ones. [`centre`] does so with the rows of a fleet.
 //! 2. [`features`] turns each sampled row into a point, scaled by the good rows. [`cluster`]
 //!    groups the points.
 //! 3. Every low row is assigned to a group. [`tally`] counts the rows of each group.
@@ -13,18 +13,22 @@
 //! 5. [`norms`] and [`fleet`] examine each source over time, with [`changes`].
 //! 6. [`report`] is the result. [`render`] shows it as text or HTML.
 
+use std::io;
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use faceood_fleet::{CentreReader, FleetError};
 use faceood_log::{Filter, LogError, LogReader};
 
 mod baseline;
+mod centre;
 mod changes;
 mod cluster;
 pub mod compare;
 mod describe;
+mod exact_sum;
 mod features;
 mod fleet;
 mod norms;
@@ -46,7 +50,7 @@ use cluster::Groups;
 use describe::{Background, ClusterCandidate};
 use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
-use report::{Method, SCHEMA, Totals, Window};
+use report::{CountedBy, Method, SCHEMA, Totals, Window};
 use streams::Streams;
 use survey::{Sampled, Survey};
 use tally::{Counted, LocalHours};
@@ -78,6 +82,13 @@ pub struct Settings {
     pub local_time: LocalTime,
     /// Whether to return the pattern of each row.
     pub with_assignments: bool,
+    /// Only of these boxes: at a centre, or of logs with such a prefix.
+    pub nodes: Option<Vec<String>>,
+    /// Up to so many rows a centre's rows are read one by one, above they are counted by the hour.
+    pub most_rows: u64,
+    /// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
+    /// sample.
+    pub sample_rows: usize,
 }
 
 impl Default for Settings {
@@ -93,6 +104,9 @@ impl Default for Settings {
             seed: 1,
             local_time: |time| time.naive_utc(),
             with_assignments: false,
+            nodes: None,
+            most_rows: 100_000_000,
+            sample_rows: 4000,
         }
     }
 }
@@ -104,6 +118,8 @@ pub enum Rows {
     Database(LogReader),
     /// An export of one.
     Parquet(PathBuf),
+    /// The centre of a fleet. Its sources have their box's name as prefix.
+    Centre(CentreReader),
 }
 
 /// One log among those that are analysed together.
@@ -120,7 +136,7 @@ pub struct Input {
 pub struct PatternAnalysis {
     /// The report.
     pub report: PatternReport,
-    /// Row and pattern, in the order of inputs and time; empty unless asked for.
+    /// Row and pattern, in the order of ids; empty unless asked for.
     pub assignments: Vec<(Uuid, u32)>,
     /// For each exemplar of each pattern, the index of its input.
     pub exemplar_inputs: Vec<Vec<usize>>,
@@ -132,13 +148,68 @@ const LEAST_CLUSTER: usize = 20;
 /// Smallest pattern as a share of the sampled low rows, where they are many.
 const CLUSTER_SHARE: f64 = 0.01;
 
-/// Finds the patterns in `inputs`. Blocks the thread.
+/// Why there is no analysis.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalysisError {
+    /// What an input's database or file says.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What the centre of a fleet says.
+    #[error(transparent)]
+    Centre(#[from] FleetError),
+    /// The centre cannot be asked.
+    #[error("cannot start an async runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// Too many rows to be read one by one, and some that no centre has counted.
+    #[error(
+        "the centre has {0} rows in this window, and above {1} they are counted by the hour, which \
+         files cannot be: give the centre alone, or a shorter window with --since and --until"
+    )]
+    TooManyRows(u64, u64),
+    /// One log stands among the inputs twice.
+    #[error("{0} is given twice, and its rows would be counted twice: give it once")]
+    SameInput(String),
+    /// Two inputs have the same rows, such as a log and its backup.
+    #[error(
+        "{0} and {1} hold the same rows, such as {2}, which would be counted twice: give only one \
+         of them, or exports of windows that do not overlap"
+    )]
+    SameRows(String, String, Uuid),
+    /// Rows name their model by 16 bits.
+    #[error(
+        "the rows were judged by more than 65,536 packs and calibrations, which is more than one \
+         report can hold: give a shorter window with --since and --until"
+    )]
+    TooManyModels,
+}
+
+/// Finds the patterns in `inputs`. The report follows from the set of their rows, not from the
+/// order of rows or of inputs. Blocks the thread.
 ///
 /// # Errors
-/// What an input's database or file says.
-pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, LogError> {
+/// What an input's database or file says; if inputs have the same rows.
+pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis, AnalysisError> {
     let (survey, samples) = reading::survey(inputs, settings)?;
-    let window = settings.window(&survey);
+    let names = inputs.iter().map(Input::name);
+    Ok(found_in(&survey, &samples, names.collect(), settings))
+}
+
+/// Finds the patterns in what was read.
+fn found_in(
+    survey: &Survey,
+    samples: &Samples,
+    inputs: Vec<String>,
+    settings: &Settings,
+) -> PatternAnalysis {
+    let whole_hours;
+    let settings = match &survey.hours {
+        None => settings,
+        Some(_) => {
+            whole_hours = settings.in_whole_hours();
+            &whole_hours
+        }
+    };
+    let window = settings.window(survey);
     let bins = Bins::over(window[0], window[1]);
     let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
     let good: Vec<&Sampled> = samples.good.iter().collect();
@@ -148,10 +219,10 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
     let ((learnt, counts), (mut norm_anomalies, fleet, source_hours)) = rayon::join(
         || {
             let learnt = Groups::learn(&points, min_cluster_size);
-            (learnt, WindowCounts::of(&survey, settings, &bins))
+            (learnt, WindowCounts::of(survey, settings, &bins))
         },
         || {
-            let streams = Streams::new(&survey);
+            let streams = Streams::new(survey);
             let (max_score, local) = (settings.max_score, settings.local_time);
             (
                 norms::anomalies(&streams, &scale.norms, &bins),
@@ -160,19 +231,19 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             )
         },
     );
-    let (candidates, membership) = assign(&survey, &samples, &learnt, &bins, settings);
+    let (candidates, membership) = assign(survey, samples, &learnt, &bins, settings);
     let background = Background {
-        survey: &survey,
+        survey,
         scale: &scale,
         bins: &bins,
         counts: &counts,
         settings,
     };
     let (clusters, numbers) = describe::describe(&candidates, &background);
-    let since_when = counts.first_of_model(&survey);
+    let since_when = counts.first_of_model(survey);
     norms::coincide(&mut norm_anomalies, &clusters, &since_when, window);
     let clustered = clusters.iter().map(|cluster| cluster.size).sum();
-    Ok(PatternAnalysis {
+    PatternAnalysis {
         // Groups that became no pattern have no number.
         assignments: membership
             .into_iter()
@@ -187,11 +258,11 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
                 utc_offset: offset(window[1], settings.local_time),
                 source: settings.source.clone(),
                 max_score: settings.max_score,
-                inputs: inputs.iter().map(Input::name).collect(),
+                inputs,
             },
             totals: Totals {
                 inferences: survey.rows,
-                scored: u64::from(survey.stream_rows),
+                scored: survey.scored,
                 low: survey.low_rows,
                 errors: survey.errors,
             },
@@ -199,9 +270,10 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             method: Method {
                 min_cluster_size,
                 learnt_from: samples.low.len() as u64,
-                is_sample: samples.are_part_of(&survey),
+                is_sample: samples.are_part_of(survey),
                 seed: settings.seed,
                 good_rows: samples.good.len() as u64,
+                counted_by: survey.hours.as_ref().map(|_| CountedBy::Hour),
                 groups_set_aside: candidates.len() - clusters.len(),
             },
             norm_anomalies,
@@ -211,7 +283,7 @@ pub fn analyze(inputs: &[Input], settings: &Settings) -> Result<PatternAnalysis,
             source_hours,
             comparison: None,
         },
-    })
+    }
 }
 
 /// Counts every low row in its group: the sampled rows in the groups that they formed, or, if the
@@ -248,21 +320,19 @@ fn assign<'a>(
     };
     if samples.are_part_of(survey) {
         for (at, low) in survey.lows.iter().flatten().enumerate() {
-            let row = survey.row(low.row);
+            let row = survey.low_row(*low);
             let counted = counted(row.time(), row.source, row.model, row.score(), row.norm);
             let group = groups.by_causes(&features::direction(low.causes()));
             count(&counted, survey.low_ids.get(at).copied(), group);
         }
     } else {
-        let mut order: Vec<usize> = (0..low.len()).collect();
-        order.sort_by_key(|&at| (low[at].input, low[at].time, low[at].id));
-        for at in order {
-            let row = &low[at];
+        for (row, group) in low.iter().zip(group_of) {
             let counted = counted(row.time, row.source, row.model, row.score, row.norm);
             let id = settings.with_assignments.then_some(row.id);
-            count(&counted, id, group_of[at]);
+            count(&counted, id, *group);
         }
     }
+    membership.sort_unstable();
     (candidates, membership)
 }
 
@@ -271,6 +341,7 @@ impl Input {
         match &self.rows {
             Rows::Database(reader) => reader.path().display().to_string(),
             Rows::Parquet(path) => path.display().to_string(),
+            Rows::Centre(reader) => reader.target().to_owned(),
         }
     }
 }
@@ -280,6 +351,21 @@ impl Settings {
         let share = (CLUSTER_SHARE * low_rows as f64).ceil() as usize;
         self.min_cluster_size
             .unwrap_or_else(|| LEAST_CLUSTER.max(share))
+    }
+
+    /// The window that the hours cover which have a part of it.
+    fn in_whole_hours(&self) -> Self {
+        let hour = TimeDelta::hours(1);
+        let begin = |time: DateTime<Utc>| time.duration_trunc(hour).unwrap_or(time);
+        let end = |time| match begin(time) {
+            whole if whole == time => time,
+            earlier => earlier + hour,
+        };
+        Self {
+            since: self.since.map(begin),
+            until: self.until.map(end),
+            ..self.clone()
+        }
     }
 
     fn filter(&self) -> Filter {
@@ -305,3 +391,6 @@ fn offset(time: DateTime<Utc>, local: LocalTime) -> String {
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
+
+#[cfg(test)]
+mod tests;

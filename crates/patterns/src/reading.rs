@@ -1,6 +1,8 @@
 //! Reads the inputs into the survey and its samples.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use faceood_log::{Filter, LogError, Observation};
 use rayon::prelude::*;
@@ -8,10 +10,7 @@ use uuid::Uuid;
 
 use super::report::Cluster;
 use super::survey::{Sampled, Survey};
-use super::{Input, Rows, Settings, parquet};
-
-/// Scores from here on are good (`Grade::Good`): they say what is usual.
-const GOOD: f32 = 0.6;
+use super::{AnalysisError, Input, Rows, Settings, centre, parquet};
 
 pub(super) struct Samples {
     pub(super) low: Vec<Sampled>,
@@ -36,33 +35,84 @@ impl Samples {
 }
 
 /// Reads every row of the inputs once, then the sampled rows in full.
-pub(super) fn survey(inputs: &[Input], settings: &Settings) -> Result<(Survey, Samples), LogError> {
-    let unseen = || {
-        Survey::new(
-            settings.max_score,
-            GOOD.max(settings.max_score),
-            settings.seed,
-            settings.with_assignments,
-        )
+pub(super) fn survey(
+    inputs: &[Input],
+    settings: &Settings,
+) -> Result<(Survey, Samples), AnalysisError> {
+    refuse_same_inputs(inputs)?;
+    let share = centre::share(inputs, settings)?;
+    let mut survey = Survey::new(settings);
+    let is_wanted = |input: &Input| {
+        let mut nodes = settings.nodes.iter().flatten();
+        settings.nodes.is_none()
+            || matches!(input.rows, Rows::Centre(_))
+            || nodes.any(|node| *node == input.prefix)
     };
-    let mut survey = unseen();
-    for (index, input) in inputs.iter().enumerate() {
+    for (index, input) in inputs
+        .iter()
+        .enumerate()
+        .filter(|(_, input)| is_wanted(input))
+    {
         let seen = |filter: &Filter| -> Result<Survey, LogError> {
-            let mut part = unseen();
+            let mut part = Survey::new(settings);
             each(input, filter, |row| part.see(index, &input.prefix, row))?;
             Ok(part)
         };
         let parts = match &input.rows {
             Rows::Database(reader) => reader.halves(&settings.filter())?,
             Rows::Parquet(_) => vec![settings.filter()],
+            Rows::Centre(reader) => {
+                survey.append(centre::survey(index, reader, share, settings)?);
+                continue;
+            }
         };
         let parts: Vec<Survey> = parts.par_iter().map(seen).collect::<Result<_, _>>()?;
         parts.into_iter().for_each(|part| survey.append(part));
     }
+    survey.settle()?;
     let [mut low, mut good] = survey.take_samples();
-    complete(inputs, &mut low)?;
-    complete(inputs, &mut good)?;
+    refuse_same_rows(inputs, &low)?;
+    refuse_same_rows(inputs, &good)?;
+    complete(inputs, &mut low, &survey)?;
+    complete(inputs, &mut good, &survey)?;
     Ok((survey, Samples { low, good }))
+}
+
+/// What is given twice would be counted twice.
+fn refuse_same_inputs(inputs: &[Input]) -> Result<(), AnalysisError> {
+    let mut seen = HashSet::new();
+    for input in inputs {
+        let name = match &input.rows {
+            Rows::Database(reader) => same(reader.path()),
+            Rows::Parquet(path) => same(path),
+            // Its name has no port; the rows tell.
+            Rows::Centre(_) => continue,
+        };
+        if !seen.insert(name) {
+            return Err(AnalysisError::SameInput(input.name()));
+        }
+    }
+    Ok(())
+}
+
+/// A file by its one true path. What cannot be found says so when it is read.
+fn same(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A row that two inputs have, as a log and its backup do, would be counted twice. The samples
+/// show it, since the ids decide which rows are in them.
+fn refuse_same_rows(inputs: &[Input], rows: &[Sampled]) -> Result<(), AnalysisError> {
+    let is_same = |pair: &&[Sampled]| pair[0].id == pair[1].id && pair[0].input != pair[1].input;
+    let Some(pair) = rows.windows(2).find(is_same) else {
+        return Ok(());
+    };
+    let name = |row: &Sampled| inputs[row.input].name();
+    Err(AnalysisError::SameRows(
+        name(&pair[0]),
+        name(&pair[1]),
+        pair[0].id,
+    ))
 }
 
 /// Shows every row of `input` that `filter` finds to `visit`.
@@ -84,21 +134,25 @@ fn each(
     match &input.rows {
         Rows::Database(reader) => reader.scan(&filter, visit),
         Rows::Parquet(path) => parquet::scan(path, &filter, &mut visit),
+        // It is read as a whole, partition by partition.
+        Rows::Centre(_) => Ok(()),
     }
 }
 
 /// Completes the sampled rows with what the first pass left out.
-fn complete(inputs: &[Input], rows: &mut [Sampled]) -> Result<(), LogError> {
+fn complete(inputs: &[Input], rows: &mut [Sampled], survey: &Survey) -> Result<(), AnalysisError> {
     for (index, input) in inputs.iter().enumerate() {
-        // An export is read as a whole from the start.
-        let Rows::Database(reader) = &input.rows else {
-            continue;
+        let of_input = rows.iter_mut().filter(|row| row.input == index);
+        let reader = match &input.rows {
+            Rows::Database(reader) => reader,
+            // An export is read as a whole from the start.
+            Rows::Parquet(_) => continue,
+            Rows::Centre(reader) => {
+                centre::complete(reader, of_input.collect(), &survey.sources)?;
+                continue;
+            }
         };
-        let mut places: HashMap<Uuid, &mut Sampled> = rows
-            .iter_mut()
-            .filter(|row| row.input == index)
-            .map(|row| (row.id, row))
-            .collect();
+        let mut places: HashMap<Uuid, &mut Sampled> = of_input.map(|row| (row.id, row)).collect();
         let ids: Vec<Uuid> = places.keys().copied().collect();
         reader.scan_ids(&ids, |row| {
             if let Some(sampled) = places.get_mut(&row.id) {

@@ -309,8 +309,19 @@ pub(crate) struct Method {
     pub(crate) seed: u64,
     /// Good rows that say what is usual.
     pub(crate) good_rows: u64,
+    /// What the numbers of rows come from, where not every row was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted_by: Option<CountedBy>,
     /// Groups that were not reported because they are not significant.
     pub(crate) groups_set_aside: usize,
+}
+
+/// How rows were counted that were too many to be read one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CountedBy {
+    /// By the centre, for each whole hour. Low rows were all read, of the others a sample.
+    Hour,
 }
 
 /// This report against an earlier one.

@@ -34,6 +34,10 @@ impl<'a> Streams<'a> {
             if !part.is_sorted_by_key(|&at| survey.row(at).seconds) {
                 part.sort_by_key(|&at| survey.row(at).seconds);
             }
+            let seconds = |a: &u32, b: &u32| survey.row(*a).seconds == survey.row(*b).seconds;
+            for second in part.chunk_by_mut(seconds) {
+                second.sort_unstable_by_key(|&at| survey.row(at).tie());
+            }
         }
         Self {
             survey,

@@ -1,100 +1,32 @@
 //! The first pass over the rows: it counts, and keeps a sample of low and of good rows to learn
-//! from. Ids and seed alone decide which rows are sampled, so neither the order of rows nor the
-//! number of files matters.
+//! from. Ids and seed alone decide which rows are sampled. Once it is [settled](Survey::settle), a
+//! survey follows from the set of rows: neither their order nor the number of inputs matters.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::mem;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use faceood_engine::quality::{CauseName, Component};
+use faceood_fleet::HourCounts;
 use faceood_log::{LogError, Observation};
 
+use super::{AnalysisError, Settings};
+
+mod order;
+mod row;
+mod sample;
+
+pub(super) use row::{StreamRow, time_of};
+pub(super) use sample::Sampled;
+
+use order::{inverted, permuted, sorted};
+use row::{HourCell, Hours, LowRow, seconds_of};
+use sample::{Sample, add, rank};
+
 pub(super) const CAUSES: usize = CauseName::ALL.len();
-
-/// Largest samples of low and of good rows. Further low rows are assigned to the groups of the
-/// sample.
-pub(super) const SAMPLE_ROWS: usize = 4000;
-
-/// Row of a stream in 16 bytes, so that ten million take 160 MB.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StreamRow {
-    /// Seconds since [`EPOCH`].
-    pub(super) seconds: u32,
-    /// Index into [`Survey::sources`].
-    pub(super) source: u32,
-    /// Embedding norm; NaN where there is none.
-    pub(super) norm: f32,
-    /// Score in 65,535ths.
-    score: u16,
-    /// Index into [`Survey::models`].
-    pub(super) model: u16,
-}
-
-/// The first second that a stream knows: 2000-01-01 UTC. Clocks that were never set begin later.
-const EPOCH: i64 = 946_684_800;
-
-impl StreamRow {
-    /// The score, 0…1.
-    pub(super) fn score(self) -> f32 {
-        f32::from(self.score) / f32::from(u16::MAX)
-    }
-
-    /// Whether it is low. The score is kept in steps, so the cut gets half of one.
-    pub(super) fn is_low(self, max_score: f32) -> bool {
-        self.score() <= max_score + 0.5 / f32::from(u16::MAX)
-    }
-
-    pub(super) fn passes(self, accept: f32) -> bool {
-        self.score() >= accept - 0.5 / f32::from(u16::MAX)
-    }
-
-    /// When it was, to the second.
-    pub(super) fn time(self) -> DateTime<Utc> {
-        time_of(self.seconds)
-    }
-}
-
-/// The time that is `seconds` after the epoch of streams.
-pub(super) fn time_of(seconds: u32) -> DateTime<Utc> {
-    DateTime::from_timestamp(EPOCH + i64::from(seconds), 0).unwrap_or_default()
-}
-
-/// A sampled row with all that the analysis uses.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sampled {
-    pub(super) id: Uuid,
-    /// Which of the inputs has it.
-    pub(super) input: usize,
-    pub(super) time: DateTime<Utc>,
-    /// Index into [`Survey::sources`].
-    pub(super) source: u32,
-    /// Index into [`Survey::models`].
-    pub(super) model: u16,
-    pub(super) score: f32,
-    /// The embedding's norm; NaN where there is none.
-    pub(super) norm: f32,
-    /// Weights of the causes, in the order of `CauseName::ALL`.
-    pub(super) causes: [f32; CAUSES],
-    /// The components, in the order of `Component::ALL`.
-    pub(super) components: [Option<f32>; Component::ALL.len()],
-    /// Longer side of the face's box.
-    pub(super) face_px: Option<f32>,
-}
-
-impl Sampled {
-    /// Takes over what a brief look leaves out.
-    pub(super) fn complete(&mut self, row: &Observation<'_>) {
-        self.components = row.components;
-        self.face_px = row.box_px.map(|[width, height]| width.max(height));
-    }
-}
-
-/// Sampled rows in the order of rank. Of rows with the same id the one that was seen first is
-/// first.
-type Sample = BTreeMap<(u64, Uuid, u32), Sampled>;
 
 /// Which pack and calibration judged.
 #[derive(Clone, Debug)]
@@ -115,60 +47,64 @@ pub(super) struct SourceCounts {
     pub(super) causes: [u32; CAUSES],
 }
 
-/// A low row, in 16 bytes: its place in the stream, and its causes in 255ths.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LowRow {
-    /// Handle for [`Survey::row`].
-    pub(super) row: u32,
-    causes: [u8; CAUSES],
-}
-
-impl LowRow {
-    pub(super) fn causes(self) -> [f32; CAUSES] {
-        self.causes.map(|weight| f32::from(weight) / 255.0)
-    }
-}
-
 #[derive(Default)]
 pub(super) struct Survey {
     max_score: f32,
     good_score: f32,
     seed: u64,
     keeps_ids: bool,
-    /// Every low row, in the order of the inputs; in pieces as the stream is.
+    /// Largest samples of low and of good rows.
+    sample_rows: usize,
+    /// Every low row; in pieces as the stream is.
     pub(super) lows: Vec<Vec<LowRow>>,
+    /// The rows of `lows` in the same order, where the stream does not have them all.
+    low_stream: Vec<Vec<StreamRow>>,
     /// Ids of the low rows, where these are wanted.
     pub(super) low_ids: Vec<Uuid>,
-    /// Names of the sources, in the order of their first row; "" stands for rows without one.
+    /// Names of the sources, in the order of names once settled; "" stands for rows without one.
     pub(super) sources: Vec<String>,
     places: HashMap<String, u32>,
     /// By source.
     pub(super) counts: Vec<SourceCounts>,
-    /// Packs with their calibrations, in the order of their first row.
+    /// Packs with their calibrations, in the order of hashes and ids once settled.
     pub(super) models: Vec<JudgingModel>,
-    /// Every row with a score, in the order of the inputs. It is in pieces, since growing one
-    /// would take twice the memory.
+    /// By hash of the pack and id of the calibration.
+    model_places: HashMap<String, HashMap<String, u16>>,
+    /// The model of the last row, which is mostly that of the next.
+    last_model: u16,
+    has_too_many_models: bool,
+    /// Every row with a score, in any order; where rows are counted by the hour, a sample of them.
+    /// It is in pieces, since growing one would take twice the memory.
     pub(super) stream: Vec<Vec<StreamRow>>,
     pub(super) stream_rows: u32,
+    /// What the centre counted, where rows are counted by the hour.
+    pub(super) hours: Option<Hours>,
     low: Sample,
     good: Sample,
     pub(super) rows: u64,
+    /// Those with a score.
+    pub(super) scored: u64,
     pub(super) low_rows: u64,
     pub(super) errors: u64,
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
 }
 
+/// Scores from here on are good (`Grade::Good`): they say what is usual.
+const GOOD: f32 = 0.6;
+
 /// Rows of a piece of the stream.
 const PIECE: usize = 1 << 16;
 
 impl Survey {
-    pub(super) fn new(max_score: f32, good_score: f32, seed: u64, keeps_ids: bool) -> Self {
+    /// A survey that has seen no row.
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            max_score,
-            good_score,
-            seed,
-            keeps_ids,
+            max_score: settings.max_score,
+            good_score: GOOD.max(settings.max_score),
+            seed: settings.seed,
+            keeps_ids: settings.with_assignments,
+            sample_rows: settings.sample_rows,
             ..Self::default()
         }
     }
@@ -180,37 +116,87 @@ impl Survey {
         prefix: &str,
         row: &Observation<'_>,
     ) -> Result<(), LogError> {
-        self.rows += 1;
-        let [from, to] = self.span.unwrap_or([row.time; 2]);
-        self.span = Some([from.min(row.time), to.max(row.time)]);
         let source = self.source(prefix, row.source.unwrap_or_default());
         let counts = &mut self.counts[source as usize];
+        let (scored, errors) = (
+            u64::from(row.quality_score.is_some()),
+            u64::from(row.is_error),
+        );
         counts.rows += 1;
-        if row.is_error {
-            self.errors += 1;
-            counts.errors += 1;
-        }
+        counts.scored += scored;
+        counts.errors += errors;
+        self.rows += 1;
+        self.scored += scored;
+        self.errors += errors;
+        self.look(input, source, row, true)
+    }
+
+    /// Takes in a row that the hours have counted; `is_drawn` says whether it is in the sample.
+    pub(super) fn see_counted(
+        &mut self,
+        input: usize,
+        prefix: &str,
+        row: &Observation<'_>,
+        is_drawn: bool,
+    ) -> Result<(), LogError> {
+        self.hours.get_or_insert_default();
+        let source = self.source(prefix, row.source.unwrap_or_default());
+        self.look(input, source, row, is_drawn)
+    }
+
+    /// Takes in the counts of an hour.
+    pub(super) fn see_hour(&mut self, hour: &HourCounts<'_>) {
+        let source = self.source(hour.node, hour.source.unwrap_or_default());
+        let counts = &mut self.counts[source as usize];
+        counts.rows += hour.rows;
+        counts.scored += hour.scored;
+        counts.errors += hour.errors;
+        self.rows += hour.rows;
+        self.scored += hour.scored;
+        self.errors += hour.errors;
+        let cell = HourCell {
+            seconds: seconds_of(hour.hour),
+            source,
+            scored: u32::try_from(hour.scored).unwrap_or(u32::MAX),
+        };
+        let hours = self.hours.get_or_insert_default();
+        keep(&mut hours.cells, cell);
+        let norms = hours.norms.entry(source).or_default();
+        norms.0 += hour.normed;
+        norms.1.add(hour.norm_sum);
+    }
+
+    /// Takes in what a row shows beyond its counts.
+    fn look(
+        &mut self,
+        input: usize,
+        source: u32,
+        row: &Observation<'_>,
+        is_streamed: bool,
+    ) -> Result<(), LogError> {
+        let [from, to] = self.span.unwrap_or([row.time; 2]);
+        self.span = Some([from.min(row.time), to.max(row.time)]);
         let Some(score) = row.quality_score else {
             return Ok(());
         };
-        counts.scored += 1;
         let model = self.model(
             row.pack.unwrap_or_default(),
             row.pack_sha256.unwrap_or_default(),
             row.calibration_id.unwrap_or_default(),
         );
         let norm = row.embedding_norm.unwrap_or(f32::NAN);
-        let seconds = (row.time.timestamp() - EPOCH).clamp(0, i64::from(u32::MAX)) as u32;
         let streamed = StreamRow {
-            seconds,
+            seconds: seconds_of(row.time),
             source,
             norm,
             score: (score.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16,
             model,
         };
-        keep(&mut self.stream, streamed);
-        let place = self.stream_rows;
-        self.stream_rows += 1;
+        let mut place = self.stream_rows;
+        if is_streamed {
+            keep(&mut self.stream, streamed);
+            self.stream_rows += 1;
+        }
         let is_low = score <= self.max_score;
         let rank = rank(row.id, self.seed);
         let sample = if is_low {
@@ -219,10 +205,10 @@ impl Survey {
             &mut self.good
         };
         let is_wanted = (is_low || score >= self.good_score)
-            && (sample.len() < SAMPLE_ROWS
+            && (sample.len() < self.sample_rows
                 || sample
                     .last_key_value()
-                    .is_some_and(|(worst, _)| rank < worst.0));
+                    .is_some_and(|(worst, _)| rank <= worst.0));
         if !is_low && !is_wanted {
             return Ok(());
         }
@@ -244,9 +230,15 @@ impl Survey {
                 face_px: None,
             };
             sampled.complete(row);
-            add(sample, (rank, row.id, place), sampled);
+            let name = self.sources[source as usize].clone();
+            let place = (rank, row.id, row.time, name, input);
+            add(sample, place, sampled, self.sample_rows);
         }
         if is_low {
+            if self.hours.is_some() {
+                place = self.low_rows as u32;
+                keep(&mut self.low_stream, streamed);
+            }
             self.low_rows += 1;
             let low = LowRow {
                 row: place,
@@ -265,7 +257,7 @@ impl Survey {
         Ok(())
     }
 
-    /// Takes in what `other` saw, whose rows come after those of this one.
+    /// Takes in what `other` saw.
     pub(super) fn append(&mut self, other: Self) {
         let names = other.sources.iter();
         let sources: Vec<u32> = names.map(|name| self.source("", name)).collect();
@@ -287,23 +279,46 @@ impl Survey {
                 *sum += count;
             }
         }
-        for mut row in other.stream.into_iter().flatten() {
-            (row.source, row.model) = renumbered(row.source, row.model);
-            keep(&mut self.stream, row);
-        }
-        for mut low in other.lows.into_iter().flatten() {
-            low.row += self.stream_rows;
-            keep(&mut self.lows, low);
-        }
-        for (sample, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
-            for ((rank, id, place), mut row) in others {
+        for (rows, others) in [
+            (&mut self.stream, other.stream),
+            (&mut self.low_stream, other.low_stream),
+        ] {
+            for mut row in others.into_iter().flatten() {
                 (row.source, row.model) = renumbered(row.source, row.model);
-                add(sample, (rank, id, self.stream_rows + place), row);
+                keep(rows, row);
             }
         }
+        let rows_before = match &other.hours {
+            None => self.stream_rows,
+            Some(_) => self.low_rows as u32,
+        };
+        for mut low in other.lows.into_iter().flatten() {
+            low.row += rows_before;
+            keep(&mut self.lows, low);
+        }
+        if let Some(others) = other.hours {
+            let hours = self.hours.get_or_insert_default();
+            for mut cell in others.cells.into_iter().flatten() {
+                cell.source = sources[cell.source as usize];
+                keep(&mut hours.cells, cell);
+            }
+            for (source, (rows, sum)) in others.norms {
+                let norms = hours.norms.entry(sources[source as usize]).or_default();
+                norms.0 += rows;
+                norms.1.join(sum);
+            }
+        }
+        for (sample, others) in [(&mut self.low, other.low), (&mut self.good, other.good)] {
+            for (place, mut row) in others {
+                (row.source, row.model) = renumbered(row.source, row.model);
+                add(sample, place, row, self.sample_rows);
+            }
+        }
+        self.has_too_many_models |= other.has_too_many_models;
         self.low_ids.extend(other.low_ids);
         self.stream_rows += other.stream_rows;
         self.rows += other.rows;
+        self.scored += other.scored;
         self.low_rows += other.low_rows;
         self.errors += other.errors;
         let spans = self.span.into_iter().chain(other.span);
@@ -329,22 +344,92 @@ impl Survey {
 
     /// The model's number; the next free one where it has not been seen.
     fn model(&mut self, pack: &str, sha256: &str, calibration: &str) -> u16 {
-        let is_that =
-            |model: &JudgingModel| model.sha256 == sha256 && model.calibration == calibration;
-        let known = self.models.iter().position(is_that);
-        let place = known.unwrap_or_else(|| {
+        let place = self.model_place(sha256, calibration).unwrap_or_else(|| {
+            let Ok(place) = u16::try_from(self.models.len()) else {
+                self.has_too_many_models = true;
+                return u16::MAX;
+            };
             self.models.push(JudgingModel {
                 pack: pack.to_owned(),
                 sha256: sha256.to_owned(),
                 calibration: calibration.to_owned(),
             });
-            self.models.len() - 1
+            let of_pack = self.model_places.entry(sha256.to_owned()).or_default();
+            of_pack.insert(calibration.to_owned(), place);
+            place
         });
-        u16::try_from(place).unwrap_or(u16::MAX)
+        self.last_model = place;
+        // A pack that was renamed has the first of its names.
+        let known = &mut self.models[usize::from(place)].pack;
+        if pack < known.as_str() {
+            pack.clone_into(known);
+        }
+        place
+    }
+
+    fn model_place(&self, sha256: &str, calibration: &str) -> Option<u16> {
+        let last = self.models.get(usize::from(self.last_model));
+        let is_last =
+            last.is_some_and(|last| last.sha256 == sha256 && last.calibration == calibration);
+        if is_last {
+            return Some(self.last_model);
+        }
+        self.model_places.get(sha256)?.get(calibration).copied()
+    }
+
+    /// Numbers sources and models in the order of their names, whichever row was seen first.
+    ///
+    /// # Errors
+    /// If there are more models than rows can name.
+    pub(super) fn settle(&mut self) -> Result<(), AnalysisError> {
+        if self.has_too_many_models {
+            return Err(AnalysisError::TooManyModels);
+        }
+        let sources = sorted(&self.sources);
+        let by_key = |model: &JudgingModel| (model.sha256.clone(), model.calibration.clone());
+        let models = sorted(&self.models.iter().map(by_key).collect::<Vec<_>>());
+        self.sources = permuted(&self.sources, &sources);
+        self.counts = permuted(&self.counts, &sources);
+        self.models = permuted(&self.models, &models);
+        // Numbers were only needed to see and to append.
+        (self.places, self.model_places) = Default::default();
+        let is_same = |order: &[u32]| order.is_sorted();
+        if is_same(&sources) && is_same(&models) {
+            return Ok(());
+        }
+        let (sources, models) = (inverted(&sources), inverted(&models));
+        let renumber = |source: &mut u32, model: &mut u16| {
+            *source = sources[*source as usize];
+            *model = models[usize::from(*model)] as u16;
+        };
+        for row in self.stream.iter_mut().chain(&mut self.low_stream).flatten() {
+            renumber(&mut row.source, &mut row.model);
+        }
+        if let Some(hours) = &mut self.hours {
+            for cell in hours.cells.iter_mut().flatten() {
+                cell.source = sources[cell.source as usize];
+            }
+            let norms = std::mem::take(&mut hours.norms).into_iter();
+            hours.norms = norms
+                .map(|(source, sum)| (sources[source as usize], sum))
+                .collect();
+        }
+        for row in self.low.values_mut().chain(self.good.values_mut()) {
+            renumber(&mut row.source, &mut row.model);
+        }
+        Ok(())
     }
 
     pub(super) fn row(&self, at: u32) -> StreamRow {
         self.stream[at as usize / PIECE][at as usize % PIECE]
+    }
+
+    pub(super) fn low_row(&self, low: LowRow) -> StreamRow {
+        let rows = match self.hours {
+            None => &self.stream,
+            Some(_) => &self.low_stream,
+        };
+        rows[low.row as usize / PIECE][low.row as usize % PIECE]
     }
 
     /// The sampled low and good rows, each in the order of rank.
@@ -363,30 +448,11 @@ fn keep<T>(pieces: &mut Vec<Vec<T>>, row: T) {
     }
 }
 
-/// Puts a row into a sample, and takes the one of highest rank out if there are too many.
-fn add(sample: &mut Sample, rank: (u64, Uuid, u32), row: Sampled) {
-    sample.insert(rank, row);
-    if sample.len() > SAMPLE_ROWS {
-        sample.pop_last();
-    }
-}
-
 /// The cause of largest weight, if any.
 pub(super) fn first(causes: &[f32; CAUSES]) -> Option<usize> {
     (0..CAUSES)
         .filter(|&index| causes[index] > 0.0)
         .max_by(|&a, &b| causes[a].total_cmp(&causes[b]).then(b.cmp(&a)))
-}
-
-/// A pseudo-random number from id and seed (the finaliser of SplitMix64; Steele, Lea and Flood
-/// 2014).
-fn rank(id: Uuid, seed: u64) -> u64 {
-    let (high, low) = id.as_u64_pair();
-    let mut mixed = high.rotate_left(32) ^ low ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(factor);
-    }
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

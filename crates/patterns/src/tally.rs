@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Timelike, Utc};
 
 use super::LocalTime;
+use super::exact_sum::ExactSum;
 use super::report::{NormStatistics, QualityStatistics};
 use super::trend::{BINS, Bins};
 
@@ -24,11 +25,13 @@ pub(super) struct Tally {
     /// The first one of each part of the window.
     pub(super) first_of_bin: [Option<DateTime<Utc>>; BINS],
     scores: BTreeMap<u32, u64>,
-    score_sum: f64,
+    score_sum: ExactSum,
     norms: u64,
-    norm_sum: f64,
-    norm_squares: f64,
-    deviations: f64,
+    norm_sum: ExactSum,
+    norm_squares: ExactSum,
+    deviations: ExactSum,
+    /// Whether the deviation of some norm is not known.
+    has_unknown_deviation: bool,
 }
 
 /// What a tally needs to know of a row.
@@ -56,18 +59,19 @@ impl Tally {
         self.seen = Some([from.min(row.time), to.max(row.time)]);
         let step = (row.score.clamp(0.0, 1.0) * SCORES).round() as u32;
         *self.scores.entry(step).or_default() += 1;
-        self.score_sum += f64::from(row.score);
+        self.score_sum.add(f64::from(row.score));
         if row.norm.is_finite() {
             self.norms += 1;
-            self.norm_sum += f64::from(row.norm);
-            self.norm_squares += f64::from(row.norm).powi(2);
-            self.deviations += row.norm_z;
+            self.norm_sum.add(f64::from(row.norm));
+            self.norm_squares.add(f64::from(row.norm).powi(2));
+            self.deviations.add(row.norm_z);
+            self.has_unknown_deviation |= !row.norm_z.is_finite();
         }
     }
 
     pub(super) fn quality(&self) -> QualityStatistics {
         QualityStatistics {
-            mean: self.score_sum / self.size.max(1) as f64,
+            mean: self.score_sum.value() / self.size.max(1) as f64,
             p10: self.score_quantile(0.1),
             p90: self.score_quantile(0.9),
         }
@@ -88,12 +92,12 @@ impl Tally {
     pub(super) fn norms(&self) -> NormStatistics {
         let count = self.norms as f64;
         let known = |value: f64| (self.norms > 0).then_some(value);
-        let mean = self.norm_sum / count;
-        let variance = (self.norm_squares / count - mean * mean).max(0.0);
+        let mean = self.norm_sum.value() / count;
+        let variance = (self.norm_squares.value() / count - mean * mean).max(0.0);
         NormStatistics {
             mean: known(mean),
             std: known(variance.sqrt()),
-            z: known(self.deviations / count).filter(|z| z.is_finite()),
+            z: known(self.deviations.value() / count).filter(|_| !self.has_unknown_deviation),
         }
     }
 }

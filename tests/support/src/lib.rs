@@ -21,6 +21,7 @@ pub mod kept;
 pub mod log_fixture;
 pub mod pack_copy;
 pub mod photos;
+pub mod postgres;
 pub mod stages;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use client::{Answer, Client};
 pub use daemon::Daemon;
 pub use log_fixture::LogFixture;
 pub use pack_copy::PackCopy;
+pub use postgres::PostgresServer;
 
 /// How long anything may take before a test gives up. Far above what is usual: it only has to end a
 /// hang.

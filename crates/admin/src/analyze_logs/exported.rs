@@ -142,10 +142,12 @@ pub(super) fn export(
     context.block_on(async {
         let mut rows = Vec::new();
         for (id, input) in cluster.exemplars.iter().zip(&found.exemplar_inputs[place]) {
-            let Rows::Database(reader) = &inputs[*input].rows else {
-                continue;
+            let found = match &inputs[*input].rows {
+                Rows::Database(reader) => reader.by_id(*id).await?,
+                Rows::Centre(reader) => reader.by_id(*id).await?.map(|(_, record)| record),
+                Rows::Parquet(_) => None,
             };
-            if let Some(mut record) = reader.by_id(*id).await? {
+            if let Some(mut record) = found {
                 if let Some(picture) = record.thumbnail.take() {
                     save(&format!("{id}.jpg"), &picture)?;
                 }

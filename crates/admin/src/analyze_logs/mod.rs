@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use chrono::Local;
 use uuid::Uuid;
 
+use super::centre::CentreFlags;
 use super::choice::{Choice, choice};
 use super::out_file::OutFile;
 use super::report_out::ReportFormat;
@@ -37,8 +38,11 @@ Examples:
   faceood-admin analyze-logs --since 30d --source gate-3 --format json |
     jq '.clusters[] | {label, trend, advice}'
   faceood-admin --db box1.db --db box2.parquet analyze-logs
+  faceood-admin --db postgres://centre.example/faceood analyze-logs --since 7d
   faceood-admin analyze-logs --since 7d --export-cluster 2 --out pattern
-  faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift")]
+  faceood-admin analyze-logs --since 1d --compare-to yesterday.json --fail-on-drift
+  faceood-admin --db postgres://centre.example/faceood analyze-logs --ring canary --since 1d
+    --compare-to before.json --fail-on-drift")]
 #[command(mut_arg("since", |since| since.help(
     "From this time on: 7d, 2026-11-24 or 2026-11-24T08:00:00Z [default: the whole log]"
 )))]
@@ -46,6 +50,15 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     selection: when::Selection,
+    #[command(flatten)]
+    centre: CentreFlags,
+    /// Only of this box of a centre; may be given several times
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Only of the boxes of a centre that were enrolled with this site, such as those that get a
+    /// release first
+    #[arg(long, value_name = "SITE", conflicts_with = "node")]
+    ring: Option<String>,
     /// Rows up to this quality score are low
     #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
     max_score: f32,
@@ -81,6 +94,9 @@ pub(crate) struct Args {
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Rows of a centre from which on they are counted by the hour
+    #[arg(long, value_name = "N", default_value_t = Settings::default().most_rows, hide = true)]
+    most_rows: u64,
 }
 
 const LANGUAGES: [Choice<Language>; 2] = [
@@ -105,7 +121,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     let _ = rustix::process::nice(NICENESS);
     if let (Some(id), Some(folder)) = (args.export_cluster, &args.out) {
         let settings = settings(args, context);
-        let (inputs, found) = context.block_on(analysed(context, &settings))?;
+        let (inputs, found) = context.block_on(analysed(args, context, &settings))?;
         exported::export(id, folder, &inputs, &found, context)?;
         return Ok(CommandOutcome::Done);
     }
@@ -121,7 +137,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     let out = begin(&args.out)?;
     let settings = settings(args, context);
     let (mut found, thumbnails) = context.block_on(async {
-        let (inputs, found) = analysed(context, &settings).await?;
+        let (inputs, found) = analysed(args, context, &settings).await?;
         let thumbnails = match args.format {
             ReportFormat::Html if !args.no_thumbnails => thumbnails(&inputs, &found).await?,
             _ => HashMap::new(),
@@ -193,36 +209,72 @@ fn settings(args: &Args, context: &Context) -> Settings {
         seed: args.seed,
         local_time: |time| time.with_timezone(&Local).naive_local(),
         with_assignments: args.assignments.is_some(),
+        most_rows: args.most_rows,
+        nodes: (!args.node.is_empty()).then(|| args.node.clone()),
+        ..default
     }
 }
 
 async fn analysed(
+    args: &Args,
     context: &Context,
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Input>, PatternAnalysis)> {
-    let inputs = inputs(context).await?;
-    let found = faceood_patterns::analyze(&inputs, settings)?;
+    let inputs = inputs(args, context).await?;
+    let mut settings = settings.clone();
+    if let Some(ring) = &args.ring {
+        settings.nodes = Some(nodes_of(ring, &inputs).await?);
+    }
+    let found = faceood_patterns::analyze(&inputs, &settings)?;
     Ok((inputs, found))
 }
 
-/// What is to be read. Several logs are told apart by their files' names, or where these are the
-/// same by their folders', which come before the source: `box1/gate-3`.
-async fn inputs(context: &Context) -> anyhow::Result<Vec<Input>> {
+/// What is to be read. Several logs are told apart by the names of their boxes, which come before
+/// the source as at the centre: `box1/gate-3`. A log that does not know its box is told apart by its
+/// file's name, or where these are the same by its folder's.
+async fn inputs(args: &Args, context: &Context) -> anyhow::Result<Vec<Input>> {
     let paths = match context.db.as_slice() {
         [] => vec![context.database()?],
         given => given.to_vec(),
     };
     let mut inputs = Vec::new();
-    for (path, prefix) in paths.iter().zip(prefixes(&paths)) {
+    for (path, mut prefix) in paths.iter().zip(prefixes(&paths)) {
         let is_parquet = path.extension().is_some_and(|kind| kind == "parquet");
-        let rows = if is_parquet && path.is_file() {
+        let rows = if let Some(reader) = args.centre.at(path)? {
+            Rows::Centre(reader)
+        } else if is_parquet && path.is_file() {
             Rows::Parquet(path.clone())
         } else {
-            Rows::Database(LogReader::open_any_age(path).await?)
+            let reader = LogReader::open_any_age(path).await?;
+            if let (false, Some(node)) = (prefix.is_empty(), reader.node().await?) {
+                prefix = node;
+            }
+            Rows::Database(reader)
         };
         inputs.push(Input { prefix, rows });
     }
     Ok(inputs)
+}
+
+/// The boxes of a ring at all centres that are read.
+async fn nodes_of(ring: &str, inputs: &[Input]) -> anyhow::Result<Vec<String>> {
+    let mut nodes = Vec::new();
+    for input in inputs {
+        let Rows::Centre(reader) = &input.rows else {
+            bail!(
+                "--ring asks a centre which boxes it has, and --db is a file: give --db postgres://…"
+            );
+        };
+        let mut snapshot = reader.snapshot().await?;
+        nodes.extend(snapshot.nodes_of_site(ring).await?);
+        snapshot.close().await;
+    }
+    if nodes.is_empty() {
+        bail!(
+            "no box was enrolled with the site {ring:?}: faceood-admin fleet shows all boxes and their sites"
+        );
+    }
+    Ok(nodes)
 }
 
 async fn thumbnails(

@@ -2,11 +2,13 @@
 //! components, verdict.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::bail;
 use chrono::SecondsFormat;
 use serde::Serialize;
 
+use super::centre::CentreFlags;
 use super::{Context, output};
 use faceood_engine::pack::Pack;
 use faceood_engine::pipeline::thresholds_of;
@@ -14,6 +16,7 @@ use faceood_engine::policy::{Action, Policies, Reason, Thresholds, Verdict};
 use faceood_engine::problem::ProblemCode;
 use faceood_engine::quality::components::Direction;
 use faceood_engine::quality::{Cause, Grade};
+use faceood_fleet::CentreReader;
 use faceood_log::{Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
 
 mod text;
@@ -25,7 +28,8 @@ The request id stands in the answer and in its X-Request-Id header.
 
 Examples:
   faceood-admin explain 0199b3f2-5f0e-7c31-8a41-0b6f1f0e9c55
-  faceood-admin explain gate-3.42 --json | jq '.samples[].why'")]
+  faceood-admin explain gate-3.42 --json | jq '.samples[].why'
+  faceood-admin --db postgres://centre.example/faceood explain gate-3.42")]
 pub(crate) struct Args {
     /// Id of the request
     #[arg(value_name = "REQUEST_ID")]
@@ -33,6 +37,8 @@ pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    centre: CentreFlags,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,8 +118,15 @@ struct MeasuredComponent {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let path = context.database()?;
+    let centre = args.centre.reader(context)?;
+    let path = match &centre {
+        Some(centre) => PathBuf::from(centre.target()),
+        None => context.database()?,
+    };
     let (rows, feedback) = context.block_on(async {
+        if let Some(centre) = &centre {
+            return Ok((found_at(centre, &args.request_id).await?, Vec::new()));
+        }
         let reader = LogReader::open(&path).await?;
         let rows = found(&reader, &args.request_id).await?;
         let feedback = match rows.last() {
@@ -153,6 +166,25 @@ async fn found(reader: &LogReader, id: &str) -> anyhow::Result<Vec<InferenceReco
     let mut rows = reader.by_request(&row.request_id).await?;
     rows.retain(|other| other.request_key == row.request_key);
     Ok(rows)
+}
+
+/// As [`found`], at a centre. The box that answered stands before the source, as in reports.
+async fn found_at(centre: &CentreReader, id: &str) -> anyhow::Result<Vec<InferenceRecord>> {
+    let mut rows = centre.by_request(id).await?;
+    if let (true, Ok(id)) = (rows.is_empty(), id.parse())
+        && let Some((node, row)) = centre.by_id(id).await?
+    {
+        rows = centre.by_request(&row.request_id).await?;
+        rows.retain(|(other, other_row)| {
+            *other == node && other_row.request_key == row.request_key
+        });
+    }
+    let named = rows.into_iter().map(|(node, mut row)| {
+        let source = row.source.unwrap_or_default();
+        row.source = Some(format!("{node}/{source}"));
+        row
+    });
+    Ok(named.collect())
 }
 
 /// The cuts of the pack that judged the rows, if it is the one installed; otherwise the usual ones.

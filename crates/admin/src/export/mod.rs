@@ -10,17 +10,20 @@ mod format;
 
 use format::Format;
 
+use crate::centre::CentreFlags;
 use crate::out_file::OutFile;
 use crate::{Context, output, when};
 use faceood_log::{Filter, LogReader};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Every column of every row, oldest first. Rows that are written meanwhile are left out, so that it ends.
+Every column of every row, oldest first. Rows that are written meanwhile are left out, so that it ends. Of a centre \
+the source has its box's name before it, as in box1/gate-3.
 
 Examples:
   faceood-admin export --format csv --since 7d > week.csv
   faceood-admin export --format jsonl --source gate-3 | jq -r .action | sort | uniq -c
+  faceood-admin --db postgres://centre.example/faceood export --format jsonl --source box1/gate-3
   faceood-admin export --format parquet --since 2026-11-01 --until 2026-12-01 --out november.parquet")]
 pub(crate) struct Args {
     /// Kind of file
@@ -28,6 +31,8 @@ pub(crate) struct Args {
     format: Format,
     #[command(flatten)]
     selection: when::Selection,
+    #[command(flatten)]
+    centre: CentreFlags,
     /// Only rows with at most this quality score
     #[arg(long, value_name = "SCORE")]
     max_score: Option<f32>,
@@ -45,7 +50,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         max_score: args.max_score,
         ..args.selection.window.filter()
     };
-    let path = context.database()?;
+    let centre = args.centre.reader(context)?;
+    let path = match centre {
+        Some(_) => PathBuf::new(),
+        None => context.database()?,
+    };
     let mut file = match &args.out {
         Some(file) if file.exists() => {
             let shown = file.display();
@@ -65,6 +74,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let is_shown = args.out.is_none() && output::is_terminal();
     let doing = (!is_shown).then(|| output::doing("writing rows"));
     let rows = context.block_on(async {
+        if let Some(centre) = &centre {
+            return Ok(format::export_centre(centre, &filter, args.format, out).await?);
+        }
         let reader = LogReader::open(&path).await?;
         if filter.since.is_some()
             && let Some(objection) = reader.clock().await?.objection(Utc::now())

@@ -447,13 +447,13 @@ fn an_earlier_report_says_what_is_new_gone_and_grown() {
 
 #[test]
 fn logs_of_several_boxes_and_exports_are_told_apart_by_their_names() {
-    let fixture = site(6);
-    let log = Log::of(&fixture);
+    let log = Log::of(&site(6));
+    let elsewhere = Log::of(&site(7));
     let (one, other) = (log.path("north.db"), log.path("south.parquet"));
     fs::copy(log.path("log.db"), &one).unwrap();
     Admin::run([
         "--db",
-        one.to_str().unwrap(),
+        elsewhere.path("log.db").to_str().unwrap(),
         "export",
         "--format",
         "parquet",
@@ -465,15 +465,18 @@ fn logs_of_several_boxes_and_exports_are_told_apart_by_their_names() {
         .success()
         .json();
     let alone = analyze(&other, &["--format", "json"]).success().json();
-    let database = log.report(&[]);
+    let databases = [log.report(&[]), elsewhere.report(&[])];
     assert_eq!(
         without_inputs(alone),
-        without_inputs(database.clone()),
+        without_inputs(databases[1].clone()),
         "an export is as good as its log"
     );
+    let rows = |report: &Value| report["totals"]["inferences"].as_u64().unwrap();
+    assert_eq!(rows(&both), databases.iter().map(rows).sum::<u64>());
+    let turned = analyze_in("UTC", &[&other, &one], &["--format", "json"]);
     assert_eq!(
-        both["totals"]["inferences"],
-        2 * database["totals"]["inferences"].as_u64().unwrap()
+        without_inputs(turned.success().json()),
+        without_inputs(both.clone())
     );
     let sources: Vec<&str> = both["fleet"]
         .as_array()
@@ -498,6 +501,17 @@ fn logs_of_several_boxes_and_exports_are_told_apart_by_their_names() {
             .len(),
         1
     );
+
+    // A log beside its copy, and a file by two paths.
+    let link = log.path("link.db");
+    std::os::unix::fs::symlink(&one, &link).unwrap();
+    for (another, says) in [
+        (&log.path("log.db"), "hold the same rows"),
+        (&link, "is given twice"),
+    ] {
+        let refused = analyze_in("UTC", &[&one, another], &[]).expect_code(1);
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
 
     let twice =
         Admin::run(["--db", "a.db", "--db", "b.db", "export", "--format", "csv"]).expect_code(1);

@@ -18,6 +18,7 @@ mod appliance;
 mod calibrate;
 mod calibration;
 mod callers;
+mod centre;
 mod client_certificates;
 mod clock;
 mod doctor;

@@ -13,7 +13,8 @@ use super::super::report::{Cluster, NormAnomaly, NormSignal, PatternReport, Time
 use super::super::words::{label, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
-    by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
+    by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
+    sentences,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, page, table};
@@ -337,6 +338,9 @@ impl HtmlPage<'_> {
                  {aside} 个分组可用偶然解释，未列出。显著性按 Benjamini–Hochberg（5 %）判定。"
             ),
         );
-        html! { p class="quiet" { (learnt) } }
+        let counted = method
+            .counted_by
+            .map(|_| counted_by_hour(self.style.language));
+        html! { p class="quiet" { (learnt) @if let Some(counted) = counted { " " (counted) } } }
     }
 }

@@ -9,6 +9,15 @@ mod chart;
 pub mod html;
 pub mod text;
 
+/// Where rows were counted by the hour: what that means for the report.
+fn counted_by_hour(language: Language) -> &'static str {
+    language.pick(
+        "Rows were counted by the hour, and all low rows read; medians, usual levels and changes \
+         of level come from a sample of the others.",
+        "记录按小时计数，低分记录逐条读取；中位数、常态水平与水平变化来自其余记录的抽样。",
+    )
+}
+
 /// A share in per cent.
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
 use super::super::words::{label, source};
 use super::{
-    by_attention, changes, fleet_cells, fleet_head, numbers, or_dash, percent_of, sentences,
+    by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
+    sentences,
 };
 use faceood_engine::quality::Language;
 use faceood_report::columns::{left, right};
@@ -131,6 +132,9 @@ impl TextReport {
                     "反复出现的问题由 {learnt} 条低分记录的抽样（种子 {seed}）学习得到，其余记录按此归类。"
                 ),
             ));
+        }
+        if method.counted_by.is_some() {
+            self.line(counted_by_hour(self.style.language));
         }
         self.lines.push('\n');
     }

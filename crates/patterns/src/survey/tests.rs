@@ -1,7 +1,15 @@
 use super::*;
 
+fn unseen() -> Survey {
+    let settings = Settings {
+        with_assignments: true,
+        ..Settings::default()
+    };
+    Survey::new(&settings)
+}
+
 fn seen(numbers: std::ops::Range<u32>) -> Survey {
-    let mut survey = Survey::new(0.4, 0.6, 1, true);
+    let mut survey = unseen();
     for number in numbers {
         let source = format!("gate-{}", u64::from(number).pow(2) % 7);
         let calibration = format!("c{}", number / 3000);
@@ -25,29 +33,65 @@ fn seen(numbers: std::ops::Range<u32>) -> Survey {
     survey
 }
 
+/// Everything that a survey found, rows in an order that does not depend on how they were read.
+fn shown(mut survey: Survey) -> String {
+    survey.settle().unwrap();
+    let row = |row: &StreamRow| (row.seconds, row.source, row.tie());
+    let mut stream: Vec<_> = survey.stream.iter().flatten().map(row).collect();
+    let low = |low: &LowRow| (row(&survey.row(low.row)), low.causes);
+    let mut lows: Vec<_> = survey.lows.iter().flatten().map(low).collect();
+    stream.sort_unstable();
+    lows.sort_unstable();
+    survey.low_ids.sort_unstable();
+    let numbers = (
+        survey.rows,
+        survey.low_rows,
+        survey.errors,
+        survey.stream_rows,
+    );
+    let samples = survey.take_samples();
+    let facts = (&survey.sources, &survey.counts, &survey.models, survey.span);
+    format!(
+        "{stream:?} {lows:?} {:?} {facts:?} {numbers:?} {samples:?}",
+        survey.low_ids
+    )
+}
+
 #[test]
-fn two_parts_are_as_the_whole() {
+fn parts_in_any_order_are_as_the_whole() {
     // More low and good rows than a sample holds, and more than a piece.
     const ROWS: u32 = 80_000;
-    let mut both = Survey::new(0.4, 0.6, 1, true);
-    both.append(seen(0..ROWS / 3));
-    both.append(seen(ROWS / 3..ROWS));
-    let mut whole = seen(0..ROWS);
-    assert_eq!(both.take_samples(), whole.take_samples());
-    let shown = |survey: &Survey| {
-        let rows = (&survey.stream, &survey.lows, &survey.low_ids);
-        let facts = (&survey.sources, &survey.counts, &survey.models, survey.span);
-        let numbers = (
-            survey.rows,
-            survey.low_rows,
-            survey.errors,
-            survey.stream_rows,
-        );
-        format!("{rows:?} {facts:?} {numbers:?}")
+    let whole = shown(seen(0..ROWS));
+    let (first, second) = (0..ROWS / 3, ROWS / 3..ROWS);
+    for parts in [[first.clone(), second.clone()], [second, first]] {
+        let mut both = unseen();
+        parts.into_iter().for_each(|part| both.append(seen(part)));
+        assert!(shown(both) == whole, "the parts differ from the whole");
+    }
+}
+
+#[test]
+fn a_pack_that_was_renamed_is_one_model() {
+    let of = |names: [&str; 2]| {
+        let mut survey = unseen();
+        for name in names {
+            survey.model(name, "ab", "c1");
+        }
+        survey.model("other", "ab", "c0");
+        survey.settle().unwrap();
+        let name = |model: &JudgingModel| (model.pack.clone(), model.calibration.clone());
+        survey.models.iter().map(name).collect::<Vec<_>>()
     };
-    assert!(
-        shown(&both) == shown(&whole),
-        "the parts differ from the whole"
-    );
-    assert_eq!(both.rows, u64::from(ROWS));
+    let named = [("other", "c0"), ("a", "c1")].map(|(pack, id)| (pack.to_owned(), id.to_owned()));
+    assert_eq!(of(["a", "b"]), named);
+    assert_eq!(of(["b", "a"]), named);
+}
+
+#[test]
+fn more_models_than_rows_can_name_are_refused() {
+    let mut survey = unseen();
+    for number in 0..=1 << 16 {
+        survey.model("p", "ab", &format!("{number:05}"));
+    }
+    assert!(matches!(survey.settle(), Err(AnalysisError::TooManyModels)));
 }

@@ -85,6 +85,13 @@ pub fn head() -> Vec<String> {
     head
 }
 
+impl Row {
+    /// The row's id, a UUID.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl LogFixture {
     /// No rows yet.
     pub fn new(seed: u64) -> Self {

@@ -1,7 +1,9 @@
 //! File formats of an export: every column of every row, oldest first, in constant memory.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use faceood_fleet::{CentreFilter, CentreReader, FleetError};
 use faceood_log::{
     Filter, InferenceRecord, LARGEST_PAGE, LogError, LogReader, Order, Value, base64_text, columns,
     decimal, time_text, to_json, to_values,
@@ -29,6 +31,8 @@ pub(super) enum Format {
 pub(super) enum ExportError {
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Centre(#[from] FleetError),
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
 }
@@ -64,6 +68,44 @@ pub(super) async fn export(
             return Ok(written);
         }
     }
+}
+
+/// Writes the rows of a centre as [`export`] does those of a log. A source has its box's name before
+/// it, as in reports.
+pub(super) async fn export_centre(
+    reader: &CentreReader,
+    filter: &Filter,
+    format: Format,
+    out: impl Write + Send,
+) -> Result<u64, ExportError> {
+    let filter = CentreFilter {
+        since: filter.since,
+        until: filter.until,
+        max_score: filter.max_score,
+        ..CentreFilter::default().of_source(filter.source.as_deref())
+    };
+    let mut sink = Sink::new(format, out)?;
+    let (mut written, mut failed) = (0, None);
+    let mut snapshot = reader.snapshot().await?;
+    let exported = snapshot.export(&filter, |node, mut record| {
+        let source = record.source.unwrap_or_default();
+        record.source = Some(format!("{node}/{source}"));
+        written += 1;
+        match sink.write(&record) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    exported.await?;
+    snapshot.close().await;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    sink.finish()?;
+    Ok(written)
 }
 
 enum Sink<W: Write + Send> {
