@@ -4,7 +4,7 @@
 import { icon, make, percent, styled } from "./dom.js";
 import { actionMark, adviceList, causeList, part, scoreScale, trace } from "./parts.js";
 import { shorterSide } from "./policy.js";
-import { number, text } from "./texts.js";
+import { marks, number, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Comparison} Comparison */
 /** @typedef {import("./faceood.js").Face} Face */
@@ -34,7 +34,7 @@ export function showComparison(answer, info) {
 
 /** The verdict in a breath, for those who hear the page. @param {Comparison} answer @param {Info | undefined} info */
 export function sayComparison(answer, info) {
-  return `${text(`verdict_${answer.verdict}`)}. ${why(answer, info)}`;
+  return `${text(`verdict_${answer.verdict}`)}${marks().stop}${why(answer, info)}`;
 }
 
 /**
@@ -52,11 +52,11 @@ function why(answer, info) {
   if (answer.verdict === "untrusted") {
     const reasons = sides.filter(({ side }) => side.decision.action === "reject").flatMap(({ name, side }) =>
       side.decision.reasons.map((reason) => refusal(reason, text(name), side, info)));
-    return text("why_untrusted", { reasons: reasons.join(" ") });
+    return text("why_untrusted", { reasons: reasons.join(marks().gap) });
   }
   if (answer.verdict === "review" && answer.similarity >= answer.thresholds.same) {
     const unsure = sides.filter(({ side }) => side.decision.action === "review").map(({ name }) => text(name));
-    return text("why_review_quality", { ...values, sides: unsure.join(", ") });
+    return text("why_review_quality", { ...values, sides: unsure.join(marks().list) });
   }
   return text(`why_${answer.verdict}`, values);
 }

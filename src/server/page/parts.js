@@ -2,7 +2,7 @@
 // What both functions show of a face: its score on a scale, what pulls it down, what to do about it.
 
 import { icon, make, percent, styled } from "./dom.js";
-import { components, number, text } from "./texts.js";
+import { components, marks, number, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Face} Face */
 /** @typedef {import("./texts.js").Component} Component */
@@ -20,7 +20,7 @@ export function actionMark(action) {
 }
 
 /** @param {number} value @param {number} [digits] */
-const share = (value, digits = 0) => (value > 0.995 && value < 1 ? "> 99 %" : `${(value * 100).toFixed(digits)} %`);
+const share = (value, digits = 0) => `${value > 0.995 && value < 1 ? "> 99" : (value * 100).toFixed(digits)}${marks().percent}`;
 
 /**
  * The score with its grade, and on a scale with the interval of another shot.
@@ -76,7 +76,7 @@ export function facts(face) {
     [text("pass_probability"), share(face.quality.pass_probability)],
     [text("norm"), number(face.embedding_norm), text("norm_about")],
     [text("detection"), share(face.detection_score)],
-    [text("size"), `${Math.round(face.box.width)} × ${Math.round(face.box.height)} px`],
+    [text("size"), `${Math.round(face.box.width)} × ${Math.round(face.box.height)} ${text("unit_px")}`],
   ];
   return make("dl", {}, ...rows.map(([name, value, remark]) =>
     make("div", {}, make("dt", {}, name, remark && make("span", { class: "quiet" }, remark)), make("dd", {}, value))));
