@@ -205,9 +205,8 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
         let mut transaction = connection.begin().await?;
         if known.is_none() {
             // A plain name: no quote can be in it.
-            let statement = format!(
-                "CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {most} IN ROLE {group}"
-            );
+            let statement =
+                format!("CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {most} IN ROLE {group}");
             sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut *transaction)
                 .await?;
