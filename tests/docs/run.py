@@ -70,6 +70,20 @@ def run(language, text, folder, place):
     return done.stdout
 
 
+def differences(documented, printed, place=""):
+    """Where what a guide shows of an answer is not in the answer. Scores may differ by .01, because processors do."""
+    if isinstance(documented, dict):
+        missing = [f"{place} is {printed!r}"] if not isinstance(printed, dict) else []
+        return missing or [one for key, value in documented.items() for one in differences(value, printed.get(key), f"{place}.{key}")]
+    if isinstance(documented, list) and documented:
+        if not isinstance(printed, list) or len(printed) < len(documented):
+            return [f"{place} is {printed!r}"]
+        return [one for at, value in enumerate(documented) for one in differences(value, printed[at], f"{place}[{at}]")]
+    if isinstance(documented, float) and isinstance(printed, float):
+        return [] if abs(documented - printed) <= 0.01 else [f"{place} is {printed}, and the guide shows {documented}"]
+    return [] if documented == printed else [f"{place} is {printed!r}, and the guide shows {documented!r}"]
+
+
 def ask(host, picture):
     request = urllib.request.Request(f"http://{host}/v1/quality", picture, {"Content-Type": "image/jpeg"})
     with urllib.request.urlopen(request) as answer:
@@ -131,6 +145,7 @@ def main():
             os.environ["PATH"] = f"{pathlib.Path(sys.argv[1]).resolve().parent}:{os.environ['PATH']}"
             for guide in GUIDES:
                 place = ROOT if not guide.startswith(ELSEWHERE) else pathlib.Path(tempfile.mkdtemp(dir=folder))
+                said = ""
                 named = {DOCUMENTED: host, "REQUEST_ID": request_id, "/mnt/backup": str(place)}
                 for line, reason, language, text in blocks(guide):
                     if reason:
@@ -140,6 +155,8 @@ def main():
                         if not by.is_file() or not any(word in by.read_text().lower() for word in does):
                             wrong.append(f"docs/{guide}, line {line}: nothing by the name of {by} runs this")
                         continue
+                    if language == "json" and guide.startswith("quickstart"):
+                        wrong += [f"docs/{guide}, line {line}: {one}" for one in differences(json.loads(text), json.loads(said))]
                     if language in PLAIN:
                         continue
                     if (needed := NEEDED.get(language)) and not shutil.which(needed):

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use actix_web::{HttpResponse, web};
 use faceood_engine::problem::ProblemCode;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -85,8 +86,28 @@ pub(super) fn openapi() -> Value {
     api
 }
 
+/// Lists forms before other kinds of body: Swagger UI offers the first one, and a form lets the reader
+/// choose a file.
+struct FormFirst<'a>(&'a Value);
+
+impl Serialize for FormFirst<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let (forms, others): (Vec<_>, Vec<_>) =
+                    fields.iter().partition(|(name, _)| *name == "multipart/form-data");
+                let fields = forms.into_iter().chain(others);
+                serializer.collect_map(fields.map(|(name, value)| (name, Self(value))))
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Self)),
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
 pub(super) async fn openapi_json() -> HttpResponse {
-    static TEXT: LazyLock<String> = LazyLock::new(|| openapi().to_string());
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string(&FormFirst(&openapi())).unwrap_or_default());
     HttpResponse::Ok()
         .content_type("application/json")
         .body(TEXT.as_str())
