@@ -33,6 +33,7 @@ mod packs;
 mod page;
 mod pictures;
 mod providers;
+mod shipping;
 mod socket_tokens;
 mod thumbnails;
 mod tls;
