@@ -55,6 +55,32 @@ impl LogReader {
     }
 }
 
+impl LogReader {
+    /// How many rows some target has not confirmed in their present state: of those from before
+    /// `oldest`, or of all. Rows whose time cannot be trusted count if `with_doubtful`. Reads each of
+    /// the rows in question.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn unshipped(
+        &self,
+        oldest: Option<DateTime<Utc>>,
+        with_doubtful: bool,
+    ) -> Result<u64, LogError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM inferences AS waiting WHERE (?1 IS NULL OR time < ?1) AND (?2 OR clock IS NULL) \
+             AND EXISTS (SELECT 1 FROM shipping \
+             WHERE NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id)))",
+        )
+        .bind(oldest.map(row::time_text))
+        .bind(with_doubtful)
+        .fetch_one(&self.pool())
+        .await
+        .at(self.path())?;
+        Ok(count.unsigned_abs())
+    }
+}
+
 impl Outbox {
     /// What waits for the target.
     ///

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use rusqlite::Connection;
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::Outbox;
@@ -49,6 +50,31 @@ impl Sums {
             ids: [high, low],
             outcomes: u64::from(has_outcome),
         });
+    }
+
+    /// Adds the sums to those of the rows of `day` that were deleted after `target` had got them.
+    pub(crate) async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        target: &str,
+        day: &str,
+    ) -> Result<(), sqlx::Error> {
+        // SQLite has no operator for XOR.
+        sqlx::query(
+            "INSERT INTO pruned_days (target, day, rows, id_high, id_low, outcomes) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, outcomes = outcomes + excluded.outcomes, \
+             id_high = (id_high | excluded.id_high) & ~(id_high & excluded.id_high), \
+             id_low = (id_low | excluded.id_low) & ~(id_low & excluded.id_low)",
+        )
+        .bind(target)
+        .bind(day)
+        .bind(self.rows.cast_signed())
+        .bind(self.ids[0].cast_signed())
+        .bind(self.ids[1].cast_signed())
+        .bind(self.outcomes.cast_signed())
+        .execute(connection)
+        .await
+        .map(drop)
     }
 
     fn join(&mut self, other: &Self) {

@@ -18,7 +18,9 @@ use super::{LogError, schema};
 pub use backlog::{Backlog, Target};
 pub use identity::LogIdentity;
 pub use late::LateFeedback;
+pub(super) use late::Words;
 pub use ledger::DayLedger;
+pub(super) use ledger::Sums;
 pub(super) use position::Position;
 pub(super) use sequence::Sequence;
 
