@@ -57,7 +57,8 @@ pub use clock_keeper::{ClockFacts, accept_clock};
 pub use error::{LogError, LogFault, Trouble};
 pub use feedback::{Feedback, StoredFeedback};
 pub use outbox::{
-    Backlog, DayLedger, LateFeedback, LogIdentity, Outbox, OutboxBatch, OutboxRow, Target, shipped_columns,
+    Backlog, DayLedger, LateFeedback, LogIdentity, Outbox, OutboxBatch, OutboxRow, ShippingTarget,
+    shipped_columns,
 };
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};

@@ -36,7 +36,7 @@ pub struct Backlog {
 
 /// A target, and how shipping to it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ShippingTarget {
     /// Its name, without credentials.
     pub name: String,
     /// Rows that it has taken; one that changed and was shipped again counts again.
@@ -50,7 +50,7 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn targets(&self) -> Result<Vec<Target>, LogError> {
+    pub async fn targets(&self) -> Result<Vec<ShippingTarget>, LogError> {
         targets(&self.pool(), None).await.at(self.path())
     }
 }
@@ -97,7 +97,7 @@ impl Outbox {
 async fn targets<'c>(
     connection: impl Executor<'c, Database = Sqlite>,
     name: Option<&str>,
-) -> Result<Vec<Target>, sqlx::Error> {
+) -> Result<Vec<ShippingTarget>, sqlx::Error> {
     let found = sqlx::query(TARGETS)
         .bind(name)
         .fetch_all(connection)
@@ -105,7 +105,7 @@ async fn targets<'c>(
     found.iter().map(target).collect()
 }
 
-fn target(found: &SqliteRow) -> Result<Target, sqlx::Error> {
+fn target(found: &SqliteRow) -> Result<ShippingTarget, sqlx::Error> {
     let count = |column| found.try_get(column).map(i64::unsigned_abs);
     // What cannot be read is passed over when it is shipped.
     let time = |column| {
@@ -113,7 +113,7 @@ fn target(found: &SqliteRow) -> Result<Target, sqlx::Error> {
         Ok::<_, sqlx::Error>(text.and_then(|text| row::parse_time(text).ok()))
     };
     let oldest = [time("oldest")?, time("oldest_unnumbered")?];
-    Ok(Target {
+    Ok(ShippingTarget {
         name: found.try_get("target")?,
         shipped_rows: count("rows")?,
         backlog: Backlog {
