@@ -393,8 +393,7 @@ impl Survey {
         self.models = permuted(&self.models, &models);
         // Numbers were only needed to see and to append.
         (self.places, self.model_places) = Default::default();
-        let is_same = |order: &[u32]| order.is_sorted();
-        if is_same(&sources) && is_same(&models) {
+        if sources.is_sorted() && models.is_sorted() {
             return Ok(());
         }
         let (sources, models) = (inverted(&sources), inverted(&models));
