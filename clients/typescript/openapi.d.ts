@@ -297,6 +297,11 @@ export interface components {
             limits: components["schemas"]["Limits"];
             /** @description Always `faceood`. */
             name: string;
+            /**
+             * @description The name of this box among others, as in the header `X-Faceood-Node`.
+             * @example box-1
+             */
+            node: string;
             /** @description The models. */
             pack: components["schemas"]["Pack"];
             /** @description Rules by scenario. */

@@ -16,7 +16,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDES = [
     *("quickstart.md", "quickstart.zh.md", "integrators.md", "integrators.zh.md"),
-    *("operations.md", "operations.zh.md", "analysis.md", "evaluation.md"),
+    *("operations.md", "operations.zh.md", "analysis.md", "evaluation.md", "fleet.md"),
 ]
 # What is written there shall not stay, and those who read these are anywhere.
 ELSEWHERE = ("operations", "analysis")

@@ -88,9 +88,15 @@ pub enum LogError {
     Exists(PathBuf),
     /// The file is not the one that was opened.
     #[error(
-        "{0} is deleted or replaced again and again while it is in use: find out which program does that, and stop it"
+        "{0} was deleted or replaced while it was in use: find out which program does that, and stop it"
     )]
     Replaced(PathBuf),
+    /// Nothing is known of this target any more.
+    #[error(
+        "{0} has no place of {1} any more, because another command has dropped that target: \
+         begin again, which ships every row anew"
+    )]
+    NoTarget(PathBuf, String),
     /// What a caller may know in full: the log is closed, the disk did not confirm a row in time
     /// (it may or may not be written), or a cursor is not ours.
     #[error(transparent)]
@@ -193,7 +199,7 @@ impl LogError {
             Self::NewerSchema { .. } => LogFault::NewerSchema,
             Self::OlderSchema { .. } => LogFault::OlderSchema,
             Self::Foreign(_) => LogFault::Foreign,
-            Self::Missing(_) => LogFault::Missing,
+            Self::Missing(_) | Self::NoTarget(..) => LogFault::Missing,
             Self::Migrate(..) => LogFault::Migrate,
             Self::NoWriteAheadLog(..) => LogFault::NoWriteAheadLog,
             Self::Database(_, trouble, _) => LogFault::Database { trouble: *trouble },

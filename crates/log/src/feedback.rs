@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
 use super::error::At;
+use super::outbox::Sequence;
 use super::query::LogReader;
 use super::record::{InferenceRecord, ReportedOutcome};
 use super::{LogError, row};
@@ -78,6 +79,7 @@ impl LogReader {
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     feedback: &Feedback,
+    seq: &mut Sequence,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // The request's id and key, and the outcome, note and time that stand in its rows.
@@ -99,17 +101,22 @@ pub(super) async fn write(
         return decoded(time).map(Some);
     }
     let time = row::time_text(Utc::now());
-    sqlx::query(
-        "UPDATE inferences SET outcome = ?, outcome_note = ?, outcome_time = ? \
-         WHERE request_id = ? AND request_key IS ?",
+    // Each row gets a `seq` of its own: whoever ships them may take some now and the rest later.
+    let updated = sqlx::query(
+        "WITH told AS (SELECT rowid AS number, row_number() OVER (ORDER BY rowid) AS place FROM inferences \
+         WHERE request_id = ?1 AND request_key IS ?2) \
+         UPDATE inferences SET outcome = ?3, outcome_note = ?4, outcome_time = ?5, seq = ?6 + told.place \
+         FROM told WHERE inferences.rowid = told.number",
     )
+    .bind(&request_id)
+    .bind(&request_key)
     .bind(feedback.outcome.name())
     .bind(feedback.note.as_deref())
     .bind(&time)
-    .bind(&request_id)
-    .bind(&request_key)
+    .bind(seq.last())
     .execute(&mut *transaction)
     .await?;
+    seq.take(updated.rows_affected());
     sqlx::query(
         "INSERT INTO feedback (time, request_id, request_key, outcome, note, author, address) \
          VALUES (?, ?, ?, ?, ?, ?, ?)",

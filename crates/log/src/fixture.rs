@@ -21,6 +21,11 @@ use super::{
     ReportedOutcome, RequestContext, Role, Settings,
 };
 
+/// Takes away what the migration 0008 adds.
+pub const UNDO_SHIPPING: &str = "DROP TRIGGER quarantine_goes_with_its_row; DROP TABLE shipping_quarantine; \
+    DROP TABLE shipping; DROP TABLE log_identity; DROP TABLE pruned_days; DROP TABLE late_feedback; \
+    DROP INDEX inferences_seq; DROP INDEX inferences_unnumbered; ALTER TABLE inferences DROP COLUMN seq";
+
 /// A request from `source`.
 pub fn context(request_id: &str, source: &str) -> RequestContext {
     RequestContext {

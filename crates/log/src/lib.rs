@@ -34,6 +34,7 @@ mod clock;
 mod clock_keeper;
 mod error;
 mod feedback;
+mod outbox;
 mod place;
 mod query;
 mod record;
@@ -54,6 +55,9 @@ pub use clock::{Clock, ClockMark, Reading, is_synchronised};
 pub use clock_keeper::{ClockFacts, accept_clock};
 pub use error::{LogError, LogFault, Trouble};
 pub use feedback::{Feedback, StoredFeedback};
+pub use outbox::{
+    Backlog, DayLedger, LateFeedback, LogIdentity, Outbox, OutboxBatch, OutboxRow, Target, shipped_columns,
+};
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
 pub use record::{Endpoint, InferenceRecord, ModelFacts, ReportedOutcome, RequestContext, Role};
@@ -251,6 +255,16 @@ impl InferenceLog {
     ) -> Result<Option<DateTime<Utc>>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.asked(Command::Feedback(feedback, reply), answer).await
+    }
+
+    /// Writes the name of this box into the log, and into whatever takes its place later.
+    ///
+    /// # Errors
+    /// Where it cannot be written now; it is written when the database is next opened.
+    pub async fn set_node(&self, node: &str) -> Result<(), LogError> {
+        self.shared.set_node(node);
+        let (reply, answer) = oneshot::channel();
+        self.asked(Command::Identify(reply), answer).await
     }
 
     /// Keeps refusals, and adds `uses` to what is known of each token. They are written within a

@@ -140,9 +140,9 @@ pub(super) fn has_write_ahead_log(database: &Path) -> bool {
 }
 
 /// Device and inode: which file a name stands for.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
-async fn file_id(path: &Path) -> Option<FileId> {
+pub(super) async fn file_id(path: &Path) -> Option<FileId> {
     let facts = tokio::fs::metadata(path).await.ok()?;
     Some((facts.dev(), facts.ino()))
 }

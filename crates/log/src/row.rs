@@ -190,19 +190,20 @@ pub(super) fn column_list() -> &'static str {
     &LIST
 }
 
-/// The statement that inserts one record.
+/// The statement that inserts one record with its place in the order of commits.
 pub(super) fn insert_statement() -> &'static str {
     static INSERT: LazyLock<String> = LazyLock::new(|| {
-        let places = vec!["?"; columns().len()].join(", ");
+        let places = vec!["?"; columns().len() + 1].join(", ");
         let columns = column_list();
-        format!("INSERT INTO inferences ({columns}) VALUES ({places})")
+        format!("INSERT INTO inferences ({columns}, seq) VALUES ({places})")
     });
     &INSERT
 }
 
-/// Binds `record` to [`insert_statement`].
+/// Binds `record` and `seq` to [`insert_statement`].
 pub(super) fn bind(
     record: &InferenceRecord,
+    seq: i64,
 ) -> sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments> {
     let query = sqlx::query(insert_statement());
     to_values(record)
@@ -215,6 +216,7 @@ pub(super) fn bind(
             Value::Real(number) => query.bind(decimal(number)),
             Value::Blob(bytes) => query.bind(bytes),
         })
+        .bind(seq)
 }
 
 /// The record in `row`, which was selected by [`column_list`].
@@ -226,7 +228,12 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<InferenceRecord, LogError> {
     from_values(values)
 }
 
-fn read(row: &SqliteRow, index: usize, kind: ColumnKind) -> Result<Value, Box<dyn Error>> {
+/// What stands at the place `index` of `row`.
+pub(super) fn read(
+    row: &SqliteRow,
+    index: usize,
+    kind: ColumnKind,
+) -> Result<Value, Box<dyn Error>> {
     let text = || row.try_get::<Option<String>, _>(index);
     let value = match kind {
         ColumnKind::Text => text()?.map(Value::Text),

@@ -184,7 +184,7 @@ impl LogReader {
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         let failed = |error| LogError::scan(self.path(), error);
-        let connection = self.connect().map_err(failed)?;
+        let connection = connect(self.path(), self.is_still).map_err(failed)?;
         let columns = columns(&connection).map_err(failed)?.join(", ");
         let query = format!("SELECT {columns} FROM inferences WHERE id = ?");
         let mut statement = connection.prepare(&query).map_err(failed)?;
@@ -209,7 +209,7 @@ impl LogReader {
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         let failed = |error| LogError::scan(self.path(), error);
-        let connection = self.connect().map_err(failed)?;
+        let connection = connect(self.path(), self.is_still).map_err(failed)?;
         let columns = columns(&connection).map_err(failed)?[..BRIEF].join(", ");
         let mut query = format!("SELECT {columns} FROM inferences WHERE (time, id) > (?, ?)");
         // Every row comes after this place.
@@ -255,7 +255,7 @@ impl LogReader {
         };
         // Every time is text after "" and before "~".
         let window = [bound(filter.since, ""), bound(filter.until, "~")];
-        let connection = self.connect().map_err(failed)?;
+        let connection = connect(self.path(), self.is_still).map_err(failed)?;
         let mut found = connection.prepare(MIDDLE).map_err(failed)?;
         let mut found = found.query(window).map_err(failed)?;
         let Some(middle) = found.next().map_err(failed)? else {
@@ -268,22 +268,22 @@ impl LogReader {
         parts[1].since = Some(filter.since.map_or(middle, |since| since.max(middle)));
         Ok(parts)
     }
+}
 
-    /// A connection of the calling thread. The pool's driver copies every column of every row and
-    /// hands it over from a thread of its own, which takes several times as long as all that a scan
-    /// does with a row.
-    fn connect(&self) -> Result<Connection, rusqlite::Error> {
-        let path = self.path().to_string_lossy();
-        let path = path
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        let uri = format!("file:{path}?immutable={}", u8::from(self.is_still));
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(uri, flags)
-    }
+/// A connection of the calling thread. The pool's driver copies every column of every row and hands
+/// it over from a thread of its own, which takes several times as long as all that a scan does with
+/// a row.
+pub(super) fn connect(path: &Path, is_still: bool) -> Result<Connection, rusqlite::Error> {
+    let path = path.to_string_lossy();
+    let path = path
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    let uri = format!("file:{path}?immutable={}", u8::from(is_still));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags)
 }
 
 /// An observation's columns as SQL; one that the table does not have is read as NULL.

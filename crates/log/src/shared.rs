@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
+use sqlx::SqliteConnection;
 use tokio::time::Instant;
 
 use super::access::Waiting;
 use super::clock::Clock;
 use super::clock_keeper::Keeper;
+use super::outbox::LogIdentity;
 use super::query::LogReader;
 use super::{Failing, Health, LogError, Settings, place};
 
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub(super) access: Waiting,
     /// Held by who opens, renames or closes the database's files beside or instead of the writer.
     pub(super) files: tokio::sync::Mutex<()>,
+    /// The box's name, once somebody has said it.
+    node: Mutex<Option<String>>,
     lost: AtomicU64,
     queued: AtomicU64,
     /// Held while the folder is read.
@@ -53,6 +57,7 @@ impl Shared {
             clock: Keeper::new(clock),
             access: Waiting::default(),
             files: tokio::sync::Mutex::default(),
+            node: Mutex::default(),
             lost: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             looking: Mutex::default(),
@@ -66,6 +71,22 @@ impl Shared {
 
     fn status(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_node(&self, node: &str) {
+        *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.to_owned());
+    }
+
+    /// Writes who this log is into it, where that does not stand there yet.
+    pub(super) async fn identify(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        let node = {
+            let node = self.node.lock();
+            node.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        LogIdentity::ensure(connection, node.as_deref()).await
     }
 
     pub(super) fn queued(&self, rows: usize) {

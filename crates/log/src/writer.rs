@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::clock_keeper::Look;
 use super::error::At;
 use super::feedback::{self, Feedback};
+use super::outbox::Sequence;
 use super::place::{self, Files, Ownership};
 use super::record::InferenceRecord;
 use super::retention::{Limits, Pace, PruneStep};
@@ -42,6 +43,8 @@ pub(super) enum Command {
     Access(oneshot::Sender<()>),
     /// Find out whether rows could be written.
     Check(oneshot::Sender<()>),
+    /// Write the box's name.
+    Identify(oneshot::Sender<Result<(), LogError>>),
     /// Look at the clock, and write what was seen.
     Tend(oneshot::Sender<Result<Look, LogError>>),
     /// Delete a few rows that exceed the limits.
@@ -79,6 +82,7 @@ pub(super) async fn start(
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
         pace: Pace::default(),
+        seq: Sequence::default(),
         is_access_lost: false,
     };
     if let Err(error) = writer.connect().await {
@@ -108,6 +112,8 @@ struct Writer {
     retry_at: Instant,
     retry_after: Duration,
     pace: Pace,
+    /// What the next rows get as `seq`; read from the database at each opening.
+    seq: Sequence,
     /// Whether refusals could not be written the last time, which is said once.
     is_access_lost: bool,
 }
@@ -145,6 +151,9 @@ impl Writer {
                 Command::Check(reply) => {
                     self.check().await;
                     let _ = reply.send(());
+                }
+                Command::Identify(reply) => {
+                    let _ = reply.send(self.identify().await);
                 }
                 Command::Tend(reply) => {
                     let _ = reply.send(self.tend().await);
@@ -251,7 +260,8 @@ impl Writer {
 
     async fn insert(&mut self, batch: &[Entry]) -> Result<i64, LogError> {
         let connection = self.connection.as_mut().ok_or(LogFault::Closed)?;
-        insert(connection, batch).await.at(self.shared.path())
+        let inserted = insert(connection, batch, &mut self.seq).await;
+        inserted.at(self.shared.path())
     }
 
     /// Whether the batch is in the database.
@@ -326,12 +336,18 @@ impl Writer {
         shared.clock.tend(self.opened()?).await.at(shared.path())
     }
 
+    async fn identify(&mut self) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        shared.identify(self.opened()?).await.at(shared.path())
+    }
+
     /// Does not judge whether the log can be written: feedback comes too seldom to tell.
     async fn record_feedback(
         &mut self,
         feedback: &Feedback,
     ) -> Result<Option<DateTime<Utc>>, LogError> {
-        let written = feedback::write(self.opened()?, feedback).await;
+        let connection = self.connection.as_mut().ok_or(self.last_error.clone())?;
+        let written = feedback::write(connection, feedback, &mut self.seq).await;
         written.at(self.shared.path())
     }
 
@@ -397,6 +413,8 @@ impl Writer {
             }
         }
         shared.clock.tend(&mut connection).await.at(path)?;
+        shared.identify(&mut connection).await.at(path)?;
+        self.seq = Sequence::after_all(&mut connection).await.at(path)?;
         self.files = Files::of(path).await;
         self.connection = Some(connection);
         Ok(())

@@ -29,7 +29,8 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         title = "faceood",
         description = "A face recognition appliance that says first whether a picture can be trusted.\n\n\
                        Failures are RFC 9457 problems: `type` is `urn:faceood:problem:` and a code. Every answer carries \
-                       `X-Request-Id`; the caller's own is kept if it is 1–64 of `[A-Za-z0-9._:-]`.",
+                       `X-Request-Id`; the caller's own is kept if it is 1–64 of `[A-Za-z0-9._:-]`. It also carries \
+                       `X-Faceood-Node`, the name of the box that has answered.",
         license(name = "MIT", identifier = "MIT")
     ),
     paths(
@@ -62,10 +63,13 @@ pub(super) fn openapi() -> Value {
     {
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
-                let header = header(Type::String, "Names the request in the log.");
-                response
-                    .headers
-                    .insert("X-Request-Id".to_owned(), RefOr::T(header));
+                for (name, described) in [
+                    ("X-Request-Id", "Names the request in the log."),
+                    ("X-Faceood-Node", "Names the box that has answered."),
+                ] {
+                    let header = RefOr::T(header(Type::String, described));
+                    response.headers.insert(name.to_owned(), header);
+                }
             }
         }
     }

@@ -231,6 +231,8 @@ class Info(TypedDict):
     """What is refused."""
     name: str
     """Always `faceood`."""
+    node: str
+    """The name of this box among others, as in the header `X-Faceood-Node`."""
     pack: Pack
     """The models."""
     policies: dict[str, Policy]

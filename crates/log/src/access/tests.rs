@@ -362,10 +362,10 @@ async fn an_old_log_is_brought_up_to_date_and_then_keeps_them() {
     let mut connection = options.connect().await.unwrap();
     let before = "DROP TABLE access; DROP TABLE token_use; ALTER TABLE inferences DROP COLUMN token; \
                   DELETE FROM _sqlx_migrations WHERE version >= 7";
-    sqlx::raw_sql(before)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    for statements in [crate::fixture::UNDO_SHIPPING, before] {
+        let done = sqlx::raw_sql(statements).execute(&mut connection).await;
+        done.unwrap();
+    }
     connection.close().await.unwrap();
 
     let settings = Settings::default();

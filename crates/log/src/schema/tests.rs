@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::*;
-use crate::fixture::full_record;
+use crate::fixture::{UNDO_SHIPPING, full_record};
 use crate::place::{FILE_NAME, set_aside_files};
 use crate::{Feedback, InferenceLog, LogReader, OnFailure, ReportedOutcome};
 
@@ -111,6 +111,11 @@ async fn an_older_schema_is_brought_up_to_date_by_the_daemon_only() {
             "DROP TABLE unwritten",
             "DROP TABLE access",
             "DROP TABLE token_use",
+            "DROP TABLE shipping_quarantine",
+            "DROP TABLE shipping",
+            "DROP TABLE log_identity",
+            "DROP TABLE pruned_days",
+            "DROP TABLE late_feedback",
             "DELETE FROM _sqlx_migrations",
         ],
     )
@@ -229,6 +234,7 @@ async fn the_first_word_of_an_older_log_stays_in_the_history() {
     closed_log(folder.path()).await;
     let path = folder.path().join(FILE_NAME);
     let before = [
+        UNDO_SHIPPING,
         "DROP TABLE access",
         "DROP TABLE token_use",
         "ALTER TABLE inferences DROP COLUMN token",
@@ -282,6 +288,7 @@ async fn a_log_from_before_feedback_keeps_its_rows_and_takes_feedback() {
     closed_log(folder.path()).await;
     // What the migrations after the first added, taken away again.
     let before = [
+        UNDO_SHIPPING,
         "DROP TABLE access",
         "DROP TABLE token_use",
         "ALTER TABLE inferences DROP COLUMN token",

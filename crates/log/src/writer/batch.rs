@@ -5,6 +5,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
 use super::{Command, Entry};
+use crate::outbox::Sequence;
 use crate::row;
 
 /// Most rows of one transaction: about 3 ms of work, so that nobody waits long behind others.
@@ -40,22 +41,25 @@ pub(super) fn acknowledge(batch: Vec<Entry>) {
     }
 }
 
-/// One transaction; returns the number of the last row.
+/// One transaction; returns the number of the last row. The rows get `seq` in their order.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     batch: &[Entry],
+    seq: &mut Sequence,
 ) -> Result<i64, sqlx::Error> {
     if let [entry] = batch
         && let [record] = &entry.records[..]
     {
         // A lone statement is a transaction of its own, at a third of the round trips.
-        let done = row::bind(record).execute(connection).await?;
+        let done = row::bind(record, seq.take(1)).execute(connection).await?;
         return Ok(done.last_insert_rowid());
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut last_row = 0;
     for record in batch.iter().flat_map(|entry| &entry.records) {
-        let done = row::bind(record).execute(&mut *transaction).await?;
+        let done = row::bind(record, seq.take(1))
+            .execute(&mut *transaction)
+            .await?;
         last_row = done.last_insert_rowid();
     }
     transaction.commit().await?;
