@@ -10,4 +10,7 @@
 mod centre;
 mod rights;
 mod rows;
+mod shipping;
+mod speed;
 mod versions;
+mod wire;
