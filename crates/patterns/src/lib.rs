@@ -36,7 +36,7 @@ mod parquet;
 mod reading;
 pub mod render;
 pub mod report;
-mod significance;
+pub mod significance;
 mod streams;
 mod survey;
 mod tally;

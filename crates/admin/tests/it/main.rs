@@ -25,6 +25,7 @@ mod doctor;
 mod documents;
 mod evaluate;
 mod feedback;
+mod fleet;
 mod import_onnx;
 mod import_rts;
 mod lan;
