@@ -249,7 +249,9 @@ mod tests {
         for typed in ["threshold", "x", "api_key", "min_score"] {
             assert_eq!(
                 refusal(&format!("{typed}=1")),
-                format!("unknown parameter `{typed}` (known: scenario, source, faces, embedding, limit)")
+                format!(
+                    "unknown parameter `{typed}` (known: scenario, source, faces, embedding, limit)"
+                )
             );
         }
     }

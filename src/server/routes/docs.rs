@@ -94,8 +94,9 @@ impl Serialize for FormFirst<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Object(fields) => {
-                let (forms, others): (Vec<_>, Vec<_>) =
-                    fields.iter().partition(|(name, _)| *name == "multipart/form-data");
+                let (forms, others): (Vec<_>, Vec<_>) = fields
+                    .iter()
+                    .partition(|(name, _)| *name == "multipart/form-data");
                 let fields = forms.into_iter().chain(others);
                 serializer.collect_map(fields.map(|(name, value)| (name, Self(value))))
             }
