@@ -9,6 +9,9 @@ use crate::error::At;
 use crate::record::ReportedOutcome;
 use crate::{LogError, row};
 
+/// Text of a column that may be NULL.
+type Nullable = Option<String>;
+
 /// Most lines that are kept; the oldest go.
 const MOST_LINES: i64 = 100_000;
 
@@ -96,17 +99,16 @@ impl Outbox {
     pub async fn late_feedback(&mut self, most: u32) -> Result<Vec<LateFeedback>, LogError> {
         self.position().await?;
         let has_notes = self.columns.iter().any(|it| it.name == "outcome_note");
-        let lines: Vec<(i64, String, String, String, Option<String>, Option<String>)> =
-            sqlx::query_as(
-                "SELECT id, time, request_id, outcome, iif(?, note, NULL), token FROM late_feedback \
+        let lines: Vec<(i64, String, String, String, Nullable, Nullable)> = sqlx::query_as(
+            "SELECT id, time, request_id, outcome, iif(?, note, NULL), token FROM late_feedback \
                  WHERE id > (SELECT late FROM shipping WHERE target = ?) ORDER BY id LIMIT ?",
-            )
-            .bind(has_notes)
-            .bind(&self.target)
-            .bind(most.clamp(1, super::MOST_ROWS))
-            .fetch_all(&mut self.connection)
-            .await
-            .at(&self.path)?;
+        )
+        .bind(has_notes)
+        .bind(&self.target)
+        .bind(most.clamp(1, super::MOST_ROWS))
+        .fetch_all(&mut self.connection)
+        .await
+        .at(&self.path)?;
         let read =
             |(id, time, request_id, outcome, note, only_token): (_, String, _, String, _, _)| {
                 let known = ReportedOutcome::from_name(&outcome).ok_or(outcome);

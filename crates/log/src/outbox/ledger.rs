@@ -9,8 +9,8 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::Outbox;
-use crate::LogError;
 use crate::scan::connect;
+use crate::{LogError, LogFault};
 
 /// Rows that a target has confirmed and not refused.
 const CONFIRMED: &str = "SELECT substr(time, 1, 10), id, outcome IS NOT NULL FROM inferences AS confirmed, shipping \
@@ -99,7 +99,7 @@ impl Outbox {
         let read = tokio::task::spawn_blocking(move || {
             days(&path, &target).map_err(|error| LogError::scan(&path, error))
         });
-        let sums = read.await.map_err(|_| super::super::LogFault::Closed)??;
+        let sums = read.await.map_err(|_| LogFault::Closed)??;
         let ledger = |(day, sums): (String, Sums)| {
             // A time that cannot be read is of no day, and its row is in quarantine.
             let day = day.parse().ok()?;

@@ -77,11 +77,9 @@ impl Gate {
             self.note(connection, rows).await?;
         }
         let numbers: Vec<i64> = rows.iter().map(|row| row.number).collect();
-        sqlx::query("DELETE FROM inferences WHERE rowid IN (SELECT value FROM json_each(?))")
-            .bind(serde_json::Value::from(numbers).to_string())
-            .execute(connection)
-            .await
-            .map(|deleted| deleted.rows_affected())
+        let delete = "DELETE FROM inferences WHERE rowid IN (SELECT value FROM json_each(?))";
+        let delete = sqlx::query(delete).bind(serde_json::Value::from(numbers).to_string());
+        Ok(delete.execute(connection).await?.rows_affected())
     }
 
     async fn note(
