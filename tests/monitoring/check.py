@@ -25,8 +25,9 @@ ALERTS = ROOT / "deploy/prometheus/alerts.yml"
 RECORDS = ROOT / "deploy/prometheus/fleet.yml"
 CENTRE = ROOT / "migrations/centre"
 DEADLINE_S = 120
-# Only where there is an NVIDIA driver, or an address that speaks TLS; the daemon's code says that they exist there.
-NOT_HERE = re.compile(r"^faceood_((process_)?gpu|tls)_")
+# Only where there is an NVIDIA driver, an address that speaks TLS, or a centre that rows are shipped to; the daemon's code says that
+# they exist there.
+NOT_HERE = re.compile(r"^faceood_((process_)?gpu|tls|ship)_")
 
 
 def fetch(url, body=None, kind="image/jpeg"):

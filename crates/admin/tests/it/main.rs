@@ -33,7 +33,7 @@ mod packs;
 mod page;
 mod pictures;
 mod providers;
-
+mod shipping;
 mod thumbnails;
 mod tls;
 mod torch;
