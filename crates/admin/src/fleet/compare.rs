@@ -163,7 +163,7 @@ mod tests {
         let usual = || (1..=7).map(|n| day(n, 200, 10)).collect::<Vec<_>>();
         let mut changed = usual();
         for one in &mut changed[4..] {
-            one.1.rejected = 40;
+            one.1.rejected = 60;
         }
         let always = (1..=7).map(|n| day(n, 200, 40)).collect();
         let found = fleet(vec![usual(), usual(), usual(), usual(), changed, always]);
@@ -172,7 +172,7 @@ mod tests {
         let since: Vec<_> = found.boxes.iter().map(|row| row.worse_since).collect();
         assert_eq!(since[4], NaiveDate::from_ymd_opt(2026, 11, 5));
         assert_eq!(since[5], None);
-        assert_eq!(found.boxes[4].share_rejected, Some(160.0 / 1400.0));
+        assert_eq!(found.boxes[4].share_rejected, Some(220.0 / 1400.0));
         assert!(found.boxes[0].is_late, "it never came");
     }
 

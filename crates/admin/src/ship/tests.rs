@@ -47,7 +47,7 @@ fn what_a_visit_did_is_said_with_its_rate_and_what_to_ask() {
         "1 rows were passed over",
         "4 days compared, 3 differed",
         "2026-11-30: 10 rows here, 7 there, 3 sent again and new: the same now",
-        "another box ships as this one?",
+        "does another box ship as this one?",
         "was the centre restored from a backup?",
     ] {
         assert!(text.contains(said), "{said}: {text}");
