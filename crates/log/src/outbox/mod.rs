@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::error::At;
 use super::place::{FileId, file_id};
-use super::row::{self, Column, ColumnKind, Value, columns};
+use super::row::{self, Column, Value, columns};
 use super::{LogError, schema};
 pub use backlog::{Backlog, ShippingTarget};
 pub use identity::LogIdentity;
