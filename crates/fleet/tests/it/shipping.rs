@@ -115,7 +115,7 @@ fn an_answer_lost_after_commit_stores_and_counts_nothing_twice() {
         let mut sent = 0;
         loop {
             let visited = ship(&plan, false, &Stop::default(), |so_far| {
-                sent = so_far.rows_sent
+                sent = so_far.rows_sent;
             })
             .await;
             match visited {
