@@ -4,8 +4,8 @@ use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use faceood_fleet::{CentreAddress, Role, enrol, fleet_state, migrate};
 
+use super::centre::CentreFlags;
 use super::report_out::ReportOut;
-use super::ship::FileFlags;
 use super::{Context, output, when};
 
 mod compare;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     task: Option<FleetTask>,
     #[command(flatten)]
-    files: FileFlags,
+    files: CentreFlags,
     #[command(flatten)]
     window: when::Window,
     #[command(flatten)]
@@ -52,7 +52,7 @@ Examples:
   sudo -u postgres faceood-admin fleet migrate --db postgres:///faceood?host=/run/postgresql")]
     Migrate {
         #[command(flatten)]
-        files: FileFlags,
+        files: CentreFlags,
     },
     /// Admit a box, or a reader
     #[command(after_help = "\
@@ -76,7 +76,7 @@ Examples:
         #[arg(long, conflicts_with = "site")]
         reader: bool,
         #[command(flatten)]
-        files: FileFlags,
+        files: CentreFlags,
     },
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-fn address(files: &FileFlags, context: &Context) -> anyhow::Result<CentreAddress> {
+fn address(files: &CentreFlags, context: &Context) -> anyhow::Result<CentreAddress> {
     match context.db.as_slice() {
         [one] => files.address(&one.to_string_lossy()),
         [] => bail!(

@@ -1,17 +1,15 @@
 //! `ship`: carries the rows of the log to the centre of the fleet, where there are several boxes.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use faceood::config::ShipSettings;
 use faceood_fleet::{
-    CentreAddress, ClientFiles, DayOutcome, FleetError, ShipPlan, Shipped, Stop, follow, forget,
-    rewind, ship,
+    DayOutcome, FleetError, ShipPlan, Shipped, Stop, Verified, follow, forget, rewind, ship,
 };
 use faceood_log::parse_span;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::centre::CentreFlags;
 use super::{CommandOutcome, Context, output};
 
 /// Shortest interval between two visits.
@@ -37,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     to: Option<String>,
     #[command(flatten)]
-    files: FileFlags,
+    files: CentreFlags,
     /// Name of this box, where its log does not say it; without it the setting node
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -62,47 +60,6 @@ pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
-}
-
-/// The files with which a centre is opened.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub(crate) struct FileFlags {
-    /// Authorities that the centre's certificate may come from, PEM, besides the system's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Own certificate, PEM; its common name is the role at the centre
-    #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// Key of the own certificate, PEM
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
-}
-
-impl FileFlags {
-    /// The centre at `url`, to be opened with these files.
-    pub(crate) fn address(&self, url: &str) -> anyhow::Result<CentreAddress> {
-        let files = ClientFiles {
-            ca: self.ca.clone(),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-        };
-        Ok(CentreAddress::new(url, &files)?)
-    }
-
-    /// With the settings' files where no flag says otherwise.
-    fn or(&self, settings: &ShipSettings) -> Self {
-        let set = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
-        let is_given = self.certificate.is_some();
-        let own = |given: &Option<PathBuf>, path| match is_given {
-            true => given.clone(),
-            false => set(path),
-        };
-        Self {
-            ca: self.ca.clone().or_else(|| set(&settings.ca)),
-            certificate: own(&self.certificate, &settings.certificate),
-            key: own(&self.key, &settings.key),
-        }
-    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -157,7 +114,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         if !shipped.is_complete {
             bail!("it was ended before all was shipped: the rest waits for the next time");
         }
-        let has_losses = shipped.verified.as_ref().is_some_and(|it| it.has_losses());
+        let has_losses = shipped.verified.as_ref().is_some_and(Verified::has_losses);
         Ok(if has_losses {
             CommandOutcome::Bad
         } else {

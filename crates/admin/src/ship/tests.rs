@@ -1,5 +1,6 @@
 use super::*;
-use faceood_fleet::{DayDifference, Verified};
+use faceood::config::ShipSettings;
+use faceood_fleet::DayDifference;
 
 #[test]
 fn intervals_have_a_unit_and_a_least_length() {
@@ -63,10 +64,10 @@ fn settings_fill_in_what_no_flag_says() {
         key: "box.key".into(),
         ..ShipSettings::default()
     };
-    let all = FileFlags::default().or(&settings);
+    let all = CentreFlags::default().or(&settings);
     assert_eq!(all.ca, Some("ca.pem".into()));
     assert_eq!(all.certificate, Some("box.pem".into()));
-    let given = FileFlags {
+    let given = CentreFlags {
         certificate: Some("other.pem".into()),
         key: Some("other.key".into()),
         ca: None,
@@ -74,5 +75,8 @@ fn settings_fill_in_what_no_flag_says() {
     let mixed = given.or(&settings);
     assert_eq!(mixed.key, Some("other.key".into()));
     assert_eq!(mixed.ca, Some("ca.pem".into()));
-    assert_eq!(FileFlags::default().or(&ShipSettings::default()).key, None);
+    assert_eq!(
+        CentreFlags::default().or(&ShipSettings::default()).key,
+        None
+    );
 }
