@@ -5,7 +5,9 @@ use faceood_engine::problem::ProblemCode;
 
 use super::*;
 use crate::fixture::{context, full_record, keep_all, open};
-use crate::{FILE_NAME, Feedback, InferenceLog, InferenceRecord, ReportedOutcome, Role, Settings};
+use crate::{
+    ColumnKind, FILE_NAME, Feedback, InferenceLog, InferenceRecord, ReportedOutcome, Role, Settings,
+};
 
 mod copies;
 mod interleaved;
