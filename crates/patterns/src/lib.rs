@@ -210,7 +210,10 @@ fn found_in(
         }
     };
     let window = settings.window(survey);
-    let bins = Bins::over(window[0], window[1]);
+    let mut bins = Bins::over(window[0], window[1]);
+    if survey.hours.is_some() {
+        bins = bins.in_whole_hours();
+    }
     let all: Vec<&Sampled> = samples.low.iter().chain(&samples.good).collect();
     let good: Vec<&Sampled> = samples.good.iter().collect();
     let scale = Scale::fit(&good, NormModel::fit(&all));

@@ -33,6 +33,7 @@ const STEPS: usize = 25;
 pub(super) struct Bins {
     from: DateTime<Utc>,
     length: TimeDelta,
+    are_whole_hours: bool,
 }
 
 impl Bins {
@@ -41,11 +42,26 @@ impl Bins {
         Self {
             from,
             length: length.max(TimeDelta::microseconds(1)),
+            are_whole_hours: false,
+        }
+    }
+
+    /// The same parts, where rows are counted by the hour: each hour is in the part in which it
+    /// begins, also the rows of it whose time is known.
+    pub(super) fn in_whole_hours(self) -> Self {
+        Self {
+            are_whole_hours: true,
+            ..self
         }
     }
 
     /// The part that has `time`.
     pub(super) fn of(&self, time: DateTime<Utc>) -> usize {
+        let mut time = time;
+        if self.are_whole_hours {
+            let since = TimeDelta::seconds(time.timestamp().rem_euclid(3600));
+            time -= since + TimeDelta::nanoseconds(time.timestamp_subsec_nanos().into());
+        }
         let micros = |span: TimeDelta| span.num_microseconds().unwrap_or(i64::MAX);
         let place = micros(time - self.from) / micros(self.length).max(1);
         usize::try_from(place).unwrap_or(0).min(BINS - 1)
@@ -227,5 +243,8 @@ mod tests {
         assert_eq!(bins.of(bins.begin(0) + TimeDelta::days(70)), BINS - 1);
         let now = Utc::now();
         assert_eq!(Bins::over(now, now).of(now), 0);
+        let hours = bins.in_whole_hours();
+        let late = bins.begin(9) + TimeDelta::minutes(3);
+        assert_eq!([bins.of(late), hours.of(late)], [9, 8]);
     }
 }
