@@ -43,6 +43,7 @@ CREATE TABLE inferences_default PARTITION OF inferences DEFAULT;
 
 CREATE INDEX inferences_request ON inferences (request_id);
 CREATE INDEX inferences_low ON inferences (time) WHERE quality_score <= 0.4::real;
+CREATE INDEX inferences_outcome ON inferences (time) WHERE outcome IS NOT NULL;
 CREATE INDEX inferences_good_draw ON inferences (draw) WHERE quality_score > 0.4::real;
 
 -- Counts and moments of every hour. A variance is squares / count − (sum / count)².

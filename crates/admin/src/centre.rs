@@ -73,7 +73,7 @@ pub(crate) fn refuse(context: &Context) -> anyhow::Result<()> {
     if context.db.iter().any(|database| url(database).is_some()) {
         bail!(
             "--db is the address of a centre, and this subcommand works on the log of one box: give its file, such as \
-             --db /var/lib/faceood/faceood.db (analyze-logs, export, explain and fleet read a centre)"
+             --db /var/lib/faceood/faceood.db (analyze-logs, calibrate --from-log, explain, export and fleet read a centre)"
         );
     }
     Ok(())

@@ -168,7 +168,11 @@ fn run(command: &Command) -> CommandOutcome {
 fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !matches!(
         task,
-        Task::AnalyzeLogs(_) | Task::Export(_) | Task::Explain(_) | Task::Fleet(_)
+        Task::AnalyzeLogs(_)
+            | Task::Calibrate(_)
+            | Task::Export(_)
+            | Task::Explain(_)
+            | Task::Fleet(_)
     ) {
         centre::refuse(context)?;
     }

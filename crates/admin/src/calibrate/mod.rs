@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde::Serialize;
 
+use super::centre::CentreFlags;
 use super::{Context, offline, out_file, output, when};
 use faceood_engine::quality::Calibration;
 use faceood_engine::quality::calibration::Provenance;
@@ -31,6 +32,7 @@ Examples:
   faceood-admin calibrate photos/   what would be gained?
   faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
+  faceood-admin calibrate --from-log --db postgres://centre.example/faceood --out fleet.json
   systemctl reload faceoodd         with calibration_file = \"calibration.json\"",
     group = clap::ArgGroup::new("from").required(true).args(["dir", "from_log"]),
     mut_arg("since", |since| since.conflicts_with("dir").help(
@@ -46,6 +48,8 @@ pub(crate) struct Args {
     from_log: bool,
     #[command(flatten)]
     window: when::Window,
+    #[command(flatten)]
+    centre: CentreFlags,
     /// Calibration file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -96,7 +100,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     let evidence = match &args.dir {
         Some(folder) => photos::gather(folder, &assembly)?,
-        None => outcomes::gather(context, args.window, &assembly)?,
+        None => outcomes::gather(args, context, &assembly)?,
     };
     evidence.suffices()?;
     let own = Calibration::load(assembly.pack().calibration_json())?;

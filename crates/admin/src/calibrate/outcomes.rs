@@ -1,10 +1,13 @@
 //! Evidence from the log: outcomes that callers reported.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::Path;
 
 use chrono::Utc;
+use faceood_fleet::{CentreFilter, CentreReader};
 
-use super::{Evidence, Need};
+use super::{Args, Evidence, Need};
 use crate::Context;
 use crate::when::Window;
 use faceood_engine::pack::manifest::Ood;
@@ -32,32 +35,65 @@ const POOR_REFERENCE: &str = "left_out_reference_not_accepted";
 const SHARED_ID: &str = "left_out_several_requests_share_the_id";
 
 pub(super) fn gather(
+    args: &Args,
     context: &Context,
-    window: Window,
     assembly: &Assembly,
 ) -> anyhow::Result<Evidence> {
-    let path = context.database()?;
+    let rows = match args.centre.reader(context)? {
+        Some(centre) => context.block_on(of_centre(&centre, args.window))?,
+        None => {
+            let path = context.database()?;
+            context.block_on(of_log(&path, args.window))?
+        }
+    };
+    let pack = assembly.pack();
+    let ood = &pack.manifest().embedder.ood;
+    Ok(evidence(&rows, ood, pack.sha256()))
+}
+
+async fn of_log(path: &Path, window: Window) -> anyhow::Result<Vec<InferenceRecord>> {
     let filter = Filter {
         has_outcome: true,
         limit: Some(LARGEST_PAGE),
         order: Order::OldestFirst,
         ..window.filter()
     };
-    let rows = context.block_on(async {
-        let reader = LogReader::open(&path).await?;
-        let (mut rows, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = reader.query(&filter, cursor.as_ref()).await?;
-            rows.extend(page.records.into_iter().map(of_interest));
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(rows);
-            }
+    let reader = LogReader::open(path).await?;
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = reader.query(&filter, cursor.as_ref()).await?;
+        rows.extend(page.records.into_iter().map(of_interest));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(rows);
         }
-    })?;
-    let pack = assembly.pack();
-    let ood = &pack.manifest().embedder.ood;
-    Ok(evidence(&rows, ood, pack.sha256()))
+    }
+}
+
+async fn of_centre(centre: &CentreReader, window: Window) -> anyhow::Result<Vec<InferenceRecord>> {
+    let filter = CentreFilter {
+        has_outcome: true,
+        since: window.since,
+        until: window.until,
+        ..CentreFilter::default()
+    };
+    let mut snapshot = centre.snapshot().await?;
+    let mut rows = Vec::new();
+    let found = snapshot.export(&filter, |node, row| {
+        // Two boxes may have a door of the same name, and callers repeat their ids.
+        rows.push(InferenceRecord {
+            source: Some(format!(
+                "{node}/{}",
+                row.source.as_deref().unwrap_or_default()
+            )),
+            request_id: format!("{node}/{}", row.request_id),
+            ..of_interest(row)
+        });
+        ControlFlow::Continue(())
+    });
+    found.await?;
+    snapshot.close().await;
+    Ok(rows)
 }
 
 /// What is read of a row. All of all rows, pictures and embeddings too, might not fit into memory.

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::database::Outsider;
-use crate::support::{Admin, Daemon, photos, wait_for};
+use crate::support::{Admin, Daemon, PostgresServer, admin, photos, wait_for};
 
 /// Enough outcomes to learn from.
 const PLANTED: u32 = 700;
@@ -27,7 +27,7 @@ fn tell(daemon: &Daemon, request_id: &str, outcome: &str) {
 
 #[test]
 fn feedback_becomes_a_calibration_that_judges_the_next_picture() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::with_config("node = \"gate-3\"\n");
     let client = daemon.client();
     let photo = photos::astronaut();
     let before = client.extract(&photo, "").ok();
@@ -115,6 +115,28 @@ fn feedback_becomes_a_calibration_that_judges_the_next_picture() {
         assert!(again.contains(part), "{part:?} is not in:\n{again}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    // The same from the centre of a fleet, when the rows are there.
+    let server = PostgresServer::start();
+    let owner = server.owner_url();
+    Admin::run(["fleet", "migrate", "--db", &owner]).success();
+    Admin::run(["fleet", "enrol", "gate-3", "--db", &owner]).success();
+    let files = server.certificate("gate-3");
+    let mut ship = admin::command();
+    ship.arg("--db").arg(daemon.database());
+    ship.args(["ship", "--to", &server.url()]);
+    for (option, file) in [
+        ("--ca", files.ca),
+        ("--certificate", files.certificate),
+        ("--key", files.key),
+    ] {
+        ship.arg(option).arg(file);
+    }
+    Admin::finish(ship).success();
+    let of_all = ["--db", &owner, "calibrate", "--from-log", "--json"];
+    let fleet = Admin::run(of_all).success().json();
+    assert_eq!(fleet["counts"], report["counts"]);
+    assert_eq!(fleet["after"], report["after"]);
 }
 
 #[test]

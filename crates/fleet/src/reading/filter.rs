@@ -17,6 +17,8 @@ pub struct CentreFilter {
     pub max_score: Option<f32>,
     /// With a quality score above this.
     pub above_score: Option<f32>,
+    /// With an outcome.
+    pub has_outcome: bool,
     /// With a `draw` below this: so large a share of the rows, by chance.
     pub share: Option<f32>,
 }
@@ -52,6 +54,7 @@ impl CentreFilter {
                 .map(|score| format!("quality_score <= {score}::real")),
             self.above_score
                 .map(|score| format!("quality_score > {score}::real")),
+            self.has_outcome.then(|| "outcome IS NOT NULL".to_owned()),
             self.share.map(|share| format!("draw < {share}::real")),
         ];
         let conditions: Vec<String> = conditions.into_iter().flatten().collect();
