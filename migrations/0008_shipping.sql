@@ -6,8 +6,9 @@
 -- SQLite gives row numbers again after the last rows were deleted; this does neither. NULL in rows of older releases.
 ALTER TABLE inferences ADD COLUMN seq INTEGER;
 CREATE INDEX inferences_seq ON inferences (seq) WHERE seq IS NOT NULL;
--- Rows of older releases are shipped by time. The index loses its entries as they are deleted or get feedback.
-CREATE INDEX inferences_unnumbered ON inferences (time, id) WHERE seq IS NULL;
+-- Rows of older releases are shipped by time. The index loses its entries as they are deleted or get feedback. It holds `seq` so
+-- that rows are counted without reading them.
+CREATE INDEX inferences_unnumbered ON inferences (time, id, seq) WHERE seq IS NULL;
 
 CREATE TABLE log_identity (
     id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod config;
+pub mod node;
 mod plain_name;
 pub mod process;
 pub mod server;

@@ -297,6 +297,11 @@ export interface components {
             limits: components["schemas"]["Limits"];
             /** @description Always `faceood`. */
             name: string;
+            /**
+             * @description The name of this box among others, as in the header `X-Faceood-Node`.
+             * @example box-1
+             */
+            node: string;
             /** @description The models. */
             pack: components["schemas"]["Pack"];
             /** @description Rules by scenario. */
@@ -355,6 +360,20 @@ export interface components {
             sha256: string;
             /** @description Its version. */
             version: string;
+        };
+        /** @description A token to be made. */
+        NewToken: {
+            /**
+             * Format: date-time
+             * @description When it stops being valid, RFC 3339; without it, never.
+             */
+            expires?: string | null;
+            /** @description Name in the log and in metrics: 1–64 of `[A-Za-z0-9._:-]`. */
+            name: string;
+            /** @description `terminal`, `operator`, `metrics` or `admin`. */
+            role: string;
+            /** @description The only sources for which a terminal may ask; without them it may ask for all. */
+            sources?: string[];
         };
         /**
          * @description How a capture turned out.
@@ -596,6 +615,69 @@ export interface components {
              * @example off
              */
             client_auth: string;
+        };
+        /** @description One token, without its secret. */
+        Token: {
+            /**
+             * Format: date-time
+             * @description When it was added.
+             */
+            created: string;
+            /**
+             * Format: date-time
+             * @description When it stops being valid.
+             */
+            expires?: string | null;
+            /** @description From where that one came. */
+            last_address?: string | null;
+            /**
+             * Format: date-time
+             * @description The last of them.
+             */
+            last_use?: string | null;
+            /** @description Stands in rows, log lines and metrics. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description Until when the secret before the last rotation is valid.
+             */
+            previous_until?: string | null;
+            /** @description What it is for. */
+            role: string;
+            /** @description The only sources for which it may ask; empty: all. */
+            sources: string[];
+            /** @description Whether it opens anything: `valid`, `expired` or `revoked`. */
+            state: string;
+            /**
+             * Format: int64
+             * @description Requests that it has allowed, as far as the log knows.
+             */
+            uses: number;
+        };
+        /** @description All tokens. */
+        TokenList: {
+            /** @description In the order in which they were added. */
+            tokens: components["schemas"]["Token"][];
+        };
+        /** @description How the secret of a token is replaced. */
+        TokenRotation: {
+            /**
+             * Format: int32
+             * @description How long the old secret stays valid, in seconds.
+             * @default 86400
+             */
+            keep_old_seconds: number;
+        };
+        /** @description A token with its secret, which is shown this once. */
+        TokenSecret: {
+            name: string;
+            /**
+             * Format: date-time
+             * @description Until when the former secret is valid too.
+             */
+            previous_until?: string | null;
+            /** @description What the caller sends as `Authorization: Bearer` or `X-API-Key`. */
+            token: string;
         };
     };
     responses: never;

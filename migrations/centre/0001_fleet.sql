@@ -202,26 +202,28 @@ BEGIN
     END LOOP;
 END $$;
 
--- Counts rows in the statement that stores them: no row is counted twice, and no box can change a count.
+-- Counts rows in the statement that stores them: no row is counted twice, and no box can change a count. Rows that an operator
+-- deletes are taken out of the counts; those of a partition that is detached or dropped stay in them.
 CREATE FUNCTION faceood_stored() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     waiting text[];
+    sign integer := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
 BEGIN
     INSERT INTO hourly AS known
     SELECT node, source, date_trunc('hour', time, 'UTC'), pack_sha256, calibration_id,
-        count(*),
-        count(quality_score),
-        count(*) FILTER (WHERE quality_score <= 0.4::real),
-        count(*) FILTER (WHERE action = 'accept'),
-        count(*) FILTER (WHERE action = 'review'),
-        count(*) FILTER (WHERE action = 'reject'),
-        count(error_code),
-        coalesce(sum(quality_score::double precision), 0),
-        coalesce(sum(quality_score::double precision ^ 2), 0),
-        count(embedding_norm),
-        coalesce(sum(embedding_norm::double precision), 0),
-        coalesce(sum(embedding_norm::double precision ^ 2), 0)
+        sign * count(*),
+        sign * count(quality_score),
+        sign * count(*) FILTER (WHERE quality_score <= 0.4::real),
+        sign * count(*) FILTER (WHERE action = 'accept'),
+        sign * count(*) FILTER (WHERE action = 'review'),
+        sign * count(*) FILTER (WHERE action = 'reject'),
+        sign * count(error_code),
+        sign * coalesce(sum(quality_score::double precision), 0),
+        sign * coalesce(sum(quality_score::double precision ^ 2), 0),
+        sign * count(embedding_norm),
+        sign * coalesce(sum(embedding_norm::double precision), 0),
+        sign * coalesce(sum(embedding_norm::double precision ^ 2), 0)
     FROM stored GROUP BY 1, 2, 3, 4, 5
     -- Always in one order, so that two boxes never wait for each other.
     ORDER BY 1, 2, 3, 4, 5
@@ -238,6 +240,9 @@ BEGIN
         normed = known.normed + excluded.normed,
         norm_sum = known.norm_sum + excluded.norm_sum,
         norm_squares = known.norm_squares + excluded.norm_squares;
+    IF TG_OP = 'DELETE' THEN
+        RETURN NULL;
+    END IF;
     SELECT array_agg(DISTINCT late.request_id) INTO waiting FROM late_feedback AS late
         JOIN stored ON late.request_id IN (stored.request_id, stored.id::text) WHERE joined_node IS NULL;
     IF waiting IS NOT NULL THEN
@@ -246,6 +251,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER stored AFTER INSERT ON inferences REFERENCING NEW TABLE AS stored
+    FOR EACH STATEMENT EXECUTE FUNCTION faceood_stored();
+CREATE TRIGGER deleted AFTER DELETE ON inferences REFERENCING OLD TABLE AS stored
     FOR EACH STATEMENT EXECUTE FUNCTION faceood_stored();
 
 CREATE FUNCTION faceood_feedback_came() RETURNS trigger

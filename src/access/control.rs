@@ -138,6 +138,19 @@ impl AccessControl {
         }
     }
 
+    /// Changes the file, and puts in force what it then says. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Tokens::change`].
+    pub fn change_tokens<T>(
+        &self,
+        change: impl FnOnce(&mut Tokens) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let changed = Tokens::change(&self.shared.file, None, change)?;
+        self.read_again();
+        Ok(changed)
+    }
+
     /// Puts in force what the file says now. False where it cannot be used, which changes nothing.
     pub fn read_again(&self) -> bool {
         match Tokens::read(&self.shared.file) {

@@ -1,12 +1,13 @@
 //! Who may call the daemon: tokens, their roles, and how much each caller may ask for.
 //!
-//! [`Tokens`] is the file that `faceood-admin token` writes. [`AccessControl`] keeps it in force
-//! while the daemon runs, and counts failures and requests. It knows nothing of HTTP: the
-//! middleware `server::guard` asks it.
+//! [`Tokens`] is the file that `faceood-admin token` writes, and the daemon for callers on its Unix
+//! socket. [`AccessControl`] keeps it in force while the daemon runs, and counts failures and
+//! requests. It knows nothing of HTTP: the middleware `server::guard` asks it.
 
 mod budget;
 mod control;
 mod failures;
+mod listed;
 mod meter;
 mod rates;
 mod role;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::budget::Turn;
 pub use self::control::{AccessControl, Credentials, Unknown};
+pub use self::listed::ListedToken;
 pub use self::meter::Meter;
 pub use self::rates::OverLimit;
 pub use self::role::Role;

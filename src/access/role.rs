@@ -23,13 +23,17 @@ const ANYBODY: &[Role] = &Role::ALL;
 
 /// Route patterns, and the roles that may use them beside [`Role::Admin`]. `None`: open to callers
 /// without a token. A test compares this list with the routes that the daemon has.
-const ENDPOINTS: [(&str, Option<&[Role]>); 18] = [
+const ENDPOINTS: [(&str, Option<&[Role]>); 21] = [
     ("/v1/extract", Some(ASKING)),
     ("/v1/quality", Some(ASKING)),
     ("/v1/compare", Some(ASKING)),
     ("/v1/feedback", Some(ASKING)),
     ("/v1/info", Some(READING)),
     ("/v1/inferences", Some(READING)),
+    // They answer on the Unix socket alone.
+    ("/v1/tokens", Some(&[])),
+    ("/v1/tokens/{name}", Some(&[])),
+    ("/v1/tokens/{name}/rotate", Some(&[])),
     ("/reports/latest", Some(READING)),
     ("/metrics", Some(WATCHING)),
     ("/openapi.json", Some(ANYBODY)),

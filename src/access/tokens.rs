@@ -1,8 +1,11 @@
 //! The file of tokens: names, roles and hashes. The tokens themselves are shown once and kept
 //! nowhere.
 
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,7 +27,10 @@ const MOST_TOKENS: usize = 1000;
 /// Most bytes of the file: 1000 tokens with a few sources each.
 const MOST_BYTES: u64 = 1 << 20;
 
-const HEAD: &str = "# Written by `faceood-admin token`. Holds hashes of the tokens, never the tokens themselves.\n\n";
+/// How long a change waits for another one to end. A change takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const HEAD: &str = "# Written by `faceood-admin token` or by the daemon. Holds hashes of the tokens, never the tokens themselves.\n\n";
 
 /// What is wrong with the file of tokens, or with a change to it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +54,9 @@ pub enum TokenError {
     /// The name cannot be used.
     #[error("{0:?} cannot be used as a name; use 1 to 64 of A-Z a-z 0-9 . _ : -")]
     Name(String),
+    /// Sources are given for a role that is not bound to any.
+    #[error("sources bind terminals only; leave them out for the role {}", .0.name())]
+    Sources(Role),
     /// The list is full.
     #[error(
         "the file holds {MOST_TOKENS} tokens, which is the limit; remove those that are not used with `faceood-admin token revoke --forget NAME`"
@@ -206,19 +215,40 @@ impl Tokens {
         Ok(read)
     }
 
-    /// Replaces the file at `path`, readable by its owner alone: the user and group `owner`, or
-    /// whoever writes it.
+    /// Changes the file at `path` while nobody else does, and gives what `change` gives. The file
+    /// keeps its owner; a new one gets `owner_of_new`, or whoever writes it.
     ///
     /// # Errors
-    /// Where it cannot be written; then the old one is as it was.
-    pub fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), TokenError> {
+    /// Where the file cannot be read or written, another process holds it for seconds, or `change`
+    /// fails. Then the file is as it was.
+    pub fn change<T>(
+        path: &Path,
+        owner_of_new: Option<(u32, u32)>,
+        change: impl FnOnce(&mut Self) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let failed = |path: &Path, error| TokenError::Io(path.to_owned(), error);
+        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        // Only root can give a file away, and for others it stays theirs.
+        let is_root = rustix::process::geteuid().is_root();
+        let present = fs::metadata(path).map(|file| (file.uid(), file.gid()));
+        let owner = present.ok().or(owner_of_new).filter(|_| is_root);
+        let lock = folder.join(".tokens.lock");
+        let _held = hold(&lock, owner).map_err(|error| failed(&lock, error))?;
+        let mut tokens = Self::read(path)?;
+        let changed = change(&mut tokens)?;
+        tokens.write(path, owner)?;
+        Ok(changed)
+    }
+
+    /// Replaces the file at `path`, readable by its owner alone: the user and group `owner`, or
+    /// whoever writes it.
+    fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), TokenError> {
         let written = || {
             let text = toml::to_string(self).map_err(io::Error::other)?;
             let mut file = WholeFile::private(path)?;
             file.write_all(format!("{HEAD}{text}").as_bytes())?;
-            if let Some((user, group)) = owner {
-                std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group))?;
-            }
+            give(file.as_file(), owner)?;
             file.finish()
         };
         written().map_err(|error| TokenError::Io(path.to_owned(), error))
@@ -257,7 +287,7 @@ impl Tokens {
     /// Adds a token and gives its secret. A revoked one of the same name is replaced.
     ///
     /// # Errors
-    /// Where a name cannot be used, is taken, or the list is full.
+    /// Where a name cannot be used or is taken, the role has no sources, or the list is full.
     pub fn add(
         &mut self,
         name: &str,
@@ -269,6 +299,9 @@ impl Tokens {
         check_name(name)?;
         for source in &sources {
             check_name(source)?;
+        }
+        if role != Role::Terminal && !sources.is_empty() {
+            return Err(TokenError::Sources(role));
         }
         self.all
             .retain(|token| token.name != name || token.revoked.is_none());
@@ -341,6 +374,36 @@ impl Tokens {
             .find(|token| token.name == name && token.revoked.is_none())
             .ok_or_else(|| TokenError::Missing(name.to_owned()))
     }
+}
+
+/// Locks a file of its own at `path`: anybody who may open the folder could hold a lock on that for
+/// ever. The daemon's user must be able to take it too.
+fn hold(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
+    let mut options = File::options();
+    let options = options.create(true).write(true).truncate(false).mode(0o600);
+    let file = options.open(path)?;
+    give(&file, owner)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let held = "another process holds this lock for seconds";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, held));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn give(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let Some((user, group)) = owner else {
+        return Ok(());
+    };
+    std::os::unix::fs::fchown(file, Some(user), Some(group))
 }
 
 fn hash_of(secret: &Secret) -> String {

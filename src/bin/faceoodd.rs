@@ -15,9 +15,9 @@ use clap::Parser;
 use faceood::access::{AccessControl, Tokens};
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
-use faceood::process::{end_at_once, keep_private, raise_open_files};
+use faceood::process::{asked_to_stop, complain, end_after, keep_private, raise_open_files};
 use faceood::server::tls::{self, Tls, TlsError};
-use faceood::server::{self, AppState, Info, Listeners};
+use faceood::server::{self, AppState, Info, Inherited, Listeners, Readiness};
 use faceood::telemetry::host::Host;
 use faceood::telemetry::{logging, metrics, notify};
 use faceood_engine::capture;
@@ -49,15 +49,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says on standard error why the daemon ends: the text log may not run yet, or not any more.
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word of a process that could not start"
-)]
-fn complain(words: &str) {
-    eprintln!("faceoodd: {words}");
-}
-
 fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     if flags.decoder {
         return Ok(capture::decode_for_parent()?);
@@ -66,15 +57,18 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
         return Ok(tuning::answer_trial()?);
     }
     let sources = Sources::of_process(flags.config.clone(), flags.overrides.clone());
-    let loaded = config::load(&sources)?;
+    let mut loaded = config::load(&sources)?;
     if flags.print_config {
         return Ok(print(&loaded.to_string())?);
     }
-    let config = &loaded.config;
-    let policies = Policies::new(&config.policies)?;
+    let policies = Policies::new(&loaded.config.policies)?;
     if flags.check {
-        return check(config);
+        return check(&loaded.config);
     }
+    let inherited = Inherited::take()?;
+    let listen = inherited.listen(&loaded.config.listen);
+    let configured = std::mem::replace(&mut loaded.config.listen, listen);
+    let config = &loaded.config;
     keep_private();
     let open_files = raise_open_files();
     let folder = config.data_dir.display();
@@ -82,6 +76,9 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
         .with_context(|| format!("the data folder {folder} cannot be made"))?;
     // Dropped last: what is logged while the rest ends is still written.
     let _guard = logging::start(&config.telemetry, &config.text_log_dir())?;
+    if configured != config.listen {
+        tracing::info!("systemd has opened the addresses (faceoodd.socket): `listen` is not used");
+    }
     let wanted = config.server.open_files();
     if open_files < wanted {
         tracing::warn!(
@@ -95,7 +92,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let outcome = tokio.block_on(serve(&loaded, policies, &sources));
+    let outcome = tokio.block_on(serve(&loaded, policies, &sources, inherited));
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the daemon ends");
     }
@@ -170,7 +167,12 @@ fn open_pool(config: &Config, plan: Plan) -> anyhow::Result<AnalysisPool> {
     AnalysisPool::start(assembly, &config.pipeline).with_context(|| unusable(config))
 }
 
-async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow::Result<()> {
+async fn serve(
+    loaded: &Loaded,
+    policies: Policies,
+    sources: &Sources,
+    inherited: Inherited,
+) -> anyhow::Result<()> {
     let config = &loaded.config;
     let started = Instant::now();
     let metrics = metrics::Exporter::install(&config.data_dir)?;
@@ -178,11 +180,14 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
     let tokens_file = loaded.tokens_file();
     refuse_to_be_exposed(config, &tokens_file)?;
     let socket = config.server.socket_path(&config.data_dir);
-    let listeners = Listeners::bind(&config.listen, socket.as_deref())?;
+    let listeners = Listeners::bind(&config.listen, socket.as_deref(), inherited)?;
     for concern in Host::look(&config.data_dir).concerns() {
         tracing::warn!("{concern}");
     }
     let log = InferenceLog::open(&config.log, &config.data_dir).await?;
+    if let Err(error) = log.set_node(config.node.name().as_str()).await {
+        tracing::warn!(%error, "the name of this box (`node`) could not be written into the log yet");
+    }
     // The folder is ours now: an address in it is that of a daemon that was killed.
     let _ = std::fs::remove_file(config.address_file());
     let tls = open_tls(config)?;
@@ -209,6 +214,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         log: log.clone(),
         policies,
         info: Arc::new(info),
+        readiness: Readiness::default(),
         uploads: config.server.upload_limits(config.capture.max_bytes),
         metrics,
         tls: tls.clone(),
@@ -269,7 +275,16 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
         outcome = asked_to_stop() => { outcome?; None }
     };
     notify::stopping();
-    end_in_time(Duration::from_millis(config.server.drain_ms));
+    let is_watched = state.readiness.leave();
+    if ending.is_none() && is_watched && config.server.unready_ms > 0 {
+        tracing::info!("stopping soon: /readyz says 503, requests are still answered");
+        let unready = Duration::from_millis(config.server.unready_ms);
+        if let Ok(outcome) = tokio::time::timeout(unready, &mut serving).await {
+            outcome?;
+            bail!("the server ended by itself");
+        }
+    }
+    end_after(Duration::from_millis(config.server.drain_ms) + STOPPING);
     tracing::info!("stopping: refusing new requests, finishing those in flight");
     let _ = std::fs::remove_file(config.address_file());
     stop.send_replace(true);
@@ -294,6 +309,7 @@ async fn serve(loaded: &Loaded, policies: Policies, sources: &Sources) -> anyhow
 fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
     let assembly = pool.assembly();
     Info {
+        node: config.node.name(),
         model: Arc::new(assembly.facts()),
         chosen: Chosen {
             plan: assembly.runtime().plan().clone(),
@@ -372,33 +388,6 @@ fn places(config: &Config, listeners: &Listeners) -> String {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // The sender lives as long as the daemon: an error means that it is gone, so stop as well.
     let _ = stopped.wait_for(|&is_stopping| is_stopping).await;
-}
-
-/// Ends the process when the time to finish requests is over and a worker or the disk still does
-/// not come back. Nothing is lost by that: who has an answer has a row.
-fn end_in_time(drain: Duration) {
-    std::thread::spawn(move || {
-        std::thread::sleep(drain + STOPPING);
-        complain("a worker or the disk did not come back in time: ending without them");
-        end_at_once(1);
-    });
-}
-
-/// Returns at the first SIGTERM or SIGINT. A second SIGINT ends the process at once.
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
-        if interrupt.recv().await.is_some() {
-            complain("interrupted again: ending at once");
-            end_at_once(130);
-        }
-    });
-    Ok(())
 }
 
 /// Reads the settings again at each SIGHUP and replaces policies, calibration and TLS certificate; a

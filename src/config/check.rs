@@ -11,6 +11,7 @@ use super::error::Problem;
 use super::expectations;
 use super::origin::{Entry, Origin};
 use super::schema::{self, OPEN_TABLE, TEMPLATE, nearest, set};
+use super::ship;
 use super::units::Unit;
 use crate::telemetry::logging;
 
@@ -24,7 +25,12 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
         entry.value = one_or_more(&entry.value);
     }
     let unit = entry.key.last().and_then(|key| Unit::of(key));
-    let mut got = shown(&entry.value);
+    let mut got = match entry.value.as_str() {
+        Some(url) if entry.key.join(".") == ship::MAY_HOLD_PASSWORD => {
+            shown(&ship::without_password(url).into())
+        }
+        _ => shown(&entry.value),
+    };
     let text = entry.value.as_str();
     if let Some(count) = unit.zip(text).and_then(|(unit, text)| unit.count(text)) {
         got = format!("{got}, which makes {count}");

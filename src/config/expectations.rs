@@ -27,6 +27,9 @@ const TABLE: &[(&str, Expectation)] = &[
              16 different ones",
         ),
     ),
+    ("node", Words(crate::node::EXPECTED)),
+    ("ship.to", Words(super::ship::EXPECTED)),
+    ("ship.interval_ms", Range(1_000.0, 86_400_000.0, MS)),
     (
         "server.workers",
         Range(0.0, 256.0, "threads; 0 chooses by the cores"),
@@ -39,7 +42,11 @@ const TABLE: &[(&str, Expectation)] = &[
     ("server.upload_memory_bytes", Range(1e6, 1e11, "bytes")),
     (
         "server.drain_ms",
-        Range(0.0, 9_000.0, "milliseconds; the daemon ends within 10 s"),
+        Range(0.0, 9_000.0, "milliseconds; systemd waits no longer"),
+    ),
+    (
+        "server.unready_ms",
+        Range(0.0, 10_000.0, "milliseconds; systemd waits no longer"),
     ),
     ("access.rate_requests", Range(1.0, 1e6, "requests a second")),
     ("access.rate_bytes", Range(1e6, 4e9, "bytes a second")),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
 use super::origin::{Origin, Sources};
-use super::{Config, check, layers, layout, schema};
+use super::{Config, check, layers, layout, schema, ship};
 
 /// Holds the tokens where no setting names another file.
 const TOKENS_FILE: &str = "tokens.toml";
@@ -76,16 +76,25 @@ impl Loaded {
     }
 }
 
-/// What `--print-config` shows: each value and its origin. It is a valid config file.
+/// What `--print-config` shows: each value and its origin, without a password. It is a valid config
+/// file.
 impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = self.values.iter();
-        let lines = settings.map(|(key, (value, _))| format!("{key} = {value}"));
+        let lines = settings.map(|(key, (value, _))| format!("{key} = {}", shown(key, value)));
         let width = lines.clone().map(|line| line.len()).max().unwrap_or(0);
         for (line, (_, origin)) in lines.zip(self.values.values()) {
             writeln!(f, "{line:width$}  # {origin}")?;
         }
         Ok(())
+    }
+}
+
+/// The value of the dotted `key` as anybody may see it.
+fn shown(key: &str, value: &toml::Value) -> toml::Value {
+    match value.as_str() {
+        Some(text) if key == ship::MAY_HOLD_PASSWORD => ship::without_password(text).into(),
+        _ => value.clone(),
     }
 }
 

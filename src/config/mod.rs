@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use faceood_engine::{capture, pipeline, policy, runtime};
 use serde::{Deserialize, Serialize};
 
+use crate::node::NodeSetting;
 use crate::{access, server, telemetry};
 
 mod check;
@@ -23,12 +24,14 @@ mod layout;
 mod loading;
 mod origin;
 mod schema;
+mod ship;
 mod units;
 
 pub use error::ConfigError;
 pub use flags::Overrides;
 pub use loading::{Loaded, load};
 pub use origin::{Origin, Sources};
+pub use ship::{ShipSettings, ShipTarget};
 
 /// Read where no `--config` is given, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/faceood/config.toml";
@@ -41,6 +44,8 @@ const EXAMPLE: &str = include_str!("example.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The name of this box among others; empty: the host's name.
+    pub node: NodeSetting,
     /// Where the daemon listens: one address or several; port 0 takes any free one.
     pub listen: server::Listen,
     /// Folder of the database, the text logs and the `address` file.
@@ -67,11 +72,14 @@ pub struct Config {
     pub log: faceood_log::Settings,
     /// The text log.
     pub telemetry: telemetry::Settings,
+    /// Where the rows of the log are shipped.
+    pub ship: ShipSettings,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            node: NodeSetting::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7860)).into(),
             data_dir: PathBuf::from("./data"),
             models_dir: PathBuf::from("./models"),
@@ -85,6 +93,7 @@ impl Default for Config {
             policies: policy::Settings::default(),
             log: faceood_log::Settings::default(),
             telemetry: telemetry::Settings::default(),
+            ship: ShipSettings::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::layers::variable_name;
 use super::schema::{defaults, leaves, set};
 use super::*;
 
+mod fleet;
 mod listen;
 
 /// Settings in a folder of their own, with nothing from this machine.
@@ -404,6 +405,7 @@ fn another(key: &[String], value: &Value) -> Value {
         Value::Array(_) => Value::Array(vec!["x".into()]),
         Value::String(_) => match key.as_str() {
             "listen" => "127.0.0.1:9".into(),
+            "ship.to" => "postgres://centre/faceood".into(),
             "telemetry.format" | "telemetry.files" => "human".into(),
             "telemetry.level" => "debug".into(),
             "log.durability" => "full".into(),

@@ -1,14 +1,18 @@
-//! Where the service listens: addresses, and a Unix socket for programs of this machine.
+//! Where the service listens: addresses, and a Unix socket for programs of this machine. Either can
+//! be inherited from systemd, which then keeps it open while one daemon follows another.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::peer::is_loopback;
@@ -105,6 +109,81 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket from systemd is not of a kind that is served.
+    #[error(
+        "socket {0} of those that systemd has opened cannot be used: {1}; in faceoodd.socket each is one line ListenStream= with an \
+         address and a port, up to 16 of them, and at most one with a path; Accept= stays off"
+    )]
+    Inherited(usize, String),
+}
+
+/// Sockets that this process was started with: systemd has opened them for `faceoodd.socket` and
+/// hands them to one daemon after the other, so that nobody is refused in between.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    tcp: Vec<(TcpListener, SocketAddr)>,
+    socket: Option<SocketFile>,
+}
+
+impl Inherited {
+    /// Takes them. Changes the environment, so that no child takes them too: call it while there is
+    /// one thread.
+    ///
+    /// # Errors
+    /// Where one of them is not a socket that is listened on, or of no use here.
+    pub fn take() -> Result<Self, ListenError> {
+        let mut given = ListenFd::from_env();
+        let mut inherited = Self::default();
+        for number in 0..given.len() {
+            let failed = |source: io::Error| ListenError::Inherited(number + 1, source.to_string());
+            if let Ok(Some(listener)) = given.take_tcp_listener(number) {
+                let address = usable(&listener).and_then(|()| {
+                    listener.set_nonblocking(true)?;
+                    listener.local_addr()
+                });
+                inherited.tcp.push((listener, address.map_err(failed)?));
+                continue;
+            }
+            let listener = given.take_unix_listener(number).map_err(failed)?;
+            if let Some(listener) = listener {
+                usable(&listener).map_err(failed)?;
+                let path = listener.local_addr().map_err(failed)?;
+                let path = path.as_pathname().unwrap_or(Path::new("")).to_owned();
+                let socket = SocketFile {
+                    listener,
+                    path,
+                    is_ours: false,
+                };
+                if inherited.socket.replace(socket).is_some() {
+                    let reason = "it is the second Unix socket".to_owned();
+                    return Err(ListenError::Inherited(number + 1, reason));
+                }
+            }
+        }
+        if inherited.tcp.len() > MOST {
+            let reason = format!("there are {} addresses", inherited.tcp.len());
+            return Err(ListenError::Inherited(MOST + 1, reason));
+        }
+        Ok(inherited)
+    }
+
+    /// Where the service listens: on the inherited addresses, or else on `configured` ones.
+    pub fn listen(&self, configured: &Listen) -> Listen {
+        if self.tcp.is_empty() {
+            configured.clone()
+        } else {
+            Listen(self.tcp.iter().map(|(_, address)| *address).collect())
+        }
+    }
+}
+
+/// Whether connections can be accepted on `socket`.
+fn usable(socket: &impl AsFd) -> io::Result<()> {
+    if socket_acceptconn(socket)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("nobody listens on it"))
+    }
 }
 
 /// All that the service accepts connections on.
@@ -112,15 +191,22 @@ pub enum ListenError {
 pub struct Listeners {
     pub(super) tcp: Vec<(TcpListener, SocketAddr)>,
     pub(super) socket: Option<SocketFile>,
+    /// Whether another daemon goes on with the same sockets.
+    pub(super) are_inherited: bool,
 }
 
 impl Listeners {
     /// Takes the addresses, and no others where one is taken; and makes the socket, if there is to
-    /// be one.
+    /// be one. What is inherited stands in the place of either.
     ///
     /// # Errors
     /// Where one of them cannot be had.
-    pub fn bind(listen: &Listen, socket: Option<&Path>) -> Result<Self, ListenError> {
+    pub fn bind(
+        listen: &Listen,
+        socket: Option<&Path>,
+        inherited: Inherited,
+    ) -> Result<Self, ListenError> {
+        let are_inherited = !inherited.tcp.is_empty() || inherited.socket.is_some();
         let tcp = listen.0.iter().map(|&address| {
             let bound = TcpListener::bind(address).and_then(|listener| {
                 listener.set_nonblocking(true)?;
@@ -140,8 +226,16 @@ impl Listeners {
             })
         });
         Ok(Self {
-            tcp: tcp.collect::<Result<_, _>>()?,
-            socket: socket.map(SocketFile::bind).transpose()?,
+            tcp: if inherited.tcp.is_empty() {
+                tcp.collect::<Result<_, _>>()?
+            } else {
+                inherited.tcp
+            },
+            socket: match inherited.socket {
+                Some(inherited) => Some(inherited),
+                None => socket.map(SocketFile::bind).transpose()?,
+            },
+            are_inherited,
         })
     }
 
@@ -163,10 +257,11 @@ impl Listeners {
     }
 }
 
-/// A Unix socket; its file goes when this is dropped.
+/// A Unix socket. If its file is ours, it goes when this is dropped.
 pub(super) struct SocketFile {
     pub(super) listener: UnixListener,
     path: PathBuf,
+    is_ours: bool,
 }
 
 impl fmt::Debug for SocketFile {
@@ -200,6 +295,7 @@ impl SocketFile {
         let socket = Self {
             listener,
             path: path.to_owned(),
+            is_ours: true,
         };
         fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
         Ok(socket)
@@ -208,7 +304,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.is_ours {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -218,6 +316,27 @@ mod tests {
 
     fn read(text: &str) -> Result<Listen, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
+        Listeners::bind(listen, None, Inherited::default())
+    }
+
+    #[test]
+    fn what_is_inherited_stands_in_the_place_of_what_is_configured() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let configured = read(r#""0.0.0.0:7860""#).unwrap();
+        let inherited = Inherited {
+            tcp: vec![(listener, address)],
+            socket: None,
+        };
+        let listen = inherited.listen(&configured);
+        assert_eq!(listen.addresses(), [address]);
+        let listeners = Listeners::bind(&listen, None, inherited).unwrap();
+        assert_eq!(listeners.addresses(), [address]);
+        assert!(listeners.are_inherited);
+        assert_eq!(Inherited::default().listen(&configured), configured);
     }
 
     #[test]
@@ -247,7 +366,7 @@ mod tests {
     #[test]
     fn the_nearest_address_is_the_first_of_loopback() {
         let nearest = |text: &str| {
-            let listeners = Listeners::bind(&read(text).unwrap(), None).unwrap();
+            let listeners = bind(&read(text).unwrap()).unwrap();
             listeners.nearest().unwrap().ip().to_string()
         };
         assert_eq!(nearest(r#"["0.0.0.0:0","127.0.0.1:0"]"#), "127.0.0.1");
@@ -260,7 +379,7 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let one = Listen::from(address);
         let both = Listen(vec![address, ([0, 0, 0, 0], address.port()).into()]);
-        let refusal = |listen| Listeners::bind(listen, None).unwrap_err().to_string();
+        let refusal = |listen: &Listen| bind(listen).unwrap_err().to_string();
         assert!(refusal(&one).contains("--listen") && !refusal(&one).contains("same port"));
         assert!(refusal(&both).contains("same port"));
     }

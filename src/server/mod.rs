@@ -30,6 +30,7 @@ mod origin;
 mod parameters;
 mod peer;
 mod problem_response;
+mod readiness;
 mod refusals;
 mod request_id;
 mod routes;
@@ -38,9 +39,10 @@ pub mod tls;
 mod upload;
 
 use self::guard::Admission;
-pub use self::listen::{Listen, ListenError, Listeners};
+pub use self::listen::{Inherited, Listen, ListenError, Listeners};
 use self::origin::Origins;
 pub use self::peer::is_loopback;
+pub use self::readiness::Readiness;
 pub use self::state::{AppState, Info};
 pub use self::upload::UploadLimits;
 use connections::{Connections, Counted, OneTooMany};
@@ -48,12 +50,18 @@ use peer::{Peer, Way};
 use refusals::Explained;
 use tls::Handshake;
 
+use crate::node::NodeName;
+
 /// How often recorded samples are folded into their histograms.
 const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a connection that is being closed may take, and how long the rest of a refused upload
 /// is read and thrown away so that its sender hears why.
 const CLOSING: Duration = Duration::from_secs(3);
+
+/// How long connections that were just accepted have for their request when a daemon hands its
+/// sockets on.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// How the daemon serves HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +92,8 @@ pub struct Settings {
     pub keep_alive_ms: u64,
     /// Memory for all bodies in flight; beyond it requests are refused as overloaded.
     pub upload_memory_bytes: usize,
+    /// How long `/readyz` says 503 before the service stops, so that a load balancer sees it.
+    pub unready_ms: u64,
     /// Most time for requests in flight when the service stops.
     pub drain_ms: u64,
     /// A Unix socket for programs of this machine, in the data folder unless absolute; empty: none.
@@ -107,6 +117,7 @@ impl Default for Settings {
             write_idle_timeout_ms: 20_000,
             keep_alive_ms: 15_000,
             upload_memory_bytes: 67_108_864,
+            unready_ms: 2_000,
             drain_ms: 8_000,
             socket: PathBuf::new(),
             tls: tls::Settings::default(),
@@ -190,7 +201,11 @@ pub async fn run(
         .shutdown_timeout(settings.drain_ms.div_ceil(1000))
         .disable_signals();
     let patience = Duration::from_millis(settings.write_idle_timeout_ms);
-    let Listeners { tcp, socket } = listeners;
+    let Listeners {
+        tcp,
+        socket,
+        are_inherited,
+    } = listeners;
     for (listener, address) in tcp {
         connections::close_where_nothing_is_read(&listener, patience)?;
         let service = service.clone();
@@ -208,6 +223,12 @@ pub async fn run(
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
         () = stop => {
+            if are_inherited {
+                // Who comes now waits for the next daemon. Who was let in a moment ago has not yet
+                // sent its request, and nobody else would answer it.
+                handle.pause().await;
+                tokio::time::sleep(SETTLING).await;
+            }
             // Connections that wait for a next request need not be waited for.
             closing.send_replace(true);
             handle.stop(true).await;
@@ -251,11 +272,12 @@ impl Service {
                 let mut peer = Peer::new(way, from);
                 // Counted before the handshake, which costs more than a request.
                 let counted = service.count(&peer)?;
+                let node = service.node();
                 let Some(tls) = tls else {
-                    return Ok((Explained::new(socket, peer, counted), from));
+                    return Ok((Explained::new(socket, peer, counted, node), from));
                 };
                 let access = &service.state.access;
-                let attempt = tls::accept(socket, &tls, patience, peer.address, access);
+                let attempt = tls::accept(socket, &tls, patience, peer.address, access, &node);
                 let handshake = tokio::select! {
                     handshake = attempt => handshake,
                     () = service.until_closed() => None,
@@ -266,7 +288,7 @@ impl Service {
                 } = handshake.ok_or_else(refused)?;
                 peer.is_tls = true;
                 peer.certificate_name = certificate_name;
-                Ok::<_, DispatchError>((Explained::new(stream, peer, counted), from))
+                Ok::<_, DispatchError>((Explained::new(stream, peer, counted, node), from))
             }
         })
         .and_then(self.protocol())
@@ -281,9 +303,14 @@ impl Service {
         fn_service(move |socket: UnixStream| {
             let peer = Peer::new(Way::Socket, None);
             let counted = service.count(&peer);
-            ready(counted.map(|counted| (Explained::new(socket, peer, counted), None)))
+            let node = service.node();
+            ready(counted.map(|counted| (Explained::new(socket, peer, counted, node), None)))
         })
         .and_then(self.protocol())
+    }
+
+    fn node(&self) -> NodeName {
+        self.state.info.node.clone()
     }
 
     fn count(&self, peer: &Peer) -> Result<Counted, DispatchError> {

@@ -102,7 +102,7 @@ impl Origins {
         let cors = Cors::default()
             .allowed_methods(["GET", "HEAD", "POST"])
             .allowed_headers(["authorization", "content-type", "x-api-key", "x-request-id"])
-            .expose_headers(["retry-after", "x-request-id"])
+            .expose_headers(["retry-after", "x-faceood-node", "x-request-id"])
             .max_age(600);
         let sites = self.sites.iter();
         sites.fold(cors, |cors, site| cors.allowed_origin(site))

@@ -162,19 +162,20 @@ pub(crate) fn parsed<'q, D: Deserializer<'q>, T>(
 
 /// Says that `name` is not known and which of `known` may be meant.
 pub(crate) fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
+    // Below this, two words of our own share no more than some letters, such as `limit` and `since`.
+    const CLOSE: f64 = 0.8;
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-    let likeness = |known: &str| strsim::jaro_winkler(name, known);
-    let nearest = known
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest {
-        Some(nearest) => format!(
-            "unknown {what} {}; the nearest known one is `{nearest}` (known: {})",
-            quoted(name),
-            known.join(", ")
-        ),
-        None => format!("unknown {what} {}; none is taken here", quoted(name)),
+    let name = quoted(name);
+    if known.is_empty() {
+        return format!("unknown {what} {name}; none is taken here");
     }
+    let likeness = |known: &str| strsim::jaro_winkler(name.trim_matches('`'), known);
+    let close = known.iter().filter(|known| likeness(known) >= CLOSE);
+    let nearest = close.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let meant = nearest.map_or_else(String::new, |nearest| {
+        format!("; the nearest known one is `{nearest}`")
+    });
+    format!("unknown {what} {name}{meant} (known: {})", known.join(", "))
 }
 
 /// A caller's text in backticks, made short and printable, so that it can stand in a message.
@@ -238,6 +239,18 @@ mod tests {
                 format!(
                     "unknown parameter `{typed}`; the nearest known one is `{meant}` \
                      (known: scenario, source, faces, embedding, limit)"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_like_none_is_not_guessed_at() {
+        for typed in ["threshold", "x", "api_key", "min_score"] {
+            assert_eq!(
+                refusal(&format!("{typed}=1")),
+                format!(
+                    "unknown parameter `{typed}` (known: scenario, source, faces, embedding, limit)"
                 )
             );
         }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::connections::Counted;
 use super::peer::{Peer, Way};
 use super::problem_response::{CONTENT_TYPE, ProblemBody};
+use crate::node::NodeName;
 use crate::telemetry::metrics;
 
 /// What a connection is read from and written to: TCP, TLS over it, or a Unix socket.
@@ -31,16 +32,23 @@ pub(super) struct Explained {
     socket: Box<dyn Stream>,
     pub(super) peer: Peer,
     pub(super) counted: Counted,
+    node: NodeName,
     /// What the socket has not yet taken of a refusal.
     waiting: Bytes,
 }
 
 impl Explained {
-    pub(super) fn new(socket: impl Stream + 'static, peer: Peer, counted: Counted) -> Self {
+    pub(super) fn new(
+        socket: impl Stream + 'static,
+        peer: Peer,
+        counted: Counted,
+        node: NodeName,
+    ) -> Self {
         Self {
             socket: Box::new(socket),
             peer,
             counted,
+            node,
             waiting: Bytes::new(),
         }
     }
@@ -77,7 +85,7 @@ impl AsyncWrite for Explained {
         let Some(status) = bare_refusal(bytes) else {
             return Pin::new(&mut self.socket).poll_write(context, bytes);
         };
-        self.waiting = refusal(status, &explanation(status, &self.peer));
+        self.waiting = refusal(status, &explanation(status, &self.peer), &self.node);
         // What the socket does not take now goes with the next write or flush.
         if let Poll::Ready(outcome) = self.poll_waiting(context) {
             outcome?;
@@ -130,7 +138,7 @@ fn explanation(status: StatusCode, peer: &Peer) -> Cow<'static, str> {
 }
 
 /// An answer to what is no request, for which there is no other place in the log.
-pub(super) fn refusal(status: StatusCode, detail: &str) -> Bytes {
+pub(super) fn refusal(status: StatusCode, detail: &str, node: &NodeName) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Refused");
     let (status, code) = (status.as_u16(), ProblemCode::MalformedRequest);
     let id = Uuid::now_v7().to_string();
@@ -144,7 +152,7 @@ pub(super) fn refusal(status: StatusCode, detail: &str) -> Bytes {
         "refused a head that is no HTTP request"
     );
     format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}",
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\nx-request-id: {id}\r\nx-faceood-node: {node}\r\n\r\n{body}",
         body.len(),
     )
     .into()

@@ -13,7 +13,7 @@ use actix_web::http::header::{
     HeaderMap, HeaderName, HeaderValue, Quality, QualityItem, VARY, from_comma_delimited,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use faceood_engine::problem::ProblemCode;
 use faceood_engine::quality::Language;
 use tracing::field::Empty;
@@ -22,10 +22,14 @@ use uuid::Uuid;
 
 use super::connections::OneTooMany;
 use super::problem_response::Problem;
+use super::state::AppState;
 use crate::plain_name::is_plain_name;
 use crate::telemetry::metrics;
 
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names the box that has answered.
+pub(crate) const NODE_HEADER: HeaderName = HeaderName::from_static("x-faceood-node");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -130,6 +134,9 @@ async fn answered<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let is_one_too_many = is_one_too_many(&request);
+    let state = request.app_data::<web::Data<AppState>>();
+    let is_leaving = state.is_some_and(|state| state.readiness.is_leaving());
+    let node = state.and_then(|state| HeaderValue::from_str(state.info.node.as_str()).ok());
     let response = if is_one_too_many {
         request.error_response(Problem::new(ProblemCode::RateLimited, TOO_MANY_CONNECTIONS))
     } else {
@@ -157,7 +164,11 @@ async fn answered<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }
-    if is_one_too_many {
+    if let Some(node) = node {
+        response.headers_mut().insert(NODE_HEADER, node);
+    }
+    // Who keeps a connection open shall take the next one to whoever serves then.
+    if is_one_too_many || is_leaving {
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }

@@ -9,9 +9,11 @@ use faceood_engine::policy::{Policies, Thresholds};
 use faceood_log::{InferenceLog, ModelFacts};
 use tokio::sync::watch;
 
+use super::readiness::Readiness;
 use super::tls::Tls;
 use super::upload::UploadLimits;
 use crate::access::AccessControl;
+use crate::node::NodeName;
 use crate::telemetry::metrics::Exporter;
 
 /// Everything that a request may need. Cloned once per worker.
@@ -25,6 +27,8 @@ pub struct AppState {
     pub policies: watch::Receiver<Arc<Policies>>,
     /// What does not change while the daemon runs.
     pub info: Arc<Info>,
+    /// Whether requests are still wanted.
+    pub readiness: Readiness,
     /// What uploads may cost.
     pub uploads: UploadLimits,
     /// Knows the callers.
@@ -45,6 +49,8 @@ impl AppState {
 /// What runs here: settled when the models are loaded.
 #[derive(Clone, Debug)]
 pub struct Info {
+    /// The name of this box among others.
+    pub node: NodeName,
     /// Pack and provider, as they stand in every row.
     pub model: Arc<ModelFacts>,
     /// How the models run, and why.

@@ -67,6 +67,7 @@ fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
         log: log.clone(),
         policies: watch::channel(Arc::new(policies)).1,
         info: Arc::new(Info {
+            node: crate::node::NodeSetting::default().name(),
             model: Arc::new(pool.assembly().facts()),
             chosen: Chosen {
                 plan: Plan {
@@ -82,6 +83,7 @@ fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
             keeps_thumbnails: false,
             reports_dir: PathBuf::new(),
         }),
+        readiness: Readiness::default(),
         uploads: Settings::default().upload_limits(1 << 20),
         access: AccessControl::open(
             Path::new("no tokens"),
@@ -184,7 +186,7 @@ async fn serving(settings: pipeline::Settings) -> Service {
     let pool = tokio::task::spawn_blocking(move || pipeline::fixture::pool(&settings));
     let pool = pool.await.unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listeners = Listeners::bind(&any.into(), None).unwrap();
+    let listeners = Listeners::bind(&any.into(), None, Inherited::default()).unwrap();
     let address = listeners.addresses()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let state = state(&pool, &log);

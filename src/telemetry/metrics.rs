@@ -2,13 +2,14 @@
 //! Prefix `faceood_`, time in seconds. A source is no label unless the operator has listed it
 //! (`telemetry.sources`): callers choose it, and a label that callers choose grows without end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use faceood_log::AccessRefusal;
+use faceood_log::{AccessRefusal, ShippingTarget};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use nvml_wrapper::Nvml;
@@ -56,6 +57,18 @@ metrics_table! {
     describe_gauge BUILD "faceood_build_info" "1 for the running release.";
     describe_gauge READY "faceood_ready" "1 while requests are served, else 0.";
     describe_gauge LOG_FAILING "faceood_log_failing" "1 while the log cannot be written, else 0.";
+    describe_gauge LOG_KEPT "faceood_log_kept_unshipped_rows"
+        "Rows beyond the log's limits that are kept until the centres have them; at least so many.";
+    describe_gauge SHIP_UNSHIPPED "faceood_ship_unshipped_rows"
+        "Rows that the target has not confirmed; absent where nothing is shipped, as all faceood_ship_ metrics.";
+    describe_gauge SHIP_OLDEST "faceood_ship_oldest_unshipped_seconds"
+        "How long the first row that the target has not confirmed has waited; 0 where none waits.";
+    describe_gauge SHIP_LAST_SUCCESS "faceood_ship_last_success_timestamp_seconds"
+        "When the target last confirmed something, seconds since 1970.";
+    describe_counter SHIP_ROWS "faceood_ship_rows_total"
+        "Rows that the target has confirmed, counted over all starts; one that changed counts again.";
+    describe_gauge SHIP_QUARANTINED "faceood_ship_quarantined_rows"
+        "Rows that the target did not take and that were passed over.";
     describe_gauge CERTIFICATE_ENDS "faceood_tls_certificate_expiry_seconds"
         "When the TLS certificate ends, seconds since 1970; absent where no address speaks TLS.";
     describe_counter HANDSHAKES_FAILED "faceood_tls_handshakes_failed_total"
@@ -139,6 +152,7 @@ impl Exporter {
         for refusal in AccessRefusal::ALL {
             counter!(REFUSALS, "reason" => refusal.name()).absolute(0);
         }
+        gauge!(LOG_KEPT).set(0.0);
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self::around(handle, data_dir))
     }
@@ -176,6 +190,35 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Full(QUALITY.to_owned()), &SCORES)?
         .set_buckets_for_metric(Matcher::Full(NORM.to_owned()), &NORMS)
+}
+
+/// Targets that rows have been shipped to since the start.
+static TARGETS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// How shipping to each target goes. Gauges of a target that was dropped become NaN, which raises no
+/// alert.
+pub fn shipping(targets: &[ShippingTarget], now: DateTime<Utc>) {
+    let mut seen = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.extend(targets.iter().map(|target| target.name.clone()));
+    for name in seen.iter() {
+        let set = |metric: &'static str, value: Option<f64>| {
+            gauge!(metric, "target" => name.clone()).set(value.unwrap_or(f64::NAN));
+        };
+        let target = targets.iter().find(|target| target.name == *name);
+        let backlog = target.map(|target| target.backlog);
+        let waited = |oldest: DateTime<Utc>| (now - oldest).as_seconds_f64().max(0.0);
+        set(SHIP_UNSHIPPED, backlog.map(|it| it.rows as f64));
+        set(SHIP_OLDEST, backlog.map(|it| it.oldest.map_or(0.0, waited)));
+        let last_success = backlog.and_then(|it| it.last_success);
+        set(
+            SHIP_LAST_SUCCESS,
+            last_success.map(|time| time.timestamp() as f64),
+        );
+        set(SHIP_QUARANTINED, backlog.map(|it| it.quarantined as f64));
+        if let Some(target) = target {
+            counter!(SHIP_ROWS, "target" => name.clone()).absolute(target.shipped_rows);
+        }
+    }
 }
 
 static ANSWERED: AtomicU64 = AtomicU64::new(0);

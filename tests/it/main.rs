@@ -10,12 +10,14 @@
 
 use faceood_test_support as support;
 
+mod balancer;
 mod bounds;
 mod compare;
 mod config;
 mod decoder;
 mod extract;
 mod faults;
+mod fleet;
 mod layers;
 mod listen;
 mod log_durability;

@@ -30,13 +30,46 @@ test("everything that the service measured is shown, with units", () =>
     assert.ok(text.includes(`Another shot would score ${low}–${high}.`), text);
     assert.ok(text.includes(face.embedding_norm.toFixed(2)), text);
     const shown = await page.locator("#extract [data-component]").evaluateAll((rows) =>
-      rows.map((row) => [row.getAttribute("data-component"), row.querySelector(".value")?.textContent]));
-    assert.deepEqual(shown.map(([name]) => name).sort(), Object.keys(face.quality.components).sort());
+      rows.map((row) => [row.getAttribute("data-component"), row.querySelector(".value span")?.textContent]));
+    // What does not move has no direction.
+    const measured = Object.keys(face.quality.components).filter((name) => name !== "motion_direction");
+    assert.deepEqual(shown.map(([name]) => name).sort(), measured.sort());
     const values = Object.fromEntries(shown);
     assert.equal(values.inter_eye_distance, `${face.quality.components.inter_eye_distance.toFixed(0)} px`);
     assert.equal(values.head_pose_roll, `${face.quality.components.head_pose_roll.toFixed(1)}°`);
     assert.equal(values.noise, `${face.quality.components.noise.toFixed(1)} levels`);
     assert.equal(values.sharpness, face.quality.components.sharpness.toFixed(2));
+    assert.equal(await page.locator("#extract .components .usual").count(), measured.length, "each has the range of good photos");
+  }));
+
+test("values that good photos do not have stand out", async () => {
+  const photo = await readFile(ASTRONAUT);
+  /** @param {Buffer} buffer */
+  const outliers = async (buffer) => {
+    /** @type {(string | null)[]} */
+    let found = [];
+    await onPage(browser, daemon.address, async (page) => {
+      await extracted(page, { name: "a.jpg", mimeType: "image/jpeg", buffer });
+      found = await page.locator("#extract .outlier").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-component")));
+      const words = await page.locator("#extract .outlier .value").allTextContents();
+      assert.ok(words.every((value) => value.endsWith("unusual")), words.join());
+    });
+    return found;
+  };
+  const [clean, blurred, dark] = [await outliers(photo), await outliers(await worsened(browser, photo, "blur(5px)")), await outliers(await worsened(browser, photo, "brightness(0.2)"))];
+  assert.ok(!clean.includes("sharpness") && !clean.includes("luminance_mean"), clean.join());
+  assert.ok(blurred.includes("sharpness"), blurred.join());
+  assert.ok(dark.includes("luminance_mean"), dark.join());
+});
+
+test("advice is for the scenario that was asked, and a size that is missing is named", () =>
+  onPage(browser, daemon.address, async (page) => {
+    const answer = await extracted(page, ASTRONAUT);
+    assert.equal(answer.faces[0].decision.action, "accept");
+    const advice = await page.locator("#extract .part").allTextContents();
+    assert.ok(advice.some((part) => part.endsWith("Nothing, for access.")), advice.join(" | "));
+    const enroll = await page.textContent("[data-scenario=enroll]") ?? "";
+    assert.match(enroll, /reject.*face must be at least \d+ px wide/, enroll);
   }));
 
 test("the decision of each scenario is the service's own", async () => {

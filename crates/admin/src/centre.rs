@@ -3,27 +3,52 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use faceood::config::ShipSettings;
 use faceood_fleet::{CentreAddress, CentreReader, ClientFiles};
 
 use super::Context;
 
-/// With what the centre is opened, where the address does not say it.
-#[derive(clap::Args, Clone, Debug)]
-#[command(next_help_heading = "Options for --db postgres://…")]
+/// The files with which a centre is opened.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options for the centre of a fleet")]
 pub(crate) struct CentreFlags {
-    /// PEM file of the authority that the centre's certificate comes from [default: those of the
-    /// system]
+    /// Authorities that the centre's certificate may come from, PEM, besides the system's
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// PEM file of the certificate to log in with; its common name is the role
+    pub(crate) ca: Option<PathBuf>,
+    /// Own certificate, PEM; its common name is the role at the centre
     #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// PEM file of its key
+    pub(crate) certificate: Option<PathBuf>,
+    /// Key of the own certificate, PEM
     #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl CentreFlags {
+    /// The centre at `url`, to be opened with these files.
+    pub(crate) fn address(&self, url: &str) -> anyhow::Result<CentreAddress> {
+        let files = ClientFiles {
+            ca: self.ca.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        };
+        Ok(CentreAddress::new(url, &files)?)
+    }
+
+    /// With the settings' files where no flag says otherwise.
+    pub(crate) fn or(&self, settings: &ShipSettings) -> Self {
+        let set = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
+        let is_given = self.certificate.is_some();
+        let own = |given: &Option<PathBuf>, path| match is_given {
+            true => given.clone(),
+            false => set(path),
+        };
+        Self {
+            ca: self.ca.clone().or_else(|| set(&settings.ca)),
+            certificate: own(&self.certificate, &settings.certificate),
+            key: own(&self.key, &settings.key),
+        }
+    }
+
     /// The centre, if that is what `--db` names alone.
     pub(crate) fn reader(&self, context: &Context) -> anyhow::Result<Option<CentreReader>> {
         match context.db.as_slice() {
@@ -34,15 +59,8 @@ impl CentreFlags {
 
     /// The centre, if `database` is an address of one.
     pub(crate) fn at(&self, database: &Path) -> anyhow::Result<Option<CentreReader>> {
-        let Some(url) = url(database) else {
-            return Ok(None);
-        };
-        let files = ClientFiles {
-            ca: self.ca.clone(),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-        };
-        Ok(Some(CentreReader::new(CentreAddress::new(url, &files)?)))
+        let address = url(database).map(|url| self.address(url)).transpose()?;
+        Ok(address.map(CentreReader::new))
     }
 }
 

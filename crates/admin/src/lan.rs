@@ -21,6 +21,10 @@ use super::{Context, output};
 /// Read by systemd as a part of the unit.
 const DROP_IN: &str = "/etc/systemd/system/faceoodd.service.d/lan.conf";
 
+/// The same for the sockets that systemd opens, where they are switched on: what comes in by them
+/// follows their own list.
+const DROP_IN_OF_SOCKET: &str = "/etc/systemd/system/faceoodd.socket.d/lan.conf";
+
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The unit lets only this machine in. This writes /etc/systemd/system/faceoodd.service.d/lan.conf, which lets the networks in that are \
@@ -99,14 +103,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let loaded = context.loaded()?;
     let drop_in = Path::new(DROP_IN);
     if args.undo {
+        if !args.dry_run {
+            remove(Path::new(DROP_IN_OF_SOCKET))?;
+        }
         return undo(drop_in, args.dry_run, &loaded);
     }
-    let text = drop_in_text(&args.networks);
+    let text = drop_in_text("Service", &args.networks);
     let shown = joined(&args.networks);
     let done = if args.dry_run {
         format!("{DROP_IN} would be:\n\n{text}")
     } else {
         write(drop_in, &text)?;
+        let socket = drop_in_text("Socket", &args.networks);
+        write(Path::new(DROP_IN_OF_SOCKET), &socket)?;
         format!("{DROP_IN} lets {shown} in\n")
     };
     let mut steps = missing(args, &loaded);
@@ -133,13 +142,13 @@ fn require_unit() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn drop_in_text(networks: &[IpNet]) -> String {
+fn drop_in_text(section: &str, networks: &[IpNet]) -> String {
     let lines = networks
         .iter()
         .map(|network| format!("IPAddressAllow={network}\n"));
     let lines: String = lines.collect();
     format!(
-        "# Written by `faceood-admin lan`; `faceood-admin lan --undo` deletes it.\n[Service]\n{lines}"
+        "# Written by `faceood-admin lan`; `faceood-admin lan --undo` deletes it.\n[{section}]\n{lines}"
     )
 }
 
@@ -172,6 +181,19 @@ fn as_root(error: io::Error) -> anyhow::Error {
     error
 }
 
+/// Deletes a drop-in, if it is there.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        removed => removed
+            .map_err(as_root)
+            .with_context(|| format!("{} cannot be deleted", path.display()))?,
+    }
+    // Where `systemctl edit` keeps something there, it stays.
+    let _ = path.parent().map(fs::remove_dir);
+    Ok(())
+}
+
 fn undo(path: &Path, is_dry: bool, loaded: &Loaded) -> anyhow::Result<()> {
     let shown = path.display();
     if !path.exists() {
@@ -180,11 +202,7 @@ fn undo(path: &Path, is_dry: bool, loaded: &Loaded) -> anyhow::Result<()> {
     let done = if is_dry {
         format!("{shown} would be deleted")
     } else {
-        fs::remove_file(path)
-            .map_err(as_root)
-            .with_context(|| format!("{shown} cannot be deleted"))?;
-        // Where `systemctl edit` keeps something there, it stays.
-        let _ = path.parent().map(fs::remove_dir);
+        remove(path)?;
         format!(
             "{shown} is deleted: the unit lets only this machine in, unless another drop-in says more"
         )
@@ -339,10 +357,10 @@ mod tests {
         let networks = |texts: &[&str]| -> Vec<IpNet> {
             texts.iter().map(|text| network(text).unwrap()).collect()
         };
-        write(&path, &drop_in_text(&networks(&["10.0.0.0/8"]))).unwrap();
+        write(&path, &drop_in_text("Service", &networks(&["10.0.0.0/8"]))).unwrap();
         write(
             &path,
-            &drop_in_text(&networks(&["192.168.1.0/24", "fd00::/8"])),
+            &drop_in_text("Service", &networks(&["192.168.1.0/24", "fd00::/8"])),
         )
         .unwrap();
         let text = fs::read_to_string(&path).unwrap();

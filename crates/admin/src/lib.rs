@@ -27,6 +27,7 @@ mod evaluate;
 mod explain;
 mod export;
 mod extract;
+mod fleet;
 mod http;
 mod lan;
 mod man;
@@ -38,6 +39,7 @@ mod output;
 mod prune;
 mod report_out;
 mod service;
+mod ship;
 mod sinks;
 mod tls;
 mod token;
@@ -99,6 +101,10 @@ enum Task {
     Prune(prune::Args),
     /// Copy the log while the daemon goes on
     Backup(backup::Args),
+    /// Carry the log's rows to the centre of a fleet
+    Ship(ship::Args),
+    /// Show all boxes of a fleet, and look after its centre
+    Fleet(fleet::Args),
     /// Say who may call the daemon off this machine: add, list, rotate, revoke
     Token(token::Args),
     /// Let terminals of a network through the service's firewall, and say what else it takes
@@ -162,7 +168,7 @@ fn run(command: &Command) -> CommandOutcome {
 fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
     if !matches!(
         task,
-        Task::AnalyzeLogs(_) | Task::Export(_) | Task::Explain(_)
+        Task::AnalyzeLogs(_) | Task::Export(_) | Task::Explain(_) | Task::Fleet(_)
     ) {
         centre::refuse(context)?;
     }
@@ -171,6 +177,7 @@ fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
         Task::Extract(args) => return extract::run(args, context),
         Task::Compare(args) => return compare::run(args, context),
         Task::AnalyzeLogs(args) => return analyze_logs::run(args, context),
+        Task::Ship(args) => return ship::run(args, context),
         Task::Explain(args) => explain::run(args, context)?,
         Task::Evaluate(args) => evaluate::run(args, context)?,
         Task::Map(args) => map::run(args, context)?,
@@ -180,6 +187,7 @@ fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
         Task::Export(args) => export::run(args, context)?,
         Task::Prune(args) => prune::run(args, context)?,
         Task::Backup(args) => backup::run(args, context)?,
+        Task::Fleet(args) => fleet::run(args, context)?,
         Task::Token(args) => token::run(args, context)?,
         Task::Lan(args) => lan::run(args, context)?,
         Task::Tls(args) => tls::run(args, context)?,

@@ -14,12 +14,14 @@ Without a limit those of the settings apply (log.retention_days, log.max_bytes),
 keeps by itself. After a jump of the clock nothing is deleted by age, by the daemon or by this \
 command, until the clock has been steady for a day or --trust-clock says that it is right. Look \
 at it first: date -u; timedatectl
+Rows that are shipped to a centre are kept until it has them, whatever the limits say.
 A backup first does no harm: faceood-admin backup FILE.
 
 Examples:
   faceood-admin prune --older-than 30d --dry-run
   faceood-admin prune --older-than 30d
   faceood-admin prune --max-size 500MB
+  faceood-admin prune --older-than 30d --even-unshipped
   faceood-admin prune --trust-clock     the clock is right: the daemon deletes by it again")]
 pub(crate) struct Args {
     /// Delete rows older than this: 12h, 30d, 26w
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// that they bear
     #[arg(long)]
     include_doubtful: bool,
+    /// Delete also rows that a centre which they are shipped to has not got yet: it never gets them
+    #[arg(long)]
+    even_unshipped: bool,
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
@@ -53,6 +58,9 @@ struct PruneReport {
     /// Rows beyond the age that are kept, since the clock could not be trusted when they were
     /// written.
     rows_doubtful: u64,
+    /// Rows beyond the limits that are kept, since a centre that they are shipped to has not got
+    /// them.
+    rows_unshipped: u64,
     /// Refused requests, which `access` shows.
     refusals_deleted: u64,
     /// Of the database file, given back to the disk; not known of a dry run.
@@ -93,6 +101,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             rows_before,
             rows_deleted: 0,
             rows_doubtful,
+            rows_unshipped: 0,
             refusals_deleted: 0,
             freed_bytes: None,
         };
@@ -109,7 +118,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
                 None => 0,
             };
             let by_size = limits.max_bytes.map(|most| over_size(file, rows_before, most));
-            report.rows_deleted = by_age.max(by_size.unwrap_or(0));
+            let beyond = by_age.max(by_size.unwrap_or(0));
+            if !args.even_unshipped {
+                let aged = match limits.oldest {
+                    Some(oldest) => reader.unshipped(Some(oldest), args.include_doubtful).await?,
+                    None => 0,
+                };
+                let shipped = rows_before - reader.unshipped(None, true).await?;
+                let by_size = by_size.map_or(0, |rows| rows.saturating_sub(shipped));
+                report.rows_unshipped = aged.max(by_size).min(beyond);
+            }
+            report.rows_deleted = beyond - report.rows_unshipped;
             if let Some(oldest) = limits.oldest {
                 report.refusals_deleted =
                     reader.accesses_before(oldest, args.include_doubtful).await?;
@@ -120,6 +139,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             let pruned = faceood_log::prune(&path, &limits, hear).await?;
             bar.finish_and_clear();
             report.rows_deleted = pruned.rows;
+            report.rows_unshipped = pruned.kept_unshipped;
             report.refusals_deleted = pruned.refusals;
             report.freed_bytes = Some(pruned.freed_bytes);
         }
@@ -135,9 +155,10 @@ fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {
         (older_than, max_bytes) => Limits {
             oldest: older_than.and_then(|span| now.checked_sub_signed(span)),
             max_bytes,
-            doubtful: Doubtful::Keep,
+            ..Limits::default()
         },
     };
+    limits.even_unshipped = args.even_unshipped;
     if args.include_doubtful {
         limits.doubtful = Doubtful::AsStamped;
     }
@@ -164,6 +185,13 @@ fn text(report: &PruneReport) -> String {
         (0, _) => done,
         (refusals, true) => format!("{done}, and {refusals} refused requests"),
         (refusals, false) => format!("{done}; {refusals} refused requests deleted"),
+    };
+    let done = match report.rows_unshipped {
+        0 => done,
+        rows => format!(
+            "{done}\n{rows} rows beyond the limits are kept, because a centre that they are shipped to has not got them yet: \
+             faceood-admin doctor says what waits for which centre; --even-unshipped deletes them all the same"
+        ),
     };
     match report.rows_doubtful {
         0 => done,

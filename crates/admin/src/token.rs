@@ -2,16 +2,15 @@
 //! a second.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use faceood::access::{Role, Token, TokenState, Tokens};
+use faceood::access::{ListedToken, Role, Token, TokenError, Tokens};
 use faceood_log::{LogReader, TokenUse};
-use serde::Serialize;
 
 use super::choice::{Choice, choice};
 use super::{Context, output, users, when};
@@ -125,14 +124,8 @@ fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
     let far = "--expires is too far away: give at most some thousand weeks";
     let ends = |span| now.checked_add_signed(span).context(far);
     let expires = args.expires.map(ends).transpose()?;
-    if args.role != Role::Terminal && !args.source.is_empty() {
-        bail!(
-            "--source binds terminals only; leave it out for the role {}",
-            args.role.name()
-        );
-    }
     let (file, secret) = change(context, |tokens| {
-        Ok(tokens.add(&args.name, args.role, args.source.clone(), expires, now)?)
+        tokens.add(&args.name, args.role, args.source.clone(), expires, now)
     })?;
     output::note(&format!(
         "token {} for the role {} added to {}; it is shown this once:",
@@ -146,7 +139,7 @@ fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
 fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
     let until = Utc::now().checked_add_signed(args.keep_old);
     let until = until.context("--keep-old is too far away: give some days or weeks")?;
-    let (_, secret) = change(context, |tokens| Ok(tokens.rotate(&args.name, until)?))?;
+    let (_, secret) = change(context, |tokens| tokens.rotate(&args.name, until))?;
     output::note(&format!(
         "token {} has a new secret, shown this once; the old one is valid until {}:",
         args.name,
@@ -158,9 +151,9 @@ fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
 fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
     change(context, |tokens| {
         if args.forget {
-            Ok(tokens.forget(&args.name)?)
+            tokens.forget(&args.name)
         } else {
-            Ok(tokens.revoke(&args.name, Utc::now())?)
+            tokens.revoke(&args.name, Utc::now())
         }
     })?;
     output::text(&format!(
@@ -170,44 +163,17 @@ fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
     ))
 }
 
-/// Changes the file of tokens; nobody else does so meanwhile.
+/// Changes the file of tokens.
 fn change<T>(
     context: &Context,
-    change: impl FnOnce(&mut Tokens) -> anyhow::Result<T>,
+    change: impl FnOnce(&mut Tokens) -> Result<T, TokenError>,
 ) -> anyhow::Result<(PathBuf, T)> {
     let loaded = context.loaded()?;
     let file = loaded.tokens_file();
+    let changed = Tokens::change(&file, owner_of_new(&loaded.config.data_dir), change);
     let folder = file.parent().unwrap_or(Path::new("."));
-    let changed = change_file(&file, folder, &loaded.config.data_dir, change);
-    let changed = changed.map_err(|error| with_owner(error, folder))?;
+    let changed = changed.map_err(|error| with_owner(error.into(), folder))?;
     Ok((file, changed))
-}
-
-fn change_file<T>(
-    file: &Path,
-    folder: &Path,
-    data_dir: &Path,
-    change: impl FnOnce(&mut Tokens) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    if !folder.exists() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    }
-    // A file of our own: anybody who may open the folder could hold a lock on it for ever.
-    let path = folder.join(".tokens.lock");
-    let mut options = File::options();
-    let opened = options
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path);
-    let lock = opened.and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.with_context(|| format!("{} cannot be locked", path.display()))?;
-    let mut tokens = Tokens::read(file)?;
-    let changed = change(&mut tokens)?;
-    tokens.write(file, owner(file, data_dir))?;
-    Ok(changed)
 }
 
 /// Says whom to become, where `error` is that this user may not do that at `path`.
@@ -231,61 +197,11 @@ fn with_owner(error: anyhow::Error, path: &Path) -> anyhow::Error {
     }
 }
 
-/// To whom the file belongs: as before, else to the owner of the data folder, which is the daemon's
-/// user. Only root can give it away.
-fn owner(file: &Path, data_dir: &Path) -> Option<(u32, u32)> {
-    let of = |path: &Path| {
-        fs::metadata(path)
-            .ok()
-            .map(|found| (found.uid(), found.gid()))
-    };
-    let is_root = rustix::process::geteuid().is_root();
-    let daemon = || {
-        let installed = users::number_of("faceood").map(|number| (number, number));
-        of(data_dir).or(installed)
-    };
-    is_root.then(|| of(file).or_else(daemon)).flatten()
-}
-
-/// One token, as `list` shows it.
-#[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    role: Role,
-    sources: Vec<String>,
-    state: &'static str,
-    created: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<DateTime<Utc>>,
-    /// Until when the secret before the last rotation is valid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous_until: Option<DateTime<Utc>>,
-    uses: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_use: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_address: Option<String>,
-}
-
-impl Row {
-    fn new(token: &Token, uses: Option<&TokenUse>, now: DateTime<Utc>) -> Self {
-        Self {
-            name: token.name.clone(),
-            role: token.role,
-            sources: token.sources.clone(),
-            state: match token.state(now) {
-                TokenState::Valid => "valid",
-                TokenState::Expired => "expired",
-                TokenState::Revoked => "revoked",
-            },
-            created: token.created,
-            expires: token.expires,
-            previous_until: token.previous_until.filter(|until| now < *until),
-            uses: uses.map_or(0, |uses| uses.uses),
-            last_use: uses.map(|uses| uses.last),
-            last_address: uses.and_then(|uses| Some(uses.last_address?.to_string())),
-        }
-    }
+/// To whom a new file belongs: to the owner of the data folder, which is the daemon's user.
+fn owner_of_new(data_dir: &Path) -> Option<(u32, u32)> {
+    let present = fs::metadata(data_dir).map(|found| (found.uid(), found.gid()));
+    let installed = || users::number_of("faceood").map(|number| (number, number));
+    present.ok().or_else(installed)
 }
 
 fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
@@ -297,8 +213,8 @@ fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
         .map(|uses| (uses.token.clone(), uses))
         .collect();
     let now = Utc::now();
-    let row = |token: &Token| Row::new(token, uses.get(&token.name), now);
-    let rows: Vec<Row> = tokens.all.iter().map(row).collect();
+    let row = |token: &Token| ListedToken::new(token, uses.get(&token.name), now);
+    let rows: Vec<ListedToken> = tokens.all.iter().map(row).collect();
     output::result(args.json, &rows, || {
         if rows.is_empty() {
             return format!(

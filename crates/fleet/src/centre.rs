@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
-use faceood_log::{Column, Value};
+use faceood_log::{Column, LateFeedback, Value};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
@@ -96,21 +96,15 @@ impl Centre {
     /// Where the centre cannot be reached, has no tables, or takes the box for another one.
     pub async fn connect(address: &CentreAddress, node: Option<&str>) -> Result<Self, FleetError> {
         let mut link = Link::open(address, node, Purpose::Box).await?;
-        let (role, columns) = link
-            .step("reading its columns", async |connection| {
-                let role: String = sqlx::query_scalar("SELECT current_user::text")
-                    .fetch_one(&mut *connection)
-                    .await?;
-                Ok((role, schema::columns_there(connection).await?))
+        let columns = schema::expect_tables(&mut link).await?;
+        let role: String = link
+            .step("asking for the role", async |connection| {
+                sqlx::query_scalar("SELECT current_user::text")
+                    .fetch_one(connection)
+                    .await
             })
             .await?;
         let target = link.target();
-        if columns.is_empty() {
-            return Err(FleetError::Unfit(format!(
-                "{target} has no tables of faceood: run `faceood-admin fleet migrate --db postgres://…` \
-                 there once, as the owner of that database"
-            )));
-        }
         if let Some(node) = node.filter(|node| *node != role) {
             return Err(FleetError::Unfit(format!(
                 "{target} knows this box as {role:?}, and its log was written by {node:?}: the setting `node` and the common \
@@ -364,6 +358,35 @@ impl Centre {
             id_low: found.2.unwrap_or(0).cast_unsigned(),
             outcomes: found.3.unsigned_abs(),
         })
+    }
+
+    /// Stores words about requests of other boxes, all or none.
+    pub(crate) async fn tell_at_once(&mut self, lines: &[LateFeedback]) -> Result<(), FleetError> {
+        let request_ids: Vec<&str> = lines.iter().map(|line| &*line.request_id).collect();
+        let times: Vec<_> = lines.iter().map(|line| line.time).collect();
+        let outcomes: Vec<&str> = lines.iter().map(|line| line.outcome.name()).collect();
+        let notes: Vec<_> = lines.iter().map(|line| line.note.as_deref()).collect();
+        let tokens: Vec<_> = lines
+            .iter()
+            .map(|line| line.only_token.as_deref())
+            .collect();
+        self.link
+            .step("telling of feedback about other boxes", async |connection| {
+                sqlx::query(
+                    "INSERT INTO late_feedback (request_id, time, outcome, note, only_token) \
+                     SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[]) \
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind(request_ids)
+                .bind(times)
+                .bind(outcomes)
+                .bind(notes)
+                .bind(tokens)
+                .execute(connection)
+                .await
+            })
+            .await
+            .map(drop)
     }
 
     /// Ends the connection in good order.

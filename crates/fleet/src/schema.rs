@@ -137,10 +137,28 @@ fn kind(kind: ColumnKind) -> &'static str {
     }
 }
 
+/// Names of the columns of `inferences`.
+///
+/// # Errors
+/// [`FleetError::Unfit`] where there is no such table.
+pub(crate) async fn expect_tables(link: &mut Link) -> Result<BTreeSet<String>, FleetError> {
+    let there = link
+        .step("reading its columns", async |connection| {
+            columns_there(connection).await
+        })
+        .await?;
+    if there.is_empty() {
+        return Err(FleetError::Unfit(format!(
+            "{} has no tables of faceood: run `faceood-admin fleet migrate --db postgres://…` there once, as the \
+             owner of that database",
+            link.target()
+        )));
+    }
+    Ok(there)
+}
+
 /// Names of the columns of `inferences`; none where there is no such table.
-pub(crate) async fn columns_there(
-    connection: &mut PgConnection,
-) -> Result<BTreeSet<String>, sqlx::Error> {
+async fn columns_there(connection: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
     let names: Vec<String> = sqlx::query_scalar(
         "SELECT attname::text FROM pg_attribute \
          WHERE attrelid = to_regclass('public.inferences') AND attnum > 0 AND NOT attisdropped",
@@ -170,10 +188,11 @@ pub enum Role {
 pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<bool, FleetError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_fit = !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain);
-    if !is_fit || name.starts_with("pg_") || name.starts_with("faceood_") {
+    let is_kept = ["public", "none"].contains(&name) || name.starts_with("pg_");
+    if !is_fit || is_kept || name.starts_with("faceood_") {
         return Err(FleetError::Unfit(format!(
             "{name:?} cannot be the name of a box: give 1 to 63 letters, digits, dots, dashes or underscores, \
-             which begin neither with pg_ nor with faceood_"
+             which begin neither with pg_ nor with faceood_ and are neither public nor none"
         )));
     }
     let (group, most) = match role {
@@ -181,6 +200,7 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
         Role::Reader => ("faceood_reader", READER_CONNECTIONS),
     };
     let mut link = Link::open(address, None, Purpose::Operator).await?;
+    expect_tables(&mut link).await?;
     let target = link.target().to_owned();
     let known: Option<bool> = link
         .step("looking for the role", async |connection| {
@@ -205,9 +225,8 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
         let mut transaction = connection.begin().await?;
         if known.is_none() {
             // A plain name: no quote can be in it.
-            let statement = format!(
-                "CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {most} IN ROLE {group}"
-            );
+            let statement =
+                format!("CREATE ROLE \"{name}\" LOGIN CONNECTION LIMIT {most} IN ROLE {group}");
             sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut *transaction)
                 .await?;

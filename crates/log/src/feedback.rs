@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
+use super::clock::ClockMark;
 use super::error::At;
-use super::outbox::Sequence;
+use super::outbox::{Sequence, Words};
 use super::query::LogReader;
 use super::record::{InferenceRecord, ReportedOutcome};
 use super::{LogError, row};
@@ -75,11 +76,14 @@ impl LogReader {
     }
 }
 
-/// One transaction: all rows of the request and the line in the history, or nothing.
+/// One transaction: all rows of the request and the line in the history, or nothing. Where no row
+/// is meant, the words are kept if there is `late`, the present mark of the clock and the running
+/// time.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     feedback: &Feedback,
     seq: &mut Sequence,
+    late: Option<(Option<ClockMark>, i64)>,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // The request's id and key, and the outcome, note and time that stand in its rows.
@@ -91,11 +95,22 @@ pub(super) async fn write(
     .bind(feedback.only_token.as_deref())
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some((request_id, request_key, outcome, note, time)) = found else {
-        return Ok(None);
-    };
     let decoded =
         |time: String| row::parse_time(&time).map_err(|found| sqlx::Error::Decode(found.into()));
+    let Some((request_id, request_key, outcome, note, time)) = found else {
+        let Some(mark) = late else {
+            return Ok(None);
+        };
+        let words = Words {
+            request_id: &feedback.request_id,
+            outcome: feedback.outcome,
+            note: feedback.note.as_deref(),
+            only_token: feedback.only_token.as_deref(),
+        };
+        let time = words.keep(&mut transaction, mark).await?;
+        transaction.commit().await?;
+        return decoded(time).map(Some);
+    };
     let is_same = outcome.as_deref() == Some(feedback.outcome.name()) && note == feedback.note;
     if let Some(time) = time.filter(|_| is_same) {
         return decoded(time).map(Some);
@@ -270,6 +285,53 @@ mod tests {
         assert!(told("gate-3.42", "east").await);
         let impostor = Some(ReportedOutcome::Impostor);
         assert_eq!(outcomes().await, [impostor, None, None]);
+    }
+
+    #[tokio::test]
+    async fn words_about_a_request_of_another_box_are_kept_where_that_is_wanted() {
+        let settings = crate::Settings {
+            keep_late_feedback: true,
+            ..crate::Settings::default()
+        };
+        let (folder, log) = open(&settings).await;
+        log.append(row("here", Role::Image)).await.unwrap();
+        let tell = async |id: &str, outcome, token: Option<&str>| {
+            let mut feedback = feedback(id, outcome, Some("seen"));
+            feedback.only_token = token.map(str::to_owned);
+            log.record_feedback(feedback).await.unwrap().unwrap()
+        };
+        let first = tell("there", ReportedOutcome::Genuine, Some("east")).await;
+        let again = tell("there", ReportedOutcome::Genuine, Some("east")).await;
+        assert_eq!(first, again);
+        tell("there", ReportedOutcome::Impostor, Some("east")).await;
+        tell("there", ReportedOutcome::Impostor, None).await;
+        tell("here", ReportedOutcome::Genuine, None).await;
+        let path = folder.path().join(crate::FILE_NAME);
+        let mut outbox = crate::Outbox::open(&path, "centre", true).await.unwrap();
+        let late = outbox.late_feedback(10).await.unwrap();
+        let told: Vec<_> = late
+            .iter()
+            .map(|it| (it.outcome, it.only_token.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (ReportedOutcome::Genuine, Some("east")),
+                (ReportedOutcome::Impostor, Some("east")),
+                (ReportedOutcome::Impostor, None)
+            ]
+        );
+        assert_eq!(
+            (late[0].time, late[0].note.as_deref()),
+            (first, Some("seen"))
+        );
+        assert!(late.iter().all(|it| it.request_id == "there"));
+        // The newest stay.
+        log.execute("UPDATE sqlite_sequence SET seq = 100002 WHERE name = 'late_feedback'")
+            .await;
+        tell("elsewhere", ReportedOutcome::Genuine, None).await;
+        let left = outbox.late_feedback(10).await.unwrap();
+        assert_eq!(left.iter().map(|it| it.id).collect::<Vec<_>>(), [100_003]);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@
 //! Metrics: `faceood_log_rows_total` (committed), `faceood_log_rows_lost_total` (answered without a
 //! row, only where `on_failure = "continue"`), `faceood_log_commit_seconds` (one transaction),
 //! `faceood_log_queue_rows` (waiting), `faceood_log_pruned_rows_total` (removed by retention),
+//! `faceood_log_kept_unshipped_rows` (beyond the limits, and kept until they are shipped),
 //! `faceood_log_rows_unwritten_total` (refused or lost while the log could not be written),
 //! `faceood_log_access_rows_total` (refused requests written), `faceood_log_access_dropped_total`
 //! (refused requests and uses of tokens that could not be kept),
@@ -56,7 +57,8 @@ pub use clock_keeper::{ClockFacts, accept_clock};
 pub use error::{LogError, LogFault, Trouble};
 pub use feedback::{Feedback, StoredFeedback};
 pub use outbox::{
-    Backlog, DayLedger, LateFeedback, LogIdentity, Outbox, OutboxBatch, OutboxRow, Target, shipped_columns,
+    Backlog, DayLedger, LateFeedback, LogIdentity, Outbox, OutboxBatch, OutboxRow, ShippingTarget,
+    shipped_columns,
 };
 pub use place::{FILE_NAME, refuse_network, set_aside_files};
 pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, Order, Page};
@@ -120,6 +122,8 @@ pub struct Settings {
     pub keep_embeddings: bool,
     /// Whether small pictures of the faces are stored.
     pub keep_thumbnails: bool,
+    /// Whether feedback about requests that this log does not have is kept for a centre.
+    pub keep_late_feedback: bool,
     /// Rows older than this many days are deleted; 0 keeps them for ever.
     pub retention_days: u32,
     /// The oldest rows are deleted when the database holds more bytes than this; 0 sets no limit.
@@ -135,6 +139,7 @@ impl Default for Settings {
             on_failure: OnFailure::default(),
             keep_embeddings: false,
             keep_thumbnails: false,
+            keep_late_feedback: false,
             retention_days: 180,
             max_bytes: 4 << 30,
             busy_timeout_ms: 2000,
@@ -247,7 +252,8 @@ impl InferenceLog {
     /// Writes `feedback` beside the rows of its request and says since when it stands there: told
     /// again, nothing changes; told otherwise, the later word is in force and the earlier one is
     /// kept. Where callers have repeated an id it is about the last request that bore it; an
-    /// earlier one is named by the id of one of its rows. `None` where no row has such an id.
+    /// earlier one is named by the id of one of its rows. Where no row has such an id it is kept for a
+    /// centre if the settings say so, and else `None`.
     ///
     /// # Errors
     /// Where it cannot be written, whatever `on_failure` says: it has no worth outside the log.

@@ -11,7 +11,11 @@ use tokio::time::Instant;
 
 use super::clock_keeper::Look;
 use super::error::At;
-use super::{LogError, Settings, row, schema};
+use super::{LogError, Settings, schema};
+use walk::{Walk, Walked};
+
+mod gate;
+mod walk;
 
 /// How long one step may hold the write lock: a request waits for one, and less than 20 ms.
 const STEP_BUDGET: Duration = Duration::from_millis(5);
@@ -19,6 +23,10 @@ const STEP_BUDGET: Duration = Duration::from_millis(5);
 /// Most rows of one step, and how many the first one tries.
 const MOST_ROWS: u32 = 500;
 const FIRST_ROWS: u32 = 50;
+
+/// Rows that wait for a centre and that the daemon looks past in one round. Each costs some
+/// microseconds of the writer's time, every minute anew, and what is behind them mostly waits too.
+const MOST_PASSED: u64 = 20_000;
 
 /// Pages given back to the file system in one step.
 const VACUUM_PAGES: u32 = 64;
@@ -39,6 +47,8 @@ pub struct Limits {
     pub doubtful: Doubtful,
     /// The oldest rows go while the database holds more bytes than this.
     pub max_bytes: Option<u64>,
+    /// Rows go even if a centre that they are shipped to has not got them.
+    pub even_unshipped: bool,
 }
 
 /// Which rows go whose time cannot be trusted.
@@ -62,6 +72,10 @@ pub struct Pruned {
     pub refusals: u64,
     /// Bytes given back to the file system.
     pub freed_bytes: u64,
+    /// Rows beyond the limits that are kept until the centres that they are shipped to have them;
+    /// of those beyond the size an estimate. The daemon does not look at all of them, so there may
+    /// be more.
+    pub kept_unshipped: u64,
 }
 
 impl Pruned {
@@ -69,6 +83,7 @@ impl Pruned {
         self.rows += step.pruned.rows;
         self.refusals += step.pruned.refusals;
         self.freed_bytes += step.pruned.freed_bytes;
+        self.kept_unshipped += step.pruned.kept_unshipped;
     }
 }
 
@@ -81,6 +96,7 @@ impl Limits {
             oldest: kept.and_then(|kept| now.checked_sub_signed(kept)),
             max_bytes: (settings.max_bytes > 0).then_some(settings.max_bytes),
             doubtful: Doubtful::Keep,
+            even_unshipped: false,
         }
     }
 
@@ -138,19 +154,35 @@ pub(super) struct PruneStep {
     pub(super) rest: Duration,
 }
 
-/// How many rows a step takes on this machine, learnt from the steps before.
+/// How many rows a step takes on this machine, learnt from the steps before, and how far the steps
+/// have come.
 #[derive(Debug)]
 pub(super) struct Pace {
     rows: u32,
+    walk: Option<Walk>,
+    /// After so many rows that wait for a centre, the rest of their kind waits for the next time.
+    most_passed: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: FIRST_ROWS }
+        Self {
+            rows: FIRST_ROWS,
+            walk: None,
+            most_passed: u64::MAX,
+        }
     }
 }
 
 impl Pace {
+    /// For the daemon, which looks each minute.
+    pub(super) fn of_daemon() -> Self {
+        Self {
+            most_passed: MOST_PASSED,
+            ..Self::default()
+        }
+    }
+
     /// One short transaction towards `limits`.
     pub(super) async fn step(
         &mut self,
@@ -161,108 +193,42 @@ impl Pace {
         overwrite(connection, true).await?;
         let deleted = self.delete(connection, limits).await;
         overwrite(connection, false).await?;
-        let mut pruned = deleted?;
-        let is_done = pruned == Pruned::default();
-        if is_done {
+        let Walked {
+            mut pruned,
+            is_over,
+        } = deleted?;
+        if is_over {
             pruned.freed_bytes = vacuum(connection).await?;
         }
+        let is_last = is_over && pruned.freed_bytes == 0;
+        if is_last {
+            self.walk = None;
+        }
         let took = started.elapsed();
-        if !is_done {
+        if !is_over {
             self.learn(took);
         }
         Ok(PruneStep {
             pruned,
-            is_last: pruned == Pruned::default(),
+            is_last,
             rest: took * REST,
         })
     }
 
+    /// Rows and what is kept of them go together or not at all.
     async fn delete(
-        &self,
+        &mut self,
         connection: &mut SqliteConnection,
         limits: &Limits,
-    ) -> Result<Pruned, sqlx::Error> {
-        let rows = self.delete_by_age(connection, "inferences", limits).await?;
-        if rows > 0 {
-            return Ok(Pruned {
-                rows,
-                ..Pruned::default()
-            });
-        }
-        let refusals = self.delete_by_age(connection, "access", limits).await?;
-        if refusals > 0 {
-            return Ok(Pruned {
-                refusals,
-                ..Pruned::default()
-            });
-        }
-        let rows = self.delete_by_size(connection, limits).await?;
-        Ok(Pruned {
-            rows,
-            ..Pruned::default()
-        })
-    }
-
-    /// Deletes some rows of `table` that are too old.
-    async fn delete_by_age(
-        &self,
-        connection: &mut SqliteConnection,
-        table: &'static str,
-        limits: &Limits,
-    ) -> Result<u64, sqlx::Error> {
-        let statement = |which: &str| {
-            sqlx::AssertSqlSafe(format!(
-                "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {which} LIMIT ?)"
-            ))
-        };
-        if let Some(oldest) = limits.oldest {
-            let statement = statement(match limits.doubtful {
-                Doubtful::AsStamped => "time < ? ORDER BY time, id",
-                Doubtful::Keep | Doubtful::WrittenBefore(_) => {
-                    "clock IS NULL AND time < ? ORDER BY time, id"
-                }
-            });
-            let statement = sqlx::query(statement).bind(row::time_text(oldest));
-            let statement = statement.bind(self.rows);
-            let deleted = statement.execute(&mut *connection).await?;
-            if deleted.rows_affected() > 0 {
-                return Ok(deleted.rows_affected());
-            }
-        }
-        let Doubtful::WrittenBefore(run_seconds) = limits.doubtful else {
-            return Ok(0);
-        };
-        let statement =
-            statement("clock IS NOT NULL AND clock_run_seconds < ? ORDER BY clock_run_seconds");
-        let statement = sqlx::query(statement).bind(run_seconds).bind(self.rows);
-        Ok(statement.execute(connection).await?.rows_affected())
-    }
-
-    /// Deletes some of the oldest rows where the database is too large.
-    async fn delete_by_size(
-        &self,
-        connection: &mut SqliteConnection,
-        limits: &Limits,
-    ) -> Result<u64, sqlx::Error> {
-        let Some(max_bytes) = limits.max_bytes else {
-            return Ok(0);
-        };
-        let used = used_bytes(connection).await?;
-        if used <= max_bytes {
-            return Ok(0);
-        }
-        // Not more than the excess's share of all rows, so that a small log is not emptied by one
-        // large step. Rows go from the beginning only, so the numbers in between are nearly all
-        // taken.
-        let span = "SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM inferences";
-        let all = number(connection, span).await?.unsigned_abs();
-        let share = u128::from(all) * u128::from(used - max_bytes) / u128::from(used) + 1;
-        let rows = u32::try_from(share).unwrap_or(u32::MAX).min(self.rows);
-        // The oldest by the order of writing, which no clock can confuse.
-        let statement = "DELETE FROM inferences WHERE rowid IN \
-                         (SELECT rowid FROM inferences ORDER BY rowid LIMIT ?)";
-        let deleted = sqlx::query(statement).bind(rows).execute(connection);
-        Ok(deleted.await?.rows_affected())
+    ) -> Result<Walked, sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let walk = self.walk.take_if(|walk| walk.is_towards(limits));
+        let mut walk = walk.unwrap_or_else(|| Walk::new(limits));
+        let (rows, most_passed) = (self.rows, self.most_passed);
+        let walked = walk.step(&mut transaction, rows, most_passed).await?;
+        transaction.commit().await?;
+        self.walk = Some(walk);
+        Ok(walked)
     }
 
     fn learn(&mut self, took: Duration) {

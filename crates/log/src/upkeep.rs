@@ -77,11 +77,13 @@ pub(super) async fn prune(commands: &mpsc::Sender<Command>, limits: Limits) -> O
         };
         total.add(&step);
         if step.is_last {
+            metrics::gauge!("faceood_log_kept_unshipped_rows").set(total.kept_unshipped as f64);
             if total.rows + total.refusals > 0 {
                 tracing::info!(
                     rows = total.rows,
                     refusals = total.refusals,
                     freed_bytes = total.freed_bytes,
+                    kept_unshipped = total.kept_unshipped,
                     "pruned the inference log"
                 );
             }

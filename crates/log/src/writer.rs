@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::clock_keeper::Look;
@@ -17,14 +17,15 @@ use super::error::At;
 use super::feedback::{self, Feedback};
 use super::outbox::Sequence;
 use super::place::{self, Files, Ownership};
-use super::record::InferenceRecord;
 use super::retention::{Limits, Pace, PruneStep};
 use super::shared::Shared;
 use super::unwritten::Tally;
 use super::{LogError, LogFault, OnFailure, Trouble, schema};
 use batch::{acknowledge, gather, insert, try_out};
+pub(super) use command::{Command, Entry};
 
 mod batch;
+mod command;
 
 /// After a failure the next attempt waits this long, then twice as long each time up to
 /// [`SLOWEST_RETRY`].
@@ -32,39 +33,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Longest wait between attempts, and so the longest that a cured disk goes unnoticed.
 const SLOWEST_RETRY: Duration = Duration::from_secs(2);
-
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Command {
-    Append(Entry),
-    /// Note how a request turned out; the answer says since when that stands there.
-    Feedback(Feedback, FeedbackReply),
-    /// Write refusals and uses of tokens that wait.
-    Access(oneshot::Sender<()>),
-    /// Find out whether rows could be written.
-    Check(oneshot::Sender<()>),
-    /// Write the box's name.
-    Identify(oneshot::Sender<Result<(), LogError>>),
-    /// Look at the clock, and write what was seen.
-    Tend(oneshot::Sender<Result<Look, LogError>>),
-    /// Delete a few rows that exceed the limits.
-    Prune(Limits, oneshot::Sender<Result<PruneStep, LogError>>),
-    /// Run a statement on the write connection, to bring about what tests need.
-    #[cfg(test)]
-    Execute(String, oneshot::Sender<()>),
-    /// Write what came before, then end.
-    Close(oneshot::Sender<()>),
-}
-
-/// Who waits for feedback to be written.
-type FeedbackReply = oneshot::Sender<Result<Option<DateTime<Utc>>, LogError>>;
-
-/// Rows that are written together, and who waits for them.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) records: Vec<InferenceRecord>,
-    pub(super) committed: oneshot::Sender<Result<(), LogError>>,
-}
 
 /// Opens the database and starts the task. That the database cannot be opened is an error, unless
 /// the settings say to go on without it and it may get better.
@@ -81,7 +49,7 @@ pub(super) async fn start(
         last_error: LogFault::Closed.into(),
         retry_at: Instant::now(),
         retry_after: FIRST_RETRY,
-        pace: Pace::default(),
+        pace: Pace::of_daemon(),
         seq: Sequence::default(),
         is_access_lost: false,
     };
@@ -347,7 +315,9 @@ impl Writer {
         feedback: &Feedback,
     ) -> Result<Option<DateTime<Utc>>, LogError> {
         let connection = self.connection.as_mut().ok_or(self.last_error.clone())?;
-        let written = feedback::write(connection, feedback, &mut self.seq).await;
+        let is_late_kept = self.shared.settings.keep_late_feedback;
+        let late = is_late_kept.then(|| self.shared.clock.mark_of_now());
+        let written = feedback::write(connection, feedback, &mut self.seq, late).await;
         written.at(self.shared.path())
     }
 

@@ -36,7 +36,7 @@ mod parquet;
 mod reading;
 pub mod render;
 pub mod report;
-mod significance;
+pub mod significance;
 mod streams;
 mod survey;
 mod tally;
@@ -119,7 +119,7 @@ pub enum Rows {
     /// An export of one.
     Parquet(PathBuf),
     /// The centre of a fleet. Its sources have their box's name as prefix.
-    Centre(CentreReader),
+    Centre(Box<CentreReader>),
 }
 
 /// One log among those that are analysed together.

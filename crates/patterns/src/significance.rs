@@ -7,9 +7,9 @@ use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, Nor
 /// 1995).
 pub(super) const FALSE_DISCOVERIES: f64 = 0.05;
 
-/// Which of `p_values` stand at a false discovery rate of [`FALSE_DISCOVERIES`] (the step-up
+/// Which of `p_values` stand at a false discovery rate of 5 % (the step-up
 /// procedure of Benjamini and Hochberg, 1995).
-pub(super) fn discoveries(p_values: impl ExactSizeIterator<Item = f64>) -> Vec<bool> {
+pub fn discoveries(p_values: impl ExactSizeIterator<Item = f64>) -> Vec<bool> {
     let questions = p_values.len();
     discoveries_among(p_values, questions)
 }
@@ -32,7 +32,7 @@ pub(super) fn discoveries_among(
 }
 
 /// Probability of at least `hits` of `trials` where each hits with `chance`.
-pub(super) fn at_least(hits: u64, trials: u64, chance: f64) -> f64 {
+pub fn at_least(hits: u64, trials: u64, chance: f64) -> f64 {
     if hits == 0 {
         return 1.0;
     }

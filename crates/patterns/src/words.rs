@@ -12,11 +12,11 @@ pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
         CauseName::Blur => ("out of focus", "失焦模糊"),
         CauseName::MotionBlur => ("motion blur", "运动模糊"),
         CauseName::LowResolution => ("too few pixels on the face", "人脸像素不足"),
-        CauseName::Compression => ("strong compression", "压缩过强"),
+        CauseName::Compression => ("strong compression", "压缩失真"),
         CauseName::Underexposure => ("too dark", "曝光不足"),
         CauseName::Overexposure => ("too bright", "曝光过度"),
         CauseName::ScreenRecapture => ("pictures of a screen", "翻拍屏幕"),
-        CauseName::Occlusion => ("covered faces", "脸部遮挡"),
+        CauseName::Occlusion => ("covered faces", "面部遮挡"),
         CauseName::Mask => ("masks", "佩戴口罩"),
         CauseName::Pose => ("faces turned away", "人脸偏转"),
         CauseName::Unknown => ("a cause that is not measured", "未知原因"),
@@ -52,7 +52,7 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
         ),
         CauseName::Blur => (
             "focus the lens on where people stand, and clean it",
-            "请将镜头对焦到人员站立处，并清洁镜头",
+            "请将镜头对焦到人员站立的位置，并清洁镜头",
         ),
         CauseName::MotionBlur => (
             "shorten the exposure time (with more light), or make people stop in front of the camera",
@@ -60,7 +60,7 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
         ),
         CauseName::LowResolution => (
             "bring camera and people nearer to each other, use a longer lens, or send the full picture instead of a thumbnail",
-            "请拉近摄像头与人员的距离、换用长焦镜头，或上传原图而非缩略图",
+            "请缩短摄像头与人员的距离、换用长焦镜头，或上传原图而非缩略图",
         ),
         CauseName::Compression => (
             "raise the bit rate or the JPEG quality, and use the main stream rather than the sub-stream",
@@ -76,7 +76,7 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
         ),
         CauseName::ScreenRecapture => (
             "somebody holds a screen or a print up to the camera: check these captures, and require the person",
-            "疑似有人用屏幕或照片翻拍：请核查这些抓拍，并要求本人到场",
+            "疑似有人对着镜头出示屏幕或打印照片：请核查这些抓拍，并要求本人到场",
         ),
         CauseName::Occlusion => (
             "ask people to take off what covers the face, and check that nothing stands before the lens",
@@ -88,14 +88,25 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
         ),
         CauseName::Pose => (
             "mount the camera at eye height where people look, or give them something there to look at",
-            "请将摄像头安装在与视线同高、人员正视的位置",
+            "请将摄像头安装在人员视线的高度和方向上，或在该处设置吸引视线的标志",
         ),
         CauseName::Unknown => (
             "look at the exemplars' pictures at the source: what is measured does not explain these scores",
-            "请在现场查看典型抓拍：现有指标无法解释这些低分",
+            "请在现场查看典型抓拍的图片：现有指标无法解释这些低分",
         ),
     };
     language.pick(english, chinese)
+}
+
+/// A scenario in Chinese; one of the site's own has only the name that the site gave it.
+fn chinese_scenario(name: &str) -> &str {
+    match name {
+        "access" => "门禁",
+        "search" => "底库检索",
+        "alarm" => "报警",
+        "enroll" => "登记",
+        own => own,
+    }
 }
 
 /// What a sentence about a pattern is made of.
@@ -131,12 +142,12 @@ impl Facts<'_> {
         parts.push(self.what(language));
         parts.push(language.pick(
             since.format("since %-d %b").to_string(),
-            since.format("始于 %-m 月 %-d 日").to_string(),
+            since.format("自 %-m 月 %-d 日起").to_string(),
         ));
         parts.push(self.trend.word(language).to_owned());
         parts.push(language.pick(
             format!("{size} captures, {share:.0} % of the low ones"),
-            format!("共 {size} 次，占低分抓拍的 {share:.0} %"),
+            format!("共 {size} 张抓拍，占低分抓拍的 {share:.0}%"),
         ));
         parts.join(language.pick(", ", "，"))
     }
@@ -147,9 +158,10 @@ impl Facts<'_> {
         let mut text = remedies.collect::<Vec<_>>().join(language.pick("; ", "；"));
         if let Some(gain) = self.gain {
             let (gain, scenario) = (100.0 * gain, self.scenario);
+            let zh = chinese_scenario(scenario);
             text += &language.pick(
                 format!("; expected gain: {gain:.0} % of these captures would pass `{scenario}`"),
-                format!("；预期收益：其中 {gain:.0} % 可通过 `{scenario}`"),
+                format!("；改善后预计其中 {gain:.0}% 可通过“{zh}”场景"),
             );
         }
         text
@@ -180,7 +192,8 @@ impl Facts<'_> {
         if !self.differing.is_empty() {
             let measures = self.differing.iter();
             let measures = measures.map(|(name, z)| format!("{name} {z:+.1} σ"));
-            what += &format!(" ({})", measures.collect::<Vec<_>>().join(", "));
+            let list = measures.collect::<Vec<_>>().join(language.pick(", ", "、"));
+            what += &language.pick(format!(" ({list})"), format!("（{list}）"));
         }
         what
     }
@@ -221,14 +234,18 @@ mod tests {
         );
         assert_eq!(
             facts.summary(Language::Chinese, utc),
-            "摄像头 gate-3，22:00–05:00，传感器噪点，始于 11 月 11 日，持续增多，共 120 次，占低分抓拍的 40 %"
+            "摄像头 gate-3，22:00–05:00，传感器噪点，自 11 月 11 日起，持续增多，共 120 张抓拍，占低分抓拍的 40%"
         );
         assert!(
             facts
                 .advice(Language::English)
                 .ends_with("expected gain: 61 % of these captures would pass `access`")
         );
-        assert!(facts.advice(Language::Chinese).contains("61 %"));
+        assert!(
+            facts
+                .advice(Language::Chinese)
+                .ends_with("改善后预计其中 61% 可通过“门禁”场景")
+        );
     }
 
     #[test]

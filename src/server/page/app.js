@@ -113,7 +113,7 @@ for (const panel of panels) {
  * @param {File[]} files
  * @param {Slot} [first]
  */
-function bring(panel, files, first) {
+async function bring(panel, files, first) {
   const { slots } = panel;
   const start = first ?? (files.length >= slots.length ? slots[0] : slots.find((slot) => !slot.file)) ?? slots[0];
   if (files.length === 0) {
@@ -122,7 +122,7 @@ function bring(panel, files, first) {
   }
   const order = [start, ...slots.filter((slot) => slot !== start)];
   const taken = files.slice(0, order.length);
-  taken.forEach((file, index) => order[index].fill(file));
+  await Promise.all(taken.map((file, index) => order[index].fill(file)));
   if (files.length > order.length && order.length === 1) start.refuse("only_one");
 }
 

@@ -4,7 +4,7 @@
 import { icon, make, percent, styled } from "./dom.js";
 import { actionMark, adviceList, causeList, part, scoreScale, trace } from "./parts.js";
 import { shorterSide } from "./policy.js";
-import { number, text } from "./texts.js";
+import { marks, number, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Comparison} Comparison */
 /** @typedef {import("./faceood.js").Face} Face */
@@ -25,6 +25,7 @@ export function showComparison(answer, info) {
     make("article", { class: `verdict ${verdict}`, "data-verdict": verdict },
       make("h3", {}, icon(verdict), text(`verdict_${verdict}`)),
       make("p", {}, why(answer, info)),
+      ...crowded(answer).map((name) => make("p", {}, text("largest_compared", { side: text(name) }))),
       similarityScale(answer)),
     make("div", { class: "cards" }, ...SIDES.map((name) => sideCard(answer, name))),
     trace(answer),
@@ -33,7 +34,7 @@ export function showComparison(answer, info) {
 
 /** The verdict in a breath, for those who hear the page. @param {Comparison} answer @param {Info | undefined} info */
 export function sayComparison(answer, info) {
-  return `${text(`verdict_${answer.verdict}`)}. ${why(answer, info)}`;
+  return `${text(`verdict_${answer.verdict}`)}${marks().stop}${why(answer, info)}`;
 }
 
 /**
@@ -51,11 +52,11 @@ function why(answer, info) {
   if (answer.verdict === "untrusted") {
     const reasons = sides.filter(({ side }) => side.decision.action === "reject").flatMap(({ name, side }) =>
       side.decision.reasons.map((reason) => refusal(reason, text(name), side, info)));
-    return text("why_untrusted", { reasons: reasons.join(" ") });
+    return text("why_untrusted", { reasons: reasons.join(marks().gap) });
   }
   if (answer.verdict === "review" && answer.similarity >= answer.thresholds.same) {
     const unsure = sides.filter(({ side }) => side.decision.action === "review").map(({ name }) => text(name));
-    return text("why_review_quality", { ...values, sides: unsure.join(", ") });
+    return text("why_review_quality", { ...values, sides: unsure.join(marks().list) });
   }
   return text(`why_${answer.verdict}`, values);
 }
@@ -74,6 +75,9 @@ function refusal(reason, side, face, info) {
     : { score: number(face.quality.score), cut: policy ? number(policy.review) : "?" };
   return text(`why_${reason}`, { ...values, side });
 }
+
+/** The sides whose picture shows several people. @param {Comparison} answer */
+const crowded = (answer) => SIDES.filter((name) => answer.hints.some((hint) => hint.part === name && hint.code === "several_faces"));
 
 /** The page gives pictures, never embeddings, so both sides have a face. @param {Comparison} answer @param {"probe" | "reference"} name */
 const face = (answer, name) => /** @type {Face} */ (answer[name]);
@@ -103,10 +107,9 @@ function similarityScale(answer) {
 function sideCard(answer, name) {
   const side = face(answer, name);
   const hints = answer.hints.filter((hint) => hint.part === name);
-  const isAccepted = side.decision.action === "accept";
   return make("article", { class: "card", "data-side": name },
     make("h3", {}, text(name), actionMark(side.decision.action)),
     scoreScale(side.quality),
     part(text("causes"), causeList(side.quality.causes)),
-    part(text("advice"), adviceList(hints, isAccepted)));
+    part(text("advice"), adviceList(hints, side.decision)));
 }

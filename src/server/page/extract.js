@@ -4,7 +4,7 @@
 import { button, make } from "./dom.js";
 import { actionMark, adviceList, causeList, componentTable, facts, part, scoreScale, trace } from "./parts.js";
 import { decide } from "./policy.js";
-import { hasText, number, text } from "./texts.js";
+import { hasText, marks, number, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Extraction} Extraction */
 /** @typedef {import("./faceood.js").Face} Face */
@@ -35,7 +35,7 @@ export function sayExtraction(answer) {
   return answer.faces.map((face) => {
     const [low, high] = face.quality.interval.map(number);
     return text("quality_is", { score: number(face.quality.score), grade: text(`grade_${face.quality.grade}`), low, high });
-  }).join(". ");
+  }).join(marks().stop);
 }
 
 /**
@@ -45,13 +45,12 @@ export function sayExtraction(answer) {
  * @param {Info | undefined} info
  */
 function faceDetails(face, hints, faceCount, info) {
-  const isAccepted = face.decision.action === "accept";
   return [
     make("div", { class: "cards" },
       make("div", { class: "card" }, make("h3", {}, text("quality"), actionMark(face.decision.action)), scoreScale(face.quality), facts(face)),
       make("div", { class: "card" },
         part(text("causes"), causeList(face.quality.causes)),
-        part(text("advice"), adviceList(hints, isAccepted)),
+        part(text("advice"), adviceList(hints, face.decision)),
         info ? part(text("decisions"), decisionTable(face, faceCount, info)) : null)),
     make("div", { class: "card" }, make("h3", {}, text("components")), componentTable(face.quality.components)),
   ];
@@ -70,7 +69,7 @@ function decisionTable(face, faceCount, info) {
         // A scenario of the site's own has the name that the site gave it, and no more.
         hasText(`scenario_${name}`) && make("span", { class: "quiet" }, text(`scenario_${name}`)),
         make("span", { class: "quiet" }, text("cuts", { accept: number(policy.accept), review: number(policy.review) }))),
-      make("td", {}, actionMark(action), reasons.length > 0 && make("span", { class: "quiet" }, reasons.map((reason) => text(`reason_${reason}`)).join(", "))));
+      make("td", {}, actionMark(action), reasons.length > 0 && make("span", { class: "quiet" }, reasons.map((reason) => text(`reason_${reason}`, { px: policy.min_face_px })).join(marks().list))));
   });
   return make("table", { class: "decisions" },
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, text("scenario")), make("th", { scope: "col" }, text("action")))),

@@ -2,11 +2,12 @@
 // One place for a picture: filled by drop, paste, file dialog or camera; shows it with what was found on it.
 
 import { drawn, find, placeIcons } from "./dom.js";
+import { asJpeg, isHeic } from "./heic.js";
 import { text, translate } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Face} Face */
 /** @typedef {{width: number, height: number}} Size */
-/** @typedef {"" | "small" | "not_shown" | "not_a_picture" | "only_one"} Note */
+/** @typedef {"" | "small" | "not_shown" | "not_a_picture" | "only_one" | "heic" | "from_heic"} Note */
 
 const LEAST_SIDE_PX = 300;
 
@@ -95,7 +96,7 @@ export class Slot {
     });
     this.#photo.addEventListener("load", () => {
       this.#size = { width: this.#photo.naturalWidth, height: this.#photo.naturalHeight };
-      if (Math.min(this.#size.width, this.#size.height) < LEAST_SIDE_PX) this.#remark("small");
+      if (!this.#note && Math.min(this.#size.width, this.#size.height) < LEAST_SIDE_PX) this.#remark("small");
       this.#draw();
     });
     // TIFF and HEIC, in most browsers.
@@ -135,16 +136,27 @@ export class Slot {
   }
 
   /**
-   * Takes this picture, or none.
+   * Takes this picture, or none. A HEIC is taken as a JPEG, or refused with what to do.
    * @param {File | undefined} file
    */
-  fill(file) {
+  async fill(file) {
+    const turn = ++this.#turn;
+    const jpeg = file && await isHeic(file).catch(() => false) ? await asJpeg(file) ?? "unreadable" : undefined;
+    // Another picture has come meanwhile.
+    if (turn !== this.#turn) return;
+    if (jpeg === "unreadable") this.#take(undefined, "heic");
+    else this.#take(jpeg ?? file, jpeg ? "from_heic" : "");
+  }
+  #turn = 0;
+
+  /** @param {File | undefined} file @param {Note} note */
+  #take(file, note) {
     if (this.#photo.src) URL.revokeObjectURL(this.#photo.src);
     this.file = file;
     this.#size = undefined;
     this.#isUnshowable = false;
     this.#faces = [];
-    this.#remark("");
+    this.#remark(note);
     this.#overlay.setAttribute("hidden", "");
     if (file) this.#photo.src = URL.createObjectURL(file);
     else this.#photo.removeAttribute("src");

@@ -3,7 +3,7 @@
 
 import { find, make } from "./dom.js";
 import { FaceoodError } from "./faceood.js";
-import { text } from "./texts.js";
+import { marks, text } from "./texts.js";
 
 /** @typedef {import("./faceood.js").Faceood} Faceood */
 /** @typedef {import("./faceood.js").Info} Info */
@@ -80,7 +80,7 @@ export class Status {
     const { info } = this;
     if (!info) return;
     const { name: pack, version, sha256 } = info.pack;
-    const warnings = this.#warnings.length > 0 && make("span", { class: "warning" }, `${text("warnings")}: ${this.#warnings.join("; ")}`);
+    const warnings = this.#warnings.length > 0 && make("span", { class: "warning" }, `${text("warnings")}${marks().colon}${this.#warnings.join("; ")}`);
     find("#facts").replaceChildren(...[
       make("span", { title: info.provider.reason }, text("runs", { provider: info.provider.name })),
       make("span", { title: sha256 }, text("pack", { pack, version })),

@@ -3,7 +3,7 @@
 
 import { find } from "./dom.js";
 
-/** @typedef {{name: string, unit: string, direction: "higher_is_better" | "lower_is_better" | "neither"}} Component */
+/** @typedef {{name: string, unit: string, direction: "higher_is_better" | "lower_is_better" | "neither", usual: [number, number]}} Component */
 /** @typedef {{language: string, texts: Record<string, string>, components: Component[]}} Known */
 
 /** @type {Known} */
@@ -26,6 +26,11 @@ export function text(key, values = {}) {
 
 /** @param {string} key */
 export const hasText = (key) => key in known.texts;
+
+/** The punctuation of this language: within a list, between sentences, after a name, and of a share. */
+export const marks = () => (known.language === "zh"
+  ? { list: "、", stop: "。", gap: "", colon: "：", percent: "%" }
+  : { list: ", ", stop: ". ", gap: " ", colon: ": ", percent: " %" });
 
 /** Scores and similarities have two digits everywhere, so that they can be compared by eye. @param {number} value */
 export const number = (value) => value.toFixed(2);

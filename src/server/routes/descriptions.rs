@@ -67,8 +67,8 @@ pub(super) struct Problems;
 /// What can go wrong where the service is asked about itself.
 pub(super) struct ReadProblems;
 
-/// What can go wrong where something is told of an earlier request.
-pub(super) struct FeedbackProblems;
+/// What can go wrong where a request changes what is kept.
+pub(super) struct ChangeProblems;
 
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -82,7 +82,7 @@ impl IntoResponses for ReadProblems {
     }
 }
 
-impl IntoResponses for FeedbackProblems {
+impl IntoResponses for ChangeProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         use ProblemCode::{MalformedRequest, NotFound, Overloaded};
         responses_of(&[&OF_READING[..], &[MalformedRequest, NotFound, Overloaded]].concat())

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use actix_web::{HttpResponse, web};
 use faceood_engine::problem::ProblemCode;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -29,7 +30,8 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         title = "faceood",
         description = "A face recognition appliance that says first whether a picture can be trusted.\n\n\
                        Failures are RFC 9457 problems: `type` is `urn:faceood:problem:` and a code. Every answer carries \
-                       `X-Request-Id`; the caller's own is kept if it is 1–64 of `[A-Za-z0-9._:-]`.",
+                       `X-Request-Id`; the caller's own is kept if it is 1–64 of `[A-Za-z0-9._:-]`. It also carries \
+                       `X-Faceood-Node`, the name of the box that has answered.",
         license(name = "MIT", identifier = "MIT")
     ),
     paths(
@@ -39,6 +41,10 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
         super::info::info,
         super::inferences::inferences,
         super::feedback::feedback,
+        super::tokens::list,
+        super::tokens::add,
+        super::tokens::rotate,
+        super::tokens::revoke,
         super::health::healthz,
         super::health::readyz,
         super::authority::authority,
@@ -48,6 +54,7 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
     tags(
         (name = "faces", description = "What is asked about pictures."),
         (name = "log", description = "What was answered."),
+        (name = "tokens", description = "Who may ask. Over the Unix socket of the box alone."),
         (name = "service", description = "How the service is."),
     )
 )]
@@ -57,15 +64,18 @@ pub(super) fn openapi() -> Value {
     let mut api = Api::openapi();
     let items = api.paths.paths.values_mut();
     for operation in items
-        .flat_map(|item| [&mut item.get, &mut item.post])
+        .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])
         .flatten()
     {
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
-                let header = header(Type::String, "Names the request in the log.");
-                response
-                    .headers
-                    .insert("X-Request-Id".to_owned(), RefOr::T(header));
+                for (name, described) in [
+                    ("X-Request-Id", "Names the request in the log."),
+                    ("X-Faceood-Node", "Names the box that has answered."),
+                ] {
+                    let header = RefOr::T(header(Type::String, described));
+                    response.headers.insert(name.to_owned(), header);
+                }
             }
         }
     }
@@ -76,8 +86,29 @@ pub(super) fn openapi() -> Value {
     api
 }
 
+/// Lists forms before other kinds of body: Swagger UI offers the first one, and a form lets the reader
+/// choose a file.
+struct FormFirst<'a>(&'a Value);
+
+impl Serialize for FormFirst<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let (forms, others): (Vec<_>, Vec<_>) = fields
+                    .iter()
+                    .partition(|(name, _)| *name == "multipart/form-data");
+                let fields = forms.into_iter().chain(others);
+                serializer.collect_map(fields.map(|(name, value)| (name, Self(value))))
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Self)),
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
 pub(super) async fn openapi_json() -> HttpResponse {
-    static TEXT: LazyLock<String> = LazyLock::new(|| openapi().to_string());
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string(&FormFirst(&openapi())).unwrap_or_default());
     HttpResponse::Ok()
         .content_type("application/json")
         .body(TEXT.as_str())

@@ -84,7 +84,7 @@ struct FeedbackAnswer<'a> {
     request_body(content = FeedbackBody),
     responses(
         (status = 200, description = "It stands in the log.", body = FeedbackAnswer<'static>),
-        super::descriptions::FeedbackProblems,
+        super::descriptions::ChangeProblems,
     )
 )]
 pub(super) async fn feedback(

@@ -37,7 +37,7 @@ pub(super) async fn healthz() -> HttpResponse {
     })
 }
 
-/// Whether requests are served: models warm, log writable, queue accepting.
+/// Whether requests are wanted: models warm, log writable, queue accepting, and no stop ahead.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -51,9 +51,12 @@ pub(super) async fn readyz(
     request: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
+    state.readiness.note_asked();
     let log = state.log.check().await;
-    let pool = state.pool.readiness().err();
-    let problem = pool.as_ref().map(Problem::from);
+    let is_leaving = state.readiness.is_leaving();
+    let leaving = is_leaving.then_some(ServiceFault::Stopping);
+    let fault = leaving.or_else(|| state.pool.readiness().err());
+    let problem = fault.as_ref().map(Problem::from);
     let problem = problem.or_else(|| {
         let failing = log.failing?;
         Some(Problem::from(&ServiceFault::LogFailing {

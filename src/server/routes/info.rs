@@ -20,6 +20,9 @@ pub(super) struct InfoAnswer<'a> {
     name: &'static str,
     /// Release of the daemon.
     version: &'static str,
+    /// The name of this box among others, as in the header `X-Faceood-Node`.
+    #[schema(example = "box-1")]
+    node: &'a str,
     /// The models.
     #[schema(value_type = PackDto)]
     pack: PackDto<'a>,
@@ -263,6 +266,7 @@ pub(super) async fn info(
     Ok(HttpResponse::Ok().json(InfoAnswer {
         name: "faceood",
         version: env!("CARGO_PKG_VERSION"),
+        node: info.node.as_str(),
         pack: PackDto {
             name: &info.model.pack,
             version: &info.model.version,

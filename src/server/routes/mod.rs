@@ -14,6 +14,7 @@ mod metrics;
 mod page;
 mod report;
 mod session;
+mod tokens;
 
 use std::future::ready;
 
@@ -29,6 +30,7 @@ use faceood_engine::problem::ProblemCode;
 /// Every route of the service.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     let inference = |path: &str| takes(path, "POST").wrap(from_fn(inference::record_failure));
+    let tokens = |path: &str, allow| takes(path, allow).wrap(from_fn(tokens::over_the_socket));
     config
         .service(inference("/v1/extract").route(web::post().to(extract::extract)))
         .service(inference("/v1/quality").route(web::post().to(extract::quality)))
@@ -36,6 +38,13 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(takes("/v1/feedback", "POST").route(web::post().to(feedback::feedback)))
         .service(reads("/v1/info").route(read().to(info::info)))
         .service(reads("/v1/inferences").route(read().to(inferences::inferences)))
+        .service(
+            tokens("/v1/tokens", "GET, HEAD, POST")
+                .route(read().to(tokens::list))
+                .route(web::post().to(tokens::add)),
+        )
+        .service(tokens("/v1/tokens/{name}", "DELETE").route(web::delete().to(tokens::revoke)))
+        .service(tokens("/v1/tokens/{name}/rotate", "POST").route(web::post().to(tokens::rotate)))
         .service(reads("/healthz").route(read().to(health::healthz)))
         .service(reads("/ca.pem").route(read().to(authority::authority)))
         .service(reads("/readyz").route(read().to(health::readyz)))
@@ -75,13 +84,14 @@ fn takes(path: &str, allow: &'static str) -> Resource {
 }
 
 async fn not_found(request: HttpRequest) -> Result<&'static str, Problem> {
-    const PLACES: [&str; 14] = [
+    const PLACES: [&str; 15] = [
         "/v1/extract",
         "/v1/quality",
         "/v1/compare",
         "/v1/feedback",
         "/v1/info",
         "/v1/inferences",
+        "/v1/tokens",
         "/healthz",
         "/readyz",
         "/ca.pem",

@@ -24,7 +24,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// What the page is made of besides its document and words. Integrators get the same client.
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("app.js", SCRIPT, include_str!("../page/app.js")),
     ("camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("compare.js", SCRIPT, include_str!("../page/compare.js")),
@@ -35,6 +35,7 @@ const FILES: [(&str, &str, &str); 16] = [
         SCRIPT,
         include_str!("../../../clients/typescript/faceood.js"),
     ),
+    ("heic.js", SCRIPT, include_str!("../page/heic.js")),
     ("panel.js", SCRIPT, include_str!("../page/panel.js")),
     ("parts.js", SCRIPT, include_str!("../page/parts.js")),
     ("picture.js", SCRIPT, include_str!("../page/picture.js")),
@@ -73,7 +74,10 @@ fn known(language: Language) -> Value {
             Direction::LowerIsBetter => "lower_is_better",
             Direction::Neither => "neither",
         };
-        json!({"name": component.name(), "unit": component.unit(), "direction": direction})
+        json!({
+            "name": component.name(), "unit": component.unit(), "direction": direction,
+            "usual": component.usual_range(),
+        })
     });
     json!({"language": language.tag(), "texts": texts, "components": components})
 }

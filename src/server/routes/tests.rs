@@ -263,3 +263,27 @@ fn every_route_has_its_roles_and_every_row_of_the_table_a_route() {
         assert!(routes.contains(&listed), "{listed} is no route");
     }
 }
+
+#[actix_web::test]
+async fn swagger_offers_to_choose_a_file_before_other_kinds_of_body() {
+    let (status, _, body) = get("/openapi.json").await;
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), openapi());
+    let bodies: Vec<&str> = body
+        .split("\"requestBody\":{\"content\":{\"")
+        .skip(1)
+        .collect();
+    let with_pictures = bodies
+        .iter()
+        .filter(|body| !body.starts_with("application/json"));
+    assert_eq!(
+        with_pictures.clone().count(),
+        3,
+        "extract, quality, compare"
+    );
+    assert!(
+        with_pictures
+            .clone()
+            .all(|body| body.starts_with("multipart/form-data"))
+    );
+}

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::Tls;
 use super::facts::common_name;
 use crate::access::AccessControl;
+use crate::node::NodeName;
 use crate::server::refusals::refusal;
 use crate::telemetry::metrics;
 
@@ -42,20 +43,22 @@ pub(in crate::server) struct Handshake {
 }
 
 /// The handshake with `socket` of the client at `peer`, within `patience`. `None` where there will
-/// be no connection; the log says why, and `access` hears of a certificate that is refused.
+/// be no connection; the log says why, `access` hears of a certificate that is refused, and whoever
+/// speaks plain HTTP is told so by `node`.
 pub(in crate::server) async fn accept(
     socket: TcpStream,
     tls: &Tls,
     patience: Duration,
     peer: Option<IpAddr>,
     access: &AccessControl,
+    node: &NodeName,
 ) -> Option<Handshake> {
     let (reason, error) = match timeout(patience, attempt(socket, tls)).await {
         Ok(Ok(handshake)) => return Some(handshake),
         // Who only looks whether the port is open is no failure.
         Ok(Err(Refused::Gone)) => return None,
         Ok(Err(Refused::PlainHttp(mut socket))) => {
-            let answer = refusal(StatusCode::BAD_REQUEST, USE_HTTPS);
+            let answer = refusal(StatusCode::BAD_REQUEST, USE_HTTPS, node);
             let _ = timeout(LINGER, async {
                 socket.write_all(&answer).await?;
                 linger(socket).await

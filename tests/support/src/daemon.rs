@@ -1,7 +1,8 @@
 //! A daemon of one's own: the real binary, on a free port, with its state in a temporary folder.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -27,6 +28,7 @@ pub struct Home {
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     listen: String,
+    inherited: Option<TcpListener>,
 }
 
 impl Home {
@@ -41,6 +43,7 @@ impl Home {
             environment: Vec::new(),
             arguments: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
+            inherited: None,
         }
     }
 
@@ -110,6 +113,13 @@ impl Home {
         self
     }
 
+    /// A socket that is open already, as systemd hands it over: the daemon listens on it, and so does
+    /// the next one that is started here.
+    pub fn inherit(mut self, listener: TcpListener) -> Self {
+        self.inherited = Some(listener);
+        self
+    }
+
     /// One more argument on the daemon's command line.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -161,8 +171,17 @@ impl Home {
             .arg("--models-dir")
             .arg(&self.models_dir)
             .args(&self.arguments)
+            // Every test asks /readyz, and stops its daemon within the time that it is then given.
+            .env("FACEOOD_SERVER__UNREADY_MS", "0")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
+        if let Some(listener) = &self.inherited {
+            let listener = listener.try_clone().expect("a second handle");
+            // By the one file that a child can be given its number of.
+            command
+                .stdin(OwnedFd::from(listener))
+                .envs([("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "0")]);
+        }
         command
     }
 

@@ -56,7 +56,8 @@ impl Outsider {
                 "id" => "printf('00000000-0000-7000-8000-%012x', i)",
                 "request_id" => "'copy-' || i",
                 "time" => "strftime('%Y-%m-%dT%H:%M:%S.000000Z', time, '-' || i || ' hours')",
-                "outcome" | "outcome_note" | "outcome_time" => "NULL",
+                // A number in the order of commits is given once.
+                "outcome" | "outcome_note" | "outcome_time" | "seq" => "NULL",
                 name => columns
                     .iter()
                     .find(|(set, _)| *set == name)

@@ -231,6 +231,8 @@ class Info(TypedDict):
     """What is refused."""
     name: str
     """Always `faceood`."""
+    node: str
+    """The name of this box among others, as in the header `X-Faceood-Node`."""
     pack: Pack
     """The models."""
     policies: dict[str, Policy]
@@ -276,6 +278,19 @@ class Model(TypedDict):
     """Its SHA-256: embeddings of packs that differ in it must not be compared."""
     version: str
     """Its version."""
+
+
+class NewToken(TypedDict):
+    """A token to be made."""
+
+    expires: NotRequired[str | None]
+    """When it stops being valid, RFC 3339; without it, never."""
+    name: str
+    """Name in the log and in metrics: 1–64 of `[A-Za-z0-9._:-]`."""
+    role: str
+    """`terminal`, `operator`, `metrics` or `admin`."""
+    sources: NotRequired[list[str]]
+    """The only sources for which a terminal may ask; without them it may ask for all."""
 
 
 class Pack(TypedDict):
@@ -416,6 +431,55 @@ class Tls(TypedDict):
     """SHA-256 fingerprint of the certificate."""
     client_auth: str
     """Whether clients show a certificate: `off`, `optional` or `required`."""
+
+
+class Token(TypedDict):
+    """One token, without its secret."""
+
+    created: str
+    """When it was added."""
+    expires: NotRequired[str | None]
+    """When it stops being valid."""
+    last_address: NotRequired[str | None]
+    """From where that one came."""
+    last_use: NotRequired[str | None]
+    """The last of them."""
+    name: str
+    """Stands in rows, log lines and metrics."""
+    previous_until: NotRequired[str | None]
+    """Until when the secret before the last rotation is valid."""
+    role: str
+    """What it is for."""
+    sources: list[str]
+    """The only sources for which it may ask; empty: all."""
+    state: str
+    """Whether it opens anything: `valid`, `expired` or `revoked`."""
+    uses: int
+    """Requests that it has allowed, as far as the log knows."""
+
+
+class TokenList(TypedDict):
+    """All tokens."""
+
+    tokens: list[Token]
+    """In the order in which they were added."""
+
+
+class TokenRotation(TypedDict):
+    """How the secret of a token is replaced."""
+
+    keep_old_seconds: NotRequired[int]
+    """How long the old secret stays valid, in seconds."""
+
+
+class TokenSecret(TypedDict):
+    """A token with its secret, which is shown this once."""
+
+    name: str
+    previous_until: NotRequired[str | None]
+    """Until when the former secret is valid too."""
+    token: str
+    """What the caller sends as `Authorization: Bearer` or `X-API-Key`."""
 
 
 class SideHint(Hint):

@@ -241,7 +241,7 @@ async fn inputs(args: &Args, context: &Context) -> anyhow::Result<Vec<Input>> {
     for (path, mut prefix) in paths.iter().zip(prefixes(&paths)) {
         let is_parquet = path.extension().is_some_and(|kind| kind == "parquet");
         let rows = if let Some(reader) = args.centre.at(path)? {
-            Rows::Centre(reader)
+            Rows::Centre(Box::new(reader))
         } else if is_parquet && path.is_file() {
             Rows::Parquet(path.clone())
         } else {

@@ -20,6 +20,7 @@ mod models;
 mod owner;
 mod processor;
 mod provider;
+mod shipping;
 mod storage;
 mod tls;
 mod unit;
@@ -181,6 +182,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             checks.extend(owner::checks(&config, file.as_deref(), account));
         }
         checks.extend(database::checks(context, &config));
+        checks.extend(shipping::checks(context, &config));
         checks.extend(upkeep::checks(context, &config));
         checks.push(tls::check(&config, account.as_ref()).named("tls"));
     }

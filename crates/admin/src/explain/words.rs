@@ -1,6 +1,7 @@
 //! The sentences of an explanation: which number was compared with which cut, and the result.
 
 use faceood_engine::policy::{Action, Policy, Reason, Thresholds, Verdict};
+use faceood_engine::quality::{COVERED_AT_MOST, CauseName};
 use faceood_log::{InferenceRecord, Role};
 
 /// Why one sample got its action. `policy` is the scenario's as it is configured now, if it is.
@@ -53,6 +54,21 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
     let named: Vec<String> = named.collect();
     if !named.is_empty() {
         why.push(format!("What pulls the score down: {}.", named.join(", ")));
+    }
+    let is_covered = row
+        .causes
+        .iter()
+        .flatten()
+        .any(|cause| matches!(cause.name, CauseName::Mask | CauseName::Occlusion));
+    // The interval of a covered face ends at the cap, too.
+    if is_covered
+        && row
+            .interval_high
+            .is_some_and(|high| high == COVERED_AT_MOST)
+    {
+        why.push(format!(
+            "Covered faces never score above {COVERED_AT_MOST}, even where they would match."
+        ));
     }
     why
 }

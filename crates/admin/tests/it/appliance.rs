@@ -19,6 +19,7 @@ use crate::support::{Client, photos, program, repository, wait_for};
 
 mod callers;
 mod doctor;
+mod fleet;
 mod guides;
 mod quota;
 
@@ -118,6 +119,23 @@ fn mishaps_are_named_with_the_way_out() {
             ),
             ("a damaged library", doctor::a_damaged_library_is_named),
             ("a full disk", doctor::a_full_disk_is_named_and_survived),
+        ],
+    );
+}
+
+#[test]
+fn a_box_of_a_fleet_is_restarted_without_a_refusal() {
+    in_a_systemd_of_its_own(
+        "a_box_of_a_fleet_is_restarted_without_a_refusal",
+        &[
+            ("installs without starting", installs_without_starting),
+            ("units of a fleet", fleet::the_units_are_valid_and_off),
+            ("socket activation", fleet::a_restart_refuses_nobody),
+            (
+                "several daemons",
+                fleet::instances_have_their_own_folder_port_and_name,
+            ),
+            ("all is removed", fleet::nothing_of_a_fleet_is_left),
         ],
     );
 }

@@ -19,7 +19,7 @@ use crate::support::{Admin, Answer, Daemon, photos, program, wait_for};
 const ROLES: [&str; 4] = ["terminal", "operator", "metrics", "admin"];
 
 /// Method, path and the roles that may; `None`: open to everybody.
-const ENDPOINTS: [(&str, &str, Option<&[&str]>); 19] = [
+const ENDPOINTS: [(&str, &str, Option<&[&str]>); 23] = [
     (
         "POST",
         "/v1/extract",
@@ -42,6 +42,11 @@ const ENDPOINTS: [(&str, &str, Option<&[&str]>); 19] = [
     ),
     ("GET", "/v1/info", Some(&["operator", "admin"])),
     ("GET", "/v1/inferences", Some(&["operator", "admin"])),
+    // Over the Unix socket alone.
+    ("GET", "/v1/tokens", Some(&[])),
+    ("POST", "/v1/tokens", Some(&[])),
+    ("DELETE", "/v1/tokens/gate", Some(&[])),
+    ("POST", "/v1/tokens/gate/rotate", Some(&[])),
     ("GET", "/reports/latest", Some(&["operator", "admin"])),
     ("GET", "/metrics", Some(&["metrics", "admin"])),
     ("GET", "/openapi.json", Some(&ROLES)),

@@ -25,6 +25,7 @@ mod doctor;
 mod documents;
 mod evaluate;
 mod feedback;
+mod fleet;
 mod import_onnx;
 mod import_rts;
 mod lan;
@@ -33,7 +34,8 @@ mod packs;
 mod page;
 mod pictures;
 mod providers;
-
+mod shipping;
+mod socket_tokens;
 mod thumbnails;
 mod tls;
 mod torch;

@@ -71,7 +71,7 @@ failures! {
             "图片为空（0 字节）；请检查文件是否完好。";
         TooManyBytes { bytes: usize, limit: usize } => ImageTooLarge,
             "the picture has {bytes} bytes, the limit is {limit}; send it smaller or as a JPEG of lower quality",
-            "图片有 {bytes} 字节，上限为 {limit}；请缩小图片，或以较低质量另存为 JPEG。";
+            "图片大小为 {bytes} 字节，上限为 {limit}；请缩小图片，或以较低质量另存为 JPEG。";
         TooManyPixels { width: u32, height: u32, limit: u64 }
             where pixels = f64::from(*width) * f64::from(*height) / 1e6, most = *limit as f64 / 1e6, zh = limit / 10_000
             => ImageTooLarge,
@@ -95,7 +95,7 @@ failures! {
             "同时处理的图片占用内存过多，请稍后重试。";
         OutOfMemory => Overloaded,
             "the system has no memory left for the picture; try again in a moment",
-            "同时处理的图片占用内存过多，请稍后重试。";
+            "系统内存不足，无法处理该图片，请稍后重试。";
         ZeroSize { format: ImageFormat, width: u32, height: u32 } => UndecodableImage,
             "the {format} says that it is {width}×{height} pixels; both must be at least 1",
             "{format} 文件标明的尺寸是 {width}×{height} 像素，宽和高都至少应为 1。";
@@ -172,19 +172,19 @@ failures! {
         Bits { bits: u8 } => UnsupportedMediaType, "{bits} bits per sample", "每通道 {bits} 位";
         Attachment { limit: usize } => UnsupportedMediaType,
             "a chunk beside the pixels takes more than {limit} bytes", "像素之外的数据块超过 {limit} 字节";
-        Palette => UnsupportedMediaType, "palette colours", "调色板颜色";
+        Palette => UnsupportedMediaType, "palette colours", "使用调色板";
         ReverseBits => UnsupportedMediaType, "bits in reverse order, FillOrder 2", "位序相反，FillOrder 为 2";
         Samples { bits: u8, format: u16 } => UnsupportedMediaType,
             "{bits} bits per sample, sample format {format}", "每通道 {bits} 位，SampleFormat 为 {format}";
         Colours { name: String } => UnsupportedMediaType, "{name}", "颜色空间或通道数不符";
         Parts { parts: usize, limit: usize } => UnsupportedMediaType,
-            "{parts} strips or tiles, at most {limit} are read", "有 {parts} 个条带或图块，最多 {limit} 个";
+            "{parts} strips or tiles, at most {limit} are read", "有 {parts} 个条带或图块，上限为 {limit} 个";
         LargeParts { parts: usize, width: u32, height: u32, bytes: u64 } => UnsupportedMediaType,
             "its {parts} strips or tiles of {width}×{height} pixels hold {bytes} bytes, more than the largest picture",
-            "{parts} 个 {width}×{height} 像素的条带或图块共 {bytes} 字节，超过最大的图片";
+            "{parts} 个 {width}×{height} 像素的条带或图块共 {bytes} 字节，超过单张图片的上限";
         Scans => UnsupportedMediaType,
-            "the JPEGs in it have more scans than can be decoded in time", "其中 JPEG 的扫描次数过多，无法及时解码";
-        LargeNumber => UnsupportedMediaType, "a number in it is larger than this reader takes", "其中有数值过大";
+            "the JPEGs in it have more scans than can be decoded in time", "其中的 JPEG 扫描次数过多，无法及时解码";
+        LargeNumber => UnsupportedMediaType, "a number in it is larger than this reader takes", "其中有数值超出可读取的范围";
         Other { words: String } => UnsupportedMediaType, "{words}", "编码方式少见";
     }
 
@@ -199,7 +199,7 @@ failures! {
         SizeUnlikeHeader => UndecodableImage, "its size does not match its header", "实际尺寸与文件头不符";
         SizeUnlikePixels => UndecodableImage, "its size does not match its pixels", "尺寸与像素数不符";
         BrokenHeader => UndecodableImage, "its header is broken", "文件头有误";
-        LargerThanCanvas => UndecodableImage, "the picture in it is larger than its canvas", "其中的图像大于画布";
+        LargerThanCanvas => UndecodableImage, "the picture in it is larger than its canvas", "其中的图像超出画布";
         NoPicture => UndecodableImage, "it holds no picture", "其中没有图像";
         SharedBytes => UndecodableImage, "its strips or tiles share bytes", "条带或图块的数据互相重叠";
         Part { words: String } => UndecodableImage, "{words}", "条带或图块与文件头不符";
@@ -223,7 +223,7 @@ failures! {
     Interruption {
         Overloaded { capacity: usize } => Overloaded,
             "{capacity} pictures are waiting already; try again in a moment",
-            "已有 {capacity} 张图片在等待，请稍后重试。";
+            "已有 {capacity} 张图片在排队，请稍后重试。";
         DeadlineExceeded { limit_ms: u64 } => DeadlineExceeded,
             "the answer was not ready within {limit_ms} ms; send a smaller picture, ask for fewer faces, or try again when the \
              service is less busy",
@@ -231,7 +231,7 @@ failures! {
         // Or its side of it, which looks the same: nobody would read the answer.
         CallerLeft => CallerLeft,
             "the caller closed the connection, or its own side of it, before the answer was ready",
-            "调用方在答复之前关闭了连接。";
+            "调用方在收到应答之前关闭了连接。";
         Stopping => NotReady, "the service is stopping", "服务正在停止。";
     }
 
@@ -243,7 +243,7 @@ failures! {
             "服务器内部错误，请凭请求编号查阅服务日志。";
         QueueFull { capacity: usize } => NotReady,
             "{capacity} pictures are waiting, which is as many as may wait",
-            "已有 {capacity} 张图片在等待，队列已满。";
+            "已有 {capacity} 张图片在排队，队列已满。";
         SelfCheck { reason: String } => NotReady,
             "{reason}", "自检失败：内置测试人脸试运行失败；原因见服务日志。";
         Stopping => NotReady, "the service is stopping", "服务正在停止。";
@@ -252,7 +252,7 @@ failures! {
             "自 {since} 起日志无法写入：{zh}。";
         Unrecorded { fault: LogFault } where zh = fault.chinese() => NotReady,
             "without its row in the log no answer may be given, and {fault}",
-            "没有日志记录就不能给出答复：{zh}。";
+            "未能写入日志，因此不能返回结果：{zh}。";
         FeedbackLost { fault: LogFault } where zh = fault.chinese() => NotReady,
             "{fault}", "反馈未能写入日志：{zh}。";
         LogUnreadable => NotReady,
@@ -274,14 +274,14 @@ failures! {
         Closed => NotReady, "the log is closed: the service is stopping", "日志已关闭：服务正在停止";
         BadCursor { cursor: String } => InvalidParameter,
             "{cursor:?} is no cursor: pass `next_cursor` of the page before, unchanged",
-            "{cursor:?} 不是游标：请原样传回上一页的 `next_cursor`";
+            "{cursor:?} 不是有效的游标：请原样传回上一页的 `next_cursor`";
         BadColumn { column: &'static str } => Internal,
-            "a row of the log is damaged in column {column}", "日志无法使用：有一行的 {column} 列已损坏";
+            "a row of the log is damaged in column {column}", "日志无法使用：某一行的 {column} 列已损坏";
         NetworkFilesystem { kind: String } => NotReady,
             "the log is on a network file system ({kind})", "日志无法使用：日志位于网络文件系统（{kind}）";
         LockedByAnother => NotReady, "the log is in use by another process", "日志无法使用：日志正被另一个进程使用";
-        NewerSchema => NotReady, "the log was written by a newer release", "日志无法使用：日志由更新的版本写成";
-        OlderSchema => NotReady, "the log was written by an older release", "日志无法使用：日志由更旧的版本写成";
+        NewerSchema => NotReady, "the log was written by a newer release", "日志无法使用：日志由较新的版本写入";
+        OlderSchema => NotReady, "the log was written by an older release", "日志无法使用：日志由较旧的版本写入";
         Foreign => NotReady, "the log's file belongs to another program", "日志无法使用：日志文件属于其他程序";
         Missing => NotReady, "there is no log", "日志无法使用：没有日志";
         Migrate => NotReady, "the log's schema cannot be brought up to date", "日志无法使用：日志的表结构无法升级";
@@ -308,7 +308,7 @@ failures! {
             "客户端证书的名称是 `{name}`，而本机没有同名令牌；请用 `faceood-admin token add {name}` 添加。";
         Blocked { seconds: u64 } => RateLimited,
             "this address has sent too many wrong tokens; it is heard again in {seconds} s",
-            "此地址发送错误令牌的次数过多；{seconds} 秒后可以重试。";
+            "此地址发送错误令牌的次数过多；请在 {seconds} 秒后重试。";
         Role { name: String, role: &'static str, endpoint: String } => Forbidden,
             "the token `{name}` has the role `{role}`, which may not use {endpoint}; use a token of another role",
             "令牌 `{name}` 的角色是 `{role}`，不能使用 {endpoint}；请换用其他角色的令牌。";
@@ -318,6 +318,9 @@ failures! {
         Source { name: String, asked: String, allowed: String } => Forbidden,
             "the token `{name}` may not ask for the source `{asked}`; it is bound to {allowed}, and need not send one",
             "令牌 `{name}` 不能使用来源 `{asked}`；它只能使用 {allowed}，也可以不发送来源。";
+        SocketOnly => Forbidden,
+            "tokens are managed on the box alone: over its Unix socket (server.socket), or by `faceood-admin token`",
+            "令牌只能在本机管理：请通过 Unix 套接字（server.socket）调用，或使用 `faceood-admin token`。";
         Host { host: String } => Forbidden,
             "`{host}` is not a name of this box; call it by its address, or add the name to server.hosts in its settings",
             "`{host}` 不是本机的名称；请用 IP 地址访问，或把该名称加入设置 server.hosts。";
@@ -334,7 +337,7 @@ failures! {
     Trouble {
         Full => NotReady,
             "the disk is full, or the log's size limit of the file system is reached; free some space",
-            "磁盘已满，请腾出空间";
+            "磁盘已满或达到文件系统的大小上限，请腾出空间";
         Descriptors => NotReady,
             "no file can be opened, because too many are open; find out what holds them (ls /proc/PID/fd), or raise \
              LimitNOFILE= of the service",
@@ -354,11 +357,11 @@ failures! {
     BodyFault {
         TooLarge { limit: usize } => ImageTooLarge,
             "the body has more than {limit} bytes; the limit is {limit}",
-            "图片过大；请缩小图片。";
+            "请求超过 {limit} 字节的上限；请缩小图片。";
         Announced { size: usize, limit: usize, pictures: usize }
             where each = if *pictures > 1 { " each" } else { "" } => ImageTooLarge,
             "the body has {size} bytes; a picture may have {limit}{each}; make it smaller, or save it as a JPEG of lower quality",
-            "请求有 {size} 字节，每张图片不得超过 {limit} 字节；请缩小图片。";
+            "请求大小为 {size} 字节，每张图片不得超过 {limit} 字节；请缩小图片。";
         PartTooLarge { part: String, limit: usize } => ImageTooLarge,
             "the part `{part}` has more than {limit} bytes, which is the limit",
             "图片超过 {limit} 字节的上限；请缩小图片。";
@@ -367,10 +370,10 @@ failures! {
             "图片为空（0 字节）。";
         Stalled { received: usize, idle: Duration } where seconds = idle.as_secs_f32() => MalformedRequest,
             "the body stopped after {received} bytes: nothing came for {seconds} s; send it again",
-            "图片上传过慢：请缩小图片，或改善网络。";
+            "上传中断：{seconds} 秒内没有收到数据；请重新发送。";
         TooSlow { received: usize, total: Duration } where seconds = total.as_secs_f32() => MalformedRequest,
             "after {seconds} s only {received} bytes of the body had arrived; send a smaller picture or use a faster line",
-            "图片上传过慢：请缩小图片，或改善网络。";
+            "上传过慢：{seconds} 秒内只收到 {received} 字节；请缩小图片，或改善网络。";
         NoMemory { limit: usize } => Overloaded,
             "uploads in flight take all of the {limit} bytes that are kept for them; try again",
             "同时上传的图片过多，请稍后重试。";
@@ -416,85 +419,4 @@ const fn expected(format: ImageFormat) -> (&'static str, &'static str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_decoders_english_stays_out_of_the_chinese() {
-        let words = || "Invalid size".to_owned();
-        let format = ImageFormat::Tiff;
-        let kinds = [
-            UnsupportedKind::Palette,
-            UnsupportedKind::Colours {
-                name: "Lab(8)".to_owned(),
-            },
-            UnsupportedKind::Other { words: words() },
-        ];
-        let kinds = kinds.map(|kind| CaptureError::UnsupportedKind { format, kind });
-        let damage = [
-            Damage::NoPicture,
-            Damage::Part { words: words() },
-            Damage::Data { words: words() },
-        ];
-        let damage = damage.map(|damage| CaptureError::Damaged { format, damage });
-        let stopped = CaptureError::DecoderStopped { format };
-        for error in kinds.iter().chain(&damage).chain([&stopped]) {
-            let names = ["TIFF", "PNG", "JPEG", "RGB", "YCbCr", "CMYK"];
-            let rest = names
-                .iter()
-                .fold(error.chinese(), |text, name| text.replace(name, ""));
-            assert!(!rest.contains(|c: char| c.is_ascii_alphabetic()), "{rest}");
-        }
-        assert!(kinds[1].to_string().contains("(Lab(8); expected grey, RGB"));
-        assert!(damage[2].to_string().contains("damaged (Invalid size);"));
-    }
-
-    #[test]
-    fn faults_of_the_log_are_told_in_both_languages() {
-        let fault = LogFault::TooSlow { seconds: 10 };
-        let english = fault.to_string();
-        let lost = ServiceFault::FeedbackLost { fault };
-        assert_eq!(lost.to_string(), english);
-        assert_eq!(lost.problem(), ProblemCode::NotReady);
-        assert_eq!(
-            lost.chinese(),
-            "反馈未能写入日志：日志在 10 秒内没有写完：磁盘过慢。"
-        );
-        let unread = ServiceFault::LogUnreadable;
-        assert_eq!(
-            unread.to_string(),
-            "the log cannot be read; see the daemon's text log"
-        );
-        assert_eq!(unread.problem(), ProblemCode::NotReady);
-        assert_eq!(unread.chinese(), "无法读取日志；原因见服务的文本日志。");
-    }
-
-    #[test]
-    fn texts_have_the_numbers_and_the_way_out() {
-        let large = CaptureError::TooManyPixels {
-            width: 9000,
-            height: 9000,
-            limit: 50_000_000,
-        };
-        assert!(large.to_string().contains("(81.0 megapixels)"), "{large}");
-        let chinese = large.chinese();
-        assert!(
-            chinese.contains("9000×9000 像素，上限为 5000 万像素"),
-            "{chinese}"
-        );
-        let found = ForeignFormat::Heic;
-        let heic = CaptureError::Unsupported { found };
-        for text in [heic.to_string(), heic.chinese()] {
-            assert!(
-                text.contains("HEIC") && text.contains("heif-convert"),
-                "{text}"
-            );
-            assert!(text.contains("TIFF"), "{text}");
-        }
-        let turned = NoFace::new(320, 240, true).chinese();
-        assert!(
-            turned.contains("320×240") && turned.contains("EXIF"),
-            "{turned}"
-        );
-    }
-}
+mod tests;

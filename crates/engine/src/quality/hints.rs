@@ -60,7 +60,7 @@ hints! {
     /// The picture lies on its side or upside down.
     TurnPicture "turn_picture",
         "The picture lies on its side or upside down: turn it upright, or turn the camera.",
-        "图片横倒或上下颠倒，请将图片或相机转正。";
+        "图片横置或上下颠倒，请将图片或摄像头转正。";
     /// The picture's shorter side is under 300 px.
     ImageTooSmall "image_too_small",
         "The picture is too small: use one of at least 300 × 300 pixels.",
@@ -84,11 +84,11 @@ hints! {
     /// Turned away.
     FaceCamera "face_camera",
         "The face is turned away: look straight into the camera.",
-        "脸部偏转，请正对镜头。";
+        "人脸偏转，请正对镜头。";
     /// Something covers the face.
     UncoverFace "uncover_face",
         "The face is covered: take off the mask, sunglasses or whatever hides it.",
-        "脸部被遮挡，请摘下口罩、墨镜或其他遮挡物。";
+        "面部被遮挡，请摘下口罩、墨镜或其他遮挡物。";
     /// More than one person.
     SeveralFaces "several_faces",
         "There are several faces: only one person should be in the picture.",
@@ -100,7 +100,7 @@ hints! {
     /// Not accepted, and nothing better is known.
     Retake "retake",
         "The picture is not good enough: take another one.",
-        "图片质量不够好，请重新拍摄。";
+        "图片质量不合格，请重新拍摄。";
 }
 
 /// The input of hints: one picture as a whole.

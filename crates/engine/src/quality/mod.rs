@@ -57,7 +57,7 @@ const WHOLE_FROM: f32 = 0.5;
 
 /// Highest score of a covered face: the contract puts it below .40, even if the recogniser might
 /// still match it.
-const NOT_WHOLE_AT_MOST: f32 = 0.39;
+pub const COVERED_AT_MOST: f32 = 0.39;
 
 /// Judges one face. `signal` is the pack's OOD output, transformed and turned by its manifest so
 /// that more is better. `symptoms` is what its network sees of causes. Without them the components
@@ -77,7 +77,7 @@ pub fn judge(
     let mut score = unit(calibration.score(signal));
     let mut interval = calibration.interval(score);
     if symptoms.map_or_else(|| !is_whole(&evidence), Symptoms::is_covered) {
-        let cap = |value: f32| value.min(NOT_WHOLE_AT_MOST);
+        let cap = |value: f32| value.min(COVERED_AT_MOST);
         (score, interval) = (cap(score), interval.map(cap));
     }
     Quality {

@@ -11,4 +11,7 @@ mod centre;
 mod reading;
 mod rights;
 mod rows;
+mod shipping;
+mod speed;
 mod versions;
+mod wire;

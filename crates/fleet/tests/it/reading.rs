@@ -170,7 +170,7 @@ fn every_row_is_read_once_also_in_pieces() {
         let mut snapshot = reader.snapshot().await.unwrap();
         let keys = [key(sent[3].id), key(Uuid::from_u128(1))];
         let found = snapshot.scan_keys(&keys, |_, row| {
-            seen.push((row.id, row.components, row.box_px))
+            seen.push((row.id, row.components, row.box_px));
         });
         found.await.unwrap();
         assert_eq!(seen.len(), 1);

@@ -36,7 +36,7 @@ pub struct Backlog {
 
 /// A target, and how shipping to it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ShippingTarget {
     /// Its name, without credentials.
     pub name: String,
     /// Rows that it has taken; one that changed and was shipped again counts again.
@@ -50,8 +50,34 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn targets(&self) -> Result<Vec<Target>, LogError> {
+    pub async fn targets(&self) -> Result<Vec<ShippingTarget>, LogError> {
         targets(&self.pool(), None).await.at(self.path())
+    }
+}
+
+impl LogReader {
+    /// How many rows some target has not confirmed in their present state: of those from before
+    /// `oldest`, or of all. Rows whose time cannot be trusted count if `with_doubtful`. Reads each of
+    /// the rows in question.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn unshipped(
+        &self,
+        oldest: Option<DateTime<Utc>>,
+        with_doubtful: bool,
+    ) -> Result<u64, LogError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM inferences AS waiting WHERE (?1 IS NULL OR time < ?1) AND (?2 OR clock IS NULL) \
+             AND EXISTS (SELECT 1 FROM shipping \
+             WHERE NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id)))",
+        )
+        .bind(oldest.map(row::time_text))
+        .bind(with_doubtful)
+        .fetch_one(&self.pool())
+        .await
+        .at(self.path())?;
+        Ok(count.unsigned_abs())
     }
 }
 
@@ -71,7 +97,7 @@ impl Outbox {
 async fn targets<'c>(
     connection: impl Executor<'c, Database = Sqlite>,
     name: Option<&str>,
-) -> Result<Vec<Target>, sqlx::Error> {
+) -> Result<Vec<ShippingTarget>, sqlx::Error> {
     let found = sqlx::query(TARGETS)
         .bind(name)
         .fetch_all(connection)
@@ -79,7 +105,7 @@ async fn targets<'c>(
     found.iter().map(target).collect()
 }
 
-fn target(found: &SqliteRow) -> Result<Target, sqlx::Error> {
+fn target(found: &SqliteRow) -> Result<ShippingTarget, sqlx::Error> {
     let count = |column| found.try_get(column).map(i64::unsigned_abs);
     // What cannot be read is passed over when it is shipped.
     let time = |column| {
@@ -87,7 +113,7 @@ fn target(found: &SqliteRow) -> Result<Target, sqlx::Error> {
         Ok::<_, sqlx::Error>(text.and_then(|text| row::parse_time(text).ok()))
     };
     let oldest = [time("oldest")?, time("oldest_unnumbered")?];
-    Ok(Target {
+    Ok(ShippingTarget {
         name: found.try_get("target")?,
         shipped_rows: count("rows")?,
         backlog: Backlog {

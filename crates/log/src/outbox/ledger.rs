@@ -5,11 +5,12 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use rusqlite::Connection;
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::Outbox;
-use crate::LogError;
 use crate::scan::connect;
+use crate::{LogError, LogFault};
 
 /// Rows that a target has confirmed and not refused.
 const CONFIRMED: &str = "SELECT substr(time, 1, 10), id, outcome IS NOT NULL FROM inferences AS confirmed, shipping \
@@ -51,6 +52,31 @@ impl Sums {
         });
     }
 
+    /// Adds the sums to those of the rows of `day` that were deleted after `target` had got them.
+    pub(crate) async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        target: &str,
+        day: &str,
+    ) -> Result<(), sqlx::Error> {
+        // SQLite has no operator for XOR.
+        sqlx::query(
+            "INSERT INTO pruned_days (target, day, rows, id_high, id_low, outcomes) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, outcomes = outcomes + excluded.outcomes, \
+             id_high = (id_high | excluded.id_high) & ~(id_high & excluded.id_high), \
+             id_low = (id_low | excluded.id_low) & ~(id_low & excluded.id_low)",
+        )
+        .bind(target)
+        .bind(day)
+        .bind(self.rows.cast_signed())
+        .bind(self.ids[0].cast_signed())
+        .bind(self.ids[1].cast_signed())
+        .bind(self.outcomes.cast_signed())
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
     fn join(&mut self, other: &Self) {
         self.rows += other.rows;
         self.outcomes += other.outcomes;
@@ -73,7 +99,7 @@ impl Outbox {
         let read = tokio::task::spawn_blocking(move || {
             days(&path, &target).map_err(|error| LogError::scan(&path, error))
         });
-        let sums = read.await.map_err(|_| super::super::LogFault::Closed)??;
+        let sums = read.await.map_err(|_| LogFault::Closed)??;
         let ledger = |(day, sums): (String, Sums)| {
             // A time that cannot be read is of no day, and its row is in quarantine.
             let day = day.parse().ok()?;

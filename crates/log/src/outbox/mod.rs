@@ -13,12 +13,14 @@ use uuid::Uuid;
 
 use super::error::At;
 use super::place::{FileId, file_id};
-use super::row::{self, Column, ColumnKind, Value, columns};
+use super::row::{self, Column, Value, columns};
 use super::{LogError, schema};
-pub use backlog::{Backlog, Target};
+pub use backlog::{Backlog, ShippingTarget};
 pub use identity::LogIdentity;
 pub use late::LateFeedback;
+pub(super) use late::Words;
 pub use ledger::DayLedger;
+pub(super) use ledger::Sums;
 pub(super) use position::Position;
 pub(super) use sequence::Sequence;
 

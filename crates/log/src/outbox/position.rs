@@ -22,4 +22,31 @@ impl Position {
             .fetch_optional(connection)
             .await
     }
+
+    /// Those of all targets, with their names.
+    pub(crate) async fn read_all(
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<(String, Self)>, sqlx::Error> {
+        let found: Vec<(String, i64, String, String)> =
+            sqlx::query_as("SELECT target, seq, old_time, old_id FROM shipping")
+                .fetch_all(connection)
+                .await?;
+        let position = |(target, seq, old_time, old_id)| {
+            let position = Self {
+                seq,
+                old_time,
+                old_id,
+            };
+            (target, position)
+        };
+        Ok(found.into_iter().map(position).collect())
+    }
+
+    /// Whether the target has the row with this `seq`, time and id.
+    pub(crate) fn has(&self, seq: Option<i64>, time: &str, id: &str) -> bool {
+        match seq {
+            Some(seq) => seq <= self.seq,
+            None => (time, id) <= (self.old_time.as_str(), self.old_id.as_str()),
+        }
+    }
 }

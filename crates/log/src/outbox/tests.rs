@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use faceood_engine::problem::ProblemCode;
 
-use super::ledger::Sums;
 use super::*;
 use crate::fixture::{context, full_record, keep_all, open};
-use crate::{FILE_NAME, Feedback, InferenceLog, InferenceRecord, ReportedOutcome, Role, Settings};
+use crate::{
+    ColumnKind, FILE_NAME, Feedback, InferenceLog, InferenceRecord, ReportedOutcome, Role, Settings,
+};
 
 mod copies;
 mod interleaved;
+mod retention;
 
 /// What a centre keeps of a row: its day, its outcome, and when that was told.
 type Kept = (NaiveDate, Option<String>, Option<DateTime<Utc>>);

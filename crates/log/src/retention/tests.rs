@@ -239,7 +239,7 @@ async fn rows_in_doubt_stay_unless_they_are_asked_for() {
     let by_age = |doubtful| Limits {
         oldest: Some(now - TimeDelta::days(180)),
         doubtful,
-        max_bytes: None,
+        ..Limits::default()
     };
     assert_eq!(log.reader().doubtful_before(now).await.unwrap(), 1);
     let kept = log.prune(by_age(Doubtful::Keep)).await.unwrap();

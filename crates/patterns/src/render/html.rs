@@ -114,10 +114,10 @@ impl HtmlPage<'_> {
             div class="cards" {
                 (card(&totals.inferences.to_string(), self.pick("inferences", "次推理"),
                     &format!("{} {}", totals.errors, self.pick("errors", "次错误"))))
-                (card(&percent_of(totals.low, totals.scored), self.pick("score low", "得分偏低"),
+                (card(&percent_of(totals.low, totals.scored, self.style.language), self.pick("score low", "质量分偏低"),
                     &format!("{} / {} ≤ {}", totals.low, totals.scored, window.max_score)))
                 (card(&self.report.clusters.len().to_string(), self.pick("patterns", "个反复出现的问题"),
-                    &format!("{} {}", percent_of(clustered, totals.low), self.pick("of the low ones", "的低分抓拍"))))
+                    &format!("{} {}", percent_of(clustered, totals.low, self.style.language), self.pick("of the low ones", "的低分抓拍"))))
                 (card(&rising.to_string(), self.pick("new or growing", "新出现或增多"),
                     &format!("{} {}", self.report.norm_anomalies.len(), self.pick("norm anomalies", "处特征向量模长异常"))))
             }
@@ -200,7 +200,7 @@ impl HtmlPage<'_> {
                 div class="two" {
                     (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median", "中位数"), "σ"], rows))
                     div {
-                        (table(&[self.pick("source", "摄像头"), self.pick("captures", "次数"), self.pick("lift", "相对倍数")],
+                        (table(&[self.pick("source", "来源"), self.pick("captures", "抓拍数"), self.pick("lift", "相对倍数")],
                             cluster.sources.iter().take(MEASURES).map(|part| {
                                 vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
                             })))
@@ -215,7 +215,7 @@ impl HtmlPage<'_> {
                     }
                 }
                 p class="quiet" {
-                    (self.pick("Most typical rows", "最典型的记录")) ": "
+                    (self.pick("Most typical rows: ", "最典型的记录："))
                     @for (index, id) in cluster.exemplars.iter().take(3).enumerate() {
                         @if index > 0 { ", " }
                         code { (id) }
@@ -239,7 +239,7 @@ impl HtmlPage<'_> {
         }
         let title = self.pick(
             "Share of low captures by source and hour",
-            "按摄像头与小时的低分占比",
+            "各来源各小时的低分占比",
         );
         html! { h2 { (title) } (heat(title, &rows)) }
     }
@@ -262,16 +262,16 @@ impl HtmlPage<'_> {
         let window = self.window();
         let signal = match anomaly.signal {
             NormSignal::Norm => self.pick("norm", "特征向量模长"),
-            NormSignal::Residual => self.pick("norm given the score", "给定得分下的特征向量模长"),
+            NormSignal::Residual => {
+                self.pick("norm given the score", "扣除质量分影响后的特征向量模长")
+            }
         };
-        let mut title = format!(
-            "{}: {signal} {:.3} → {:.3} ({:+.1} σ), {} – {}",
-            source(&anomaly.source),
-            anomaly.before,
-            anomaly.after,
-            anomaly.z,
-            self.time(anomaly.from),
-            self.time(anomaly.to)
+        let source = source(&anomaly.source);
+        let (before, after, z) = (anomaly.before, anomaly.after, anomaly.z);
+        let (from, to) = (self.time(anomaly.from), self.time(anomaly.to));
+        let mut title = self.pick(
+            format!("{source}: {signal} {before:.3} → {after:.3} ({z:+.1} σ), {from} – {to}"),
+            format!("{source}：{signal} {before:.3} → {after:.3}（{z:+.1} σ），{from} – {to}"),
         );
         for with in &anomaly.coincides {
             title += &format!(" · {with}");
@@ -291,16 +291,17 @@ impl HtmlPage<'_> {
                 cells[2] += " !";
             }
             if let Some(drift) = row.drift {
-                cells[6] += &format!(", {}", self.time(drift.since));
+                cells[6] += self.pick(", ", "，");
+                cells[6] += &self.time(drift.since);
             }
             cells.into()
         });
         html! {
-            h2 { (self.pick("Sources", "摄像头")) }
+            h2 { (self.pick("Sources", "来源")) }
             (table(&fleet_head(self.style.language), cells))
             p class="quiet" {
-                (self.pick("! : a significantly larger share of low captures than the other sources.", "!：低分占比显著高于其他摄像头。"))
-                @if rows.len() > FLEET_ROWS { " " (rows.len() - FLEET_ROWS) " " (self.pick("more are in the JSON report.", "个见 JSON 报告。")) }
+                (self.pick("! : a significantly larger share of low captures than the other sources.", "“!”表示低分占比显著高于其他来源。"))
+                @if rows.len() > FLEET_ROWS { " " (rows.len() - FLEET_ROWS) " " (self.pick("more are in the JSON report.", "个来源见 JSON 报告。")) }
             }
         }
     }
@@ -322,7 +323,7 @@ impl HtmlPage<'_> {
         let sample = if method.is_sample {
             self.pick(
                 " (a sample; the other rows were assigned)",
-                "（抽样，其余按此归类）",
+                "（抽样，其余记录据此归类）",
             )
         } else {
             ""
@@ -334,8 +335,8 @@ impl HtmlPage<'_> {
                  Significance by Benjamini and Hochberg at 5 %."
             ),
             format!(
-                "由 {low} 条低分与 {good} 条高分记录学习{sample}；一个反复出现的问题至少需要 {least} 条。\
-                 {aside} 个分组可用偶然解释，未列出。显著性按 Benjamini–Hochberg（5 %）判定。"
+                "由 {low} 条低分与 {good} 条高分记录学习得到{sample}；每个反复出现的问题至少需要 {least} 条。\
+                 另有 {aside} 个分组可能出于偶然，未列出。显著性按 Benjamini–Hochberg 方法（5%）判定。"
             ),
         );
         let counted = method

@@ -19,13 +19,13 @@ fn counted_by_hour(language: Language) -> &'static str {
 }
 
 /// A share in per cent.
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+fn percent(share: f64, language: Language) -> String {
+    format!("{:.1}{}", 100.0 * share, language.pick(" %", "%"))
 }
 
 /// `part` of `all` in per cent.
-fn percent_of(part: u64, all: u64) -> String {
-    percent(part as f64 / all.max(1) as f64)
+fn percent_of(part: u64, all: u64, language: Language) -> String {
+    percent(part as f64 / all.max(1) as f64, language)
 }
 
 /// `value` as `show` has it, or a dash.
@@ -44,18 +44,26 @@ fn sentences(cluster: &Cluster, language: Language) -> [&str; 2] {
 /// A pattern's score, norm and growth; `per` stands between the growth and its day.
 fn numbers(cluster: &Cluster, language: Language, per: &str) -> String {
     let (quality, norm) = (cluster.quality, cluster.embedding_norm);
-    let word = language.pick("score", "得分");
+    let word = language.pick("score", "质量分");
     let (mean, p10, p90) = (quality.mean, quality.p10, quality.p90);
-    let mut text = format!("{word} {mean:.2} ({p10:.2}–{p90:.2})");
+    let mut text = language.pick(
+        format!("{word} {mean:.2} ({p10:.2}–{p90:.2})"),
+        format!("{word} {mean:.2}（{p10:.2}–{p90:.2}）"),
+    );
     if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
         let word = language.pick("norm", "特征向量模长");
-        text += &format!(" · {word} {mean:.2} ({z:+.1} σ)");
+        text += &language.pick(
+            format!(" · {word} {mean:.2} ({z:+.1} σ)"),
+            format!(" · {word} {mean:.2}（{z:+.1} σ）"),
+        );
     }
     let [low, high] = cluster.trend_detail.interval;
     if high < 1e3 {
-        let day = language.pick("day", "天");
         let [slope, low, high] = [cluster.trend_detail.slope_per_day, low, high].map(|x| 100.0 * x);
-        text += &format!(" · {slope:+.0} %{per}{day} ({low:+.0} … {high:+.0})");
+        text += &language.pick(
+            format!(" · {slope:+.0} %{per}day ({low:+.0} … {high:+.0})"),
+            format!(" · 每天 {slope:+.0}%（{low:+.0} … {high:+.0}）"),
+        );
     }
     text
 }
@@ -72,13 +80,13 @@ fn fleet_cells(row: &FleetRow, language: Language) -> [String; 7] {
     let number = |value| or_dash(value, |value: f64| format!("{value:.2}"));
     let drift = row.drift.map_or(String::new(), |drift| {
         let arrow = if drift.is_rising { "▲" } else { "▼" };
-        let (before, after) = (percent(drift.before), percent(drift.after));
+        let [before, after] = [drift.before, drift.after].map(|share| percent(share, language));
         format!("{arrow} {before} → {after}")
     });
     [
         source(&row.source),
         row.inferences.to_string(),
-        or_dash(row.share_low, percent),
+        or_dash(row.share_low, |share| percent(share, language)),
         number(row.median_score),
         number(row.embedding_norm),
         or_dash(row.top_cause.as_deref(), |name| label(name, language)),
@@ -89,12 +97,12 @@ fn fleet_cells(row: &FleetRow, language: Language) -> [String; 7] {
 /// The heads of those cells.
 fn fleet_head(language: Language) -> [&'static str; 7] {
     [
-        language.pick("source", "摄像头"),
-        language.pick("captures", "抓拍"),
+        language.pick("source", "来源"),
+        language.pick("captures", "抓拍数"),
         language.pick("low", "低分"),
-        language.pick("median score", "得分中位数"),
+        language.pick("median score", "质量分中位数"),
         language.pick("norm", "特征向量模长"),
-        language.pick("top cause", "首要原因"),
+        language.pick("top cause", "主要原因"),
         language.pick("drift", "变化"),
     ]
 }
@@ -102,12 +110,12 @@ fn fleet_head(language: Language) -> [&'static str; 7] {
 /// What is new, grown and gone, one line each.
 fn changes(comparison: &EarlierComparison, language: Language) -> Vec<String> {
     let new = comparison.new.iter();
-    let new = new.map(|id| format!("{}: [{id}]", language.pick("new", "新出现")));
+    let new = new.map(|id| format!("{}[{id}]", language.pick("new: ", "新出现：")));
     let grown = comparison.grown.iter().map(|growth| {
-        let word = language.pick("grown", "增多");
-        format!("{word}: [{}] ×{:.1}", growth.id, growth.factor)
+        let word = language.pick("grown: ", "增多：");
+        format!("{word}[{}] ×{:.1}", growth.id, growth.factor)
     });
     let gone = comparison.gone.iter();
-    let gone = gone.map(|gone| format!("{}: {gone}", language.pick("gone", "已消失")));
+    let gone = gone.map(|gone| format!("{}{gone}", language.pick("gone: ", "已消失：")));
     new.chain(grown).chain(gone).collect()
 }

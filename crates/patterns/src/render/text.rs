@@ -94,7 +94,7 @@ impl TextReport {
         let (window, totals, method) = (&report.window, report.totals, &report.method);
         let (inferences, errors) = (totals.inferences, totals.errors);
         let (low, scored, most) = (totals.low, totals.scored, window.max_score);
-        let share = percent_of(low, scored);
+        let share = percent_of(low, scored, self.style.language);
         let time = |time| or_dash(time, minute);
         let span = format!("{} – {} UTC", time(window.from), time(window.to));
         self.line(&self.pick(
@@ -104,20 +104,20 @@ impl TextReport {
             ),
             format!(
                 "{span}：推理 {inferences} 次，错误 {errors} 次，\
-                 {scored} 张抓拍中 {low} 张得分不高于 {most}（{share}）"
+                 {scored} 张抓拍中有 {low} 张质量分不高于 {most}（{share}）"
             ),
         ));
         let (patterns, rest) = (report.clusters.len(), report.unclustered);
         let zone = &window.utc_offset;
         let clustered = low - rest;
-        let part = percent_of(clustered, low);
+        let part = percent_of(clustered, low, self.style.language);
         self.line(&self.pick(
             format!(
                 "{patterns} patterns have {clustered} of them ({part}); {rest} belong to none. \
                  Hours are local time (UTC{zone})."
             ),
             format!(
-                "共 {patterns} 个反复出现的问题，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
+                "反复出现的问题共 {patterns} 个，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
                  时刻为本地时间（UTC{zone}）。"
             ),
         ));
@@ -129,7 +129,7 @@ impl TextReport {
                      the others were assigned to them."
                 ),
                 format!(
-                    "反复出现的问题由 {learnt} 条低分记录的抽样（种子 {seed}）学习得到，其余记录按此归类。"
+                    "反复出现的问题由抽取的 {learnt} 条低分记录（随机种子 {seed}）学习得到，其余记录据此归类。"
                 ),
             ));
         }
@@ -174,7 +174,7 @@ impl TextReport {
         let signal = match anomaly.signal {
             NormSignal::Norm => self.pick("norm", "特征向量模长"),
             NormSignal::Residual => {
-                self.pick("norm given the score", "扣除得分影响后的特征向量模长")
+                self.pick("norm given the score", "扣除质量分影响后的特征向量模长")
             }
         };
         let source = source(&anomaly.source);
@@ -189,7 +189,7 @@ impl TextReport {
         );
         if !anomaly.coincides.is_empty() {
             text += self.pick("; with ", "；同时出现：");
-            text += &anomaly.coincides.join(", ");
+            text += &anomaly.coincides.join(self.pick(", ", "、"));
         }
         text
     }
@@ -198,17 +198,19 @@ impl TextReport {
         if fleet.is_empty() {
             return;
         }
-        self.title(self.pick("Sources", "摄像头"));
+        self.title(self.pick("Sources", "来源"));
         let mut head = fleet_head(self.style.language);
         head[3] = self.pick("median", "中位数");
-        self.unwrapped(&fleet_line(&head.map(str::to_owned)));
+        // 特征向量模长 takes twelve columns.
+        let norm_columns = self.pick(6, 12);
+        self.unwrapped(&fleet_line(&head.map(str::to_owned), norm_columns));
         for row in by_attention(fleet).into_iter().take(FLEET_ROWS) {
             let mut cells = fleet_cells(row, self.style.language);
             if let Some(drift) = row.drift {
-                let form = self.pick(" since %d %b", " 自%-m月%-d日起");
+                let form = self.pick(" since %d %b", " 自 %m-%d 起");
                 cells[6] += &drift.since.format(form).to_string();
             }
-            let mut line = fleet_line(&cells);
+            let mut line = fleet_line(&cells, norm_columns);
             if row.is_worse || row.drift.is_some_and(|drift| drift.is_rising) {
                 line = self.coloured(&line, "31");
             }
@@ -224,7 +226,7 @@ impl TextReport {
         self.title(self.pick("Against the earlier report", "与先前报告相比"));
         let lines = changes(comparison, self.style.language);
         if lines.is_empty() {
-            self.line(self.pick("nothing new, gone or grown", "无新增、消失或增多"));
+            self.line(self.pick("nothing new, gone or grown", "没有新出现、消失或增多的问题"));
         }
         for line in lines {
             self.line(&line);
@@ -236,7 +238,7 @@ impl TextReport {
             let more = all - shown;
             self.line(&self.pick(
                 format!("… and {more} more (--format json has all of them)"),
-                format!("……另有 {more} 项（--format json 列出全部）"),
+                format!("……另有 {more} 项（用 --format json 列出全部）"),
             ));
         }
     }
@@ -246,15 +248,16 @@ fn minute(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A line of the table of sources.
-fn fleet_line([source, captures, low, median, norm, cause, drift]: &[String; 7]) -> String {
+/// A line of the table of sources. A wider column of norms takes its room from the names.
+fn fleet_line(cells: &[String; 7], norm_columns: usize) -> String {
+    let [source, captures, low, median, norm, cause, drift] = cells;
     let line = format!(
         "{} {} {} {} {}  {} {drift}",
-        left(source, 24),
+        left(source, 30 - norm_columns),
         right(captures, 9),
         right(low, 7),
         right(median, 7),
-        right(norm, 6),
+        right(norm, norm_columns),
         left(cause, 17)
     );
     line.trim_end().to_owned()

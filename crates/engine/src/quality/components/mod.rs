@@ -29,11 +29,12 @@ pub enum Direction {
     Neither,
 }
 
-/// Makes [`Component`] of one list: name, unit, direction, and the usual value with its deviation.
+/// Makes [`Component`] of one list: name, unit, direction, the range of good photos, and the usual
+/// value with its deviation.
 macro_rules! components {
     ($(
         $(#[$doc:meta])*
-        $component:ident $name:literal, $unit:literal, $direction:ident, $usual:expr;
+        $component:ident $name:literal, $unit:literal, $direction:ident, $range:expr, $usual:expr;
     )+) => {
         /// One measured property of a face. Names follow ISO/IEC 29794-5 where they mean the same.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,9 +46,9 @@ macro_rules! components {
             /// Every component, in the order of columns and JSON.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$component),+];
 
-            const fn row(self) -> (&'static str, &'static str, Direction, [f32; 2]) {
+            const fn row(self) -> (&'static str, &'static str, Direction, [f32; 2], [f32; 2]) {
                 match self {
-                    $(Self::$component => ($name, $unit, Direction::$direction, $usual),)+
+                    $(Self::$component => ($name, $unit, Direction::$direction, $range, $usual),)+
                 }
             }
         }
@@ -56,40 +57,40 @@ macro_rules! components {
 
 components! {
     /// Fine detail; higher is sharper.
-    Sharpness "sharpness", "index", HigherIsBetter, [1.886, 0.714];
+    Sharpness "sharpness", "index", HigherIsBetter, [0.93, 3.57], [1.886, 0.714];
     /// Share of the face that is not too dark, 0…1.
-    UnderExposurePrevention "under_exposure_prevention", "share", HigherIsBetter, [0.996, 0.006];
+    UnderExposurePrevention "under_exposure_prevention", "share", HigherIsBetter, [0.94, 1.0], [0.996, 0.006];
     /// Share of the face that is not clipped, 0…1.
-    OverExposurePrevention "over_exposure_prevention", "share", HigherIsBetter, [1.0, 0.01];
+    OverExposurePrevention "over_exposure_prevention", "share", HigherIsBetter, [0.996, 1.0], [1.0, 0.01];
     /// Mean luma of the face, 0…1.
-    LuminanceMean "luminance_mean", "share", Neither, [0.587, 0.139];
+    LuminanceMean "luminance_mean", "share", Neither, [0.346, 0.716], [0.587, 0.139];
     /// Variance of the face's luma, 0…0.25.
-    LuminanceVariance "luminance_variance", "share", Neither, [0.028, 0.014];
+    LuminanceVariance "luminance_variance", "share", Neither, [0.007, 0.049], [0.028, 0.014];
     /// Entropy of the luma histogram, bits.
-    DynamicRange "dynamic_range", "bit", HigherIsBetter, [7.169, 0.343];
+    DynamicRange "dynamic_range", "bit", HigherIsBetter, [6.23, 7.55], [7.169, 0.343];
     /// Likeness of the left and right half's lighting, 0…1.
-    IlluminationUniformity "illumination_uniformity", "share", HigherIsBetter, [0.721, 0.198];
+    IlluminationUniformity "illumination_uniformity", "share", HigherIsBetter, [0.368, 0.95], [0.721, 0.198];
     /// Freedom from block and ringing artefacts, higher is better.
-    CompressionArtifacts "compression_artifacts", "index", HigherIsBetter, [0.9, 0.07];
+    CompressionArtifacts "compression_artifacts", "index", HigherIsBetter, [0.829, 0.943], [0.9, 0.07];
     /// Standard deviation of sensor noise in the picture's own pixels, 8-bit levels.
-    Noise "noise", "level", LowerIsBetter, [0.659, 0.368];
+    Noise "noise", "level", LowerIsBetter, [0.37, 1.18], [0.659, 0.368];
     /// How one-sided the loss of detail is, 0 (none) …1; higher is worse.
-    MotionBlur "motion_blur", "share", LowerIsBetter, [0.011, 0.016];
+    MotionBlur "motion_blur", "share", LowerIsBetter, [0.0, 0.218], [0.011, 0.016];
     /// Direction of the motion, degrees 0…180 from the image's right, clockwise; meaningful with
     /// `MotionBlur`. An angle has no median: it is not compared.
-    MotionDirection "motion_direction", "deg", Neither, [0.0, 0.0];
+    MotionDirection "motion_direction", "deg", Neither, [0.0, 180.0], [0.0, 0.0];
     /// Strength of periodic patterns such as moiré; higher is worse.
-    RecapturePattern "recapture_pattern", "index", LowerIsBetter, [0.0, 0.05];
+    RecapturePattern "recapture_pattern", "index", LowerIsBetter, [0.0, 0.0], [0.0, 0.05];
     /// Distance between the eyes in original pixels.
-    InterEyeDistance "inter_eye_distance", "px", HigherIsBetter, [86.9, 22.67];
+    InterEyeDistance "inter_eye_distance", "px", HigherIsBetter, [34.6, 49.0], [86.9, 22.67];
     /// Turn of the head, degrees.
-    HeadPoseYaw "head_pose_yaw", "deg", Neither, [0.769, 4.734];
+    HeadPoseYaw "head_pose_yaw", "deg", Neither, [-29.9, 26.2], [0.769, 4.734];
     /// Nod of the head, degrees.
-    HeadPosePitch "head_pose_pitch", "deg", Neither, [2.577, 6.455];
+    HeadPosePitch "head_pose_pitch", "deg", Neither, [-13.7, 19.5], [2.577, 6.455];
     /// Tilt of the head, degrees.
-    HeadPoseRoll "head_pose_roll", "deg", Neither, [-0.178, 2.547];
+    HeadPoseRoll "head_pose_roll", "deg", Neither, [-14.0, 11.6], [-0.178, 2.547];
     /// How much of the lower face is visible, 0…1; not assessed where the eyes are covered.
-    MouthOcclusionPrevention "mouth_occlusion_prevention", "share", HigherIsBetter, [0.998, 0.03];
+    MouthOcclusionPrevention "mouth_occlusion_prevention", "share", HigherIsBetter, [0.943, 1.0], [0.998, 0.03];
 }
 
 /// Median and robust deviation of a component over clean photos: the scale for comparing captures.
@@ -117,11 +118,18 @@ impl Component {
         self.row().2
     }
 
+    /// The range of good photos, in the component's unit: 2.5th to 97.5th percentile over press
+    /// photos of 410 people, all of grade good or better, as `faceood-admin extract PHOTOS --json`
+    /// measures them.
+    pub const fn usual_range(self) -> [f32; 2] {
+        self.row().3
+    }
+
     /// Median and deviation over 315 clean photos of as many people. The test
     /// `components_on_photos` prints such figures for a folder of photos. Where the deviation is
     /// next to nothing, as with clipped light, it is a difference that one would notice.
     pub const fn usual(self) -> Usual {
-        let [median, deviation] = self.row().3;
+        let [median, deviation] = self.row().4;
         Usual { median, deviation }
     }
 }

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Filter;
+use crate::{Limits, prune};
+
+/// Every row that was ever written, with what was told of it.
+type All = Vec<InferenceRecord>;
 
 /// What may happen to a log.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,8 @@ enum Event {
     Restart,
     /// The cursor is put back.
     Rewind,
+    /// All rows older than the one with this number are too old.
+    Prune(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,28 +46,44 @@ fn event() -> impl Strategy<Value = Event> {
         5 => (1_u8..6, crash).prop_map(|(most, crash)| Event::Batch(most, crash)),
         1 => Just(Event::Restart),
         1 => Just(Event::Rewind),
+        2 => any::<u8>().prop_map(Event::Prune),
     ]
 }
 
 /// What happens between a batch's reading and its confirmation goes on at the same time.
-async fn happen(event: Event, log: &mut InferenceLog, folder: &Path, requests: &mut Vec<String>) {
+async fn happen(event: Event, log: &mut InferenceLog, folder: &Path, all: &mut All) {
     match event {
         Event::Append(count) => {
             for _ in 0..count {
-                let request = format!("r-{}", requests.len());
-                log.append(row(&request)).await.unwrap();
-                requests.push(request);
+                let row = row(&format!("r-{}", all.len()));
+                log.append(row.clone()).await.unwrap();
+                all.push(row);
             }
         }
         Event::Feedback(number, is_genuine) => {
-            let Some(request) = requests.get(usize::from(number) % requests.len().max(1)) else {
+            let number = usize::from(number) % all.len().max(1);
+            let Some(row) = all.get_mut(number) else {
                 return;
             };
             let outcome = match is_genuine {
                 true => ReportedOutcome::Genuine,
                 false => ReportedOutcome::Impostor,
             };
-            log.record_feedback(told(request, outcome)).await.unwrap();
+            let feedback = told(&row.request_id, outcome);
+            // A deleted row gets none.
+            if let Some(time) = log.record_feedback(feedback).await.unwrap() {
+                row.outcome = Some(outcome);
+                row.outcome_time = Some(time);
+            }
+        }
+        Event::Prune(number) => {
+            let oldest = all.get(usize::from(number) % all.len().max(1));
+            let limits = Limits {
+                oldest: oldest.map(|row| row.time),
+                ..Limits::default()
+            };
+            let path = folder.join(FILE_NAME);
+            prune(&path, &limits, |_| {}).await.unwrap();
         }
         Event::Restart => {
             log.close().await;
@@ -85,18 +106,18 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (folder, mut log) = open(&Settings::default()).await;
-            let mut requests = Vec::new();
-            happen(Event::Append(old), &mut log, folder.path(), &mut requests).await;
+            let mut all = All::new();
+            happen(Event::Append(old), &mut log, folder.path(), &mut all).await;
             age(&log).await;
             let mut centre = Centre::default();
             let mut sender = outbox(folder.path(), "centre").await;
             for (event, meanwhile) in events {
                 let Event::Batch(most, crash) = event else {
-                    happen(event, &mut log, folder.path(), &mut requests).await;
+                    happen(event, &mut log, folder.path(), &mut all).await;
                     continue;
                 };
                 let batch = sender.next(most.into()).await.unwrap();
-                happen(meanwhile, &mut log, folder.path(), &mut requests).await;
+                happen(meanwhile, &mut log, folder.path(), &mut all).await;
                 if crash != Crash::BeforeTheCentre {
                     centre.take(&batch);
                 }
@@ -107,13 +128,11 @@ proptest! {
             }
             ship(&mut sender, &mut centre, 4).await;
             assert_eq!(sender.backlog().await.unwrap().rows, 0);
-            let all = Filter { limit: Some(1000), ..Filter::default() };
-            let rows = log.reader().query(&all, None).await.unwrap().records;
-            let expected: BTreeMap<Uuid, Kept> = rows.iter().map(|row| {
+            let expected: BTreeMap<Uuid, Kept> = all.iter().map(|row| {
                 let outcome = row.outcome.map(|outcome| outcome.name().to_owned());
                 (row.id, (row.time.date_naive(), outcome, row.outcome_time))
             }).collect();
-            assert_eq!(requests.len(), expected.len());
+            assert_eq!(all.len(), expected.len());
             assert_eq!(centre.0, expected);
             assert_eq!(sender.days().await.unwrap(), centre.days());
         });
