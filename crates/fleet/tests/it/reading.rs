@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use faceood_fleet::{CentreFilter, CentreKey, CentreReader, Role, enrol};
+use faceood_fleet::{
+    CentreAddress, CentreFilter, CentreKey, CentreReader, ClientFiles, Role, enrol,
+};
 use faceood_log::{InferenceRecord, LogError};
 use uuid::Uuid;
 
@@ -196,7 +198,15 @@ fn what_comes_meanwhile_is_left_out_and_a_visitor_may_stop() {
         enrol(&owner(&server), "analyst", &Role::Reader)
             .await
             .unwrap();
-        let reader = CentreReader::new(crate::rows::address(&server, "analyst"));
+        let files = server.certificate("analyst");
+        let files = ClientFiles {
+            ca: Some(files.ca),
+            certificate: Some(files.certificate),
+            key: Some(files.key),
+        };
+        let url = server.url().replacen("127.0.0.1", "analyst@127.0.0.1", 1);
+        let analyst = CentreAddress::new(&url, &files).unwrap();
+        let reader = CentreReader::new(analyst);
         let mut snapshot = reader.snapshot().await.unwrap();
         store(&mut link, &shipped(), &sent[30..]).await;
         let parts = snapshot.parts(None).await.unwrap();
