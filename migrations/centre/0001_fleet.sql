@@ -11,11 +11,13 @@ DO $$ BEGIN
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO faceood_box', current_database());
 END $$;
 
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
 CREATE TABLE inferences (
     node text NOT NULL DEFAULT current_user,         -- which box
     log_id uuid NOT NULL,                            -- which log of it
     seq bigint,                                      -- the log's own count; NULL for rows from before it counted
-    time timestamptz NOT NULL,
+    time timestamptz NOT NULL CHECK (isfinite(time)),
     id uuid NOT NULL,
     request_id text,
     request_key text,
@@ -42,6 +44,7 @@ CREATE TABLE inferences (
 CREATE TABLE inferences_default PARTITION OF inferences DEFAULT;
 
 CREATE INDEX inferences_request ON inferences (request_id);
+CREATE INDEX inferences_time ON inferences USING brin (time);
 CREATE INDEX inferences_low ON inferences (time) WHERE quality_score <= 0.4::real;
 CREATE INDEX inferences_outcome ON inferences (time) WHERE outcome IS NOT NULL;
 CREATE INDEX inferences_good_draw ON inferences (draw) WHERE quality_score > 0.4::real;
@@ -103,13 +106,13 @@ CREATE TABLE late_feedback (
     node text NOT NULL DEFAULT current_user,         -- which box was told
     request_id text NOT NULL,
     time timestamptz NOT NULL,
-    outcome text NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('genuine', 'impostor', 'unusable')),
     note text,
     only_token text,                                 -- where it stands, only a request that this token allowed is meant
     joined_node text,                                -- whose rows have it now; NULL: no such row yet, or its own box has had a word
     PRIMARY KEY (node, request_id, time)
 );
-CREATE INDEX late_feedback_waiting ON late_feedback (request_id) WHERE joined_node IS NULL;
+CREATE INDEX late_feedback_request ON late_feedback (request_id, time);
 
 -- A box sees and writes its own rows alone. It deletes nothing, and changes nothing but outcomes.
 ALTER TABLE inferences ENABLE ROW LEVEL SECURITY;
@@ -136,7 +139,7 @@ GRANT SELECT ON _sqlx_migrations TO faceood_box;
 -- Makes the partition of the month that `moment` lies in, unless it is there. False: the clock that gave this time is broken, and its
 -- rows stay in the default partition.
 CREATE FUNCTION faceood_partition(moment timestamptz) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
 DECLARE
     first timestamptz := date_trunc('month', moment);
     next timestamptz := first + interval '1 month';
@@ -146,14 +149,14 @@ BEGIN
     IF moment NOT BETWEEN now() - interval '10 years' AND now() + interval '1 month' THEN
         RETURN false;
     END IF;
-    IF to_regclass(partition) IS NOT NULL THEN
+    IF to_regclass('public.' || partition) IS NOT NULL THEN
         RETURN true;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('faceood_partition', 0));
-    IF to_regclass(partition) IS NOT NULL THEN
+    IF to_regclass('public.' || partition) IS NOT NULL THEN
         RETURN true;
     END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE inferences INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE)', partition);
+    EXECUTE format('CREATE TABLE %I (LIKE inferences INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING CONSTRAINTS)', partition);
     -- Rows of a clock that was ahead: by now their month has come.
     SELECT string_agg(quote_ident(column_name), ', ') INTO listed FROM information_schema.columns
         WHERE table_schema = 'public' AND table_name = 'inferences' AND is_generated = 'NEVER';
@@ -166,17 +169,21 @@ BEGIN
 END $$;
 
 -- Writes late feedback about these requests into their rows. Where an id was repeated, it is about the last request before the feedback.
--- It only fills what is empty or came by the same way: what a row's own box says about it stands.
+-- It only fills what is empty or came by the same way: what a row's own box says about it stands. Words that were joined are looked at
+-- again, because the rows of one request may come in two batches; of one id the newest hundred, because callers may repeat theirs.
 CREATE FUNCTION faceood_join(requests text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    said late_feedback;
+    said record;
     since timestamptz;
     until timestamptz;
     about record;
     made timestamptz;
 BEGIN
-    FOR said IN SELECT * FROM late_feedback WHERE request_id = ANY (requests) AND joined_node IS NULL ORDER BY time LOOP
+    FOR said IN SELECT * FROM (
+        SELECT *, row_number() OVER (PARTITION BY late_feedback.request_id ORDER BY late_feedback.time DESC) AS place
+        FROM late_feedback WHERE late_feedback.request_id = ANY (requests)
+    ) AS late WHERE place <= 100 ORDER BY late.time LOOP
         since := said.time - interval '31 days';
         until := said.time + interval '10 minutes';
         SELECT node, request_id, request_key INTO about FROM inferences
@@ -211,6 +218,10 @@ DECLARE
     waiting text[];
     sign integer := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
 BEGIN
+    -- A row and the word about it may come at the same moment: the one that comes second must see the other.
+    IF TG_OP = 'INSERT' THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('faceood_join', 0));
+    END IF;
     INSERT INTO hourly AS known
     SELECT node, source, date_trunc('hour', time, 'UTC'), pack_sha256, calibration_id,
         sign * count(*),
@@ -245,7 +256,8 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT array_agg(DISTINCT late.request_id) INTO waiting FROM late_feedback AS late
-        JOIN stored ON late.request_id IN (stored.request_id, stored.id::text) WHERE joined_node IS NULL;
+        JOIN stored ON late.request_id IN (stored.request_id, stored.id::text)
+        WHERE late.time > (SELECT min(time) FROM stored) - interval '10 minutes';
     IF waiting IS NOT NULL THEN
         PERFORM faceood_join(waiting);
     END IF;
@@ -261,6 +273,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     waiting text[];
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('faceood_join', 0));
     SELECT array_agg(DISTINCT request_id) INTO waiting FROM told;
     PERFORM faceood_join(coalesce(waiting, '{}'));
     RETURN NULL;

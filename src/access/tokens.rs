@@ -3,14 +3,14 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use faceood_engine::whole_file::WholeFile;
+use faceood_engine::whole_file::{WholeFile, open_lock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -248,7 +248,9 @@ impl Tokens {
             let text = toml::to_string(self).map_err(io::Error::other)?;
             let mut file = WholeFile::private(path)?;
             file.write_all(format!("{HEAD}{text}").as_bytes())?;
-            give(file.as_file(), owner)?;
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group))?;
+            }
             file.finish()
         };
         written().map_err(|error| TokenError::Io(path.to_owned(), error))
@@ -379,10 +381,7 @@ impl Tokens {
 /// Locks a file of its own at `path`: anybody who may open the folder could hold a lock on that for
 /// ever. The daemon's user must be able to take it too.
 fn hold(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
-    let mut options = File::options();
-    let options = options.create(true).write(true).truncate(false).mode(0o600);
-    let file = options.open(path)?;
-    give(&file, owner)?;
+    let file = open_lock(path, owner)?;
     let end = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
@@ -397,13 +396,6 @@ fn hold(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-}
-
-fn give(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let Some((user, group)) = owner else {
-        return Ok(());
-    };
-    std::os::unix::fs::fchown(file, Some(user), Some(group))
 }
 
 fn hash_of(secret: &Secret) -> String {

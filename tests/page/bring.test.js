@@ -125,6 +125,21 @@ for (const [language, expected] of /** @type {const} */ ([["en", /Save it as JPE
     }, { language }));
 }
 
+test("two pictures that come while the first is being converted fill both places", () =>
+  onPage(browser, daemon.address, async (page) => {
+    await page.evaluate((head) => {
+      const real = window.createImageBitmap;
+      window.createImageBitmap = /** @type {any} */ (async (/** @type {Blob} */ file) => {
+        await new Promise((resolve) => { setTimeout(resolve, 300); });
+        return real(file.slice(head));
+      });
+    }, HEIC_HEAD.length);
+    const base64 = Buffer.concat([HEIC_HEAD, await readFile(ASTRONAUT)]).toString("base64");
+    for (const name of ["1.heic", "2.heic"]) await bring(page, "paste", "body", [{ name, type: "image/heic", base64 }]);
+    await page.waitForSelector("#compare .verdict");
+    assert.equal(await page.locator("#compare .slot.filled").count(), 2);
+  }));
+
 test("HEIC that the browser can read is sent as a JPEG, and the page says so", () =>
   onPage(browser, daemon.address, async (page) => {
     // As Safari, which reads HEIC; this Chromium does not.

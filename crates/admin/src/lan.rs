@@ -21,9 +21,15 @@ use super::{Context, output};
 /// Read by systemd as a part of the unit.
 const DROP_IN: &str = "/etc/systemd/system/faceoodd.service.d/lan.conf";
 
-/// The same for the sockets that systemd opens, where they are switched on: what comes in by them
-/// follows their own list.
-const DROP_IN_OF_SOCKET: &str = "/etc/systemd/system/faceoodd.socket.d/lan.conf";
+/// The same for what else serves, where it is switched on: the sockets that systemd opens, which follow
+/// a list of their own, and the instances `faceoodd@N`.
+const OTHER_DROP_INS: [(&str, &str); 2] = [
+    ("Socket", "/etc/systemd/system/faceoodd.socket.d/lan.conf"),
+    (
+        "Service",
+        "/etc/systemd/system/faceoodd@.service.d/lan.conf",
+    ),
+];
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -104,7 +110,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let drop_in = Path::new(DROP_IN);
     if args.undo {
         if !args.dry_run {
-            remove(Path::new(DROP_IN_OF_SOCKET))?;
+            for (_, path) in OTHER_DROP_INS {
+                remove(Path::new(path))?;
+            }
         }
         return undo(drop_in, args.dry_run, &loaded);
     }
@@ -114,8 +122,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         format!("{DROP_IN} would be:\n\n{text}")
     } else {
         write(drop_in, &text)?;
-        let socket = drop_in_text("Socket", &args.networks);
-        write(Path::new(DROP_IN_OF_SOCKET), &socket)?;
+        for (section, path) in OTHER_DROP_INS {
+            write(Path::new(path), &drop_in_text(section, &args.networks))?;
+        }
         format!("{DROP_IN} lets {shown} in\n")
     };
     let mut steps = missing(args, &loaded);

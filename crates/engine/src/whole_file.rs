@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
@@ -100,6 +100,33 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.finish()
 }
 
+/// Opens the file at `path` to lock it, and makes it where there is none, readable by its owner only.
+/// Root gives it to `owner`, so that the daemon's user can take the lock too.
+///
+/// # Errors
+/// Where it cannot be opened, or is no plain file of one name: whoever owns the folder could put a
+/// link there, and root would give away what that leads to.
+pub fn open_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let facts = file.metadata()?;
+    if !facts.is_file() || facts.nlink() != 1 {
+        let what = "it is no plain file of one name; remove it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    let owner = owner.filter(|_| rustix::process::geteuid().is_root());
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +186,22 @@ mod tests {
         fs::write(&plain, b"x").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (other, lock) = (folder.path().join("shadow"), folder.path().join("lock"));
+        fs::write(&other, "secret").unwrap();
+        std::os::unix::fs::symlink(&other, &lock).unwrap();
+        assert!(open_lock(&lock, Some((12, 12))).is_err());
+        fs::remove_file(&lock).unwrap();
+        fs::hard_link(&other, &lock).unwrap();
+        let error = open_lock(&lock, Some((12, 12))).unwrap_err();
+        assert!(error.to_string().contains("remove it"), "{error}");
+        assert_ne!(fs::metadata(&other).unwrap().uid(), 12);
+        fs::remove_file(&lock).unwrap();
+        let file = open_lock(&lock, None).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

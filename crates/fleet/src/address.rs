@@ -12,6 +12,9 @@ use crate::FleetError;
 /// How an address of a centre begins.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
+/// Where PostgreSQL listens unless it is told otherwise.
+const USUAL_PORT: u16 = 5432;
+
 /// The database that an address without one means.
 const DATABASE: &str = "faceood";
 
@@ -96,6 +99,11 @@ impl CentreAddress {
         } else {
             host
         };
+        // Two servers of one machine are two centres.
+        let place = match options.get_port() {
+            USUAL_PORT => place,
+            port => format!("{place}:{port}"),
+        };
         let user = url.split_once("://").map(|(_, rest)| rest);
         let authority = user.and_then(|rest| rest.split(['/', '?']).next());
         Ok(Self {
@@ -105,7 +113,7 @@ impl CentreAddress {
         })
     }
 
-    /// Host and database, without credentials: the name of the target in the box's log and in
+    /// Host (with its port, unless that is 5432) and database, without credentials: the name of the target in the box's log and in
     /// metrics.
     pub fn target(&self) -> &str {
         &self.target
@@ -131,7 +139,7 @@ mod tests {
     #[test]
     fn a_target_names_host_and_database_alone() {
         let found = address("postgres://me:secret@centre.example:5433/faceood?sslcert=a.pem");
-        assert_eq!(found.unwrap().target(), "centre.example/faceood");
+        assert_eq!(found.unwrap().target(), "centre.example:5433/faceood");
         let found = address("postgresql://centre.example").unwrap();
         assert_eq!(found.target(), "centre.example/faceood");
     }

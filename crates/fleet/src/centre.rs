@@ -135,6 +135,9 @@ impl Centre {
     /// # Errors
     /// What the centre says.
     pub async fn introduce(&mut self, facts: &BoxFacts) -> Result<(), FleetError> {
+        // A week ahead, so that the first row of a month does not wait for whoever reads.
+        let soon = Utc::now() + TimeDelta::days(7);
+        self.make_months(std::iter::once(soon)).await?;
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.link
             .step("saying what the box is", async |connection| {
@@ -279,14 +282,23 @@ impl Centre {
     ) -> Result<(), FleetError> {
         for time in times {
             if !self.months.contains(&(time.year(), time.month())) {
-                self.link
+                let made = self
+                    .link
                     .step("making a month's partition", async |connection| {
                         sqlx::query("SELECT faceood_partition($1)")
                             .bind(time)
                             .execute(connection)
                             .await
                     })
-                    .await?;
+                    .await;
+                match made {
+                    // Somebody reads the default partition. It takes the rows for now, and a later
+                    // visit moves them.
+                    Err(error) if error.is_wait_over() => {
+                        tracing::warn!(%error, "the month has no partition of its own yet");
+                    }
+                    made => drop(made?),
+                }
                 self.months.insert((time.year(), time.month()));
             }
         }
@@ -415,7 +427,8 @@ async fn update_outcomes(
          outcome_node = NULL, seq = batch.seq FROM batch \
          WHERE known.node = current_user AND known.time = batch.time AND known.id = batch.id AND {window} \
          AND batch.outcome IS NOT NULL \
-         AND (known.outcome_time IS NULL OR known.outcome_time < batch.outcome_time)"
+         AND (known.outcome_time IS NULL OR known.outcome_node IS NOT NULL \
+              OR known.outcome_time < batch.outcome_time)"
     );
     let updated = sqlx::query(AssertSqlSafe(update)).persistent(false);
     Ok(updated.execute(connection).await?.rows_affected())

@@ -50,6 +50,16 @@ impl FleetError {
         }
     }
 
+    /// Whether the server gave up waiting for a lock, or for the statement to end: SQLSTATE 55P03 or
+    /// 57014.
+    pub(crate) fn is_wait_over(&self) -> bool {
+        let Self::Centre { source, .. } = self else {
+            return false;
+        };
+        let code = source.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["55P03", "57014"].contains(&&*code))
+    }
+
     /// What the server has against a value that was sent: SQLSTATE class 22 (data), 23
     /// (constraints) or 54 (limits). `None` where no row is to blame.
     pub fn row_fault(&self) -> Option<String> {

@@ -1,11 +1,12 @@
 //! One visit of a box at the centre: all that waits in its log is shipped.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
+use faceood_engine::whole_file::open_lock;
 use faceood_log::{
     Column, DayLedger, Filter, LateFeedback, LogReader, Outbox, OutboxBatch, shipped_columns,
 };
@@ -274,7 +275,7 @@ async fn facts(plan: &ShipPlan, outbox: &mut Outbox) -> Result<BoxFacts, FleetEr
     let newest = newest.ok().and_then(|mut page| page.records.pop());
     let mut facts = BoxFacts {
         log_id: outbox.identity().log_id,
-        instance: instance(&plan.database),
+        instance: instance(&plan.database)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..BoxFacts::default()
     };
@@ -299,16 +300,17 @@ async fn waiting(facts: &mut BoxFacts, outbox: &mut Outbox) -> Result<(), FleetE
 
 /// Names this start of this machine, with this file: the same for every visit, and another one for
 /// a clone of the machine or a copy of the log.
-fn instance(database: &Path) -> Uuid {
-    let told = |file: &str| fs::read_to_string(file).unwrap_or_default();
+fn instance(database: &Path) -> Result<Uuid, FleetError> {
+    let told = |file: &str| {
+        let why = |error| faceood_log::LogError::io("read", Path::new(file), error);
+        fs::read_to_string(file).map_err(why)
+    };
     let mut hash = Sha256::new();
     for part in [
         "/proc/sys/kernel/random/boot_id",
         "/proc/sys/kernel/hostname",
-    ]
-    .map(told)
-    {
-        hash.update(part);
+    ] {
+        hash.update(told(part)?);
         hash.update([0]);
     }
     if let Ok(file) = fs::metadata(database) {
@@ -318,7 +320,7 @@ fn instance(database: &Path) -> Uuid {
     let digest = hash.finalize();
     let mut first = [0; 16];
     first.copy_from_slice(&digest[..16]);
-    Uuid::from_bytes(first)
+    Ok(Uuid::from_bytes(first))
 }
 
 /// Waits until no other visit works with this log: one batch is in flight at a time.
@@ -327,16 +329,9 @@ async fn turn(database: &Path, stop: &Stop) -> Result<File, FleetError> {
     path.push(".ship.lock");
     let path = PathBuf::from(path);
     let failed = |error: std::io::Error| faceood_log::LogError::io("lock", &path, error);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
-    // Made by root, it must not keep the daemon's user out. Who may not give it away owns it already.
-    if let Ok(owner) = fs::metadata(database) {
-        let _ = chown(&path, Some(owner.uid()), Some(owner.gid()));
-    }
+    // Made by root, it must not keep the daemon's user out.
+    let owner = fs::metadata(database).map(|file| (file.uid(), file.gid()));
+    let file = open_lock(&path, owner.ok()).map_err(failed)?;
     let begin = Instant::now();
     loop {
         match file.try_lock() {

@@ -115,7 +115,7 @@ for (const panel of panels) {
  */
 async function bring(panel, files, first) {
   const { slots } = panel;
-  const start = first ?? (files.length >= slots.length ? slots[0] : slots.find((slot) => !slot.file)) ?? slots[0];
+  const start = first ?? (files.length >= slots.length ? slots[0] : slots.find((slot) => !slot.file && !slot.isFilling)) ?? slots[0];
   if (files.length === 0) {
     start.refuse("not_a_picture");
     return;

@@ -141,6 +141,7 @@ export class Slot {
    */
   async fill(file) {
     const turn = ++this.#turn;
+    this.isFilling = true;
     const jpeg = file && await isHeic(file).catch(() => false) ? await asJpeg(file) ?? "unreadable" : undefined;
     // Another picture has come meanwhile.
     if (turn !== this.#turn) return;
@@ -148,9 +149,12 @@ export class Slot {
     else this.#take(jpeg ?? file, jpeg ? "from_heic" : "");
   }
   #turn = 0;
+  /** A picture is on its way into this slot, which counts as taken. */
+  isFilling = false;
 
   /** @param {File | undefined} file @param {Note} note */
   #take(file, note) {
+    this.isFilling = false;
     if (this.#photo.src) URL.revokeObjectURL(this.#photo.src);
     this.file = file;
     this.#size = undefined;

@@ -37,7 +37,7 @@ fn judge(target: &ShippingTarget, now: DateTime<Utc>) -> Finding {
             ),
             format!(
                 "see why: journalctl -u faceood-ship -n 50. Nothing is lost, but retention keeps these rows; if that centre is \
-                 gone for good, drop it with faceood-admin ship --to {name} --forget"
+                 gone for good, drop it with faceood-admin ship --to postgres://{name} --forget"
             ),
         );
     }

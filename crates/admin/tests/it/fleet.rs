@@ -198,7 +198,7 @@ fn what_is_wrong_with_a_centre_is_said_with_what_to_do() {
     said(
         &["ship", "--to", "postgres://127.0.0.1:1/faceood"],
         1,
-        "127.0.0.1/faceood failed while connecting",
+        "127.0.0.1:1/faceood failed while connecting",
     );
     said(
         &["ship", "--to", &server.url(), "--interval", "0s"],
