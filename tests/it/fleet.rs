@@ -105,7 +105,7 @@ fn without_a_name_it_has_the_hosts() {
 
 #[test]
 fn a_load_balancer_hears_of_a_stop_before_it_comes() {
-    let unready = Duration::from_millis(3_000);
+    let unready = Duration::from_millis(8_000);
     let mut daemon = Home::new()
         .env(
             "FACEOOD_SERVER__UNREADY_MS",

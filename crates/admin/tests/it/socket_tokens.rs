@@ -25,7 +25,8 @@ fn over_socket(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16,
         .arg(daemon.data_dir().join("faceood.sock"))
         .arg(format!("http://localhost{path}"));
     if !body.is_null() {
-        curl.args(["--json", &body.to_string()]);
+        curl.args(["--header", "Content-Type: application/json"])
+            .args(["--data", &body.to_string()]);
     }
     let output = curl.output().expect("these tests need curl");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
