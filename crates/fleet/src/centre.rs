@@ -297,7 +297,8 @@ impl Centre {
                     Err(error) if error.is_wait_over() => {
                         tracing::warn!(%error, "the month has no partition of its own yet");
                     }
-                    made => drop(made?),
+                    Err(error) => return Err(error),
+                    Ok(_) => {}
                 }
                 self.months.insert((time.year(), time.month()));
             }

@@ -56,7 +56,9 @@ impl FleetError {
         let Self::Centre { source, .. } = self else {
             return false;
         };
-        let code = source.as_database_error().and_then(|error| error.code());
+        let code = source
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| ["55P03", "57014"].contains(&&*code))
     }
 
