@@ -1,7 +1,7 @@
 //! The fleet's centre: the logs of many boxes in one PostgreSQL.
 //!
-//! Each box's SQLite log is its own queue. [`ship`] is one visit: a box connects, stores its new
-//! rows through [`Centre`], says what it is and disconnects; [`follow`] visits again and again. A
+//! Each box's SQLite log is its own queue. [`ship()`] is one visit: a box connects, stores its new
+//! rows through [`Centre`], says what it is and disconnects; [`follow()`] visits again and again. A
 //! batch is one transaction, and rows that the centre has already are left alone: so a row arrives
 //! once, however often it is sent. An operator makes the tables by [`migrate`] and admits boxes by
 //! [`enrol`]; [`fleet_state`] is what the centre knows of them. The tables are in
