@@ -149,7 +149,11 @@ fn documented_requests_can_be_copied() {
                 && block.text.contains(DOCUMENTED_ADDRESS)
             {
                 requests += 1;
-                let answer = blocks.get(place + 1).filter(|next| next.language == "json");
+                // The quickstart shows a part of each answer, which scripts/test-docs compares.
+                let is_whole = !document.contains("quickstart");
+                let answer = blocks
+                    .get(place + 1)
+                    .filter(|next| is_whole && next.language == "json");
                 copy_request(
                     &daemon,
                     &document,
