@@ -1,11 +1,13 @@
 //! A token as it is shown to whoever manages tokens.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use faceood_log::TokenUse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Role, Token, TokenState};
+use super::{Role, Token, TokenState, Tokens};
 
 /// One token, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,8 +41,17 @@ pub struct ListedToken {
 }
 
 impl ListedToken {
-    /// `token` as it stands at the time `now`, with what the log knows of its `uses`.
-    pub fn new(token: &Token, uses: Option<&TokenUse>, now: DateTime<Utc>) -> Self {
+    /// All `tokens` as they stand at the time `now`, with what the log knows of their `uses`.
+    pub fn all(tokens: &Tokens, uses: &[TokenUse], now: DateTime<Utc>) -> Vec<Self> {
+        let uses: HashMap<&str, _> = uses.iter().map(|uses| (&*uses.token, uses)).collect();
+        let used = |token: &Token| uses.get(&*token.name).copied();
+        let tokens = tokens.all.iter();
+        tokens
+            .map(|token| Self::new(token, used(token), now))
+            .collect()
+    }
+
+    fn new(token: &Token, uses: Option<&TokenUse>, now: DateTime<Utc>) -> Self {
         Self {
             name: token.name.clone(),
             role: token.role,

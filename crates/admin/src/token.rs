@@ -1,7 +1,6 @@
 //! `token`: adds, lists, replaces and revokes the tokens of callers. The daemon sees a change within
 //! a second.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use faceood::access::{ListedToken, Role, Token, TokenError, Tokens};
+use faceood::access::{ListedToken, Role, TokenError, Tokens};
 use faceood_log::{LogReader, TokenUse};
 
 use super::choice::{Choice, choice};
@@ -208,13 +207,7 @@ fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
     let loaded = context.loaded()?;
     let file = loaded.tokens_file();
     let tokens = Tokens::read(&file).map_err(|error| with_owner(error.into(), &file))?;
-    let uses: HashMap<_, _> = uses(context)
-        .into_iter()
-        .map(|uses| (uses.token.clone(), uses))
-        .collect();
-    let now = Utc::now();
-    let row = |token: &Token| ListedToken::new(token, uses.get(&token.name), now);
-    let rows: Vec<ListedToken> = tokens.all.iter().map(row).collect();
+    let rows = ListedToken::all(&tokens, &uses(context), Utc::now());
     output::result(args.json, &rows, || {
         if rows.is_empty() {
             return format!(

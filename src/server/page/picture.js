@@ -99,7 +99,7 @@ export class Slot {
       if (!this.#note && Math.min(this.#size.width, this.#size.height) < LEAST_SIDE_PX) this.#remark("small");
       this.#draw();
     });
-    // TIFF and HEIC, in most browsers.
+    // TIFF, in most browsers. HEIC has become a JPEG by now, or was refused.
     this.#photo.addEventListener("error", () => {
       if (!this.file) return;
       this.#isUnshowable = true;

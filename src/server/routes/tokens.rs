@@ -1,8 +1,6 @@
 //! `/v1/tokens`: programs of this machine manage the tokens of callers over the Unix socket, without
 //! a restart and without a shell.
 
-use std::collections::HashMap;
-
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
@@ -105,12 +103,7 @@ pub(super) async fn list(
         tracing::error!(%error, "the uses of tokens cannot be read");
         Problem::new(ProblemCode::NotReady, "the uses of tokens cannot be read")
     })?;
-    let uses: HashMap<&str, _> = uses.iter().map(|uses| (&*uses.token, uses)).collect();
-    let (tokens, now) = (state.access.tokens(), Utc::now());
-    let tokens = tokens.all.iter();
-    let tokens = tokens
-        .map(|token| ListedToken::new(token, uses.get(&*token.name).copied(), now))
-        .collect();
+    let tokens = ListedToken::all(&state.access.tokens(), &uses, Utc::now());
     Ok(HttpResponse::Ok().json(TokensAnswer { tokens }))
 }
 
