@@ -15,16 +15,15 @@
     reason = "a measurement: a failure ends it, its table goes to stdout, and it uses a part of the tests' generator"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use faceood_log::{ColumnKind, columns};
-use faceood_test_support::{LogFixture, program, repository};
+use faceood_test_support::{LogFixture, repository};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 mod load;
+use load::analysed::{Running, chart, numbers};
 use load::{Daemon, Round, Target};
 
 /// Different rows; more are copies of them, each a little off in time and in every component.
@@ -34,12 +33,6 @@ const LOG: &str = "faceood.db";
 
 /// Low rows among a thousand of a site without a fault.
 const SITE_LOW: usize = 16;
-
-fn numbers(variable: &str, default: &str) -> Vec<usize> {
-    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-    let number = |number: &str| number.parse().expect("numbers of rows");
-    text.split_whitespace().map(number).collect()
-}
 
 fn main() {
     println!(
@@ -60,15 +53,17 @@ fn main() {
             felt = interference(folder.path());
         }
     }
-    println!("{felt}\n\n{}", chart(&costs));
+    let title = "analyze-logs: seconds against low rows";
+    println!("{felt}\n\n{}", chart(title, "k", 1000, &costs));
 }
 
 /// Makes a log, analyses it twice and prints a line; the seconds with the log in the page cache.
 fn measure(log: &Path, rows: usize, low: usize) -> f64 {
     make(log, rows, low);
     forget(log);
-    let cold = analysis(log).end();
-    let warm = analysis(log).end();
+    let begin = || Running::start(log.as_os_str(), &log.with_extension("json"), &[]);
+    let cold = begin().end();
+    let warm = begin().end();
     println!(
         "{rows:>10} {low:>10} {:>8.2} {:>9.2} {:>9.2} {:>9.0} {:>8.0} {:>9}",
         std::fs::metadata(log).expect("it is there").len() as f64 / 1e9,
@@ -88,24 +83,6 @@ fn forget(path: &Path) {
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("it is a file");
 }
 
-/// The table's cost against rows, as a chart that Markdown shows.
-fn chart(costs: &[(usize, f64)]) -> String {
-    let list = |each: &dyn Fn(&(usize, f64)) -> String| {
-        let all: Vec<String> = costs.iter().map(each).collect();
-        all.join(", ")
-    };
-    let most = costs
-        .iter()
-        .map(|(_, seconds)| *seconds)
-        .fold(1.0, f64::max);
-    format!(
-        "```mermaid\nxychart-beta\n  title \"analyze-logs: seconds against low rows\"\n  x-axis [{}]\n  y-axis \"seconds\" 0 --> {:.0}\n  bar [{}]\n```",
-        list(&|(rows, _)| format!("\"{} k\"", rows / 1000)),
-        most.ceil(),
-        list(&|(_, seconds)| format!("{seconds:.2}")),
-    )
-}
-
 /// What one caller after the other feels of an analysis of the daemon's own log: in turns with it
 /// and without.
 fn interference(folder: &Path) -> String {
@@ -119,7 +96,8 @@ fn interference(folder: &Path) -> String {
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         alone.extend(target.load(&photos, 1, REQUESTS).latencies);
-        let mut analysis = analysis(&folder.join(LOG));
+        let log = folder.join(LOG);
+        let mut analysis = Running::start(log.as_os_str(), &log.with_extension("json"), &[]);
         while !analysis.has_ended() {
             beside.extend(target.load(&photos, 1, 20).latencies);
         }
@@ -202,69 +180,4 @@ fn make(path: &Path, rows: usize, low: usize) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     });
-}
-
-struct Running {
-    child: Child,
-    begin: Instant,
-    report: PathBuf,
-    megabytes: f64,
-}
-
-struct Found {
-    seconds: f64,
-    megabytes: f64,
-    patterns: usize,
-}
-
-fn analysis(log: &Path) -> Running {
-    let admin = std::env::var_os("ADMIN")
-        .map_or_else(|| PathBuf::from(program("faceood-admin")), PathBuf::from);
-    let report = log.with_extension("json");
-    let begin = Instant::now();
-    let child = Command::new(admin)
-        .arg("--db")
-        .arg(log)
-        .args(["analyze-logs", "--format", "json", "--out"])
-        .arg(&report)
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("faceood-admin starts");
-    Running {
-        child,
-        begin,
-        report,
-        megabytes: 0.0,
-    }
-}
-
-impl Running {
-    fn has_ended(&mut self) -> bool {
-        let status = format!("/proc/{}/status", self.child.id());
-        if let Some(line) = std::fs::read_to_string(&status)
-            .unwrap_or_default()
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-        {
-            let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
-            self.megabytes = self.megabytes.max(kilobytes / 1000.0);
-        }
-        let ended = self.child.try_wait().expect("it can be waited for");
-        assert!(ended.is_none_or(|status| status.success()), "it failed");
-        ended.is_some()
-    }
-
-    fn end(mut self) -> Found {
-        while !self.has_ended() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let seconds = self.begin.elapsed().as_secs_f64();
-        let text = std::fs::read_to_string(&self.report).expect("a report");
-        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        Found {
-            seconds,
-            megabytes: self.megabytes,
-            patterns: report["clusters"].as_array().map_or(0, Vec::len),
-        }
-    }
 }

@@ -12,6 +12,7 @@ use std::io;
 use clap::{Parser, Subcommand};
 
 use faceood::telemetry::logging;
+use faceood_fleet::FleetError;
 
 mod access;
 mod analyze_logs;
@@ -160,7 +161,10 @@ fn run(command: &Command) -> CommandOutcome {
         Err(error) if is_broken_pipe(&error) => CommandOutcome::Done,
         Err(error) => {
             output::error(&error);
-            CommandOutcome::Bad
+            match error.downcast_ref() {
+                Some(FleetError::Address(_)) => CommandOutcome::Usage,
+                _ => CommandOutcome::Bad,
+            }
         }
     }
 }

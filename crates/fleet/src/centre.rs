@@ -12,6 +12,10 @@ use uuid::Uuid;
 use crate::connection::{Link, Purpose};
 use crate::{CentreAddress, FleetError, copy, schema};
 
+/// Where a centre has taken no row of a batch and refused so many without a visible fault, the fault
+/// is its own.
+const MOST_REFUSED: usize = 50;
+
 /// One row of a box's log, as it is shipped.
 #[derive(Clone, Copy, Debug)]
 pub struct ShippedRow<'a> {
@@ -130,6 +134,24 @@ impl Centre {
         self.link.target()
     }
 
+    /// Whether this log has been shipped under this box's name, or given that name by
+    /// [`enrol`](crate::enrol).
+    ///
+    /// # Errors
+    /// What the centre says.
+    pub async fn has_shipped(&mut self, log_id: Uuid) -> Result<bool, FleetError> {
+        self.link
+            .step("asking for this log", async |connection| {
+                sqlx::query_scalar(
+                    "SELECT EXISTS (SELECT FROM shippers WHERE log_id = $1 AND node = current_user)",
+                )
+                .bind(log_id)
+                .fetch_one(connection)
+                .await
+            })
+            .await
+    }
+
     /// Says what the box is, and that it is there.
     ///
     /// # Errors
@@ -187,7 +209,8 @@ impl Centre {
     ///
     /// # Errors
     /// Where the centre fails otherwise. Whether the last transaction was done is then not known;
-    /// sending the same rows again is safe.
+    /// sending the same rows again is safe. A centre that refuses every one of many rows has a fault
+    /// of its own: no row is passed over for that.
     pub async fn write(
         &mut self,
         log_id: Uuid,
@@ -196,16 +219,24 @@ impl Centre {
     ) -> Result<Stored, FleetError> {
         let mut stored = Stored::default();
         let mut parts = vec![rows];
+        let (mut is_any_taken, mut unexplained) = (false, 0);
         while let Some(part) = parts.pop() {
             let tried = self.write_whole(log_id, columns, part).await;
             match tried {
                 Ok((new, outcomes)) => {
+                    is_any_taken = true;
                     stored.rows += new;
                     stored.outcomes += outcomes;
                 }
                 Err(error) => match (error.row_fault(), part) {
                     (None, _) => return Err(error),
-                    (Some(why), [row]) => stored.refused.push((row.id, why)),
+                    (Some(why), [row]) => {
+                        unexplained += usize::from(!has_nul(row));
+                        if !is_any_taken && unexplained == MOST_REFUSED {
+                            return Err(self.refuses_all(&why));
+                        }
+                        stored.refused.push((row.id, why));
+                    }
                     (Some(_), part) => {
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);
@@ -214,6 +245,15 @@ impl Centre {
             }
         }
         Ok(stored)
+    }
+
+    fn refuses_all(&self, why: &str) -> FleetError {
+        FleetError::Unfit(format!(
+            "{} refuses row after row, and what it says of the last one is {why:?}: the fault is that server's own, and no row \
+             is passed over for it. Bring its tables up to date (faceood-admin fleet migrate), and look whether somebody has \
+             given them constraints or triggers",
+            self.target(),
+        ))
     }
 
     async fn write_whole(
@@ -343,11 +383,16 @@ impl Centre {
         text
     }
 
-    /// What the centre holds of a day of this log.
+    /// What the centre holds of a day of this log, but for the rows with the ids `without`.
     ///
     /// # Errors
     /// What the centre says.
-    pub async fn day(&mut self, log_id: Uuid, day: NaiveDate) -> Result<CentreDay, FleetError> {
+    pub async fn day(
+        &mut self,
+        log_id: Uuid,
+        day: NaiveDate,
+        without: &[Uuid],
+    ) -> Result<CentreDay, FleetError> {
         let begin = day.and_time(NaiveTime::MIN).and_utc();
         let end = begin + TimeDelta::days(1);
         let found: (i64, Option<i64>, Option<i64>, i64) = self
@@ -356,11 +401,12 @@ impl Centre {
                 sqlx::query_as(
                     "SELECT count(*), bit_xor(faceood_id_half(id, 0)), bit_xor(faceood_id_half(id, 1)), \
                      count(outcome) FILTER (WHERE outcome_node IS NULL) FROM inferences \
-                     WHERE node = current_user AND log_id = $1 AND time >= $2 AND time < $3",
+                     WHERE node = current_user AND log_id = $1 AND time >= $2 AND time < $3 AND id <> ALL ($4)",
                 )
                 .bind(log_id)
                 .bind(begin)
                 .bind(end)
+                .bind(without)
                 .fetch_one(connection)
                 .await
             })
@@ -408,7 +454,18 @@ impl Centre {
     }
 }
 
-/// Takes over the outcomes in the batch that are newer than what the centre has.
+/// Whether the row holds the character NUL, which no text of PostgreSQL can hold.
+fn has_nul(row: &ShippedRow<'_>) -> bool {
+    row.values.iter().any(|value| match value {
+        Value::Text(text) => text.contains('\0'),
+        Value::Json(text) => text.contains("\\u0000"),
+        _ => false,
+    })
+}
+
+/// Takes over the outcomes in the batch that are newer than what the centre has. Of two words in one
+/// log the one with the higher `seq` is newer, whatever the clock said. A log that was restored from
+/// a backup counts from an earlier number again; there the time decides, unless it lies ahead.
 async fn update_outcomes(
     connection: &mut PgConnection,
     window: &str,
@@ -428,8 +485,8 @@ async fn update_outcomes(
          outcome_node = NULL, seq = batch.seq FROM batch \
          WHERE known.node = current_user AND known.time = batch.time AND known.id = batch.id AND {window} \
          AND batch.outcome IS NOT NULL \
-         AND (known.outcome_time IS NULL OR known.outcome_node IS NOT NULL \
-              OR known.outcome_time < batch.outcome_time)"
+         AND (known.outcome_time IS NULL OR known.outcome_node IS NOT NULL OR coalesce(known.seq, 0) < batch.seq \
+              OR (known.outcome_time < batch.outcome_time AND batch.outcome_time < now() + interval '10 minutes'))"
     );
     let updated = sqlx::query(AssertSqlSafe(update)).persistent(false);
     Ok(updated.execute(connection).await?.rows_affected())

@@ -77,11 +77,12 @@ impl Link {
     }
 
     async fn check(&mut self) -> Result<(), FleetError> {
-        let facts: (i32, Option<String>) = self
+        let facts: (i32, Option<String>, String) = self
             .step("asking for its version", async |connection| {
                 sqlx::query_as(
                     "SELECT current_setting('server_version_num')::int, \
-                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl)",
+                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), \
+                     current_setting('server_encoding')",
                 )
                 .fetch_one(connection)
                 .await
@@ -92,6 +93,13 @@ impl Link {
             return Err(FleetError::Unfit(format!(
                 "{target} is PostgreSQL {}, and a centre needs 15 or newer: upgrade that server",
                 facts.0 / 10_000
+            )));
+        }
+        if facts.2 != "UTF8" {
+            return Err(FleetError::Unfit(format!(
+                "{target} has the encoding {}, in which not every text of a log can be stored: make a database for the \
+                 centre with `createdb --encoding UTF8 --template template0 NAME`",
+                facts.2
             )));
         }
         match facts.1.as_deref() {

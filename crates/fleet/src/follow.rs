@@ -5,7 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::FleetError;
-use crate::ship::{ShipPlan, Shipped, ship};
+use crate::ship::{ShipPlan, ship};
+use crate::shipped::Shipped;
 use crate::stop::Stop;
 
 /// The first and the longest wait after a failure.

@@ -14,11 +14,16 @@ mod copied;
 mod copy;
 mod error;
 mod follow;
+mod lift;
 mod reading;
+mod rename;
 mod schema;
 mod ship;
+mod shipped;
 mod state;
 mod stop;
+mod verify;
+mod visit;
 
 pub use address::{CentreAddress, ClientFiles};
 pub use centre::{BoxFacts, Centre, CentreDay, ShippedRow, Stored};
@@ -28,7 +33,8 @@ pub use reading::{
     CentreConnection, CentreFilter, CentreKey, CentreMoment, CentrePart, CentreReader,
     CentreSnapshot, HourCounts,
 };
-pub use schema::{Migrated, Role, enrol, migrate};
-pub use ship::{DayDifference, DayOutcome, ShipPlan, Shipped, Verified, forget, rewind, ship};
+pub use schema::{BoxPlace, Enrolled, Migrated, Role, enrol, migrate};
+pub use ship::{ShipPlan, forget, rewind, ship};
+pub use shipped::{DayDifference, DayOutcome, Shipped, Verified};
 pub use state::{BoxDay, BoxState, CloneAlarm, FleetState, fleet_state};
 pub use stop::Stop;

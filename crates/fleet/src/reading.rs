@@ -214,17 +214,20 @@ impl CentreReader {
 }
 
 impl CentreSnapshot {
-    /// The boxes of a site, in the order of their names.
+    /// The boxes of a ring, in the order of their names.
     ///
     /// # Errors
     /// [`FleetError`].
-    pub async fn nodes_of_site(&mut self, site: &str) -> Result<Vec<String>, FleetError> {
+    pub async fn nodes_of_ring(&mut self, ring: &str) -> Result<Vec<String>, FleetError> {
         let link = &mut self.session.link;
         link.step("asking for boxes", async |connection| {
-            sqlx::query_scalar("SELECT node FROM boxes WHERE site = $1 ORDER BY node")
-                .bind(site)
-                .fetch_all(connection)
-                .await
+            // A centre of an older release has no rings.
+            sqlx::query_scalar(
+                "SELECT node FROM boxes WHERE to_jsonb(boxes) ->> 'ring' = $1 ORDER BY node",
+            )
+            .bind(ring)
+            .fetch_all(connection)
+            .await
         })
         .await
     }
@@ -387,7 +390,8 @@ impl CentreSnapshot {
     }
 
     /// Shows whole rows with their boxes to `visit`, oldest first, until that has had enough. The
-    /// centre sorts them.
+    /// centre sorts them. Values of newer boxes that this release does not know are left out, and
+    /// how many that were is returned.
     ///
     /// # Errors
     /// [`FleetError`].
@@ -395,7 +399,7 @@ impl CentreSnapshot {
         &mut self,
         filter: &CentreFilter,
         visit: impl FnMut(&str, InferenceRecord) -> ControlFlow<()>,
-    ) -> Result<(), FleetError> {
+    ) -> Result<u64, FleetError> {
         self.session.take(filter).await?;
         self.each_record(&filter.conditions(), visit).await
     }
@@ -405,11 +409,15 @@ impl CentreSnapshot {
         condition: &str,
     ) -> Result<Vec<(String, InferenceRecord)>, FleetError> {
         let mut found = Vec::new();
-        self.each_record(condition, |node, record| {
-            found.push((node.to_owned(), record));
-            ControlFlow::Continue(())
-        })
-        .await?;
+        let unknown = self
+            .each_record(condition, |node, record| {
+                found.push((node.to_owned(), record));
+                ControlFlow::Continue(())
+            })
+            .await?;
+        if unknown > 0 {
+            tracing::warn!(values = unknown, "values of a newer release are left out");
+        }
         Ok(found)
     }
 
@@ -417,7 +425,8 @@ impl CentreSnapshot {
         &mut self,
         condition: &str,
         mut visit: impl FnMut(&str, InferenceRecord) -> ControlFlow<()>,
-    ) -> Result<(), FleetError> {
+    ) -> Result<u64, FleetError> {
+        let mut unknown = 0;
         let present = self.columns.clone();
         let selected = columns().iter().map(|column| match column.name {
             "id" => "id::text".to_owned(),
@@ -436,13 +445,15 @@ impl CentreSnapshot {
                     .zip(columns())
                     .map(|(field, column)| value(row, field, *column));
                 let values = values.collect::<Result<Vec<Value>, CopyError>>()?;
-                let record = faceood_log::from_values(values.into_iter().map(Ok))?;
+                let (record, left_out) = faceood_log::from_newer(values)?;
+                unknown += left_out;
                 match visit(node, record) {
                     ControlFlow::Continue(()) => Ok(()),
                     ControlFlow::Break(()) => Err(RowError::Enough),
                 }
             })
-            .await
+            .await?;
+        Ok(unknown)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use faceood_log::{Column, ColumnKind, columns};
+use faceood_log::{Column, columns};
 use serde::Serialize;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::connection::{Link, Purpose};
+use crate::lift::{kind, lift};
+use crate::rename::rename;
 use crate::{CentreAddress, FleetError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/centre");
@@ -32,6 +34,8 @@ pub struct Migrated {
     pub columns: Vec<String>,
     /// Rows from which values of newer boxes were taken out of `extra` into their columns.
     pub rows_lifted: u64,
+    /// Rows with such a value that does not fit into its column. It stays in `extra`.
+    pub rows_kept: u64,
 }
 
 /// Brings the centre at `address` up to date: tables, columns, and values of newer boxes that
@@ -78,7 +82,6 @@ pub async fn migrate(address: &CentreAddress) -> Result<Migrated, FleetError> {
         })
         .await?;
     }
-    migrated.rows_lifted = lift(&mut link, shipped()).await?;
     link.step(
         "making the partitions of this month and the next",
         async |connection| {
@@ -90,51 +93,10 @@ pub async fn migrate(address: &CentreAddress) -> Result<Migrated, FleetError> {
         },
     )
     .await?;
+    let lifted = lift(&mut link, &shipped().copied().collect::<Vec<_>>()).await?;
+    (migrated.rows_lifted, migrated.rows_kept) = (lifted.rows, lifted.rows_kept);
     link.close().await;
     Ok(migrated)
-}
-
-/// Moves values out of `extra` into the columns of their names.
-async fn lift<'a>(
-    link: &mut Link,
-    columns: impl Iterator<Item = &'a Column>,
-) -> Result<u64, FleetError> {
-    let (mut sets, mut names) = (Vec::new(), Vec::new());
-    // Every centre has a row's id and time.
-    let columns = columns.filter(|column| !["id", "time"].contains(&column.name));
-    for Column { name, kind } in columns.copied() {
-        let found = match kind {
-            ColumnKind::Json => format!("extra -> '{name}'"),
-            kind => format!("(extra ->> '{name}')::{}", self::kind(kind)),
-        };
-        sets.push(format!("{name} = coalesce({name}, {found})"));
-        names.push(format!("'{name}'"));
-    }
-    let names = format!("ARRAY[{}]", names.join(", "));
-    let statement = format!(
-        "UPDATE inferences SET {}, extra = nullif(extra - {names}, '{{}}') WHERE extra ?| {names}",
-        sets.join(", ")
-    );
-    let done = link
-        .step("lifting values of newer boxes", async |connection| {
-            sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(connection)
-                .await
-        })
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// The type of a column at the centre.
-fn kind(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Text => "text",
-        ColumnKind::Time => "timestamptz",
-        ColumnKind::Integer => "bigint",
-        ColumnKind::Real => "real",
-        ColumnKind::Json => "jsonb",
-        ColumnKind::Blob => "bytea",
-    }
 }
 
 /// Names of the columns of `inferences`.
@@ -168,24 +130,45 @@ async fn columns_there(connection: &mut PgConnection) -> Result<BTreeSet<String>
     Ok(names.into_iter().collect())
 }
 
+/// What the operator says of a box; `None` leaves what is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoxPlace {
+    /// Where it stands.
+    pub site: Option<String>,
+    /// In which ring it gets releases.
+    pub ring: Option<String>,
+    /// The name that it had before: all that it has sent gets the new name.
+    pub was: Option<String>,
+}
+
 /// What a new role may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Ship the rows of one box, at a site.
-    Box {
-        /// Where it stands; `None` leaves what is known.
-        site: Option<String>,
-    },
+    /// Ship the rows of one box.
+    Box(BoxPlace),
     /// Read everything.
     Reader,
 }
 
-/// Makes the role `name`, whose certificate has that common name. Whether it is new; one that is
-/// there already with the same rights is left as it is.
+/// What was done to admit a box or a reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Whether the role is new; one that was there already with the same rights is left as it is.
+    pub is_new: bool,
+    /// Rows that had the box's name of before.
+    pub rows_renamed: u64,
+}
+
+/// Makes the role `name`, whose certificate has that common name.
 ///
 /// # Errors
-/// [`FleetError::Unfit`] where the name cannot be a role's, or is another role's.
-pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<bool, FleetError> {
+/// [`FleetError::Unfit`] where the name cannot be a role's, is another role's, or where no box has
+/// the name of before.
+pub async fn enrol(
+    address: &CentreAddress,
+    name: &str,
+    role: &Role,
+) -> Result<Enrolled, FleetError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_fit = !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain);
     let is_kept = ["public", "none"].contains(&name) || name.starts_with("pg_");
@@ -196,7 +179,7 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
         )));
     }
     let (group, most) = match role {
-        Role::Box { .. } => ("faceood_box", BOX_CONNECTIONS),
+        Role::Box(_) => ("faceood_box", BOX_CONNECTIONS),
         Role::Reader => ("faceood_reader", READER_CONNECTIONS),
     };
     let mut link = Link::open(address, None, Purpose::Operator).await?;
@@ -231,19 +214,27 @@ pub async fn enrol(address: &CentreAddress, name: &str, role: &Role) -> Result<b
                 .execute(&mut *transaction)
                 .await?;
         }
-        if let Role::Box { site } = role {
+        if let Role::Box(place) = role {
             sqlx::query(
-                "INSERT INTO boxes (node, site) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE \
-                 SET site = coalesce(excluded.site, boxes.site)",
+                "INSERT INTO boxes (node, site, ring) VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE \
+                 SET site = coalesce(excluded.site, boxes.site), ring = coalesce(excluded.ring, boxes.ring)",
             )
             .bind(name)
-            .bind(site)
+            .bind(&place.site)
+            .bind(&place.ring)
             .execute(&mut *transaction)
             .await?;
         }
         transaction.commit().await
     })
     .await?;
+    let mut enrolled = Enrolled {
+        is_new: known.is_none(),
+        rows_renamed: 0,
+    };
+    if let Role::Box(BoxPlace { was: Some(was), .. }) = role {
+        enrolled.rows_renamed = rename(&mut link, was, name).await?;
+    }
     link.close().await;
-    Ok(known.is_none())
+    Ok(enrolled)
 }

@@ -5,20 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
 use faceood_engine::whole_file::open_lock;
-use faceood_log::{
-    Column, DayLedger, Filter, LateFeedback, LogReader, Outbox, OutboxBatch, shipped_columns,
-};
-use serde::Serialize;
+use faceood_log::{Filter, LateFeedback, LogReader, Outbox};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::shipped::Shipped;
 use crate::stop::Stop;
-use crate::{BoxFacts, Centre, CentreAddress, CentreDay, FleetError, ShippedRow};
-
-/// Rows of one transaction.
-const BATCH_ROWS: u32 = 1000;
+use crate::visit::Visit;
+use crate::{BoxFacts, Centre, CentreAddress, FleetError};
 
 /// Words of feedback of one transaction.
 const FEEDBACK_LINES: u32 = 200;
@@ -39,79 +34,6 @@ pub struct ShipPlan {
     pub with_notes: bool,
 }
 
-/// What a visit did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Shipped {
-    /// Host and database of the centre.
-    pub target: String,
-    /// The box's name there.
-    pub node: String,
-    /// Rows that were sent.
-    pub rows_sent: u64,
-    /// Rows that were new to the centre.
-    pub rows_stored: u64,
-    /// Rows that it had, and whose outcome is newer now.
-    pub outcomes: u64,
-    /// Rows that it cannot take. They are kept here and named in the log.
-    pub rows_quarantined: u64,
-    /// Words about requests of other boxes.
-    pub late_feedback: u64,
-    /// How long the visit took.
-    pub seconds: f64,
-    /// Whether nothing waits any more.
-    pub is_complete: bool,
-    /// How the days compared, where that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub verified: Option<Verified>,
-}
-
-/// How a box and the centre compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Verified {
-    /// Days compared.
-    pub days: u64,
-    /// Those that differed, oldest first.
-    pub differing: Vec<DayDifference>,
-}
-
-/// A day on which both sides differed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DayDifference {
-    /// Which day, UTC.
-    pub day: NaiveDate,
-    /// Rows that the box has shipped of it.
-    pub box_rows: u64,
-    /// Rows that the centre had.
-    pub centre_rows: u64,
-    /// Rows that it lacked and has now.
-    pub rows_stored: u64,
-    /// How it ended.
-    pub outcome: DayOutcome,
-}
-
-/// What became of a day that differed, after its rows were sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DayOutcome {
-    /// Both sides are the same now.
-    Mended,
-    /// The centre has all rows that are here, and more: this log was restored from an older
-    /// backup, or another box ships as this one.
-    CentreHasMore,
-    /// Rows or outcomes that were deleted here are missing there: the centre was restored from an
-    /// older backup.
-    Lost,
-}
-
-impl Verified {
-    /// Whether rows are missing at the centre that the box cannot send again.
-    pub fn has_losses(&self) -> bool {
-        self.differing
-            .iter()
-            .any(|day| day.outcome == DayOutcome::Lost)
-    }
-}
-
 /// Ships all that waits, then says what the box is and disconnects. Where `verify` asks for it,
 /// both sides are compared day by day, and days that differ are sent again. `stop` ends it between
 /// two batches. `progress` hears of each batch.
@@ -122,7 +44,7 @@ pub async fn ship(
     plan: &ShipPlan,
     verify: bool,
     stop: &Stop,
-    mut progress: impl FnMut(&Shipped),
+    progress: impl FnMut(&Shipped),
 ) -> Result<Shipped, FleetError> {
     let begin = Instant::now();
     let _turn = turn(&plan.database, stop).await?;
@@ -131,136 +53,45 @@ pub async fn ship(
     let node = outbox.identity().node.clone().or_else(|| plan.node.clone());
     let mut facts = facts(plan, &mut outbox).await?;
     let mut centre = Centre::connect(&plan.address, node.as_deref()).await?;
+    expect_name(&mut outbox, &mut centre).await?;
     centre.introduce(&facts).await?;
-    let mut visit = Visit {
-        log_id: outbox.identity().log_id,
-        columns: shipped_columns(plan.with_notes),
-        shipped: Shipped {
-            target: target.to_owned(),
-            node: centre.node().to_owned(),
-            ..Shipped::default()
-        },
-    };
-    while !stop.is_asked() {
-        let batch = outbox.next(BATCH_ROWS).await?;
-        visit.send(&mut outbox, &mut centre, &batch).await?;
-        if batch.is_empty() {
-            visit.shipped.is_complete = true;
-            break;
-        }
-        progress(&visit.shipped);
-    }
+    outbox.ship_as(centre.node()).await?;
+    let mut visit = Visit::new(outbox, centre, plan.with_notes);
+    visit.ship_all(stop, progress).await?;
     while visit.shipped.is_complete && !stop.is_asked() {
-        let lines = outbox.late_feedback(FEEDBACK_LINES).await?;
+        let lines = visit.outbox.late_feedback(FEEDBACK_LINES).await?;
         let Some(last) = lines.last() else {
             break;
         };
-        centre.tell(&lines).await?;
-        outbox.late_feedback_done(last.id).await?;
+        visit.centre.tell(&lines).await?;
+        visit.outbox.late_feedback_done(last.id).await?;
         visit.shipped.late_feedback += lines.len() as u64;
     }
     if verify && visit.shipped.is_complete {
-        visit.verify(&mut outbox, &mut centre, stop).await?;
+        visit.verify(stop).await?;
     }
-    waiting(&mut facts, &mut outbox).await?;
-    centre.introduce(&facts).await?;
-    centre.close().await;
+    waiting(&mut facts, &mut visit.outbox).await?;
+    visit.centre.introduce(&facts).await?;
+    visit.centre.close().await;
     visit.shipped.seconds = begin.elapsed().as_secs_f64();
     Ok(visit.shipped)
 }
 
-struct Visit {
-    log_id: Uuid,
-    columns: Vec<Column>,
-    shipped: Shipped,
-}
-
-impl Visit {
-    /// Stores a batch at the centre, and then moves the cursor.
-    async fn send(
-        &mut self,
-        outbox: &mut Outbox,
-        centre: &mut Centre,
-        batch: &OutboxBatch,
-    ) -> Result<u64, FleetError> {
-        let rows: Vec<_> = batch
-            .rows
-            .iter()
-            .map(|row| ShippedRow {
-                seq: row.seq,
-                id: row.id,
-                time: row.time,
-                values: &row.values,
-            })
-            .collect();
-        let stored = centre.write(self.log_id, &self.columns, &rows).await?;
-        for (id, why) in &stored.refused {
-            tracing::warn!(row = %id, target = centre.target(), why, "the centre cannot take a row: it is passed over");
+/// A box with a new name must not send its history a second time, under that name: the centre knows
+/// each row by the box that sent it.
+async fn expect_name(outbox: &mut Outbox, centre: &mut Centre) -> Result<(), FleetError> {
+    let node = centre.node().to_owned();
+    match outbox.shipped_as().await? {
+        Some(before) if before != node && !centre.has_shipped(outbox.identity().log_id).await? => {
+            Err(FleetError::Unfit(format!(
+                "{target} has the rows of this log under the name {before:?}, and this box is called {node:?} now. Let the \
+                 owner of the centre give the rows that name: faceood-admin fleet enrol {node} --was {before}. To send all of \
+                 them once more under the new name: faceood-admin ship --forget, and then ship",
+                target = centre.target()
+            )))
         }
-        outbox.done(batch, &stored.refused).await?;
-        self.shipped.rows_sent += rows.len() as u64;
-        self.shipped.rows_stored += stored.rows;
-        self.shipped.outcomes += stored.outcomes;
-        self.shipped.rows_quarantined += stored.refused.len() as u64;
-        Ok(stored.rows)
+        _ => Ok(()),
     }
-
-    async fn verify(
-        &mut self,
-        outbox: &mut Outbox,
-        centre: &mut Centre,
-        stop: &Stop,
-    ) -> Result<(), FleetError> {
-        let mut verified = Verified::default();
-        for ledger in outbox.days().await? {
-            if stop.is_asked() {
-                self.shipped.is_complete = false;
-                break;
-            }
-            verified.days += 1;
-            let before = centre.day(self.log_id, ledger.day).await?;
-            if is_same(&ledger, &before) {
-                continue;
-            }
-            let mut rows_stored = 0;
-            let mut after = None;
-            loop {
-                let batch = outbox.of_day(ledger.day, after, BATCH_ROWS).await?;
-                let Some(last) = batch.rows.last() else {
-                    break;
-                };
-                after = Some((last.time, last.id));
-                rows_stored += self.send(outbox, centre, &batch).await?;
-            }
-            let now = centre.day(self.log_id, ledger.day).await?;
-            let outcome = if is_same(&ledger, &now) {
-                DayOutcome::Mended
-            } else if now.rows < ledger.rows || now.outcomes < ledger.outcomes {
-                DayOutcome::Lost
-            } else {
-                DayOutcome::CentreHasMore
-            };
-            verified.differing.push(DayDifference {
-                day: ledger.day,
-                box_rows: ledger.rows,
-                centre_rows: before.rows,
-                rows_stored,
-                outcome,
-            });
-        }
-        self.shipped.verified = Some(verified);
-        Ok(())
-    }
-}
-
-fn is_same(ledger: &DayLedger, centre: &CentreDay) -> bool {
-    let here = CentreDay {
-        rows: ledger.rows,
-        id_high: ledger.id_high,
-        id_low: ledger.id_low,
-        outcomes: ledger.outcomes,
-    };
-    here == *centre
 }
 
 /// What the box says of itself.

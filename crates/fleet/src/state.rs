@@ -32,6 +32,8 @@ pub struct BoxState {
     pub node: String,
     /// Where it stands, as the operator said.
     pub site: Option<String>,
+    /// In which ring it gets releases, as the operator said.
+    pub ring: Option<String>,
     /// Release of faceood.
     pub version: Option<String>,
     /// Model pack and its version.
@@ -113,7 +115,8 @@ const CLONES: &str = "SELECT a.log_id, ARRAY[a.node, b.node] AS nodes, \
     AND a.first_seen < b.last_seen AND b.first_seen < a.last_seen \
     AND least(a.last_seen, b.last_seen) > now() - interval '30 days' ORDER BY until DESC LIMIT 100";
 
-const BOXES: &str = "SELECT node, site, version, pack, pack_version, calibration_id, provider, last_seen, \
+/// A centre of an older release has no rings.
+const BOXES: &str = "SELECT node, site, to_jsonb(boxes) ->> 'ring' AS ring, version, pack, pack_version, calibration_id, provider, last_seen, \
     extract(epoch FROM box_time - last_seen)::double precision AS clock_ahead_seconds, unshipped, oldest, quarantined \
     FROM boxes ORDER BY node";
 

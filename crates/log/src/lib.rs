@@ -65,7 +65,7 @@ pub use query::{Counts, Cursor, DEFAULT_PAGE, Filter, LARGEST_PAGE, LogReader, O
 pub use record::{Endpoint, InferenceRecord, ModelFacts, ReportedOutcome, RequestContext, Role};
 pub use retention::{Doubtful, Limits, Pruned, prune};
 pub use row::{
-    Column, ColumnKind, Value, columns, decimal, from_values, time_text, to_json, to_values,
+    Column, ColumnKind, Value, columns, decimal, from_newer, time_text, to_json, to_values,
 };
 pub use scan::Observation;
 pub use schema::newest_version;

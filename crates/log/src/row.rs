@@ -82,7 +82,7 @@ macro_rules! fields {
         ///
         /// # Errors
         /// [`LogError::BadColumn`] where a value is not what its column holds, or a value's own error.
-        pub fn from_values(mut values: impl Iterator<Item = Result<Value, LogError>>) -> Result<InferenceRecord, LogError> {
+        pub(super) fn from_values(mut values: impl Iterator<Item = Result<Value, LogError>>) -> Result<InferenceRecord, LogError> {
             Ok(InferenceRecord {
                 $($field: take(stringify!($field), &mut values)?,)*
                 components: {
@@ -191,6 +191,30 @@ pub(super) fn column_list() -> &'static str {
         names.join(", ")
     });
     &LIST
+}
+
+/// The record that has `values`, which may be of a newer release: a word that this one does not know
+/// is left out. Returns how many that were, too.
+///
+/// # Errors
+/// [`LogError::BadColumn`] where no record can be without the value.
+pub fn from_newer(mut values: Vec<Value>) -> Result<(InferenceRecord, u64), LogError> {
+    let mut left_out = 0;
+    loop {
+        let error = match from_values(values.iter().cloned().map(Ok)) {
+            Ok(record) => return Ok((record, left_out)),
+            Err(error) => error,
+        };
+        let LogError::BadColumn { column, .. } = &error else {
+            return Err(error);
+        };
+        let place = columns().iter().position(|it| it.name == *column);
+        match place.and_then(|place| values.get_mut(place)) {
+            Some(value) if *value != Value::Null => *value = Value::Null,
+            _ => return Err(error),
+        }
+        left_out += 1;
+    }
 }
 
 /// The statement that inserts one record with its place in the order of commits.

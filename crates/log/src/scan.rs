@@ -1,12 +1,14 @@
 //! Reads only the columns that the analysis needs, so that millions of rows take seconds. The rows
 //! come one by one, and no whole records are built.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use faceood_engine::quality::{Cause, Component};
+use faceood_engine::quality::{Cause, CauseName, Component};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use serde::Deserialize;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
@@ -76,6 +78,14 @@ pub struct Observation<'a> {
     pub components: [Option<f32>; Component::ALL.len()],
 }
 
+/// A cause as it is written, whichever release wrote it.
+#[derive(Deserialize)]
+struct WrittenCause<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    weight: f32,
+}
+
 impl<'a> Observation<'a> {
     /// Names of the columns that an observation is made of.
     pub fn columns() -> impl Iterator<Item = &'static str> {
@@ -116,18 +126,27 @@ impl<'a> Observation<'a> {
         })
     }
 
-    /// What pulls the score down; empty where nothing is written.
+    /// What pulls the score down; empty where nothing is written. `None` is a cause that this
+    /// release does not know: a centre has rows of newer boxes.
     ///
     /// # Errors
     /// [`LogError::BadColumn`] where the column holds no list of causes.
-    pub fn causes(&self) -> Result<Vec<Cause>, LogError> {
+    pub fn causes(&self) -> Result<Vec<Option<Cause>>, LogError> {
         let Some(json) = self.causes_json else {
             return Ok(Vec::new());
         };
-        serde_json::from_str(json).map_err(|error| LogError::BadColumn {
+        let written: Result<Vec<WrittenCause<'_>>, _> = serde_json::from_str(json);
+        let written = written.map_err(|error| LogError::BadColumn {
             column: "causes",
             found: format!("row {}: {json:?} does not fit: {error}", self.id),
-        })
+        })?;
+        let known = |cause: WrittenCause<'_>| {
+            CauseName::from_name(&cause.name).map(|name| Cause {
+                name,
+                weight: cause.weight,
+            })
+        };
+        Ok(written.into_iter().map(known).collect())
     }
 }
 

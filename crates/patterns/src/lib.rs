@@ -277,6 +277,7 @@ fn found_in(
                 seed: settings.seed,
                 good_rows: samples.good.len() as u64,
                 counted_by: survey.hours.as_ref().map(|_| CountedBy::Hour),
+                unknown_causes: survey.unknown_causes,
                 groups_set_aside: candidates.len() - clusters.len(),
             },
             norm_anomalies,

@@ -312,8 +312,15 @@ pub(crate) struct Method {
     /// What the numbers of rows come from, where not every row was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counted_by: Option<CountedBy>,
+    /// Causes of low rows that are left out because this release does not know them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) unknown_causes: u64,
     /// Groups that were not reported because they are not significant.
     pub(crate) groups_set_aside: usize,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How rows were counted that were too many to be read one by one.

@@ -85,6 +85,8 @@ pub(super) struct Survey {
     /// Those with a score.
     pub(super) scored: u64,
     pub(super) low_rows: u64,
+    /// Causes of low rows that this release does not know.
+    pub(super) unknown_causes: u64,
     pub(super) errors: u64,
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
@@ -213,8 +215,12 @@ impl Survey {
             return Ok(());
         }
         let mut causes = [0.0; CAUSES];
+        let mut unknown = 0;
         for cause in row.causes()? {
-            causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0);
+            match cause {
+                Some(cause) => causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0),
+                None => unknown += 1,
+            }
         }
         if is_wanted {
             let mut sampled = Sampled {
@@ -240,6 +246,7 @@ impl Survey {
                 keep(&mut self.low_stream, streamed);
             }
             self.low_rows += 1;
+            self.unknown_causes += unknown;
             let low = LowRow {
                 row: place,
                 causes: causes.map(|weight| (weight * 255.0).round() as u8),
@@ -320,6 +327,7 @@ impl Survey {
         self.rows += other.rows;
         self.scored += other.scored;
         self.low_rows += other.low_rows;
+        self.unknown_causes += other.unknown_causes;
         self.errors += other.errors;
         let spans = self.span.into_iter().chain(other.span);
         self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);

@@ -55,9 +55,9 @@ pub(crate) struct Args {
     /// Only of this box of a centre; may be given several times
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
-    /// Only of the boxes of a centre that were enrolled with this site, such as those that get a
+    /// Only of the boxes of a centre that were enrolled with this ring, such as those that get a
     /// release first
-    #[arg(long, value_name = "SITE", conflicts_with = "node")]
+    #[arg(long, value_name = "RING", conflicts_with = "node")]
     ring: Option<String>,
     /// Rows up to this quality score are low
     #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
@@ -266,12 +266,12 @@ async fn nodes_of(ring: &str, inputs: &[Input]) -> anyhow::Result<Vec<String>> {
             );
         };
         let mut snapshot = reader.snapshot().await?;
-        nodes.extend(snapshot.nodes_of_site(ring).await?);
+        nodes.extend(snapshot.nodes_of_ring(ring).await?);
         snapshot.close().await;
     }
     if nodes.is_empty() {
         bail!(
-            "no box was enrolled with the site {ring:?}: faceood-admin fleet shows all boxes and their sites"
+            "no box was enrolled with the ring {ring:?}: faceood-admin fleet shows all boxes and their rings"
         );
     }
     Ok(nodes)

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
-use faceood_fleet::{CentreAddress, Role, enrol, fleet_state, migrate};
+use faceood_fleet::{BoxPlace, CentreAddress, Role, enrol, fleet_state, migrate};
 
 use super::centre::CentreFlags;
 use super::report_out::ReportOut;
@@ -63,7 +63,8 @@ pg_hba.conf says so once for all boxes:
 A box sees and writes its own rows only, and deletes none. A reader sees everything and writes nothing.
 
 Examples:
-  faceood-admin fleet enrol gate-3 --site berlin --db postgres:///faceood?host=/run/postgresql
+  faceood-admin fleet enrol gate-3 --site berlin --ring canary --db postgres:///faceood?host=/run/postgresql
+  faceood-admin fleet enrol gate-3 --was gate-2 --db postgres:///faceood?host=/run/postgresql
   faceood-admin fleet enrol grafana --reader --db postgres:///faceood?host=/run/postgresql")]
     Enrol {
         /// Its name: the setting `node` of the box
@@ -72,8 +73,14 @@ Examples:
         /// Where the box stands, for reports
         #[arg(long, value_name = "SITE")]
         site: Option<String>,
+        /// In which ring it gets releases, for analyze-logs --ring
+        #[arg(long, value_name = "RING")]
+        ring: Option<String>,
+        /// The name that the box had before: its rows get the new one, and the old one is closed
+        #[arg(long, value_name = "NAME")]
+        was: Option<String>,
         /// It reads, and ships nothing
-        #[arg(long, conflicts_with = "site")]
+        #[arg(long, conflicts_with_all = ["site", "ring", "was"])]
         reader: bool,
         #[command(flatten)]
         files: CentreFlags,
@@ -93,27 +100,45 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
                 migrated.columns.len(),
                 migrated.rows_lifted
             ));
+            if migrated.rows_kept > 0 {
+                let rows = migrated.rows_kept;
+                output::note(&format!(
+                    "{rows} rows have a value that does not fit into its column; it stays in the column `extra`"
+                ));
+            }
             Ok(())
         }
         Some(FleetTask::Enrol {
             name,
             site,
+            ring,
+            was,
             reader,
             files,
         }) => {
             let address = address(files, context)?;
             let role = match reader {
                 true => Role::Reader,
-                false => Role::Box { site: site.clone() },
+                false => Role::Box(BoxPlace {
+                    site: site.clone(),
+                    ring: ring.clone(),
+                    was: was.clone(),
+                }),
             };
-            let is_new = context.block_on(async { Ok(enrol(&address, name, &role).await?) })?;
+            let enrolled = context.block_on(async { Ok(enrol(&address, name, &role).await?) })?;
             let target = address.target();
-            output::note(&match is_new {
+            output::note(&match enrolled.is_new {
                 true => format!(
                     "{target}: {name} is admitted; it logs in with a certificate whose common name is {name}"
                 ),
                 false => format!("{target}: {name} was admitted before"),
             });
+            if let Some(was) = was {
+                let rows = enrolled.rows_renamed;
+                output::note(&format!(
+                    "{rows} rows of {was} are now of {name}, and nobody can log in as {was}"
+                ));
+            }
             Ok(())
         }
     }

@@ -11,9 +11,10 @@ use crate::sinks::terminal_line;
 /// A clock that is off by more than this is named.
 const CLOCK_SECONDS: f64 = 60.0;
 
-const HEAD: [&str; 12] = [
+const HEAD: [&str; 13] = [
     "box",
     "site",
+    "ring",
     "version",
     "pack",
     "calibration",
@@ -78,6 +79,7 @@ fn cells(report: &FleetReport, row: &BoxRow) -> Vec<String> {
     vec![
         terminal_line(&state.node).into_owned(),
         name(&state.site),
+        name(&state.ring),
         name(&state.version),
         pack.trim_end_matches(" –").to_owned(),
         name(&state.calibration_id),

@@ -22,7 +22,7 @@ twice is stored once. Embeddings and pictures of faces never leave the box. Rows
 deleted by age or size.
 Off this machine the connection is TLS 1.3. The common name of the certificate is the name of the \
 box, in its settings and at the centre, where an operator admits it: faceood-admin fleet enrol NAME.
-Exit code 1 if it failed, or if --verify found rows that are lost.
+Exit code 1 if it failed, or if --verify found rows that are lost; 2 if the address cannot be used.
 
 Examples:
   faceood-admin ship --to postgres://centre.example/faceood --ca ca.pem --certificate box.pem --key box.key

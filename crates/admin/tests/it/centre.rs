@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use faceood_fleet::{Centre, CentreAddress, ClientFiles, Role, ShippedRow, enrol, migrate};
+use faceood_fleet::{
+    BoxPlace, Centre, CentreAddress, ClientFiles, Role, ShippedRow, enrol, migrate,
+};
 use faceood_log::{Column, Filter, LARGEST_PAGE, LogReader, Order, columns, to_values};
 use faceood_test_support::PostgresServer;
 use serde_json::Value;
@@ -60,10 +62,11 @@ impl Fleet {
         let is_shipped = |column: &&Column| !["embedding", "thumbnail"].contains(&column.name);
         let shipped: Vec<Column> = columns().iter().filter(is_shipped).copied().collect();
         for (name, number) in BOXES.into_iter().zip(1..) {
-            let site = (name == "east").then_some("canary");
-            let role = Role::Box {
-                site: site.map(str::to_owned),
-            };
+            let ring = (name == "east").then(|| "canary".to_owned());
+            let role = Role::Box(BoxPlace {
+                ring,
+                ..BoxPlace::default()
+            });
             enrol(&owner, name, &role).await.unwrap();
             let address = CentreAddress::new(&self.server.url(), &self.files(name)).unwrap();
             let mut centre = Centre::connect(&address, Some(name)).await.unwrap();
@@ -194,7 +197,7 @@ fn a_centre_is_read_as_the_logs_of_its_boxes_are() {
     let named = report(fleet.at_boxes(&["x", "east", "south"], &options));
     assert_eq!(first, named);
 
-    // Some of the boxes, by name and by the site that they were enrolled with.
+    // Some of the boxes, by name and by the ring that they were enrolled with.
     let some = [
         "analyze-logs",
         "--format",
@@ -232,7 +235,7 @@ fn a_centre_is_read_as_the_logs_of_its_boxes_are() {
     let none = ["analyze-logs", "--ring", "stable"];
     let none = fleet.at_centre("analyst", &none).expect_code(1).stderr;
     assert!(
-        none.contains("no box was enrolled with the site \"stable\""),
+        none.contains("no box was enrolled with the ring \"stable\""),
         "{none}"
     );
     let file = ["analyze-logs", "--ring", "canary"];

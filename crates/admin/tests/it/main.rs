@@ -26,6 +26,7 @@ mod documents;
 mod evaluate;
 mod feedback;
 mod fleet;
+mod fleet_deaths;
 mod import_onnx;
 mod import_rts;
 mod lan;

@@ -155,8 +155,8 @@ fn both_sides_of_a_day_can_be_compared() {
             expected.id_low ^= low;
             expected.outcomes += u64::from(row.outcome.is_some());
         }
-        assert_eq!(centre.day(LOG, day).await.unwrap(), expected);
+        assert_eq!(centre.day(LOG, day, &[]).await.unwrap(), expected);
         let other = Uuid::from_u128(8);
-        assert_eq!(centre.day(other, day).await.unwrap().rows, 0);
+        assert_eq!(centre.day(other, day, &[]).await.unwrap().rows, 0);
     });
 }

@@ -8,10 +8,12 @@
 )]
 
 mod centre;
+mod faults;
+mod feedback;
 mod reading;
+mod rename;
 mod rights;
 mod rows;
 mod shipping;
-mod speed;
 mod versions;
 mod wire;

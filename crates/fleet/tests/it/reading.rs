@@ -24,7 +24,15 @@ async fn scanned(
     for part in &parts {
         let scan = connection.scan(part, filter, |node, draw, row| {
             assert!((0.0..=1.0).contains(&draw) && node == "gate");
-            let shown = format!("{:?} {:?} {:?}", row.time, row.quality_score, row.causes()?);
+            let shown = format!(
+                "{:?} {:?} {:?}",
+                row.time,
+                row.quality_score,
+                row.causes()?
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()
+                    .unwrap_or_default()
+            );
             assert!(
                 found.insert(row.id, shown).is_none(),
                 "{} came twice",

@@ -1,6 +1,6 @@
 //! What a box's certificate can do, and what it cannot.
 
-use faceood_fleet::{BoxFacts, Centre, CentreAddress, ClientFiles, Role, enrol, migrate};
+use faceood_fleet::{BoxFacts, BoxPlace, Centre, CentreAddress, ClientFiles, Role, enrol, migrate};
 use faceood_test_support::PostgresServer;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
@@ -161,14 +161,23 @@ fn enrolling_is_repeated_without_harm_and_takes_over_no_other_role() {
     run(async {
         let server = centre().await;
         let owner = owner(&server);
-        let at = |site: &str| Role::Box {
-            site: Some(site.to_owned()),
+        let at = |site: &str| {
+            Role::Box(BoxPlace {
+                site: Some(site.to_owned()),
+                ..BoxPlace::default()
+            })
         };
-        assert!(enrol(&owner, "north.1", &at("berlin")).await.unwrap());
         assert!(
-            !enrol(&owner, "north.1", &Role::Box { site: None })
+            enrol(&owner, "north.1", &at("berlin"))
                 .await
                 .unwrap()
+                .is_new
+        );
+        assert!(
+            !enrol(&owner, "north.1", &Role::Box(BoxPlace::default()))
+                .await
+                .unwrap()
+                .is_new
         );
         assert_eq!(
             server.sql("SELECT site FROM boxes WHERE node = 'north.1'"),
@@ -185,7 +194,12 @@ fn enrolling_is_repeated_without_harm_and_takes_over_no_other_role() {
         ] {
             assert!(enrol(&owner, wrong, &at("x")).await.is_err(), "{wrong}");
         }
-        assert!(enrol(&owner, "grafana", &Role::Reader).await.unwrap());
+        assert!(
+            enrol(&owner, "grafana", &Role::Reader)
+                .await
+                .unwrap()
+                .is_new
+        );
         // A reader reads all, and writes nothing.
         let mut gate = connect(&server, "gate").await;
         store(&mut gate, &shipped(), &records(2, this_hour())).await;

@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use faceood_fleet::{Centre, CentreAddress, ClientFiles, Role, ShippedRow, enrol, migrate};
+use faceood_fleet::{
+    BoxPlace, Centre, CentreAddress, ClientFiles, Role, ShippedRow, enrol, migrate,
+};
 use faceood_log::{Column, InferenceRecord, Value, columns, fixture, to_values};
 use faceood_test_support::PostgresServer;
 use uuid::Uuid;
@@ -24,7 +26,7 @@ pub(crate) fn owner(server: &PostgresServer) -> CentreAddress {
 }
 
 pub(crate) async fn enrol_box(server: &PostgresServer, node: &str) {
-    let role = Role::Box { site: None };
+    let role = Role::Box(BoxPlace::default());
     enrol(&owner(server), node, &role).await.unwrap();
 }
 

@@ -1,29 +1,27 @@
 //! A box's log, shipped to the centre through all that can go wrong.
 
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use faceood_fleet::{
     CentreAddress, ClientFiles, DayOutcome, FleetError, ShipPlan, Shipped, Stop, fleet_state,
-    follow, migrate, rewind, ship,
+    migrate, rewind, ship,
 };
 use faceood_log::{FILE_NAME, Feedback, InferenceLog, Outbox, ReportedOutcome, fixture};
 use faceood_test_support::PostgresServer;
-use faceood_test_support::database::Outsider;
 use tempfile::TempDir;
 
 use crate::rows::{address, centre, enrol_box, owner, records, run, this_hour};
 use crate::wire::Wire;
 
 /// Rows, the sums of `hourly`, and different ids.
-const COUNTS: &str = "SELECT (SELECT count(*) FROM inferences), (SELECT coalesce(sum(rows), 0) FROM hourly), \
+pub(crate) const COUNTS: &str = "SELECT (SELECT count(*) FROM inferences), (SELECT coalesce(sum(rows), 0) FROM hourly), \
     (SELECT count(DISTINCT id) FROM inferences)";
 
 /// A box: its folder and its log.
 pub(crate) struct Site {
-    folder: TempDir,
-    log: InferenceLog,
+    pub(crate) folder: TempDir,
+    pub(crate) log: InferenceLog,
 }
 
 impl Site {
@@ -49,7 +47,7 @@ impl Site {
         }
     }
 
-    async fn tell(&self, request_id: &str, outcome: ReportedOutcome) {
+    pub(crate) async fn tell(&self, request_id: &str, outcome: ReportedOutcome) {
         let feedback = Feedback {
             request_id: request_id.to_owned(),
             outcome,
@@ -63,12 +61,12 @@ impl Site {
     }
 }
 
-async fn visit(plan: &ShipPlan) -> Result<Shipped, FleetError> {
+pub(crate) async fn visit(plan: &ShipPlan) -> Result<Shipped, FleetError> {
     ship(plan, false, &Stop::default(), |_| {}).await
 }
 
 /// A server without TLS, to see and cut what is sent, and the address through `wire`.
-async fn open_centre() -> (PostgresServer, Wire, CentreAddress) {
+pub(crate) async fn open_centre() -> (PostgresServer, Wire, CentreAddress) {
     let server = PostgresServer::start_open();
     migrate(&owner(&server)).await.unwrap();
     enrol_box(&server, "gate").await;
@@ -104,103 +102,6 @@ fn what_waits_is_shipped_once_and_a_cursor_set_back_adds_nothing() {
 }
 
 #[test]
-fn an_answer_lost_after_commit_stores_and_counts_nothing_twice() {
-    run(async {
-        let (server, wire, address) = open_centre().await;
-        let site = Site::new("gate").await;
-        site.add(5500, this_hour()).await;
-        let plan = site.plan(address);
-        let mut failures = 0;
-        wire.lose(4);
-        let mut sent = 0;
-        loop {
-            let visited = ship(&plan, false, &Stop::default(), |so_far| {
-                sent = so_far.rows_sent;
-            })
-            .await;
-            match visited {
-                Ok(_) => break,
-                Err(error) => {
-                    assert!(error.is_passing(), "{error}");
-                    failures += 1;
-                }
-            }
-        }
-        assert_eq!((failures, wire.left()), (4, 0));
-        assert_eq!(server.sql(COUNTS), "5500|5500|5500");
-        assert!(sent > 0);
-    });
-}
-
-#[test]
-fn a_server_killed_while_rows_arrive_is_caught_up_with() {
-    run(async {
-        let mut server = centre().await;
-        let site = Site::new("gate").await;
-        let plan = site.plan(address(&server, "gate"));
-        let stop = Stop::default();
-        let stopped = stop.clone();
-        let shipper = std::thread::spawn(move || {
-            run(async move {
-                let interval = Duration::from_millis(20);
-                follow(&plan, interval, &stopped, |_, _| {}).await.unwrap();
-            });
-        });
-        for round in 0..4 {
-            site.add(1500, this_hour() - TimeDelta::hours(round)).await;
-            let rows = || {
-                server
-                    .sql("SELECT count(*) FROM inferences")
-                    .parse::<i64>()
-                    .unwrap()
-            };
-            let before = rows();
-            // In the middle of it, as far as chance has it.
-            faceood_test_support::wait_for("some rows", || (rows() > before).then_some(()));
-            server.kill();
-            server.resume();
-        }
-        let done = || (server.sql(COUNTS) == "6000|6000|6000").then_some(());
-        faceood_test_support::wait_for("all rows", done);
-        stop.ask();
-        shipper.join().unwrap();
-    });
-}
-
-#[test]
-fn a_server_that_stands_still_holds_up_nothing_but_shipping() {
-    run(async {
-        let server = centre().await;
-        let site = Site::new("gate").await;
-        let plan = site.plan(address(&server, "gate"));
-        site.add(10, this_hour()).await;
-        visit(&plan).await.unwrap();
-        server.freeze();
-        let stop = Stop::default();
-        let (stopped, followed) = (stop.clone(), plan.clone());
-        let shipper = std::thread::spawn(move || {
-            run(async move {
-                let interval = Duration::from_millis(20);
-                follow(&followed, interval, &stopped, |_, _| {})
-                    .await
-                    .unwrap();
-            });
-        });
-        let begin = std::time::Instant::now();
-        for _ in 0..20 {
-            site.add(50, this_hour()).await;
-        }
-        let took = begin.elapsed();
-        assert!(took < Duration::from_secs(5), "1,000 rows took {took:?}");
-        server.thaw();
-        let done = || (server.sql(COUNTS) == "1010|1010|1010").then_some(());
-        faceood_test_support::wait_for("all rows", done);
-        stop.ask();
-        shipper.join().unwrap();
-    });
-}
-
-#[test]
 fn a_row_that_cannot_be_taken_is_kept_aside_and_the_rest_passes() {
     run(async {
         let server = centre().await;
@@ -230,48 +131,6 @@ fn a_row_that_cannot_be_taken_is_kept_aside_and_the_rest_passes() {
             .unwrap();
         assert_eq!(verified.differing, []);
         assert!(verified.days >= 1);
-    });
-}
-
-#[test]
-fn feedback_before_and_after_shipping_counts_and_an_old_backup_changes_nothing() {
-    run(async {
-        let server = centre().await;
-        let site = Site::new("gate").await;
-        site.add(3, this_hour()).await;
-        let plan = site.plan(address(&server, "gate"));
-        site.tell("request-0", ReportedOutcome::Genuine).await;
-        visit(&plan).await.unwrap();
-        let backup = site.folder.path().join("old.db");
-        faceood_log::backup(site.log.reader(), &backup)
-            .await
-            .unwrap();
-        site.tell("request-1", ReportedOutcome::Impostor).await;
-        site.tell("request-0", ReportedOutcome::Unusable).await;
-        let shipped = visit(&plan).await.unwrap();
-        assert_eq!((shipped.rows_stored, shipped.outcomes), (0, 2));
-        let outcomes = "SELECT string_agg(coalesce(outcome, '-'), ' ' ORDER BY time), count(outcome_note) FROM inferences";
-        assert_eq!(server.sql(outcomes), "unusable impostor -|0");
-        let old = ShipPlan {
-            database: backup,
-            ..plan.clone()
-        };
-        rewind(&old).await.unwrap();
-        let shipped = visit(&old).await.unwrap();
-        assert_eq!(
-            (shipped.rows_sent, shipped.rows_stored, shipped.outcomes),
-            (3, 0, 0)
-        );
-        assert_eq!(server.sql(outcomes), "unusable impostor -|0");
-        assert_eq!(server.sql(COUNTS), "3|3|3");
-        // Notes leave the box only where that is asked for.
-        let noted = ShipPlan {
-            with_notes: true,
-            ..plan
-        };
-        site.tell("request-2", ReportedOutcome::Genuine).await;
-        visit(&noted).await.unwrap();
-        assert_eq!(server.sql(outcomes), "unusable impostor genuine|1");
     });
 }
 
@@ -441,75 +300,5 @@ fn what_can_never_work_is_said_at_once() {
             ..site.plan(address(&server, "gate"))
         };
         assert!(visit(&missing).await.is_err());
-    });
-}
-
-#[test]
-fn feedback_that_another_box_got_finds_its_row_now_or_later() {
-    run(async {
-        let server = centre().await;
-        enrol_box(&server, "other").await;
-        let (site, other) = (Site::new("gate").await, Site::new("other").await);
-        let (plan, others_plan) = (
-            site.plan(address(&server, "gate")),
-            other.plan(address(&server, "other")),
-        );
-        let rows = records(6, Utc::now() - TimeDelta::seconds(10));
-        site.log.append_all(rows[..3].to_vec()).await.unwrap();
-        site.tell("request-2", ReportedOutcome::Genuine).await;
-        visit(&plan).await.unwrap();
-        // What the other box was told: about rows that are there, and rows that come later.
-        let told = [
-            ("request-1".to_owned(), "NULL"),
-            ("request-2".to_owned(), "NULL"),
-            ("request-3".to_owned(), "'east-gate'"),
-            ("request-4".to_owned(), "'another token'"),
-            (rows[5].id.to_string(), "NULL"),
-            ("request-unknown".to_owned(), "NULL"),
-        ];
-        let lines = told.iter().zip(1..).map(|((request, token), number)| {
-            let time = faceood_log::time_text(Utc::now() + TimeDelta::milliseconds(number));
-            format!("('{time}', '{request}', 'impostor', 'a note', {token})")
-        });
-        let lines: Vec<String> = lines.collect();
-        let insert = format!(
-            "INSERT INTO late_feedback (time, request_id, outcome, note, token) VALUES {}",
-            lines.join(", ")
-        );
-        let database = others_plan.database.clone();
-        // It has a runtime of its own.
-        let written = std::thread::spawn(move || {
-            Outsider::open(&database).execute(Box::leak(insert.into_boxed_str()));
-        });
-        written.join().unwrap();
-        assert_eq!(visit(&others_plan).await.unwrap().late_feedback, 6);
-        let outcomes = "SELECT string_agg(coalesce(outcome, '-') || ' by ' || coalesce(outcome_node, '-'), ', ' ORDER BY time) \
-            FROM inferences WHERE node = 'gate'";
-        // The box's own word stands.
-        assert_eq!(
-            server.sql(outcomes),
-            "- by -, impostor by other, genuine by -"
-        );
-        site.log.append_all(rows[3..].to_vec()).await.unwrap();
-        visit(&plan).await.unwrap();
-        assert_eq!(
-            server.sql(outcomes),
-            "- by -, impostor by other, genuine by -, impostor by other, - by -, impostor by other"
-        );
-        let joined = "SELECT string_agg(coalesce(joined_node, '-'), ' ' ORDER BY time, request_id), count(note) FROM late_feedback";
-        assert_eq!(server.sql(joined), "gate - gate - gate -|0");
-        // It is told once, and is no difference between box and centre.
-        assert_eq!(visit(&others_plan).await.unwrap().late_feedback, 0);
-        let verified = ship(&plan, true, &Stop::default(), |_| {})
-            .await
-            .unwrap()
-            .verified;
-        assert_eq!(verified.unwrap().differing, []);
-        // A later word of the box itself counts.
-        site.tell("request-1", ReportedOutcome::Unusable).await;
-        assert_eq!(visit(&plan).await.unwrap().outcomes, 1);
-        let own =
-            "SELECT outcome, outcome_node IS NULL FROM inferences WHERE request_id = 'request-1'";
-        assert_eq!(server.sql(own), "unusable|t");
     });
 }

@@ -1,10 +1,9 @@
 //! Sums of each day's rows, to compare a log with what a centre has of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use chrono::NaiveDate;
-use rusqlite::Connection;
+use rusqlite::{Transaction, params};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -12,12 +11,26 @@ use super::Outbox;
 use crate::scan::connect;
 use crate::{LogError, LogFault};
 
-/// Rows that a target has confirmed and not refused.
+/// Rows that a target has confirmed and not refused, from the time `?2` up to `?3`.
 const CONFIRMED: &str = "SELECT substr(time, 1, 10), id, outcome IS NOT NULL FROM inferences AS confirmed, shipping \
-    WHERE target = ?1 AND (confirmed.seq <= shipping.seq \
+    WHERE target = ?1 AND time >= ?2 AND time < ?3 AND (confirmed.seq <= shipping.seq \
     OR confirmed.seq IS NULL AND (time, confirmed.id) <= (old_time, old_id)) \
     AND NOT EXISTS (SELECT 1 FROM shipping_quarantine AS refused \
     WHERE refused.id = confirmed.id AND refused.target = ?1)";
+
+/// Rows of the same times that it has not confirmed, or not in their present state.
+const WAITING: &str = "SELECT id FROM inferences AS waiting, shipping \
+    WHERE target = ?1 AND time >= ?2 AND time < ?3 \
+    AND NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id)) LIMIT 10000";
+
+/// Comes after every time as text.
+const AFTER_ALL: &str = "~";
+
+/// Every time of `day` is text between these two.
+pub(super) fn bounds(day: NaiveDate) -> [String; 2] {
+    let next = day.succ_opt().unwrap_or(NaiveDate::MAX);
+    [day.to_string(), next.to_string()]
+}
 
 /// The rows of one UTC day in four numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +45,18 @@ pub struct DayLedger {
     pub id_low: u64,
     /// How many have an outcome.
     pub outcomes: u64,
+}
+
+impl DayLedger {
+    fn new(day: NaiveDate, sums: Sums) -> Self {
+        Self {
+            day,
+            rows: sums.rows,
+            id_high: sums.ids[0],
+            id_low: sums.ids[1],
+            outcomes: sums.outcomes,
+        }
+    }
 }
 
 /// Sums of one day, without the day.
@@ -94,36 +119,64 @@ impl Outbox {
     /// # Errors
     /// As [`next`](Self::next).
     pub async fn days(&mut self) -> Result<Vec<DayLedger>, LogError> {
+        let read = |transaction: &Transaction<'_>, target: &str| {
+            days(transaction, target, &[String::new(), AFTER_ALL.to_owned()])
+        };
+        let sums = self.at_one_moment(read).await?;
+        // A time that cannot be read is of no day, and its row is in quarantine.
+        let ledger = |(day, sums): (String, Sums)| Some(DayLedger::new(day.parse().ok()?, sums));
+        Ok(sums.into_iter().filter_map(ledger).collect())
+    }
+
+    /// The same for the one `day`, and the rows of that day that the target has not confirmed in
+    /// their present state: it may have each of them or not. At most 10,000 of these.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn day(&mut self, day: NaiveDate) -> Result<(DayLedger, Vec<Uuid>), LogError> {
+        let read = move |transaction: &Transaction<'_>, target: &str| {
+            let window = bounds(day);
+            let sums = days(transaction, target, &window)?.remove(&window[0]);
+            let mut waiting = transaction.prepare(WAITING)?;
+            let waiting = waiting.query_map(params![target, window[0], window[1]], |row| {
+                Ok(Uuid::try_parse(row.get_ref(0)?.as_str()?))
+            })?;
+            let waiting: Result<Vec<_>, _> = waiting.collect();
+            Ok((sums.unwrap_or_default(), waiting?))
+        };
+        let (sums, waiting) = self.at_one_moment(read).await?;
+        // An id that cannot be read is of a row that no target has.
+        let waiting = waiting.into_iter().flatten().collect();
+        Ok((DayLedger::new(day, sums), waiting))
+    }
+
+    /// Reads all that `read` asks for, while rows come and go.
+    async fn at_one_moment<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce(&Transaction<'_>, &str) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
         self.position().await?;
         let (path, target) = (self.path.clone(), self.target.clone());
         let read = tokio::task::spawn_blocking(move || {
-            days(&path, &target).map_err(|error| LogError::scan(&path, error))
+            let done = connect(&path, false)
+                .and_then(|mut connection| read(&connection.transaction()?, &target));
+            done.map_err(|error| LogError::scan(&path, error))
         });
-        let sums = read.await.map_err(|_| LogFault::Closed)??;
-        let ledger = |(day, sums): (String, Sums)| {
-            // A time that cannot be read is of no day, and its row is in quarantine.
-            let day = day.parse().ok()?;
-            Some(DayLedger {
-                day,
-                rows: sums.rows,
-                id_high: sums.ids[0],
-                id_low: sums.ids[1],
-                outcomes: sums.outcomes,
-            })
-        };
-        Ok(sums.into_iter().filter_map(ledger).collect())
+        read.await.map_err(|_| LogFault::Closed)?
     }
 }
 
-fn days(path: &Path, target: &str) -> Result<BTreeMap<String, Sums>, rusqlite::Error> {
-    let mut connection: Connection = connect(path, false)?;
-    // One moment for both tables: a row that is deleted goes from one into the other.
-    let transaction = connection.transaction()?;
+fn days(
+    transaction: &Transaction<'_>,
+    target: &str,
+    window: &[String; 2],
+) -> rusqlite::Result<BTreeMap<String, Sums>> {
+    let [begin, end] = window;
     let mut days: BTreeMap<String, Sums> = BTreeMap::new();
     let mut deleted = transaction.prepare(
-        "SELECT day, rows, id_high, id_low, outcomes FROM pruned_days WHERE target = ?1",
+        "SELECT day, rows, id_high, id_low, outcomes FROM pruned_days WHERE target = ?1 AND day >= ?2 AND day < ?3",
     )?;
-    let mut deleted = deleted.query([target])?;
+    let mut deleted = deleted.query([target, begin, end])?;
     while let Some(found) = deleted.next()? {
         let number = |index| found.get(index).map(i64::cast_unsigned);
         let sums = Sums {
@@ -134,7 +187,7 @@ fn days(path: &Path, target: &str) -> Result<BTreeMap<String, Sums>, rusqlite::E
         days.insert(found.get(0)?, sums);
     }
     let mut confirmed = transaction.prepare(CONFIRMED)?;
-    let mut confirmed = confirmed.query([target])?;
+    let mut confirmed = confirmed.query([target, begin, end])?;
     while let Some(found) = confirmed.next()? {
         let (day, id) = (found.get_ref(0)?.as_str()?, found.get_ref(1)?.as_str()?);
         let Ok(id) = Uuid::try_parse(id) else {

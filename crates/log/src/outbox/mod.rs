@@ -69,6 +69,8 @@ pub struct OutboxBatch {
     pub rows: Vec<OutboxRow>,
     /// Rows that cannot be read: somebody else has written into the database.
     unreadable: Vec<Unreadable>,
+    /// Whether nothing waited behind it when it was read.
+    pub is_last: bool,
     /// From where to where it moves the cursor; a day that is shipped again moves nothing.
     moves: Option<(Position, Position)>,
 }
@@ -135,6 +137,34 @@ impl Outbox {
         &self.identity
     }
 
+    /// Under which name the target has the rows of this log; `None` where none has gone there.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn shipped_as(&mut self) -> Result<Option<String>, LogError> {
+        self.position().await?;
+        sqlx::query_scalar("SELECT node FROM shipping WHERE target = ?")
+            .bind(&self.target)
+            .fetch_one(&mut self.connection)
+            .await
+            .at(&self.path)
+    }
+
+    /// The target has the rows of this log under the name `node` from now on.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn ship_as(&mut self, node: &str) -> Result<(), LogError> {
+        self.position().await?;
+        sqlx::query("UPDATE shipping SET node = ? WHERE target = ?")
+            .bind(node)
+            .bind(&self.target)
+            .execute(&mut self.connection)
+            .await
+            .at(&self.path)
+            .map(drop)
+    }
+
     /// The next rows that the target has not confirmed, at most `most` of them. They come again
     /// until [`done`](Self::done). Without any the batch is empty: nothing waits.
     ///
@@ -153,19 +183,21 @@ impl Outbox {
                 },
             )
             .await?;
-        let mut end = start.clone();
+        let (mut end, mut is_last) = (start.clone(), false);
         if let Some(last) = rows.last() {
             (end.old_time, end.old_id) = place(last).at(&self.path)?;
         } else {
             rows = self
                 .select("seq > ? ORDER BY seq", most, |query| query.bind(start.seq))
                 .await?;
+            is_last = rows.len() < limit(most) as usize;
             if let Some(last) = rows.last() {
                 end.seq = last.try_get("seq").at(&self.path)?;
             }
         }
         Ok(OutboxBatch {
             moves: Some((start, end)),
+            is_last,
             ..self.read(&rows)?
         })
     }
@@ -269,10 +301,9 @@ impl Outbox {
         most: u32,
     ) -> Result<OutboxBatch, LogError> {
         let position = self.position().await?;
-        let first = (day.to_string(), String::new());
+        let [begin, next_day] = ledger::bounds(day);
+        let first = (begin, String::new());
         let (time, id) = after.map_or(first, |(time, id)| (row::time_text(time), id.to_string()));
-        // Every time of a day is text between that day and the next.
-        let next_day = day.succ_opt().unwrap_or(NaiveDate::MAX).to_string();
         let rows = self.select(
             "(time, id) > (?, ?) AND time < ? AND (seq <= ? OR seq IS NULL AND (time, id) <= (?, ?)) ORDER BY time, id",
             most,
@@ -341,7 +372,7 @@ impl Outbox {
         let names = names.join(", ");
         let query = format!("SELECT {names}, seq FROM inferences WHERE {which} LIMIT ?");
         bind(sqlx::query(sqlx::AssertSqlSafe(query)))
-            .bind(most.clamp(1, MOST_ROWS))
+            .bind(limit(most))
             .fetch_all(&mut self.connection)
             .await
             .at(&self.path)
@@ -378,6 +409,11 @@ impl Outbox {
             values: values.collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// How many rows a batch has where so many are asked for.
+fn limit(most: u32) -> u32 {
+    most.clamp(1, MOST_ROWS)
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;

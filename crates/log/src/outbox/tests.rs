@@ -310,6 +310,11 @@ async fn a_day_is_shipped_again_without_moving_the_cursor() {
     outbox.done(&batch, &[]).await.unwrap();
     let days = outbox.days().await.unwrap();
     assert_eq!(days, centre.days());
+    for day in &days {
+        let waiting = rows[6].time.date_naive() == day.day;
+        let waiting: Vec<_> = waiting.then_some(rows[6].id).into_iter().collect();
+        assert_eq!(outbox.day(day.day).await.unwrap(), (*day, waiting));
+    }
     assert_eq!(days.iter().map(|day| day.rows).collect::<Vec<_>>(), [4, 2]);
     let mut again = Vec::new();
     let mut after = None;

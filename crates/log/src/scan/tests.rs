@@ -125,7 +125,8 @@ async fn a_row_is_read_as_it_was_written() {
         assert_eq!(row.pack_sha256, Some("ab".repeat(32).as_str()));
         assert_eq!(row.calibration_id, Some("c1"));
         assert!(row.is_error);
-        assert_eq!(row.causes().unwrap(), record.causes.clone().unwrap());
+        let causes: Option<Vec<_>> = row.causes().unwrap().into_iter().collect();
+        assert_eq!(causes, record.causes);
     };
     let mut calls = 0;
     let brief = |row: &Observation<'_>| {

@@ -14,7 +14,7 @@ use super::super::words::{label, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
-    sentences,
+    sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, page, table};
@@ -342,6 +342,14 @@ impl HtmlPage<'_> {
         let counted = method
             .counted_by
             .map(|_| counted_by_hour(self.style.language));
-        html! { p class="quiet" { (learnt) @if let Some(counted) = counted { " " (counted) } } }
+        let unknown = (method.unknown_causes > 0)
+            .then(|| unknown_causes(method.unknown_causes, self.style.language));
+        html! {
+            p class="quiet" {
+                (learnt)
+                @if let Some(counted) = counted { " " (counted) }
+                @if let Some(unknown) = unknown { " " (unknown) }
+            }
+        }
     }
 }

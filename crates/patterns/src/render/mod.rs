@@ -18,6 +18,19 @@ fn counted_by_hour(language: Language) -> &'static str {
     )
 }
 
+/// Where causes were left out: what that means, and what to do.
+fn unknown_causes(count: u64, language: Language) -> String {
+    language.pick(
+        format!(
+            "{count} causes have names that this release does not know, and were left out: boxes \
+             that run a newer one wrote them. Upgrade faceood-admin here."
+        ),
+        format!(
+            "有 {count} 个原因的名称本版本无法识别，未计入：由运行更新版本的设备写入。请升级此处的 faceood-admin。"
+        ),
+    )
+}
+
 /// A share in per cent.
 fn percent(share: f64, language: Language) -> String {
     format!("{:.1}{}", 100.0 * share, language.pick(" %", "%"))

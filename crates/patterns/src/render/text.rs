@@ -9,7 +9,7 @@ use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternRe
 use super::super::words::{label, source};
 use super::{
     by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
-    sentences,
+    sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::columns::{left, right};
@@ -135,6 +135,9 @@ impl TextReport {
         }
         if method.counted_by.is_some() {
             self.line(counted_by_hour(self.style.language));
+        }
+        if method.unknown_causes > 0 {
+            self.line(&unknown_causes(method.unknown_causes, self.style.language));
         }
         self.lines.push('\n');
     }

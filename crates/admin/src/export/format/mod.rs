@@ -9,6 +9,7 @@ use faceood_log::{
     decimal, time_text, to_json, to_values,
 };
 
+use crate::output;
 use crate::sinks::csv_cell;
 
 mod parquet;
@@ -99,8 +100,14 @@ pub(super) async fn export_centre(
             }
         }
     });
-    exported.await?;
+    let unknown = exported.await?;
     snapshot.close().await;
+    if unknown > 0 {
+        output::note(&format!(
+            "{unknown} values have words that this release does not know, and are left out: boxes that run a newer one \
+             wrote them. Upgrade faceood-admin here"
+        ));
+    }
     if let Some(error) = failed {
         return Err(error.into());
     }
