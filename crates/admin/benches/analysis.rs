@@ -22,8 +22,9 @@ use faceood_test_support::{LogFixture, repository};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+mod analysed;
 mod load;
-use load::analysed::{Running, chart, numbers};
+use analysed::{Running, chart, numbers};
 use load::{Daemon, Round, Target};
 
 /// Different rows; more are copies of them, each a little off in time and in every component.

@@ -24,9 +24,10 @@ use faceood_log::{FILE_NAME, InferenceLog, Settings, fixture};
 use faceood_test_support::postgres::CertificateFiles;
 use faceood_test_support::{Admin, LogFixture, PostgresServer, photos, program};
 
+mod analysed;
 mod load;
 
-use load::analysed::{Running, chart, numbers};
+use analysed::{Running, chart, numbers};
 use load::{Daemon, Round, Target, number};
 
 /// Different rows at the centre; more are copies of them, at other times.

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use faceood_test_support::kept::{Kept, Route};
 use faceood_test_support::{program, repository};
 
-pub(crate) mod analysed;
-
 /// The daemon under test, ended when dropped.
 pub(crate) struct Daemon {
     child: Child,
