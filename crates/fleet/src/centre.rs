@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::connection::{Link, Purpose};
 use crate::{CentreAddress, FleetError, copy, schema};
 
-/// Where a centre has taken no row of a batch and refused so many without a visible fault, the fault
-/// is its own.
+/// Where a centre has taken no row of a batch and refused so many without a visible fault, the
+/// fault is its own.
 const MOST_REFUSED: usize = 50;
 
 /// One row of a box's log, as it is shipped.
@@ -463,9 +463,9 @@ fn has_nul(row: &ShippedRow<'_>) -> bool {
     })
 }
 
-/// Takes over the outcomes in the batch that are newer than what the centre has. Of two words in one
-/// log the one with the higher `seq` is newer, whatever the clock said. A log that was restored from
-/// a backup counts from an earlier number again; there the time decides, unless it lies ahead.
+/// Takes over the outcomes in the batch that are newer than what the centre has. Of two words in
+/// one log the one with the higher `seq` is newer, whatever the clock said. A log that was restored
+/// from a backup counts from an earlier number again; there the time decides, unless it lies ahead.
 async fn update_outcomes(
     connection: &mut PgConnection,
     window: &str,

@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::FleetError;
 use crate::connection::Link;
 
-/// Each with `$1` for the old name and `$2` for the new one, in this order. A row that was sent under
-/// both names stays as the new one has it: it was sent later.
+/// Each with `$1` for the old name and `$2` for the new one, in this order. A row that was sent
+/// under both names stays as the new one has it: it was sent later.
 const STEPS: [&str; 9] = [
     "DELETE FROM inferences AS old USING inferences AS new WHERE old.node = $1 AND new.node = $2 \
      AND new.time = old.time AND new.id = old.id",
@@ -30,8 +30,8 @@ const STEPS: [&str; 9] = [
     "DELETE FROM boxes WHERE node = $1",
 ];
 
-/// Gives all that the box `old` has sent to the box `new`, in one transaction, and lets nobody log in
-/// as `old` any more. How many rows that were.
+/// Gives all that the box `old` has sent to the box `new`, in one transaction, and lets nobody log
+/// in as `old` any more. Returns how many rows that were.
 ///
 /// # Errors
 /// [`FleetError::Unfit`] where no box of that name has ever been there; what the server says.
