@@ -84,6 +84,22 @@ pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Columns and lines of the terminal that standard output is, if it is one.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let size = || ratatui::crossterm::terminal::size().ok();
+    let (columns, lines) = is_terminal().then(size).flatten()?;
+    Some((columns.into(), lines.into()))
+}
+
+/// Columns of the terminal, or those that the variable `COLUMNS` says. `None` where there is neither:
+/// then lines are as long as they are.
+pub(crate) fn columns() -> Option<usize> {
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let of_terminal = terminal_size().map(|(columns, _)| columns);
+    let columns = of_terminal.or_else(said);
+    columns.filter(|columns| *columns > 0)
+}
+
 /// A table without frames: rows that `awk` can read, cells wrapped only on a terminal.
 pub(crate) fn table<'a>(
     head: &[&str],
@@ -91,8 +107,9 @@ pub(crate) fn table<'a>(
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if is_terminal() {
+    if let Some(columns) = columns() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
     }
     if !head.is_empty() {
         table.set_header(head);

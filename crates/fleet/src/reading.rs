@@ -14,9 +14,11 @@ use crate::{CentreAddress, FleetError};
 
 mod fields;
 mod filter;
+mod hours;
 mod session;
 
 pub use filter::CentreFilter;
+pub use hours::HourCounts;
 
 use fields::{DRAW, Look, fields, observation, observed, value};
 use filter::{NODES, in_hours};
@@ -34,31 +36,6 @@ pub struct CentreKey {
     pub time: DateTime<Utc>,
     /// The row's id.
     pub id: Uuid,
-}
-
-/// Rows of one source, hour, pack and calibration, as the centre counts them when they come.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HourCounts<'a> {
-    /// Which box.
-    pub node: &'a str,
-    /// Its terminal or camera.
-    pub source: Option<&'a str>,
-    /// When the hour begins.
-    pub hour: DateTime<Utc>,
-    /// SHA-256 of the pack.
-    pub pack_sha256: Option<&'a str>,
-    /// Which calibration.
-    pub calibration_id: Option<&'a str>,
-    /// All rows.
-    pub rows: u64,
-    /// Those with a quality score.
-    pub scored: u64,
-    /// Those with an error.
-    pub errors: u64,
-    /// Those with an embedding norm.
-    pub normed: u64,
-    /// The sum of these norms.
-    pub norm_sum: f64,
 }
 
 /// Reads the centre.
@@ -265,28 +242,13 @@ impl CentreSnapshot {
     ) -> Result<(), FleetError> {
         self.session.take(filter).await?;
         let query = format!(
-            "SELECT node, source, hour, pack_sha256, calibration_id, rows, scored, errors, normed, \
-             norm_sum FROM hourly WHERE {}",
+            "SELECT {} FROM hourly WHERE {}",
+            hours::COLUMNS,
             in_hours(filter)
         );
         self.session
-            .copy(&query, 10, |row| {
-                let count = |field| {
-                    row.bigint(field)
-                        .map(|count| count.unwrap_or(0).unsigned_abs())
-                };
-                visit(&HourCounts {
-                    node: row.text(0)?.unwrap_or_default(),
-                    source: row.text(1)?,
-                    hour: row.time(2)?.unwrap_or_default(),
-                    pack_sha256: row.text(3)?,
-                    calibration_id: row.text(4)?,
-                    rows: count(5)?,
-                    scored: count(6)?,
-                    errors: count(7)?,
-                    normed: count(8)?,
-                    norm_sum: row.double(9)?.unwrap_or_default(),
-                });
+            .copy(&query, hours::FIELDS, |row| {
+                visit(&hours::counts(row)?);
                 Ok(())
             })
             .await

@@ -67,7 +67,7 @@ pub use retention::{Doubtful, Limits, Pruned, prune};
 pub use row::{
     Column, ColumnKind, Value, columns, decimal, from_newer, time_text, to_json, to_values,
 };
-pub use scan::Observation;
+pub use scan::{LOW_SCORE, Observation};
 pub use schema::newest_version;
 pub use span::parse_span;
 pub use unwritten::Unwritten;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use faceood_engine::policy::{Action, Reason};
 use faceood_engine::quality::{Cause, CauseName, Component};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
@@ -20,7 +21,7 @@ use super::{InferenceRecord, LogError, row};
 const PAGE_ROWS: i64 = 20_000;
 
 /// The columns before the components, in the order in which rows are read.
-const SCANNED_COLUMNS: [&str; 14] = [
+const SCANNED_COLUMNS: [&str; 16] = [
     "id",
     "time",
     "source",
@@ -31,6 +32,8 @@ const SCANNED_COLUMNS: [&str; 14] = [
     "calibration_id",
     "error_code",
     "causes",
+    "action",
+    "reasons",
     "image_width",
     "image_height",
     "box_width",
@@ -38,13 +41,17 @@ const SCANNED_COLUMNS: [&str; 14] = [
 ];
 
 /// So many of them say how good a capture was; the others and the components, what it is like.
-const BRIEF: usize = 10;
+const BRIEF: usize = 12;
 
 /// The time of the row that was written halfway between the oldest and the newest row of a window.
 const MIDDLE: &str = "SELECT time FROM inferences WHERE rowid >= \
     ((SELECT rowid FROM inferences WHERE time >= ?1 ORDER BY time, id LIMIT 1) \
     + (SELECT rowid FROM inferences WHERE time < ?2 ORDER BY time DESC, id DESC LIMIT 1)) / 2 \
     ORDER BY rowid LIMIT 1";
+
+/// A row that has a score but no action, as other programs may write it, counts as not accepted up
+/// to this score.
+pub const LOW_SCORE: f32 = 0.4;
 
 /// What analysis reads of one row. A column that does not apply, or that the row's schema did not
 /// have, is `None`.
@@ -70,6 +77,10 @@ pub struct Observation<'a> {
     pub is_error: bool,
     /// The causes as JSON; [`Self::causes`] reads them.
     pub causes_json: Option<&'a str>,
+    /// What the scenario's policy decided, in the word of the release that wrote the row.
+    pub action: Option<&'a str>,
+    /// Why the action is not accept, as JSON; [`Self::reasons`] reads them.
+    pub reasons_json: Option<&'a str>,
     /// Width and height of the upright picture, pixels.
     pub image_px: Option<[f32; 2]>,
     /// Width and height of the face's box, pixels.
@@ -120,6 +131,8 @@ impl<'a> Observation<'a> {
             calibration_id: text("calibration_id")?,
             is_error: text("error_code")?.is_some(),
             causes_json: text("causes")?,
+            action: text("action")?,
+            reasons_json: text("reasons")?,
             image_px: pair("image_width", "image_height"),
             box_px: pair("box_width", "box_height"),
             components: Component::ALL.map(|component| number(component.name())),
@@ -147,6 +160,32 @@ impl<'a> Observation<'a> {
             })
         };
         Ok(written.into_iter().map(known).collect())
+    }
+
+    /// Why the action is not accept; empty where nothing is written. Reasons that this release does
+    /// not know are left out: a centre has rows of newer boxes.
+    ///
+    /// # Errors
+    /// [`LogError::BadColumn`] where the column holds no list of reasons.
+    pub fn reasons(&self) -> Result<Vec<Reason>, LogError> {
+        let Some(json) = self.reasons_json else {
+            return Ok(Vec::new());
+        };
+        let written: Result<Vec<Cow<'_, str>>, _> = serde_json::from_str(json);
+        let written = written.map_err(|error| LogError::BadColumn {
+            column: "reasons",
+            found: format!("row {}: {json:?} does not fit: {error}", self.id),
+        })?;
+        let known = written.iter().filter_map(|name| Reason::from_name(name));
+        Ok(known.collect())
+    }
+
+    /// Whether the capture was judged and not accepted: by its action, or up to [`LOW_SCORE`] where
+    /// the row has none.
+    pub fn is_refused(&self) -> bool {
+        let by_action = self.action.map(|action| action != Action::Accept.name());
+        self.quality_score
+            .is_some_and(|score| by_action.unwrap_or(score <= LOW_SCORE))
     }
 }
 
@@ -354,6 +393,8 @@ fn brief<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
         calibration_id: optional_text(found, 7)?,
         is_error: optional_text(found, 8)?.is_some(),
         causes_json: optional_text(found, 9)?,
+        action: optional_text(found, 10)?,
+        reasons_json: optional_text(found, 11)?,
         image_px: None,
         box_px: None,
         components: [None; Component::ALL.len()],
@@ -372,8 +413,8 @@ fn complete<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
         *value = real(found, index)?;
     }
     Ok(Observation {
-        image_px: pair(10)?,
-        box_px: pair(12)?,
+        image_px: pair(12)?,
+        box_px: pair(14)?,
         components,
         ..brief(found)?
     })

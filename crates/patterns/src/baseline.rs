@@ -62,14 +62,14 @@ impl WindowCounts {
         let mut hours = LocalHours::new(settings.local_time);
         let mut streamed = vec![0_u64; survey.sources.len()];
         for row in survey.stream.iter().flatten() {
-            all.passing[row.source as usize] += u64::from(row.passes(settings.accept));
+            all.passing[row.source as usize] += u64::from(row.passes());
             streamed[row.source as usize] += 1;
             let first = &mut all.first_of_model[usize::from(row.model)];
             *first = row.seconds.min(*first);
             if survey.hours.is_none() {
                 let bin = bins.of(row.time());
                 all.by_bin[bin] += 1;
-                all.low_by_bin[bin] += u64::from(row.is_low(settings.max_score));
+                all.low_by_bin[bin] += u64::from(row.is_low());
                 all.by_hour[hours.of(row.time())] += 1;
             }
         }

@@ -92,17 +92,8 @@ pub(super) fn survey(
         let mut wanted = vec![all.clone()];
         if share.is_some() {
             snapshot.hours(&all, |hour| survey.see_hour(hour)).await?;
-            let mut low = all.clone();
-            low.max_score = Some(settings.max_score);
-            let above_score = Some(settings.max_score);
-            wanted = vec![
-                low,
-                CentreFilter {
-                    above_score,
-                    share,
-                    ..all
-                },
-            ];
+            let (low, others) = low_and_others(&all, settings);
+            wanted = vec![low, CentreFilter { share, ..others }];
         }
         let piece = share.is_none().then_some(PIECE_BLOCKS);
         let parts = snapshot.parts(piece).await?;
@@ -124,6 +115,16 @@ pub(super) fn survey(
         }
         Ok(survey)
     })?
+}
+
+/// The low rows of `all`, and the others.
+fn low_and_others(all: &CentreFilter, settings: &Settings) -> (CentreFilter, CentreFilter) {
+    let (mut low, mut others) = (all.clone(), all.clone());
+    match settings.max_score {
+        None => (low.is_refused, others.is_refused) = (Some(true), Some(false)),
+        Some(most) => (low.max_score, others.above_score) = (Some(most), Some(most)),
+    }
+    (low, others)
 }
 
 type Work = Mutex<VecDeque<(CentrePart, CentreFilter)>>;

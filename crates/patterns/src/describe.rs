@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::Settings;
@@ -9,7 +10,7 @@ use super::baseline::WindowCounts;
 use super::features::{
     FeaturePoint, LEAST_GOOD, MEASURES, Scale, centre, distance, measure_names, median,
 };
-use super::report::{Cluster, ComponentStatistics, PValues, SourceShare, TrendKind};
+use super::report::{Cluster, ComponentStatistics, LowBy, PValues, SourceShare, TrendKind};
 use super::significance::{at_least, departs, discoveries, discoveries_among};
 use super::survey::{CAUSES, Sampled, Survey, first};
 use super::tally::Tally;
@@ -75,6 +76,10 @@ pub(super) fn describe(
         .collect();
     let stands = discoveries(judged.iter().map(|p| p.cluster));
     let hours_stand = discoveries(judged.iter().map(|p| p.hours));
+    let data = all
+        .survey
+        .span
+        .map_or(TimeDelta::zero(), |[from, to]| to - from);
     let mut found: Vec<(usize, Cluster)> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         let (tally, sources, p_values) = (&candidate.tally, &sources[index], judged[index]);
@@ -95,7 +100,7 @@ pub(super) fn describe(
                 continue;
             }
         }
-        let (kind, detail, begun) = trend(&tally.bins, &all.counts.by_bin, all.bins);
+        let (kind, detail, begun) = trend(&tally.bins, &all.counts.by_bin, all.bins, data);
         let since =
             begun.and_then(|bin| tally.first_of_bin[bin..].iter().flatten().next().copied());
         let peak_hours = (hours_stand[index] && p_values.hours < STRICT)
@@ -111,7 +116,7 @@ pub(super) fn describe(
             size: tally.size,
             share: tally.size as f64 / all.survey.low_rows.max(1) as f64,
             gain: gain(tally, sources, all),
-            scenario: &all.settings.scenario,
+            low_by: LowBy::of(all.settings.max_score),
         };
         let local = all.settings.local_time;
         let label: Vec<&str> = names.iter().map(|name| name.name()).collect();
@@ -284,19 +289,21 @@ fn peak(hours: &[u64; 24]) -> Option<[u32; 2]> {
     None
 }
 
-/// Which share of the sources' other captures pass.
+/// Which share of the sources' other captures pass; of all other captures, where these are too few.
 fn gain(tally: &Tally, sources: &[SourceShare], all: &Background<'_>) -> Option<f64> {
-    let is_meant =
-        |name: &String| sources.is_empty() || sources.iter().any(|part| part.source == *name);
-    let (mut passing, mut others) = (0, 0);
-    for (source, name) in all.survey.sources.iter().enumerate() {
-        if is_meant(name) {
-            let own = tally.sources.get(&(source as u32)).copied().unwrap_or(0);
-            passing += all.counts.passing[source];
-            others += all.survey.counts[source].scored - own;
+    let share = |is_meant: &dyn Fn(&String) -> bool| {
+        let (mut passing, mut others) = (0, 0);
+        for (source, name) in all.survey.sources.iter().enumerate() {
+            if is_meant(name) {
+                let own = tally.sources.get(&(source as u32)).copied().unwrap_or(0);
+                passing += all.counts.passing[source];
+                others += all.survey.counts[source].scored - own;
+            }
         }
-    }
-    (others >= LEAST_GOOD as u64).then(|| passing as f64 / others as f64)
+        (others >= LEAST_GOOD as u64).then(|| passing as f64 / others as f64)
+    };
+    let of_sources = share(&|name| sources.iter().any(|part| part.source == *name));
+    of_sources.or_else(|| share(&|_| true))
 }
 
 /// The rows nearest to the middle of the group.

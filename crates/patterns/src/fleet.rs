@@ -1,6 +1,7 @@
 //! Compares sources with each other, and finds changes in a source's share of low captures.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
@@ -8,11 +9,12 @@ use super::LocalTime;
 use super::changes::{LEAST_ROWS, levels};
 use super::features::median;
 use super::norms::STRICT;
-use super::report::{Drift, FleetRow, SourceHours};
+use super::report::{ActionCounts, Drift, FleetRow, SourceHours};
 use super::significance::{at_least, discoveries};
 use super::streams::Streams;
 use super::survey::{CAUSES, SourceCounts, StreamRow, Survey, time_of};
 use super::tally::LocalHours;
+use faceood_engine::policy::Reason;
 use faceood_engine::quality::CauseName;
 
 /// A low share that changed by less is no news.
@@ -34,7 +36,7 @@ const COURSE_DAYS: u32 = 3;
 const COURSE_ROWS: usize = 500;
 
 /// The table of all sources, most rows first.
-pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> Vec<FleetRow> {
+pub(super) fn table(streams: &Streams<'_>, local: LocalTime) -> Vec<FleetRow> {
     let counts = &streams.survey.counts;
     let scored: u64 = counts.iter().map(|count| count.scored).sum();
     let low: u64 = counts.iter().map(|count| count.low).sum();
@@ -54,7 +56,10 @@ pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> 
         let row = FleetRow {
             source: streams.survey.sources[source].clone(),
             inferences: count.rows,
+            captures: count.scored,
             errors: count.errors,
+            actions: ActionCounts::of(count.actions),
+            reasons: named_reasons(count),
             low: count.low,
             share_low: (count.scored > 0).then_some(share),
             is_worse: false,
@@ -63,7 +68,7 @@ pub(super) fn table(streams: &Streams<'_>, max_score: f32, local: LocalTime) -> 
             embedding_norm: counted_norm(streams.survey, source)
                 .or_else(|| (number > 0).then(|| sum / f64::from(number))),
             top_cause: top(&count.causes),
-            drift: drift(&stream, max_score, LocalHours::new(local)),
+            drift: drift(&stream, LocalHours::new(local)),
         };
         (row, lead)
     };
@@ -90,11 +95,7 @@ fn counted_norm(survey: &Survey, source: usize) -> Option<f64> {
 }
 
 /// The day of each of the sources that have most low rows.
-pub(super) fn source_hours(
-    streams: &Streams<'_>,
-    max_score: f32,
-    local: LocalTime,
-) -> Vec<SourceHours> {
+pub(super) fn source_hours(streams: &Streams<'_>, local: LocalTime) -> Vec<SourceHours> {
     let mut hours = LocalHours::new(local);
     let (sources, counts) = (&streams.survey.sources, &streams.survey.counts);
     let mut order: Vec<usize> = (0..sources.len())
@@ -113,7 +114,7 @@ pub(super) fn source_hours(
             for row in streams.of(source) {
                 let hour = hours.of(row.time());
                 day.scored[hour] += 1;
-                day.low[hour] += u64::from(row.is_low(max_score));
+                day.low[hour] += u64::from(row.is_low());
             }
         }
         return days;
@@ -133,6 +134,12 @@ pub(super) fn source_hours(
     days
 }
 
+/// The low rows by reason, without reasons that no row has.
+fn named_reasons(count: &SourceCounts) -> BTreeMap<Reason, u64> {
+    let named = Reason::ALL.into_iter().zip(count.reasons);
+    named.filter(|(_, rows)| *rows > 0).collect()
+}
+
 fn top(causes: &[u32; CAUSES]) -> Option<String> {
     let first = (0..CAUSES).max_by(|&a, &b| causes[a].cmp(&causes[b]).then(b.cmp(&a)))?;
     (causes[first] > 0).then(|| CauseName::ALL[first].name().to_owned())
@@ -141,11 +148,11 @@ fn top(causes: &[u32; CAUSES]) -> Option<String> {
 /// The latest change of a stream's share of low captures, beyond its usual daily course. A new
 /// calibration or pack changes the scores of equal captures, so only rows of the latest one
 /// count.
-fn drift(stream: &[StreamRow], max_score: f32, mut hours: LocalHours) -> Option<Drift> {
+fn drift(stream: &[StreamRow], mut hours: LocalHours) -> Option<Drift> {
     let last = stream.last()?.model;
     let of_last = stream.iter().copied().filter(|row| row.model == last);
     let stream: Vec<StreamRow> = of_last.collect();
-    let is_low = |row: &StreamRow| f64::from(u8::from(row.is_low(max_score)));
+    let is_low = |row: &StreamRow| f64::from(u8::from(row.is_low()));
     let hours: Vec<usize> = stream.iter().map(|row| hours.of(row.time())).collect();
     let usual = course(&stream, &is_low, &hours);
     let unusual = stream.iter().zip(&hours);

@@ -1,4 +1,4 @@
-//! Finds recurring patterns among captures with low scores: which degradations keep coming
+//! Finds recurring patterns among captures that were not accepted: which degradations keep coming
 //! back, where, and since when. It also finds changes of the embedding norm. It reads only rows
 //! of the log, no pictures and no models.
 //!
@@ -11,7 +11,7 @@
 //! 4. [`describe`] tests each group for significance and describes it, with [`trend`],
 //!    [`words`] and [`baseline`].
 //! 5. [`norms`] and [`fleet`] examine each source over time, with [`changes`].
-//! 6. [`report`] is the result. [`render`] shows it as text or HTML.
+//! 6. [`first_steps`] says what to do first. [`report`] is the result. [`render`] shows it as text or HTML.
 
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ pub mod compare;
 mod describe;
 mod exact_sum;
 mod features;
+mod first_steps;
 mod fleet;
 mod norms;
 mod parquet;
@@ -50,7 +51,7 @@ use cluster::Groups;
 use describe::{Background, ClusterCandidate};
 use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
-use report::{CountedBy, Method, SCHEMA, Totals, Window};
+use report::{CountedBy, LowBy, Method, SCHEMA, Totals, Window};
 use streams::Streams;
 use survey::{Sampled, Survey};
 use tally::{Counted, LocalHours};
@@ -68,14 +69,13 @@ pub struct Settings {
     pub until: Option<DateTime<Utc>>,
     /// Only of this source.
     pub source: Option<String>,
-    /// Rows up to this score are low.
-    pub max_score: f32,
+    /// Rows up to this score are low; `None` takes those that were not accepted, by the action that
+    /// was logged.
+    pub max_score: Option<f32>,
     /// Smallest pattern in rows; `None` derives it from the data.
     pub min_cluster_size: Option<usize>,
-    /// Score from which a capture passes.
+    /// Score from which a capture passes, where the action does not say it.
     pub accept: f32,
-    /// Name of the scenario with that threshold.
-    pub scenario: String,
     /// Seed of the sample.
     pub seed: u64,
     /// The time zone of hours and days.
@@ -97,10 +97,9 @@ impl Default for Settings {
             since: None,
             until: None,
             source: None,
-            max_score: 0.4,
+            max_score: None,
             min_cluster_size: None,
             accept: 0.6,
-            scenario: "access".to_owned(),
             seed: 1,
             local_time: |time| time.naive_utc(),
             with_assignments: false,
@@ -226,11 +225,11 @@ fn found_in(
         },
         || {
             let streams = Streams::new(survey);
-            let (max_score, local) = (settings.max_score, settings.local_time);
+            let local = settings.local_time;
             (
                 norms::anomalies(&streams, &scale.norms, &bins),
-                fleet::table(&streams, max_score, local),
-                fleet::source_hours(&streams, max_score, local),
+                fleet::table(&streams, local),
+                fleet::source_hours(&streams, local),
             )
         },
     );
@@ -260,6 +259,7 @@ fn found_in(
                 to: settings.until.or(survey.span.map(|span| span[1])),
                 utc_offset: offset(window[1], settings.local_time),
                 source: settings.source.clone(),
+                low_by: LowBy::of(settings.max_score),
                 max_score: settings.max_score,
                 inputs,
             },
@@ -268,6 +268,7 @@ fn found_in(
                 scored: survey.scored,
                 low: survey.low_rows,
                 errors: survey.errors,
+                ..Totals::of_actions(&survey.counts)
             },
             unclustered: survey.low_rows.saturating_sub(clustered),
             method: Method {
@@ -280,6 +281,7 @@ fn found_in(
                 unknown_causes: survey.unknown_causes,
                 groups_set_aside: candidates.len() - clusters.len(),
             },
+            first_steps: first_steps::list(&clusters, &fleet, survey),
             norm_anomalies,
             clusters,
             fleet,
@@ -326,7 +328,8 @@ fn assign<'a>(
         for (at, low) in survey.lows.iter().flatten().enumerate() {
             let row = survey.low_row(*low);
             let counted = counted(row.time(), row.source, row.model, row.score(), row.norm);
-            let group = groups.by_causes(&features::direction(low.causes()));
+            let directed = low.causes().map(features::direction);
+            let group = directed.and_then(|direction| groups.by_causes(&direction));
             count(&counted, survey.low_ids.get(at).copied(), group);
         }
     } else {

@@ -20,7 +20,7 @@ pub(super) struct Samples {
 impl Samples {
     /// Whether there are more low rows than were sampled.
     pub(super) fn are_part_of(&self, survey: &Survey) -> bool {
-        survey.low_rows > self.low.len() as u64
+        survey.low_rows - survey.faultless > self.low.len() as u64
     }
 
     /// For each pattern, which input has each of its exemplars.

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::survey::SourceCounts;
+use faceood_engine::policy::{Action, Reason};
 use faceood_engine::quality::{Cause, Language};
 
 /// Version of the JSON's shape.
@@ -18,6 +20,9 @@ pub struct PatternReport {
     pub schema: u32,
     pub(crate) window: Window,
     pub(crate) totals: Totals,
+    /// What helps most, in the order in which it should be done.
+    #[serde(default)]
+    pub(crate) first_steps: Vec<FirstStep>,
     /// Recurring patterns among the low rows, largest first.
     pub clusters: Vec<Cluster>,
     /// Low rows that belong to no pattern.
@@ -46,10 +51,56 @@ pub(crate) struct Window {
     pub(crate) utc_offset: String,
     /// The one source that was asked for.
     pub(crate) source: Option<String>,
-    /// Rows up to this score are low.
-    pub(crate) max_score: f32,
+    /// What makes a row low. Reports before this field were by the score.
+    #[serde(default)]
+    pub(crate) low_by: LowBy,
+    /// Rows up to this score are low, where that is by the score.
+    pub(crate) max_score: Option<f32>,
     /// Where the rows came from.
     pub(crate) inputs: Vec<String>,
+}
+
+/// What makes a row low.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LowBy {
+    /// It was not accepted, by the action that was logged.
+    Action,
+    /// Its score, up to a cut.
+    #[default]
+    Score,
+}
+
+impl LowBy {
+    pub(crate) fn of(max_score: Option<f32>) -> Self {
+        match max_score {
+            None => Self::Action,
+            Some(_) => Self::Score,
+        }
+    }
+}
+
+/// Rows by the action that was logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ActionCounts {
+    pub(crate) accept: u64,
+    pub(crate) review: u64,
+    pub(crate) reject: u64,
+}
+
+impl ActionCounts {
+    pub(crate) fn of([accept, review, reject]: [u64; Action::ALL.len()]) -> Self {
+        Self {
+            accept,
+            review,
+            reject,
+        }
+    }
+
+    /// All rows with an action.
+    pub(crate) fn judged(self) -> u64 {
+        self.accept + self.review + self.reject
+    }
 }
 
 /// Numbers of rows in the window.
@@ -62,6 +113,25 @@ pub(crate) struct Totals {
     pub(crate) low: u64,
     /// Those with an error code.
     pub(crate) errors: u64,
+    /// Those that a policy judged, by its action.
+    #[serde(default)]
+    pub(crate) actions: ActionCounts,
+}
+
+impl Totals {
+    /// The actions of all sources; the other numbers are 0.
+    pub(crate) fn of_actions(counts: &[SourceCounts]) -> Self {
+        let sum = |action: Action| {
+            counts
+                .iter()
+                .map(|count| count.actions[action as usize])
+                .sum::<u64>()
+        };
+        Self {
+            actions: ActionCounts::of(Action::ALL.map(sum)),
+            ..Self::default()
+        }
+    }
 }
 
 /// A recurring pattern among the low rows.
@@ -83,7 +153,7 @@ pub struct Cluster {
     pub(crate) advice: String,
     pub(crate) advice_zh: String,
     /// Share of these captures that would pass if they were like the others of their
-    /// sources; `None` without others.
+    /// sources, or like all others where these have few; `None` without others.
     pub(crate) expected_gain: Option<f64>,
     pub(crate) first_seen: DateTime<Utc>,
     pub(crate) last_seen: DateTime<Utc>,
@@ -111,6 +181,25 @@ pub struct Cluster {
     pub(crate) p_values: PValues,
 }
 
+/// Something to be done at a site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FirstStep {
+    /// Where; empty is at all sources.
+    pub(crate) sources: Vec<String>,
+    /// The number of the pattern that it is about, if it is about one.
+    pub(crate) pattern: Option<u32>,
+    /// A pattern's label, a cause's name, or the reason `several_faces`.
+    pub(crate) label: String,
+    /// The low rows that it is about.
+    pub(crate) captures: u64,
+    /// Their share of all captures of these sources.
+    pub(crate) share: f64,
+    pub(crate) remedy: String,
+    pub(crate) remedy_zh: String,
+    /// Share of these captures that would pass afterwards, where that can be foretold.
+    pub(crate) expected_gain: Option<f64>,
+}
+
 /// How a pattern goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +211,8 @@ pub(crate) enum TrendKind {
     Steady,
     /// Its share falls.
     Fading,
+    /// The rows span too short a time to tell.
+    Unknown,
 }
 
 impl TrendKind {
@@ -132,6 +223,7 @@ impl TrendKind {
             Self::Growing => language.pick("growing", "持续增多"),
             Self::Steady => language.pick("steady", "保持稳定"),
             Self::Fading => language.pick("fading", "逐渐减少"),
+            Self::Unknown => language.pick("unknown", "数据不足三天，无法判断趋势"),
         }
     }
 
@@ -251,9 +343,18 @@ pub(crate) struct FleetRow {
     /// Empty for rows without one.
     pub(crate) source: String,
     pub(crate) inferences: u64,
+    /// Those with a score.
+    #[serde(default)]
+    pub(crate) captures: u64,
     /// Its failed requests.
     pub(crate) errors: u64,
     pub(crate) low: u64,
+    /// Its rows that a policy judged, by its action.
+    #[serde(default)]
+    pub(crate) actions: ActionCounts,
+    /// Its low rows by the reason of their action; a row may have several.
+    #[serde(default)]
+    pub(crate) reasons: BTreeMap<Reason, u64>,
     /// Low rows ÷ rows with a score.
     pub(crate) share_low: Option<f64>,
     /// Whether that is significantly more than elsewhere.
@@ -264,6 +365,20 @@ pub(crate) struct FleetRow {
     /// The most frequent first cause of its low rows.
     pub(crate) top_cause: Option<String>,
     pub(crate) drift: Option<Drift>,
+}
+
+impl FleetRow {
+    /// The most frequent cause of its low rows; other people in the picture, if that is more often
+    /// the reason than any cause.
+    pub(crate) fn main_cause(&self) -> Option<&str> {
+        let several = self.reasons.get(&Reason::SeveralFaces).copied();
+        let is_several = several.is_some_and(|rows| 2 * rows > self.low);
+        if is_several {
+            Some(Reason::SeveralFaces.name())
+        } else {
+            self.top_cause.as_deref()
+        }
+    }
 }
 
 /// A change of a source's low share.
@@ -355,6 +470,21 @@ pub(crate) struct Growth {
 }
 
 impl PatternReport {
+    /// Whether both reports call the same rows low. Numbers of different rows say nothing about a
+    /// change.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        let rule = |report: &Self| (report.window.low_by, report.window.max_score);
+        rule(self) == rule(other)
+    }
+
+    /// What makes a row low, in words.
+    pub fn rule(&self) -> String {
+        match self.window.max_score {
+            None => "captures that were not accepted".to_owned(),
+            Some(score) => format!("captures that score {score} or less"),
+        }
+    }
+
     /// Whether something is new or growing, for `--fail-on-drift`.
     pub fn has_drift(&self) -> bool {
         let is_rising = |row: &FleetRow| row.drift.is_some_and(|drift| drift.is_rising);

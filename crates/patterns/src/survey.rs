@@ -15,15 +15,19 @@ use faceood_log::{LogError, Observation};
 
 use super::{AnalysisError, Settings};
 
+mod counts;
 mod order;
 mod row;
+mod rules;
 mod sample;
 
+pub(super) use counts::SourceCounts;
 pub(super) use row::{StreamRow, time_of};
 pub(super) use sample::Sampled;
 
 use order::{inverted, permuted, sorted};
-use row::{HourCell, Hours, LowRow, seconds_of};
+use row::{HourCell, Hours, LowRow, NO_FAULT, Rated, seconds_of};
+use rules::Rules;
 use sample::{Sample, add, rank};
 
 pub(super) const CAUSES: usize = CauseName::ALL.len();
@@ -37,19 +41,9 @@ pub(super) struct JudgingModel {
     pub(super) calibration: String,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct SourceCounts {
-    pub(super) rows: u64,
-    pub(super) scored: u64,
-    pub(super) low: u64,
-    pub(super) errors: u64,
-    /// First causes of its low rows.
-    pub(super) causes: [u32; CAUSES],
-}
-
 #[derive(Default)]
 pub(super) struct Survey {
-    max_score: f32,
+    rules: Rules,
     good_score: f32,
     seed: u64,
     keeps_ids: bool,
@@ -87,6 +81,8 @@ pub(super) struct Survey {
     pub(super) low_rows: u64,
     /// Causes of low rows that this release does not know.
     pub(super) unknown_causes: u64,
+    /// Of them, those that no fault of the face made low: they belong to no pattern.
+    pub(super) faultless: u64,
     pub(super) errors: u64,
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
@@ -102,8 +98,8 @@ impl Survey {
     /// A survey that has seen no row.
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            max_score: settings.max_score,
-            good_score: GOOD.max(settings.max_score),
+            rules: Rules::new(settings),
+            good_score: GOOD.max(settings.max_score.unwrap_or_default()),
             seed: settings.seed,
             keeps_ids: settings.with_assignments,
             sample_rows: settings.sample_rows,
@@ -119,17 +115,10 @@ impl Survey {
         row: &Observation<'_>,
     ) -> Result<(), LogError> {
         let source = self.source(prefix, row.source.unwrap_or_default());
-        let counts = &mut self.counts[source as usize];
-        let (scored, errors) = (
-            u64::from(row.quality_score.is_some()),
-            u64::from(row.is_error),
-        );
-        counts.rows += 1;
-        counts.scored += scored;
-        counts.errors += errors;
+        self.counts[source as usize].count(row);
         self.rows += 1;
-        self.scored += scored;
-        self.errors += errors;
+        self.scored += u64::from(row.quality_score.is_some());
+        self.errors += u64::from(row.is_error);
         self.look(input, source, row, true)
     }
 
@@ -149,10 +138,7 @@ impl Survey {
     /// Takes in the counts of an hour.
     pub(super) fn see_hour(&mut self, hour: &HourCounts<'_>) {
         let source = self.source(hour.node, hour.source.unwrap_or_default());
-        let counts = &mut self.counts[source as usize];
-        counts.rows += hour.rows;
-        counts.scored += hour.scored;
-        counts.errors += hour.errors;
+        self.counts[source as usize].count_hour(hour);
         self.rows += hour.rows;
         self.scored += hour.scored;
         self.errors += hour.errors;
@@ -187,11 +173,12 @@ impl Survey {
             row.calibration_id.unwrap_or_default(),
         );
         let norm = row.embedding_norm.unwrap_or(f32::NAN);
+        let is_low = self.rules.is_low(row);
         let streamed = StreamRow {
             seconds: seconds_of(row.time),
             source,
             norm,
-            score: (score.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16,
+            rated: Rated::new(score, is_low, self.rules.passes(row)),
             model,
         };
         let mut place = self.stream_rows;
@@ -199,7 +186,6 @@ impl Survey {
             keep(&mut self.stream, streamed);
             self.stream_rows += 1;
         }
-        let is_low = score <= self.max_score;
         let rank = rank(row.id, self.seed);
         let sample = if is_low {
             &mut self.low
@@ -214,15 +200,9 @@ impl Survey {
         if !is_low && !is_wanted {
             return Ok(());
         }
-        let mut causes = [0.0; CAUSES];
-        let mut unknown = 0;
-        for cause in row.causes()? {
-            match cause {
-                Some(cause) => causes[cause.name as usize] = cause.weight.clamp(0.0, 1.0),
-                None => unknown += 1,
-            }
-        }
-        if is_wanted {
+        let reasons = if is_low { row.reasons()? } else { Vec::new() };
+        let (causes, unknown) = self.rules.causes(row, &reasons)?;
+        if let (true, Some(causes)) = (is_wanted, causes) {
             let mut sampled = Sampled {
                 id: row.id,
                 input,
@@ -247,9 +227,11 @@ impl Survey {
             }
             self.low_rows += 1;
             self.unknown_causes += unknown;
+            self.faultless += u64::from(causes.is_none());
+            let bytes = |causes: [f32; CAUSES]| causes.map(|weight| (weight * 255.0).round() as u8);
             let low = LowRow {
                 row: place,
-                causes: causes.map(|weight| (weight * 255.0).round() as u8),
+                causes: causes.map_or(NO_FAULT, bytes),
             };
             keep(&mut self.lows, low);
             if self.keeps_ids {
@@ -257,7 +239,10 @@ impl Survey {
             }
             let counts = &mut self.counts[source as usize];
             counts.low += 1;
-            if let Some(first) = first(&causes) {
+            for reason in reasons {
+                counts.reasons[reason as usize] += 1;
+            }
+            if let Some(first) = causes.as_ref().and_then(first) {
                 counts.causes[first] += 1;
             }
         }
@@ -277,14 +262,7 @@ impl Survey {
             (sources[source], models[model])
         };
         for (count, &source) in other.counts.iter().zip(&sources) {
-            let sum = &mut self.counts[source as usize];
-            sum.rows += count.rows;
-            sum.scored += count.scored;
-            sum.low += count.low;
-            sum.errors += count.errors;
-            for (sum, count) in sum.causes.iter_mut().zip(count.causes) {
-                *sum += count;
-            }
+            self.counts[source as usize].add(count);
         }
         for (rows, others) in [
             (&mut self.stream, other.stream),
@@ -328,6 +306,7 @@ impl Survey {
         self.scored += other.scored;
         self.low_rows += other.low_rows;
         self.unknown_causes += other.unknown_causes;
+        self.faultless += other.faultless;
         self.errors += other.errors;
         let spans = self.span.into_iter().chain(other.span);
         self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);

@@ -1,3 +1,4 @@
+use faceood_engine::policy::{Action, Reason};
 use faceood_engine::quality::{CauseName, Component};
 use faceood_log::Observation;
 use faceood_test_support::LogFixture;
@@ -12,6 +13,7 @@ struct Seen<'a> {
     prefix: &'static str,
     row: &'a Row,
     causes: String,
+    reasons: Option<String>,
 }
 
 /// Three faults, clean captures, failed requests, two packs, three calibrations and a change of
@@ -42,6 +44,14 @@ fn site() -> LogFixture {
         if number % 70 == 0 {
             row.source = None;
         }
+        // Actions and reasons that do not follow from the score, and rows without any.
+        row.decided = match number % 9 {
+            0..5 => None,
+            5 | 6 => Some((Action::Accept, Vec::new())),
+            7 if number % 27 == 7 => Some((Action::Reject, vec![Reason::SeveralFaces])),
+            7 => Some((Action::Review, vec![Reason::Quality])),
+            _ => Some((Action::Reject, vec![Reason::FaceTooSmall])),
+        };
     }
     fixture
 }
@@ -72,6 +82,8 @@ fn observation<'a>(seen: &'a Seen<'_>) -> Observation<'a> {
         calibration_id: Some(&row.model[1]),
         is_error: measured.is_none(),
         causes_json: measured.map(|_| seen.causes.as_str()),
+        action: row.decided.as_ref().map(|(action, _)| action.name()),
+        reasons_json: seen.reasons.as_deref(),
         image_px: None,
         box_px: measured.map(|found| found.box_px),
         components: std::array::from_fn::<_, { Component::ALL.len() }, _>(component),
@@ -102,18 +114,31 @@ fn the_report_follows_from_the_set_of_rows() {
         prefix: ["box-1", "box-2"][number % 2],
         row,
         causes: causes(row),
+        reasons: row
+            .decided
+            .as_ref()
+            .map(|(_, reasons)| serde_json::json!(reasons).to_string()),
     };
     let mut rows: Vec<Seen<'_>> = fixture.rows.iter().enumerate().map(seen).collect();
     // All rows are learnt from, and a part of them.
-    for sample_rows in [4000, 120] {
+    for (sample_rows, max_score) in [
+        (4000, Some(0.4)),
+        (120, Some(0.4)),
+        (4000, None),
+        (120, None),
+    ] {
         let settings = Settings {
             sample_rows,
+            max_score,
             with_assignments: true,
             ..Settings::default()
         };
         let expected = report(&rows, 1, &settings);
         let shown: PatternReport = serde_json::from_str(&expected.0).unwrap();
-        assert_eq!(shown.clusters.len(), 3, "{}", expected.0);
+        if max_score.is_some() {
+            assert_eq!(shown.clusters.len(), 3, "{}", expected.0);
+        }
+        assert!(!shown.clusters.is_empty(), "{}", expected.0);
         assert!(!shown.norm_anomalies.is_empty(), "{}", expected.0);
         assert_eq!(shown.method.is_sample, sample_rows == 120);
         for seed in 0..6 {

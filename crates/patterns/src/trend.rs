@@ -22,6 +22,9 @@ const STRICT: f64 = 1e-3;
 /// Days from which on a trend is one over days.
 const LEAST_DAYS: usize = 5;
 
+/// Rows of a shorter time have no trend: mornings differ from evenings at any site.
+const LEAST_DATA: TimeDelta = TimeDelta::days(3);
+
 /// Slopes are held within this, since JSON knows no infinity.
 const STEEPEST: f64 = 1e3;
 
@@ -77,12 +80,21 @@ impl Bins {
 }
 
 /// The trend of `counts` out of `totals`, and the bin in which the pattern began if it was not
-/// there from the beginning.
+/// there from the beginning. `data` is the time from the first row to the last.
 pub(super) fn trend(
     counts: &[u64],
     totals: &[u64],
     bins: &Bins,
+    data: TimeDelta,
 ) -> (TrendKind, Trend, Option<usize>) {
+    let unknown = Trend {
+        slope_per_day: 0.0,
+        interval: [-STEEPEST, STEEPEST],
+        p_value: 1.0,
+    };
+    if data < LEAST_DATA {
+        return (TrendKind::Unknown, unknown, None);
+    }
     // Nights differ from days: over some days, whole ones are looked at.
     let whole = (1.0 / bins.days()).round().max(1.0) as usize;
     let step = if BINS / whole >= LEAST_DAYS { whole } else { 1 };
@@ -93,11 +105,7 @@ pub(super) fn trend(
         (day, sum(counts), sum(totals))
     });
     let used: Vec<_> = points.filter(|(_, _, total)| *total > 0.0).collect();
-    let detail = regression(&used).unwrap_or(Trend {
-        slope_per_day: 0.0,
-        interval: [-STEEPEST, STEEPEST],
-        p_value: 1.0,
-    });
+    let detail = regression(&used).unwrap_or(unknown);
     let begun = begin(counts, totals);
     let is_clear = detail.p_value < STRICT;
     let kind = if begun.is_some() {
@@ -190,6 +198,8 @@ fn begin(counts: &[u64], totals: &[u64]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    const WEEK: TimeDelta = TimeDelta::days(7);
+
     fn week() -> Bins {
         let from = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
         Bins::over(from, from + TimeDelta::days(7))
@@ -209,7 +219,7 @@ mod tests {
             (counts(|bin| if bin < 12 { 0 } else { 15 }), TrendKind::New),
             (counts(|_| 0), TrendKind::Steady),
         ] {
-            let (found, detail, begun) = trend(&counts, &totals, &week());
+            let (found, detail, begun) = trend(&counts, &totals, &week(), WEEK);
             assert_eq!(found, kind, "{detail:?}");
             assert_eq!(begun, (kind == TrendKind::New).then_some(12));
             assert!(detail.interval[0] <= detail.slope_per_day);
@@ -218,10 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn less_than_three_days_have_no_trend() {
+        let (totals, new) = (vec![200; BINS], counts(|bin| if bin < 12 { 0 } else { 15 }));
+        for (data, kind) in [
+            (TimeDelta::minutes(5), TrendKind::Unknown),
+            (
+                TimeDelta::days(3) - TimeDelta::seconds(1),
+                TrendKind::Unknown,
+            ),
+            (TimeDelta::days(3), TrendKind::New),
+        ] {
+            let (found, detail, begun) = trend(&new, &totals, &week(), data);
+            assert_eq!(found, kind, "{data}");
+            assert_eq!(begun.is_some(), kind == TrendKind::New);
+            assert!(kind == TrendKind::New || detail.interval[1] >= 1e3);
+        }
+    }
+
+    #[test]
     fn growth_is_of_the_share_and_not_of_the_captures() {
         let totals = counts(|bin| 100 * (bin as u64 + 1));
         let share = counts(|bin| 10 * (bin as u64 + 1));
-        let (kind, detail, _) = trend(&share, &totals, &week());
+        let (kind, detail, _) = trend(&share, &totals, &week(), WEEK);
         assert_eq!(kind, TrendKind::Steady);
         assert!(detail.slope_per_day.abs() < 1e-6, "{detail:?}");
     }
@@ -230,7 +258,7 @@ mod tests {
     fn a_doubling_each_day_is_a_slope_of_one() {
         let totals = vec![100_000; BINS];
         let double = counts(|bin| (20.0 * 2_f64.powf(bin as f64 / 4.0)).round() as u64);
-        let (_, detail, _) = trend(&double, &totals, &week());
+        let (_, detail, _) = trend(&double, &totals, &week(), WEEK);
         assert!((detail.slope_per_day - 1.0).abs() < 0.03, "{detail:?}");
     }
 

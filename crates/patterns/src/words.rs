@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::LocalTime;
-use super::report::{SourceShare, TrendKind};
-use faceood_engine::quality::{CauseName, Language};
+use super::report::{LowBy, SourceShare, TrendKind};
+use faceood_engine::policy::Reason;
+use faceood_engine::quality::{CauseName, Component, Language};
 
 pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
@@ -24,14 +25,49 @@ pub(super) fn cause(name: CauseName, language: Language) -> &'static str {
     language.pick(english, chinese)
 }
 
-/// A pattern's label, or a cause's name, as people of that language read it. The names are English
-/// words, and those of the JSON.
+/// A pattern's label, a cause's name or a reason, as people read it. The names themselves are those
+/// of the JSON.
 pub(super) fn label(label: &str, language: Language) -> String {
-    if language == Language::English {
-        return label.to_owned();
+    if label == Reason::SeveralFaces.name() {
+        return language
+            .pick("several people in the picture", "画面中有多人")
+            .to_owned();
     }
     let word = |name| CauseName::from_name(name).map_or(name, |known| cause(known, language));
-    label.split('+').map(word).collect::<Vec<_>>().join("+")
+    let words: Vec<&str> = label.split('+').map(word).collect();
+    words.join(language.pick(" and ", "、"))
+}
+
+/// A measure as people read it: a component, or one of the two that the analysis adds.
+pub(super) fn measure(name: &str, language: Language) -> &str {
+    match name {
+        "face_px" => language.pick("Size of the face", "人脸尺寸"),
+        "embedding_norm_residual" => language.pick(
+            "Embedding norm beyond its score",
+            "扣除质量分影响后的特征向量模长",
+        ),
+        name => {
+            let mut all = Component::ALL.into_iter();
+            let known = all.find(|component| component.name() == name);
+            known.map_or(name, |component| component.label(language))
+        }
+    }
+}
+
+/// What low rows are called after `n %`.
+pub(super) fn of_low(by: LowBy, language: Language) -> &'static str {
+    match by {
+        LowBy::Action => language.pick("of those not accepted", "未通过的抓拍"),
+        LowBy::Score => language.pick("of the low ones", "低分抓拍"),
+    }
+}
+
+/// What to do where other people are in the picture.
+pub(super) fn remedy_for_several(language: Language) -> &'static str {
+    language.pick(
+        "let one person at a time stand before the camera, and mark off where others wait",
+        "请一次只让一人站到镜头前，并标出其他人的等候区域",
+    )
 }
 
 /// A source as a person reads it. Control characters are replaced, because a log may hold anything
@@ -98,15 +134,10 @@ pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
     language.pick(english, chinese)
 }
 
-/// A scenario in Chinese; one of the site's own has only the name that the site gave it.
-fn chinese_scenario(name: &str) -> &str {
-    match name {
-        "access" => "门禁",
-        "search" => "底库检索",
-        "alarm" => "报警",
-        "enroll" => "登记",
-        own => own,
-    }
+/// What to do about several causes, without a full stop.
+pub(super) fn remedies(causes: &[CauseName], language: Language) -> String {
+    let remedies = causes.iter().map(|&name| remedy(name, language));
+    remedies.collect::<Vec<_>>().join(language.pick("; ", "；"))
 }
 
 /// What a sentence about a pattern is made of.
@@ -125,7 +156,7 @@ pub(super) struct Facts<'a> {
     pub(super) share: f64,
     /// Share that would pass without the pattern.
     pub(super) gain: Option<f64>,
-    pub(super) scenario: &'a str,
+    pub(super) low_by: LowBy,
 }
 
 /// Sources that a sentence names.
@@ -144,24 +175,25 @@ impl Facts<'_> {
             since.format("since %-d %b").to_string(),
             since.format("自 %-m 月 %-d 日起").to_string(),
         ));
-        parts.push(self.trend.word(language).to_owned());
+        if self.trend != TrendKind::Unknown {
+            parts.push(self.trend.word(language).to_owned());
+        }
+        let low = of_low(self.low_by, language);
         parts.push(language.pick(
-            format!("{size} captures, {share:.0} % of the low ones"),
-            format!("共 {size} 张抓拍，占低分抓拍的 {share:.0}%"),
+            format!("{size} captures, {share:.0} % {low}"),
+            format!("共 {size} 张抓拍，占{low}的 {share:.0}%"),
         ));
         parts.join(language.pick(", ", "，"))
     }
 
     /// What can be done, and what it would bring.
     pub(super) fn advice(&self, language: Language) -> String {
-        let remedies = self.causes.iter().map(|&name| remedy(name, language));
-        let mut text = remedies.collect::<Vec<_>>().join(language.pick("; ", "；"));
+        let mut text = remedies(self.causes, language);
         if let Some(gain) = self.gain {
-            let (gain, scenario) = (100.0 * gain, self.scenario);
-            let zh = chinese_scenario(scenario);
+            let gain = 100.0 * gain;
             text += &language.pick(
-                format!("; expected gain: {gain:.0} % of these captures would pass `{scenario}`"),
-                format!("；改善后预计其中 {gain:.0}% 可通过“{zh}”场景"),
+                format!("; expected gain: {gain:.0} % of these captures would be accepted"),
+                format!("；改善后预计其中 {gain:.0}% 可以通过"),
             );
         }
         text
@@ -190,8 +222,16 @@ impl Facts<'_> {
             .collect::<Vec<_>>()
             .join(language.pick(" with ", "与"));
         if !self.differing.is_empty() {
-            let measures = self.differing.iter();
-            let measures = measures.map(|(name, z)| format!("{name} {z:+.1} σ"));
+            let measures = self.differing.iter().map(|(name, z)| {
+                let is_low = *z < 0.0;
+                let far = match language {
+                    Language::English if is_low => " unusually low",
+                    Language::English => " unusually high",
+                    Language::Chinese if is_low => "偏低",
+                    Language::Chinese => "偏高",
+                };
+                format!("{}{far}", measure(name, language))
+            });
             let list = measures.collect::<Vec<_>>().join(language.pick(", ", "、"));
             what += &language.pick(format!(" ({list})"), format!("（{list}）"));
         }
@@ -214,7 +254,7 @@ mod tests {
             size: 120,
             share: 0.4,
             gain: Some(0.612),
-            scenario: "access",
+            low_by: LowBy::Action,
         }
     }
 
@@ -230,22 +270,50 @@ mod tests {
         let utc = |time: DateTime<Utc>| time.naive_utc();
         assert_eq!(
             facts.summary(Language::English, utc),
-            "camera gate-3, 22:00–05:00, sensor noise, since 11 Nov, growing, 120 captures, 40 % of the low ones"
+            "camera gate-3, 22:00–05:00, sensor noise, since 11 Nov, growing, 120 captures, 40 % of those not accepted"
         );
         assert_eq!(
             facts.summary(Language::Chinese, utc),
-            "摄像头 gate-3，22:00–05:00，传感器噪点，自 11 月 11 日起，持续增多，共 120 张抓拍，占低分抓拍的 40%"
+            "摄像头 gate-3，22:00–05:00，传感器噪点，自 11 月 11 日起，持续增多，共 120 张抓拍，占未通过的抓拍的 40%"
         );
         assert!(
             facts
                 .advice(Language::English)
-                .ends_with("expected gain: 61 % of these captures would pass `access`")
+                .ends_with("expected gain: 61 % of these captures would be accepted")
         );
         assert!(
             facts
                 .advice(Language::Chinese)
-                .ends_with("改善后预计其中 61% 可通过“门禁”场景")
+                .ends_with("改善后预计其中 61% 可以通过")
         );
+    }
+
+    #[test]
+    fn an_unknown_trend_is_not_told_and_unusual_measures_have_the_names_of_the_page() {
+        let facts = Facts {
+            causes: &[CauseName::Unknown],
+            differing: &[("sharpness".to_owned(), -4.0), ("face_px".to_owned(), 5.0)],
+            trend: TrendKind::Unknown,
+            low_by: LowBy::Score,
+            ..facts(&[])
+        };
+        let utc = |time: DateTime<Utc>| time.naive_utc();
+        assert_eq!(
+            facts.summary(Language::English, utc),
+            "22:00–05:00, a cause that is not measured (Sharpness unusually low, Size of the face \
+             unusually high), since 11 Nov, 120 captures, 40 % of the low ones"
+        );
+        let chinese = facts.summary(Language::Chinese, utc);
+        assert!(
+            chinese.contains("清晰度偏低、人脸尺寸偏高") && !chinese.contains("趋势"),
+            "{chinese}"
+        );
+        assert_eq!(measure("made_up", Language::English), "made_up");
+        assert_eq!(
+            label("blur+noise", Language::English),
+            "out of focus and sensor noise"
+        );
+        assert_eq!(label("several_faces", Language::Chinese), "画面中有多人");
     }
 
     #[test]

@@ -19,15 +19,17 @@ use faceood_engine::policy::DEFAULT_SCENARIO;
 use faceood_engine::quality::Language;
 use faceood_log::LogReader;
 use faceood_patterns::render::html;
-use faceood_patterns::render::text::{TextOptions, text};
+use faceood_patterns::render::text::{COLUMNS, TextOptions, text};
+use faceood_patterns::report::EarlierComparison;
 use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
 
 pub(super) mod exported;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Low rows that resemble each other are grouped; a group is reported with its sources, hours and \
-trend where chance does not explain it. Reads the log of a live daemon, backups and Parquet \
+Captures that were not accepted, by the action that was logged, are grouped where they resemble \
+each other; a group is reported with its sources, hours and trend where chance does not explain it. \
+--max-score 0.4 takes captures by their score instead. Reads the log of a live daemon, backups and Parquet \
 exports; nothing is written to them. Hours are local: TZ=Asia/Shanghai sets another zone. Exit \
 code 3 with --fail-on-drift: a pattern is new or growing, a source's low share rose, or its \
 embedding norm is at another level.
@@ -59,9 +61,10 @@ pub(crate) struct Args {
     /// release first
     #[arg(long, value_name = "RING", conflicts_with = "node")]
     ring: Option<String>,
-    /// Rows up to this quality score are low
-    #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
-    max_score: f32,
+    /// Look for patterns among the captures up to this quality score, in place of those that were not
+    /// accepted
+    #[arg(long, value_name = "SCORE")]
+    max_score: Option<f32>,
     /// Rows that a pattern needs, at least 2 [default: 20, or 1 in 100 of the low rows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     min_cluster_size: Option<u32>,
@@ -99,6 +102,9 @@ pub(crate) struct Args {
     most_rows: u64,
 }
 
+/// Longer lines are hard to read.
+const MOST_COLUMNS: usize = 120;
+
 const LANGUAGES: [Choice<Language>; 2] = [
     ("en", "English", Language::English),
     ("zh", "Chinese", Language::Chinese),
@@ -108,8 +114,8 @@ const LANGUAGES: [Choice<Language>; 2] = [
 const NICENESS: i32 = 10;
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
-    if !(0.0..=1.0).contains(&args.max_score) {
-        bail!("--max-score is {}; expected 0 to 1", args.max_score);
+    if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
+        bail!("--max-score is {score}; expected 0 to 1");
     }
     if let (Some(since), Some(until)) = (args.selection.window.since, args.selection.window.until)
         && since >= until
@@ -144,7 +150,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         };
         Ok((found, thumbnails))
     })?;
-    found.report.comparison = earlier.map(|earlier| compare::compare(&found.report, &earlier));
+    found.report.comparison = earlier
+        .map(|earlier| compared(&found.report, &earlier, args))
+        .transpose()?
+        .flatten();
     if let Some(file) = assignments {
         let mut lines = BufWriter::new(file);
         writeln!(lines, "inference_id,cluster_id")?;
@@ -170,6 +179,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             let options = TextOptions {
                 language,
                 is_coloured,
+                columns: output::columns().map_or(COLUMNS, |columns| columns.min(MOST_COLUMNS)),
             };
             text(report, options)
         }
@@ -205,7 +215,6 @@ fn settings(args: &Args, context: &Context) -> Settings {
         max_score: args.max_score,
         min_cluster_size: args.min_cluster_size.map(|size| size as usize),
         accept: accept.unwrap_or(default.accept),
-        scenario: DEFAULT_SCENARIO.to_owned(),
         seed: args.seed,
         local_time: |time| time.with_timezone(&Local).naive_local(),
         with_assignments: args.assignments.is_some(),
@@ -275,6 +284,30 @@ async fn nodes_of(ring: &str, inputs: &[Input]) -> anyhow::Result<Vec<String>> {
         );
     }
     Ok(nodes)
+}
+
+/// What changed since an earlier report: nothing is said where that counts other rows, as reports of
+/// earlier releases do.
+fn compared(
+    report: &PatternReport,
+    earlier: &PatternReport,
+    args: &Args,
+) -> anyhow::Result<Option<EarlierComparison>> {
+    if report.is_comparable(earlier) {
+        return Ok(Some(compare::compare(report, earlier)));
+    }
+    let shown = args
+        .compare_to
+        .as_deref()
+        .unwrap_or(Path::new(""))
+        .display();
+    let (now, then) = (report.rule(), earlier.rule());
+    let differs = format!("{shown} is about {then}, and this report about {now}");
+    if args.fail_on_drift {
+        bail!("{differs}: make it again, or give the same --max-score");
+    }
+    output::note(&format!("{differs}: they are not compared"));
+    Ok(None)
 }
 
 async fn thumbnails(

@@ -20,8 +20,8 @@ use faceood_log::LogReader;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Shows the last ten minutes: requests, decisions, quality and norm by source, the last refusals with their causes. q, Esc or \
-Ctrl-C ends it.
+Shows the last ten minutes: requests, decisions, quality and norm by source, what was rejected or failed last. Sources with the \
+largest share of faces that were not accepted come first. q, Esc or Ctrl-C ends it.
 
 Examples:
   faceood-admin watch
@@ -36,8 +36,8 @@ pub(crate) struct Args {
     once: bool,
 }
 
-/// What is drawn for where there is no terminal: columns and lines.
-const SIZE: (usize, usize) = (80, 24);
+/// What is drawn for where there is no terminal: columns and lines. A file has room for many sources.
+const SIZE: (usize, usize) = (80, 60);
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if !(0.1..=3600.0).contains(&args.interval) {
@@ -55,7 +55,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         if args.once {
             recent.update(&reader, Utc::now()).await?;
             let service = Service::ask(&config);
-            let lines = view::lines(&recent, &service, Utc::now(), SIZE.0, SIZE.1);
+            let (width, height) = output::terminal_size().unwrap_or(SIZE);
+            let lines = view::lines(&recent, &service, Utc::now(), width, height);
             let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
             return output::text(shown.join("\n").trim_end());
         }

@@ -62,10 +62,18 @@ impl From<InferenceRecord> for WatchedRow {
 pub(super) struct SourceLine {
     pub(super) name: String,
     pub(super) faces: usize,
-    pub(super) refused: usize,
+    pub(super) reviewed: usize,
+    pub(super) rejected: usize,
     /// In equal parts of the window, oldest first.
     pub(super) quality: Vec<Mean>,
     pub(super) norm: Vec<Mean>,
+}
+
+impl SourceLine {
+    /// How many of a thousand faces were not accepted.
+    fn per_mille_refused(&self) -> usize {
+        1000 * (self.reviewed + self.rejected) / self.faces.max(1)
+    }
 }
 
 /// The rows of the window, by id and so by time.
@@ -146,7 +154,8 @@ impl Recent {
         counts
     }
 
-    /// Each source with its quality and norm over the window in `parts`, the busiest first.
+    /// Each source with its quality and norm over the window in `parts`. Those come first that have
+    /// the largest share of faces that were not accepted.
     pub(super) fn sources(&self, now: DateTime<Utc>, parts: usize) -> Vec<SourceLine> {
         let mut lines: BTreeMap<&str, SourceLine> = BTreeMap::new();
         for sample in self.samples.values().filter(|sample| !sample.is_error) {
@@ -157,18 +166,19 @@ impl Recent {
                 ..SourceLine::default()
             });
             line.faces += 1;
-            line.refused += usize::from(sample.action == Some(Action::Reject));
+            line.reviewed += usize::from(sample.action == Some(Action::Review));
+            line.rejected += usize::from(sample.action == Some(Action::Reject));
             let part = part_of(sample.time, now, parts);
             line.quality[part].add(sample.score);
             line.norm[part].add(sample.norm);
         }
         let mut lines: Vec<_> = lines.into_values().collect();
-        // Sources with as many faces stay in the order of their names.
-        lines.sort_by_key(|line| Reverse(line.faces));
+        // Sources that are equal in both stay in the order of their names.
+        lines.sort_by_key(|line| Reverse((line.per_mille_refused(), line.faces)));
         lines
     }
 
-    /// What was refused or failed, the newest first.
+    /// What was rejected or failed, the newest first.
     pub(super) fn refusals(&self) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values().rev();
         rows.filter(|sample| sample.is_error || sample.action == Some(Action::Reject))

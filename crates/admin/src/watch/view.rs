@@ -9,11 +9,11 @@ use super::service::Service;
 use faceood_report::columns::{left, shortened};
 use faceood_report::sparkline;
 
-/// The most of the lines that may go to sources; the rest is for refusals.
-const MOST_SOURCES: usize = 6;
+/// Lines that are kept for refusals where there are more sources than lines.
+const REFUSALS: usize = 6;
 
 /// Fixed columns beside the two sparklines.
-const SOURCE_COLUMNS: usize = 42;
+const SOURCE_COLUMNS: usize = 50;
 
 const GOOD: Style = Style::new().fg(Color::Green);
 const MIDDLING: Style = Style::new().fg(Color::Yellow);
@@ -42,22 +42,32 @@ pub(super) fn lines(
     let parts = (width.saturating_sub(SOURCE_COLUMNS) / 2).clamp(5, 60);
     let sources = recent.sources(now, parts);
     let head = format!(
-        "{:<14}{:>6}{:>8}  {:<width$}  {:<width$}",
+        "{:<14}{:>6}{:>8}{:>8}  {:<width$}  {:<width$}",
         "Source",
         "faces",
-        "refused",
+        "review",
+        "reject",
         "quality",
         "norm",
         width = parts + 5
     );
     lines.push(Line::styled(head, HEAD));
-    lines.extend(sources.iter().take(MOST_SOURCES).map(source_line));
-    if sources.len() > MOST_SOURCES {
-        let more = format!("… and {} more", sources.len() - MOST_SOURCES);
+    // Below the sources are a blank line, a head, and refusals, of which there may be fewer.
+    let refusals = recent.refusals().take(REFUSALS).count().max(1);
+    let room = height.saturating_sub(lines.len() + 2 + refusals).max(1);
+    // A line that says how many are hidden must hide at least two.
+    let shown = if sources.len() > room {
+        room.saturating_sub(1)
+    } else {
+        room
+    };
+    lines.extend(sources.iter().take(shown).map(source_line));
+    if sources.len() > shown {
+        let more = format!("… and {} more", sources.len() - shown);
         lines.push(Line::styled(more, QUIET));
     }
     lines.push(Line::default());
-    lines.push(Line::styled("Last refusals", HEAD));
+    lines.push(Line::styled("Last rejected or failed", HEAD));
     let room = height.saturating_sub(lines.len()).max(1);
     let refusals: Vec<_> = recent.refusals().take(room).map(refusal).collect();
     if refusals.is_empty() {
@@ -132,14 +142,16 @@ fn decisions(recent: &Recent) -> Vec<Line<'static>> {
 }
 
 fn source_line(source: &SourceLine) -> Line<'static> {
-    let share = source.refused * 100 / source.faces.max(1);
+    let [review, reject] =
+        [source.reviewed, source.rejected].map(|count| count * 100 / source.faces.max(1));
     let [quality, norm] = [&source.quality, &source.norm]
         .map(|means| means.iter().map(Mean::value).collect::<Vec<_>>());
     let last = |values: &[Option<f32>]| number(values.iter().rev().find_map(|value| *value));
-    let refused = if share >= 20 { BAD } else { Style::new() };
+    let style = |share, bad| if share >= 20 { bad } else { Style::new() };
     Line::from(vec![
         Span::raw(format!("{} {:>6}", left(&source.name, 13), source.faces)),
-        Span::styled(format!("{share:>7}%"), refused),
+        Span::styled(format!("{review:>7}%"), style(review, MIDDLING)),
+        Span::styled(format!("{reject:>7}%"), style(reject, BAD)),
         Span::raw(format!(
             "  {} {}  {} {}",
             sparkline::values(&quality, 0.0, 1.0),
@@ -271,17 +283,58 @@ mod tests {
         );
         assert!(shown[1].ends_with("1 failed in a minute"), "{all}");
         assert!(all.contains("access       accept    134  33%"), "{all}");
-        assert!(all.contains("… and 3 more"), "{all}");
+        assert!(
+            !all.contains("more"),
+            "there is room for nine sources: {all}"
+        );
         assert!(all.contains("noise 80%"), "{all}");
         let newest = shown
             .iter()
-            .position(|line| line == "Last refusals")
+            .position(|line| line == "Last rejected or failed")
             .unwrap()
             + 1;
         assert!(
             shown[newest].starts_with("11:59:59  gate-1        access      –  no_face"),
             "{all}"
         );
+    }
+
+    #[test]
+    fn sources_stand_by_their_refused_share_and_fill_the_terminal() {
+        let mut recent = Recent::default();
+        for source in 0..7_u128 {
+            for face in 0..10 {
+                // gate-6 is refused most, and gate-0 never.
+                let action = match face {
+                    face if face >= source => Action::Accept,
+                    0 | 1 => Action::Reject,
+                    _ => Action::Review,
+                };
+                let name = format!("gate-{source}");
+                recent.insert(row(100 * source + face, 30, &name, 0.5, action));
+            }
+        }
+        let names = |height| -> Vec<String> {
+            let lines = lines(&recent, &ready(), now(), 80, height);
+            let shown = lines.iter().map(ToString::to_string);
+            let from_sources = shown.skip_while(|line| !line.starts_with("Source")).skip(1);
+            from_sources.take_while(|line| !line.is_empty()).collect()
+        };
+        let all = names(30);
+        assert_eq!(all.len(), 7, "{all:#?}");
+        assert!(
+            all[0].starts_with("gate-6            10     40%     20%"),
+            "{all:#?}"
+        );
+        assert!(
+            all[6].starts_with("gate-0            10      0%      0%"),
+            "{all:#?}"
+        );
+        // One line too few: then two are hidden, and not one.
+        let few = names(21);
+        assert_eq!(few.last().unwrap(), "… and 2 more", "{few:#?}");
+        assert_eq!(few.len(), 6, "{few:#?}");
+        assert_eq!(names(22).len(), 7, "{:#?}", names(22));
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn a_pattern_is_described_by_place_hours_and_remedy() {
     );
     let advice = noise["advice"].as_str().unwrap();
     assert!(
-        advice.contains("add light") && advice.contains("would pass `access`"),
+        advice.contains("add light") && advice.contains("of these captures would be accepted"),
         "{advice}"
     );
     assert!(noise["summary_zh"].as_str().unwrap().contains("传感器噪点"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use faceood_engine::policy::{Action, Policy, Reason};
 use faceood_fleet::{
     BoxPlace, Centre, CentreAddress, ClientFiles, Role, ShippedRow, enrol, migrate,
 };
@@ -41,7 +42,25 @@ impl Fleet {
                 7,
                 [7.0, 21.0],
             );
+            if name == "north" {
+                // By the actions of a policy, also of rows that score well; the other boxes' rows
+                // are of a release that did not log any.
+                fixture.decide(&Policy {
+                    accept: 0.6,
+                    review: 0.4,
+                    min_face_px: 0,
+                    single_face: false,
+                });
+                let reject = |reason| Some((Action::Reject, vec![reason]));
+                for row in fixture.rows.iter_mut().step_by(30) {
+                    row.decided = reject(Reason::FaceTooSmall);
+                }
+                for row in fixture.rows.iter_mut().skip(1).step_by(60) {
+                    row.decided = reject(Reason::SeveralFaces);
+                }
+            }
             fixture.rows[5].measured = None;
+            fixture.rows[5].decided = None;
             fixture.rows[6].source = None;
             fixture.write(&fleet.log(name));
         }
@@ -274,12 +293,18 @@ fn a_centre_is_read_as_the_logs_of_its_boxes_are() {
                 &row["errors"],
                 &row["low"],
                 &row["share_low"],
+                &row["actions"],
+                &row["reasons"],
+                &row["captures"],
             ];
             (source, serde_json::json!(counts))
         };
         rows.map(count).collect()
     };
     assert_eq!(counts(&hourly), counts(&first));
+    let north = &counts(&first)["north/gate-1"];
+    assert!(north[4]["review"].as_u64() > Some(0), "{north}");
+    assert!(north[5]["face_too_small"].as_u64() > Some(0), "{north}");
     let good = |report: &Value| report["method"]["good_rows"].as_u64().unwrap();
     assert!(
         good(&hourly) < good(&first),

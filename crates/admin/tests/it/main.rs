@@ -35,6 +35,7 @@ mod packs;
 mod page;
 mod pictures;
 mod providers;
+mod refused;
 mod shipping;
 mod socket_tokens;
 mod thumbnails;

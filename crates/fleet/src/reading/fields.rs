@@ -17,7 +17,7 @@ pub(super) enum Look {
 }
 
 /// Fields of a brief look, in this order.
-const BRIEF: [&str; 12] = [
+const BRIEF: [&str; 14] = [
     "node",
     "source",
     "id",
@@ -29,9 +29,11 @@ const BRIEF: [&str; 12] = [
     "calibration_id",
     "error_code",
     "causes",
+    "action",
+    "reasons",
     "draw",
 ];
-pub(super) const DRAW: usize = 11;
+pub(super) const DRAW: usize = 13;
 
 /// The further fields of a complete look, before the components.
 const SIZES: [&str; 4] = ["image_width", "image_height", "box_width", "box_height"];
@@ -79,6 +81,8 @@ pub(super) fn observation<'a>(
         calibration_id: row.text(8)?,
         is_error: row.text(9)?.is_some(),
         causes_json: row.jsonb(10)?,
+        action: row.text(11)?,
+        reasons_json: row.jsonb(12)?,
         image_px: None,
         box_px: None,
         components: [None; Component::ALL.len()],

@@ -1,6 +1,7 @@
 //! Which rows are read.
 
 use chrono::{DateTime, Utc};
+use faceood_log::LOW_SCORE;
 
 /// Which rows of the centre. The default is all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,9 @@ pub struct CentreFilter {
     pub max_score: Option<f32>,
     /// With a quality score above this.
     pub above_score: Option<f32>,
+    /// With a quality score, and not accepted (`true`) or accepted (`false`), as
+    /// [`Observation::is_refused`](faceood_log::Observation::is_refused) says.
+    pub is_refused: Option<bool>,
     /// With an outcome.
     pub has_outcome: bool,
     /// With a `draw` below this: so large a share of the rows, by chance.
@@ -54,6 +58,12 @@ impl CentreFilter {
                 .map(|score| format!("quality_score <= {score}::real")),
             self.above_score
                 .map(|score| format!("quality_score > {score}::real")),
+            self.is_refused.map(|is_refused| {
+                let accepted =
+                    format!("coalesce(action = 'accept', quality_score > {LOW_SCORE}::real)");
+                let condition = if is_refused { "NOT " } else { "" };
+                format!("quality_score IS NOT NULL AND {condition}{accepted}")
+            }),
             self.has_outcome.then(|| "outcome IS NOT NULL".to_owned()),
             self.share.map(|share| format!("draw < {share}::real")),
         ];

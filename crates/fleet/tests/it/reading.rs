@@ -85,6 +85,21 @@ fn every_row_is_read_once_also_in_pieces() {
                 },
                 600,
             ),
+            // Every row of these has an action that is not accept.
+            (
+                CentreFilter {
+                    is_refused: Some(true),
+                    ..all.clone()
+                },
+                900,
+            ),
+            (
+                CentreFilter {
+                    is_refused: Some(false),
+                    ..all.clone()
+                },
+                0,
+            ),
             (
                 CentreFilter {
                     since: Some(sent[100].time),

@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::LocalTime;
-use super::super::report::{Cluster, NormAnomaly, NormSignal, PatternReport, TimeBin};
-use super::super::words::{label, source};
+use super::super::report::{
+    Cluster, FleetRow, LowBy, NormAnomaly, NormSignal, PatternReport, TimeBin, TrendKind,
+};
+use super::super::words::{label, measure, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
-    by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
-    sentences, unknown_causes,
+    by_attention, changes, counted_by_hour, explained, fixed, fleet_cells, fleet_columns,
+    has_trends, low_word, numbers, or_dash, percent, percent_of, plural, sentences, signed,
+    unknown_causes,
 };
 use faceood_engine::quality::Language;
-use faceood_report::html::{card, page, table};
+use faceood_report::html::{card, jpeg_address, page, table};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -26,8 +27,9 @@ const COLOURED: usize = 8;
 
 const CHARTS: usize = 12;
 
-/// Sources in the table; the others are in the JSON.
-const FLEET_ROWS: usize = 60;
+/// Sources in the table, and further ones that are folded away; the others are in the JSON.
+const FLEET_ROWS: usize = 20;
+const FOLDED_ROWS: usize = 200;
 
 /// Measures of a pattern in its table.
 const MEASURES: usize = 6;
@@ -48,16 +50,17 @@ pub fn html(report: &PatternReport, style: HtmlOptions<'_>) -> String {
     let view = HtmlPage { report, style };
     let body = html! {
         (view.head())
+        (view.first_steps())
+        (view.comparison())
         (view.timeline())
         h2 { (view.pick("Patterns", "反复出现的问题")) }
         @if report.clusters.is_empty() {
-            p { (view.pick("No recurring pattern was found in this window.", "此时间段内未发现反复出现的问题。")) }
+            p { (view.nothing()) }
         }
         @for cluster in &report.clusters { (view.cluster(cluster)) }
         (view.days())
-        (view.anomalies())
         (view.fleet())
-        (view.comparison())
+        (view.anomalies())
         (view.method())
     };
     let title = view.pick("What keeps going wrong", "反复出现的问题");
@@ -100,27 +103,110 @@ impl HtmlPage<'_> {
     }
 
     fn head(&self) -> Markup {
-        let totals = &self.report.totals;
-        let window = &self.report.window;
+        let language = self.style.language;
+        let (totals, window) = (self.report.totals, &self.report.window);
         let time = |time| or_dash(time, |time| self.time(time));
-        let clustered = totals.low - self.report.unclustered;
         let clusters = self.report.clusters.iter();
         let rising = clusters.filter(|cluster| cluster.trend.is_up()).count();
+        let patterns = self.report.clusters.len() as u64;
+        let failed = totals.errors;
+        let share = |count| percent_of(count, totals.actions.judged(), language);
+        let low = match window.low_by {
+            LowBy::Action => {
+                let actions = totals.actions;
+                let (review, reject) = (share(actions.review), share(actions.reject));
+                self.pick(
+                    format!("{review} for review, {reject} rejected"),
+                    format!("复核 {review}，拒绝 {reject}"),
+                )
+            }
+            LowBy::Score => format!(
+                "{} / {} ≤ {}",
+                totals.low,
+                totals.scored,
+                window.max_score.unwrap_or_default()
+            ),
+        };
+        let trend = if has_trends(self.report) {
+            rising.to_string()
+        } else {
+            "–".to_owned()
+        };
+        let anomalies = self.report.norm_anomalies.len() as u64;
+        let short = self.pick("less than three days of data", "数据不足三天");
+        let changed = self.pick(
+            plural(
+                anomalies,
+                "change of the embedding norm",
+                "changes of the embedding norm",
+            ),
+            format!("特征向量模长变化 {anomalies} 处"),
+        );
         html! {
             p class="quiet" {
                 (time(window.from)) " – " (time(window.to)) " (UTC" (window.utc_offset) ")"
                 @if let Some(name) = &window.source { " · " (source(name)) }
             }
             div class="cards" {
-                (card(&totals.inferences.to_string(), self.pick("inferences", "次推理"),
-                    &format!("{} {}", totals.errors, self.pick("errors", "次错误"))))
-                (card(&percent_of(totals.low, totals.scored, self.style.language), self.pick("score low", "质量分偏低"),
-                    &format!("{} / {} ≤ {}", totals.low, totals.scored, window.max_score)))
-                (card(&self.report.clusters.len().to_string(), self.pick("patterns", "个反复出现的问题"),
-                    &format!("{} {}", percent_of(clustered, totals.low, self.style.language), self.pick("of the low ones", "的低分抓拍"))))
-                (card(&rising.to_string(), self.pick("new or growing", "新出现或增多"),
-                    &format!("{} {}", self.report.norm_anomalies.len(), self.pick("norm anomalies", "处特征向量模长异常"))))
+                (card(&totals.scored.to_string(), self.pick("captures judged", "张抓拍"),
+                    &self.pick(plural(failed, "request failed", "requests failed"), format!("另有 {failed} 次请求失败"))))
+                (card(&percent_of(totals.low, totals.scored, language), low_word(self.report, language), &low))
+                (card(&patterns.to_string(), self.pick(if patterns == 1 { "pattern" } else { "patterns" }, "个反复出现的问题"),
+                    &explained(self.report, language)))
+                (card(&trend, self.pick("new or growing", "新出现或增多"),
+                    if has_trends(self.report) { &changed } else { short }))
             }
+        }
+    }
+
+    /// What there is to say where no pattern was found.
+    fn nothing(&self) -> &'static str {
+        match (self.report.totals.scored, self.report.totals.low) {
+            (0, _) => self.pick(
+                "No capture was judged in this window.",
+                "此时间段内没有抓拍。",
+            ),
+            (_, 0) => self.pick(
+                "Nothing went wrong in this window.",
+                "此时间段内没有问题。",
+            ),
+            _ => self.pick(
+                "No recurring pattern was found in this window: what went wrong has different causes.",
+                "此时间段内未发现反复出现的问题：各次原因不同。",
+            ),
+        }
+    }
+
+    /// What to do first, one line each.
+    fn first_steps(&self) -> Markup {
+        let steps = &self.report.first_steps;
+        if steps.is_empty() {
+            return html! {};
+        }
+        let language = self.style.language;
+        let head = [
+            self.pick("where", "来源"),
+            self.pick("what", "问题"),
+            self.pick("share of its captures", "占该来源抓拍"),
+            self.pick("do this", "处理办法"),
+            self.pick("expected gain", "预期收益"),
+        ];
+        let rows = steps.iter().map(|step| {
+            let (captures, share) = (step.captures, percent(step.share, language));
+            vec![
+                step.place(language),
+                label(&step.label, language),
+                self.pick(
+                    format!("{share} ({captures})"),
+                    format!("{share}（{captures} 张）"),
+                ),
+                step.remedy(language).to_owned(),
+                or_dash(step.gain(language), |gain| gain),
+            ]
+        });
+        html! {
+            h2 { (self.pick("Do these first", "优先处理")) }
+            div class="steps" { (table(&head, rows)) }
         }
     }
 
@@ -152,13 +238,14 @@ impl HtmlPage<'_> {
             .map(|bin| bin.from + TimeDelta::minutes(10))
             .map(|begin| (self.style.local_time)(begin).format(form).to_string())
             .collect();
+        let low = low_word(self.report, self.style.language);
         let title = self.pick(
-            "Share of low captures over the window",
-            "低分抓拍占比随时间的变化",
+            format!("Share of captures over time: {low}"),
+            format!("{low}抓拍占比随时间的变化"),
         );
         html! {
             h2 { (title) }
-            (stacked(title, &begins, &parts))
+            (stacked(&title, &begins, &parts))
             div class="legend" {
                 @for (colour, cluster) in shown.iter().enumerate() {
                     span { i class=(class_of(colour)) {} "[" (cluster.id) "] " (self.label(cluster)) }
@@ -175,12 +262,15 @@ impl HtmlPage<'_> {
         measures.sort_by(|a, b| b.1.z.abs().total_cmp(&a.1.z.abs()).then(a.0.cmp(b.0)));
         let rows = measures.into_iter().take(MEASURES).map(|(name, value)| {
             vec![
-                name.clone(),
-                format!("{:.3}", value.median),
-                format!("{:+.1}", value.z),
+                measure(name, self.style.language).to_owned(),
+                fixed(value.median, 3),
+                signed(value.z, 1),
             ]
         });
-        let kind = cluster.trend.word(Language::English);
+        let kind = match cluster.trend {
+            TrendKind::Unknown => "undated",
+            known => known.word(Language::English),
+        };
         let pictures = cluster.exemplars.iter();
         let pictures: Vec<&Vec<u8>> = pictures
             .filter_map(|id| self.style.thumbnails.get(id))
@@ -189,7 +279,9 @@ impl HtmlPage<'_> {
             section class={ "pattern " (kind) } id={ "pattern-" (cluster.id) } {
                 h3 {
                     "[" (cluster.id) "] " (self.label(cluster))
-                    span class={ "tag " (kind) } { (cluster.trend.word(self.style.language)) }
+                    @if cluster.trend != TrendKind::Unknown {
+                        span class={ "tag " (kind) } { (cluster.trend.word(self.style.language)) }
+                    }
                 }
                 p { (summary) }
                 p class="advice" { "→ " (advice) }
@@ -197,28 +289,31 @@ impl HtmlPage<'_> {
                     (clock(self.pick("by hour of the day", "按小时分布"), &cluster.hours, cluster.peak_hours))
                     (course(self.pick("share of all captures over the window", "占全部抓拍的比例"), &shares))
                 }
-                div class="two" {
-                    (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median", "中位数"), "σ"], rows))
-                    div {
-                        (table(&[self.pick("source", "来源"), self.pick("captures", "抓拍数"), self.pick("lift", "相对倍数")],
-                            cluster.sources.iter().take(MEASURES).map(|part| {
-                                vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
-                            })))
-                        p class="quiet" { (numbers(cluster, self.style.language, " / ")) }
-                    }
-                }
                 @if !pictures.is_empty() {
                     div class="faces" {
                         @for picture in pictures {
-                            img alt="" src={ "data:image/jpeg;base64," (STANDARD.encode(picture)) };
+                            img alt="" src=(jpeg_address(picture));
                         }
                     }
                 }
-                p class="quiet" {
-                    (self.pick("Most typical rows: ", "最典型的记录："))
-                    @for (index, id) in cluster.exemplars.iter().take(3).enumerate() {
-                        @if index > 0 { ", " }
-                        code { (id) }
+                details {
+                    summary { (self.pick("Numbers and request ids", "具体数值与记录编号")) }
+                    div class="two" {
+                        (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median", "中位数"), "σ"], rows))
+                        @if !cluster.sources.is_empty() {
+                            (table(&[self.pick("source", "来源"), self.pick("captures", "抓拍数"), self.pick("lift", "相对倍数")],
+                                cluster.sources.iter().take(MEASURES).map(|part| {
+                                    vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
+                                })))
+                        }
+                    }
+                    p class="quiet" { (numbers(cluster, self.style.language, " / ")) }
+                    p class="quiet" {
+                        (self.pick("Most typical rows: ", "最典型的记录："))
+                        @for (index, id) in cluster.exemplars.iter().take(3).enumerate() {
+                            @if index > 0 { ", " }
+                            code { (id) }
+                        }
                     }
                 }
             }
@@ -237,11 +332,12 @@ impl HtmlPage<'_> {
         if rows.is_empty() {
             return html! {};
         }
+        let low = low_word(self.report, self.style.language);
         let title = self.pick(
-            "Share of low captures by source and hour",
-            "各来源各小时的低分占比",
+            format!("By source and hour of the day: {low}"),
+            format!("各来源各小时的{low}占比"),
         );
-        html! { h2 { (title) } (heat(title, &rows)) }
+        html! { h2 { (title) } (heat(&title, &rows)) }
     }
 
     fn anomalies(&self) -> Markup {
@@ -251,11 +347,30 @@ impl HtmlPage<'_> {
         }
         html! {
             h2 { (self.pick("Embedding norm", "特征向量模长")) }
-            @for anomaly in found.iter().take(CHARTS) { (self.anomaly(anomaly)) }
+            p {
+                (self.pick(
+                    "The recogniser's input has changed at these sources. Look whether the camera, its settings or its place changed then.",
+                    "以下来源的识别输入发生了变化，请核查当时摄像头、其设置或安装位置是否有变动。"))
+            }
+            ul { @for anomaly in found.iter().take(CHARTS) { li { (self.when(anomaly)) } } }
             @if found.len() > CHARTS {
                 p class="quiet" { "+ " (found.len() - CHARTS) }
             }
+            details {
+                summary { (self.pick("Charts of the norm", "特征向量模长曲线")) }
+                @for anomaly in found.iter().take(CHARTS) { (self.anomaly(anomaly)) }
+            }
         }
+    }
+
+    /// Where and when a norm differed, and what began about then.
+    fn when(&self, anomaly: &NormAnomaly) -> String {
+        let (from, to) = (self.time(anomaly.from), self.time(anomaly.to));
+        let mut text = format!("{}: {from} – {to}", source(&anomaly.source));
+        for with in &anomaly.coincides {
+            text += &format!(" · {with}");
+        }
+        text
     }
 
     fn anomaly(&self, anomaly: &NormAnomaly) -> Markup {
@@ -267,11 +382,12 @@ impl HtmlPage<'_> {
             }
         };
         let source = source(&anomaly.source);
-        let (before, after, z) = (anomaly.before, anomaly.after, anomaly.z);
+        let [before, after] = [anomaly.before, anomaly.after].map(|level| fixed(level, 3));
+        let z = signed(anomaly.z, 1);
         let (from, to) = (self.time(anomaly.from), self.time(anomaly.to));
         let mut title = self.pick(
-            format!("{source}: {signal} {before:.3} → {after:.3} ({z:+.1} σ), {from} – {to}"),
-            format!("{source}：{signal} {before:.3} → {after:.3}（{z:+.1} σ），{from} – {to}"),
+            format!("{source}: {signal} {before} → {after} ({z} σ), {from} – {to}"),
+            format!("{source}：{signal} {before} → {after}（{z} σ），{from} – {to}"),
         );
         for with in &anomaly.coincides {
             title += &format!(" · {with}");
@@ -285,23 +401,37 @@ impl HtmlPage<'_> {
         if rows.is_empty() {
             return html! {};
         }
-        let cells = by_attention(rows).into_iter().take(FLEET_ROWS).map(|row| {
-            let mut cells = fleet_cells(row, self.style.language);
+        let language = self.style.language;
+        let cells = |row: &&FleetRow| {
+            let mut cells = fleet_cells(row, language);
             if row.is_worse {
                 cells[2] += " !";
             }
             if let Some(drift) = row.drift {
-                cells[6] += self.pick(", ", "，");
-                cells[6] += &self.time(drift.since);
+                cells[7] += self.pick(", ", "，");
+                cells[7] += &self.time(drift.since);
             }
             cells.into()
-        });
+        };
+        let head = fleet_columns(self.report, language).map(|column| column.head);
+        let all = by_attention(rows);
+        let folded = all.iter().skip(FLEET_ROWS).take(FOLDED_ROWS);
+        let left = rows.len().saturating_sub(FLEET_ROWS + FOLDED_ROWS);
+        let others = folded.len();
         html! {
             h2 { (self.pick("Sources", "来源")) }
-            (table(&fleet_head(self.style.language), cells))
+            (table(&head, all.iter().take(FLEET_ROWS).map(cells)))
+            @if others > 0 {
+                details {
+                    summary { (self.pick(format!("{others} more"), format!("另外 {others} 个"))) }
+                    (table(&head, folded.map(cells)))
+                }
+            }
             p class="quiet" {
-                (self.pick("! : a significantly larger share of low captures than the other sources.", "“!”表示低分占比显著高于其他来源。"))
-                @if rows.len() > FLEET_ROWS { " " (rows.len() - FLEET_ROWS) " " (self.pick("more are in the JSON report.", "个来源见 JSON 报告。")) }
+                (self.pick(
+                    "! : a significantly larger share than the other sources.",
+                    "“!”表示占比显著高于其他来源。"))
+                @if left > 0 { " " (left) " " (self.pick("more are in the JSON report.", "个来源见 JSON 报告。")) }
             }
         }
     }
@@ -328,10 +458,11 @@ impl HtmlPage<'_> {
         } else {
             ""
         };
+        let set_aside = plural(aside as u64, "group was", "groups were");
         let learnt = self.pick(
             format!(
                 "Learnt from {low} low and {good} good rows{sample}; a pattern needs {least} rows. \
-                 {aside} groups were set aside, since chance explains them. \
+                 {set_aside} set aside, since chance explains that. \
                  Significance by Benjamini and Hochberg at 5 %."
             ),
             format!(
@@ -345,10 +476,10 @@ impl HtmlPage<'_> {
         let unknown = (method.unknown_causes > 0)
             .then(|| unknown_causes(method.unknown_causes, self.style.language));
         html! {
-            p class="quiet" {
-                (learnt)
-                @if let Some(counted) = counted { " " (counted) }
-                @if let Some(unknown) = unknown { " " (unknown) }
+            @for note in counted.into_iter().map(str::to_owned).chain(unknown) { p class="quiet" { (note) } }
+            details {
+                summary { (self.pick("How it was counted", "统计方法")) }
+                p class="quiet" { (learnt) }
             }
         }
     }

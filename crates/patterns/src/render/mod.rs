@@ -1,9 +1,10 @@
 //! Views of a [`PatternReport`](super::PatternReport): text for a terminal, and one HTML file. Here
 //! is what both show in the same words.
 
-use super::report::{Cluster, EarlierComparison, FleetRow};
-use super::words::{label, source};
+use super::report::{Cluster, EarlierComparison, FleetRow, LowBy, PatternReport, TrendKind};
+use super::words::{label, of_low, source};
 use faceood_engine::quality::Language;
+use faceood_report::columns::TextColumn;
 
 mod chart;
 pub mod html;
@@ -31,9 +32,28 @@ fn unknown_causes(count: u64, language: Language) -> String {
     )
 }
 
+/// A number with so many digits. What is rounded to 0 has no sign.
+fn fixed(value: f64, digits: usize) -> String {
+    unsigned_zero(format!("{value:.digits$}"))
+}
+
+/// The same with its sign, also `+`.
+fn signed(value: f64, digits: usize) -> String {
+    unsigned_zero(format!("{value:+.digits$}"))
+}
+
+fn unsigned_zero(shown: String) -> String {
+    let is_zero = shown.chars().all(|c| matches!(c, '+' | '-' | '0' | '.'));
+    if is_zero {
+        shown.trim_start_matches(['+', '-']).to_owned()
+    } else {
+        shown
+    }
+}
+
 /// A share in per cent.
 fn percent(share: f64, language: Language) -> String {
-    format!("{:.1}{}", 100.0 * share, language.pick(" %", "%"))
+    format!("{}{}", fixed(100.0 * share, 1), language.pick(" %", "%"))
 }
 
 /// `part` of `all` in per cent.
@@ -44,6 +64,33 @@ fn percent_of(part: u64, all: u64, language: Language) -> String {
 /// `value` as `show` has it, or a dash.
 fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "–".to_owned(), show)
+}
+
+/// `count` of something in English, where one is not several.
+fn plural(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// What the report calls its low rows.
+fn low_word(report: &PatternReport, language: Language) -> &'static str {
+    match report.window.low_by {
+        LowBy::Action => language.pick("not accepted", "未通过"),
+        LowBy::Score => language.pick("low score", "低分"),
+    }
+}
+
+/// Which part of the low rows the patterns have.
+fn explained(report: &PatternReport, language: Language) -> String {
+    let low = report.totals.low;
+    let part = percent_of(low - report.unclustered, low, language);
+    let word = of_low(report.window.low_by, language);
+    language.pick(format!("{part} {word}"), format!("占{word}的 {part}"))
+}
+
+/// Whether patterns have a trend, since the rows span some days.
+fn has_trends(report: &PatternReport) -> bool {
+    let mut clusters = report.clusters.iter();
+    !clusters.any(|cluster| cluster.trend == TrendKind::Unknown)
 }
 
 /// A pattern's sentence and its advice.
@@ -58,65 +105,83 @@ fn sentences(cluster: &Cluster, language: Language) -> [&str; 2] {
 fn numbers(cluster: &Cluster, language: Language, per: &str) -> String {
     let (quality, norm) = (cluster.quality, cluster.embedding_norm);
     let word = language.pick("score", "质量分");
-    let (mean, p10, p90) = (quality.mean, quality.p10, quality.p90);
+    let [mean, p10, p90] = [quality.mean, quality.p10, quality.p90].map(|score| fixed(score, 2));
     let mut text = language.pick(
-        format!("{word} {mean:.2} ({p10:.2}–{p90:.2})"),
-        format!("{word} {mean:.2}（{p10:.2}–{p90:.2}）"),
+        format!("{word} {mean} ({p10}–{p90})"),
+        format!("{word} {mean}（{p10}–{p90}）"),
     );
     if let (Some(mean), Some(z)) = (norm.mean, norm.z) {
         let word = language.pick("norm", "特征向量模长");
+        let (mean, z) = (fixed(mean, 2), signed(z, 1));
         text += &language.pick(
-            format!(" · {word} {mean:.2} ({z:+.1} σ)"),
-            format!(" · {word} {mean:.2}（{z:+.1} σ）"),
+            format!(" · {word} {mean} ({z} σ)"),
+            format!(" · {word} {mean}（{z} σ）"),
         );
     }
     let [low, high] = cluster.trend_detail.interval;
     if high < 1e3 {
-        let [slope, low, high] = [cluster.trend_detail.slope_per_day, low, high].map(|x| 100.0 * x);
+        let shares = [cluster.trend_detail.slope_per_day, low, high];
+        let [slope, low, high] = shares.map(|share| signed(100.0 * share, 0));
         text += &language.pick(
-            format!(" · {slope:+.0} %{per}day ({low:+.0} … {high:+.0})"),
-            format!(" · 每天 {slope:+.0}%（{low:+.0} … {high:+.0}）"),
+            format!(" · {slope} %{per}day ({low} … {high})"),
+            format!(" · 每天 {slope}%（{low} … {high}）"),
         );
     }
     text
 }
 
-/// Sources with those first that need attention.
+/// Sources with those first that need attention, then by their share of low captures.
 fn by_attention(fleet: &[FleetRow]) -> Vec<&FleetRow> {
     let mut rows: Vec<&FleetRow> = fleet.iter().collect();
-    rows.sort_by_key(|row| (row.drift.is_none(), !row.is_worse));
+    let share = |row: &FleetRow| row.share_low.unwrap_or(-1.0);
+    rows.sort_by(|a, b| {
+        let needs = |row: &FleetRow| (row.drift.is_none(), !row.is_worse);
+        let by_share = share(b).total_cmp(&share(a));
+        needs(a)
+            .cmp(&needs(b))
+            .then(by_share)
+            .then(b.low.cmp(&a.low))
+    });
     rows
 }
 
-/// A source's row in the table: name, captures, low share, median score, norm, cause, drift.
-fn fleet_cells(row: &FleetRow, language: Language) -> [String; 7] {
-    let number = |value| or_dash(value, |value: f64| format!("{value:.2}"));
+/// A source's row in the table: name, captures, shares of low ones, of those for review and of those
+/// rejected, median score, main cause, change.
+fn fleet_cells(row: &FleetRow, language: Language) -> [String; 8] {
     let drift = row.drift.map_or(String::new(), |drift| {
         let arrow = if drift.is_rising { "▲" } else { "▼" };
         let [before, after] = [drift.before, drift.after].map(|share| percent(share, language));
         format!("{arrow} {before} → {after}")
     });
+    let judged = row.actions.judged();
+    let share = |count| match judged {
+        0 => "–".to_owned(),
+        judged => percent_of(count, judged, language),
+    };
     [
         source(&row.source),
-        row.inferences.to_string(),
+        row.captures.to_string(),
         or_dash(row.share_low, |share| percent(share, language)),
-        number(row.median_score),
-        number(row.embedding_norm),
-        or_dash(row.top_cause.as_deref(), |name| label(name, language)),
+        share(row.actions.review),
+        share(row.actions.reject),
+        or_dash(row.median_score, |score| fixed(score, 2)),
+        or_dash(row.main_cause(), |name| label(name, language)),
         drift,
     ]
 }
 
-/// The heads of those cells.
-fn fleet_head(language: Language) -> [&'static str; 7] {
+/// The columns of those cells.
+fn fleet_columns(report: &PatternReport, language: Language) -> [TextColumn<'static>; 8] {
+    let column = |head, is_number| TextColumn { head, is_number };
     [
-        language.pick("source", "来源"),
-        language.pick("captures", "抓拍数"),
-        language.pick("low", "低分"),
-        language.pick("median score", "质量分中位数"),
-        language.pick("norm", "特征向量模长"),
-        language.pick("top cause", "主要原因"),
-        language.pick("drift", "变化"),
+        column(language.pick("source", "来源"), false),
+        column(language.pick("captures", "抓拍数"), true),
+        column(low_word(report, language), true),
+        column(language.pick("review", "复核"), true),
+        column(language.pick("reject", "拒绝"), true),
+        column(language.pick("median score", "质量分中位数"), true),
+        column(language.pick("main cause", "主要原因"), false),
+        column(language.pick("change", "变化"), false),
     ]
 }
 
@@ -131,4 +196,21 @@ fn changes(comparison: &EarlierComparison, language: Language) -> Vec<String> {
     let gone = comparison.gone.iter();
     let gone = gone.map(|gone| format!("{}{gone}", language.pick("gone: ", "已消失：")));
     new.chain(grown).chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_less_than_nothing() {
+        assert_eq!(fixed(-0.0004, 3), "0.000");
+        assert_eq!(fixed(-0.0006, 3), "-0.001");
+        assert_eq!(signed(-0.04, 1), "0.0");
+        assert_eq!(signed(0.04, 0), "0");
+        assert_eq!(signed(2.0, 1), "+2.0");
+        assert_eq!(percent(-0.0, Language::Chinese), "0.0%");
+        assert_eq!(plural(1, "pattern", "patterns"), "1 pattern");
+        assert_eq!(plural(0, "pattern", "patterns"), "0 patterns");
+    }
 }

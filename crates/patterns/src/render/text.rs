@@ -1,22 +1,27 @@
-//! The report for a terminal, at most 100 columns wide; colours are optional.
+//! The report for a terminal of any width; colours are optional.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::super::report::{Cluster, FleetRow, NormAnomaly, NormSignal, PatternReport, TrendKind};
+use super::super::report::{
+    Cluster, FirstStep, LowBy, NormAnomaly, NormSignal, PatternReport, TrendKind,
+};
 use super::super::words::{label, source};
 use super::{
-    by_attention, changes, counted_by_hour, fleet_cells, fleet_head, numbers, or_dash, percent_of,
-    sentences, unknown_causes,
+    by_attention, changes, counted_by_hour, explained, fixed, fleet_cells, fleet_columns, numbers,
+    or_dash, percent, percent_of, plural, sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
-use faceood_report::columns::{left, right};
+use faceood_report::columns::text_table;
 use faceood_report::sparkline;
 
-/// Columns of a terminal that the report fits.
+/// Columns where there is no terminal to ask.
 pub const COLUMNS: usize = 100;
+
+/// The row of hours takes so many. Narrower text has more line breaks than words anyway.
+const LEAST_COLUMNS: usize = 36;
 
 /// Sources of the fleet that are shown; the others are in the JSON.
 const FLEET_ROWS: usize = 15;
@@ -24,21 +29,25 @@ const FLEET_ROWS: usize = 15;
 const ANOMALIES: usize = 15;
 
 /// How to show it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct TextOptions {
     /// In which language the sentences are.
     pub language: Language,
     /// Whether the terminal shows colours.
     pub is_coloured: bool,
+    /// Columns that lines may take.
+    pub columns: usize,
 }
 
 /// The report as text.
 pub fn text(report: &PatternReport, style: TextOptions) -> String {
+    let columns = style.columns.max(LEAST_COLUMNS);
     let mut out = TextReport {
-        style,
+        style: TextOptions { columns, ..style },
         lines: String::new(),
     };
     out.head(report);
+    out.first_steps(&report.first_steps);
     if report.clusters.is_empty() {
         out.line(out.pick("No recurring pattern.", "未发现反复出现的问题。"));
     }
@@ -46,7 +55,7 @@ pub fn text(report: &PatternReport, style: TextOptions) -> String {
         out.cluster(cluster);
     }
     out.anomalies(&report.norm_anomalies);
-    out.fleet(&report.fleet);
+    out.fleet(report);
     out.comparison(report);
     out.lines
 }
@@ -67,7 +76,7 @@ impl TextReport {
     }
 
     fn indented(&mut self, text: &str, indent: usize) {
-        for line in wrap(text, COLUMNS - indent) {
+        for line in wrap(text, self.style.columns - indent) {
             let _ = writeln!(self.lines, "{}{line}", " ".repeat(indent));
         }
     }
@@ -92,32 +101,45 @@ impl TextReport {
 
     fn head(&mut self, report: &PatternReport) {
         let (window, totals, method) = (&report.window, report.totals, &report.method);
-        let (inferences, errors) = (totals.inferences, totals.errors);
-        let (low, scored, most) = (totals.low, totals.scored, window.max_score);
-        let share = percent_of(low, scored, self.style.language);
+        let language = self.style.language;
         let time = |time| or_dash(time, minute);
         let span = format!("{} – {} UTC", time(window.from), time(window.to));
+        let (low, scored, failed) = (totals.low, totals.scored, totals.errors);
+        let share = percent_of(low, scored, language);
+        let (actions, most) = (totals.actions, window.max_score.unwrap_or_default());
+        let captures = plural(scored, "capture was judged", "captures were judged");
+        let requests = plural(failed, "request failed", "requests failed");
+        let (review, reject) = (actions.review, actions.reject);
+        let [reviewed, rejected] =
+            [review, reject].map(|count| percent_of(count, actions.judged(), language));
+        let counted = match window.low_by {
+            LowBy::Action => self.pick(
+                format!(
+                    "{low} of them not accepted ({share}): {review} for review ({reviewed}), \
+                     {reject} rejected ({rejected})"
+                ),
+                format!(
+                    "其中 {low} 张未通过（{share}）：复核 {review} 张（{reviewed}），\
+                     拒绝 {reject} 张（{rejected}）"
+                ),
+            ),
+            LowBy::Score => self.pick(
+                format!("{low} of them score {most} or less ({share})"),
+                format!("其中 {low} 张质量分不高于 {most}（{share}）"),
+            ),
+        };
         self.line(&self.pick(
-            format!(
-                "{span}: {inferences} inferences, {errors} errors, \
-                 {low} of {scored} captures score {most} or less ({share})"
-            ),
-            format!(
-                "{span}：推理 {inferences} 次，错误 {errors} 次，\
-                 {scored} 张抓拍中有 {low} 张质量分不高于 {most}（{share}）"
-            ),
+            format!("{span}: {captures}, {counted}; {requests}."),
+            format!("{span}：共判定 {scored} 张抓拍，{counted}；另有 {failed} 次请求失败。"),
         ));
-        let (patterns, rest) = (report.clusters.len(), report.unclustered);
+        let (patterns, rest) = (report.clusters.len() as u64, report.unclustered);
         let zone = &window.utc_offset;
-        let clustered = low - rest;
-        let part = percent_of(clustered, low, self.style.language);
+        let explained = explained(report, language);
+        let have = plural(patterns, "pattern has", "patterns have");
         self.line(&self.pick(
+            format!("{have} {explained}; {rest} belong to none. Hours are local time (UTC{zone})."),
             format!(
-                "{patterns} patterns have {clustered} of them ({part}); {rest} belong to none. \
-                 Hours are local time (UTC{zone})."
-            ),
-            format!(
-                "反复出现的问题共 {patterns} 个，涵盖其中 {clustered} 张（{part}）；{rest} 张未归类。\
+                "反复出现的问题共 {patterns} 个，{explained}；{rest} 张未归类。\
                  时刻为本地时间（UTC{zone}）。"
             ),
         ));
@@ -134,7 +156,33 @@ impl TextReport {
             ));
         }
         if method.counted_by.is_some() {
-            self.line(counted_by_hour(self.style.language));
+            self.line(counted_by_hour(language));
+        }
+        self.lines.push('\n');
+    }
+
+    /// What to do first, with where, what, how often and what it would bring.
+    fn first_steps(&mut self, steps: &[FirstStep]) {
+        if steps.is_empty() {
+            return;
+        }
+        let language = self.style.language;
+        let title = self.coloured(self.pick("Do these first", "优先处理"), "1");
+        self.unwrapped(&title);
+        for (number, step) in (1..).zip(steps) {
+            let (place, what) = (step.place(language), label(&step.label, language));
+            let (captures, share) = (step.captures, percent(step.share, language));
+            let captures_in_words = plural(captures, "capture", "captures");
+            let mut line = self.pick(
+                format!("{number}. {place}: {what}, {captures_in_words} ({share}) → "),
+                format!("{number}. {place}：{what}，{captures} 张（{share}）→ "),
+            );
+            line += step.remedy(language);
+            if let Some(gain) = step.gain(language) {
+                line += self.pick("; ", "；");
+                line += &gain;
+            }
+            self.line(&line);
         }
         if method.unknown_causes > 0 {
             self.line(&unknown_causes(method.unknown_causes, self.style.language));
@@ -145,11 +193,13 @@ impl TextReport {
     fn cluster(&mut self, cluster: &Cluster) {
         let code = match cluster.trend {
             TrendKind::New | TrendKind::Growing => "1;31",
-            TrendKind::Steady => "1;33",
+            TrendKind::Steady | TrendKind::Unknown => "1;33",
             TrendKind::Fading => "1;32",
         };
         let name = label(&cluster.label, self.style.language);
-        self.unwrapped(&self.coloured(&format!("[{}] {name}", cluster.id), code));
+        for line in wrap(&format!("[{}] {name}", cluster.id), self.style.columns) {
+            self.unwrapped(&self.coloured(&line, code));
+        }
         let [summary, advice] = sentences(cluster, self.style.language);
         self.indented(summary, 4);
         self.indented(&format!("→ {advice}"), 4);
@@ -181,14 +231,16 @@ impl TextReport {
             }
         };
         let source = source(&anomaly.source);
-        let (z, rows, direction) = (anomaly.z.abs(), anomaly.rows, &anomaly.direction);
+        let (rows, direction) = (anomaly.rows, &anomaly.direction);
+        let z = fixed(anomaly.z.abs(), 1);
         let lower = if anomaly.z < 0.0 { "偏低" } else { "偏高" };
-        let levels = format!("{:.3} → {:.3}", anomaly.before, anomaly.after);
+        let [before, after] = [anomaly.before, anomaly.after].map(|level| fixed(level, 3));
+        let levels = format!("{before} → {after}");
         let to = anomaly.to.format("%m-%d %H:%M");
         let span = format!("{} – {to} UTC", minute(anomaly.from));
         let mut text = self.pick(
-            format!("{source}: {signal} {direction} by {z:.1} σ ({levels}), {span}, {rows} rows"),
-            format!("{source}：{signal}{lower} {z:.1} σ（{levels}），{span}，{rows} 条记录"),
+            format!("{source}: {signal} {direction} by {z} σ ({levels}), {span}, {rows} rows"),
+            format!("{source}：{signal}{lower} {z} σ（{levels}），{span}，{rows} 条记录"),
         );
         if !anomaly.coincides.is_empty() {
             text += self.pick("; with ", "；同时出现：");
@@ -197,26 +249,36 @@ impl TextReport {
         text
     }
 
-    fn fleet(&mut self, fleet: &[FleetRow]) {
+    fn fleet(&mut self, report: &PatternReport) {
+        let fleet = &report.fleet;
         if fleet.is_empty() {
             return;
         }
+        let language = self.style.language;
         self.title(self.pick("Sources", "来源"));
-        let mut head = fleet_head(self.style.language);
-        head[3] = self.pick("median", "中位数");
-        // 特征向量模长 takes twelve columns.
-        let norm_columns = self.pick(6, 12);
-        self.unwrapped(&fleet_line(&head.map(str::to_owned), norm_columns));
-        for row in by_attention(fleet).into_iter().take(FLEET_ROWS) {
-            let mut cells = fleet_cells(row, self.style.language);
+        let mut columns = fleet_columns(report, language);
+        columns[5].head = self.pick("median", "中位数");
+        let shown: Vec<_> = by_attention(fleet).into_iter().take(FLEET_ROWS).collect();
+        let rows = shown.iter().map(|row| {
+            let mut cells = fleet_cells(row, language);
             if let Some(drift) = row.drift {
                 let form = self.pick(" since %d %b", " 自 %m-%d 起");
-                cells[6] += &drift.since.format(form).to_string();
+                cells[7] += &drift.since.format(form).to_string();
             }
-            let mut line = fleet_line(&cells, norm_columns);
-            if row.is_worse || row.drift.is_some_and(|drift| drift.is_rising) {
-                line = self.coloured(&line, "31");
-            }
+            cells.into()
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        let (head, lines) = text_table(&columns, &rows, self.style.columns);
+        if let Some(head) = head {
+            self.unwrapped(&head);
+        }
+        for (row, line) in shown.iter().zip(lines) {
+            let needs = row.is_worse || row.drift.is_some_and(|drift| drift.is_rising);
+            let line = if needs {
+                self.coloured(&line, "31")
+            } else {
+                line
+            };
             self.unwrapped(&line);
         }
         self.rest(fleet.len(), FLEET_ROWS);
@@ -249,21 +311,6 @@ impl TextReport {
 
 fn minute(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M").to_string()
-}
-
-/// A line of the table of sources. A wider column of norms takes its room from the names.
-fn fleet_line(cells: &[String; 7], norm_columns: usize) -> String {
-    let [source, captures, low, median, norm, cause, drift] = cells;
-    let line = format!(
-        "{} {} {} {} {}  {} {drift}",
-        left(source, 30 - norm_columns),
-        right(captures, 9),
-        right(low, 7),
-        right(median, 7),
-        right(norm, norm_columns),
-        left(cause, 17)
-    );
-    line.trim_end().to_owned()
 }
 
 /// `text` in lines of at most `columns`.

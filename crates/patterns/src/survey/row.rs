@@ -16,10 +16,29 @@ pub(crate) struct StreamRow {
     pub(crate) source: u32,
     /// Embedding norm; NaN where there is none.
     pub(crate) norm: f32,
-    /// Score in 65,535ths.
-    pub(crate) score: u16,
+    /// How good it was.
+    pub(crate) rated: Rated,
     /// Index into `Survey::models`.
     pub(crate) model: u16,
+}
+
+/// A score in 16,383rds, and two bits that say whether the row is low and whether it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rated(u16);
+
+/// Steps of a kept score.
+const STEPS: f32 = 16_383.0;
+
+impl Rated {
+    const LOW: u16 = 1;
+    const PASSES: u16 = 2;
+
+    pub(crate) fn new(score: f32, is_low: bool, passes: bool) -> Self {
+        let steps = (score.clamp(0.0, 1.0) * STEPS).round() as u16;
+        let low = if is_low { Self::LOW } else { 0 };
+        let passing = if passes { Self::PASSES } else { 0 };
+        Self(steps << 2 | low | passing)
+    }
 }
 
 /// The first second that a stream knows: 2000-01-01 UTC. Clocks that were never set begin later.
@@ -28,25 +47,24 @@ pub(crate) const EPOCH: i64 = 946_684_800;
 impl StreamRow {
     /// The score, 0…1.
     pub(crate) fn score(self) -> f32 {
-        f32::from(self.score) / f32::from(u16::MAX)
+        f32::from(self.rated.0 >> 2) / STEPS
     }
 
-    /// Whether it is low. The score is kept in steps, so the cut gets half of one.
-    pub(crate) fn is_low(self, max_score: f32) -> bool {
-        self.score() <= max_score + 0.5 / f32::from(u16::MAX)
+    pub(crate) fn is_low(self) -> bool {
+        self.rated.0 & Rated::LOW > 0
+    }
+
+    pub(crate) fn passes(self) -> bool {
+        self.rated.0 & Rated::PASSES > 0
     }
 
     /// Orders the rows of one source and one second, of which the stream knows no other order. It
     /// mixes what is known of a row: sorted scores would look like a course of time.
     pub(crate) fn tie(self) -> u64 {
         let known = u64::from(self.norm.to_bits()) << 32
-            | u64::from(self.score) << 16
+            | u64::from(self.rated.0) << 16
             | u64::from(self.model);
         mixed(known.wrapping_add(u64::from(self.seconds).wrapping_mul(GOLDEN)))
-    }
-
-    pub(crate) fn passes(self, accept: f32) -> bool {
-        self.score() >= accept - 0.5 / f32::from(u16::MAX)
     }
 
     /// When it was, to the second.
@@ -72,9 +90,13 @@ pub(crate) struct LowRow {
     pub(crate) causes: [u8; CAUSES],
 }
 
+/// In place of causes: the face has no fault. No face has every cause at once.
+pub(crate) const NO_FAULT: [u8; CAUSES] = [u8::MAX; CAUSES];
+
 impl LowRow {
-    pub(crate) fn causes(self) -> [f32; CAUSES] {
-        self.causes.map(|weight| f32::from(weight) / 255.0)
+    /// The causes; `None` where the face has no fault.
+    pub(crate) fn causes(self) -> Option<[f32; CAUSES]> {
+        (self.causes != NO_FAULT).then(|| self.causes.map(|weight| f32::from(weight) / 255.0))
     }
 }
 

@@ -12,6 +12,12 @@ fn seen(numbers: std::ops::Range<u32>) -> Survey {
     let mut survey = unseen();
     for number in numbers {
         let source = format!("gate-{}", u64::from(number).pow(2) % 7);
+        let reasons = [
+            r#"["quality"]"#,
+            r#"["face_too_small"]"#,
+            r#"["several_faces"]"#,
+            r#"["quality","several_faces"]"#,
+        ];
         let calibration = format!("c{}", number / 3000);
         let row = Observation {
             id: Uuid::from_u128(u128::from(number) * 0x9e37_79b9_7f4a_7c15),
@@ -24,6 +30,8 @@ fn seen(numbers: std::ops::Range<u32>) -> Survey {
             calibration_id: Some(&calibration),
             is_error: number % 11 == 0,
             causes_json: Some(r#"[{"name":"noise","weight":0.5}]"#),
+            action: [None, Some("accept"), Some("reject")][number as usize % 3],
+            reasons_json: (number % 3 == 2).then_some(reasons[number as usize % 4]),
             image_px: None,
             box_px: None,
             components: [None; Component::ALL.len()],
@@ -46,6 +54,7 @@ fn shown(mut survey: Survey) -> String {
     let numbers = (
         survey.rows,
         survey.low_rows,
+        survey.faultless,
         survey.errors,
         survey.stream_rows,
     );

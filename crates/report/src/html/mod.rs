@@ -1,6 +1,8 @@
 //! Page, tables and charts of the HTML reports. A page is one self-contained file with inline
 //! style, light and dark. It has no script and loads nothing from elsewhere.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub mod plot;
@@ -29,12 +31,26 @@ pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
     page.into_string()
 }
 
-/// A table with a head. All columns but the first are aligned to the right.
+/// A page with nothing but text, as a terminal shows it.
+pub fn text_page(title: &str, text: &str) -> String {
+    let body = html! {
+        pre class="wide" tabindex="0" role="region" aria-label=(title) { (text) }
+    };
+    page(title, "en", "", &body)
+}
+
+/// A table with a head. All columns but the first are aligned to the right. Where it is wider than
+/// the page, it scrolls by itself, also by the keyboard; screen readers call it by its head.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
+    let columns: Vec<&str> = head
+        .iter()
+        .copied()
+        .filter(|cell| !cell.is_empty())
+        .collect();
     html! {
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label=(columns.join(", ")) {
             table {
-                thead { tr { @for cell in head { th { (cell) } } } }
+                thead { tr { @for cell in head { th scope="col" { (cell) } } } }
                 tbody {
                     @for row in rows { tr { @for cell in row { td { (cell) } } } }
                 }
@@ -54,16 +70,25 @@ pub fn card(number: &str, meaning: &str, detail: &str) -> Markup {
     }
 }
 
+/// A wider drawing scrolls on a narrow page, where its text would become too small.
+const LARGEST_UNSCROLLED: f64 = 600.0;
+
 /// A drawing of SVG elements, with `below` under it. `frame` is left, top, width and height in the
 /// drawing's units; screen readers say the `title`.
 pub fn figure(frame: [f64; 4], title: &str, drawing: &Markup, below: &Markup) -> Markup {
     let [left, top, width, height] = frame;
+    let is_wide = width > LARGEST_UNSCROLLED;
     html! {
-        figure {
+        figure class=[is_wide.then_some("wide")] tabindex=[is_wide.then_some("0")] {
             svg viewBox={ (left) " " (top) " " (width) " " (height) } role="img" aria-label=(title) { (drawing) }
             (below)
         }
     }
+}
+
+/// A JPEG as the address of a picture: part of the file, since a page loads nothing.
+pub fn jpeg_address(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
 }
 
 /// The `points` of an SVG line or polygon.
@@ -85,9 +110,9 @@ mod tests {
     #[test]
     fn what_a_folder_is_called_cannot_become_markup() {
         let rows = [vec!["<img src=x>".to_owned()]];
-        let shown = page("<script>", "en", "", &table(&["a"], rows));
+        let shown = page("<script>", "en", "", &table(&["<b>"], rows));
         assert!(
-            !shown.contains("<script>") && !shown.contains("<img"),
+            !shown.contains("<script>") && !shown.contains("<img") && !shown.contains("<b>"),
             "{shown}"
         );
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use faceood_engine::policy::{Action, Policy, Reason};
 use faceood_engine::quality::{CauseName, Component};
 use faceood_log::{InferenceLog, Settings};
 use rand_chacha::ChaCha8Rng;
@@ -45,6 +46,8 @@ pub struct Row {
     pub model: [String; 2],
     /// What was measured; `None` for a failed request.
     pub measured: Option<Measured>,
+    /// What a policy decided, and why, where the row says so.
+    pub decided: Option<(Action, Vec<Reason>)>,
     id: String,
 }
 
@@ -182,6 +185,7 @@ impl LogFixture {
             kind: kind.to_owned(),
             model: ["a".to_owned(), "c1".to_owned()],
             measured: Some(measured),
+            decided: None,
             id,
         });
         self.rows.last_mut().expect("just added")
@@ -195,6 +199,17 @@ impl LogFixture {
             let source = format!("gate-{}", 1 + (self.unit() * sources as f64) as usize);
             let measured = self.measure("clean", [0.41, 1.0]);
             self.add(time, &source, "clean", measured);
+        }
+    }
+
+    /// Lets a policy decide on every row that was measured.
+    pub fn decide(&mut self, policy: &Policy) {
+        for row in &mut self.rows {
+            row.decided = row.measured.as_ref().map(|found| {
+                let side = found.box_px[0].min(found.box_px[1]);
+                let decision = policy.decide("access", found.score, side, 1);
+                (decision.action, decision.reasons)
+            });
         }
     }
 
@@ -282,7 +297,7 @@ impl LogFixture {
 }
 
 /// Columns that a fixture fills, before the components.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "time",
     "request_id",
@@ -298,6 +313,8 @@ const COLUMNS: [&str; 15] = [
     "causes",
     "box_width",
     "box_height",
+    "action",
+    "reasons",
 ];
 
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
@@ -334,7 +351,13 @@ fn bound(query: Query, row: &Row) -> Query {
         .bind(measured.and_then(|found| number(found.norm)))
         .bind(causes)
         .bind(measured.and_then(|found| number(found.box_px[0])))
-        .bind(measured.and_then(|found| number(found.box_px[1])));
+        .bind(measured.and_then(|found| number(found.box_px[1])))
+        .bind(row.decided.as_ref().map(|(action, _)| action.name()))
+        .bind(
+            row.decided
+                .as_ref()
+                .map(|(_, reasons)| json!(reasons).to_string()),
+        );
     for index in 0..Component::ALL.len() {
         query = query.bind(measured.and_then(|found| number(found.components[index])));
     }

@@ -15,6 +15,7 @@ mod plane;
 mod recapture;
 mod sharpness;
 mod spectrum;
+mod words;
 
 use plane::{Inside, Plane, Window};
 
