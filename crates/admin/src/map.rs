@@ -1,25 +1,28 @@
 //! `map`: a picture of the embeddings of clean and noisy photos, which shows whether identities
 //! stay together as noise rises.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde::Serialize;
 
 use super::choice::{Choice, choice};
-use super::evaluate::{EvaluateOptions, ISO_RANGE, rising};
-use super::offline;
-use super::{Context, output};
+use super::evaluate::{self, ISO_RANGE, rising};
+use super::out_file::OutFile;
+use super::report_out::{self, ReportFormat};
+use super::{Context, offline, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::noise::{NoisyFace, nearest_persons, with_noise};
 use faceood_lab::evaluation::projection::{self, MOST_POINTS, ProjectionMethod};
 use faceood_lab::evaluation::render::map::{Dot, NoiseStep};
 use faceood_lab::evaluation::render::{counted, map as page};
-use faceood_lab::evaluation::scene::{self, USUAL_FACE_PX};
+use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-DIR holds a folder for each person. The page shows dots, no faces; the names of files stand in it. At most 2,000 dots.
+DIR holds a folder for each person. The page shows a dot for each picture, at most 2,000, and the face when somebody points at it; --no-pictures leaves the faces \
+out. The names of files stand in it.
 
 Examples:
   faceood-admin map photos --out map.html
@@ -28,17 +31,23 @@ pub(crate) struct Args {
     /// Folder with a folder of pictures for each person
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// File of the page
-    #[arg(long, short, value_name = "FILE")]
-    out: PathBuf,
+    /// File of the page, or of the report that --format names; an existing one is replaced
+    #[arg(long, short, value_name = "FILE", required_unless_present = "format")]
+    out: Option<PathBuf>,
+    /// Kind of report [default: the page in the file, and text on standard output]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<ReportFormat>,
     /// ISO numbers at which each photo is shown besides clean
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
     iso: Vec<u32>,
     /// How 512 numbers become two
     #[arg(long, default_value = "tsne", value_parser = choice(&METHODS))]
     method: ProjectionMethod,
-    /// Print JSON for programs
+    /// Leave the faces out of the page
     #[arg(long)]
+    no_pictures: bool,
+    /// Print JSON for programs, beside the page
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result is the same with any number [default: one for each core]
     #[arg(long, value_name = "N")]
@@ -77,11 +86,6 @@ struct MapPoint {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let shared = EvaluateOptions {
-        html: Some(args.out.clone()),
-        json: args.json,
-        jobs: args.jobs,
-    };
     let dataset = dataset::find(&args.dir, SourceFrom::Folder)?;
     let isos = rising(&args.iso);
     let copies = isos.len() + 1;
@@ -94,11 +98,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     let chosen = (0..photos).map(|index| &dataset.pictures[index * all / photos]);
     let chosen: Vec<_> = chosen.collect();
-    let file = shared.page()?;
+    // Made before the work, so that a wrong place is told at once.
+    let file = args.out.as_deref().map(OutFile::beside).transpose()?;
     let parts = offline::parts(context)?;
     let bar = output::progress((photos * copies) as u64, "pictures");
     let progress = || bar.inc(1);
-    let instrument = shared.instrument(&parts, &progress);
+    let instrument = evaluate::instrument(args.jobs, &parts, &progress);
     let paths: Vec<PathBuf> = chosen.iter().map(|picture| picture.path.clone()).collect();
     let mut scenes = Vec::new();
     let mut persons = Vec::new();
@@ -148,7 +153,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         map.photos,
         isos.join(", "),
     );
-    let html = || page::html(&dots(&map.points, &shown, &persons), &steps, &words);
+    let pictures: Vec<Vec<u8>> = if args.no_pictures {
+        Vec::new()
+    } else {
+        scenes.iter().map(Scene::small_picture).collect()
+    };
+    let html = || {
+        let dots = dots(&map.points, &shown, &persons, pictures.len());
+        page::html(&dots, &pictures, &steps, &words)
+    };
     let text = || {
         let table = output::Rows(&steps).table(&[
             ("noise", |step| step.name.clone()),
@@ -158,10 +171,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ]);
         format!("{words}\n\n{table}")
     };
-    shared.show(&map, file, html, text)
+    let format = match (args.format, args.json) {
+        (Some(format), _) => format,
+        (None, as_json) => {
+            if let Some(mut file) = file {
+                file.write_all(html().as_bytes())?;
+                file.finish()?;
+            }
+            return output::result(as_json, &map, text);
+        }
+    };
+    let shown = match format {
+        ReportFormat::Text => text(),
+        ReportFormat::Json => serde_json::to_string_pretty(&map)?,
+        ReportFormat::Html => html(),
+    };
+    report_out::write(args.out.as_deref(), &shown)
 }
 
-fn dots(points: &[MapPoint], shown: &[NoisyFace], persons: &[usize]) -> Vec<Dot> {
+fn dots(points: &[MapPoint], shown: &[NoisyFace], persons: &[usize], pictures: usize) -> Vec<Dot> {
     let noisiest = points.iter().filter_map(|point| point.iso).max();
     let noisiest = noisiest.unwrap_or(1) as f32;
     let dot = |(point, shown): (&MapPoint, &NoisyFace)| {
@@ -173,6 +201,7 @@ fn dots(points: &[MapPoint], shown: &[NoisyFace], persons: &[usize]) -> Vec<Dot>
         Dot {
             at: point.at,
             person: persons[shown.scene],
+            picture: Some(shown.scene).filter(|scene| *scene < pictures),
             label: format!("{person}, {file}, {noise}, score {score:.2}"),
             score,
             // Stops, not numbers: from ISO 100 on.

@@ -1,8 +1,9 @@
 //! The options of a command that reports: as what, and where to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use faceood_report::html;
 use serde::Serialize;
 
 use super::{out_file, output, sinks};
@@ -21,10 +22,86 @@ pub(crate) enum ReportFormat {
 pub(crate) struct ReportOut {
     /// Kind of report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
-    format: ReportFormat,
+    pub(crate) format: ReportFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced
     #[arg(long, short, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// The same for a command that had `--json` before it had kinds of report.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReportFlags {
+    #[command(flatten)]
+    pub(crate) report: ReportOut,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+/// The same for a command whose `--out` is what it makes: the report goes to standard output.
+#[derive(clap::Args, Debug)]
+pub(crate) struct FormatFlags {
+    /// Kind of report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl ReportFlags {
+    pub(crate) fn format(&self) -> ReportFormat {
+        if self.json {
+            ReportFormat::Json
+        } else {
+            self.report.format
+        }
+    }
+
+    /// As [`ReportOut::show`].
+    pub(crate) fn show(
+        &self,
+        report: &impl Serialize,
+        text: impl FnOnce() -> String,
+        html: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        show(
+            self.format(),
+            self.report.out.as_deref(),
+            report,
+            text,
+            html,
+        )
+    }
+
+    /// Shows `report`, whose page has the same words as the text.
+    pub(crate) fn show_text(
+        &self,
+        title: &str,
+        report: &impl Serialize,
+        text: impl Fn() -> String,
+    ) -> anyhow::Result<()> {
+        self.show(report, &text, || html::text_page(title, &text()))
+    }
+}
+
+impl FormatFlags {
+    /// As [`ReportFlags::show_text`].
+    pub(crate) fn show_text(
+        &self,
+        title: &str,
+        report: &impl Serialize,
+        text: impl Fn() -> String,
+    ) -> anyhow::Result<()> {
+        let format = if self.json {
+            ReportFormat::Json
+        } else {
+            self.format
+        };
+        show(format, None, report, &text, || {
+            html::text_page(title, &text())
+        })
+    }
 }
 
 impl ReportOut {
@@ -35,17 +112,33 @@ impl ReportOut {
         text: impl FnOnce() -> String,
         html: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
-        let shown = match self.format {
-            ReportFormat::Text => text(),
-            ReportFormat::Json => serde_json::to_string_pretty(report)?,
-            ReportFormat::Html => html(),
-        };
-        match &self.out {
-            // Text in a file is looked at on a terminal too.
-            Some(path) => {
-                out_file::write(path, format!("{}\n", sinks::terminal(&shown)).as_bytes())
-            }
-            None => output::text(&shown),
+        show(self.format, self.out.as_deref(), report, text, html)
+    }
+}
+
+fn show(
+    format: ReportFormat,
+    out: Option<&Path>,
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+    html: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let shown = match format {
+        ReportFormat::Text => text(),
+        ReportFormat::Json => serde_json::to_string_pretty(report)?,
+        ReportFormat::Html => html(),
+    };
+    write(out, &shown)
+}
+
+/// Writes what is shown to the file, or to standard output.
+pub(crate) fn write(out: Option<&Path>, shown: &str) -> anyhow::Result<()> {
+    match out {
+        // Text in a file is looked at on a terminal too.
+        Some(path) => {
+            let shown = sinks::terminal(shown.trim_end_matches('\n'));
+            out_file::write(path, format!("{shown}\n").as_bytes())
         }
+        None => output::text(shown),
     }
 }

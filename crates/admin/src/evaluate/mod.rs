@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::choice::{Choice, choice};
 use super::offline::{self, Parts};
 use super::out_file::OutFile;
+use super::report_out::ReportFlags;
 use super::{Context, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::folder::{self, Terms};
@@ -32,8 +33,8 @@ DIR holds a folder for each person with pictures anywhere inside. A thousand pho
 cannot be read are named and left out; pictures without a face are counted as failures to acquire.
 
 Examples:
-  faceood-admin evaluate photos --html report.html
-  faceood-admin evaluate photos --json | jq '.signals[] | {name, auroc, edc_relative_area_50}'
+  faceood-admin evaluate photos --format html --out report.html
+  faceood-admin evaluate photos --format json | jq '.signals[] | {name, auroc, edc_relative_area_50}'
   faceood-admin evaluate photos --against other-quality.onnx
   faceood-admin evaluate iso-sweep clean.jpg
   faceood-admin evaluate scenarios clean.jpg --reference other.jpg"
@@ -81,12 +82,11 @@ struct FolderArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct EvaluateOptions {
-    /// Write the report as one self-contained HTML file
+    #[command(flatten)]
+    report: ReportFlags,
+    /// Write the report as one self-contained HTML file, beside what is printed
     #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
-    /// Print JSON for programs
-    #[arg(long)]
-    pub(super) json: bool,
+    html: Option<PathBuf>,
     /// Threads; the result is the same with any number [default: one for each core]
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<NonZero<usize>>,
@@ -204,15 +204,7 @@ impl EvaluateOptions {
         parts: &'a Parts,
         progress: &'a (dyn Fn() + Sync),
     ) -> Instrument<'a> {
-        let cores = || available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        Instrument {
-            assembly: &parts.assembly,
-            capture: &parts.capture,
-            policies: &parts.policies,
-            rivals: &[],
-            jobs: self.jobs.unwrap_or_else(cores),
-            progress,
-        }
+        instrument(self.jobs, parts, progress)
     }
 
     /// The file of the page, made before the work so that a wrong place is told at once.
@@ -225,13 +217,30 @@ impl EvaluateOptions {
         &self,
         value: &impl Serialize,
         page: Option<OutFile>,
-        html: impl FnOnce() -> String,
+        html: impl Fn() -> String,
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         if let Some(mut file) = page {
             std::io::Write::write_all(&mut file, html().as_bytes())?;
             file.finish()?;
         }
-        output::result(self.json, value, text)
+        self.report.show(value, text, html)
+    }
+}
+
+/// The pipeline of `parts` on so many threads, or on one for each core.
+pub(super) fn instrument<'a>(
+    jobs: Option<NonZero<usize>>,
+    parts: &'a Parts,
+    progress: &'a (dyn Fn() + Sync),
+) -> Instrument<'a> {
+    let cores = || available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    Instrument {
+        assembly: &parts.assembly,
+        capture: &parts.capture,
+        policies: &parts.policies,
+        rivals: &[],
+        jobs: jobs.unwrap_or_else(cores),
+        progress,
     }
 }

@@ -117,9 +117,11 @@ pub(super) fn sweep(args: &SweepArgs, context: &Context) -> anyhow::Result<()> {
     )?;
     bar.finish_and_clear();
     let words = scenes.words(&loaded);
+    let clean = loaded.scenes.first().map(Scene::small_picture);
+    let clean = clean.unwrap_or_default();
     let answer = scenes.answer(&parts, loaded, SweepFigures { steps });
     let steps = &answer.figures.steps;
-    let html = || render::sweep::html_of_sweep(steps, &words);
+    let html = || render::sweep::html_of_sweep(steps, &clean, &words);
     shared.show(&answer, page, html, || text::sweep(steps, &words))
 }
 
@@ -143,9 +145,10 @@ pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let words = scenes.words(&loaded);
     let words = format!("{words} Decided by scenario {scenario}.");
+    let clean: Vec<Vec<u8>> = loaded.scenes.iter().map(Scene::small_picture).collect();
     let answer = scenes.answer(&parts, loaded, CaseReports { scenario, cases });
     let cases = &answer.figures.cases;
-    let html = || render::sweep::html_of_cases(cases, &words);
+    let html = || render::sweep::html_of_cases(cases, &clean, &words);
     shared.show(&answer, page, html, || text::cases(cases, &words))
 }
 
@@ -185,9 +188,15 @@ impl SceneArgs {
         let (photos, face_px, shots) = (loaded.scenes.len(), self.face_px, self.shots);
         let reference = self.reference.as_ref().map(|path| path.to_string_lossy());
         let with = reference.as_deref().unwrap_or("the clean photo itself");
-        format!(
-            "{photos} photo(s), face at most {face_px} px wide, {shots} shots each, compared with {with}."
-        )
+        let photos = match photos {
+            1 => "1 photo".to_owned(),
+            several => format!("{several} photos"),
+        };
+        let shots = match shots {
+            1 => "1 shot".to_owned(),
+            several => format!("{several} shots"),
+        };
+        format!("{photos}, face at most {face_px} px wide, {shots} each, compared with {with}.")
     }
 
     fn answer<T>(&self, parts: &Parts, loaded: LoadedScenes, figures: T) -> SceneReport<T> {

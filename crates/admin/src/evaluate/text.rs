@@ -152,7 +152,7 @@ pub(super) fn sweep(steps: &[SweepStep], words: &str) -> String {
         ("deviation", |step| deviation(step.similarity)),
         ("below .35", |step| share(&step.below_different)),
         ("no face", |step| share(&step.failures_to_acquire)),
-        ("design", |step| {
+        ("target", |step| {
             or_dash(step.design.map(|design| {
                 let [low, high] = design.similarity;
                 format!("{:.2} {low:.2}–{high:.2}", design.score)
@@ -177,7 +177,7 @@ pub(super) fn cases(cases: &[CaseFigures], words: &str) -> String {
         ("to clean", |case| range(case.similarity)),
         ("to reference", |case| range(case.similarity_to_reference)),
         ("no face", |case| share(&case.failures_to_acquire)),
-        ("design", |case| format!("{:.2}", case.design_score)),
+        ("target", |case| format!("{:.2}", case.design_score)),
     ]);
     format!("{words}\n\n{table}")
 }

@@ -40,15 +40,33 @@ fn evaluate(folder: &TempDir, more: &[&str]) -> Admin {
     Admin::run(arguments)
 }
 
+/// The page, which loads nothing. Pictures are part of the file.
 #[track_caller]
 fn is_self_contained(page: &Path) -> String {
     let page = fs::read_to_string(page).unwrap();
+    let own = page.replace("=\"data:image/jpeg;base64,", "");
     for foreign in [
-        "http:", "https:", "src=", "@import", "url(", "<script", "<img", "<image", "base64",
+        "http:",
+        "https:",
+        "src=\"",
+        "data:image",
+        "@import",
+        "url(",
+        "<script",
     ] {
-        assert!(!page.contains(foreign), "{foreign}");
+        assert!(!own.contains(foreign), "{foreign}");
     }
     assert!(page.contains("<svg") && page.ends_with("</html>"));
+    page
+}
+
+/// The same, and there is no picture of anybody in it.
+#[track_caller]
+fn is_without_pictures(page: &Path) -> String {
+    let page = is_self_contained(page);
+    for foreign in ["<img", "<image", "base64"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
     page
 }
 
@@ -110,7 +128,7 @@ fn a_folder_is_measured_alike_on_any_number_of_threads() {
         .sum();
     assert_eq!(genuine, 4);
 
-    let page = is_self_contained(&page);
+    let page = is_without_pictures(&page);
     assert!(page.contains("torn.jpg") && page.contains("enroll"));
     let text = evaluate(&folder, &["--source-from", "prefix"])
         .success()
@@ -255,7 +273,14 @@ fn noise_takes_score_and_similarity_down_together() {
     }
     assert_eq!(steps[0]["grade"], "excellent");
     assert_eq!(steps[2]["below_different"]["of"], 2);
-    assert!(is_self_contained(&page).contains("ISO 12800"));
+    let page = is_self_contained(&page);
+    // The clean photo and each step, with what was measured below.
+    assert_eq!(page.matches("<img").count(), 4);
+    assert!(
+        page.contains("<strong>ISO 12800</strong><div>score 0."),
+        "{page}"
+    );
+    assert!(!page.contains("esign:") && page.contains("target: score, similarity"));
     let text = sweep(&["--reference", photo]).stdout;
     assert!(
         text.contains("compared with tests/photos/astronaut.jpg") && text.contains("▇▇▇"),
@@ -265,6 +290,8 @@ fn noise_takes_score_and_similarity_down_together() {
 
 #[test]
 fn no_field_case_is_accepted_at_a_door() {
+    let folder = TempDir::new().unwrap();
+    let page = folder.path().join("cases.html");
     let run = Admin::run([
         "evaluate",
         "scenarios",
@@ -272,8 +299,13 @@ fn no_field_case_is_accepted_at_a_door() {
         "--shots",
         "1",
         "--json",
+        "--html",
+        page.to_str().unwrap(),
     ])
     .success();
+    let page = fs::read_to_string(&page).unwrap();
+    assert_eq!(page.matches("<img").count(), 4);
+    assert!(page.contains("alt=\"The face: night gate"), "{page}");
     let answer = run.json();
     let cases = answer["cases"].as_array().unwrap();
     let names: Vec<&str> = cases
@@ -321,8 +353,26 @@ fn a_map_has_a_dot_for_each_picture_of_a_face() {
             .filter_map(|step| step["name"].as_str())
             .collect();
         assert_eq!(names, ["clean", "ISO 1600"]);
-        let page = is_self_contained(&page);
-        assert_eq!(page.matches("<circle").count(), 10);
-        assert!(page.contains("anna") && page.contains("ISO 1600"));
+        let shown = is_self_contained(&page);
+        assert_eq!(shown.matches("<circle").count(), 10);
+        assert!(shown.contains("anna") && shown.contains("ISO 1600"));
+        // A face for each photo, which its dots share.
+        assert_eq!(
+            (
+                shown.matches("<image").count(),
+                shown.matches("<use").count()
+            ),
+            (5, 10)
+        );
+        let arguments = [
+            "map",
+            folder.path().to_str().unwrap(),
+            "--iso",
+            "1600",
+            "--no-pictures",
+        ];
+        let out = ["--method", method, "--out", page.to_str().unwrap()];
+        Admin::run(arguments.into_iter().chain(out)).success();
+        assert_eq!(is_without_pictures(&page).matches("<circle").count(), 10);
     }
 }

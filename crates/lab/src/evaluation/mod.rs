@@ -18,6 +18,7 @@ pub mod error_rates;
 pub mod folder;
 pub mod measure;
 pub mod noise;
+pub mod picture;
 pub mod projection;
 pub mod render;
 pub mod report;

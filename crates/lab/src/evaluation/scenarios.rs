@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::MeasureError;
 use super::error_rates::Rate;
 use super::measure::Instrument;
+use super::picture::small;
 use super::scene::{Scene, upload_of};
 use super::sweep::{ShotSpread, spread};
 use crate::degrade::{Codec, Degradation, Kernel, Screen, degrade};
@@ -40,6 +41,9 @@ pub enum Case {
     /// A small face in a large, strongly compressed picture.
     FarFace,
 }
+
+/// Cases that are made from each photo, one after the other.
+pub const CASES: usize = Case::ALL.len();
 
 impl Case {
     /// In the design's order.
@@ -139,6 +143,9 @@ pub struct CaseFigures {
     pub similarity_to_reference: Option<ShotSpread>,
     /// Score in the design document.
     pub design_score: f64,
+    /// The first shot, small, as a JPEG for the page.
+    #[serde(skip)]
+    pub picture: Vec<u8>,
 }
 
 /// Makes every case from every scene, `shots` times each, and measures it. `scenario` and `policy`
@@ -164,8 +171,11 @@ pub fn run(
         let picture = case.of(&scene.picture, face_px, index as u64);
         worker.face(&upload_of(&picture)).ok()
     })?;
-    let taken = cases.iter().zip(found.chunks(shots));
-    let figures = taken.map(|(&(scene, case), taken)| {
+    let taken = cases.iter().zip(found.chunks(shots)).enumerate();
+    let figures = taken.map(|(number, (&(scene, case), taken))| {
+        let face_px = scene.face.bounding_box.width;
+        let first = case.of(&scene.picture, face_px, (number * shots) as u64);
+        let face = taken.first().and_then(Option::as_ref);
         let seen: Vec<&(Face, usize)> = taken.iter().flatten().collect();
         let values = |of: &dyn Fn(&Face) -> f32| -> Vec<f64> {
             seen.iter().map(|(face, _)| of(face).into()).collect()
@@ -191,6 +201,7 @@ pub fn run(
             similarity: similarity(&scene.face.embedding),
             similarity_to_reference: reference.and_then(similarity),
             design_score,
+            picture: small(&first, face.map(|(face, _)| face.bounding_box)),
         }
     });
     Ok(figures.collect())

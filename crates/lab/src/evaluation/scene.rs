@@ -7,6 +7,7 @@ use image::{ImageFormat, RgbImage};
 
 use super::MeasureError;
 use super::measure::Instrument;
+use super::picture::small;
 use super::rival::around;
 use faceood_engine::capture::{self, pixels};
 use faceood_engine::pipeline::Face;
@@ -27,6 +28,13 @@ pub struct Scene {
     pub picture: RgbImage,
     /// What the pipeline says of it at that size.
     pub face: Face,
+}
+
+impl Scene {
+    /// A small picture of the face, as a JPEG.
+    pub fn small_picture(&self) -> Vec<u8> {
+        small(&self.picture, Some(self.face.bounding_box))
+    }
 }
 
 /// Reads each photo and brings its face to a width of `face_px`; smaller ones are left as they are.

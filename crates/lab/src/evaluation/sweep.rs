@@ -1,11 +1,13 @@
 //! The ISO table of the design: score and similarity of a clean photo at rising sensor noise,
 //! with several shots for each step.
 
+use image::RgbImage;
 use serde::Serialize;
 
 use super::MeasureError;
 use super::error_rates::Rate;
 use super::measure::Instrument;
+use super::picture::small;
 use super::scene::{Scene, upload_of};
 use crate::degrade::{Degradation, degrade};
 use faceood_engine::embed::Embedding;
@@ -72,6 +74,9 @@ pub struct SweepStep {
     pub below_different: Rate,
     /// The step in the design document.
     pub design: Option<Design>,
+    /// The first shot of the first photo, small, as a JPEG for the page.
+    #[serde(skip)]
+    pub picture: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -97,8 +102,7 @@ pub fn run(
     let found = instrument.each(isos.len() * per_step, |worker, index| {
         let (step, shot) = (index / per_step, index % per_step);
         let scene = &scenes[shot / shots as usize];
-        let noise = Degradation::noise(isos[step] as f32);
-        let picture = degrade(&scene.picture, &[noise], index as u64);
+        let picture = noisy(scene, isos[step], index);
         let (face, _) = worker.face(&upload_of(&picture)).ok()?;
         let reference = reference.unwrap_or(&scene.face.embedding);
         Some(Shot {
@@ -109,9 +113,22 @@ pub fn run(
     let rows = isos.iter().enumerate().map(|(step, &iso)| {
         let taken = &found[step * per_step..(step + 1) * per_step];
         let photos: Vec<&[Option<Shot>]> = taken.chunks(shots.max(1) as usize).collect();
-        row(iso, &photos, different)
+        let shown = scenes.first().map(|scene| {
+            let shot = noisy(scene, iso, step * per_step);
+            small(&shot, Some(scene.face.bounding_box))
+        });
+        SweepStep {
+            picture: shown.unwrap_or_default(),
+            ..row(iso, &photos, different)
+        }
     });
     Ok(rows.collect())
+}
+
+/// The shot of this number.
+fn noisy(scene: &Scene, iso: u32, index: usize) -> RgbImage {
+    let noise = Degradation::noise(iso as f32);
+    degrade(&scene.picture, &[noise], index as u64)
 }
 
 /// A row of the table from the shots of each photo.
@@ -133,6 +150,7 @@ fn row(iso: u32, photos: &[&[Option<Shot>]], different: f32) -> SweepStep {
         similarity: spread(&similarities),
         below_different: Rate::new(below.count(), all.len()),
         design: Design::at(iso),
+        picture: Vec::new(),
     }
 }
 

@@ -4,9 +4,9 @@
 use maud::html;
 use serde::Serialize;
 
-use faceood_report::html::{figure, round, table};
+use faceood_report::html::{figure, jpeg_address, round, table};
 
-use super::{page, percent};
+use super::percent;
 use crate::evaluation::error_rates::Rate;
 
 /// Side of the square that is drawn.
@@ -14,6 +14,16 @@ const SIDE: f32 = 900.0;
 const MARGIN: f32 = 24.0;
 /// Radius of a dot with score 0, and of one with score 1.
 const RADIUS: [f32; 2] = [2.0, 8.0];
+/// Side of the picture of a face, and how far from its dot it is shown.
+const PICTURE: u32 = 160;
+const GAP: f64 = 14.0;
+/// A picture appears beside the dot at which somebody points, and the other dots fade, since those
+/// that are drawn later would cover it.
+const STYLE: &str = "\
+.dot use { display: none; pointer-events: none; }
+.dot:hover use { display: inline; }
+svg:has(.dot:hover) .dot:not(:hover) { opacity: .12; }
+";
 /// Turn of the colour circle from one person to the next. The golden angle keeps neighbours in the
 /// list apart.
 const TURN: f32 = 137.508;
@@ -31,6 +41,8 @@ pub struct Dot {
     pub score: f32,
     /// 0 for a clean photo, 1 for the noisiest.
     pub fade: f32,
+    /// Which of the pictures is shown when somebody points at it.
+    pub picture: Option<usize>,
 }
 
 /// How many captures at one noise lie nearest to another person's clean photo.
@@ -43,8 +55,8 @@ pub struct NoiseStep {
     pub misplaced: Rate,
 }
 
-/// The page. `words` say what was drawn and how.
-pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
+/// The page. `pictures` are JPEGs of the photos' faces; `words` say what was drawn and how.
+pub fn html(dots: &[Dot], pictures: &[Vec<u8>], together: &[NoiseStep], words: &str) -> String {
     let axis = |axis: usize| dots.iter().map(move |dot| dot.at[axis]);
     let low = [0, 1].map(|side| axis(side).fold(f32::INFINITY, f32::min));
     let high = [0, 1].map(|side| axis(side).fold(f32::NEG_INFINITY, f32::max));
@@ -64,13 +76,34 @@ pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
             step.misplaced.of.to_string(),
         ]
     });
+    // Inside the square, whichever edge the dot is at.
+    let beside = |dot: &Dot, side: usize| {
+        let [dot, shown] = [place(dot, side), f64::from(PICTURE)];
+        let free = f64::from(SIDE) - shown;
+        let beside = if dot > free - GAP {
+            dot - GAP - shown
+        } else {
+            dot + GAP
+        };
+        round(beside.clamp(0.0, free))
+    };
     let drawing = html! {
+        defs {
+            @for (number, picture) in pictures.iter().enumerate() {
+                image id={ "f" (number) } width=(PICTURE) height=(PICTURE) href=(jpeg_address(picture)) {}
+            }
+        }
         @for dot in dots {
             @let hue = (dot.person as f32 * TURN) % 360.0;
             @let radius = RADIUS[0] + dot.score.clamp(0.0, 1.0) * (RADIUS[1] - RADIUS[0]);
-            circle class="person" cx=(place(dot, 0)) cy=(place(dot, 1)) r=(round(f64::from(radius)))
-                fill={ "hsl(" (round(f64::from(hue))) " 65% 50%)" } fill-opacity=(round(f64::from(0.9 - 0.6 * dot.fade))) {
-                title { (dot.label) }
+            g class="dot" {
+                circle class="person" cx=(place(dot, 0)) cy=(place(dot, 1)) r=(round(f64::from(radius)))
+                    fill={ "hsl(" (round(f64::from(hue))) " 65% 50%)" } fill-opacity=(round(f64::from(0.9 - 0.6 * dot.fade))) {
+                    title { (dot.label) }
+                }
+                @if let Some(picture) = dot.picture {
+                    use href={ "#f" (picture) } x=(beside(dot, 0)) y=(beside(dot, 1)) {}
+                }
             }
         }
     };
@@ -82,7 +115,7 @@ pub fn html(dots: &[Dot], together: &[NoiseStep], words: &str) -> String {
         h2 { "Do they stay together as noise rises?" }
         p { "Counted with all 512 numbers, not in the picture: whether a picture's nearest clean photo, its own original apart, is of \
              the same person." }
-        (table(&["noise", "stay with their person", "astray", "of"], rows))
+        (table(&["noise", "stay with their person", "misplaced", "of"], rows))
     };
-    page("A map of faces", &body)
+    faceood_report::html::page("A map of faces", "en", STYLE, &body)
 }

@@ -1,4 +1,5 @@
-//! Reports as self-contained HTML files, without scripts and without pictures of persons.
+//! Reports as self-contained HTML files without scripts. Pictures of faces are in those alone that
+//! are about how pictures look.
 
 use faceood_report::html::plot::{Mark, Series};
 use maud::Markup;
