@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::offline::{self, Offline, Refusal};
+use super::report_out::{ReportFlags, ReportFormat};
 use super::{CommandOutcome, Context, extract, output};
 use faceood_engine::pipeline::view::{
     CompareAnswer, ComparedSide, FaceDto, HintDto, Part, SideHint, rounded,
@@ -31,13 +32,15 @@ pub(crate) struct Args {
     /// Scenario whose policy decides
     #[arg(long, value_name = "NAME", default_value = DEFAULT_SCENARIO)]
     scenario: String,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
     /// Put the embeddings into the JSON
-    #[arg(long, requires = "json")]
+    #[arg(long)]
     embedding: bool,
 }
+
+/// Of the page.
+const TITLE: &str = "Are these two pictures of one person?";
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let mut offline = Offline::open(context, &args.scenario, Faces::Largest)?;
@@ -47,10 +50,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         match offline.analyze(&offline::read(file)?) {
             Ok(analysis) => sides.push(analysis),
             Err(error) => {
-                if args.json {
-                    output::json(&Refusal::new(&error, Some(part)))?;
-                } else {
-                    output::note(&format!("{}: {error}", file.display()));
+                let said = format!("{}: {error}", file.display());
+                match args.report.format() {
+                    ReportFormat::Text => output::note(&said),
+                    _ => {
+                        let refusal = Refusal::new(&error, Some(part));
+                        args.report.show_text(TITLE, &refusal, || said.clone())?;
+                    }
                 }
                 return Ok(CommandOutcome::Bad);
             }
@@ -66,21 +72,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     let thresholds = offline.thresholds;
     let [probe_action, reference_action] = [probe, reference].map(|face| face.decision.action);
     let verdict = verdict(similarity, thresholds, probe_action, reference_action);
-    if args.json {
-        let shown =
-            |face: &Face| ComparedSide::Image(Box::new(FaceDto::new(face.clone(), args.embedding)));
-        output::json(&CompareAnswer {
-            request_id: offline::REQUEST_ID,
-            model: &offline.model,
-            similarity,
-            verdict: verdict.name(),
-            thresholds,
-            probe: shown(probe),
-            reference: shown(reference),
-            hints: hints(&sides),
-            timings_ms: rounded(together(&sides, started)),
-        })?;
-    } else {
+    let shown =
+        |face: &Face| ComparedSide::Image(Box::new(FaceDto::new(face.clone(), args.embedding)));
+    let answer = CompareAnswer {
+        request_id: offline::REQUEST_ID,
+        model: &offline.model,
+        similarity,
+        verdict: verdict.name(),
+        thresholds,
+        probe: shown(probe),
+        reference: shown(reference),
+        hints: hints(&sides),
+        timings_ms: rounded(together(&sides, started)),
+    };
+    args.report.show_text(TITLE, &answer, || {
         let rows = [("probe", probe), ("reference", reference)];
         let table = output::Rows(&rows).table(&[
             ("side", |(name, _)| (*name).to_owned()),
@@ -90,11 +95,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             ("why", |(_, face)| extract::why(face)),
         ]);
         let (same, different) = (thresholds.same, thresholds.different);
-        output::text(&format!(
+        format!(
             "{} (similarity {similarity:.4}; same from {same:.2}, different below {different:.2})\n\n{table}",
             verdict.name(),
-        ))?;
-    }
+        )
+    })?;
     Ok(CommandOutcome::Done)
 }
 

@@ -252,6 +252,44 @@ mod tests {
     }
 
     #[test]
+    fn formats_are_asked_for_in_one_way() {
+        fn visit(command: &clap::Command, path: &str, found: &mut usize) {
+            let argument = |name: &str| {
+                let mut all = command.get_arguments();
+                all.find(|argument| argument.get_long() == Some(name))
+                    .cloned()
+            };
+            let values = argument("format").map(|format| {
+                let values = format.get_possible_values().into_iter();
+                values
+                    .map(|value| value.get_name().to_owned())
+                    .collect::<Vec<_>>()
+            });
+            // What is exported is no report.
+            let is_report = |values: &Vec<String>| values.iter().any(|value| value == "text");
+            let values = values.filter(is_report);
+            if argument("json").is_some() || values.is_some() {
+                assert_eq!(
+                    values.unwrap_or_default(),
+                    ["text", "json", "html"],
+                    "{path}"
+                );
+                assert!(argument("out").is_some(), "{path} has no --out");
+                *found += 1;
+            }
+            for inner in command.get_subcommands() {
+                // What the shipper says goes to its journal.
+                if !["help", "ship"].contains(&inner.get_name()) {
+                    visit(inner, &format!("{path} {}", inner.get_name()), found);
+                }
+            }
+        }
+        let mut found = 0;
+        visit(&Command::command(), "faceood-admin", &mut found);
+        assert!(found >= 15, "{found}");
+    }
+
+    #[test]
     fn a_reader_that_has_had_enough_is_no_failure() {
         let pipe = Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("writing");
         assert!(is_broken_pipe(&pipe.unwrap_err()));

@@ -26,6 +26,7 @@ pub(super) const REQUEST_ID: &str = "unlogged";
 pub(super) struct Offline {
     pub(super) model: ModelFacts,
     pub(super) thresholds: Thresholds,
+    pub(super) capture: capture::Settings,
     pipeline: Pipeline,
     ask: Ask,
 }
@@ -80,6 +81,7 @@ impl Offline {
                 needs_face: true,
             },
             pipeline: parts.assembly.pipeline()?,
+            capture: parts.capture,
         })
     }
 

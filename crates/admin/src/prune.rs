@@ -4,6 +4,7 @@ use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
+use super::report_out::ReportFlags;
 use super::{Context, output, when};
 use faceood::telemetry::host::Bytes;
 use faceood_log::{Doubtful, Filter, Limits, LogReader};
@@ -44,9 +45,8 @@ pub(crate) struct Args {
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,7 +145,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         }
         Ok(report)
     })?;
-    output::result(args.json, &report, || text(&report))
+    args.report
+        .show_text("What was deleted from the log", &report, || text(&report))
 }
 
 fn limits(args: &Args, context: &Context) -> anyhow::Result<Limits> {

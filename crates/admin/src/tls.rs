@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use faceood_report::html;
 use serde::Serialize;
 
-use super::{Context, out_file, output};
+use super::report_out::ReportOut;
+use super::{Context, output};
 use faceood::config::Config;
 use faceood::server::tls::{
     CertificateFacts, OwnAuthority, Settings, TlsError, check_pair, names_of_box,
@@ -36,18 +38,8 @@ Examples:
   faceood-admin tls show
   faceood-admin tls show --format json | jq -r .certificate.not_after")]
 struct ShowArgs {
-    /// Kind of report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ShowFormat::Text)]
-    format: ShowFormat,
-    /// File to write the report to, in place of standard output; an existing one is replaced
-    #[arg(long, short, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ShowFormat {
-    Text,
-    Json,
+    #[command(flatten)]
+    report: ReportOut,
 }
 
 #[derive(clap::Args, Debug)]
@@ -101,14 +93,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn show(args: &ShowArgs, config: &Config) -> anyhow::Result<()> {
     let report = report(config)?;
-    let text = match args.format {
-        ShowFormat::Text => text(&report),
-        ShowFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
-    };
-    match &args.out {
-        Some(file) => out_file::write(file, text.as_bytes()),
-        None => output::text(&text),
-    }
+    let page = || html::text_page("TLS certificate", &text(&report));
+    args.report.show(&report, || text(&report), page)
 }
 
 fn report(config: &Config) -> anyhow::Result<TlsReport> {

@@ -12,6 +12,7 @@ use faceood::access::{ListedToken, Role, TokenError, Tokens};
 use faceood_log::{LogReader, TokenUse};
 
 use super::choice::{Choice, choice};
+use super::report_out::ReportFlags;
 use super::{Context, output, users, when};
 
 const ROLES: &[Choice<Role>] = &[
@@ -77,9 +78,8 @@ Examples:
   faceood-admin token list
   faceood-admin token list --json")]
 struct ListArgs {
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 #[derive(clap::Args, Debug)]
@@ -208,7 +208,7 @@ fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
     let file = loaded.tokens_file();
     let tokens = Tokens::read(&file).map_err(|error| with_owner(error.into(), &file))?;
     let rows = ListedToken::all(&tokens, &uses(context), Utc::now());
-    output::result(args.json, &rows, || {
+    args.report.show_text("Access tokens", &rows, || {
         if rows.is_empty() {
             return format!(
                 "there are no tokens in {}; make one with `faceood-admin token add NAME --role terminal`",

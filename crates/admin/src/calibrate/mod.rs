@@ -11,6 +11,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::centre::CentreFlags;
+use super::report_out::FormatFlags;
 use super::{Context, offline, out_file, output, when};
 use faceood_engine::quality::Calibration;
 use faceood_engine::quality::calibration::Provenance;
@@ -53,9 +54,8 @@ pub(crate) struct Args {
     /// Calibration file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: FormatFlags,
 }
 
 struct Evidence {
@@ -121,7 +121,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ece: trial,
         out: args.out.as_ref().map(|file| file.display().to_string()),
     };
-    output::result(args.json, &report, || report.text())
+    args.report
+        .show_text("Calibration on site", &report, || report.text())
 }
 
 impl Evidence {

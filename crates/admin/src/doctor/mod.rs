@@ -6,9 +6,11 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use super::report_out::ReportFlags;
 use super::{CommandOutcome, Context, output, users};
 use faceood::config::{DEFAULT_FILE, Loaded, Origin};
 use faceood_engine::pipeline::tuning;
+use faceood_report::html;
 
 mod callers;
 mod clock;
@@ -35,9 +37,8 @@ Examples:
   sudo faceood-admin doctor   an installed one, whose files and journal others may not see
   faceood-admin doctor --json | jq '.checks[] | select(.status != \"ok\")'")]
 pub(crate) struct Args {
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,6 +51,17 @@ enum CheckStatus {
     Warning,
     /// The daemon cannot run.
     Failed,
+}
+
+impl CheckStatus {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "FAILED",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,14 +134,22 @@ impl DoctorReport {
         }
     }
 
+    fn page(&self) -> String {
+        let row = |Check { name, finding }: &Check| {
+            let advice = finding.advice.as_deref().unwrap_or_default();
+            let cells = [name, finding.status.word(), &finding.found, advice];
+            cells.map(str::to_owned).to_vec()
+        };
+        let checks = html::table(
+            &["check", "state", "what was found", "what to do"],
+            self.checks.iter().map(row),
+        );
+        html::page("Is this machine fit?", "en", "", &checks)
+    }
+
     fn text(&self) -> String {
         let rows = self.checks.iter().map(|Check { name, finding }| {
-            let word = match finding.status {
-                CheckStatus::Skipped => "skipped",
-                CheckStatus::Ok => "ok",
-                CheckStatus::Warning => "warning",
-                CheckStatus::Failed => "FAILED",
-            };
+            let word = finding.status.word();
             [word, name, &finding.found].map(Cow::from).to_vec()
         });
         let mut text = output::table(&[], rows);
@@ -201,7 +221,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     }
     doing.finish_and_clear();
     let report = DoctorReport::new(checks);
-    output::result(args.json, &report, || report.text())?;
+    let text = || report.text();
+    args.report.show(&report, text, || report.page())?;
     Ok(match report.status {
         CheckStatus::Failed => CommandOutcome::Bad,
         _ => CommandOutcome::Done,

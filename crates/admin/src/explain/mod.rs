@@ -9,6 +9,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::centre::CentreFlags;
+use super::report_out::ReportFlags;
 use super::{Context, output};
 use faceood_engine::pack::Pack;
 use faceood_engine::pipeline::thresholds_of;
@@ -34,9 +35,8 @@ pub(crate) struct Args {
     /// Id of the request
     #[arg(value_name = "REQUEST_ID")]
     request_id: String,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
     #[command(flatten)]
     centre: CentreFlags,
 }
@@ -147,7 +147,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         );
     };
     explanation.feedback = feedback;
-    output::result(args.json, &explanation, || explanation.text())
+    let text = || explanation.text();
+    args.report
+        .show_text("Why a decision came out as it did", &explanation, text)
 }
 
 /// The rows of the requests with this id; where there is none, those of the request that has a row

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::report_out::ReportFlags;
 use crate::{Context, output};
 use faceood_engine::pack::Pack;
 use faceood_engine::pack::manifest::{Detector, Manifest, PictureInput};
@@ -18,9 +19,8 @@ Examples:
 pub(super) struct Args {
     /// Folder of the pack, in place of the configured one
     pack: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 #[derive(Serialize)]
@@ -52,7 +52,8 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             counts: &calibration.provenance().counts,
         },
     };
-    output::result(args.json, &inspection, || as_text(&inspection))
+    let text = || as_text(&inspection);
+    args.report.show_text("Model pack", &inspection, text)
 }
 
 fn as_text(inspection: &Inspection<'_>) -> String {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::out_file::write;
+use super::report_out::ReportFlags;
 use super::{Context, offline, output};
 use faceood_engine::pack::manifest::{Embedder, Golden, Manifest};
 use faceood_engine::pack::network::prepare_bytes;
@@ -66,9 +67,8 @@ Examples:
 struct VerifyArgs {
     /// Folder of the pack, in place of the configured one
     pack: Option<PathBuf>,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 #[derive(clap::Args, Debug)]
@@ -125,32 +125,31 @@ fn verify(args: &VerifyArgs, context: &Context) -> anyhow::Result<()> {
     let listed = pack.manifest().files();
     files.extend(listed.map(|file| (file.path.as_str(), file.sha256.as_str())));
     let provider = runtime.provider();
-    if args.json {
-        // What is not as it should be is an error, and said as one: there is no other state.
-        let file = |(path, sha256)| json!({"path": path, "state": "ok", "sha256": sha256});
-        let files: Vec<_> = files.into_iter().map(file).collect();
-        return output::json(&json!({
-            "pack": pack.id(),
-            "version": pack.version(),
-            "provider": provider.to_string(),
-            "is_calibrated": calibration.is_calibrated(),
-            "files": files,
-        }));
-    }
-    output::text(&output::Rows(&files).table(&[
-        ("file", |(path, _)| (*path).to_owned()),
-        ("state", |_| "ok".to_owned()),
-        ("SHA-256", |(_, sha256)| (*sha256).to_owned()),
-    ]))?;
-    output::text(&format!(
-        "{} {}: the embedder gives the golden output on {provider}",
-        pack.id(),
-        pack.version(),
-    ))?;
-    if !calibration.is_calibrated() {
-        output::text(import::NOT_CALIBRATED)?;
-    }
-    Ok(())
+    let file =
+        |(path, sha256): &(&str, &str)| json!({"path": path, "state": "ok", "sha256": sha256});
+    // What is not as it should be is an error, and said as one: there is no other state.
+    let verified = json!({
+        "pack": pack.id(),
+        "version": pack.version(),
+        "provider": provider.to_string(),
+        "is_calibrated": calibration.is_calibrated(),
+        "files": files.iter().map(file).collect::<Vec<_>>(),
+    });
+    args.report.show_text("Model pack", &verified, || {
+        let table = output::Rows(&files).table(&[
+            ("file", |(path, _)| (*path).to_owned()),
+            ("state", |_| "ok".to_owned()),
+            ("SHA-256", |(_, sha256)| (*sha256).to_owned()),
+        ]);
+        let (id, version) = (pack.id(), pack.version());
+        let mut text =
+            format!("{table}\n{id} {version}: the embedder gives the golden output on {provider}");
+        if !calibration.is_calibrated() {
+            text += "\n";
+            text += import::NOT_CALIBRATED;
+        }
+        text
+    })
 }
 
 fn build(args: &BuildArgs) -> anyhow::Result<()> {

@@ -33,5 +33,5 @@ pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<()> {
     manifest.training = Some(training.clone());
     manifest.golden = golden_of(&manifest.embedder, &bytes, &runtime)?;
     write_pack(&args.out, pack, &manifest, &bytes, calibration)?;
-    train::show_figures(&training, args.json)
+    train::show_figures(&training, args)
 }

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::{CALIBRATION_FILE, HEAD_FILE, exact_runtime, golden_of, make_folder, output, write};
 use crate::analyze_logs::exported;
+use crate::report_out::FormatFlags;
 use faceood_engine::pack::MANIFEST_FILE;
 use faceood_engine::pack::manifest::{Golden, Manifest, Training};
 use faceood_engine::quality::Calibration;
@@ -61,9 +62,8 @@ pub(super) struct Args {
     /// does not know; may be given several times
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(DegradationKind::ALL.map(DegradationKind::name)))]
     pub(super) without: Vec<String>,
-    /// Print what was measured as JSON for programs
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) report: FormatFlags,
     /// Threads; the result is the same with any number
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(super) threads: usize,
@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let unseen = unseen_faults(&trained.unseen_faults)?;
         write(&folder.join("unseen-faults.csv"), &unseen)?;
     }
-    show_figures(&training, args.json)
+    show_figures(&training, args)
 }
 
 /// What a pack says of its training: the numbers of `recipe`, by what these arguments depart from
@@ -212,8 +212,8 @@ pub(super) fn learn(
     Ok(trained)
 }
 
-pub(super) fn show_figures(training: &Training, as_json: bool) -> anyhow::Result<()> {
-    output::result(as_json, training, || {
+pub(super) fn show_figures(training: &Training, args: &Args) -> anyhow::Result<()> {
+    args.report.show_text("What was learnt", training, || {
         let figures = training.figures.iter();
         let rows = figures.map(|(name, value)| vec![name.into(), value.to_string().into()]);
         output::table(&["figure", "value"], rows)

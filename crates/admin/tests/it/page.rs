@@ -125,7 +125,14 @@ fn the_weekly_report_is_linked_once_there_is_one() {
             .unwrap()
             .starts_with("default-src 'none'")
     );
-    assert!(report.text().contains("<html lang=\"en\">"));
+    let report = report.text();
+    assert!(report.contains("<html lang=\"en\">"));
+    let way_back = "<a href=\"../\">← faceood</a>";
+    assert!(report.contains(way_back), "{report}");
+    let file = std::fs::read_to_string(reports.join("latest.html")).unwrap();
+    assert!(!file.contains(way_back), "a file leads nowhere");
+    let docs = client.get("/docs").expect_status(200).text();
+    assert!(docs.contains("<a href=\"./\">"), "{docs}");
 
     // Twelve of each kind are kept, the newest ones.
     for week in 10..30 {
