@@ -92,7 +92,7 @@ test("everything is reached by keyboard, in the order in which it is read", () =
       }));
     }
     assert.deepEqual(stops, [
-      "中文", "API documentation", "Compare", "Choose a file: Picture in question", "Camera: Picture in question",
+      "中文", "Recent captures", "API documentation", "Compare", "Choose a file: Picture in question", "Camera: Picture in question",
       "Choose a file: Reference picture", "Camera: Reference picture",
     ]);
     await page.focus("#tab-compare");

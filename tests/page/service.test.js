@@ -1,10 +1,10 @@
 // @ts-check
 // The page and its service: what the strip says, and how the page goes on when the service goes and comes back.
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { choose, onPage, service } from "./support/browser.js";
+import { assertAccessible, choose, onPage, service } from "./support/browser.js";
 import { ASTRONAUT } from "./support/daemon.js";
 
 const { daemon, browser } = await service();
@@ -15,9 +15,37 @@ test("the strip says provider and pack, and links to the documentation that is t
     const said = await page.textContent("#strip") ?? "";
     for (const expected of ["Ready", info.provider.name, info.pack.name, info.pack.version]) assert.ok(said.includes(expected), said);
     const links = await page.locator("#strip a:visible").evaluateAll((found) => found.map((link) => /** @type {HTMLAnchorElement} */ (link).href));
-    assert.deepEqual(links, [`${daemon.address}/docs`]);
-    assert.equal((await fetch(links[0])).status, 200);
+    assert.deepEqual(links, [`${daemon.address}/v1/inferences`, `${daemon.address}/docs`]);
+    for (const link of links) assert.equal((await fetch(link)).status, 200);
+    await page.goto(links[1]);
+    await page.click("nav a");
+    assert.equal(page.url(), `${daemon.address}/`);
+    await page.waitForSelector("#state[data-state=ready]");
   }));
+
+for (const language of ["en", "zh-CN"]) {
+  test(`recent captures are a plain table with reasons and ids (${language})`, async () => {
+    const answer = await fetch(`${daemon.address}/v1/extract?source=${encodeURIComponent("gate-7")}`, {
+      method: "POST", headers: { "Content-Type": "image/jpeg", "X-Request-Id": "recent-1" }, body: await readFile(ASTRONAUT),
+    });
+    assert.equal(answer.status, 200);
+    await answer.text();
+    await onPage(browser, daemon.address, async (page) => {
+      await page.click("#recent");
+      const first = await page.locator("tbody tr").first().textContent() ?? "";
+      for (const expected of ["gate-7", "access", "recent-1", language === "en" ? "accept" : "通过"]) assert.ok(first.includes(expected), first);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing overflows");
+      await page.click("nav a");
+      await page.waitForSelector("#state[data-state=ready]");
+    }, { language, width: 320, height: 640 });
+    // Where it is served, no script may run, and axe-core is one.
+    const table = await fetch(`${daemon.address}/v1/inferences`, { headers: { Accept: "text/html", "Accept-Language": language } });
+    const page = await browser.newPage();
+    await page.setContent(await table.text());
+    await assertAccessible(page, "recent captures");
+    await page.close();
+  });
+}
 
 test("the latest report is linked to once there is one", async () => {
   assert.equal((await fetch(`${daemon.address}/reports/latest`)).status, 404);

@@ -86,6 +86,7 @@ export class Status {
       make("span", { title: sha256 }, text("pack", { pack, version })),
       ...(warnings ? [warnings] : []),
     ]);
+    find("#recent").hidden = false;
     find("#report").hidden = !info.report;
     const privacy = find("#privacy");
     privacy.dataset.text = info.privacy.keeps_thumbnails ? "privacy_kept" : "privacy";

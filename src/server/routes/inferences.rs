@@ -1,5 +1,8 @@
 //! `GET /v1/inferences`: the log, newest first, page by page.
 
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, VARY,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use faceood_engine::problem::texts::ServiceFault;
@@ -7,6 +10,7 @@ use faceood_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{page, recent, report};
 use crate::server::parameters::{self, number, parsed};
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
@@ -58,14 +62,17 @@ struct InferencesAnswer {
     next_cursor: Option<String>,
 }
 
-/// Rows of the log.
+/// Rows of the log. A browser, which asks for `text/html`, gets a table of the same rows.
 #[utoipa::path(
     get,
     path = "/v1/inferences",
     tag = "log",
     params(InferencesQuery),
     responses(
-        (status = 200, description = "A page of rows.", body = InferencesAnswer),
+        (status = 200, description = "A page of rows.", content(
+            (InferencesAnswer = "application/json"),
+            (String = "text/html"),
+        )),
         super::descriptions::ReadProblems,
     )
 )]
@@ -83,7 +90,7 @@ pub(super) async fn inferences(
         order: Order::NewestFirst,
         ..Filter::default()
     };
-    let page = state
+    let found = state
         .log
         .reader()
         .query(&filter, query.cursor.as_ref())
@@ -94,20 +101,36 @@ pub(super) async fn inferences(
         })?;
     let mut bytes = 0;
     let mut inferences = Vec::new();
-    let mut next = page.next;
-    for record in &page.records {
+    let mut next = found.next;
+    for record in &found.records {
         let mut row = to_json(record);
         row.retain(|name, _| !PRIVATE.contains(&name.as_str()));
         bytes += serde_json::to_vec(&row).map_or(0, |text| text.len());
         inferences.push(row);
-        if bytes > MOST_BYTES && inferences.len() < page.records.len() {
+        if bytes > MOST_BYTES && inferences.len() < found.records.len() {
             next = Some(Cursor::after(record));
             break;
         }
     }
-    Ok(HttpResponse::Ok().json(InferencesAnswer {
+    let next_cursor = next.map(|cursor| cursor.to_string());
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((VARY, "Accept"));
+    if recent::is_wanted(&request) {
+        let rows = &found.records[..inferences.len()];
+        let language = page::chosen_language(&request);
+        let query = request.query_string();
+        return Ok(answer
+            .content_type(ContentType::html())
+            .insert_header((CONTENT_LANGUAGE, language.tag()))
+            .insert_header((VARY, "Accept, Accept-Language, Cookie"))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((CONTENT_SECURITY_POLICY, report::POLICY))
+            .insert_header(("X-Content-Type-Options", "nosniff"))
+            .body(recent::table(language, rows, query, next_cursor.as_deref())));
+    }
+    Ok(answer.json(InferencesAnswer {
         inferences,
-        next_cursor: next.map(|cursor| cursor.to_string()),
+        next_cursor,
     }))
 }
 

@@ -12,6 +12,7 @@ mod inferences;
 mod info;
 mod metrics;
 mod page;
+mod recent;
 mod report;
 mod session;
 mod tokens;

@@ -62,8 +62,7 @@ const COOKIE: &str = "faceood_language";
 
 /// What the page knows at once: its words, the advice, and what is measured on a face.
 fn known(language: Language) -> Value {
-    let texts = language.pick(ENGLISH, CHINESE);
-    let mut texts: Map<String, Value> = serde_json::from_str(texts).unwrap_or_default();
+    let mut texts = words(language);
     for hint in HintCode::ALL {
         let text = hint.message(language).into();
         texts.insert(format!("hint_{}", hint.code()), text);
@@ -80,6 +79,11 @@ fn known(language: Language) -> Value {
         })
     });
     json!({"language": language.tag(), "texts": texts, "components": components})
+}
+
+/// The words of the page, by their names.
+pub(super) fn words(language: Language) -> Map<String, Value> {
+    serde_json::from_str(language.pick(ENGLISH, CHINESE)).unwrap_or_default()
 }
 
 /// The page with the words of `language` for each `{{key}}`, and `{{known}}`.
@@ -111,7 +115,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The language that the reader chose on the page, else the one that the browser asks for.
-fn chosen_language(request: &HttpRequest) -> Language {
+pub(super) fn chosen_language(request: &HttpRequest) -> Language {
     let cookie = request.cookie(COOKIE);
     let chosen = cookie.and_then(|cookie| Language::of_tag(cookie.value()));
     chosen.unwrap_or_else(|| language(request))
@@ -230,11 +234,23 @@ mod tests {
             .chain(CauseName::ALL.map(|cause| format!("cause_{}", cause.name())))
             .chain(Reason::ALL.map(|reason| format!("reason_{}", reason.name())))
             .chain(Reason::ALL.map(|reason| format!("why_{}", reason.name())))
+            .chain(Reason::ALL.map(|reason| format!("recent_{}", reason.name())))
             .chain(Component::ALL.map(|component| format!("component_{}", component.name())))
             .chain(Component::ALL.map(|component| format!("unit_{}", component.unit())))
             .chain(["higher_is_better", "lower_is_better", "neither"].map(str::to_owned));
         for word in words {
             assert!(known.contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn components_have_the_names_that_reports_give_them() {
+        for language in Language::ALL {
+            let texts = known(language)["texts"].clone();
+            for component in Component::ALL {
+                let key = format!("component_{}", component.name());
+                assert_eq!(texts[&key], component.label(language), "{key}");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
 /// A report is one file with its style and pictures in it. It loads nothing and runs nothing.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; sandbox allow-popups allow-same-origin";
 
 /// The newest report in `folder`: names are dates, so the last name is the newest file.
@@ -35,8 +35,9 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
     };
     let path = latest(state.info.reports_dir.clone()).await;
     let path = path.ok_or_else(missing)?;
-    let text = web::block(move || std::fs::read(path)).await;
-    let text = text.ok().and_then(Result::ok).ok_or_else(missing)?;
+    let bytes = web::block(move || std::fs::read(path)).await;
+    let bytes = bytes.ok().and_then(Result::ok).ok_or_else(missing)?;
+    let text = with_way_back(String::from_utf8_lossy(&bytes).into_owned());
     Ok(HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
@@ -44,9 +45,29 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
         .body(text))
 }
 
+/// The report with a link to the service's page, which a report on a disk has no use for. The link
+/// is relative, so that a prefix which a proxy adds is kept.
+fn with_way_back(mut text: String) -> String {
+    const MAIN: &str = "<main>";
+    if let Some(begin) = text.find(MAIN) {
+        let link = "<p class=\"screen-only\"><a href=\"../\">← faceood</a></p>";
+        text.insert_str(begin + MAIN.len(), link);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_leads_back_to_the_page_and_anything_else_stays_as_it_is() {
+        let report = with_way_back("<body><main><h1>a</h1></main>".to_owned());
+        assert!(report.starts_with("<body><main><p") && report.ends_with("</p><h1>a</h1></main>"));
+        assert!(report.contains("href=\"../\""), "{report}");
+        let other = "<title>new</title>".to_owned();
+        assert_eq!(with_way_back(other.clone()), other);
+    }
 
     #[test]
     fn the_newest_report_is_the_last_by_name_and_nothing_else_counts() {

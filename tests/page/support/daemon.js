@@ -17,7 +17,7 @@ export const ASTRONAUT = join(REPOSITORY, "tests/photos/astronaut.jpg");
 export const SOMEBODY_ELSE = join(REPOSITORY, "tests/page/node_modules/admin-lte/dist/assets/img/user2-160x160.jpg");
 
 const PROGRAM = process.env.FACEOODD ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, "target"), "debug/faceoodd");
-const ADMIN = join(dirname(PROGRAM), "faceood-admin");
+export const ADMIN = join(dirname(PROGRAM), "faceood-admin");
 const DEADLINE_MS = 120_000;
 
 /** A running daemon. */
