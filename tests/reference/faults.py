@@ -4,7 +4,7 @@ crates/lab/src/degrade and never takes part in training: a score that only knows
 
     faults.py --photos DIR --boxes boxes.jsonl --out DIR [--every N] [--scenes N]
 
---photos holds named/PERSON, wild/PERSON, single and masked; --boxes has the answers of `faceood-admin extract --json` to them.
+--photos holds named/PERSON, wild/PERSON, press/PERSON, single and masked; --boxes has the answers of `faceood-admin extract --json` to them.
 Writes pictures and index.jsonl. All chance comes from each photo's path relative to --photos: the same photos give the same
 pictures. Strength 0 is a fault that one has to look for, 1 a face that few recognisers still know.
 """
@@ -33,8 +33,11 @@ FAR_PX, FAR_FRAME = 42, (1080, 1920)
 SIDES = (150, 200, 300, 400)
 # Share of the picture's width by which a recaptured picture's corners may move at full strength.
 KEYSTONE = 0.06
-# How often each photo is taken at the gate. Web crops and real masks are as bad as they are.
-SCENES = {"named": 12, "single": 5, "wild": 0, "masked": 0}
+# Which scenes at the gate each photo is taken in; each sixth has two faults. Web crops and real masks are as bad as they are.
+SCENES = {"named": range(12), "single": range(5), "press": (0, 1, 5), "wild": (), "masked": ()}
+PERIOD = 6
+# Longer side of a face in a picture that is passed on, in pixels, before it is enlarged again.
+PASSED_ON_PX = (45, 110)
 
 
 @dataclasses.dataclass
@@ -277,6 +280,43 @@ def drawing(picture, face, chance):
     return coloured if tool else cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
 
 
+def cut_tight(picture, face, chance, most):
+    """The face with up to that much of its size around it, each side by itself: a few cuts run through chin or forehead."""
+    low = np.maximum(face.box[:2] - chance.uniform(-0.05, most, 2) * face.size, 0).astype(int)
+    high = (face.box[:2] + face.box[2:] + chance.uniform(-0.05, most, 2) * face.size).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    return part, Face(np.concatenate([face.box[:2] - low, face.box[2:]]), face.points - low)
+
+
+def passed_on(picture, face, chance):
+    """As a picture looks that people have cut out, sent on and put up again: small, coded, enlarged, coded once more, and now and then
+    retouched, tinted, grained, sharpened or photographed off a page. Any person's picture may go this way, so it tells no group."""
+    part, there = cut_tight(picture, face, chance, 0.4)
+    if chance.random() < 0.3:
+        part = cv2.bilateralFilter(part, 7, chance.uniform(15, 50), 5)
+    factor = chance.uniform(*PASSED_ON_PX) / there.size
+    small = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    small = jpeg(small, chance.integers(25, 61))
+    factor_back = chance.uniform(1, 2.5)
+    enlarged = cv2.resize(small, None, fx=factor_back, fy=factor_back, interpolation=(cv2.INTER_LINEAR, cv2.INTER_CUBIC)[chance.integers(2)])
+    hue, saturation, value = cv2.split(cv2.cvtColor(enlarged, cv2.COLOR_BGR2HSV).astype(np.float32))
+    saturation *= 0 if chance.random() < 0.2 else chance.uniform(0.6, 1.5)
+    value = 255 * (value / 255) ** chance.uniform(0.7, 1.4)
+    tinted = np.clip(cv2.merge([hue, saturation, value]), 0, 255).astype(np.uint8)
+    finished = cv2.cvtColor(tinted, cv2.COLOR_HSV2BGR).astype(np.float32)
+    if chance.random() < 0.3:
+        finished += chance.normal(0, chance.uniform(3, 12), (*finished.shape[:2], 1))
+    if chance.random() < 0.3:
+        finished += 0.6 * (finished - cv2.GaussianBlur(finished, (0, 0), 1.5))
+    return np.clip(finished, 0, 255).astype(np.uint8), there.scaled(factor * factor_back)
+
+
+def tight_grey(picture, face, chance):
+    """A clean face cut tight and without colour, as on a document: still a whole face."""
+    part, there = cut_tight(picture, face, chance, 0.12)
+    return cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), there
+
+
 def far(picture, face, chance):
     """Somebody at the other end of a hall: 42 pixels of face in the middle of a full frame, coded as surveillance streams are."""
     height, width = FAR_FRAME
@@ -315,17 +355,27 @@ def scene_of(photo, number):
     chance = chance_of(photo, number)
     kind = KINDS[(number + zlib.crc32(photo.encode())) % len(KINDS)]
     strength, size = float(chance.random()), chance.uniform(*GATE_PX)
-    if number % 6 != 5:
+    if number % PERIOD != PERIOD - 1:
         return size, strength, kind, [(kind, strength)]
     return size, strength, "combo", [(kind, 0.7 * strength), (KINDS[chance.integers(len(KINDS))], 0.6 * float(chance.random()))]
 
 
-def pictures_of(photo, picture, face, scenes, ladder):
+def pictures_of(photo, group, picture, face, scenes, ladder):
     """(what it is, picture, JPEG quality or None, face) of all that is made of one photo."""
     yield {"kind": "clean", "strength": 0.0, "steps": []}, picture, None, face
-    if face is None or not scenes:
+    if face is None or group == "masked":
         return
-    for number in range(scenes):
+    # There are so many press photos that every second one is enough for what is made once of each.
+    is_one_of_two = group != "press" or int(pathlib.PurePath(photo).stem) % 2 == 0
+    if (scenes or group == "wild") and is_one_of_two:
+        made, there = passed_on(picture, face, chance_of(photo, "passed_on"))
+        yield {"kind": "passed_on", "strength": 1.0, "steps": [("passed_on", 1.0)]}, made, 80, there
+    if not scenes:
+        return
+    if is_one_of_two:
+        made, there = tight_grey(picture, face, chance_of(photo, "tight_grey"))
+        yield {"kind": "tight_grey", "strength": 0.0, "steps": [("tight_grey", 0.0)]}, made, 92, there
+    for number in scenes:
         size, strength, kind, steps = scene_of(photo, number)
         seen, there = brought_to(picture, face, size)
         # Half of the scenes have a second shot: the same camera, file and screen, so all that is drawn for them is drawn again.
@@ -336,10 +386,14 @@ def pictures_of(photo, picture, face, scenes, ladder):
                 worse = FAULTS[name](worse, amount, chance, there.size)
             about = {"kind": kind, "strength": strength, "steps": steps, "scene": number, "shot": shot}
             yield about, worse, chance.integers(80, 96), there
+    if not is_one_of_two:
+        return
     chance = chance_of(photo, "covers")
     yield {"kind": "mask", "strength": 1.0, "steps": [("mask", 1.0)]}, mask(picture, face, chance), 92, face
     cover = COVERS[chance.integers(len(COVERS))]
     yield {"kind": "occlusion", "strength": 1.0, "steps": [(cover.__name__, 1.0)]}, cover(picture, face, chance), 92, face
+    if group == "press":
+        return
     yield {"kind": "drawing", "strength": 1.0, "steps": [("drawing", 1.0)]}, drawing(picture, face, chance_of(photo, "drawing")), 92, face
     cut, there = half(picture, face, chance_of(photo, "half"))
     yield {"kind": "half", "strength": 1.0, "steps": [("half", 1.0)]}, cut, 92, there
@@ -374,7 +428,7 @@ def make(job):
     if picture is None:
         return []
     entries = []
-    for about, made, quality, there in pictures_of(photo, picture, face, scenes, ladder):
+    for about, made, quality, there in pictures_of(photo, group, picture, face, scenes, ladder):
         # What ends as a JPEG stays the file that it is; all else is kept to the bit.
         name = f"{number:04}-{len(entries):02}" + (".png" if quality is None else ".jpg")
         options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
@@ -386,13 +440,15 @@ def make(job):
 
 def collection(photos, every):
     """(photo, group, person, whether faults are made of it). With --every, all clean named photos stay, for references."""
-    for group in ("named", "wild"):
-        for index, person in enumerate(sorted(folder for folder in (photos / group).glob("*") if folder.is_dir())):
+    for group in ("named", "wild", "press"):
+        people = sorted(folder for folder in (photos / group).glob("*") if folder.is_dir())
+        # The first of each two is learnt from (training/photos.rs).
+        for index, person in enumerate(people[1::2] if group == "press" else people):
             for number, file in enumerate(sorted(person.iterdir())):
                 if group == "named":
                     yield f"{group}/{person.name}/{file.name}", group, person.name, (10 * index + number) % every == 0
                 elif index % every == 0:
-                    yield f"{group}/{person.name}/{file.name}", group, person.name, False
+                    yield f"{group}/{person.name}/{file.name}", group, person.name, group == "press"
     for group in ("single", "masked"):
         for file in sorted((photos / group).glob("*"))[::every]:
             yield f"{group}/{file.name}", group, file.name, group == "single"
@@ -424,8 +480,14 @@ def main():
     worsened = [(photo, group, person) for photo, group, person, is_worsened in photos if is_worsened and photo in faces]
     named = {person: photo for photo, group, person in reversed(worsened) if group == "named"}
     ladder = set(named.values()) or {photo for photo, _, _ in worsened[:6]}
+    def scenes_of(photo, group):
+        if arguments.scenes:
+            return range(arguments.scenes)
+        # The checksums of a person's photos are alike, and with them the kinds: each photo goes on where the last one ended.
+        first = PERIOD * int(pathlib.PurePath(photo).stem) if group == "press" else 0
+        return [first + number for number in SCENES[group]]
     jobs = [
-        (number, photo, group, person, (arguments.scenes or SCENES[group]) if is_worsened else 0, faces.get(photo), photo in ladder)
+        (number, photo, group, person, scenes_of(photo, group) if is_worsened else (), faces.get(photo), photo in ladder)
         for number, (photo, group, person, is_worsened) in enumerate(photos)
     ]
     cv2.setNumThreads(1)

@@ -33,7 +33,7 @@ BOUNDS = {
     "counts": (2, 0.01),
     "figures": (0.04, 0),
     "clean_norms": (0, 0.001),
-    "covered_from": (0.002, 0),
+    "covered": (0.002, 0),
     "golden": (0.002, 0),
     "bias": (0.03, 0),
     "norms": (0, 0.03),
@@ -93,7 +93,7 @@ def numbers_of(head, calibration):
         "counts": head["training"]["counts"],
         "figures": head["training"]["figures"],
         "clean_norms": numbered(head["clean_norms"]),
-        "covered_from": {"": head["covered_from"]},
+        "covered": numbered(head["covered"]),
         "golden": {
             **numbered(golden["embedding"]),
             "embedding_norm": golden["embedding_norm"],

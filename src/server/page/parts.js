@@ -11,7 +11,7 @@ import { components, marks, number, text } from "./texts.js";
 /** Where grades begin, as the contract cuts them. */
 const GRADE_CUTS = [0.3, 0.4, 0.6, 0.8];
 
-/** The contract puts every covered face below .40, however alike it is. */
+/** The contract puts every face that is surely covered below .40, however alike it is. */
 const COVERED_AT_MOST = 0.39;
 
 /** @param {"accept" | "review" | "reject" | string} action */

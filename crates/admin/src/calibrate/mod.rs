@@ -18,6 +18,8 @@ use faceood_engine::quality::calibration::Provenance;
 use faceood_engine::quality::calibration::site::{
     CalibrationChange, Figure, SiteSample, SiteTrial,
 };
+use faceood_lab::evaluation::cuts::MeasuredCut;
+use faceood_lab::evaluation::render::counted;
 
 mod outcomes;
 mod photos;
@@ -60,6 +62,8 @@ pub(crate) struct Args {
 
 struct Evidence {
     samples: Vec<SiteSample>,
+    /// Cuts on the similarity that the photos ask for; empty without photos.
+    cuts: Vec<MeasuredCut>,
     /// How many of what there was, left out or used: for the file and for the operator.
     counts: BTreeMap<&'static str, u64>,
     method: &'static str,
@@ -84,6 +88,9 @@ struct CalibrateReport<'a> {
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
     ece: SiteTrial,
+    /// The pack's cut on the similarity, which stays in force, and those that the photos ask for.
+    same: f32,
+    cuts: &'a [MeasuredCut],
     out: Option<String>,
 }
 
@@ -119,6 +126,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         before: in_force.id(),
         after: learnt.id(),
         ece: trial,
+        same: assembly.thresholds().same,
+        cuts: &evidence.cuts,
         out: args.out.as_ref().map(|file| file.display().to_string()),
     };
     args.report
@@ -186,6 +195,27 @@ impl CalibrateReport<'_> {
             let neither = "Neither error falls by more than chance explains: there is no reason to put this calibration in force.";
             blocks.push(neither.to_owned());
         }
+        if !self.cuts.is_empty() {
+            let cuts = output::Rows(self.cuts).table(&[
+                ("false match rate", |cut| format!("{:.0e}", cut.fmr)),
+                ("similarity", |cut| match (cut.similarity, cut.interval) {
+                    (None, _) => "too few pairs of different people".to_owned(),
+                    (Some(similarity), None) => format!("{similarity:.3}"),
+                    (Some(similarity), Some([low, high])) => {
+                        format!("{similarity:.3} ({low:.3} to {high:.3})")
+                    }
+                }),
+                ("false matches", |cut| counted(&cut.false_matches)),
+                ("FNMR there", |cut| match cut.similarity {
+                    None => "–".to_owned(),
+                    Some(_) => counted(&cut.fnmr),
+                }),
+            ]);
+            let same = self.same;
+            blocks.push(format!(
+                "Cuts on the similarity that these photos ask for; the pack's, {same:.2}, stays in force:\n{cuts}"
+            ));
+        }
         blocks.push(match &self.out {
             Some(file) => format!(
                 "calibration {} written to {file}, in place of {}: name it in `calibration_file` and reload faceoodd",
@@ -211,6 +241,7 @@ mod tests {
         let need = |of, got, least| Need { of, got, least };
         let mut evidence = Evidence {
             samples: Vec::new(),
+            cuts: Vec::new(),
             counts: BTreeMap::from([("without_a_face", 3)]),
             method: "",
             date: String::new(),

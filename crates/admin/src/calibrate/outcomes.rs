@@ -162,6 +162,7 @@ fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence 
     let of_failures = "that failed (unusable, or genuine and below .45)";
     let date = rows.last().map_or_else(Utc::now, |row| row.time);
     Evidence {
+        cuts: Vec::new(),
         needs: vec![
             need("outcomes that tell of a capture", captures, LEAST_OUTCOMES),
             need("genuine ones with a similarity", compared, LEAST_COMPARED),

@@ -15,6 +15,7 @@ use faceood_engine::face::FaceError;
 use faceood_engine::pipeline::{AnalyzeError, Ask, Assembly, Faces};
 use faceood_engine::policy::{DEFAULT_SCENARIO, Policies};
 use faceood_engine::quality::calibration::site::SiteSample;
+use faceood_lab::evaluation::cuts;
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::training::mean_of_best;
 
@@ -45,8 +46,9 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
     let bar = output::progress(dataset.pictures.len() as u64, "photos");
     let (mut faceless, mut unreadable, mut alone) = (0, 0, 0);
     let mut samples: Vec<SiteSample> = Vec::new();
+    let (mut embeddings, mut persons) = (Vec::new(), Vec::new());
     let mut group = 0;
-    for photos in people {
+    for (person, photos) in people.into_iter().enumerate() {
         let mut seen = Vec::new();
         for path in photos {
             bar.inc(1);
@@ -68,6 +70,11 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
                 Err(error) => return Err(error).with_context(|| shown.to_string()),
             }
         }
+        embeddings.extend(
+            seen.iter()
+                .map(|photo: &JudgedPhoto| photo.embedding.clone()),
+        );
+        persons.resize(embeddings.len(), person);
         if seen.len() < 2 {
             alone += seen.len() as u64;
             continue;
@@ -93,6 +100,7 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
             need("people with several such photos", group, LEAST_PEOPLE),
         ],
         samples,
+        cuts: cuts::measure(&embeddings.iter().collect::<Vec<_>>(), &persons),
         method: METHOD,
         date: Utc::now().date_naive().to_string(),
     })

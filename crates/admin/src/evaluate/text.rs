@@ -4,6 +4,7 @@ use crate::output::Rows;
 use faceood_engine::policy::Action;
 use faceood_engine::quality::Grade;
 use faceood_lab::evaluation::error_rates::{Histogram, Rate};
+use faceood_lab::evaluation::render::folder::{cut_words, foreseen_words};
 use faceood_lab::evaluation::render::{
     counted, deviation, mean, number, percent, range, with_interval,
 };
@@ -47,6 +48,9 @@ pub(super) fn report(report: &FolderReport) -> String {
     if let Some(equal) = &report.equal_error_rate {
         let rate = percent(Some(f64::midpoint(equal.fnmr, equal.fmr)));
         text += &format!("\nequal error rate {rate} at {:.3}", equal.threshold);
+    }
+    for words in cut_words(report).into_iter().chain(foreseen_words(report)) {
+        text += &format!("\n{words}");
     }
     let from = match report.thresholds.edc_from {
         ThresholdFrom::Fmr1e3 => "FMR 1e-3 on these photos",

@@ -54,7 +54,7 @@ fn each_action_names_score_and_cut() {
 fn the_cap_of_a_covered_face_is_explained() {
     let mut row = face(Role::Image, 0.39, Action::Reject, &[Reason::Quality]);
     (row.interval_low, row.interval_high) = (Some(0.39), Some(0.39));
-    let words = "Covered faces never score above 0.39";
+    let words = "A face that is surely covered never scores above 0.39";
     assert!(!why(row.clone()).contains(words));
     row.causes = Some(vec![Cause {
         name: CauseName::Mask,

@@ -67,7 +67,7 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
             .is_some_and(|high| high == COVERED_AT_MOST)
     {
         why.push(format!(
-            "Covered faces never score above {COVERED_AT_MOST}, even where they would match."
+            "A face that is surely covered never scores above {COVERED_AT_MOST}, even where it would match."
         ));
     }
     why

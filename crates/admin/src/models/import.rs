@@ -18,6 +18,7 @@ use faceood_engine::pack::Pack;
 use faceood_engine::pack::manifest::{Channels, Embedder, Golden, Polarity, Source};
 use faceood_engine::pack::sha256_hex;
 use faceood_engine::quality::Calibration;
+use faceood_engine::runtime::PlaneNumber;
 use faceood_lab::importing::checkpoint::TorchCheckpoint;
 use faceood_lab::importing::onnx::{self, Feeding};
 use faceood_lab::importing::rts::{self, Architecture, Head};
@@ -107,12 +108,12 @@ pub(super) struct OnnxArgs {
     /// Order of the colours that it takes
     #[arg(long, default_value = "rgb", value_parser = choice(&COLOURS))]
     input: Channels,
-    /// Subtracted from each pixel, 0–255
-    #[arg(long, value_name = "NUMBER", default_value_t = 127.5)]
-    mean: f32,
-    /// What the difference is multiplied with
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0 / 127.5)]
-    scale: f32,
+    /// Subtracted from each pixel, 0–255: one number, or one for each colour in the order of --input
+    #[arg(long, value_name = "NUMBERS", default_value = "127.5")]
+    mean: PlaneNumber,
+    /// What the difference is multiplied with, in the same way
+    #[arg(long, value_name = "NUMBERS", default_value = "0.0078431377")]
+    scale: PlaneNumber,
     /// The output that is the embedding, where there are several
     #[arg(long, value_name = "NAME")]
     output: Option<String>,

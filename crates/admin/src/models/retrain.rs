@@ -17,7 +17,7 @@ pub(super) fn run(args: &train::Args, pack: &Pack) -> anyhow::Result<()> {
     let calibration = calibrated.of_all;
     let training = train::training_of(training::RECIPE_OF_ONE, args, &trained, calibrated.figures);
     let bytes = retrain::with_head(pack, &trained.head, &trained.clean_norms)?;
-    let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered_from);
+    let embedder = retrain::described(pack, &bytes, &trained.clean_norms, trained.covered);
     let description = &pack.manifest().description;
     let naming = Naming {
         id: file_name(&args.out),

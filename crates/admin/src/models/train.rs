@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                 version: version.clone(),
                 clean_norms: trained.clean_norms.clone(),
                 head: head.clone(),
-                covered_from: trained.covered_from,
+                covered: trained.covered,
                 golden: Golden::default(),
                 training: training.clone(),
             };

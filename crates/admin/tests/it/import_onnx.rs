@@ -2,6 +2,7 @@
 //! within the pack as alone, and can be given a head; what is no such recogniser is refused with
 //! what was found.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use faceood_engine::pack::network::graph::{
 use faceood_engine::pack::{Pack, verify};
 use faceood_engine::quality::Calibration;
 use faceood_engine::runtime::{
-    GraphForm, Placement, ProviderChoice, Runtime, Session, Settings, Tensor,
+    GraphForm, Placement, PlaneNumber, ProviderChoice, Runtime, Session, Settings, Tensor,
 };
 use faceood_lab::building::head::{HEAD_OUTPUTS, LinearHead};
 use faceood_lab::importing::onnx::{self, Feeding, OnnxError};
@@ -24,8 +25,8 @@ use crate::torch::hashed;
 
 const FEEDING: Feeding = Feeding {
     channels: Channels::Bgr,
-    mean: 127.5,
-    scale: 1.0 / 127.5,
+    mean: PlaneNumber::All(127.5),
+    scale: PlaneNumber::All(1.0 / 127.5),
 };
 /// Channels of the last feature map, at 7×7 positions.
 const CHANNELS: usize = 8;
@@ -270,10 +271,16 @@ fn what_is_no_recogniser_is_refused_with_what_was_found() {
 
 /// A pack of a recogniser, imported as an operator does it.
 fn imported_pack(folder: &TempDir) -> PathBuf {
+    imported_pack_with(folder, &[])
+}
+
+/// The same with these arguments besides.
+fn imported_pack_with(folder: &TempDir, more: &[&str]) -> PathBuf {
     let path = folder.path().join("own.onnx");
     fs::write(&path, file(recogniser(End::Depthwise, 256), 12)).unwrap();
     let pack = folder.path().join("own");
-    let shown = Admin::run([
+    let more = more.iter().map(OsStr::new);
+    let arguments = [
         "models".as_ref(),
         "import-onnx".as_ref(),
         path.as_os_str(),
@@ -285,8 +292,8 @@ fn imported_pack(folder: &TempDir) -> PathBuf {
         "bgr".as_ref(),
         "--licence".as_ref(),
         "MIT".as_ref(),
-    ])
-    .success();
+    ];
+    let shown = Admin::run(arguments.into_iter().chain(more)).success();
     assert!(shown.stdout.contains("NOT CALIBRATED"), "{}", shown.stdout);
     assert!(
         shown.stderr.contains("map [1, 8, 7, 7]"),
@@ -305,7 +312,7 @@ fn an_imported_pack_is_sound_and_says_how_it_is_fed() {
     assert_eq!(embedder.input.channels, Channels::Bgr);
     assert_eq!(
         (embedder.input.mean, embedder.input.scale),
-        (127.5, 1.0 / 127.5)
+        (FEEDING.mean, FEEDING.scale)
     );
     assert_eq!(
         (embedder.networks[0].length, embedder.networks[0].directions),
@@ -318,6 +325,23 @@ fn an_imported_pack_is_sound_and_says_how_it_is_fed() {
         verify::check_embedder(&pack, &mut opened).unwrap();
     }
     Admin::run(["models".as_ref(), "verify".as_ref(), path.as_os_str()]).success();
+}
+
+#[test]
+fn each_colour_may_have_a_mean_and_a_scale_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let numbers = [
+        "--mean",
+        "103.5,116.3,123.7",
+        "--scale",
+        "0.0174,0.0175,0.0171",
+    ];
+    let pack = Pack::open(&imported_pack_with(&folder, &numbers)).unwrap();
+    let input = &pack.manifest().embedder.input;
+    assert_eq!(input.mean, PlaneNumber::Each([103.5, 116.3, 123.7]));
+    assert_eq!(input.scale, PlaneNumber::Each([0.0174, 0.0175, 0.0171]));
+    let mut opened = session(&pack.embedder_for(GraphForm::Published).unwrap());
+    verify::check_embedder(&pack, &mut opened).unwrap();
 }
 
 #[test]

@@ -197,6 +197,7 @@ mod tests {
             output: tensor("cause_logits"),
             names: ["noise", "blur", "mask"].map(str::to_owned).to_vec(),
             covered_from: 1.0,
+            covered_surely_from: None,
         });
         settings
     }

@@ -75,7 +75,13 @@ impl Network {
         if (picture.width() as usize, picture.height() as usize) != (width, height) {
             self.input.clear();
         }
-        self.input.resize(length, self.transform.number(0.0));
+        if self.input.len() != length {
+            self.input.clear();
+            for number in 0..self.transform.channels.planes() {
+                let black = self.transform.number(number, 0.0);
+                self.input.resize((number + 1) * plane, black);
+            }
+        }
         let columns = picture.width() as usize;
         let rows = picture.as_raw().chunks_exact(3 * columns.max(1));
         for (y, row) in rows.enumerate() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::runtime::Channels;
-use crate::runtime::InputTransform;
+use crate::runtime::{InputTransform, PlaneNumber};
 
 /// The newest manifest this program reads. A pack written for a newer program is refused.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -120,10 +120,10 @@ pub struct PictureInput {
     pub shape: Vec<Extent>,
     /// Order of the planes.
     pub channels: Channels,
-    /// Subtracted from each pixel.
-    pub mean: f32,
-    /// What the difference is multiplied with.
-    pub scale: f32,
+    /// Subtracted from each pixel: one number, or one for each plane in their order.
+    pub mean: PlaneNumber,
+    /// What the difference is multiplied with, in the same way.
+    pub scale: PlaneNumber,
 }
 
 impl PictureInput {
@@ -254,8 +254,12 @@ pub struct Causes {
     pub output: OutputTensor,
     /// Their names, in its order.
     pub names: Vec<String>,
-    /// Sum of the numbers of `occlusion` and `mask` from which a face counts as not whole.
+    /// Sum of the numbers of `occlusion` and `mask` from which a face may be covered.
     pub covered_from: f32,
+    /// The sum from which it surely is. Between both the chance rises evenly. Without it,
+    /// `covered_from` is the cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered_surely_from: Option<f32>,
 }
 
 /// One network inside the embedder.

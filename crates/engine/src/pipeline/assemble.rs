@@ -270,10 +270,13 @@ impl Assembly {
             embedder: self.face_embedder()?,
             ood: manifest.embedder.ood.clone(),
             symptoms: match &manifest.embedder.causes {
-                Some(causes) => Some(
-                    SymptomNames::new(&causes.names, causes.covered_from)
-                        .map_err(AssembleError::UnknownCause)?,
-                ),
+                Some(causes) => {
+                    let surely = causes.covered_surely_from.unwrap_or(causes.covered_from);
+                    Some(
+                        SymptomNames::new(&causes.names, [causes.covered_from, surely])
+                            .map_err(AssembleError::UnknownCause)?,
+                    )
+                }
                 None => None,
             },
             calibration: self.calibration.subscribe(),

@@ -64,8 +64,9 @@ pub const COVERED_AT_MOST: f32 = 0.39;
 /// alone say whether a face is whole and what is wrong with it.
 ///
 /// A face that is not whole has its score *and* its interval capped below fair, since another shot
-/// of the same scene would be capped as well. The pass probability is not capped: it is a statement
-/// about similarity, and a masked face can be similar. The score says not to believe such a match.
+/// of the same scene would be capped as well. Where that is doubtful, both are lowered by its
+/// chance. The pass probability is not capped: it is a statement about similarity, and a masked
+/// face can be similar. The score says not to believe such a match.
 pub fn judge(
     aligned: &AlignedFace,
     detected: &DetectedFace,
@@ -74,12 +75,14 @@ pub fn judge(
     calibration: &Calibration,
 ) -> Quality {
     let evidence = components::measure(aligned, detected);
-    let mut score = unit(calibration.score(signal));
-    let mut interval = calibration.interval(score);
-    if symptoms.map_or_else(|| !is_whole(&evidence), Symptoms::is_covered) {
-        let cap = |value: f32| value.min(COVERED_AT_MOST);
-        (score, interval) = (cap(score), interval.map(cap));
-    }
+    let whole_score = unit(calibration.score(signal));
+    let chance = match symptoms {
+        Some(symptoms) => symptoms.cover_chance(),
+        None => f32::from(u8::from(!is_whole(&evidence))),
+    };
+    let lowered = |value: f32| (1.0 - chance) * value + chance * value.min(COVERED_AT_MOST);
+    let score = lowered(whole_score);
+    let interval = calibration.interval(whole_score).map(lowered);
     Quality {
         score,
         interval: [unit(interval[0]).min(score), unit(interval[1]).max(score)],

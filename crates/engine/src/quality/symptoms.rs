@@ -2,18 +2,18 @@
 
 use super::CauseName;
 
-/// The causes that a pack's network detects, and from where on a face is covered.
+/// The causes that a pack's network detects, and from where on a face may be covered and surely is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymptomNames {
     names: Vec<CauseName>,
-    covered_from: f32,
+    covered: [f32; 2],
 }
 
 /// What it sees on one face.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Symptoms {
     seen: Vec<(CauseName, f32)>,
-    covered_from: f32,
+    covered: [f32; 2],
 }
 
 impl SymptomNames {
@@ -21,11 +21,11 @@ impl SymptomNames {
     ///
     /// # Errors
     /// Where one of the names is unknown.
-    pub fn new(names: &[String], covered_from: f32) -> Result<Self, String> {
+    pub fn new(names: &[String], covered: [f32; 2]) -> Result<Self, String> {
         let known = |name: &String| CauseName::from_name(name).ok_or_else(|| name.clone());
         Ok(Self {
             names: names.iter().map(known).collect::<Result<_, _>>()?,
-            covered_from,
+            covered,
         })
     }
 
@@ -38,7 +38,7 @@ impl SymptomNames {
                 .copied()
                 .zip(logits.iter().copied())
                 .collect(),
-            covered_from: self.covered_from,
+            covered: self.covered,
         }
     }
 }
@@ -50,11 +50,17 @@ impl Symptoms {
         Some(super::unit(*logit))
     }
 
-    /// Whether mouth or eyes are covered by something.
-    pub fn is_covered(&self) -> bool {
+    /// The chance that something covers mouth or eyes, 0 … 1.
+    pub fn cover_chance(&self) -> f32 {
         let covers = CauseName::COVERS;
         let logits = self.seen.iter().filter(|(name, _)| covers.contains(name));
-        logits.map(|(_, logit)| logit).sum::<f32>() >= self.covered_from
+        let sum = logits.map(|(_, logit)| logit).sum::<f32>();
+        let [maybe, surely] = self.covered;
+        if sum >= surely {
+            1.0
+        } else {
+            super::unit((sum - maybe) / (surely - maybe))
+        }
     }
 }
 
@@ -62,30 +68,47 @@ impl Symptoms {
 pub(super) mod tests {
     use super::*;
 
-    /// Symptoms with these logits and a cut of one half.
+    /// Symptoms with these logits; a face is covered from .5 on, perhaps, and from .9 on, surely.
     pub(in crate::quality) fn symptoms(seen: &[(CauseName, f32)]) -> Symptoms {
         Symptoms {
             seen: seen.to_vec(),
-            covered_from: 0.5,
+            covered: [0.5, 0.9],
         }
     }
 
     #[test]
     fn names_are_read_in_their_order_and_unknown_ones_are_named() {
         let names = ["mask".to_owned(), "noise".to_owned()];
-        let found = SymptomNames::new(&names, 0.5).unwrap().read(&[0.7, -0.2]);
+        let found = SymptomNames::new(&names, [0.5; 2])
+            .unwrap()
+            .read(&[0.7, -0.2]);
         assert_eq!(found.of(CauseName::Mask), Some(0.7));
         assert_eq!(found.of(CauseName::Noise), Some(0.0));
         assert_eq!(found.of(CauseName::Pose), None);
         assert_eq!(
-            SymptomNames::new(&["haze".to_owned()], 0.5),
+            SymptomNames::new(&["haze".to_owned()], [0.5; 2]),
             Err("haze".to_owned())
         );
     }
 
     #[test]
-    fn a_face_is_covered_where_mask_and_occlusion_reach_the_cut_together() {
-        assert!(symptoms(&[(CauseName::Mask, 0.3), (CauseName::Occlusion, 0.3)]).is_covered());
-        assert!(!symptoms(&[(CauseName::Mask, 0.3), (CauseName::Noise, 0.9)]).is_covered());
+    fn the_chance_of_a_cover_rises_with_mask_and_occlusion_together() {
+        let chance = |mask, occlusion| {
+            let seen = [(CauseName::Mask, mask), (CauseName::Occlusion, occlusion)];
+            symptoms(&seen).cover_chance()
+        };
+        assert_eq!(chance(0.3, 0.1), 0.0);
+        assert!((chance(0.3, 0.4) - 0.5).abs() < 1e-6);
+        assert_eq!((chance(0.5, 0.4), chance(1.4, 0.2)), (1.0, 1.0));
+        let noisy = symptoms(&[(CauseName::Mask, 0.3), (CauseName::Noise, 0.9)]);
+        assert_eq!(noisy.cover_chance(), 0.0);
+        assert_eq!(symptoms(&[(CauseName::Mask, f32::NAN)]).cover_chance(), 0.0);
+    }
+
+    #[test]
+    fn a_pack_without_doubt_has_a_cut() {
+        let names = SymptomNames::new(&["mask".to_owned()], [0.5; 2]).unwrap();
+        let chance = |mask| names.read(&[mask]).cover_chance();
+        assert_eq!((chance(0.49), chance(0.5)), (0.0, 1.0));
     }
 }

@@ -48,11 +48,18 @@ fn a_face_that_is_not_whole_is_capped_but_keeps_its_pass_probability() {
 fn a_pack_s_network_says_itself_whether_a_face_is_covered() {
     let (aligned, detected) = Scene::astronaut().aligned();
     let judged = |mask: f32| {
-        let names = SymptomNames::new(&["mask".to_owned()], 0.5).unwrap();
+        let names = SymptomNames::new(&["mask".to_owned()], [0.5, 0.9]).unwrap();
         let symptoms = names.read(&[mask]);
         judge(&aligned, &detected, 0.74, Some(&symptoms), &calibration())
     };
-    let (bare, masked) = (judged(0.1), judged(0.9));
+    let (bare, doubtful, masked) = (judged(0.1), judged(0.7), judged(0.9));
+    assert!((doubtful.score - (bare.score + COVERED_AT_MOST) / 2.0).abs() < 1e-6);
+    let [low, high] = doubtful.interval;
+    assert!(low <= doubtful.score && doubtful.score <= high && high < bare.interval[1]);
+    assert_eq!(
+        masked.interval[1], COVERED_AT_MOST,
+        "to the bit: the page and explain ask for it"
+    );
     assert!(bare.score > 0.8 && bare.causes.is_empty());
     assert!(masked.score < 0.4 && masked.interval[1] < 0.4);
     assert_eq!(masked.causes[0].name, CauseName::Mask);

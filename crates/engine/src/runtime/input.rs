@@ -1,6 +1,9 @@
 //! How pixels become the numbers that a network takes. Every pack says it for each of its networks;
 //! whoever feeds one uses what stands here, so that there is one loop to get right.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// Order of the colour planes a network wants.
@@ -25,21 +28,65 @@ impl Channels {
     }
 }
 
+/// A number for all planes of an input, or one for each in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PlaneNumber {
+    /// The same for all.
+    All(f32),
+    /// One for each of three.
+    Each([f32; 3]),
+}
+
+impl PlaneNumber {
+    const fn of(self, plane: usize) -> f32 {
+        match self {
+            Self::All(number) => number,
+            Self::Each(numbers) => numbers[plane % 3],
+        }
+    }
+}
+
+/// One number, or three with commas between them, as a command's flag takes them.
+impl FromStr for PlaneNumber {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split(',').map(|part| part.trim().parse::<f32>());
+        match numbers.collect::<Result<Vec<f32>, _>>().as_deref() {
+            Ok(&[number]) if number.is_finite() => Ok(Self::All(number)),
+            Ok(&[one, two, three]) if (one + two + three).is_finite() => {
+                Ok(Self::Each([one, two, three]))
+            }
+            _ => Err("expected one number, or three with commas between them".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for PlaneNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(number) => write!(formatter, "{number}"),
+            Self::Each([one, two, three]) => write!(formatter, "{one},{two},{three}"),
+        }
+    }
+}
+
 /// `(pixel − mean) · scale` in planes, pixels 0–255.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputTransform {
     /// Order of the planes.
     pub channels: Channels,
     /// Subtracted from each pixel.
-    pub mean: f32,
+    pub mean: PlaneNumber,
     /// What the difference is multiplied with.
-    pub scale: f32,
+    pub scale: PlaneNumber,
 }
 
 impl InputTransform {
-    /// What a pixel of this level becomes.
-    pub fn number(&self, level: f32) -> f32 {
-        (level - self.mean) * self.scale
+    /// What a pixel of this level becomes in that plane.
+    pub fn number(&self, plane: usize, level: f32) -> f32 {
+        (level - self.mean.of(plane)) * self.scale.of(plane)
     }
 
     /// Writes interleaved RGB bytes from place `start` on into each of `planes`, which lie one
@@ -51,24 +98,24 @@ impl InputTransform {
             for (pixel, number) in pixels.zip(&mut planes[range]) {
                 let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
                 // ITU-R BT.601 luma.
-                *number = self.number(0.299 * red + 0.587 * green + 0.114 * blue);
+                *number = self.number(0, 0.299 * red + 0.587 * green + 0.114 * blue);
             }
             return;
         }
         let (first, rest) = planes.split_at_mut(plane);
         let (second, third) = rest.split_at_mut(plane);
-        let (red, blue) = match self.channels {
-            Channels::Bgr => (third, first),
-            Channels::Rgb | Channels::Grey => (first, third),
+        let ((red, of_red), (blue, of_blue)) = match self.channels {
+            Channels::Bgr => ((third, 2), (first, 0)),
+            Channels::Rgb | Channels::Grey => ((first, 0), (third, 2)),
         };
         let planes = red[range.clone()]
             .iter_mut()
             .zip(&mut second[range.clone()])
             .zip(&mut blue[range]);
         for (pixel, ((r, g), b)) in pixels.zip(planes) {
-            *r = self.number(f32::from(pixel[0]));
-            *g = self.number(f32::from(pixel[1]));
-            *b = self.number(f32::from(pixel[2]));
+            *r = self.number(of_red, f32::from(pixel[0]));
+            *g = self.number(1, f32::from(pixel[1]));
+            *b = self.number(of_blue, f32::from(pixel[2]));
         }
     }
 }
@@ -82,8 +129,8 @@ mod tests {
     fn written(channels: Channels, mean: f32, scale: f32) -> Vec<f32> {
         let transform = InputTransform {
             channels,
-            mean,
-            scale,
+            mean: PlaneNumber::All(mean),
+            scale: PlaneNumber::All(scale),
         };
         // Two pixels at the end of planes of three.
         let mut planes = vec![-9.0; 3 * channels.planes()];
@@ -109,6 +156,23 @@ mod tests {
         let scaled = written(Channels::Rgb, 127.5, 2.0);
         for (number, level) in scaled.iter().zip(plain).filter(|(_, level)| *level >= 0.0) {
             assert_eq!(*number, (level - 127.5) * 2.0);
+        }
+    }
+
+    #[test]
+    fn planes_with_numbers_of_their_own_get_them_in_the_order_of_the_planes() {
+        let transform = InputTransform {
+            channels: Channels::Bgr,
+            mean: "1, 2,3".parse().unwrap(),
+            scale: "1,10,100".parse().unwrap(),
+        };
+        let mut planes = vec![0.0; 3];
+        transform.write(&PIXELS[..3], &mut planes, 1, 0);
+        assert_eq!(planes, [29.0, 180.0, 700.0]);
+        assert_eq!(transform.mean.to_string(), "1,2,3");
+        assert_eq!("0.5".parse(), Ok(PlaneNumber::All(0.5)));
+        for wrong in ["", "1,2", "1,2,3,4", "nan", "a"] {
+            assert!(wrong.parse::<PlaneNumber>().is_err(), "{wrong}");
         }
     }
 

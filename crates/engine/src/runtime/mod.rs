@@ -23,7 +23,7 @@ mod trial;
 
 pub use candidate::{Candidate, GraphForm, Precision};
 pub use hardware::{Plan, candidates, find_library, has_nvidia_driver, processor, usual_plan};
-pub use input::{Channels, InputTransform};
+pub use input::{Channels, InputTransform, PlaneNumber};
 pub use library::Library;
 pub use session::{Placement, Session, Tensor};
 

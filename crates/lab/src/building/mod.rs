@@ -53,8 +53,8 @@ pub struct Learnt {
     pub clean_norms: Vec<f32>,
     /// The OOD head.
     pub head: LinearHead,
-    /// Sum of the logits of occlusion and mask from which a face counts as not whole.
-    pub covered_from: f32,
+    /// Sums of the logits of occlusion and mask from which a face may be covered, and surely is.
+    pub covered: [f32; 2],
     /// Outputs of the fused graph for the golden input.
     pub golden: Golden,
     /// How it was learnt, with its figures on held-out people.

@@ -18,10 +18,10 @@ use faceood_engine::pack::manifest::{
 use faceood_engine::pack::network::graph::{Graph, Model};
 use faceood_engine::pack::network::{prepare, rewrite};
 use faceood_engine::pack::{MANIFEST_FILE, sha256_hex};
-use faceood_engine::runtime::GraphForm;
+use faceood_engine::runtime::{GraphForm, PlaneNumber};
 
 /// Version of the pack that this recipe makes.
-pub const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.1.0";
 
 /// A published file that the recipe uses.
 struct Published {
@@ -271,7 +271,7 @@ impl PackSources {
             },
             detector,
             landmarks,
-            embedder: embedder(&embedder_bytes, &towers, learnt.covered_from),
+            embedder: embedder(&embedder_bytes, &towers, learnt.covered),
             calibration: CalibrationFile {
                 file: file("calibration.json", json, "MIT", Vec::new()),
                 id,
@@ -326,7 +326,7 @@ pub(crate) fn embedder_input() -> PictureInput {
     picture("face", &shape, Channels::Rgb, 0.0, 1.0)
 }
 
-fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
+fn embedder(bytes: &[u8], towers: &[Tower], covered: [f32; 2]) -> Embedder {
     let sources = vec![MOBILEFACENET.source(), SFACE.source()];
     Embedder {
         file: file("embedder.onnx", bytes, "MIT AND Apache-2.0", sources),
@@ -353,18 +353,19 @@ fn embedder(bytes: &[u8], towers: &[Tower], covered_from: f32) -> Embedder {
             transform: OodTransform::Identity,
             polarity: Polarity::HigherIsBetter,
         },
-        causes: Some(causes(covered_from)),
+        causes: Some(causes(covered)),
     }
 }
 
 /// How the manifest describes the head's outputs on causes.
-pub(crate) fn causes(covered_from: f32) -> Causes {
+pub(crate) fn causes(covered: [f32; 2]) -> Causes {
     Causes {
         output: output(CAUSE_LOGITS, &[None, Some(CauseName::LEARNT.len())]),
         names: CauseName::LEARNT
             .map(|cause| cause.name().to_owned())
             .to_vec(),
-        covered_from,
+        covered_from: covered[0],
+        covered_surely_from: Some(covered[1]),
     }
 }
 
@@ -411,8 +412,8 @@ pub(crate) fn picture(
         name: name.to_owned(),
         shape: extents(shape),
         channels,
-        mean,
-        scale,
+        mean: PlaneNumber::All(mean),
+        scale: PlaneNumber::All(scale),
     }
 }
 

@@ -100,6 +100,18 @@ pub(super) struct Tap {
     pub(super) weight: f32,
 }
 
+/// Another contrast around middle grey and another saturation, on the picture's curve.
+pub(super) fn filter(light: &mut Light, contrast: f32, saturation: f32) {
+    for pixel in light.pixels_mut() {
+        let curved = pixel.map(|value| to_curve(value.clamp(0.0, 1.0)));
+        let grey = 0.299 * curved[0] + 0.587 * curved[1] + 0.114 * curved[2];
+        *pixel = curved.map(|value| {
+            let coloured = grey + saturation * (value - grey);
+            to_linear((0.5 + contrast * (coloured - 0.5)).clamp(0.0, 1.0))
+        });
+    }
+}
+
 /// The mean over the square of side 2 · `reach` + 1: along rows, then along columns.
 pub(super) fn box_mean(plane: &[f32], width: usize, reach: usize) -> Vec<f32> {
     let height = plane.len() / width;

@@ -86,6 +86,15 @@ pub enum Degradation {
         /// How much of it the camera's software removes, with detail and colour: 0–1.
         smoothing: f32,
     },
+    /// What people and programs do to pictures before they send them on.
+    Filter {
+        /// 1 changes nothing.
+        contrast: f32,
+        /// 0 is grey, 1 changes nothing.
+        saturation: f32,
+        /// How much skin is smoothed, 0–1.
+        smoothing: f32,
+    },
     /// Written as a file and read again.
     Compression {
         /// The format.
@@ -107,13 +116,14 @@ impl Degradation {
     }
 
     /// Where on the way from the scene to the file it happens: 0 in the scene, 1 in the lens, 2 on
-    /// the sensor, 3 in the codec.
+    /// the sensor, 3 in a program, 4 in the codec.
     fn stage(&self) -> u8 {
         match self {
             Self::Cover { .. } | Self::Shade { .. } | Self::Recapture(_) | Self::Exposure(_) => 0,
             Self::MotionBlur { .. } | Self::DefocusBlur(_) | Self::Scatter { .. } => 1,
             Self::LowResolution { .. } | Self::Noise { .. } => 2,
-            Self::Compression { .. } => 3,
+            Self::Filter { .. } => 3,
+            Self::Compression { .. } => 4,
         }
     }
 }
@@ -193,6 +203,14 @@ fn apply(light: &mut Light, step: &Degradation, random: &mut ChaCha8Rng) {
         Degradation::Noise { iso, smoothing } => {
             noise::expose(light, iso, random);
             noise::smooth(light, iso, smoothing);
+        }
+        Degradation::Filter {
+            contrast,
+            saturation,
+            smoothing,
+        } => {
+            noise::smooth(light, 400.0, smoothing);
+            light::filter(light, contrast, saturation);
         }
         // Works on the 8-bit picture, not on light: `degrade` applies it afterwards.
         Degradation::Compression { .. } => {}
@@ -319,6 +337,51 @@ mod tests {
         };
         assert!(green(48, 56), "mouth");
         assert!(!green(36, 25), "eye");
+    }
+
+    #[test]
+    fn rims_frame_the_eyes_and_leave_them_visible() {
+        let material = Material {
+            colour: [10, 200, 10],
+            second_colour: [10, 200, 10],
+            pattern: Pattern::Plain,
+            repeats: 1.0,
+            opacity: 1.0,
+        };
+        let outlines = Shape::Rims.outlines(&outlines::tests::contour(), 0.4);
+        let cover = |outline| Degradation::Cover { outline, material };
+        let steps: Vec<Degradation> = outlines.into_iter().map(cover).collect();
+        let framed = degrade(&picture(), &steps, 0);
+        let is_green = |x: u32, y: u32| {
+            let pixel = framed.get_pixel(x, y);
+            u32::from(pixel[1]) > 2 * u32::from(pixel[0])
+        };
+        for eye in [36, 60] {
+            assert!(!is_green(eye, 31), "eye");
+            assert!((15..32).any(|y| is_green(eye, y)), "upper rim");
+        }
+        assert!(!is_green(48, 57), "mouth");
+    }
+
+    #[test]
+    fn a_filter_takes_colour_and_contrast_as_told() {
+        let filtered = |contrast, saturation| {
+            let filter = Degradation::Filter {
+                contrast,
+                saturation,
+                smoothing: 0.0,
+            };
+            degrade(&picture(), &[filter], 0)
+        };
+        assert!(difference(&picture(), &filtered(1.0, 1.0)) < 0.6);
+        let grey = filtered(1.0, 0.0);
+        let is_grey = |pixel: &image::Rgb<u8>| pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        assert!(grey.pixels().all(is_grey));
+        let range = |picture: &RgbImage| {
+            let levels = || picture.as_raw().iter().copied().map(u32::from);
+            levels().max().unwrap_or(0) - levels().min().unwrap_or(0)
+        };
+        assert!(range(&filtered(0.5, 1.0)) < range(&picture()) / 2 + 20);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Shape {
     HandOverEyes,
     /// Two dark glasses with a bridge.
     Sunglasses,
+    /// Thick rims of glasses and their bridge: the eyes between them stay visible.
+    Rims,
     /// A bar over both eyes.
     EyeBar,
     /// Whatever hides one half: a door, a pillar, somebody in front, the picture's edge.
@@ -74,6 +76,7 @@ impl Shape {
                 };
                 return vec![eye(36), eye(42), face.rectangle(-0.2, -0.08, 0.2, -0.02)];
             }
+            Self::Rims => return rims(contour, &face, turn),
             Self::EyeBar => face.rectangle(-0.7, -0.24, 0.7, 0.24),
             Self::HalfFace => {
                 // The left half or the right one, up to a little before or beyond the middle.
@@ -156,6 +159,30 @@ fn corners() -> impl Iterator<Item = (f32, f32)> {
     })
 }
 
+/// Each rim as a chain of short bars, round or wide, and the bridge between both.
+fn rims(contour: &[Point], face: &FaceFrame, turn: f32) -> Vec<Vec<Point>> {
+    let (wide, high) = (0.24 + 0.05 * turn, 0.24 - 0.07 * turn);
+    let thick = 0.03 + 0.05 * (7.0 * turn).fract();
+    let corners: Vec<(f32, f32)> = corners().collect();
+    let mut outlines = vec![face.rectangle(-0.16, -0.08, 0.16, thick - 0.08)];
+    for from in [36, 42] {
+        let (x, y) = face.place(middle(&contour[from..from + 6]));
+        let at = |(cos, sin): (f32, f32), more: f32| {
+            face.at(x + (wide + more) * cos, y + 0.03 + (high + more) * sin)
+        };
+        for corner in 0..corners.len() {
+            let (one, next) = (corners[corner], corners[(corner + 1) % corners.len()]);
+            outlines.push(vec![
+                at(one, 0.0),
+                at(next, 0.0),
+                at(next, thick),
+                at(one, thick),
+            ]);
+        }
+    }
+    outlines
+}
+
 /// From point `first` of the jaw round the chin to its counterpart, and back over the nose at
 /// `height` of its bridge (0 at the tip, 1 between the eyes). `drawn_in` pulls the sides towards
 /// the mouth.
@@ -212,7 +239,7 @@ fn between(from: Point, to: Point, part: f32) -> Point {
 pub(super) mod tests {
     use super::*;
 
-    const ALL: [Shape; 11] = [
+    const ALL: [Shape; 12] = [
         Shape::SurgicalMask,
         Shape::ClothMask,
         Shape::Respirator,
@@ -220,6 +247,7 @@ pub(super) mod tests {
         Shape::HandOverMouth,
         Shape::HandOverEyes,
         Shape::Sunglasses,
+        Shape::Rims,
         Shape::EyeBar,
         Shape::HalfFace,
         Shape::Cap,

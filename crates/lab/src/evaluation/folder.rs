@@ -9,8 +9,9 @@ use super::dataset::Dataset;
 use super::error_rates::{ErrorRates, Histogram, Rate};
 use super::measure::{MeasuredPhoto, PhotoOutcome};
 use super::report::{
-    AtThreshold, CalibrationFigures, Data, EvaluatedModel, FolderReport, PhotoGroup,
-    ReliabilityFigures, ReportThresholds, SCHEMA, ScenarioFigures, Skipped, ThresholdFrom,
+    AtThreshold, CalibrationFigures, Data, EvaluatedModel, FolderReport, ForeseenMisses,
+    PhotoGroup, ReliabilityFigures, ReportThresholds, SCHEMA, ScenarioFigures, Skipped,
+    ThresholdFrom,
 };
 use super::signals::{SignalFigures, Truth, figures};
 use faceood_engine::embed::Embedding;
@@ -22,6 +23,8 @@ use faceood_engine::stats::mean;
 const DET_POINTS: usize = 120;
 /// FMR whose threshold the EDC is drawn at.
 const FMR: f64 = 1e-3;
+/// Score from which a picture counts as good: the accept cut of a door.
+const GOOD_SCORE: f32 = 0.6;
 /// Name of the captures that have no cause.
 const NO_CAUSE: &str = "none";
 /// Name of the captures whose source is not known.
@@ -109,6 +112,7 @@ pub fn evaluate(
         schema: SCHEMA,
         data: evidence.data(),
         error_rates: evidence.error_rates(),
+        foreseen: evidence.foreseen(),
         thresholds: evidence.thresholds,
         equal_error_rate: evidence.rates.equal(),
         det: evidence.rates.det(DET_POINTS),
@@ -136,6 +140,7 @@ fn thresholds(rates: &ErrorRates, terms: &Terms<'_>) -> ReportThresholds {
         same,
         different,
         fmr_1e3,
+        fmr_1e4: rates.threshold_at_fmr(FMR / 10.0),
         edc,
         edc_from,
     }
@@ -185,6 +190,7 @@ impl Evidence<'_> {
             ("same", Some(thresholds.same)),
             ("different", Some(thresholds.different)),
             ("fmr_1e3", thresholds.fmr_1e3),
+            ("fmr_1e4", thresholds.fmr_1e4),
             ("given", is_given.then_some(thresholds.edc)),
         ];
         let at = |(name, threshold): (_, Option<f32>)| {
@@ -200,6 +206,22 @@ impl Evidence<'_> {
             })
         };
         named.into_iter().filter_map(at).collect()
+    }
+
+    fn foreseen(&self) -> ForeseenMisses {
+        let is_low = |capture: usize| self.measured[capture].face.quality.score < GOOD_SCORE;
+        let low = |least: f32| {
+            let genuine = self.made.genuine.iter();
+            let chosen = genuine.filter(|made| made.similarity < least);
+            let sides = chosen.map(|made| is_low(made.one) || is_low(made.other));
+            let sides: Vec<bool> = sides.collect();
+            Rate::new(sides.iter().filter(|is_low| **is_low).count(), sides.len())
+        };
+        ForeseenMisses {
+            score: GOOD_SCORE,
+            misses: low(self.thresholds.same),
+            all: low(f32::INFINITY),
+        }
     }
 
     /// Our score first, then what it is compared with.

@@ -12,6 +12,7 @@
 mod bootstrap;
 mod calibration_error;
 mod comparisons;
+pub mod cuts;
 pub mod dataset;
 mod edc;
 pub mod error_rates;

@@ -23,6 +23,8 @@ pub struct FolderReport {
     pub thresholds: ReportThresholds,
     /// FNMR and FMR at each named threshold.
     pub error_rates: Vec<AtThreshold>,
+    /// How many false non-matches the score saw coming.
+    pub foreseen: ForeseenMisses,
     /// Where FNMR and FMR are equal.
     pub equal_error_rate: Option<DetPoint>,
     /// FNMR against FMR over all thresholds.
@@ -97,6 +99,8 @@ pub struct ReportThresholds {
     pub different: f32,
     /// Where these photos give a false match in 1,000 impostor comparisons; `null` with fewer.
     pub fmr_1e3: Option<f32>,
+    /// The same for 1 in 10,000.
+    pub fmr_1e4: Option<f32>,
     /// Below this similarity a comparison counts as failed in the EDC.
     pub edc: f32,
     /// Where the EDC's threshold comes from.
@@ -116,10 +120,22 @@ pub enum ThresholdFrom {
     Option,
 }
 
+/// Genuine comparisons one of whose sides scores below `score`: of those that fail at the pack's
+/// `same`, and of all. The score is worth something where the first share is far above the second.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ForeseenMisses {
+    /// Where a good picture begins.
+    pub score: f32,
+    /// Of the comparisons below `same`.
+    pub misses: Rate,
+    /// Of all comparisons.
+    pub all: Rate,
+}
+
 /// Both errors at one threshold.
 #[derive(Clone, Debug, Serialize)]
 pub struct AtThreshold {
-    /// `same`, `different`, `fmr_1e3` or `given`.
+    /// `same`, `different`, `fmr_1e3`, `fmr_1e4` or `given`.
     pub name: &'static str,
     /// The similarity.
     pub threshold: f32,

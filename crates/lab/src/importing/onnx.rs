@@ -14,7 +14,7 @@ use faceood_engine::pack::manifest::{
 use faceood_engine::pack::network::graph::{Model, Node};
 use faceood_engine::pack::network::{NetworkError, prepare, rewrite};
 use faceood_engine::pack::verify;
-use faceood_engine::runtime::{GraphForm, Placement, Runtime, RuntimeError, Tensor};
+use faceood_engine::runtime::{GraphForm, Placement, PlaneNumber, Runtime, RuntimeError, Tensor};
 
 mod reading;
 
@@ -77,9 +77,9 @@ pub struct Feeding {
     /// Order of the planes.
     pub channels: Channels,
     /// Subtracted from each pixel.
-    pub mean: f32,
+    pub mean: PlaneNumber,
     /// What the difference is multiplied with.
-    pub scale: f32,
+    pub scale: PlaneNumber,
 }
 
 /// An imported recogniser with a head for its features.
@@ -226,8 +226,11 @@ fn padding(length: usize) -> Vec<f32> {
 
 fn described_input(feeding: Feeding) -> PictureInput {
     let shape = [None, Some(3), Some(SIDE), Some(SIDE)];
-    let (mean, scale) = (feeding.mean, feeding.scale);
-    recipe::picture("face", &shape, feeding.channels, mean, scale)
+    PictureInput {
+        mean: feeding.mean,
+        scale: feeding.scale,
+        ..recipe::picture("face", &shape, feeding.channels, 0.0, 1.0)
+    }
 }
 
 /// Compares the embedding within the pack, for `faces` equal faces, with that of the network alone.

@@ -80,11 +80,11 @@ pub fn with_head(
     Ok(model.write())
 }
 
-/// How the manifest describes that embedder. From `covered_from` on, its head takes a face for
-/// covered.
-pub fn described(pack: &Pack, bytes: &[u8], clean_norms: &[f32], covered_from: f32) -> Embedder {
+/// How the manifest describes that embedder. Between the sums `covered` its head takes a face more
+/// and more for covered.
+pub fn described(pack: &Pack, bytes: &[u8], clean_norms: &[f32], covered: [f32; 2]) -> Embedder {
     let mut embedder = pack.manifest().embedder.clone();
-    embedder.causes = Some(recipe::causes(covered_from));
+    embedder.causes = Some(recipe::causes(covered));
     let (licence, sources) = (embedder.file.licence, embedder.file.sources);
     embedder.file = recipe::file(super::EMBEDDER_FILE, bytes, &licence, sources);
     for (network, clean) in embedder.networks.iter_mut().zip(clean_norms) {

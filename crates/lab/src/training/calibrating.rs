@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use faceood_engine::quality::Calibration;
 use faceood_engine::quality::calibration::{
     CalibrationError, Observations, PASS_SIMILARITY, Provenance,
 };
+use faceood_engine::quality::{COVERED_AT_MOST, Calibration};
 use faceood_engine::stats::{calibration_error, mean};
 
 use super::{CALIBRATION, FOLDS, Trained};
@@ -83,7 +83,12 @@ pub fn calibrate(trained: &Trained, date: &str) -> Result<Calibrated, Calibratio
         calibration_error(predicted, observed, ERROR_BINS).unwrap_or_default()
     };
     let score = |signal: f64| calibration.score(signal as f32);
-    let is_low = |(signal, covered): &&(f64, bool)| *covered || score(*signal) < COVERED_SCORE;
+    let lowered = |signal: f64, chance: f64| {
+        let whole = score(signal);
+        let chance = chance as f32;
+        (1.0 - chance) * whole + chance * whole.min(COVERED_AT_MOST)
+    };
+    let is_low = |&&(signal, chance): &&(f64, f64)| lowered(signal, chance) < COVERED_SCORE;
     let masked_low = held_out.masked.iter().filter(is_low).count();
     let is_low = |signal: &&f64| score(**signal) < OBJECT_SCORE;
     let things_low = held_out.objects.iter().filter(is_low).count();

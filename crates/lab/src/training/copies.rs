@@ -6,15 +6,32 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::photos::Group;
-use crate::degrade::{
-    Codec, Degradation, DegradationKind, Material, Pattern, Recipe, Shape, degrade, unit,
-};
+use super::worn::{cap, cover, pick, rims};
+use crate::degrade::{Codec, Degradation, DegradationKind, Recipe, degrade, unit};
 use faceood_engine::capture::pixels;
 use faceood_engine::cause::CauseName;
-use faceood_engine::geometry::Point;
+use faceood_engine::geometry::{BoundingBox, Point};
 
 /// Degraded copies of a photo of a named person, of a person with one photo, and of a web crop.
-const COPIES: [(Group, u32); 3] = [(Group::Named, 40), (Group::Single, 16), (Group::Wild, 3)];
+const COPIES: [(Group, u32); 4] = [
+    (Group::Named, 40),
+    (Group::Single, 16),
+    (Group::Wild, 3),
+    (Group::Press, 7),
+];
+/// Copies of a photo as the web passes it on: see [`pass_on`].
+const PASSED_ON: [(Group, u32); 4] = [
+    (Group::Named, 8),
+    (Group::Single, 3),
+    (Group::Press, 2),
+    (Group::Masked, 1),
+];
+/// Range of the width of faces in pictures that are passed on, before they are enlarged again.
+const PASSED_ON_PX: [f32; 2] = [45.0, 110.0];
+/// One of so many copies wears glasses with thick rims, which hide no eye.
+const RIMS_EVERY: u32 = 8;
+/// The first scene of copies that are passed on; a photo has fewer others.
+const PASSED_ON_SCENE: u32 = 800;
 /// Copies of a photo of each group for each additional recipe: about as many as the recipe's
 /// own have of one kind.
 const MORE_COPIES: [(Group, u32); 2] = [(Group::Named, 8), (Group::Single, 4)];
@@ -39,28 +56,6 @@ const SHARES: [(Option<DegradationKind>, u32); 9] = [
     (None, 1),
 ];
 
-/// How often each thing covers a face, out of the sum.
-const COVERS: [(Shape, u32); 9] = [
-    (Shape::SurgicalMask, 4),
-    (Shape::ClothMask, 4),
-    (Shape::Respirator, 3),
-    (Shape::Scarf, 2),
-    (Shape::HandOverMouth, 2),
-    (Shape::HandOverEyes, 2),
-    (Shape::Sunglasses, 4),
-    (Shape::EyeBar, 1),
-    (Shape::HalfFace, 2),
-];
-
-/// Colours of skin, for hands.
-const SKIN: [[u8; 3]; 5] = [
-    [238, 205, 182],
-    [220, 178, 148],
-    [190, 140, 105],
-    [140, 95, 68],
-    [85, 58, 45],
-];
-
 /// How clearly each of the head's causes shows, 0–1, in the head's order.
 pub(super) type CauseStrengths = [f64; CauseName::LEARNT.len()];
 
@@ -79,6 +74,8 @@ pub(super) struct Copy {
     pub(super) scene: u32,
     /// Pixels cut off at the left and the top, because another shot has another pixel grid.
     pub(super) shift: [u32; 2],
+    /// The part of the photo that is left, in its pixels, where it was cut before all else.
+    pub(super) cut: Option<BoundingBox>,
     seed: u64,
 }
 
@@ -90,6 +87,7 @@ impl Copy {
             symptoms: CauseStrengths::default(),
             scene: 0,
             shift: [0, 0],
+            cut: None,
             seed: 0,
         }
     }
@@ -103,6 +101,11 @@ impl Copy {
     }
 
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
+        let part = self.cut.map(|part| {
+            let [x, y, width, height] = [part.x, part.y, part.width, part.height];
+            pixels::crop(picture, x as u32, y as u32, width as u32, height as u32)
+        });
+        let picture = part.as_ref().unwrap_or(picture);
         let side = |length: u32| ((length as f32 * self.scale).round() as u32).max(1);
         let taken = pixels::resize(picture, side(picture.width()), side(picture.height()));
         let [left, top] = self.shift;
@@ -126,10 +129,11 @@ pub struct Faults {
 pub(super) fn plan(
     group: Group,
     photo: u64,
-    face_px: f32,
+    face: &BoundingBox,
     contour: &[Point],
     faults: &Faults,
 ) -> Vec<Copy> {
+    let face_px = face.width.max(face.height);
     let count_of = |counts: &[(Group, u32)]| {
         let found = counts.iter().find(|(of, _)| *of == group);
         found.map_or(0, |(_, count)| *count)
@@ -156,7 +160,88 @@ pub(super) fn plan(
         }
         copies.push(copy);
     }
+    for scene in (PASSED_ON_SCENE..).take(count_of(&PASSED_ON) as usize) {
+        let mut random = ChaCha8Rng::seed_from_u64(photo * 1000 + u64::from(scene));
+        copies.push(pass_on(scene, face, contour, group, &mut random));
+    }
     copies
+}
+
+/// A copy as the web passes pictures on: cut tight around the face, shrunk, written, enlarged and
+/// written again; some are retouched, tinted, grey or grained. So every kind of person has such
+/// pictures, and not only those of the web crops.
+fn pass_on(
+    scene: u32,
+    face: &BoundingBox,
+    contour: &[Point],
+    group: Group,
+    random: &mut ChaCha8Rng,
+) -> Copy {
+    let face_px = face.width.max(face.height);
+    let mut margin = || (0.5 * unit(random) - 0.06) * face_px;
+    let (left, top) = ((face.x - margin()).max(0.0), (face.y - margin()).max(0.0));
+    let right = face.x + face.width + margin();
+    let bottom = face.y + face.height + margin();
+    let (left, top) = (left.floor(), top.floor());
+    let small_px = PASSED_ON_PX[0] * (PASSED_ON_PX[1] / PASSED_ON_PX[0]).powf(unit(random));
+    let enlarged = 1.0 + 1.5 * unit(random);
+    let mut copy = Copy::untouched();
+    copy.scene = scene;
+    copy.cut = Some(BoundingBox::new(left, top, right - left, bottom - top));
+    copy.scale = small_px * enlarged / face_px;
+    let at =
+        |point: &Point| Point::new((point.x - left) * copy.scale, (point.y - top) * copy.scale);
+    let contour: Vec<Point> = contour.iter().map(at).collect();
+    if group != Group::Masked && random.next_u32().is_multiple_of(COVERED_EVERY) {
+        let (cause, covers) = cover(&contour, random);
+        copy.steps.extend(covers);
+        show(cause, 1.0, &mut copy.symptoms);
+    } else if random.next_u32().is_multiple_of(RIMS_EVERY) {
+        copy.steps.extend(rims(&contour, random));
+    }
+    if unit(random) < 0.3 {
+        copy.steps.push(Degradation::Noise {
+            iso: 200.0 * (4.0 * unit(random)).exp2(),
+            smoothing: unit(random),
+        });
+    }
+    copy.steps.push(Degradation::Filter {
+        contrast: 0.75 + 0.6 * unit(random),
+        saturation: if unit(random) < 0.25 {
+            0.0
+        } else {
+            0.5 + unit(random)
+        },
+        smoothing: (unit(random) - 0.6).max(0.0) / 0.4,
+    });
+    let quality = 25 + (random.next_u32() % 36) as u8;
+    copy.steps.push(Degradation::Compression {
+        codec: if unit(random) < 0.2 {
+            Codec::Webp
+        } else {
+            Codec::JpegHalfColour
+        },
+        quality,
+        scale: 1.0 / enlarged,
+    });
+    copy.steps.push(Degradation::Compression {
+        codec: Codec::JpegHalfColour,
+        quality: 80,
+        scale: 1.0,
+    });
+    show(
+        CauseName::Compression,
+        f64::from(60 - quality) / 35.0,
+        &mut copy.symptoms,
+    );
+    let few = (PASSED_ON_PX[1] / small_px).log2() / (PASSED_ON_PX[1] / PASSED_ON_PX[0]).log2();
+    show(
+        CauseName::LowResolution,
+        0.7 * f64::from(few),
+        &mut copy.symptoms,
+    );
+    copy.seed = random.next_u64();
+    copy
 }
 
 /// The first shot of a scene, as a gate camera takes it and writes it: with the faults of `recipe`,
@@ -217,6 +302,8 @@ fn add_faults(
         let (cause, covers) = cover(&contour, random);
         copy.steps.extend(covers);
         show(cause, 1.0, &mut copy.symptoms);
+    } else if random.next_u32().is_multiple_of(RIMS_EVERY) {
+        copy.steps.extend(rims(&contour, random));
     }
     // A covered face is often a good picture otherwise. Most others have one fault, some two or
     // three.
@@ -279,104 +366,6 @@ pub(super) fn shows(symptoms: &CauseStrengths, cause: CauseName) -> bool {
     cause.place().is_some_and(|place| symptoms[place] > 0.0)
 }
 
-/// Something over mouth or eyes, with its cause.
-fn cover(contour: &[Point], random: &mut ChaCha8Rng) -> (CauseName, Vec<Degradation>) {
-    let shape = pick(&COVERS, random);
-    let mut material = cloth(random);
-    match shape {
-        Shape::HandOverMouth | Shape::HandOverEyes => {
-            material.pattern = Pattern::Plain;
-            material.colour = SKIN[random.next_u32() as usize % SKIN.len()];
-        }
-        Shape::Sunglasses | Shape::EyeBar => {
-            let dark = 5 + (random.next_u32() % 40) as u8;
-            material.pattern = Pattern::Plain;
-            material.colour = [dark, dark, dark + (random.next_u32() % 12) as u8];
-            material.opacity = 0.8 + 0.2 * unit(random);
-        }
-        // Pleats have the mask's own colour, a little darker.
-        Shape::SurgicalMask if material.pattern == Pattern::Stripes => {
-            material.second_colour = material.colour.map(|level| level - level / 6);
-        }
-        _ => {}
-    }
-    let cause = match shape {
-        Shape::SurgicalMask | Shape::ClothMask | Shape::Respirator | Shape::Scarf => {
-            CauseName::Mask
-        }
-        _ => CauseName::Occlusion,
-    };
-    let covers = shape
-        .outlines(contour, unit(random))
-        .into_iter()
-        .map(|outline| Degradation::Cover { outline, material })
-        .collect();
-    (cause, covers)
-}
-
-/// A cap that hides the forehead and shades the eyes in proportion to `strength`.
-fn cap(
-    contour: &[Point],
-    strength: f32,
-    face_px: f32,
-    random: &mut ChaCha8Rng,
-) -> Vec<Degradation> {
-    let turn = unit(random);
-    let material = cloth(random);
-    let brim = Shape::Cap.outlines(contour, turn).into_iter();
-    let shade = Shape::CapShade.outlines(contour, turn).into_iter();
-    brim.map(|outline| Degradation::Cover { outline, material })
-        .chain(shade.map(|outline| Degradation::Shade {
-            outline,
-            depth: 0.4 + 0.58 * strength,
-            softness_px: 0.15 * face_px,
-        }))
-        .collect()
-}
-
-/// Cloth in common colours of masks (white, light blue, black, grey, pink), or in any.
-fn cloth(random: &mut ChaCha8Rng) -> Material {
-    const COMMON: [[u8; 3]; 6] = [
-        [236, 239, 242],
-        [150, 190, 220],
-        [24, 24, 27],
-        [70, 80, 95],
-        [205, 140, 150],
-        [120, 150, 120],
-    ];
-    let mut any = || [0; 3].map(|_: u8| (random.next_u32() % 256) as u8);
-    let (one, other) = (any(), any());
-    let is_common = random.next_u32() % 10 < 7;
-    Material {
-        colour: if is_common {
-            COMMON[random.next_u32() as usize % COMMON.len()]
-        } else {
-            one
-        },
-        second_colour: other,
-        pattern: if is_common && random.next_u32() % 10 < 6 {
-            Pattern::Plain
-        } else {
-            Pattern::ALL[random.next_u32() as usize % Pattern::ALL.len()]
-        },
-        repeats: 3.0 + 12.0 * unit(random),
-        opacity: 1.0,
-    }
-}
-
-/// One of `choices`, as often as its share says.
-fn pick<T: std::marker::Copy>(choices: &[(T, u32)], random: &mut ChaCha8Rng) -> T {
-    let sum: u32 = choices.iter().map(|(_, share)| share).sum();
-    let mut left = random.next_u32() % sum;
-    for &(choice, share) in choices {
-        if left < share {
-            return choice;
-        }
-        left -= share;
-    }
-    choices[0].0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,7 +379,8 @@ mod tests {
                 Point::new(100.0 + 50.0 * turn.cos(), 100.0 + 60.0 * turn.sin())
             })
             .collect();
-        plan(group, 7, 150.0, &contour, faults)
+        let face = BoundingBox::new(30.0, 20.0, 150.0, 150.0);
+        plan(group, 7, &face, &contour, faults)
     }
 
     /// What makes a copy the one that it is.
@@ -401,6 +391,41 @@ mod tests {
 
     fn blurred(copy: &Copy) -> bool {
         shows(&copy.symptoms, CauseName::MotionBlur)
+    }
+
+    #[test]
+    fn copies_that_are_passed_on_are_cut_around_the_face_and_some_are_covered() {
+        let passed: Vec<Copy> = (0..40)
+            .flat_map(|photo| {
+                let face = BoundingBox::new(100.0, 80.0, 60.0, 70.0);
+                plan(Group::Named, photo, &face, &[], &Faults::default())
+            })
+            .filter(|copy| copy.cut.is_some())
+            .collect();
+        assert_eq!(passed.len(), 40 * 8);
+        for copy in &passed {
+            let cut = copy.cut.unwrap();
+            assert!(
+                (55.0..=105.0).contains(&cut.x) && cut.width < 60.0 + 80.0,
+                "{cut:?}"
+            );
+            let written = copy.steps.iter().filter_map(|step| match step {
+                Degradation::Compression { quality, scale, .. } => Some((*quality, *scale)),
+                _ => None,
+            });
+            let written: Vec<(u8, f32)> = written.collect();
+            let (quality, scale) = written[0];
+            assert!((25..=60).contains(&quality) && scale <= 1.0);
+            let small_px = 70.0 * copy.scale * scale;
+            assert!((44.9..110.1).contains(&small_px), "{small_px}");
+            assert_eq!(written[1], (80, 1.0));
+        }
+        let covered = passed.iter().filter(|copy| {
+            CauseName::COVERS
+                .into_iter()
+                .any(|cause| shows(&copy.symptoms, cause))
+        });
+        assert!((30..110).contains(&covered.count()));
     }
 
     #[test]
@@ -435,7 +460,11 @@ mod tests {
             ..faults.clone()
         };
         for (group, more) in MORE_COPIES {
-            let (with, without) = (planned(group, &faults), planned(group, &only));
+            let gate = |faults| -> Vec<Copy> {
+                let copies = planned(group, faults).into_iter();
+                copies.filter(|copy| copy.cut.is_none()).collect()
+            };
+            let (with, without) = (gate(&faults), gate(&only));
             assert_eq!(named(&with[..without.len()]), named(&without));
             let added = &with[without.len()..];
             assert!(added.iter().all(blurred));
@@ -443,6 +472,6 @@ mod tests {
             assert_eq!(added.len() - second_shots, 2 * more as usize);
         }
         let masked = planned(Group::Masked, &faults);
-        assert!(masked.is_empty());
+        assert!(masked.iter().all(|copy| copy.cut.is_some()));
     }
 }

@@ -8,7 +8,7 @@ use super::ridge::{self, Linear, RidgeTask, Solution};
 use super::scale::{self, Foreseen};
 use super::targets::Aim;
 use super::{
-    ALPHA, FOLDS, Trained, TrainingError, TrainingSample, WEB_ALPHA, families, report, shortened,
+    ALPHA, CAUSE_ALPHA, FOLDS, Trained, TrainingError, TrainingSample, families, report, shortened,
     targets,
 };
 use crate::building::head::LinearHead;
@@ -17,8 +17,8 @@ use faceood_engine::stats::quantile;
 
 /// The gate's place among the head's outputs.
 const GATE: usize = 2;
-/// Share of whole faces that may be taken for covered ones.
-pub(super) const FALSELY_COVERED: f64 = 0.01;
+/// Shares of whole faces that may have a doubtful cover, and a sure one.
+pub(super) const DOUBTED: [f64; 2] = [0.03, 0.008];
 
 /// Learns from `samples`, whose features are in `rows`.
 pub(super) fn learn(
@@ -40,7 +40,7 @@ pub(super) fn learn(
     // With an intercept this expert ranks crops of people that it has not seen worse.
     let web_task = RidgeTask {
         has_free_constant: false,
-        ..expert_task(samples, &beside_others, WEB_ALPHA)
+        ..expert_task(samples, &beside_others)
     };
     let cause_task = cause_task(samples);
     let [camera, gate] = exactly(solve(&camera_task)?)?;
@@ -81,9 +81,10 @@ pub(super) fn learn(
         .map(cover)
         .collect();
     of_whole.sort_by(f64::total_cmp);
-    let covered_from = quantile(&of_whole, 1.0 - FALSELY_COVERED).unwrap_or(1.0);
-    let covered: Vec<bool> = (0..samples.len())
-        .map(|row| cover(row) >= covered_from)
+    let cut = |share: f64| quantile(&of_whole, 1.0 - share).unwrap_or(1.0);
+    let [maybe, surely] = DOUBTED.map(cut);
+    let covered: Vec<f64> = (0..samples.len())
+        .map(|row| ((cover(row) - maybe) / (surely - maybe).max(1e-6)).clamp(0.0, 1.0))
         .collect();
     let clean_norms = report::clean_norms(samples);
     let tasks = [&camera_task, &web_task, &cause_task];
@@ -96,7 +97,7 @@ pub(super) fn learn(
         without_fold: (0..FOLDS as usize)
             .map(|fold| head(parts.iter().filter_map(|part| part.without_fold.get(fold))))
             .collect(),
-        covered_from: shortened(covered_from, 1e4),
+        covered: [maybe, surely].map(|sum| shortened(sum, 1e4)),
         counts: report::counts(samples, is_taught),
         figures,
         held_out: report::held_out(samples, &reached, &signals, &covered),
@@ -127,7 +128,7 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
 ///
 /// With the aims of [`targets::beside_the_person`] it is the expert on pictures that people have
 /// cut, scaled, retouched and sent on.
-fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>], alpha: f64) -> RidgeTask {
+fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>]) -> RidgeTask {
     let similarities = aims.iter().map(|aim| aim.map_or(0.0, |aim| aim.similarity));
     let weight = |(sample, aim): (&TrainingSample, &Option<Aim>)| match aim {
         Some(aim) if !sample.is_second_shot && !sample.is_covered() => aim.weight,
@@ -136,7 +137,7 @@ fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>], alpha: f64) -> 
     RidgeTask {
         targets: vec![similarities.collect()],
         weights: samples.iter().zip(aims).map(weight).collect(),
-        alpha,
+        alpha: ALPHA,
         has_free_constant: true,
     }
 }
@@ -157,7 +158,7 @@ fn camera_task(
             Some(Aim { similarity, weight })
         })
         .collect();
-    let mut task = expert_task(samples, &aims, ALPHA);
+    let mut task = expert_task(samples, &aims);
     let is_web = |sample: &TrainingSample| f64::from(sample.group == Group::Wild);
     task.targets.push(samples.iter().map(is_web).collect());
     task
@@ -179,7 +180,7 @@ fn cause_task(samples: &[TrainingSample]) -> RidgeTask {
             .map(|cause| samples.iter().map(|of| target(cause, of)).collect())
             .collect(),
         weights: samples.iter().map(weight).collect(),
-        alpha: ALPHA,
+        alpha: CAUSE_ALPHA,
         has_free_constant: true,
     }
 }

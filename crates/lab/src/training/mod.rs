@@ -38,6 +38,7 @@ mod report;
 mod ridge;
 mod scale;
 mod targets;
+mod worn;
 
 pub use calibrating::{Calibrated, calibrate};
 use chain::{Chain, NetworkOutputs};
@@ -48,10 +49,11 @@ pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
 
-/// Ridge penalty of the camera expert.
-const ALPHA: f64 = 3000.0;
-/// Ridge penalty of the web expert, which has fewer and worse photos to learn from.
-const WEB_ALPHA: f64 = 10_000.0;
+/// Ridge penalty of both experts. A smaller one ranks people better that were learnt from, and
+/// others, and kinds of faults that were left out, worse.
+const ALPHA: f64 = 10_000.0;
+/// Ridge penalty of the detectors of causes.
+const CAUSE_ALPHA: f64 = 3000.0;
 /// Description of the training, for the manifest.
 pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// Description of the training for a pack of one recogniser, for its manifest.
@@ -79,9 +81,10 @@ const PASS: f64 = 0.45;
 pub fn settings() -> BTreeMap<String, f64> {
     BTreeMap::from([
         ("alpha".to_owned(), ALPHA),
-        ("alpha_of_web_expert".to_owned(), WEB_ALPHA),
+        ("alpha_of_causes".to_owned(), CAUSE_ALPHA),
         ("folds".to_owned(), f64::from(FOLDS)),
-        ("whole_taken_for_covered".to_owned(), learn::FALSELY_COVERED),
+        ("whole_doubted".to_owned(), learn::DOUBTED[0]),
+        ("whole_taken_for_covered".to_owned(), learn::DOUBTED[1]),
         ("target_of_things".to_owned(), OBJECT_TARGET),
     ])
 }
@@ -136,8 +139,8 @@ pub struct Trained {
     pub head: LinearHead,
     /// For each fold, the head trained without it.
     pub without_fold: Vec<LinearHead>,
-    /// A face counts as covered from this sum of the logits of occlusion and mask.
-    pub covered_from: f32,
+    /// Sums of the logits of occlusion and mask from which a face may be covered, and surely is.
+    pub covered: [f32; 2],
     /// Mean output length of each network over clean photos.
     pub clean_norms: Vec<f32>,
     /// Number of samples by kind.
@@ -161,8 +164,8 @@ struct HeldOut {
     folds: Vec<usize>,
     /// Signals of two shots of one scene, with their fold.
     pairs: Vec<(usize, [f64; 2])>,
-    /// Signals of real masked faces, and whether the head takes them for covered.
-    masked: Vec<(f64, bool)>,
+    /// Signals of real masked faces, and the chance that the head takes them for covered.
+    masked: Vec<(f64, f64)>,
     /// Signals of objects that are not faces.
     objects: Vec<f64>,
 }
@@ -287,7 +290,7 @@ fn samples_of(
             }
             Ok(samples)
         }
-        Group::Named | Group::Wild | Group::Masked => {
+        Group::Named | Group::Wild | Group::Press | Group::Masked => {
             samples_of_face(chain, id, photo, &picture, faults)
         }
         Group::Single => {
@@ -338,10 +341,9 @@ fn samples_of_face(
         is_clean: true,
         ..sample(photo, id, chain.see(&aligned.crop)?, &Copy::untouched())
     }];
-    let face_px = bounds.width.max(bounds.height);
     // Far beyond the number of photos: no two faces share a seed.
     let seed = id.0 as u64 + 1_000_000 * id.1 as u64;
-    for copy in copies::plan(photo.group, seed, face_px, &aligned.contour, faults) {
+    for copy in copies::plan(photo.group, seed, &bounds, &aligned.contour, faults) {
         let worse = copy.of(picture);
         let place = place_in(&copy, &bounds, picture, &worse);
         if let Some((found, aligned)) = chain.find(&worse)?
@@ -356,12 +358,15 @@ fn samples_of_face(
 /// Where the face of a photo lies in a copy of it, after correction for size and shift.
 fn place_in(copy: &Copy, face: &BoundingBox, photo: &RgbImage, copied: &RgbImage) -> BoundingBox {
     let [left, top] = copy.shift.map(|pixels| pixels as f32);
+    let whole = BoundingBox::new(0.0, 0.0, photo.width() as f32, photo.height() as f32);
+    let part = copy.cut.unwrap_or(whole);
+    let width = part.width.min(whole.width - part.x);
     // The size of the copy, then the resampling of a coarser sensor or a scaler.
-    let coarser = copied.width() as f32 / (copy.scale * photo.width() as f32 - left).max(1.0);
+    let coarser = copied.width() as f32 / (copy.scale * width - left).max(1.0);
     let scale = copy.scale * coarser;
     BoundingBox::new(
-        face.x * scale - left * coarser,
-        face.y * scale - top * coarser,
+        (face.x - part.x) * scale - left * coarser,
+        (face.y - part.y) * scale - top * coarser,
         face.width * scale,
         face.height * scale,
     )

@@ -31,7 +31,7 @@ pub(super) fn counts(
     let mut people: BTreeSet<(u32, Option<PhotoId>)> = BTreeSet::new();
     for (row, sample) in samples.iter().enumerate() {
         match sample.group {
-            Group::Named | Group::Wild => people.insert((sample.person, None)),
+            Group::Named | Group::Wild | Group::Press => people.insert((sample.person, None)),
             Group::Single => people.insert((sample.person, Some(sample.photo))),
             Group::Masked | Group::Object | Group::Package => false,
         };
@@ -54,7 +54,7 @@ pub(super) fn counts(
 
 /// Whether a sample counts in the figures on predicted similarity of uncovered faces.
 pub(super) fn is_whole_face(sample: &TrainingSample) -> bool {
-    matches!(sample.group, Group::Named | Group::Wild | Group::Single)
+    matches!(sample.group, Group::Named | Group::Wild | Group::Single | Group::Press)
         && !sample.is_covered()
         && !sample.is_second_shot
         // Copies of web crops are for training only: in the figures they would count a
@@ -79,8 +79,13 @@ pub(super) fn figures(
         parts.sum::<f64>().sqrt()
     };
     let mut figures = BTreeMap::new();
-    let (named, wild) = (Some(Group::Named), Some(Group::Wild));
-    for (name, wanted) in [("all", None), ("named", named), ("wild", wild)] {
+    let groups = [
+        ("all", None),
+        ("named", Some(Group::Named)),
+        ("press", Some(Group::Press)),
+        ("wild", Some(Group::Wild)),
+    ];
+    for (name, wanted) in groups {
         let belongs = |sample: &TrainingSample| {
             is_whole_face(sample) && wanted.is_none_or(|group| sample.group == group)
         };
@@ -104,7 +109,7 @@ pub(super) fn figures(
 pub(super) fn cause_figures(
     samples: &[TrainingSample],
     causes: &[Solution],
-    covered: &[bool],
+    covered: &[f64],
 ) -> BTreeMap<String, f64> {
     let mut figures = BTreeMap::new();
     let mut add =
@@ -125,9 +130,13 @@ pub(super) fn cause_figures(
         let first = (0..causes.len()).max_by(|&a, &b| logit(a).total_cmp(&logit(b)));
         first == planted(&samples[row])
     };
-    let is_covered = |row: usize| covered[row];
+    // More likely than not.
+    let is_covered = |row: usize| covered[row] >= 0.5;
     let is_of_good_photo = |sample: &TrainingSample| {
-        matches!(sample.group, Group::Named | Group::Single | Group::Package)
+        matches!(
+            sample.group,
+            Group::Named | Group::Single | Group::Press | Group::Package
+        )
     };
     add("first_cause_right", &is_right, &|sample| {
         is_of_good_photo(sample) && !sample.is_covered() && planted(sample).is_some()
@@ -149,7 +158,7 @@ pub(super) fn held_out(
     samples: &[TrainingSample],
     targets: &[Option<f64>],
     predicted: &[f64],
-    covered: &[bool],
+    covered: &[f64],
 ) -> HeldOut {
     let mut held_out = HeldOut::default();
     let mut first_shots: BTreeMap<(PhotoId, u32), f64> = BTreeMap::new();

@@ -39,7 +39,7 @@ pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
     let measured: Vec<Option<f64>> = samples
         .iter()
         .map(|sample| match sample.group {
-            Group::Named | Group::Wild => mean_of_best(similarities(sample, &clean)),
+            Group::Named | Group::Wild | Group::Press => mean_of_best(similarities(sample, &clean)),
             Group::Single | Group::Masked | Group::Object | Group::Package => None,
         })
         .collect();
@@ -57,7 +57,7 @@ pub(super) fn reached(samples: &[TrainingSample]) -> Vec<Option<f64>> {
             Group::Single | Group::Package => {
                 own_similarity(sample).map(|own| interpolate(&map, own))
             }
-            Group::Named | Group::Wild => measured,
+            Group::Named | Group::Wild | Group::Press => measured,
         })
         .collect()
 }

@@ -138,6 +138,7 @@ fn error_table(report: &FolderReport) -> Markup {
         let interval = interval.map(|ends| ends.map(|end| percent(Some(end))).join("–"));
         let name = match rates.name {
             "fmr_1e3" => "one false match in 1,000 here",
+            "fmr_1e4" => "one false match in 10,000 here",
             "same" => "the product's “same”",
             "different" => "the product's “different”",
             other => other,
@@ -159,6 +160,9 @@ fn error_table(report: &FolderReport) -> Markup {
     ];
     html! {
         (table(&head, report.error_rates.iter().map(row)))
+        @for words in cut_words(report).into_iter().chain(foreseen_words(report)) {
+            p class="quiet" { (words) }
+        }
         @if let Some(equal) = &report.equal_error_rate {
             p class="quiet" {
                 "Equal error rate: " (percent(Some(f64::midpoint(equal.fnmr, equal.fmr)))) " at similarity "
@@ -166,6 +170,42 @@ fn error_table(report: &FolderReport) -> Markup {
             }
         }
     }
+}
+
+/// How far the cut in force is from those that these photos ask for.
+pub fn cut_words(report: &FolderReport) -> Option<String> {
+    let same = report.thresholds.same;
+    let asked = [
+        ("1,000", report.thresholds.fmr_1e3),
+        ("10,000", report.thresholds.fmr_1e4),
+    ];
+    let asked = asked.into_iter().filter_map(|(one_in, cut)| {
+        let side = if cut? > same { "above" } else { "below" };
+        let apart = (cut? - same).abs();
+        Some(format!(
+            "one false match in {one_in} at {:.3}, {apart:.3} {side} it",
+            cut?
+        ))
+    });
+    let asked: Vec<String> = asked.collect();
+    (!asked.is_empty()).then(|| {
+        let asked = asked.join("; ");
+        format!("The cut in force is {same:.2}. These photos have {asked}.")
+    })
+}
+
+/// How many of the pairs that fail the score saw coming.
+pub fn foreseen_words(report: &FolderReport) -> Option<String> {
+    let foreseen = &report.foreseen;
+    (foreseen.misses.of > 0).then(|| {
+        format!(
+            "Of the pairs of one person below {:.2}, {} have a photo that scores under {:.2}; of all pairs of one person, {}.",
+            report.thresholds.same,
+            counted(&foreseen.misses),
+            foreseen.score,
+            counted(&foreseen.all)
+        )
+    })
 }
 
 fn det(report: &FolderReport) -> Markup {
