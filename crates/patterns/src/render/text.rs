@@ -158,6 +158,9 @@ impl TextReport {
         if method.counted_by.is_some() {
             self.line(counted_by_hour(language));
         }
+        if method.unknown_causes > 0 {
+            self.line(&unknown_causes(method.unknown_causes, language));
+        }
         self.lines.push('\n');
     }
 
@@ -183,9 +186,6 @@ impl TextReport {
                 line += &gain;
             }
             self.line(&line);
-        }
-        if method.unknown_causes > 0 {
-            self.line(&unknown_causes(method.unknown_causes, self.style.language));
         }
         self.lines.push('\n');
     }
