@@ -10,7 +10,7 @@ use faceood_engine::pack::{Pack, PackError};
 use faceood_engine::pipeline::{AnalyzeError, Ask, Assembly, Face, Faces};
 use faceood_engine::policy::{DEFAULT_SCENARIO, Policies};
 use faceood_engine::problem::ProblemCode;
-use faceood_engine::runtime::{ProviderChoice, Runtime, Settings};
+use faceood_engine::runtime::{PlaneNumber, ProviderChoice, Runtime, Settings};
 
 use crate::support::{PackCopy, photos};
 
@@ -165,8 +165,12 @@ fn want_scaled_pixels(pack: &PackCopy, section: &str) {
         "landmarks" => manifest.landmarks.input,
         _ => manifest.embedder.input,
     };
-    assert_eq!(published.mean, 0.0);
-    let half = 127.5 * published.scale;
+    let (PlaneNumber::All(mean), PlaneNumber::All(scale)) = (published.mean, published.scale)
+    else {
+        panic!("the default pack has one number for all planes");
+    };
+    assert_eq!(mean, 0.0);
+    let half = 127.5 * scale;
     before_the_network(pack, section, |graph, input, inner| {
         graph
             .initializer
