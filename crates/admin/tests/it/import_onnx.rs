@@ -280,6 +280,7 @@ fn imported_pack_with(folder: &TempDir, more: &[&str]) -> PathBuf {
     fs::write(&path, file(recogniser(End::Depthwise, 256), 12)).unwrap();
     let pack = folder.path().join("own");
     let more = more.iter().map(OsStr::new);
+    let base = models().join("default");
     let arguments = [
         "models".as_ref(),
         "import-onnx".as_ref(),
@@ -287,7 +288,7 @@ fn imported_pack_with(folder: &TempDir, more: &[&str]) -> PathBuf {
         "--out".as_ref(),
         pack.as_os_str(),
         "--base".as_ref(),
-        models().join("default").as_os_str(),
+        base.as_os_str(),
         "--input".as_ref(),
         "bgr".as_ref(),
         "--licence".as_ref(),

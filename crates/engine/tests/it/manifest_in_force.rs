@@ -165,10 +165,11 @@ fn want_scaled_pixels(pack: &PackCopy, section: &str) {
         "landmarks" => manifest.landmarks.input,
         _ => manifest.embedder.input,
     };
-    assert_eq!(published.mean, PlaneNumber::All(0.0));
-    let PlaneNumber::All(scale) = published.scale else {
-        panic!("one number for all colours");
+    let (PlaneNumber::All(mean), PlaneNumber::All(scale)) = (published.mean, published.scale)
+    else {
+        panic!("the default pack has one number for all planes");
     };
+    assert_eq!(mean, 0.0);
     let half = 127.5 * scale;
     before_the_network(pack, section, |graph, input, inner| {
         graph
