@@ -307,13 +307,14 @@ fn grow(server: &PostgresServer, rows: usize) {
     let months =
         "SELECT faceood_partition(now() - m * interval '1 month') FROM generate_series(0, 7) AS m";
     server.sql(months);
-    let indexes = server.sql(
-        "SELECT string_agg(indexdef, ';') FROM pg_indexes WHERE tablename = 'inferences' AND indexname <> 'inferences_pkey'",
-    );
-    server.sql(
-        "DROP INDEX inferences_request, inferences_time, inferences_low, inferences_outcome, inferences_good_draw; \
-         ALTER TABLE inferences DROP CONSTRAINT inferences_pkey",
-    );
+    let of_indexes = |what: &str| {
+        server.sql(&format!(
+            "SELECT string_agg({what}, ';') FROM pg_indexes WHERE tablename = 'inferences' AND indexname <> 'inferences_pkey'"
+        ))
+    };
+    let indexes = of_indexes("indexdef");
+    server.sql(&of_indexes("'DROP INDEX ' || indexname"));
+    server.sql("ALTER TABLE inferences DROP CONSTRAINT inferences_pkey");
     let names = server.sql(
         "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute \
          WHERE attrelid = 'base'::regclass AND attnum > 0 AND NOT attisdropped",

@@ -72,7 +72,7 @@ pub(crate) fn centre() -> PostgresServer {
     let url = server.owner_url();
     let migrated = Admin::run(["fleet", "migrate", "--db", &url]).success();
     assert!(
-        migrated.stderr.contains("schema version 2"),
+        migrated.stderr.contains("schema version 3"),
         "{}",
         migrated.stderr
     );
