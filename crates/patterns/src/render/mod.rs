@@ -1,4 +1,4 @@
-//! Views of a [`PatternReport`](super::PatternReport): text for a terminal, and one HTML file. Here
+//! Views of a [`PatternReport`]: text for a terminal, and one HTML file. Here
 //! is what both show in the same words.
 
 use super::report::{Cluster, EarlierComparison, FleetRow, LowBy, PatternReport, TrendKind};
