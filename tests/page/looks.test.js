@@ -84,7 +84,7 @@ for (const [name, pictures, what] of /** @type {const} */ ([["compare", [ASTRONA
 test("everything is reached by keyboard, in the order in which it is read", () =>
   onPage(browser, daemon.address, async (page) => {
     const stops = [];
-    for (let pressed = 0; pressed < 7; pressed++) {
+    for (let pressed = 0; pressed < 8; pressed++) {
       await page.keyboard.press("Tab");
       stops.push(await page.evaluate(() => {
         const found = /** @type {HTMLElement} */ (document.activeElement);
