@@ -22,7 +22,7 @@ use std::time::Instant;
 use chrono::{TimeDelta, Utc};
 use faceood_log::{FILE_NAME, InferenceLog, Settings, fixture};
 use faceood_test_support::postgres::CertificateFiles;
-use faceood_test_support::{Admin, LogFixture, PostgresServer, photos, program};
+use faceood_test_support::{Admin, Client, LogFixture, PostgresServer, photos, program};
 
 mod analysed;
 mod load;
@@ -145,14 +145,18 @@ fn doors(rounds: usize, requests: usize) {
         "nobody listens there",
         "catching up",
     ];
-    let server = centre("gate");
     let folder = tempfile::tempdir().expect("a folder");
     fill(folder.path(), WAITING);
     let daemon = Daemon::start(folder.path());
+    // The log is that of the daemon's box.
+    let client = Client::new(daemon.address.parse().expect("an address and a port"));
+    let info = client.get("/v1/info").ok();
+    let node = info["node"].as_str().expect("a name");
+    let server = centre(node);
     let target = Target::new("faceood", &format!("http://{}/v1/extract", daemon.address));
     let photos = [photos::astronaut()];
     let database = folder.path().join(FILE_NAME);
-    let options = ship(&server, "gate", &database);
+    let options = ship(&server, node, &database);
     let mut answers: [Vec<(f64, u16)>; 4] = Default::default();
     let mut shipped = 0;
     for _ in 0..rounds {
