@@ -49,13 +49,16 @@ pub(crate) struct FormatFlags {
     json: bool,
 }
 
+impl ReportFormat {
+    /// JSON where the older flag asks for it.
+    const fn or_json(self, is_json: bool) -> Self {
+        if is_json { Self::Json } else { self }
+    }
+}
+
 impl ReportFlags {
     pub(crate) fn format(&self) -> ReportFormat {
-        if self.json {
-            ReportFormat::Json
-        } else {
-            self.report.format
-        }
+        self.report.format.or_json(self.json)
     }
 
     /// As [`ReportOut::show`].
@@ -93,11 +96,7 @@ impl FormatFlags {
         report: &impl Serialize,
         text: impl Fn() -> String,
     ) -> anyhow::Result<()> {
-        let format = if self.json {
-            ReportFormat::Json
-        } else {
-            self.format
-        };
+        let format = self.format.or_json(self.json);
         show(format, None, report, &text, || {
             html::text_page(title, &text())
         })

@@ -315,15 +315,18 @@ mod tests {
         );
     }
 
+    /// A material that no part of the picture looks like.
+    const GREEN: Material = Material {
+        colour: [10, 200, 10],
+        second_colour: [10, 200, 10],
+        pattern: Pattern::Plain,
+        repeats: 1.0,
+        opacity: 1.0,
+    };
+
     #[test]
     fn a_mask_covers_the_mouth_and_leaves_the_eyes() {
-        let material = Material {
-            colour: [10, 200, 10],
-            second_colour: [10, 200, 10],
-            pattern: Pattern::Plain,
-            repeats: 1.0,
-            opacity: 1.0,
-        };
+        let material = GREEN;
         let contour = outlines::tests::contour();
         let steps: Vec<Degradation> = Shape::SurgicalMask
             .outlines(&contour, 0.5)
@@ -341,13 +344,7 @@ mod tests {
 
     #[test]
     fn rims_frame_the_eyes_and_leave_them_visible() {
-        let material = Material {
-            colour: [10, 200, 10],
-            second_colour: [10, 200, 10],
-            pattern: Pattern::Plain,
-            repeats: 1.0,
-            opacity: 1.0,
-        };
+        let material = GREEN;
         let outlines = Shape::Rims.outlines(&outlines::tests::contour(), 0.4);
         let cover = |outline| Degradation::Cover { outline, material };
         let steps: Vec<Degradation> = outlines.into_iter().map(cover).collect();

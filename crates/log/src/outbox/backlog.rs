@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row, Sqlite};
 
 use super::Outbox;
+use super::position::WAITS;
 use crate::error::At;
 use crate::query::LogReader;
 use crate::{LogError, row};
@@ -67,11 +68,10 @@ impl LogReader {
         oldest: Option<DateTime<Utc>>,
         with_doubtful: bool,
     ) -> Result<u64, LogError> {
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT count(*) FROM inferences AS waiting WHERE (?1 IS NULL OR time < ?1) AND (?2 OR clock IS NULL) \
-             AND EXISTS (SELECT 1 FROM shipping \
-             WHERE NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id)))",
-        )
+             AND EXISTS (SELECT 1 FROM shipping WHERE {WAITS})"
+        )))
         .bind(oldest.map(row::time_text))
         .bind(with_doubtful)
         .fetch_one(&self.pool())

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::Outbox;
+use super::position::WAITS;
 use crate::scan::connect;
 use crate::{LogError, LogFault};
 
@@ -17,11 +18,6 @@ const CONFIRMED: &str = "SELECT substr(time, 1, 10), id, outcome IS NOT NULL FRO
     OR confirmed.seq IS NULL AND (time, confirmed.id) <= (old_time, old_id)) \
     AND NOT EXISTS (SELECT 1 FROM shipping_quarantine AS refused \
     WHERE refused.id = confirmed.id AND refused.target = ?1)";
-
-/// Rows of the same times that it has not confirmed, or not in their present state.
-const WAITING: &str = "SELECT id FROM inferences AS waiting, shipping \
-    WHERE target = ?1 AND time >= ?2 AND time < ?3 \
-    AND NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id)) LIMIT 10000";
 
 /// Comes after every time as text.
 const AFTER_ALL: &str = "~";
@@ -137,7 +133,10 @@ impl Outbox {
         let read = move |transaction: &Transaction<'_>, target: &str| {
             let window = bounds(day);
             let sums = days(transaction, target, &window)?.remove(&window[0]);
-            let mut waiting = transaction.prepare(WAITING)?;
+            let mut waiting = transaction.prepare(&format!(
+                "SELECT id FROM inferences AS waiting, shipping \
+                 WHERE target = ?1 AND time >= ?2 AND time < ?3 AND {WAITS} LIMIT 10000"
+            ))?;
             let waiting = waiting.query_map(params![target, window[0], window[1]], |row| {
                 Ok(Uuid::try_parse(row.get_ref(0)?.as_str()?))
             })?;

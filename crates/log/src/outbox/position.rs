@@ -2,6 +2,10 @@
 
 use sqlx::SqliteConnection;
 
+/// The condition that the target in `shipping` has not got the row `waiting` in its present state.
+pub(super) const WAITS: &str =
+    "NOT coalesce(waiting.seq <= shipping.seq, (waiting.time, waiting.id) <= (old_time, old_id))";
+
 /// A target has every row up to `seq`, and of those without one every row up to a place in the order
 /// of time and id. The default is before the first row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
