@@ -171,14 +171,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ]);
         format!("{words}\n\n{table}")
     };
-    let format = match (args.format, args.json) {
-        (Some(format), _) => format,
-        (None, as_json) => {
+    let (format, out) = match args.format {
+        Some(format) => (format, args.out.as_deref()),
+        None => {
             if let Some(mut file) = file {
                 file.write_all(html().as_bytes())?;
                 file.finish()?;
             }
-            return output::result(as_json, &map, text);
+            (ReportFormat::Text.or_json(args.json), None)
         }
     };
     let shown = match format {
@@ -186,7 +186,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ReportFormat::Json => serde_json::to_string_pretty(&map)?,
         ReportFormat::Html => html(),
     };
-    report_out::write(args.out.as_deref(), &shown)
+    report_out::write(out, &shown)
 }
 
 fn dots(points: &[MapPoint], shown: &[NoisyFace], persons: &[usize], pictures: usize) -> Vec<Dot> {

@@ -28,23 +28,9 @@ pub(crate) fn coloured(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Prints a result as JSON for programs: indented, a newline at the end.
-pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    text(&serde_json::to_string_pretty(value)?)
-}
-
 /// Prints one line of JSON, for results that come one after the other.
 pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
     text(&serde_json::to_string(value)?)
-}
-
-/// Prints a result as JSON where `--json` asks for it, otherwise as the text that `shown` makes.
-pub(crate) fn result(
-    as_json: bool,
-    value: &impl Serialize,
-    shown: impl FnOnce() -> String,
-) -> anyhow::Result<()> {
-    if as_json { json(value) } else { text(&shown()) }
 }
 
 /// Standard output for a result too large to build first. On a terminal, what it would act on is

@@ -51,7 +51,7 @@ pub(crate) struct FormatFlags {
 
 impl ReportFormat {
     /// JSON where the older flag asks for it.
-    const fn or_json(self, is_json: bool) -> Self {
+    pub(crate) const fn or_json(self, is_json: bool) -> Self {
         if is_json { Self::Json } else { self }
     }
 }

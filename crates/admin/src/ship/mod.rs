@@ -10,6 +10,7 @@ use faceood_log::parse_span;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::centre::CentreFlags;
+use super::report_out::ReportFlags;
 use super::{CommandOutcome, Context, output};
 
 /// Shortest interval between two visits.
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long)]
     notes: bool,
     /// Go on: visit the centre again and again
-    #[arg(long, conflicts_with_all = ["verify", "from_start", "forget", "json"])]
+    #[arg(long, conflicts_with_all = ["verify", "from_start", "forget", "format", "json", "out"])]
     follow: bool,
     /// Time between two visits: 30s, 5m; without it the setting ship.interval_ms
     #[arg(long, value_name = "SPAN", value_parser = interval, requires = "follow")]
@@ -57,9 +58,8 @@ pub(crate) struct Args {
     /// Forget this centre: rows that it has not got may be deleted
     #[arg(long, conflicts_with_all = ["verify", "from_start"])]
     forget: bool,
-    /// Print JSON for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -110,7 +110,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         .await;
         bar.finish_and_clear();
         let shipped = shipped?;
-        output::result(args.json, &shipped, || text(&shipped))?;
+        args.report
+            .show_text("Rows shipped", &shipped, || text(&shipped))?;
         if !shipped.is_complete {
             bail!("it was ended before all was shipped: the rest waits for the next time");
         }

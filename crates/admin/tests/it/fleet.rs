@@ -88,7 +88,7 @@ pub(crate) fn centre() -> PostgresServer {
 fn an_operator_sets_up_a_centre_ships_and_looks_at_the_fleet() {
     let server = centre();
     let gate = ShippingBox::new(&server, "gate-3", 1500);
-    let shipped = gate.ship(&["--json"]).success().json();
+    let shipped = gate.ship(&["--format", "json"]).success().json();
     assert_eq!(
         (&shipped["rows_sent"], &shipped["rows_stored"]),
         (&1500.into(), &1500.into())
