@@ -316,7 +316,6 @@ fn info(config: &Config, pool: &AnalysisPool, tuning: Option<Tuning>) -> Info {
             tuning,
         },
         licence: assembly.pack().manifest().embedder.file.licence.clone(),
-        thresholds: assembly.thresholds(),
         max_pixels: config.capture.max_pixels,
         keeps_embeddings: config.log.keep_embeddings,
         keeps_thumbnails: config.log.keep_thumbnails,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use faceood_engine::pipeline::AnalysisPool;
 use faceood_engine::pipeline::tuning::Chosen;
-use faceood_engine::policy::{Policies, Thresholds};
+use faceood_engine::policy::Policies;
 use faceood_log::{InferenceLog, ModelFacts};
 use tokio::sync::watch;
 
@@ -57,8 +57,6 @@ pub struct Info {
     pub chosen: Chosen,
     /// Under which the pack's files may be used.
     pub licence: String,
-    /// The pack's cuts on the similarity.
-    pub thresholds: Thresholds,
     /// Largest picture in pixels.
     pub max_pixels: u64,
     /// Whether embeddings are kept in the log.

@@ -77,7 +77,6 @@ fn state(pool: &AnalysisPool, log: &faceood_log::InferenceLog) -> AppState {
                 tuning: None,
             },
             licence: String::new(),
-            thresholds: pool.assembly().thresholds(),
             max_pixels: 50_000_000,
             keeps_embeddings: false,
             keeps_thumbnails: false,

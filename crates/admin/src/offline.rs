@@ -18,6 +18,7 @@ use faceood_engine::pipeline::{
     Analysis, AnalyzeError, Ask, Assembly, Faces, ModelFacts, Pipeline,
 };
 use faceood_engine::policy::{Policies, Policy, Thresholds};
+use faceood_engine::quality::Calibration;
 use faceood_engine::runtime::Runtime;
 
 /// Stands where a daemon's answer has its request id: no row was written.
@@ -113,6 +114,12 @@ pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
         assembly.recalibrate(Some(&file))?;
     }
     Ok(assembly)
+}
+
+/// The calibration that was made on site, where there is one that can be read.
+pub(super) fn site_calibration(config: &Config) -> Option<Calibration> {
+    let json = std::fs::read_to_string(config.site_calibration()?).ok()?;
+    Calibration::load(&json).ok()
 }
 
 impl Refusal {

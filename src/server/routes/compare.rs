@@ -71,7 +71,7 @@ pub(super) async fn compare(
     };
 
     let similarity = probe.embedding.similarity(&reference.embedding);
-    let thresholds = inference.state.info.thresholds;
+    let thresholds = inference.state.pool.assembly().thresholds();
     let (one, other) = (probe.decision.action, reference.decision.action);
     let verdict = verdict(similarity, thresholds, one, other);
     let mut rows = probe.rows(&inference);

@@ -262,7 +262,8 @@ pub(super) async fn info(
     let plan = &info.chosen.plan;
     let policies = state.policies();
     let report = super::report::latest(info.reports_dir.clone()).await;
-    let calibration = state.pool.assembly().calibration();
+    let assembly = state.pool.assembly();
+    let calibration = assembly.calibration();
     Ok(HttpResponse::Ok().json(InfoAnswer {
         name: "faceood",
         version: env!("CARGO_PKG_VERSION"),
@@ -285,7 +286,7 @@ pub(super) async fn info(
         calibration_id: calibration.id(),
         default_scenario: DEFAULT_SCENARIO,
         policies: &policies,
-        thresholds: info.thresholds,
+        thresholds: assembly.thresholds(),
         limits: LimitsDto {
             image_bytes: state.uploads.image_bytes,
             image_pixels: info.max_pixels,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::centre::CentreFlags;
 use super::report_out::FormatFlags;
 use super::{Context, offline, out_file, output, when};
+use faceood_engine::policy::Thresholds;
 use faceood_engine::quality::Calibration;
 use faceood_engine::quality::calibration::Provenance;
 use faceood_engine::quality::calibration::site::{
@@ -30,10 +31,13 @@ mod photos;
 DIR has a folder for each person with several photos, as the site's cameras take them: poor ones \
 too. --from-log needs outcomes that callers told (POST /v1/feedback). With too little of either \
 it refuses and says how much is missing; without --out it only says what would be gained.
+A recogniser of your own needs cuts of its own on the similarity: --carry-cuts. A later calibration \
+keeps them.
 
 Examples:
   faceood-admin calibrate photos/   what would be gained?
   faceood-admin calibrate photos/ --out /var/lib/faceood/calibration.json
+  faceood-admin calibrate photos/ --carry-cuts --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --since 90d --out /var/lib/faceood/calibration.json
   faceood-admin calibrate --from-log --db postgres://centre.example/faceood --out fleet.json
   systemctl reload faceoodd         with calibration_file = \"calibration.json\"",
@@ -53,6 +57,10 @@ pub(crate) struct Args {
     window: when::Window,
     #[command(flatten)]
     centre: CentreFlags,
+    /// Put the measured cuts into the calibration: same person from the cut for a false match rate of
+    /// 1e-4 on, different ones below that for 1e-3
+    #[arg(long, conflicts_with = "from_log")]
+    carry_cuts: bool,
     /// Calibration file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -64,6 +72,8 @@ struct Evidence {
     samples: Vec<SiteSample>,
     /// Cuts on the similarity that the photos ask for; empty without photos.
     cuts: Vec<MeasuredCut>,
+    /// Those that the calibration is to carry, where the operator says so.
+    thresholds: Option<Thresholds>,
     /// How many of what there was, left out or used: for the file and for the operator.
     counts: BTreeMap<&'static str, u64>,
     method: &'static str,
@@ -88,8 +98,11 @@ struct CalibrateReport<'a> {
     after: &'a str,
     /// Expected calibration errors, the later one on captures that the learner has not seen.
     ece: SiteTrial,
-    /// The pack's cut on the similarity, which stays in force, and those that the photos ask for.
-    same: f32,
+    /// The cuts on the similarity that are in force.
+    in_force: Thresholds,
+    /// Those that the calibration carries.
+    carried: Option<Thresholds>,
+    /// Those that the photos ask for.
     cuts: &'a [MeasuredCut],
     out: Option<String>,
 }
@@ -106,12 +119,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         );
     }
     let evidence = match &args.dir {
-        Some(folder) => photos::gather(folder, &assembly)?,
+        Some(folder) => photos::gather(folder, &assembly, args.carry_cuts)?,
         None => outcomes::gather(args, context, &assembly)?,
     };
     evidence.suffices()?;
-    let own = Calibration::load(assembly.pack().calibration_json())?;
     let in_force = assembly.calibration();
+    let carried = evidence.thresholds.or(in_force.thresholds());
+    let own = Calibration::load(assembly.pack().calibration_json())?.with_thresholds(carried);
     let trial = in_force.trial(&own, &evidence.samples)?;
     let learnt = own
         .refit(&evidence.samples, evidence.provenance())?
@@ -126,7 +140,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         before: in_force.id(),
         after: learnt.id(),
         ece: trial,
-        same: assembly.thresholds().same,
+        in_force: assembly.thresholds(),
+        carried,
         cuts: &evidence.cuts,
         out: args.out.as_ref().map(|file| file.display().to_string()),
     };
@@ -211,11 +226,20 @@ impl CalibrateReport<'_> {
                     Some(_) => counted(&cut.fnmr),
                 }),
             ]);
-            let same = self.same;
             blocks.push(format!(
-                "Cuts on the similarity that these photos ask for; the pack's, {same:.2}, stays in force:\n{cuts}"
+                "Cuts on the similarity that these photos ask for:\n{cuts}"
             ));
         }
+        blocks.push(match self.carried {
+            Some(carried) => format!(
+                "The calibration carries cuts on the similarity: {}.",
+                verdicts(carried)
+            ),
+            None => format!(
+                "The cuts on the similarity stay as they are: {}.",
+                verdicts(self.in_force)
+            ),
+        });
         blocks.push(match &self.out {
             Some(file) => format!(
                 "calibration {} written to {file}, in place of {}: name it in `calibration_file` and reload faceoodd",
@@ -225,6 +249,10 @@ impl CalibrateReport<'_> {
         });
         blocks.join("\n\n")
     }
+}
+
+fn verdicts(Thresholds { same, different }: Thresholds) -> String {
+    format!("the same person from {same:.3} on, different ones below {different:.3}")
 }
 
 fn shown(figure: &Figure) -> String {
@@ -242,6 +270,7 @@ mod tests {
         let mut evidence = Evidence {
             samples: Vec::new(),
             cuts: Vec::new(),
+            thresholds: None,
             counts: BTreeMap::from([("without_a_face", 3)]),
             method: "",
             date: String::new(),

@@ -48,7 +48,8 @@ pub(super) fn gather(
     };
     let pack = assembly.pack();
     let ood = &pack.manifest().embedder.ood;
-    Ok(evidence(&rows, ood, pack.sha256()))
+    let least = assembly.calibration().pass_similarity();
+    Ok(evidence(&rows, ood, pack.sha256(), least))
 }
 
 async fn of_log(path: &Path, window: Window) -> anyhow::Result<Vec<InferenceRecord>> {
@@ -112,7 +113,8 @@ fn of_interest(row: InferenceRecord) -> InferenceRecord {
     }
 }
 
-fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence {
+/// What `rows` teach. A capture passes at the similarity `least`.
+fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str, least: f64) -> Evidence {
     let mut requests: Vec<Vec<&InferenceRecord>> = Vec::new();
     let mut places = HashMap::new();
     for row in rows {
@@ -151,7 +153,8 @@ fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence 
         }
     }
     let compared = samples.iter().filter(|s| s.similarity.is_some()).count();
-    let fails = samples.iter().filter(|sample| !sample.passes()).count();
+    let fails = samples.iter().filter(|sample| !sample.passes(least));
+    let fails = fails.count();
     counts.extend([
         ("captures", samples.len() as u64),
         ("compared", compared as u64),
@@ -159,10 +162,11 @@ fn evidence(rows: &[InferenceRecord], ood: &Ood, pack_sha256: &str) -> Evidence 
     ]);
     let need = |of, got, least| Need { of, got, least };
     let captures = samples.len();
-    let of_failures = "that failed (unusable, or genuine and below .45)";
+    let of_failures = "that failed (unusable, or genuine and below the cut)";
     let date = rows.last().map_or_else(Utc::now, |row| row.time);
     Evidence {
         cuts: Vec::new(),
+        thresholds: None,
         needs: vec![
             need("outcomes that tell of a capture", captures, LEAST_OUTCOMES),
             need("genuine ones with a similarity", compared, LEAST_COMPARED),
@@ -217,6 +221,7 @@ fn judged<'a>(
 mod tests {
     use super::*;
     use faceood_engine::pack::manifest::{OodTransform, OutputTensor, Polarity};
+    use faceood_engine::quality::calibration::PASS_SIMILARITY;
     use faceood_log::Endpoint;
 
     fn row(request_id: &str, role: Role, outcome: ReportedOutcome) -> InferenceRecord {
@@ -298,7 +303,7 @@ mod tests {
             shared,
             later,
         ];
-        let evidence = evidence(&rows, &ood(), "ab");
+        let evidence = evidence(&rows, &ood(), "ab", PASS_SIMILARITY);
         let sample = |similarity: Option<f32>, group| SiteSample {
             signal: f64::from(-0.7_f32),
             similarity: similarity.map(f64::from),

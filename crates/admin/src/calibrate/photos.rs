@@ -34,7 +34,12 @@ struct JudgedPhoto {
     embedding: Embedding,
 }
 
-pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evidence> {
+/// The photos in `folder`. Where `carries_cuts`, a capture passes at the cut that they ask for.
+pub(super) fn gather(
+    folder: &Path,
+    assembly: &Assembly,
+    carries_cuts: bool,
+) -> anyhow::Result<Evidence> {
     let dataset = dataset::find(folder, SourceFrom::default())?;
     let mut people = vec![Vec::new(); dataset.persons.len()];
     for picture in &dataset.pictures {
@@ -83,8 +88,22 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
         group += 1;
     }
     bar.finish_and_clear();
-    let fails = samples.iter().filter(|sample| !sample.passes()).count();
+    let cuts = cuts::measure(&embeddings.iter().collect::<Vec<_>>(), &persons);
     let need = |of, got, least| Need { of, got, least };
+    let pairs = cuts.first().filter(|_| carries_cuts).map(|cut| {
+        need(
+            "pairs of different people, for the cuts",
+            cut.false_matches.of,
+            cuts::LEAST_IMPOSTORS,
+        )
+    });
+    let thresholds = cuts::thresholds(&cuts).filter(|_| carries_cuts);
+    let least = thresholds.map_or_else(
+        || assembly.calibration().pass_similarity(),
+        |carried| carried.same.into(),
+    );
+    let fails = samples.iter().filter(|sample| !sample.passes(least));
+    let fails = fails.count();
     let of_several = "photos with a face, of people with several";
     Ok(Evidence {
         counts: BTreeMap::from([
@@ -95,12 +114,16 @@ pub(super) fn gather(folder: &Path, assembly: &Assembly) -> anyhow::Result<Evide
             ("unreadable", unreadable),
             ("only_one_of_the_person", alone),
         ]),
-        needs: vec![
+        needs: [
             need(of_several, samples.len(), LEAST_CAPTURES),
             need("people with several such photos", group, LEAST_PEOPLE),
-        ],
+        ]
+        .into_iter()
+        .chain(pairs)
+        .collect(),
         samples,
-        cuts: cuts::measure(&embeddings.iter().collect::<Vec<_>>(), &persons),
+        thresholds,
+        cuts,
         method: METHOD,
         date: Utc::now().date_naive().to_string(),
     })
@@ -135,6 +158,7 @@ fn judged(seen: &[JudgedPhoto], group: usize) -> impl Iterator<Item = SiteSample
 mod tests {
     use super::*;
     use faceood_engine::embed::EMBEDDING_LENGTH;
+    use faceood_engine::quality::calibration::PASS_SIMILARITY;
 
     #[test]
     fn a_photo_is_judged_by_the_three_others_that_are_most_like_it() {
@@ -153,7 +177,7 @@ mod tests {
         let samples: Vec<SiteSample> = judged(&seen, 7).collect();
         let expected = (0.1_f64.cos() + 0.2_f64.cos() + 0.4_f64.cos()) / 3.0;
         assert!((samples[0].similarity.unwrap() - expected).abs() < 1e-5);
-        assert!(!samples[4].passes() && samples[0].passes());
+        assert!(!samples[4].passes(PASS_SIMILARITY) && samples[0].passes(PASS_SIMILARITY));
         assert!(samples.iter().all(|sample| sample.group == 7));
     }
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use chrono::{TimeDelta, Utc};
 
 use super::{Check, Context, Finding, ok, skipped, warning};
+use crate::offline;
 use faceood::config::Config;
 use faceood::telemetry::host::{Bytes, Host};
-use faceood_engine::policy::Thresholds;
+use faceood_engine::quality::calibration::PASS_SIMILARITY;
 use faceood_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
 
 /// The days whose rows foretell the next ones.
@@ -45,7 +46,10 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
         let free = disk.map(|disk| disk.available_bytes);
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
         checks.push(room(&Growth { all, week, size }, config, free).named("room"));
-        checks.push(drift(&outcomes, Thresholds::default().same).named("drift"));
+        // A pass probability is of the cut that the calibration was learnt for.
+        let least = offline::site_calibration(config)
+            .map_or(PASS_SIMILARITY, |calibration| calibration.pass_similarity());
+        checks.push(drift(&outcomes, least as f32).named("drift"));
     }
     checks
 }
@@ -126,12 +130,12 @@ async fn outcomes(reader: &LogReader) -> anyhow::Result<Vec<InferenceRecord>> {
 }
 
 /// Whether as many genuine captures pass as their probabilities said.
-fn drift(rows: &[InferenceRecord], pass: f32) -> Finding {
+fn drift(rows: &[InferenceRecord], least: f32) -> Finding {
     let genuine = rows
         .iter()
         .filter(|row| row.outcome == Some(ReportedOutcome::Genuine) && row.role == Role::Probe);
     let pairs: Vec<(f64, bool)> = genuine
-        .filter_map(|row| Some((f64::from(row.pass_probability?), row.similarity? >= pass)))
+        .filter_map(|row| Some((f64::from(row.pass_probability?), row.similarity? >= least)))
         .collect();
     let count = pairs.len();
     if count < LEAST_OUTCOMES {

@@ -141,6 +141,7 @@ fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<()> {
     let terms = Terms {
         model: model(&parts),
         similarity: parts.assembly.thresholds(),
+        pass_similarity: parts.assembly.calibration().pass_similarity(),
         policies: &parts.policies,
         rivals: rivals.iter().map(|rival| rival.name.clone()).collect(),
         threshold: args.threshold,

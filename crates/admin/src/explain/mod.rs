@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::centre::CentreFlags;
 use super::report_out::ReportFlags;
-use super::{Context, output};
+use super::{Context, offline, output};
+use faceood::config::Config;
 use faceood_engine::pack::Pack;
 use faceood_engine::pipeline::thresholds_of;
 use faceood_engine::policy::{Action, Policies, Reason, Thresholds, Verdict};
 use faceood_engine::problem::ProblemCode;
 use faceood_engine::quality::components::Direction;
-use faceood_engine::quality::{Cause, Grade};
+use faceood_engine::quality::{Calibration, Cause, Grade};
 use faceood_fleet::CentreReader;
 use faceood_log::{Endpoint, InferenceRecord, LogReader, Role, StoredFeedback};
 
@@ -137,8 +138,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     })?;
     let config = context.config()?;
     let policies = Policies::new(&config.policies)?;
-    let Some(mut explanation) = explain(&rows, &policies, thresholds(&config.pack_dir(), &rows))
-    else {
+    let Some(mut explanation) = explain(&rows, &policies, thresholds(&config, &rows)) else {
         bail!(
             "no row of {} has the request id {:?}: ids are compared exactly; rows may also have been pruned (log.retention_days is {})",
             path.display(),
@@ -189,12 +189,23 @@ async fn found_at(centre: &CentreReader, id: &str) -> anyhow::Result<Vec<Inferen
     Ok(named.collect())
 }
 
-/// The cuts of the pack that judged the rows, if it is the one installed; otherwise the usual ones.
-fn thresholds(pack_dir: &std::path::Path, rows: &[InferenceRecord]) -> Thresholds {
+/// The cuts that judged the rows: those of the calibration, if it is still in force, or else of the
+/// pack, if it is the one installed; otherwise the usual ones.
+fn thresholds(config: &Config, rows: &[InferenceRecord]) -> Thresholds {
+    let has_judged = |calibration: &Calibration| {
+        let mut ids = rows.iter().filter_map(|row| row.calibration_id.as_deref());
+        ids.any(|id| id == calibration.id())
+    };
+    let carried = offline::site_calibration(config)
+        .filter(has_judged)
+        .and_then(|calibration| calibration.thresholds());
     let judged_by = rows.iter().find_map(|row| row.pack_sha256.as_deref());
-    let installed = Pack::open(pack_dir).ok();
-    let same = installed.filter(|pack| judged_by.is_none_or(|sha256| sha256 == pack.sha256()));
-    same.as_ref().map(thresholds_of).unwrap_or_default()
+    let of_pack = || {
+        let installed = Pack::open(&config.pack_dir()).ok();
+        let same = installed.filter(|pack| judged_by.is_none_or(|sha256| sha256 == pack.sha256()));
+        same.as_ref().map(thresholds_of).unwrap_or_default()
+    };
+    carried.unwrap_or_else(of_pack)
 }
 
 /// Explains the rows of the last request that had their id; `None` where there are none.

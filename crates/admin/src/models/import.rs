@@ -255,7 +255,7 @@ pub(super) fn set_calibration(args: &CalibrationArgs, context: &Context) -> anyh
         json: &json,
         id: calibration.id(),
     };
-    for (name, bytes) in importing::recalibrated(&pack, text)? {
+    for (name, bytes) in importing::recalibrated(&pack, text, calibration.thresholds())? {
         write(&folder.join(name), &bytes)?;
     }
     let pack = name_of(&Pack::open(&folder)?);

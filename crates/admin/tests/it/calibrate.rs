@@ -176,7 +176,11 @@ fn too_few_photos_are_refused_with_what_is_missing() {
     let empty = folder.path().join("people/anna");
     let said = run(&[empty.to_str().unwrap()]).expect_code(1).stderr;
     assert!(said.contains("PERSON/PICTURE.jpg"), "{said}");
+    let cuts = run(&[arguments[0], "--carry-cuts"]).expect_code(1).stderr;
+    let missing = "pairs of different people, for the cuts: 2 of at least 10000, 9998 are missing";
+    assert!(cuts.contains(missing), "{cuts}");
     run(&[]).expect_code(2);
+    run(&["--from-log", "--carry-cuts"]).expect_code(2);
     run(&[arguments[0], "--from-log"]).expect_code(2);
     run(&[arguments[0], "--since", "7d"]).expect_code(2);
 }

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use faceood_engine::policy::Thresholds;
 use faceood_engine::quality::Calibration;
 use faceood_engine::quality::calibration::{Observations, Provenance};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::daemon::Home;
 use crate::support::{Admin, Daemon, photos, wait_for};
@@ -41,6 +43,19 @@ fn reload(daemon: &Daemon, said: &str) {
     let before = count();
     daemon.signal(Signal::HUP);
     wait_for(said, || (count() > before).then_some(()));
+}
+
+fn explained(daemon: &Daemon, request_id: &str) -> Value {
+    let (config, data) = (daemon.home().config_file(), daemon.data_dir());
+    let command = [
+        "--config",
+        config.to_str().unwrap(),
+        "--data-dir",
+        data.to_str().unwrap(),
+    ];
+    Admin::run([&command[..], &["explain", request_id, "--json"]].concat())
+        .success()
+        .json()
 }
 
 /// Score and calibration of the row of a new request.
@@ -83,6 +98,23 @@ fn a_reload_puts_a_calibration_in_force_and_a_broken_one_keeps_the_old() {
         new.id(),
         "failures name it too"
     );
+
+    // Cuts on the similarity that it carries are in force with it.
+    let cuts = Thresholds::new(1.0, 0.875).unwrap();
+    let stricter = calibration(0.9).with_thresholds(Some(cuts));
+    fs::write(&file, stricter.to_json().unwrap()).unwrap();
+    reload(&daemon, READ);
+    let thresholds = serde_json::to_value(cuts).unwrap();
+    let (client, photo) = (daemon.client(), photos::astronaut());
+    assert_eq!(client.get("/v1/info").ok()["thresholds"], thresholds);
+    let smaller = photos::jpeg(&photos::resized(&photos::pixels(&photo), 400, 400), 80);
+    let compared = client.compare(&photo, &smaller, "?scenario=search").ok();
+    assert_eq!(compared["thresholds"], thresholds);
+    assert_eq!(compared["verdict"], "review", "{compared}");
+    let told = explained(&daemon, compared["request_id"].as_str().unwrap());
+    assert_eq!(told["comparison"]["same_from"], 1.0, "{told}");
+    fs::write(&file, new.to_json().unwrap()).unwrap();
+    reload(&daemon, READ);
 
     let text = calibration(0.9).to_json().unwrap();
     let foreign = calibration(0.9).for_embedder(&"ab".repeat(32));

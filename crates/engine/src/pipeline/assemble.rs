@@ -243,9 +243,10 @@ impl Assembly {
         }
     }
 
-    /// The pack's cuts on the similarity.
+    /// The cuts on the similarity that are in force now: the calibration's, or else the pack's.
     pub fn thresholds(&self) -> Thresholds {
-        thresholds_of(&self.pack)
+        let own = self.calibration.borrow().thresholds();
+        own.unwrap_or_else(|| thresholds_of(&self.pack))
     }
 
     /// Opens the sessions of one pipeline and checks the embedder on the golden input. Not warm

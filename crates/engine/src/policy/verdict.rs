@@ -1,12 +1,12 @@
 //! Two faces and their similarity: same, review, different, or not to be believed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Action, Verdict};
 
 /// Cuts on the similarity; at a cut counts as above.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Thresholds {
     /// From here on `same`, unless a side's action is review.
     #[schema(example = 0.45)]

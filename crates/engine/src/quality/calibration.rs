@@ -11,11 +11,13 @@ use sha2::{Digest, Sha256};
 
 use super::interval::{self, Spread};
 use super::score;
+use crate::policy::{Thresholds, ThresholdsError};
 use crate::stats::{even_bins, interpolate, isotonic, mean};
 
 pub mod site;
 
-/// Similarity at which a capture counts as passed; the contract's accept threshold.
+/// Similarity at which a capture counts as passed where a calibration brings no [`Thresholds`] of its
+/// own; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
 const SCHEMA: u32 = 1;
 /// Most knots of a monotone map. More would follow the sample, not the signal.
@@ -59,6 +61,9 @@ pub enum CalibrationError {
     /// This table falls, or leaves its range, from this row on.
     #[error("the calibration's table `{0}` is not monotone within its range at row {1}")]
     Table(&'static str, usize),
+    /// The cuts on the similarity that it brings are out of order.
+    #[error("the calibration's {0}")]
+    Thresholds(#[from] ThresholdsError),
     /// So many observations are too little to learn from.
     #[error("{0} observations are too few for a calibration, at least {LEAST} are needed")]
     TooFew(usize),
@@ -92,6 +97,9 @@ struct Content {
     /// Missing if unknown, as in a pack, whose manifest names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     embedder: Option<String>,
+    /// Missing where the pack's cuts hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thresholds: Option<Thresholds>,
     similarity: Vec<[f64; 2]>,
     pass: Vec<[f64; 2]>,
     spread: Vec<Spread>,
@@ -161,6 +169,7 @@ impl Calibration {
             provenance,
             is_stand_in: false,
             embedder: None,
+            thresholds: None,
             similarity,
             pass,
             spread,
@@ -181,6 +190,7 @@ impl Calibration {
             },
             is_stand_in: true,
             embedder: None,
+            thresholds: None,
             similarity: vec![[worst, 0.0], [best, UNCALIBRATED_SIMILARITY]],
             pass: vec![[worst, 0.0], [best, 0.0]],
             spread: vec![Spread {
@@ -196,6 +206,16 @@ impl Calibration {
     pub fn for_embedder(self, sha256: &str) -> Self {
         Self::from_content(Content {
             embedder: Some(sha256.to_owned()),
+            ..self.content
+        })
+    }
+
+    /// The same calibration with these cuts on the similarity, or with the pack's. A calibration that
+    /// is learnt on top of it has them too, and a capture passes there at `same`.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: Option<Thresholds>) -> Self {
+        Self::from_content(Content {
+            thresholds,
             ..self.content
         })
     }
@@ -216,6 +236,9 @@ impl Calibration {
         let file: File = serde_json::from_str(json)?;
         check("similarity", &file.content.similarity)?;
         check("pass", &file.content.pass)?;
+        if let Some(Thresholds { same, different }) = file.content.thresholds {
+            Thresholds::new(same, different)?;
+        }
         let calibration = Self::from_content(file.content);
         if calibration.id == file.id {
             Ok(calibration)
@@ -267,6 +290,17 @@ impl Calibration {
         self.content.embedder.as_deref()
     }
 
+    /// The cuts on the similarity that it brings; `None` where the pack's hold.
+    pub fn thresholds(&self) -> Option<Thresholds> {
+        self.content.thresholds
+    }
+
+    /// The similarity from which a capture counts as passed.
+    pub fn pass_similarity(&self) -> f64 {
+        let own = self.content.thresholds;
+        own.map_or(PASS_SIMILARITY, |own| f64::from(own.same))
+    }
+
     /// Expected similarity of a capture with this signal to a good reference, 0–1.
     pub fn expected_similarity(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.similarity, f64::from(signal)))
@@ -278,7 +312,8 @@ impl Calibration {
         narrow(score::from_similarity(similarity))
     }
 
-    /// The fraction of captures with this signal that clears .45 against a good reference.
+    /// The fraction of captures with this signal that reaches [`Self::pass_similarity`] against a good
+    /// reference.
     pub fn pass_probability(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.pass, f64::from(signal)))
     }

@@ -6,9 +6,13 @@ use serde::Serialize;
 use super::comparisons::{MOST_IMPOSTORS, compare_all};
 use super::error_rates::{ErrorRates, Rate};
 use faceood_engine::embed::Embedding;
+use faceood_engine::policy::Thresholds;
 
-/// The rates of false matches that cuts are measured for.
+/// The rates of false matches that cuts are measured for: from the last one on two captures show
+/// the same person, below the first one different people.
 const TARGETS: [f64; 2] = [1e-3, 1e-4];
+/// Fewest impostor comparisons that tell all of these rates.
+pub const LEAST_IMPOSTORS: usize = 10_000;
 /// Standard deviations of a normal distribution within which 95 of 100 values lie.
 const WITHIN_95: f64 = 1.96;
 
@@ -37,6 +41,12 @@ pub fn measure(embeddings: &[&Embedding], persons: &[usize]) -> Vec<MeasuredCut>
     TARGETS
         .map(|fmr| cut(&rates, made.impostor.len(), fmr))
         .into()
+}
+
+/// The verdicts' cuts, of measured ones; `None` with too few comparisons.
+pub fn thresholds(cuts: &[MeasuredCut]) -> Option<Thresholds> {
+    let different = cuts.first()?.similarity?;
+    Thresholds::new(cuts.last()?.similarity?, different).ok()
 }
 
 fn cut(rates: &ErrorRates, comparisons: usize, fmr: f64) -> MeasuredCut {
@@ -97,12 +107,18 @@ mod tests {
         let middle = cuts[0].similarity.unwrap();
         assert!(low < middle && middle < high, "{cuts:?}");
         assert!(cuts[1].similarity > cuts[0].similarity);
+        let carried = thresholds(&cuts).unwrap();
+        assert_eq!(
+            (Some(carried.different), Some(carried.same)),
+            (cuts[0].similarity, cuts[1].similarity)
+        );
     }
 
     #[test]
     fn too_few_comparisons_tell_no_rate() {
         let cuts = measured(10);
         assert_eq!((cuts[0].similarity, cuts[0].interval), (None, None));
+        assert_eq!(thresholds(&cuts), None);
         assert_eq!(cuts[0].false_matches.errors, 0);
         assert_eq!(cuts[0].fnmr.errors, 0);
     }

@@ -16,7 +16,6 @@ use super::report::{
 use super::signals::{SignalFigures, Truth, figures};
 use faceood_engine::embed::Embedding;
 use faceood_engine::policy::{self, Action, Policies};
-use faceood_engine::quality::calibration::PASS_SIMILARITY;
 use faceood_engine::quality::score::from_similarity;
 use faceood_engine::stats::mean;
 
@@ -34,8 +33,10 @@ const NO_SOURCE: &str = "unknown";
 pub struct Terms<'a> {
     /// What was measured with.
     pub model: EvaluatedModel,
-    /// The pack's thresholds on the similarity.
+    /// The thresholds on the similarity that are in force.
     pub similarity: policy::Thresholds,
+    /// The similarity at which the calibration counts a capture as passed.
+    pub pass_similarity: f64,
     /// The scenarios.
     pub policies: &'a Policies,
     /// Names of the rivals, in the order of their values.
@@ -66,6 +67,7 @@ struct Evidence<'a> {
     made: Comparisons,
     rates: ErrorRates,
     thresholds: ReportThresholds,
+    pass_similarity: f64,
 }
 
 /// Captures of each group, by name; and its pictures without a face, if they are counted.
@@ -105,6 +107,7 @@ pub fn evaluate(
         persons,
         made,
         thresholds: thresholds(&rates, &terms),
+        pass_similarity: terms.pass_similarity,
         rates,
     };
     let scenarios = terms.policies.iter();
@@ -226,7 +229,8 @@ impl Evidence<'_> {
 
     /// Our score first, then what it is compared with.
     fn signals(&self, rivals: &[String]) -> Vec<SignalFigures> {
-        let passes = |reach: &Option<f64>| reach.map(|similarity| similarity >= PASS_SIMILARITY);
+        let passes =
+            |reach: &Option<f64>| reach.map(|similarity| similarity >= self.pass_similarity);
         let passes: Vec<Option<bool>> = self.reach.iter().map(passes).collect();
         let truth = Truth {
             persons: &self.persons,
@@ -258,7 +262,7 @@ impl Evidence<'_> {
             }),
             pass_probability: self.calibrated(|measured, reach| {
                 let probability = measured.face.quality.pass_probability;
-                let passes = u8::from(reach >= PASS_SIMILARITY);
+                let passes = u8::from(reach >= self.pass_similarity);
                 (probability.into(), passes.into())
             }),
         }
@@ -333,7 +337,9 @@ impl Evidence<'_> {
             .iter()
             .map(|&reach| from_similarity(reach))
             .collect();
-        let passing = reached.iter().filter(|&&reach| reach >= PASS_SIMILARITY);
+        let passing = reached
+            .iter()
+            .filter(|&&reach| reach >= self.pass_similarity);
         let is_member = |capture: usize| indices.binary_search(&capture).is_ok();
         let genuine = self.made.genuine.iter();
         let touching = genuine.filter(|made| is_member(made.one) || is_member(made.other));

@@ -10,6 +10,7 @@ use faceood_engine::pack::manifest::{
 };
 use faceood_engine::pack::network::graph::{FLOAT, TensorType, ValueInfo, ValueType};
 use faceood_engine::pack::{MANIFEST_FILE, Pack};
+use faceood_engine::policy::Thresholds;
 
 pub mod checkpoint;
 pub mod onnx;
@@ -105,16 +106,22 @@ pub fn files(
     Ok(files)
 }
 
-/// `pack` with another calibration: the calibration's file and the manifest.
+/// `pack` with another calibration, and with `thresholds` where this carries some: the calibration's
+/// file and the manifest.
 ///
 /// # Errors
 /// If the manifest cannot be written.
 pub fn recalibrated(
     pack: &Pack,
     calibration: CalibrationText<'_>,
+    thresholds: Option<Thresholds>,
 ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
     let mut manifest = pack.manifest().clone();
     manifest.calibration = calibration.described();
+    if let Some(Thresholds { same, different }) = thresholds {
+        let review = different;
+        manifest.similarity = SimilarityThresholds { same, review };
+    }
     calibration.with(&manifest)
 }
 

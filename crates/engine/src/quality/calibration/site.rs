@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use super::{
-    Calibration, CalibrationError, LEAST, PASS_SIMILARITY, Provenance, Spread, rising, rounded,
-    rounded_spread, score,
+    Calibration, CalibrationError, LEAST, Provenance, Spread, rising, rounded, rounded_spread,
+    score,
 };
 use crate::stats::{calibration_error, interpolate, resampled};
 
@@ -35,10 +35,10 @@ pub struct SiteSample {
 }
 
 impl SiteSample {
-    /// Whether it cleared the accept threshold.
-    pub fn passes(&self) -> bool {
+    /// Whether it reached the similarity `least`.
+    pub fn passes(&self, least: f64) -> bool {
         self.similarity
-            .is_some_and(|similarity| similarity >= PASS_SIMILARITY)
+            .is_some_and(|similarity| similarity >= least)
     }
 }
 
@@ -75,7 +75,8 @@ pub struct SiteTrial {
 
 impl Calibration {
     /// The maps learnt from `samples` where these are, and this calibration's elsewhere. The spread
-    /// of another shot's signal is taken over: it depends on the network, not on the site.
+    /// of another shot's signal is taken over: it depends on the network, not on the site. The cuts on
+    /// the similarity are taken over too.
     ///
     /// # Errors
     /// With too few samples that have a similarity.
@@ -91,7 +92,9 @@ impl Calibration {
         if compared.len() < LEAST {
             return Err(CalibrationError::TooFew(compared.len()));
         }
-        let passed = |sample: &SiteSample| (sample.signal, f64::from(u8::from(sample.passes())));
+        let least = self.pass_similarity();
+        let passed =
+            |sample: &SiteSample| (sample.signal, f64::from(u8::from(sample.passes(least))));
         let passes: Vec<(f64, f64)> = samples.iter().map(passed).collect();
         let learnt = |points: &[(f64, f64)], own: &[[f64; 2]]| {
             let (signals, values): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
@@ -100,7 +103,8 @@ impl Calibration {
         let similarity = learnt(&compared, &self.content.similarity);
         let pass = learnt(&passes, &self.content.pass);
         let spread = self.spread_along(&similarity);
-        Ok(Self::learnt(provenance, similarity, pass, spread))
+        let learnt = Self::learnt(provenance, similarity, pass, spread);
+        Ok(learnt.with_thresholds(self.thresholds()))
     }
 
     /// The spreads for `similarity` in place of this map, at the same shifts of the signal.
@@ -140,7 +144,7 @@ impl Calibration {
             bins,
             pass: change(samples, bins, |sample| {
                 let pass = |by: &Self| f64::from(by.pass_probability(sample.signal as f32));
-                let passed = f64::from(u8::from(sample.passes()));
+                let passed = f64::from(u8::from(sample.passes(own.pass_similarity())));
                 Some([pass(self), pass(learnt(sample)), passed])
             }),
             similarity: change(samples, bins, |sample| {

@@ -102,6 +102,26 @@ fn too_few_observations_are_refused_with_the_count() {
     ));
 }
 
+#[test]
+fn cuts_are_kept_with_an_id_of_their_own_and_refused_out_of_order() {
+    let without = fitted();
+    let cuts = Thresholds::new(0.32, 0.21).unwrap();
+    let with = without.clone().with_thresholds(Some(cuts));
+    assert_ne!(with.id(), without.id());
+    let again = Calibration::load(&with.to_json().unwrap()).unwrap();
+    assert_eq!(again.thresholds(), Some(cuts));
+    assert_eq!(again.with_thresholds(None), without);
+    let wrong = Thresholds {
+        same: 0.21,
+        different: 0.32,
+    };
+    let json = without.with_thresholds(Some(wrong)).to_json().unwrap();
+    assert!(matches!(
+        Calibration::load(&json),
+        Err(CalibrationError::Thresholds(_))
+    ));
+}
+
 proptest! {
     #[test]
     fn maps_are_monotone_and_within_bounds(a in -3.0_f32..3.0, b in -3.0_f32..3.0) {

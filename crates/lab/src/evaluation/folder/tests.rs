@@ -119,6 +119,7 @@ fn terms(policies: &Policies) -> Terms<'_> {
             calibration_id: "c".to_owned(),
         },
         similarity: policy::Thresholds::default(),
+        pass_similarity: 0.45,
         policies,
         rivals: vec!["rival.onnx".to_owned()],
         threshold: None,

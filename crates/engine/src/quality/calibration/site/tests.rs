@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::Thresholds;
 use crate::quality::calibration::{Observations, check};
 
 /// A calibration under which the similarity is the signal, with another shot a twentieth off either
@@ -91,6 +92,18 @@ fn unusable_pictures_fail_and_have_no_similarity() {
         new.expected_similarity(0.5),
         useful.expected_similarity(0.5)
     );
+}
+
+#[test]
+fn a_capture_passes_at_the_cut_that_the_calibration_carries() {
+    let cuts = Thresholds::new(0.7, 0.6).unwrap();
+    let own = own().with_thresholds(Some(cuts));
+    let new = own.refit(&site(40, 0.0), Provenance::default()).unwrap();
+    assert_eq!(new.thresholds(), Some(cuts));
+    assert!(new.pass_probability(0.6) < 0.1 && new.pass_probability(0.8) > 0.9);
+    let trial = own.trial(&own, &site(60, 0.0)).unwrap();
+    // The pack's map is for another cut, and the one that was learnt is for this.
+    assert!(trial.pass.change.interval[1] < -0.1, "{trial:?}");
 }
 
 #[test]
