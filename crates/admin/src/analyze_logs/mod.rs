@@ -97,8 +97,9 @@ pub(crate) struct Args {
     /// What samples are drawn by, where the log is large
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Rows of a centre from which on they are counted by the hour
-    #[arg(long, value_name = "N", default_value_t = Settings::default().most_rows, hide = true)]
+    /// Rows of a centre that are all read, with 32 bytes of memory for each; of more, good ones are
+    /// counted by the hour
+    #[arg(long, value_name = "N", default_value_t = Settings::default().most_rows)]
     most_rows: u64,
 }
 
