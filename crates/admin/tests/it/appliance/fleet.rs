@@ -96,6 +96,15 @@ pub(super) fn instances_have_their_own_folder_port_and_name() {
         let database = format!("/var/lib/faceood/{number}/faceood.db");
         assert!(Path::new(&database).exists(), "{database}");
     }
+    // What faceoodd.service has in /run goes when it stops; the others stay as they are.
+    succeed(&["systemctl", "restart", "faceoodd"]);
+    for number in [1_u16, 2] {
+        let client = Client::new(([127, 0, 0, 1], 7860 + number).into());
+        client.extract(&photos::astronaut(), "").expect_status(200);
+        let unit = format!("faceoodd@{number}.service");
+        assert_eq!(property_of(&unit, "NRestarts"), "0", "{unit}");
+        assert!(Path::new(&format!("/run/faceood-{number}")).is_dir());
+    }
     let stop = ["systemctl", "stop", "faceoodd@1", "faceoodd@2"];
     succeed(&stop);
     assert_eq!(property_of("faceoodd@1.service", "Result"), "success");
