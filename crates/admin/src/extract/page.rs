@@ -12,10 +12,9 @@ use maud::{Markup, html};
 use super::why;
 
 const STYLE: &str = "\
-td { white-space: normal; vertical-align: top; min-width: 4rem; }
+td { vertical-align: top; min-width: 4rem; }
 td img { width: 4.5rem; height: 4.5rem; object-fit: contain; display: block; border-radius: .3rem; background: var(--panel); }
-td.text { text-align: left; overflow-wrap: anywhere; min-width: 10rem; }
-th.text { text-align: left; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
 ";
 
 #[derive(Default)]

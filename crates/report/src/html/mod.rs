@@ -39,9 +39,32 @@ pub fn text_page(title: &str, text: &str) -> String {
     page(title, "en", "", &body)
 }
 
-/// A table with a head. All columns but the first are aligned to the right. Where it is wider than
-/// the page, it scrolls by itself, also by the keyboard; screen readers call it by its head.
+/// Characters of a cell from which on its column is wide enough for sentences.
+const SENTENCE: usize = 24;
+
+/// How a column of these cells is set: numbers to the right, words to the left, sentences in lines.
+fn column_class(cells: &[&str]) -> Option<&'static str> {
+    let is_word = |cell: &&&str| cell.starts_with(char::is_alphabetic);
+    if cells.iter().any(|cell| cell.chars().count() >= SENTENCE) {
+        Some("text long")
+    } else if cells.iter().filter(is_word).count() * 2 > cells.len() {
+        Some("text")
+    } else {
+        None
+    }
+}
+
+/// A table with a head. Where it is wider than the page, it scrolls by itself, also by the keyboard;
+/// screen readers call it by its head.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let class_of = |index: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let cells: Vec<&str> = cells.map(String::as_str).collect();
+        column_class(&cells)
+    };
+    let classes: Vec<Option<&str>> = (0..head.len()).map(class_of).collect();
+    let class = |index: usize| classes.get(index).copied().flatten();
     let columns: Vec<&str> = head
         .iter()
         .copied()
@@ -50,9 +73,17 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Mark
     html! {
         div class="wide" tabindex="0" role="region" aria-label=(columns.join(", ")) {
             table {
-                thead { tr { @for cell in head { th scope="col" { (cell) } } } }
+                thead {
+                    tr {
+                        @for (index, cell) in head.iter().enumerate() {
+                            th scope="col" class=[class(index)] { (cell) }
+                        }
+                    }
+                }
                 tbody {
-                    @for row in rows { tr { @for cell in row { td { (cell) } } } }
+                    @for row in &rows {
+                        tr { @for (index, cell) in row.iter().enumerate() { td class=[class(index)] { (cell) } } }
+                    }
                 }
             }
         }
@@ -106,6 +137,24 @@ pub fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right_words_to_the_left_and_sentences_in_lines() {
+        let column = |cells: [&'static str; 3]| column_class(&cells);
+        assert_eq!(column(["0.93", "–", "none"]), None);
+        assert_eq!(column(["ok", "FAILED", ""]), Some("text"));
+        let sentence = "no library was found: run ./scripts/setup";
+        assert_eq!(column(["", sentence, ""]), Some("text long"));
+        let shown = table(
+            &["check", "found"],
+            [vec!["library".to_owned(), sentence.to_owned()]],
+        );
+        assert!(
+            shown
+                .into_string()
+                .contains("<td class=\"text long\">no library")
+        );
+    }
 
     #[test]
     fn what_a_folder_is_called_cannot_become_markup() {
