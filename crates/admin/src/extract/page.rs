@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::why;
 
 const STYLE: &str = "\
-td { vertical-align: top; min-width: 4rem; }
+td { min-width: 4rem; }
 td img { width: 4.5rem; height: 4.5rem; object-fit: contain; display: block; border-radius: .3rem; background: var(--panel); }
 td.text { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
 ";
