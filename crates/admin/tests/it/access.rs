@@ -78,7 +78,7 @@ fn refusals_and_uses_are_shown_beside_a_live_daemon() {
     run(&daemon, &["--format", "html", "--out", out]).success();
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(
-        page.contains("<td>wrong_token</td>") && page.contains("<td>192.0.2.7</td>"),
+        page.contains(">wrong_token</td>") && page.contains(">192.0.2.7</td>"),
         "{page}"
     );
 

@@ -129,7 +129,7 @@ fn an_operator_sets_up_a_centre_ships_and_looks_at_the_fleet() {
         text.contains("gate-3") && text.contains("berlin") && text.contains("1500"),
         "{text}"
     );
-    assert!(fleet("html").stdout.contains("<td>gate-3</td>"));
+    assert!(fleet("html").stdout.contains(">gate-3</td>"));
 
     // A copy that ships while the first one lives is a clone.
     let copy = gate.database.with_file_name("copy.db");
