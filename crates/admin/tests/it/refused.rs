@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use faceood_engine::policy::{Action, Policy, Reason};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -214,6 +214,15 @@ fn less_than_three_days_have_no_trend_and_nobody_reads_program_text() {
                 _ => (">清晰度</td>", ">sharpness</td>"),
             };
             assert!(page.contains(name) && !page.contains(raw), "{page}");
+            // The chart begins with the window.
+            let begin = report["window"]["from"].as_str().unwrap();
+            let begin: DateTime<Utc> = begin.parse().unwrap();
+            let labels = match days {
+                0 => begin.format(">%H:%M:%S<"),
+                2 => begin.format(">%H:%M<"),
+                _ => begin.format(">%m-%d<"),
+            };
+            assert!(page.contains(&labels.to_string()), "{labels}: {page}");
         }
     }
 }

@@ -227,15 +227,15 @@ impl HtmlPage<'_> {
         let rest: Vec<u64> = rest.collect();
         parts.push((COLOURED, self.shares(&rest)));
         let [from, to] = self.window();
-        let form = if (to - from).num_hours() > 60 {
-            "%m-%d"
-        } else {
-            "%H:%M"
+        // A bin that begins seconds before midnight is of the new day.
+        let (form, later) = match to - from {
+            span if span.num_hours() > 60 => ("%m-%d", TimeDelta::minutes(10)),
+            span if span.num_hours() >= 1 => ("%H:%M", TimeDelta::zero()),
+            _ => ("%H:%M:%S", TimeDelta::zero()),
         };
         let begins: Vec<String> = bins
             .iter()
-            // One that begins seconds before midnight is of the new day.
-            .map(|bin| bin.from + TimeDelta::minutes(10))
+            .map(|bin| bin.from + later)
             .map(|begin| (self.style.local_time)(begin).format(form).to_string())
             .collect();
         let low = low_word(self.report, self.style.language);
