@@ -17,7 +17,19 @@ fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<(&'static str, bool)> {
+    use std::arch::is_aarch64_feature_detected;
+    vec![
+        ("neon", is_aarch64_feature_detected!("neon")),
+        ("fp16", is_aarch64_feature_detected!("fp16")),
+        ("dotprod", is_aarch64_feature_detected!("dotprod")),
+        ("bf16", is_aarch64_feature_detected!("bf16")),
+        ("i8mm", is_aarch64_feature_detected!("i8mm")),
+    ]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }

@@ -20,7 +20,11 @@ pub fn has_nvidia_driver() -> bool {
 
 /// The processor's name and its instructions that speed models up, as in `/proc/cpuinfo`.
 pub fn processor() -> (String, Vec<String>) {
-    const TELLING: [&str; 9] = [
+    described(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+}
+
+fn described(cpuinfo: &str) -> (String, Vec<String>) {
+    const TELLING: [&str; 13] = [
         "avx2",
         "fma",
         "avx512f",
@@ -30,19 +34,29 @@ pub fn processor() -> (String, Vec<String>) {
         "amx_bf16",
         "amx_int8",
         "avx512_fp16",
+        // ARM's
+        "asimdhp",
+        "asimddp",
+        "bf16",
+        "i8mm",
     ];
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
-        text.lines()
-            .find(|line| line.starts_with(name))
-            .and_then(|line| line.split_once(':'))
-            .map_or("", |(_, value)| value.trim())
+        let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(key, _)| key.trim() == name);
+        found.map(|(_, value)| value.trim())
     };
-    let present = |name: &&&str| field("flags").split_whitespace().any(|flag| flag == **name);
-    let features = TELLING.iter().filter(present);
+    // Linux has no name for an ARM processor, only the numbers of its maker and its model.
+    let numbers = || {
+        let [maker, model] = ["CPU implementer", "CPU part"].map(field);
+        Some(format!("ARM {} {}", maker?, model?))
+    };
+    let name = field("model name").map(str::to_owned).or_else(numbers);
+    let flags = field("flags").or_else(|| field("Features"));
+    let flags: Vec<_> = flags.unwrap_or_default().split_whitespace().collect();
+    let present = TELLING.iter().filter(|name| flags.contains(*name));
     (
-        field("model name").to_owned(),
-        features.map(|&name| name.to_owned()).collect(),
+        name.unwrap_or_default(),
+        present.map(|&name| name.to_owned()).collect(),
     )
 }
 
@@ -138,4 +152,21 @@ pub fn find_library(settings: &Settings, provider: Provider) -> Result<Library, 
         super::setup_flag(provider)
     );
     Err(RuntimeError::ProviderUnavailable(provider, missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_processor_of_each_kind_is_told_from_another() {
+        let x86 = "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu avx2 fma\n";
+        let features = ["avx2", "fma"].map(str::to_owned).to_vec();
+        assert_eq!(described(x86), ("Some CPU @ 2.00GHz".to_owned(), features));
+        let arm = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\n\
+                   CPU architecture: 8\nCPU variant\t: 0x4\nCPU part\t: 0xd0b\n";
+        let features = vec!["asimddp".to_owned()];
+        assert_eq!(described(arm), ("ARM 0x41 0xd0b".to_owned(), features));
+        assert_eq!(described(""), (String::new(), Vec::new()));
+    }
 }
