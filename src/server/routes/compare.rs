@@ -33,7 +33,8 @@ pub(super) struct CompareQuery {
 /// Whether two samples show one person.
 ///
 /// Both sides are judged first: where the scenario's policy rejects either, the verdict is `untrusted`, whatever the
-/// similarity. Else below 0.35 `different`, below 0.45 or where a side's action is review `review`, else `same`.
+/// similarity. Else below `thresholds.different` (0.35) `different`, below `thresholds.same` (0.45) or where a side's
+/// action is review `review`, else `same`.
 #[utoipa::path(
     post,
     path = "/v1/compare",

@@ -152,7 +152,7 @@ pub struct AtThreshold {
 pub struct CalibrationFigures {
     /// Quality score against the similarity that is reached, on the score's scale.
     pub score: ReliabilityFigures,
-    /// Pass probability against whether .45 is reached.
+    /// Pass probability against whether the capture passes.
     pub pass_probability: ReliabilityFigures,
 }
 
@@ -182,7 +182,7 @@ pub struct PhotoGroup {
     pub score: f64,
     /// Mean of the similarity reached against the person's other captures, on the score's scale.
     pub reached: Option<f64>,
-    /// Share of captures that reach .45.
+    /// Share of captures that pass.
     pub pass: Rate,
     /// False non-matches at the pack's `same`, of genuine comparisons with a capture of the group.
     pub fnmr: Rate,

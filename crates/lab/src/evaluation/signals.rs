@@ -21,7 +21,7 @@ const CURVE_POINTS: usize = 100;
 pub(super) struct Truth<'a> {
     /// The person of each capture.
     pub(super) persons: &'a [usize],
-    /// Whether each capture reaches .45 against the person's others; `None` if there are none.
+    /// Whether each capture passes against the person's others; `None` if there are none.
     pub(super) passes: &'a [Option<bool>],
     pub(super) genuine: &'a [Comparison],
     /// A comparison at or above it succeeds.

@@ -347,10 +347,11 @@ fn reliability(report: &FolderReport) -> Markup {
         .markup()
     };
     let words = |calibrated: &ReliabilityFigures| {
+        let groups = calibrated.reliability.len();
         format!(
-            "mean gap (ECE) {} over {} groups of {} photos",
+            "mean gap (ECE) {} over {groups} group{} of {} photos",
             with_interval(calibrated.ece, calibrated.ece_interval),
-            calibrated.reliability.len(),
+            if groups == 1 { "" } else { "s" },
             calibrated.captures,
         )
     };
@@ -365,7 +366,7 @@ fn reliability(report: &FolderReport) -> Markup {
                 p class="quiet" { "Score: " (words(score)) "." }
             }
             div {
-                (chart("Pass probability against what passed", "pass probability", "share that reached .45", &pass.reliability))
+                (chart("Pass probability against what passed", "pass probability", "share that passed", &pass.reliability))
                 p class="quiet" { "Pass probability: " (words(pass)) "." }
             }
         }
@@ -448,7 +449,8 @@ fn words() -> Markup {
         p class="quiet" {
             "Every two photos of one folder count as one person's (genuine), every two of different folders as different people's \
              (impostor): a photo in the wrong folder counts as an error. What a photo reaches is the mean of its three best \
-             similarities to the person's other photos; it passes from .45. Intervals hold 95 of 100 repetitions in which whole \
+             similarities to the person's other photos; it passes from the cut of the \
+             calibration (.45, unless that carries cuts of its own). Intervals hold 95 of 100 repetitions in which whole \
              persons are drawn again. Covered faces are scored below .40 on purpose, even where they would match. Figures on photos \
              that the model pack was trained on are too good."
         }
