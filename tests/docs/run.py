@@ -27,7 +27,7 @@ PHOTO = "tests/photos/astronaut.jpg"
 # How a program for a gate begins what it tells the person in front of it, in each guide.
 ADVICE = {"integrators.md": "please: ", "integrators.zh.md": "提示："}
 BLOCK = re.compile(r"(?:<!-- not run here: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-PLAIN = {"text", "json", "toml", "yaml"}
+PLAIN = {"text", "json", "toml", "yaml", "mermaid"}
 NEEDED = {"java": "java", "csharp": "mcs"}
 
 
