@@ -97,7 +97,8 @@ pub(super) fn instances_have_their_own_folder_port_and_name() {
         assert!(Path::new(&database).exists(), "{database}");
     }
     // What faceoodd.service has in /run goes when it stops; the others stay as they are.
-    succeed(&["systemctl", "restart", "faceoodd"]);
+    succeed(&["systemctl", "start", "faceoodd"]);
+    succeed(&["systemctl", "stop", "faceoodd"]);
     for number in [1_u16, 2] {
         let client = Client::new(([127, 0, 0, 1], 7860 + number).into());
         client.extract(&photos::astronaut(), "").expect_status(200);
