@@ -12,6 +12,7 @@ use super::Context;
 use faceood::config::Config;
 use faceood_engine::capture;
 use faceood_engine::checkpoint::Checkpoint;
+use faceood_engine::pack::Pack;
 use faceood_engine::pipeline::tuning;
 use faceood_engine::pipeline::view::Part;
 use faceood_engine::pipeline::{
@@ -120,6 +121,15 @@ pub(super) fn assembly(config: &Config) -> anyhow::Result<Assembly> {
 pub(super) fn site_calibration(config: &Config) -> Option<Calibration> {
     let json = std::fs::read_to_string(config.site_calibration()?).ok()?;
     Calibration::load(&json).ok()
+}
+
+/// The calibration in force: that of the site, or else the pack's own.
+pub(super) fn calibration(config: &Config) -> Option<Calibration> {
+    let of_pack = || {
+        let pack = Pack::open(&config.pack_dir()).ok()?;
+        Calibration::load(pack.calibration_json()).ok()
+    };
+    site_calibration(config).or_else(of_pack)
 }
 
 impl Refusal {

@@ -31,8 +31,8 @@ mod photos;
 DIR has a folder for each person with several photos, as the site's cameras take them: poor ones \
 too. --from-log needs outcomes that callers told (POST /v1/feedback). With too little of either \
 it refuses and says how much is missing; without --out it only says what would be gained.
-A recogniser of your own needs cuts of its own on the similarity: --carry-cuts. A later calibration \
-keeps them.
+A recogniser of your own needs cuts of its own on the similarity: --carry-cuts. A later \
+calibration keeps them.
 
 Examples:
   faceood-admin calibrate photos/   what would be gained?
@@ -57,8 +57,8 @@ pub(crate) struct Args {
     window: when::Window,
     #[command(flatten)]
     centre: CentreFlags,
-    /// Put the measured cuts into the calibration: same person from the cut for a false match rate of
-    /// 1e-4 on, different ones below that for 1e-3
+    /// Put the measured cuts into the calibration: same person from the cut for a false match rate
+    /// of 1e-4 on, different ones below that for 1e-3
     #[arg(long, conflicts_with = "from_log")]
     carry_cuts: bool,
     /// Calibration file to write; one that is there is replaced

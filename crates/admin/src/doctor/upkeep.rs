@@ -47,7 +47,7 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
         checks.push(room(&Growth { all, week, size }, config, free).named("room"));
         // A pass probability is of the cut that the calibration was learnt for.
-        let least = offline::site_calibration(config)
+        let least = offline::calibration(config)
             .map_or(PASS_SIMILARITY, |calibration| calibration.pass_similarity());
         checks.push(drift(&outcomes, least as f32).named("drift"));
     }

@@ -16,8 +16,8 @@ use crate::stats::{even_bins, interpolate, isotonic, mean};
 
 pub mod site;
 
-/// Similarity at which a capture counts as passed where a calibration brings no [`Thresholds`] of its
-/// own; the contract's accept threshold.
+/// Similarity at which a capture counts as passed where a calibration brings no [`Thresholds`] of
+/// its own; the contract's accept threshold.
 pub const PASS_SIMILARITY: f64 = 0.45;
 const SCHEMA: u32 = 1;
 /// Most knots of a monotone map. More would follow the sample, not the signal.
@@ -210,8 +210,8 @@ impl Calibration {
         })
     }
 
-    /// The same calibration with these cuts on the similarity, or with the pack's. A calibration that
-    /// is learnt on top of it has them too, and a capture passes there at `same`.
+    /// The same calibration with these cuts on the similarity, or with the pack's. A calibration
+    /// that is learnt on top of it has them too, and a capture passes there at `same`.
     #[must_use]
     pub fn with_thresholds(self, thresholds: Option<Thresholds>) -> Self {
         Self::from_content(Content {
@@ -312,8 +312,8 @@ impl Calibration {
         narrow(score::from_similarity(similarity))
     }
 
-    /// The fraction of captures with this signal that reaches [`Self::pass_similarity`] against a good
-    /// reference.
+    /// The fraction of captures with this signal that reaches [`Self::pass_similarity`] against a
+    /// good reference.
     pub fn pass_probability(&self, signal: f32) -> f32 {
         narrow(interpolate(&self.content.pass, f64::from(signal)))
     }

@@ -106,8 +106,8 @@ pub fn files(
     Ok(files)
 }
 
-/// `pack` with another calibration, and with `thresholds` where this carries some: the calibration's
-/// file and the manifest.
+/// `pack` with another calibration, and with `thresholds` where this carries some: the
+/// calibration's file and the manifest.
 ///
 /// # Errors
 /// If the manifest cannot be written.

@@ -54,8 +54,8 @@ fn column_class(cells: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// A table with a head. Where it is wider than the page, it scrolls by itself, also by the keyboard;
-/// screen readers call it by its head.
+/// A table with a head. Where it is wider than the page, it scrolls by itself, also by the
+/// keyboard; screen readers call it by its head.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let class_of = |index: usize| {

@@ -75,8 +75,8 @@ pub struct SiteTrial {
 
 impl Calibration {
     /// The maps learnt from `samples` where these are, and this calibration's elsewhere. The spread
-    /// of another shot's signal is taken over: it depends on the network, not on the site. The cuts on
-    /// the similarity are taken over too.
+    /// of another shot's signal is taken over: it depends on the network, not on the site. The cuts
+    /// on the similarity are taken over too.
     ///
     /// # Errors
     /// With too few samples that have a similarity.
