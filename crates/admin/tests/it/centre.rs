@@ -64,30 +64,35 @@ impl Fleet {
             fixture.rows[6].source = None;
             fixture.write(&fleet.log(name));
         }
+        fleet.ship(&fleet.server, &BOXES);
+        fleet
+    }
+
+    /// Lays the rows of these boxes into the centre `server`.
+    fn ship(&self, server: &PostgresServer, boxes: &[&str]) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        runtime.unwrap().block_on(fleet.ship());
-        fleet
+        runtime.unwrap().block_on(self.ship_to(server, boxes));
     }
 
     fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(name).with_extension("db")
     }
 
-    async fn ship(&self) {
-        let owner = CentreAddress::new(&self.server.owner_url(), &ClientFiles::default()).unwrap();
+    async fn ship_to(&self, server: &PostgresServer, boxes: &[&str]) {
+        let owner = CentreAddress::new(&server.owner_url(), &ClientFiles::default()).unwrap();
         migrate(&owner).await.unwrap();
         let is_shipped = |column: &&Column| !["embedding", "thumbnail"].contains(&column.name);
         let shipped: Vec<Column> = columns().iter().filter(is_shipped).copied().collect();
-        for (name, number) in BOXES.into_iter().zip(1..) {
+        for (&name, number) in boxes.iter().zip(1..) {
             let ring = (name == "east").then(|| "canary".to_owned());
             let role = Role::Box(BoxPlace {
                 ring,
                 ..BoxPlace::default()
             });
             enrol(&owner, name, &role).await.unwrap();
-            let address = CentreAddress::new(&self.server.url(), &self.files(name)).unwrap();
+            let address = CentreAddress::new(&server.url(), &files(server, name)).unwrap();
             let mut centre = Centre::connect(&address, Some(name)).await.unwrap();
             let reader = LogReader::open(&self.log(name)).await.unwrap();
             let filter = Filter {
@@ -122,15 +127,6 @@ impl Fleet {
         enrol(&owner, "analyst", &Role::Reader).await.unwrap();
     }
 
-    fn files(&self, role: &str) -> ClientFiles {
-        let files = self.server.certificate(role);
-        ClientFiles {
-            ca: Some(files.ca),
-            certificate: Some(files.certificate),
-            key: Some(files.key),
-        }
-    }
-
     /// Runs a subcommand on the centre as `role`.
     fn at_centre(&self, role: &str, arguments: &[&str]) -> Admin {
         let url = self.server.url();
@@ -158,6 +154,15 @@ impl Fleet {
             command.args(arguments);
             command
         })
+    }
+}
+
+fn files(server: &PostgresServer, role: &str) -> ClientFiles {
+    let files = server.certificate(role);
+    ClientFiles {
+        ca: Some(files.ca),
+        certificate: Some(files.certificate),
+        key: Some(files.key),
     }
 }
 
@@ -333,6 +338,21 @@ fn a_centre_is_read_as_the_logs_of_its_boxes_are() {
     );
     let said = twice.expect_code(1).stderr;
     assert!(said.contains("hold the same rows"), "{said}");
+}
+
+#[test]
+fn centres_of_several_regions_are_read_as_one() {
+    let fleet = Fleet::new();
+    let regions = [PostgresServer::start(), PostgresServer::start()];
+    fleet.ship(&regions[0], &BOXES[..1]);
+    fleet.ship(&regions[1], &BOXES[1..]);
+    let [west, east] = regions.each_ref().map(PostgresServer::owner_url);
+    let mut command = admin::command();
+    command.env("TZ", "UTC");
+    command.args(["--db", &west, "--db", &east]);
+    command.args(["analyze-logs", "--format", "json"]);
+    let whole = fleet.at_centre("analyst", &["analyze-logs", "--format", "json"]);
+    assert_eq!(report(Admin::finish(command)), report(whole));
 }
 
 #[test]
