@@ -7,8 +7,10 @@ use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 use crate::server::tls::Tls;
 
-/// The certificate of the box's own authority, for clients that are to trust it. Compare its
-/// fingerprint with the one in the box's log, or in `faceood-admin doctor`, before you do.
+/// The certificate of the box's own authority, for clients that are to trust it.
+///
+/// Compare its fingerprint with the one in the box's log, or in `faceood-admin doctor`, before you
+/// trust it.
 #[utoipa::path(
     get,
     path = "/ca.pem",

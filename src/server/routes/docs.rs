@@ -52,10 +52,10 @@ const DOCS_PAGE: &str = include_str!("../page/docs.html");
     ),
     components(schemas(ProblemBody<'static>)),
     tags(
-        (name = "faces", description = "What is asked about pictures."),
-        (name = "log", description = "What was answered."),
-        (name = "tokens", description = "Who may ask. Over the Unix socket of the box alone."),
-        (name = "service", description = "How the service is."),
+        (name = "faces", description = "Questions about pictures of faces."),
+        (name = "log", description = "Earlier answers, and how they turned out."),
+        (name = "tokens", description = "Who may call the service. Only over the Unix socket of the box."),
+        (name = "service", description = "State and settings of the service."),
     )
 )]
 struct Api;

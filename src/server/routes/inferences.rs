@@ -62,7 +62,9 @@ struct InferencesAnswer {
     next_cursor: Option<String>,
 }
 
-/// Rows of the log. A browser, which asks for `text/html`, gets a table of the same rows.
+/// Rows of the log, newest first.
+///
+/// A browser, which asks for `text/html`, gets a table of the same rows.
 #[utoipa::path(
     get,
     path = "/v1/inferences",
