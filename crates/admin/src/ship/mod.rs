@@ -7,6 +7,8 @@ use faceood_fleet::{
     DayOutcome, FleetError, ShipPlan, Shipped, Stop, Verified, follow, forget, rewind, ship,
 };
 use faceood_log::parse_span;
+use faceood_report::html;
+use maud::html;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::centre::CentreFlags;
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         bar.finish_and_clear();
         let shipped = shipped?;
         args.report
-            .show_text("Rows shipped", &shipped, || text(&shipped))?;
+            .show(&shipped, || text(&shipped), || page(&shipped))?;
         if !shipped.is_complete {
             bail!("it was ended before all was shipped: the rest waits for the next time");
         }
@@ -187,7 +189,7 @@ fn text(shipped: &Shipped) -> String {
     if shipped.late_feedback > 0 {
         let told = shipped.late_feedback;
         lines.push(format!(
-            "{told} words of feedback about other boxes were told"
+            "{told} pieces of feedback about other boxes' requests were told"
         ));
     }
     if shipped.rows_quarantined > 0 {
@@ -220,6 +222,14 @@ fn text(shipped: &Shipped) -> String {
         }));
     }
     lines.join("\n")
+}
+
+/// The same sentences as a page, which wraps them.
+fn page(shipped: &Shipped) -> String {
+    let body = html! {
+        @for line in text(shipped).lines() { p { (line) } }
+    };
+    html::page("Rows shipped", "en", "", &body)
 }
 
 #[cfg(test)]
