@@ -11,14 +11,10 @@ use crate::sinks::terminal_line;
 /// A clock that is off by more than this is named.
 const CLOCK_SECONDS: f64 = 60.0;
 
-const HEAD: [&str; 13] = [
+const COUNTS: [&str; 9] = [
     "box",
     "site",
     "ring",
-    "version",
-    "pack",
-    "calibration",
-    "provider",
     "last seen",
     "waiting",
     "rows",
@@ -27,17 +23,33 @@ const HEAD: [&str; 13] = [
     "others",
 ];
 
+/// What the columns mean.
+const LEGEND: [&str; 3] = [
+    "waiting: rows that the box had not shipped yet at its last visit.",
+    "low: share of the scored faces with a score of at most 0.4.",
+    "refused: share of the box's faces that were rejected; others: of all other boxes.",
+];
+
+/// A table of its own: with the counts it would be wider than a terminal.
+const RELEASES: [&str; 5] = ["box", "version", "pack", "calibration", "provider"];
+
 pub(super) fn text(report: &FleetReport) -> String {
     let mut blocks = vec![window(report)];
     if report.boxes.is_empty() {
         blocks.push(NO_BOX.to_owned());
     } else {
-        let rows = report.boxes.iter().map(|row| cells(report, row));
-        let rows = rows.map(|row| row.into_iter().map(Into::into).collect());
-        blocks.push(output::table(&HEAD, rows));
+        let rows = report.boxes.iter().map(|row| counts(report, row));
+        blocks.push(text_table(&COUNTS, rows));
+        blocks.push(LEGEND.join("\n"));
+        blocks.push(text_table(&RELEASES, report.boxes.iter().map(releases)));
     }
     blocks.extend(alarms(report));
     blocks.join("\n\n")
+}
+
+fn text_table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rows = rows.map(|row| row.into_iter().map(Into::into).collect());
+    output::table(head, rows)
 }
 
 pub(super) fn html(report: &FleetReport) -> String {
@@ -49,7 +61,10 @@ pub(super) fn html(report: &FleetReport) -> String {
         @for alarm in alarms { p { (alarm) } }
         h2 { "Boxes" }
         @if report.boxes.is_empty() { p { (NO_BOX) } } @else {
-            (html::table(&HEAD, report.boxes.iter().map(|row| cells(report, row))))
+            (html::table(&COUNTS, report.boxes.iter().map(|row| counts(report, row))))
+            @for line in LEGEND { p class="quiet" { (line) } }
+            h2 { "Releases" }
+            (html::table(&RELEASES, report.boxes.iter().map(releases)))
         }
     };
     html::page("Fleet", "en", "", &body)
@@ -59,31 +74,25 @@ const NO_BOX: &str = "no box is admitted: faceood-admin fleet enrol NAME";
 
 fn window(report: &FleetReport) -> String {
     let time = |time: DateTime<Utc>| time.format("%F %H:%M").to_string();
+    let boxes = match report.boxes.len() {
+        1 => "1 box".to_owned(),
+        several => format!("{several} boxes"),
+    };
     format!(
-        "{}: {} boxes, counts from {} to {} UTC",
+        "{}: {boxes}, counts from {} to {} UTC",
         report.target,
-        report.boxes.len(),
         time(report.since),
         time(report.until)
     )
 }
 
-fn cells(report: &FleetReport, row: &BoxRow) -> Vec<String> {
-    let name = |text: &Option<String>| match text {
-        Some(text) => terminal_line(text).into_owned(),
-        None => "–".to_owned(),
-    };
+fn counts(report: &FleetReport, row: &BoxRow) -> Vec<String> {
     let state = &row.state;
-    let pack = [&state.pack, &state.pack_version].map(name).join(" ");
     let seen = state.last_seen.map(|seen| ago(report.now - seen));
     vec![
         terminal_line(&state.node).into_owned(),
-        name(&state.site),
-        name(&state.ring),
-        name(&state.version),
-        pack.trim_end_matches(" –").to_owned(),
-        name(&state.calibration_id),
-        name(&state.provider),
+        or_dash(state.site.as_deref()),
+        or_dash(state.ring.as_deref()),
         seen.unwrap_or_else(|| "never".to_owned()),
         state
             .unshipped
@@ -93,6 +102,22 @@ fn cells(report: &FleetReport, row: &BoxRow) -> Vec<String> {
         percent(row.share_rejected),
         percent(row.others_share_rejected),
     ]
+}
+
+fn releases(row: &BoxRow) -> Vec<String> {
+    let state = &row.state;
+    let pack = [&state.pack, &state.pack_version].map(|part| or_dash(part.as_deref()));
+    vec![
+        terminal_line(&state.node).into_owned(),
+        or_dash(state.version.as_deref()),
+        pack.join(" ").trim_end_matches(" –").to_owned(),
+        or_dash(state.calibration_id.as_deref()),
+        or_dash(state.provider.as_deref()),
+    ]
+}
+
+fn or_dash(text: Option<&str>) -> String {
+    text.map_or_else(|| "–".to_owned(), |text| terminal_line(text).into_owned())
 }
 
 /// What somebody should look at, the most serious first.
@@ -114,7 +139,7 @@ fn alarms(report: &FleetReport) -> Vec<String> {
         }
         match state.last_seen {
             None => alarms.push(format!(
-                "{node} has never come: look at faceood-ship on that box"
+                "{node} has never connected: look at faceood-ship on that box"
             )),
             Some(seen) if row.is_late => alarms.push(format!(
                 "{node} was last seen {} ago: look at that box, its network and its service faceood-ship",
@@ -140,7 +165,7 @@ fn alarms(report: &FleetReport) -> Vec<String> {
     }
     if report.feedback_waiting > 0 {
         alarms.push(format!(
-            "{} words of feedback wait for a request that no box has shipped, or that its own box has spoken of",
+            "{} pieces of feedback wait for a request that no box has shipped, or whose own box has given feedback",
             report.feedback_waiting
         ));
     }
@@ -239,11 +264,11 @@ mod tests {
         for said in [
             "refuses 90.0 % of its faces, the others 1.0 %, in the whole window",
             "late was last seen 3 h ago",
-            "new has never come",
+            "new has never connected",
             "2 rows that the centre cannot take",
             "90 s behind",
             "a at 192.0.2.1 and b at 192.0.2.2",
-            "3 words of feedback",
+            "3 pieces of feedback",
             "4 rows have the time of a broken clock",
         ] {
             assert!(text.contains(said), "{said}: {text}");
