@@ -50,7 +50,14 @@ const HEAD: [&str; 9] = [
     "embed ms",
     "cosine",
     "score",
-    "",
+    "note",
+];
+
+/// What the columns mean.
+const LEGEND: [&str; 3] = [
+    "requests/s: test faces through the whole pipeline, all sessions together; higher is better.",
+    "embed ms: median time of one run of the embedder.",
+    "cosine: with the embedding of the reference, which is the first row; score: difference to its score.",
 ];
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -88,7 +95,12 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 pub fn text(tuning: &Tuning) -> String {
     let trials = tuning.trials.iter();
     let rows = trials.map(|trial| row(trial, tuning).map(Cow::from).to_vec());
-    format!("{}\n{}\n", about(tuning), output::table(&HEAD, rows))
+    format!(
+        "{}\n\n{}\n\n{}\n",
+        about(tuning),
+        output::table(&HEAD, rows),
+        LEGEND.join("\n")
+    )
 }
 
 fn page(tuning: &Tuning) -> String {
@@ -96,6 +108,7 @@ fn page(tuning: &Tuning) -> String {
     let body = maud::html! {
         p { (about(tuning)) }
         (html::table(&HEAD, rows))
+        @for line in LEGEND { p class="quiet" { (line) } }
     };
     html::page("How models run on this box", "en", "", &body)
 }
@@ -103,7 +116,12 @@ fn page(tuning: &Tuning) -> String {
 fn about(tuning: &Tuning) -> String {
     let basis = &tuning.basis;
     let features = basis.features.join(" ");
-    format!("{}, {} cores ({features})", basis.processor, basis.cores)
+    format!(
+        "{}, {} cores ({features}), measured {} UTC",
+        basis.processor,
+        basis.cores,
+        tuning.measured_at.format("%F %H:%M")
+    )
 }
 
 fn row(trial: &Trial, tuning: &Tuning) -> [String; HEAD.len()] {
