@@ -36,9 +36,20 @@ pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime
                 Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
                 _ => PACK_REMEDY,
             };
-            vec![failed(format!("{folder}: {error:#}"), remedy).named("models")]
+            vec![failed(format!("{folder}: {}", whole(&error)), remedy).named("models")]
         }
     }
+}
+
+/// The error and what lies behind it, each said once.
+fn whole(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Finding {
