@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     };
     let mut steps = missing(args, &loaded);
     steps.push(restart());
-    steps.push("look at the whole: sudo faceood-admin doctor".to_owned());
+    steps.push("check everything: sudo faceood-admin doctor".to_owned());
     output::text(&format!(
         "{done}\nWhat is left to do:\n{}",
         numbered(&steps)

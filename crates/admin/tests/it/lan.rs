@@ -23,7 +23,7 @@ fn a_dry_run_shows_the_file_and_each_step_that_is_left() {
         "1. in ",
         "2. make a token",
         "3. sudo systemctl daemon-reload && sudo systemctl restart faceoodd",
-        "4. look at the whole: sudo faceood-admin doctor",
+        "4. check everything: sudo faceood-admin doctor",
     ] {
         assert!(shown.contains(part), "no {part:?} in {shown}");
     }
