@@ -14,7 +14,8 @@ use super::page;
 /// Columns are narrow so that most screens show all of them.
 const STYLE: &str = "\
 td { white-space: normal; vertical-align: top; }
-td.text, th.text { text-align: left; }
+td.text, th.text { text-align: left; word-break: keep-all; }
+td.long { word-break: normal; }
 td.id { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere; min-width: 9rem; text-align: left; }
 main { max-width: 80rem; }
 nav { display: flex; gap: 1.5rem; flex-wrap: wrap; margin: .5rem 0; }
@@ -91,7 +92,7 @@ pub(super) fn table(
                 td class="text" { (row.scenario.as_deref().unwrap_or_default()) }
                 td class="text" { (scores.unwrap_or_default()) }
                 td class="text" { (decision) }
-                td class="text" { (why(row, &word, language)) }
+                td class="text long" { (why(row, &word, language)) }
                 td class="text" { (verdict.unwrap_or_default()) }
                 td class="id" { (row.request_id) }
             }
