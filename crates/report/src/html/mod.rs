@@ -44,7 +44,7 @@ const SENTENCE: usize = 24;
 
 /// How a column of these cells is set: numbers to the right, words to the left, sentences in lines.
 fn column_class(cells: &[&str]) -> Option<&'static str> {
-    let is_word = |cell: &&&str| cell.starts_with(char::is_alphabetic);
+    let is_word = |cell: &&&str| cell.starts_with(|c: char| c.is_alphabetic() || c == '/');
     if cells.iter().any(|cell| cell.chars().count() >= SENTENCE) {
         Some("text long")
     } else if cells.iter().filter(is_word).count() * 2 > cells.len() {
@@ -143,6 +143,7 @@ mod tests {
         let column = |cells: [&'static str; 3]| column_class(&cells);
         assert_eq!(column(["0.93", "–", "none"]), None);
         assert_eq!(column(["ok", "FAILED", ""]), Some("text"));
+        assert_eq!(column(["/v1/info", "/v1/extract", "–"]), Some("text"));
         let sentence = "no library was found: run ./scripts/setup";
         assert_eq!(column(["", sentence, ""]), Some("text long"));
         let shown = table(
