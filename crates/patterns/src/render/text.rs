@@ -316,7 +316,10 @@ fn minute(time: DateTime<Utc>) -> String {
 /// `text` in lines of at most `columns`.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let clean = text.replace(char::is_control, " ");
-    let options = textwrap::Options::new(columns).wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    // A name such as gate-3 is copied from here: no line ends at its hyphen.
+    let options = textwrap::Options::new(columns)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::wrap(&clean, options)
         .into_iter()
         .map(Cow::into_owned)
@@ -330,6 +333,7 @@ mod tests {
     #[test]
     fn lines_are_wrapped_where_they_may_be() {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("one gate-3", 9), ["one", "gate-3"]);
         assert_eq!(wrap("一二三四五", 6), ["一二三", "四五"]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("", 4), [""]);
