@@ -81,7 +81,10 @@ fn files(library: &Path) -> Finding {
     if !wrong.is_empty() {
         return failed(format!("{shown}: {}", wrong.join("; ")), FETCH);
     }
-    let found = format!("{} files in {shown} as they were fetched", listed.len());
+    let found = format!(
+        "{} files in {shown}, unchanged since they were fetched",
+        listed.len()
+    );
     match fs::read_to_string(folder.join("wheel.sha256")) {
         Ok(wheel) if SETUP.contains(wheel.trim()) => ok(found),
         _ => warning(

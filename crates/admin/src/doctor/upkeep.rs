@@ -140,7 +140,7 @@ fn drift(rows: &[InferenceRecord], least: f32) -> Finding {
     let count = pairs.len();
     if count < LEAST_OUTCOMES {
         return skipped(format!(
-            "{count} outcomes of genuine pairs were told (POST /v1/feedback); {LEAST_OUTCOMES} are needed"
+            "{count} outcomes of genuine pairs were reported (POST /v1/feedback); {LEAST_OUTCOMES} are needed"
         ));
     }
     let mean = |of: fn(&(f64, bool)) -> f64| pairs.iter().map(of).sum::<f64>() / count as f64;

@@ -189,7 +189,7 @@ fn text(shipped: &Shipped) -> String {
     if shipped.late_feedback > 0 {
         let told = shipped.late_feedback;
         lines.push(format!(
-            "{told} pieces of feedback about other boxes' requests were told"
+            "{told} pieces of feedback about other boxes' requests were sent"
         ));
     }
     if shipped.rows_quarantined > 0 {
