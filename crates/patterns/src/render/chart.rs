@@ -59,8 +59,8 @@ pub(super) fn stacked(title: &str, begins: &[String], parts: &[(usize, Vec<f64>)
         }
     }
     let drawing = html! {
-        @for step in 0..=4 {
-            @let share = most * f64::from(step) / 4.0;
+        @for step in 0..=5 {
+            @let share = most * f64::from(step) / 5.0;
             line class="grid" x1=(LEFT) x2=(WIDTH - RIGHT) y1=(round(y(share))) y2=(round(y(share))) {}
             text x=(LEFT - 6.0) y=(round(y(share) + 4.0)) text-anchor="end" { (format_share(share)) }
         }
