@@ -89,7 +89,10 @@ fn draw_until_next(
         terminal.draw(|frame| {
             let area = frame.area();
             let (width, height) = (usize::from(area.width), usize::from(area.height));
-            let lines = view::lines(recent, service, Utc::now(), width, height);
+            let mut lines = view::lines(recent, service, Utc::now(), width, height);
+            if let Some(first) = lines.first_mut() {
+                first.push_span(view::keys());
+            }
             frame.render_widget(Paragraph::new(lines), area);
         })?;
         if !event::poll(until.saturating_duration_since(Instant::now()))? {

@@ -78,6 +78,11 @@ pub(super) fn lines(
     lines.into_iter().map(|line| cut(line, width)).collect()
 }
 
+/// How to end, for the first line of a terminal.
+pub(super) fn keys() -> Span<'static> {
+    Span::styled("   q ends", QUIET)
+}
+
 fn head(service: &Service) -> Line<'static> {
     let mut spans = vec![Span::styled("faceood  ", HEAD)];
     match service {
@@ -94,7 +99,6 @@ fn head(service: &Service) -> Line<'static> {
                 Some(reason) => Span::styled(format!("not ready: {reason}"), BAD),
             });
             spans.push(Span::raw(format!("  {address}  {provider}")));
-            spans.push(Span::styled("   q ends", QUIET));
         }
     }
     Line::from(spans)
