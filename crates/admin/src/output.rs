@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -86,14 +86,38 @@ pub(crate) fn columns() -> Option<usize> {
     columns.filter(|columns| *columns > 0)
 }
 
+/// Columns between two of a table's.
+const GAP: u16 = 2;
+
 /// A table without frames: rows that `awk` can read, cells wrapped only on a terminal.
 pub(crate) fn table<'a>(
     head: &[&str],
     rows: impl IntoIterator<Item = Vec<Cow<'a, str>>>,
 ) -> String {
+    table_within(columns(), head, rows.into_iter().collect())
+}
+
+/// No word is broken where all columns have room for their longest ones.
+fn table_within(columns: Option<usize>, head: &[&str], rows: Vec<Vec<Cow<'_, str>>>) -> String {
+    let longest_word = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| &**cell);
+        let words = cells
+            .chain(head.get(column).copied())
+            .flat_map(str::split_whitespace);
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(head.len());
+    let least: Vec<u16> = (0..count)
+        .map(|column| {
+            u16::try_from(longest_word(column)).map_or(u16::MAX, |word| word.saturating_add(GAP))
+        })
+        .collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if let Some(columns) = columns() {
+    if let Some(columns) = columns {
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
     }
@@ -101,8 +125,13 @@ pub(crate) fn table<'a>(
         table.set_header(head);
     }
     table.add_rows(rows);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let has_room = columns
+        .is_some_and(|columns| least.iter().copied().map(usize::from).sum::<usize>() <= columns);
+    for (column, least) in table.column_iter_mut().zip(least) {
+        column.set_padding((0, GAP));
+        if has_room {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        }
     }
     table.trim_fmt()
 }
@@ -180,5 +209,25 @@ mod tests {
             .and_then(|first| lines[0][first + 1..].find('n').map(|n| n + first + 1));
         assert_eq!(lines[2].find("22"), column, "{shown}");
         assert!(!shown.contains(['|', '+', '─']), "{shown}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_breaks_lines_between_words() {
+        let sentence = "a sentence that is far too long for what is left of the line";
+        let rows = || vec![vec!["openvino".into(), "bfloat16".into(), sentence.into()]];
+        let shown = table_within(Some(40), &["provider", "precision", "note"], rows());
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("provider  precision  note"), "{shown}");
+        assert!(lines[1].starts_with("openvino  bfloat16   a "), "{shown}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 40),
+            "{shown}"
+        );
+        // No room for all words: they are broken.
+        let shown = table_within(Some(20), &["provider", "precision", "note"], rows());
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 20),
+            "{shown}"
+        );
     }
 }
