@@ -81,7 +81,8 @@ fn as_text(inspection: &Inspection<'_>) -> String {
     }
     let ood = &manifest.embedder.ood;
     let (output, transform, polarity) = (&ood.output.name, ood.transform, ood.polarity);
-    fact("OOD", format!("{output}, {transform:?}, {polarity:?}"));
+    let (transform, polarity) = (word(transform), word(polarity));
+    fact("OOD", format!("{output}, {transform}, {polarity}"));
     let CalibrationFacts {
         id, date, method, ..
     } = &inspection.calibration;
@@ -106,11 +107,18 @@ fn as_text(inspection: &Inspection<'_>) -> String {
     output::table(&[], rows)
 }
 
+/// The manifest's word for a choice.
+fn word(choice: impl Serialize) -> String {
+    let said = serde_json::to_value(choice).ok();
+    let said = said.as_ref().and_then(serde_json::Value::as_str);
+    said.unwrap_or_default().to_owned()
+}
+
 /// How each network is fed, and what the detector's scores are worth.
 fn feeding(manifest: &Manifest) -> [(&'static str, String); 6] {
     let input = |input: &PictureInput| {
-        let (channels, mean, scale) = (input.channels, input.mean, input.scale);
-        format!("{channels:?}, (pixel − {mean}) · {scale}")
+        let (channels, mean, scale) = (word(input.channels), input.mean, input.scale);
+        format!("{channels}, (pixel − {mean}) · {scale}")
     };
     let Detector {
         decoding,
@@ -136,7 +144,10 @@ fn feeding(manifest: &Manifest) -> [(&'static str, String); 6] {
     [
         (
             "detector",
-            format!("{detector}; {decoding:?}, strides {strides:?}, first at {first_side} px"),
+            format!(
+                "{detector}; {}, strides {strides:?}, first at {first_side} px",
+                word(decoding)
+            ),
         ),
         (
             "  scores",
