@@ -35,6 +35,7 @@ LIKE_WEB = 0.1  # share of the people whose faces the recogniser finds most like
 MANY_CROPS = (6, 8)  # crops of a person among which good references are to be found
 FEW = 3  # others of which the three best are all there are
 DRAWS, BINS = 200, 10
+CHANCE = "… … that true probabilities would have on so few pictures"
 
 
 def curve(similarity):
@@ -62,6 +63,12 @@ def bin_gap(predicted, reached):
     count = np.bincount(bins_of(predicted), minlength=BINS)
     off = np.bincount(bins_of(predicted), weights=np.asarray(predicted) - reached, minlength=BINS)
     return float(np.abs(off).sum() / count.sum()) if len(predicted) else float("nan")
+
+
+def gap_by_chance(predicted):
+    """The ECE that true probabilities have on so few pictures: in each bin some more or fewer pass than should."""
+    chance = np.random.default_rng(0)
+    return float(np.mean([bin_gap(predicted, chance.random(len(predicted)) < predicted) for _ in range(DRAWS)]))
 
 
 def edc(score, fails):
@@ -283,6 +290,7 @@ def ranking(report, s):
     report.add(section, "press_gap", "score against the curve, press: a good reference", bin_gap, people, s.score[press], curve(s.best[press]), goal=at_most(0.03))
     report.add(section, "press_edc", "EDC (0 ideal, 1 random), press: a good reference", edc, people, s.score[press], ~hit, goal=at_most(0.095), norm=s.norm[press])
     report.add(section, "wild_ece", "ECE, web crops: a good reference", bin_gap, s.person[wild], s.passes[wild], (s.best[wild] >= PASS).astype(float), goal=at_most(0.04))
+    report.add(section, "wild_ece_by_chance", CHANCE, gap_by_chance, s.person[wild], s.passes[wild])
     for kind in DEGRADED:
         rows = named & (s.kind == kind)
         off = s.score[rows] - curve(s.best[rows])
@@ -324,6 +332,7 @@ def groups(report, s):
         report.add(section, f"passed_on_error_{group}", "… size of the error", np.mean, people, abs(off[chosen]))
         report.add(section, f"passed_on_auroc_{group}", "… AUROC", auroc, people, s.passes[chosen], hit, norm=s.norm[chosen])
         report.add(section, f"passed_on_ece_{group}", "… ECE", bin_gap, people, s.passes[chosen], hit.astype(float), goal=at_most(0.04))
+        report.add(section, f"passed_on_ece_by_chance_{group}", CHANCE, gap_by_chance, people, s.passes[chosen])
     kept = np.flatnonzero(members["press"] | members["wild"])
     def gap(off, is_wild):
         return float(off[is_wild].mean() - off[~is_wild].mean()) if is_wild.any() and not is_wild.all() else float("nan")
@@ -470,6 +479,9 @@ def self_test():
     # Two bins: .1 and .3 apart from what came true, three samples and one.
     assert abs(bin_gap(np.array([0.42, 0.44, 0.43, 0.7]), np.array([1.0, 0, 0.59, 1.0])) - (3 * 0.1 + 0.3) / 4) < 1e-12
     assert bin_gap(np.array([0.0, 1.0]), np.array([0.0, 1.0])) == 0
+    assert gap_by_chance(np.array([0.0, 1.0])) == 0
+    # One bin of n at one half is off by √(1 / 2πn) on average.
+    assert abs(gap_by_chance(np.full(100, 0.5)) - (1 / (200 * np.pi)) ** 0.5) < 0.005
     fails = np.arange(4000) < 800
     assert abs(edc(np.arange(4000.0), fails)) < 1e-12
     assert edc(-np.arange(4000.0), fails) > 1
