@@ -439,11 +439,15 @@ fn features_are_mean_and_deviation_of_the_map_and_a_head_is_their_linear_functio
                 .sum::<f32>()
         })
         .collect();
-    // Two experts, the second with a share that the gate says; then the causes.
-    let share = 1.0 / (1.0 + (-said[2]).exp());
-    let mixed = said[0] + share * (said[1] - said[0]);
+    // Three experts, of whom the second and the third have a share that their gates say; then the
+    // causes.
+    let toward = |signal: f32, expert: usize| {
+        let share = 1.0 / (1.0 + (-said[expert + 1]).exp());
+        signal + share * (said[expert] - signal)
+    };
+    let mixed = toward(toward(said[0], 1), 3);
     assert_close(output(&outputs, "ood_logit"), &[mixed]);
-    assert_close(output(&outputs, "cause_logits"), &said[3..]);
+    assert_close(output(&outputs, "cause_logits"), &said[5..]);
     assert_close(output(&outputs, "embedding_norm"), &[0.5]);
 
     let short = LinearHead {
@@ -453,5 +457,5 @@ fn features_are_mean_and_deviation_of_the_map_and_a_head_is_their_linear_functio
     let message = retrain::with_head(&pack, &short, &[1.0])
         .unwrap_err()
         .to_string();
-    assert!(message.contains("39 weights"), "{message}");
+    assert!(message.contains("45 weights"), "{message}");
 }

@@ -329,7 +329,7 @@ fn with_head_bias(broken: &PackCopy, bias: f32) -> Pack {
         let constants = &mut graph.initializer;
         let constant = constants.iter_mut().find(|tensor| tensor.name() == name);
         let constant = constant.unwrap();
-        // Of both experts and of every cause.
+        // Of every expert, gate and cause.
         let numbers = constant.shape().iter().product();
         *constant = Constant::floats(name, &constant.shape(), &vec![bias; numbers]);
     });

@@ -34,8 +34,11 @@ pub(crate) const FEATURES: &str = "features";
 pub(crate) const OOD_LOGIT: &str = "ood_logit";
 /// Tensor `[N, causes]`: how clearly each of [`CauseName::LEARNT`] shows, from 0 (not at all) to 1.
 pub(crate) const CAUSE_LOGITS: &str = "cause_logits";
-/// Outputs of the head before the causes: two experts on similarity, and the gate between them.
-const EXPERT_OUTPUTS: usize = 3;
+/// Places of the experts on similarity among the head's outputs. Each but the first is followed by
+/// its gate.
+pub(crate) const EXPERTS: [usize; 3] = [0, 1, 3];
+/// Outputs of the head before the causes.
+const EXPERT_OUTPUTS: usize = 2 * EXPERTS.len() - 1;
 /// All outputs of the head.
 pub const HEAD_OUTPUTS: usize = EXPERT_OUTPUTS + CauseName::LEARNT.len();
 
@@ -68,9 +71,9 @@ pub(crate) struct Tower {
 ///
 /// The features, in order: for each tower and each of its taps the mean, then the standard
 /// deviation over positions; then the towers' norms. The outputs, in order: the similarity that an
-/// expert on camera pictures expects, and that of an expert on pictures that have been passed
-/// around; the gate, whose logistic function is the second expert's share (a mixture of experts:
-/// Jacobs et al. 1991); and [`CauseName::LEARNT`].
+/// expert on camera pictures expects; that of an expert on covered faces, and its gate; that of an
+/// expert on pictures that have been passed around, and its gate; and [`CauseName::LEARNT`]. The
+/// logistic function of a gate is its expert's share (a mixture of experts: Jacobs et al. 1991).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearHead {
@@ -312,8 +315,8 @@ fn append_pooling(graph: &mut Graph, tower: &Tower, number: usize) -> [String; 2
     [mean, deviation]
 }
 
-/// The head's outputs are features · weights + bias. `ood_logit` = first expert + σ(gate) ·
-/// (second − first), `cause_logits` are the rest.
+/// The head's outputs are features · weights + bias. `ood_logit` starts with the first expert; each
+/// other one in turn moves it towards itself by its share, σ(gate). `cause_logits` are the rest.
 fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<(), BuildError> {
     let weights = head.by_feature(features)?;
     let shape = [features, HEAD_OUTPUTS];
@@ -324,25 +327,38 @@ fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<
     ]);
     let inputs = [FEATURES, HEAD_WEIGHTS, HEAD_BIAS];
     graph.node.push(Node::new("Gemm", &inputs, outputs));
-    let [camera, passed_on, gate] = ["fused.camera", "fused.passed_on", "fused.gate"];
-    // Experts and gate, one number a face each.
-    for (index, part) in (0_i64..).zip([camera, passed_on, gate]) {
-        let mut place = Tensor::integers(&format!("{part}_place"), &[index]);
+    // One of the outputs alone, one number a face.
+    let pick = |graph: &mut Graph, output: usize, name: &str| {
+        let mut place = Tensor::integers(&format!("{name}_place"), &[output as i64]);
         // Without an extent of its own, `Gather` drops the axis.
         place.dims.clear();
-        let gather = Node::new("Gather", &[outputs, place.name()], part).with_int("axis", 1);
+        let gather = Node::new("Gather", &[outputs, place.name()], name).with_int("axis", 1);
         graph.node.push(gather);
         graph.initializer.push(place);
+    };
+    let [camera, covered, passed_on] = EXPERTS;
+    let [first, mixed] = ["fused.camera", "fused.mixed"];
+    pick(graph, camera, first);
+    for (expert, place, before, after) in [
+        ("covered", covered, first, mixed),
+        ("passed_on", passed_on, mixed, OOD_LOGIT),
+    ] {
+        let name = |part: &str| format!("{ADDED}{expert}{part}");
+        let [signal, gate, share, apart, shift] =
+            ["", "_gate", "_share", "_apart", "_shift"].map(name);
+        pick(graph, place, &signal);
+        pick(graph, place + 1, &gate);
+        graph.node.extend([
+            Node::new("Sigmoid", &[&gate], &share),
+            Node::new("Sub", &[&signal, before], &apart),
+            Node::new("Mul", &[&share, &apart], &shift),
+            Node::new("Add", &[before, &shift], after),
+        ]);
     }
-    let [share, between, shift] = ["fused.share", "fused.between_experts", "fused.shift"];
     let places = "fused.cause_places";
-    graph.node.extend([
-        Node::new("Sigmoid", &[gate], share),
-        Node::new("Sub", &[passed_on, camera], between),
-        Node::new("Mul", &[share, between], shift),
-        Node::new("Add", &[camera, shift], OOD_LOGIT),
-        Node::new("Gather", &[outputs, places], CAUSE_LOGITS).with_int("axis", 1),
-    ]);
+    graph
+        .node
+        .push(Node::new("Gather", &[outputs, places], CAUSE_LOGITS).with_int("axis", 1));
     let causes: Vec<i64> = (0..HEAD_OUTPUTS as i64).skip(EXPERT_OUTPUTS).collect();
     graph.initializer.push(Tensor::integers(places, &causes));
     Ok(())

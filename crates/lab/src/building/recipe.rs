@@ -21,7 +21,7 @@ use faceood_engine::pack::{MANIFEST_FILE, sha256_hex};
 use faceood_engine::runtime::{GraphForm, PlaneNumber};
 
 /// Version of the pack that this recipe makes.
-pub const VERSION: &str = "1.1.0";
+pub const VERSION: &str = "1.2.0";
 
 /// A published file that the recipe uses.
 struct Published {

@@ -163,9 +163,9 @@ pub fn import(
     let towers = [tower];
     let features = head::feature_count(&towers);
     let mut weights = vec![vec![0.0; features]; head::HEAD_OUTPUTS];
-    // Both experts say the norm, the last feature; no cause is ever seen.
-    for expert in &mut weights[..2] {
-        expert[features - 1] = 1.0;
+    // All experts say the norm, the last feature; no cause is ever seen.
+    for expert in head::EXPERTS {
+        weights[expert][features - 1] = 1.0;
     }
     let norm_alone = LinearHead {
         weights,

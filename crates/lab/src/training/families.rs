@@ -1,7 +1,7 @@
 //! Measures how well the head predicts a kind of degradation that it was not trained on:
 //! cross-validation by kind and by person at once.
 
-use super::experts::{exactly, mixed};
+use super::experts::{GatedExpert, exactly, mixed};
 use super::ridge::{RidgeTask, Solution};
 use super::{TrainingError, TrainingSample, report};
 use faceood_engine::cause::CauseName;
@@ -21,13 +21,13 @@ pub struct UnseenFault {
 }
 
 /// Predictions for each kind of fault by a head trained without it. `camera_task` is the
-/// training data of the camera expert and the gate, `web` is the other expert, `signals` are
-/// the predictions of the whole head, and `solve` trains.
+/// training data of the camera expert and of the gate to web crops, `others` are the other experts,
+/// `signals` are the predictions of the whole head, and `solve` trains.
 pub(super) fn unseen(
     samples: &[TrainingSample],
     reached: &[Option<f64>],
     camera_task: &RidgeTask,
-    web: &Solution,
+    [covered, web]: [&GatedExpert; 2],
     signals: &[f64],
     solve: impl Fn(&RidgeTask) -> Result<Vec<Solution>, TrainingError>,
 ) -> Result<Vec<UnseenFault>, TrainingError> {
@@ -40,7 +40,7 @@ pub(super) fn unseen(
             .filter(|&row| is_tested(&samples[row]))
             .filter_map(|row| Some((row, reached[row]?)))
             .collect();
-        // Covered faces are not in the training data of the experts anyway.
+        // Covered faces are not in the training data of the camera expert anyway.
         if tested.is_empty() {
             continue;
         }
@@ -48,13 +48,14 @@ pub(super) fn unseen(
         for (weight, sample) in without.weights.iter_mut().zip(samples) {
             *weight *= f64::from(sample.symptoms[cause] == 0.0);
         }
-        let [camera, gate] = exactly(solve(&without)?)?;
+        let [camera, likeness] = exactly(solve(&without)?)?;
+        let web = GatedExpert::on_web_crops(web.expert.clone(), &likeness);
         all.extend(tested.into_iter().map(|(row, reached)| UnseenFault {
             family: family.name(),
             person: samples[row].person,
             reached,
             of_seen_kind: signals[row],
-            of_unseen_kind: mixed(&camera, web, &gate, row),
+            of_unseen_kind: mixed(&camera, [covered, &web], row),
         }));
     }
     Ok(all)

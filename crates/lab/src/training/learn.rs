@@ -1,8 +1,8 @@
-//! From samples to a head: two experts on similarity with a gate between them, and a detector
-//! for each cause. All are linear and fitted by ridge regression, with held-out predictions for
-//! every person.
+//! From samples to a head: three experts on similarity with the gates of two of them, and a
+//! detector for each cause. All are linear and fitted by ridge regression, with held-out predictions
+//! for every person.
 
-use super::experts::{GATE_MIDDLE, GATE_SLOPE, exactly, mixed};
+use super::experts::{GatedExpert, exactly, mixed};
 use super::photos::Group;
 use super::ridge::{self, Linear, RidgeTask, Solution};
 use super::scale::{self, Foreseen};
@@ -15,8 +15,6 @@ use crate::building::head::LinearHead;
 use faceood_engine::cause::CauseName;
 use faceood_engine::stats::quantile;
 
-/// The gate's place among the head's outputs.
-const GATE: usize = 2;
 /// Shares of whole faces that may have a doubtful cover, and a sure one.
 pub(super) const DOUBTED: [f64; 2] = [0.03, 0.008];
 
@@ -42,9 +40,11 @@ pub(super) fn learn(
         has_free_constant: false,
         ..expert_task(samples, &beside_others)
     };
+    let covered_task = covered_task(samples, &reached);
     let cause_task = cause_task(samples);
-    let [camera, gate] = exactly(solve(&camera_task)?)?;
+    let [camera, likeness] = exactly(solve(&camera_task)?)?;
     let [mut web] = exactly(solve(&web_task)?)?;
+    let [covered] = exactly(solve(&covered_task)?)?;
     let causes = solve(&cause_task)?;
     let foreseen = |expert: &Solution, is_web: bool| -> Vec<Foreseen> {
         let belongs = |sample: &TrainingSample| {
@@ -63,61 +63,66 @@ pub(super) fn learn(
     };
     let (crops, photos) = (foreseen(&web, true), foreseen(&camera, false));
     scale::bring_to(&mut web, &folds, &crops, &photos);
-    let signals: Vec<f64> = (0..samples.len())
-        .map(|row| mixed(&camera, &web, &gate, row))
-        .collect();
-    let unseen_faults = if is_thorough {
-        families::unseen(samples, &reached, &camera_task, &web, &signals, solve)?
-    } else {
-        Vec::new()
-    };
     // Sum of the logits of what covers a face.
-    let cover = |row: usize| -> f64 {
-        let places = CauseName::COVERS.into_iter().filter_map(CauseName::place);
-        places.map(|place| causes[place].held_out[row]).sum()
-    };
+    let covers = CauseName::COVERS.into_iter().filter_map(CauseName::place);
+    let cover = covers
+        .map(|place| causes[place].clone())
+        .reduce(|sum, cause| sum.plus(&cause))
+        .unwrap_or_default();
     let mut of_whole: Vec<f64> = (0..samples.len())
         .filter(|&row| report::is_whole_face(&samples[row]))
-        .map(cover)
+        .map(|row| cover.held_out[row])
         .collect();
     of_whole.sort_by(f64::total_cmp);
     let cut = |share: f64| quantile(&of_whole, 1.0 - share).unwrap_or(1.0);
-    let [maybe, surely] = DOUBTED.map(cut);
-    let covered: Vec<f64> = (0..samples.len())
-        .map(|row| ((cover(row) - maybe) / (surely - maybe).max(1e-6)).clamp(0.0, 1.0))
+    let cuts @ [maybe, surely] = DOUBTED.map(cut);
+    let cover_chances: Vec<f64> = cover
+        .held_out
+        .iter()
+        .map(|shown| ((shown - maybe) / (surely - maybe).max(1e-6)).clamp(0.0, 1.0))
         .collect();
+    let covered = GatedExpert::on_covered(covered, &cover, cuts);
+    let web = GatedExpert::on_web_crops(web, &likeness);
+    let gated = [&covered, &web];
+    let signals: Vec<f64> = (0..samples.len())
+        .map(|row| mixed(&camera, gated, row))
+        .collect();
+    let unseen_faults = if is_thorough {
+        families::unseen(samples, &reached, &camera_task, gated, &signals, solve)?
+    } else {
+        Vec::new()
+    };
     let clean_norms = report::clean_norms(samples);
-    let tasks = [&camera_task, &web_task, &cause_task];
+    let tasks = [&camera_task, &web_task, &covered_task, &cause_task];
     let is_taught = |row: usize| tasks.iter().any(|task| task.weights[row] > 0.0);
     let mut figures = report::figures(samples, &reached, &signals, &clean_norms, shares);
-    figures.extend(report::cause_figures(samples, &causes, &covered));
-    let parts: Vec<&Solution> = [&camera, &web, &gate].into_iter().chain(&causes).collect();
+    figures.extend(report::cause_figures(samples, &causes, &cover_chances));
+    let parts: Vec<&Solution> = [&camera]
+        .into_iter()
+        .chain(gated.into_iter().flat_map(|of| [&of.expert, &of.gate]))
+        .chain(&causes)
+        .collect();
     Ok(Trained {
         head: head(parts.iter().map(|part| &part.of_all)),
         without_fold: (0..FOLDS as usize)
             .map(|fold| head(parts.iter().filter_map(|part| part.without_fold.get(fold))))
             .collect(),
-        covered: [maybe, surely].map(|sum| shortened(sum, 1e4)),
+        covered: cuts.map(|sum| shortened(sum, 1e4)),
         counts: report::counts(samples, is_taught),
         figures,
-        held_out: report::held_out(samples, &reached, &signals, &covered),
+        held_out: report::held_out(samples, &reached, &signals, &cover_chances),
         clean_norms,
         unseen_faults,
     })
 }
 
-/// The head with these outputs, the gate made steep.
+/// The head with these outputs.
 fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
     let (weights, bias) = parts
-        .enumerate()
-        .map(|(output, part)| {
-            let (slope, middle) = match output {
-                GATE => (GATE_SLOPE, GATE_MIDDLE),
-                _ => (1.0, 0.0),
-            };
+        .map(|part| {
             let weights = part.weights.iter();
-            let weights: Vec<f32> = weights.map(|of| shortened(slope * of, 1e6)).collect();
-            (weights, shortened(slope * (part.bias - middle), 1e5))
+            let weights: Vec<f32> = weights.map(|&of| shortened(of, 1e6)).collect();
+            (weights, shortened(part.bias, 1e5))
         })
         .unzip();
     LinearHead { weights, bias }
@@ -162,6 +167,20 @@ fn camera_task(
     let is_web = |sample: &TrainingSample| f64::from(sample.group == Group::Wild);
     task.targets.push(samples.iter().map(is_web).collect());
     task
+}
+
+/// The expert on covered faces. What they reach says nothing of whole ones, so it learns from them
+/// alone.
+fn covered_task(samples: &[TrainingSample], reached: &[Option<f64>]) -> RidgeTask {
+    let is_taught = |(sample, reached): (&TrainingSample, &Option<f64>)| {
+        f64::from(sample.is_covered() && !sample.is_second_shot && reached.is_some())
+    };
+    RidgeTask {
+        targets: vec![reached.iter().map(|of| of.unwrap_or_default()).collect()],
+        weights: samples.iter().zip(reached).map(is_taught).collect(),
+        alpha: ALPHA,
+        has_free_constant: true,
+    }
 }
 
 /// A detector for each cause. The faults of web crops are unknown, and things have no causes.

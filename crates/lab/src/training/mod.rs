@@ -49,15 +49,15 @@ pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
 
-/// Ridge penalty of both experts. A smaller one ranks people better that were learnt from, and
+/// Ridge penalty of the experts. A smaller one ranks people better that were learnt from, and
 /// others, and kinds of faults that were left out, worse.
 const ALPHA: f64 = 10_000.0;
 /// Ridge penalty of the detectors of causes.
 const CAUSE_ALPHA: f64 = 3000.0;
 /// Description of the training, for the manifest.
-pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
+pub const RECIPE: &str = "Ridge regression on mean and deviation over positions of activations in both networks and on their norms: three experts on the similarity to other photos of the person (camera pictures, covered faces, web crops), gates to the latter two, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// Description of the training for a pack of one recogniser, for its manifest.
-pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: two experts on the similarity to other photos of the person (camera pictures, web crops), a gate between them, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
+pub const RECIPE_OF_ONE: &str = "Ridge regression on mean and deviation over positions of the recogniser's last feature map and on its norm: three experts on the similarity to other photos of the person (camera pictures, covered faces, web crops), gates to the latter two, and a detector for each cause; degraded copies by src/degrade, things count as similar to nobody";
 /// Description of the calibration, for its file.
 const CALIBRATION: &str = "Isotonic over bins of equal count on predictions for held-out people (5 folds by person), whole faces only; spreads between two shots of one degraded scene";
 /// Folds of people for held-out predictions.

@@ -40,6 +40,48 @@ pub(super) struct Solution {
     pub(super) held_out: Vec<f64>,
 }
 
+impl Linear {
+    /// `slope` times this function, and `constant`.
+    pub(super) fn mapped(&self, slope: f64, constant: f64) -> Self {
+        Self {
+            weights: self.weights.iter().map(|weight| slope * weight).collect(),
+            bias: slope * self.bias + constant,
+        }
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        let pairs = self.weights.iter().zip(&other.weights);
+        Self {
+            weights: pairs.map(|(one, other)| one + other).collect(),
+            bias: self.bias + other.bias,
+        }
+    }
+}
+
+impl Solution {
+    /// `slope` times each of its functions and predictions, and `constant`.
+    pub(super) fn mapped(&self, slope: f64, constant: f64) -> Self {
+        let of_folds = self.without_fold.iter();
+        let held_out = self.held_out.iter();
+        Self {
+            of_all: self.of_all.mapped(slope, constant),
+            without_fold: of_folds.map(|of| of.mapped(slope, constant)).collect(),
+            held_out: held_out.map(|value| slope * value + constant).collect(),
+        }
+    }
+
+    /// The sum of both.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let of_folds = self.without_fold.iter().zip(&other.without_fold);
+        let held_out = self.held_out.iter().zip(&other.held_out);
+        Self {
+            of_all: self.of_all.plus(&other.of_all),
+            without_fold: of_folds.map(|(one, other)| one.plus(other)).collect(),
+            held_out: held_out.map(|(one, other)| one + other).collect(),
+        }
+    }
+}
+
 /// A task with its rows, and mean and inverse deviation of each feature.
 struct Problem<'a> {
     task: &'a RidgeTask,

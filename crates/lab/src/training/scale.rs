@@ -31,10 +31,7 @@ impl Line {
     }
 
     fn of(self, linear: &Linear) -> Linear {
-        Linear {
-            weights: linear.weights.iter().map(|w| self.slope * w).collect(),
-            bias: self.at(linear.bias),
-        }
+        linear.mapped(self.slope, self.constant)
     }
 
     /// The slope that fits the signals of web crops to the similarities they reach, and the
