@@ -534,7 +534,7 @@ fn the_committed_pack_is_small_enough_and_its_manifest_names_licences() {
         assert_eq!(file.bytes, size(&default_pack().join(&file.path)));
     }
     let shown = Admin::run(["models", "inspect", "models/default"]).success();
-    let stated = ["sure 0.88", "bias -4.8", "crop 1.15", "Grey, (pixel"];
+    let stated = ["sure 0.88", "bias -4.8", "crop 1.15", "grey, (pixel"];
     let made_of = ["sface", "mobilefacenet", "Apache-2.0", pack.sha256()];
     for word in made_of.into_iter().chain(stated) {
         assert!(shown.stdout.contains(word), "{word}\n{}", shown.stdout);
