@@ -25,7 +25,7 @@ const IR_VERSION: i64 = 10;
 /// Constant `[features, outputs]`: the head's weights.
 pub(crate) const HEAD_WEIGHTS: &str = "fused.head_weights";
 /// Constant `[outputs]`.
-pub(crate) const HEAD_BIAS: &str = "fused.head_bias";
+const HEAD_BIAS: &str = "fused.head_bias";
 /// Constant `[1, networks]`: the factor of each network's norm in the joint norm.
 pub(crate) const NORM_SCALES: &str = "fused.norm_scales";
 /// Tensor `[N, features]`: what the head reads.
@@ -163,7 +163,7 @@ pub(crate) fn fuse(
         Purpose::Serve(head) => {
             give(OOD_LOGIT, &[None]);
             give(CAUSE_LOGITS, &[None, Some(CauseName::LEARNT.len())]);
-            append_head(&mut joined, head, count)?;
+            append(&mut joined, head, count)?;
         }
         Purpose::Train => give(FEATURES, &[None, Some(count)]),
     }
@@ -316,8 +316,13 @@ fn append_pooling(graph: &mut Graph, tower: &Tower, number: usize) -> [String; 2
 }
 
 /// The head's outputs are features · weights + bias. `ood_logit` starts with the first expert; each
-/// other one in turn moves it towards itself by its share, σ(gate). `cause_logits` are the rest.
-fn append_head(graph: &mut Graph, head: &LinearHead, features: usize) -> Result<(), BuildError> {
+/// other one in turn moves it towards itself by its share, σ(gate). `cause_logits` are the rest. It
+/// is an error if the head does not read so many features.
+pub(crate) fn append(
+    graph: &mut Graph,
+    head: &LinearHead,
+    features: usize,
+) -> Result<(), BuildError> {
     let weights = head.by_feature(features)?;
     let shape = [features, HEAD_OUTPUTS];
     let outputs = "fused.head";
