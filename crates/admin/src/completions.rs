@@ -34,6 +34,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut command = (args.program)();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, name, &mut script);
-    output::text(&String::from_utf8(script)?)
+    clap_complete::generate(args.shell, &mut command, &name, &mut script);
+    let mut script = String::from_utf8(script)?;
+    if args.shell == Shell::Bash {
+        // clap_complete 4.6 writes a hyphen of the program's name in one way where it finds out the
+        // subcommand, and in another where it lists the options: nothing after the subcommand would
+        // be completed.
+        script = script.replace(&name.replace('-', "__"), &name.replace('-', "__subcmd__"));
+    }
+    output::text(&script)
 }

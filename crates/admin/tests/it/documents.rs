@@ -308,3 +308,32 @@ fn documents() -> Vec<String> {
     found.sort();
     found
 }
+
+#[test]
+fn bash_completes_what_stands_behind_a_subcommand() {
+    let script = Admin::run(["completions", "bash"]).success().stdout;
+    let completed = |words: &str, current: usize| -> String {
+        let ask = format!(
+            "{script}\nCOMP_WORDS=({words}) COMP_CWORD={current}\n\
+             function=$(complete -p faceood-admin | sed 's/.* -F \\([^ ]*\\).*/\\1/')\n\
+             $function faceood-admin \"${{COMP_WORDS[{current}]}}\" \"${{COMP_WORDS[{current}-1]}}\"\n\
+             echo \"${{COMPREPLY[*]}}\""
+        );
+        let shell = Command::new("bash").args(["-c", &ask]).output().unwrap();
+        String::from_utf8(shell.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(completed("faceood-admin expl", 1), "explain");
+    assert_eq!(
+        completed("faceood-admin analyze-logs --form", 2),
+        "--format"
+    );
+    assert_eq!(
+        completed("faceood-admin analyze-logs --format j", 3),
+        "json"
+    );
+    assert_eq!(completed("faceood-admin models set", 2), "set-calibration");
+    assert_eq!(
+        completed("faceood-admin models verify --model", 3),
+        "--models-dir"
+    );
+}
