@@ -1,5 +1,5 @@
-//! Brings both experts to one scale, because one calibration serves both. The expert on web
-//! crops is mapped linearly so that equal values mean equal similarity.
+//! Brings the experts on camera pictures and on web crops to one scale, because one calibration
+//! serves both. The latter is mapped linearly so that equal values mean equal similarity.
 
 use super::PASS;
 use super::ridge::{Linear, Solution};
