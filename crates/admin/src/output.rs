@@ -110,10 +110,8 @@ fn table_within(columns: Option<usize>, head: &[&str], rows: Vec<Vec<Cow<'_, str
         words.map(|word| word.chars().count()).max().unwrap_or(0)
     };
     let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(head.len());
-    let least: Vec<u16> = (0..count)
-        .map(|column| {
-            u16::try_from(longest_word(column)).map_or(u16::MAX, |word| word.saturating_add(GAP))
-        })
+    let least: Vec<usize> = (0..count)
+        .map(|column| longest_word(column) + usize::from(GAP))
         .collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -125,12 +123,12 @@ fn table_within(columns: Option<usize>, head: &[&str], rows: Vec<Vec<Cow<'_, str
         table.set_header(head);
     }
     table.add_rows(rows);
-    let has_room = columns
-        .is_some_and(|columns| least.iter().copied().map(usize::from).sum::<usize>() <= columns);
+    let has_room = columns.is_some_and(|columns| least.iter().sum::<usize>() <= columns);
     for (column, least) in table.column_iter_mut().zip(least) {
         column.set_padding((0, GAP));
         if has_room {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+            let least = Width::Fixed(u16::try_from(least).unwrap_or(u16::MAX));
+            column.set_constraint(ColumnConstraint::LowerBoundary(least));
         }
     }
     table.trim_fmt()
@@ -158,14 +156,20 @@ pub(crate) fn note(text: &str) {
 /// Says why a subcommand failed: the error and what lies behind it.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub(crate) fn error(error: &anyhow::Error) {
-    let mut said = error.to_string();
-    eprintln!("error: {}", sinks::terminal(&said));
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !said.contains(&cause) {
-            eprintln!("  because {}", sinks::terminal(&cause));
-        }
-        said = cause;
+    for (place, said) in said_once(error).iter().enumerate() {
+        let lead = if place == 0 { "error:" } else { "  because" };
+        eprintln!("{lead} {}", sinks::terminal(said));
     }
+}
+
+/// An error and what lies behind it, without what the one before it has said already.
+pub(crate) fn said_once(error: &anyhow::Error) -> Vec<String> {
+    let all: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let is_new = |place: &usize| *place == 0 || !all[place - 1].contains(&all[*place]);
+    (0..all.len())
+        .filter(is_new)
+        .map(|place| all[place].clone())
+        .collect()
 }
 
 /// A bar on standard error, seen only on a terminal.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use chrono::{NaiveDate, TimeDelta, Utc};
 
 use super::{Check, Context, Finding, failed, ok, skipped, warning};
+use crate::output;
 use faceood::config::Config;
 use faceood_engine::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use faceood_engine::quality::Calibration;
@@ -36,20 +37,10 @@ pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime
                 Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
                 _ => PACK_REMEDY,
             };
-            vec![failed(format!("{folder}: {}", whole(&error)), remedy).named("models")]
+            let said = output::said_once(&error).join(": ");
+            vec![failed(format!("{folder}: {said}"), remedy).named("models")]
         }
     }
-}
-
-/// The error and what lies behind it, each said once.
-fn whole(error: &anyhow::Error) -> String {
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !said.contains(&cause) {
-            said = format!("{said}: {cause}");
-        }
-    }
-    said
 }
 
 fn judge_calibration(calibration: &Calibration, is_of_site: bool, today: NaiveDate) -> Finding {

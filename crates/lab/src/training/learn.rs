@@ -38,9 +38,11 @@ pub(super) fn learn(
     // With an intercept this expert ranks crops of people that it has not seen worse.
     let web_task = RidgeTask {
         has_free_constant: false,
-        ..expert_task(samples, &beside_others)
+        ..expert_task(samples, &beside_others, false)
     };
-    let covered_task = covered_task(samples, &reached);
+    let at_reached = |of: &Option<f64>| of.map(Aim::full);
+    let aims: Vec<Option<Aim>> = reached.iter().map(at_reached).collect();
+    let covered_task = expert_task(samples, &aims, true);
     let cause_task = cause_task(samples);
     let [camera, likeness] = exactly(solve(&camera_task)?)?;
     let [mut web] = exactly(solve(&web_task)?)?;
@@ -128,15 +130,16 @@ fn head<'a>(parts: impl Iterator<Item = &'a Linear>) -> LinearHead {
     LinearHead { weights, bias }
 }
 
-/// An expert on `aims`. Covered faces have the weight 0, because what they would reach says nothing
-/// of whole ones. So have second shots, which only tell how far shots of one scene differ.
+/// An expert on `aims`, either on covered faces or on whole ones: what the former reach says nothing
+/// of the latter. Second shots have the weight 0, because they only tell how far shots of one scene
+/// differ.
 ///
 /// With the aims of [`targets::beside_the_person`] it is the expert on pictures that people have
 /// cut, scaled, retouched and sent on.
-fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>]) -> RidgeTask {
+fn expert_task(samples: &[TrainingSample], aims: &[Option<Aim>], is_on_covered: bool) -> RidgeTask {
     let similarities = aims.iter().map(|aim| aim.map_or(0.0, |aim| aim.similarity));
     let weight = |(sample, aim): (&TrainingSample, &Option<Aim>)| match aim {
-        Some(aim) if !sample.is_second_shot && !sample.is_covered() => aim.weight,
+        Some(aim) if !sample.is_second_shot && sample.is_covered() == is_on_covered => aim.weight,
         _ => 0.0,
     };
     RidgeTask {
@@ -159,28 +162,13 @@ fn camera_task(
                 Group::Wild => beside_others[row]?.similarity,
                 _ => reached[row]?,
             };
-            let weight = 1.0;
-            Some(Aim { similarity, weight })
+            Some(Aim::full(similarity))
         })
         .collect();
-    let mut task = expert_task(samples, &aims);
+    let mut task = expert_task(samples, &aims, false);
     let is_web = |sample: &TrainingSample| f64::from(sample.group == Group::Wild);
     task.targets.push(samples.iter().map(is_web).collect());
     task
-}
-
-/// The expert on covered faces. What they reach says nothing of whole ones, so it learns from them
-/// alone.
-fn covered_task(samples: &[TrainingSample], reached: &[Option<f64>]) -> RidgeTask {
-    let is_taught = |(sample, reached): (&TrainingSample, &Option<f64>)| {
-        f64::from(sample.is_covered() && !sample.is_second_shot && reached.is_some())
-    };
-    RidgeTask {
-        targets: vec![reached.iter().map(|of| of.unwrap_or_default()).collect()],
-        weights: samples.iter().zip(reached).map(is_taught).collect(),
-        alpha: ALPHA,
-        has_free_constant: true,
-    }
 }
 
 /// A detector for each cause. The faults of web crops are unknown, and things have no causes.

@@ -70,6 +70,14 @@ pub(super) struct Aim {
     pub(super) weight: f64,
 }
 
+impl Aim {
+    /// An aim of full weight.
+    pub(super) const fn full(similarity: f64) -> Self {
+        let weight = 1.0;
+        Self { similarity, weight }
+    }
+}
+
 /// The target of each web crop, with the person's other crops as references: the mean over all web
 /// crops, and how much more or less similar to the others this crop is than the person's usual one.
 ///
