@@ -69,6 +69,9 @@ struct Shared {
     /// What it was when it was first read.
     opened: Version,
     tokens: watch::Sender<Arc<Tokens>>,
+    /// Held from reading the file until what it says is in force, so that no older state replaces a
+    /// newer one.
+    reading: Mutex<()>,
     failures: Mutex<Failures>,
     sessions: Mutex<Sessions>,
     budgets: Budgets,
@@ -108,6 +111,7 @@ impl AccessControl {
             opened: version(file),
             file: file.to_owned(),
             tokens: watch::Sender::new(Arc::new(Tokens::read(file)?)),
+            reading: Mutex::default(),
             failures: Mutex::default(),
             sessions: Mutex::default(),
             budgets: Budgets::new(settings, workers),
@@ -153,6 +157,7 @@ impl AccessControl {
 
     /// Puts in force what the file says now. False where it cannot be used, which changes nothing.
     pub fn read_again(&self) -> bool {
+        let _reading = lock(&self.shared.reading);
         match Tokens::read(&self.shared.file) {
             Ok(tokens) => {
                 if *self.tokens() != tokens {

@@ -99,6 +99,13 @@ pub(super) async fn list(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let _: NoParameters = read(&request)?;
+    // Whoever has just changed the file on this machine wants to see that.
+    let access = state.access.clone();
+    let looked = web::block(move || access.read_again()).await;
+    looked.map_err(|error| {
+        tracing::error!(%error, "the file of tokens cannot be read");
+        Problem::new(ProblemCode::Internal, "the file of tokens cannot be read")
+    })?;
     let uses = state.log.reader().token_uses().await.map_err(|error| {
         tracing::error!(%error, "the uses of tokens cannot be read");
         Problem::new(ProblemCode::NotReady, "the uses of tokens cannot be read")
