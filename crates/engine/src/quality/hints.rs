@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::language::Language;
-use super::{CauseName, Component, Quality};
+use super::{Cause, CauseName, Component, Quality};
 use crate::geometry::BoundingBox;
 use crate::policy::{Decision, Reason};
 
@@ -125,7 +125,8 @@ pub struct Scene<'a> {
 ///
 /// What the policy rejects for its own sake comes first, then the causes by their weight. Noise asks
 /// for more light, its source. Compression asks for nothing, because the person in front of the
-/// camera cannot change it.
+/// camera cannot change it. Nor does low resolution of a face with enough pixels, where blur and
+/// compression weigh more: coming closer would not bring the detail back.
 pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
     let mut found = Found::default();
     if scene.face_count == 0 {
@@ -144,18 +145,19 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
                 Reason::Quality => {}
             }
         }
+        // A turned head has its eyes nearer. The box says whether the pixels are few.
+        let eyes = quality.components.get(Component::InterEyeDistance);
+        let is_small = eyes.is_some_and(|eyes| eyes < LEAST_INTER_EYE_DISTANCE_PX)
+            && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX;
         for cause in &quality.causes {
             if cause.weight >= LEAST_WEIGHT
+                && (is_small || !is_explained(cause, &quality.causes))
                 && let Some(hint) = advice(cause.name)
             {
                 found.add(hint, cause.weight);
             }
         }
-        // A turned head has its eyes nearer. The box says whether the pixels are few.
-        let eyes = quality.components.get(Component::InterEyeDistance);
-        if eyes.is_some_and(|eyes| eyes < LEAST_INTER_EYE_DISTANCE_PX)
-            && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX
-        {
+        if is_small {
             found.add(HintCode::MoveCloser, 0.0);
         }
     }
@@ -169,6 +171,19 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
         found.add(HintCode::Retake, 0.0);
     }
     found.ranked()
+}
+
+/// Whether other causes explain why this one shows: blur and compression take detail away as too few
+/// pixels do, and a face that is blurred beyond recognition looks covered.
+fn is_explained(cause: &Cause, causes: &[Cause]) -> bool {
+    use CauseName::{Blur, Compression, LowResolution, Mask, MotionBlur, Occlusion};
+    let (others, times): (&[CauseName], f32) = match cause.name {
+        LowResolution => (&[Blur, MotionBlur, Compression], 1.0),
+        Occlusion | Mask => (&[Blur, MotionBlur], 2.0),
+        _ => return false,
+    };
+    let others = causes.iter().filter(|other| others.contains(&other.name));
+    others.map(|other| other.weight).sum::<f32>() >= times * cause.weight
 }
 
 /// How much each hint would help: the sum of the weights of what it would mend.
@@ -204,7 +219,7 @@ const fn advice(cause: CauseName) -> Option<HintCode> {
 mod tests {
     use super::*;
     use crate::policy::Action;
-    use crate::quality::{Cause, Components, Grade};
+    use crate::quality::{Components, Grade};
 
     fn quality(causes: &[(CauseName, f32)], inter_eye_distance: f32) -> Quality {
         let mut components = Components::default();
@@ -270,10 +285,24 @@ mod tests {
         use HintCode as H;
         let causes = [(C::Blur, 0.6), (C::LowResolution, 0.19)];
         let quality = [Reason::Quality];
-        assert_eq!(
-            hints_of(Action::Reject, &quality, &causes),
-            [H::HoldStill, H::MoveCloser]
-        );
+        let hints = hints_of(Action::Reject, &quality, &causes);
+        assert_eq!(hints, [H::HoldStill], "a large face need not come closer");
+        let hints = hints_for(600, 1, 80.0, &causes);
+        assert_eq!(hints, [H::HoldStill, H::MoveCloser]);
+        let causes = [(C::Compression, 0.72), (C::LowResolution, 0.18)];
+        assert_eq!(hints_of(Action::Reject, &quality, &causes), [H::Retake]);
+        let causes = [
+            (C::LowResolution, 0.57),
+            (C::Compression, 0.18),
+            (C::Blur, 0.17),
+        ];
+        let hints = hints_of(Action::Reject, &quality, &causes);
+        assert_eq!(hints, [H::MoveCloser, H::HoldStill]);
+        let causes = [(C::MotionBlur, 0.85), (C::Mask, 0.15)];
+        assert_eq!(hints_of(Action::Reject, &quality, &causes), [H::HoldStill]);
+        let causes = [(C::Blur, 0.5), (C::Mask, 0.4)];
+        let hints = hints_of(Action::Reject, &quality, &causes);
+        assert_eq!(hints, [H::HoldStill, H::UncoverFace]);
         // Two causes with one remedy outweigh one that is larger than either.
         let causes = [(C::Pose, 0.4), (C::Noise, 0.3), (C::Underexposure, 0.3)];
         assert_eq!(
