@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 
 use super::{CALIBRATION_FILE, HEAD_FILE, exact_runtime, golden_of, make_folder, output, write};
@@ -16,7 +17,7 @@ use faceood_lab::building::Learnt;
 use faceood_lab::building::head::LinearHead;
 use faceood_lab::building::recipe::{self, PackSources};
 use faceood_lab::degrade::DegradationKind;
-use faceood_lab::training::{self, Faults, Networks, Photo, Trained, UnseenFault};
+use faceood_lab::training::{self, Effort, Faults, Networks, Photo, Trained, UnseenFault};
 
 /// Of when the photos are that the default pack learns from. Fixed by the recipe, so that a rebuild
 /// gives the same bytes.
@@ -26,14 +27,14 @@ const OTHER_FAULTS: &str = "+site";
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Example:
-  scripts/build-pack --fetch-only
-  faceood-admin models train --photos ../shared/photos --out models/default
+Examples:
+  scripts/build-pack --fetch-only   in a checkout: fetches what --sources names
+  faceood-admin models train --photos photos --out models/default
   faceood-admin models train --embedder models/imported --photos photos --out models/ours
 
 What a site's cameras do, as analyze-logs found it, is learnt besides:
   faceood-admin analyze-logs --export-cluster 1 --out gate-3
-  faceood-admin models train --photos ../shared/photos --augment gate-3 --out site
+  faceood-admin models train --photos photos --augment gate-3 --out site
   faceood-admin models build --head site --out models/site")]
 pub(super) struct Args {
     /// Folder of photos with named/PERSON, wild/PERSON, single and masked inside
@@ -54,6 +55,13 @@ pub(super) struct Args {
     /// DIR/unseen-faults.csv: what is foreseen of each kind of fault without having learnt from it
     #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
     pub(super) folds: Option<PathBuf>,
+    /// Folder for features, to try other heads as scripts/score-report --trials does: of all that
+    /// is learnt from in DIR/learnt, and of the largest faces of --see in DIR/seen
+    #[arg(long, value_name = "DIR", conflicts_with = "embedder")]
+    pub(super) features: Option<PathBuf>,
+    /// File with the path of a picture on each line
+    #[arg(long, value_name = "FILE", requires = "features")]
+    pub(super) see: Option<PathBuf>,
     /// Learn from a pattern besides: a folder of analyze-logs --export-cluster; may be given
     /// several times
     #[arg(long, value_name = "DIR")]
@@ -79,6 +87,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = exact_runtime()?;
     let photos = photos(args)?;
     let networks = Networks::of_recipe(&sources)?;
+    if let (Some(folder), Some(list)) = (&args.features, &args.see) {
+        let text = std::fs::read_to_string(list)
+            .with_context(|| format!("{} cannot be read", list.display()))?;
+        let pictures: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+        let folder = folder.join("seen");
+        training::write_seen(&folder, &pictures, &networks, &runtime, args.threads)?;
+    }
     let trained = learn(args, &photos, &networks, &runtime, &faults)?;
     let calibrated = training::calibrate(&trained, PHOTOS_DATE)?;
     let training = training_of(training::RECIPE, args, &trained, calibrated.figures);
@@ -197,17 +212,14 @@ pub(super) fn learn(
     faults: &Faults,
 ) -> anyhow::Result<Trained> {
     let bar = output::progress(photos.len() as u64, "photos");
-    let (threads, is_thorough) = (args.threads, args.folds.is_some());
+    let features = args.features.as_ref().map(|folder| folder.join("learnt"));
+    let effort = Effort {
+        threads: args.threads,
+        is_thorough: args.folds.is_some(),
+        features: features.as_deref(),
+    };
     let hear = |done| bar.set_position(done as u64);
-    let trained = training::train(
-        photos,
-        networks,
-        runtime,
-        faults,
-        threads,
-        is_thorough,
-        &hear,
-    )?;
+    let trained = training::train(photos, networks, runtime, faults, effort, &hear)?;
     bar.finish();
     Ok(trained)
 }

@@ -8,8 +8,8 @@ use super::ridge::{self, Linear, RidgeTask, Solution};
 use super::scale::{self, Foreseen};
 use super::targets::Aim;
 use super::{
-    ALPHA, CAUSE_ALPHA, FOLDS, Trained, TrainingError, TrainingSample, families, report, shortened,
-    targets,
+    ALPHA, CAUSE_ALPHA, Effort, FOLDS, Trained, TrainingError, TrainingSample, families, features,
+    report, shortened, targets,
 };
 use crate::building::head::LinearHead;
 use faceood_engine::cause::CauseName;
@@ -23,13 +23,12 @@ pub(super) fn learn(
     samples: &[TrainingSample],
     rows: &[&[f32]],
     shares: &[f32],
-    threads: usize,
-    is_thorough: bool,
+    effort: Effort<'_>,
 ) -> Result<Trained, TrainingError> {
     let reached = targets::reached(samples);
     let folds: Vec<usize> = samples.iter().map(TrainingSample::fold).collect();
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(effort.threads.max(1))
         .build()
         .map_err(|_| TrainingError::Thread)?;
     let solve = |task: &RidgeTask| pool.install(|| ridge::solve(task, rows, &folds, shares.len()));
@@ -43,6 +42,15 @@ pub(super) fn learn(
     let at_reached = |of: &Option<f64>| of.map(Aim::full);
     let aims: Vec<Option<Aim>> = reached.iter().map(at_reached).collect();
     let covered_task = expert_task(samples, &aims, true);
+    if let Some(folder) = effort.features {
+        features::write_learnt(
+            folder,
+            samples,
+            rows,
+            &reached,
+            [&camera_task, &covered_task],
+        )?;
+    }
     let cause_task = cause_task(samples);
     let [camera, likeness] = exactly(solve(&camera_task)?)?;
     let [mut web] = exactly(solve(&web_task)?)?;
@@ -89,7 +97,7 @@ pub(super) fn learn(
     let signals: Vec<f64> = (0..samples.len())
         .map(|row| mixed(&camera, gated, row))
         .collect();
-    let unseen_faults = if is_thorough {
+    let unseen_faults = if effort.is_thorough {
         families::unseen(samples, &reached, &camera_task, gated, &signals, solve)?
     } else {
         Vec::new()

@@ -5,7 +5,8 @@
 //! Training is deterministic: the same photos give the same head on the same kind of CPU.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
@@ -30,6 +31,7 @@ mod copies;
 mod drawing;
 mod experts;
 mod families;
+mod features;
 mod gram;
 mod learn;
 mod networks;
@@ -45,6 +47,7 @@ use chain::{Chain, NetworkOutputs};
 pub use copies::Faults;
 use copies::{CauseStrengths, Copy, shows};
 pub use families::UnseenFault;
+pub use features::write_seen;
 pub use networks::Networks;
 pub use photos::{Group, Photo, find};
 pub use targets::mean_of_best;
@@ -101,6 +104,9 @@ pub enum TrainingError {
     /// A photo cannot be read.
     #[error("{} cannot be read: {}", .0.display(), .1)]
     Photo(PathBuf, #[source] image::ImageError),
+    /// Features cannot be written.
+    #[error("{} cannot be written to: {}", .0.display(), .1)]
+    Features(PathBuf, #[source] io::Error),
     /// A picture cannot be written for the chain.
     #[error("a degraded copy cannot be encoded: {0}")]
     Encode(#[from] image::ImageError),
@@ -210,9 +216,20 @@ impl TrainingSample {
     }
 }
 
-/// Trains a head on `photos` and on copies degraded by `faults`, on `threads` threads.
-/// `progress` receives the number of finished photos. Thorough training also trains once
-/// without each kind of fault, to measure how the head handles unknown faults.
+/// How training runs, and what it does besides learning a head.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort<'a> {
+    /// Number of threads.
+    pub threads: usize,
+    /// Whether it also trains once without each kind of fault, to measure how the head handles
+    /// unknown faults.
+    pub is_thorough: bool,
+    /// Folder for what is learnt from, if that is to be kept.
+    pub features: Option<&'a Path>,
+}
+
+/// Trains a head on `photos` and on copies degraded by `faults`.
+/// `progress` receives the number of finished photos.
 ///
 /// Photos are dealt to threads in turn and put back into order, so that the number of threads does
 /// not change the result.
@@ -221,11 +238,10 @@ pub fn train(
     networks: &Networks,
     runtime: &Runtime,
     faults: &Faults,
-    threads: usize,
-    is_thorough: bool,
+    effort: Effort<'_>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Trained, TrainingError> {
-    let threads = threads.max(1);
+    let threads = effort.threads.max(1);
     let done = AtomicUsize::new(0);
     // Returns a thread's samples, and the features of all of them in one allocation. Many small
     // allocations between short-lived pictures and activations would fragment the memory.
@@ -261,7 +277,7 @@ pub fn train(
     let mut samples: Vec<(TrainingSample, &[f32])> = samples.into_iter().zip(rows).collect();
     samples.sort_by_key(|(sample, _)| sample.photo.0);
     let (samples, rows): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
-    learn::learn(&samples, &rows, &networks.shares, threads, is_thorough)
+    learn::learn(&samples, &rows, &networks.shares, effort)
 }
 
 fn samples_of(
