@@ -5,8 +5,10 @@ const LONGEST: usize = 64;
 
 /// Whether `text` can be such a name: 1–64 of `[A-Za-z0-9._:-]`.
 pub(crate) fn is_plain_name(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+    (1..=LONGEST).contains(&text.len()) && text.chars().all(is_plain)
+}
+
+/// Whether `letter` may stand in such a name.
+pub(crate) fn is_plain(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "._:-".contains(letter)
 }

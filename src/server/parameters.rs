@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use utoipa::IntoParams;
 
 use super::problem_response::Problem;
-use crate::plain_name::is_plain_name;
+use crate::plain_name::{is_plain, is_plain_name};
 
 /// The query of an endpoint that takes no parameters.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -125,13 +125,16 @@ impl<'de> Deserializer<'de> for Value<'de> {
 /// Reads a caller's terminal or camera id: 1–64 of `[A-Za-z0-9._:-]`.
 pub(crate) fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Error> {
     let source = String::deserialize(value)?;
-    if !is_plain_name(&source) {
-        return Err(D::Error::custom(format_args!(
-            "has {} characters; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed",
-            source.chars().count()
-        )));
+    if is_plain_name(&source) {
+        return Ok(Some(source));
     }
-    Ok(Some(source))
+    let fault = match source.chars().find(|letter| !is_plain(*letter)) {
+        Some(letter) => format!("has the character {letter:?}"),
+        None => format!("has {} characters", source.len()),
+    };
+    Err(D::Error::custom(format_args!(
+        "{fault}; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed"
+    )))
 }
 
 pub(crate) fn number<'q, D: Deserializer<'q>, T>(
@@ -279,14 +282,16 @@ mod tests {
         assert_eq!(read("door-1").unwrap().as_deref(), Some("door-1"));
         assert!(read(&"x".repeat(64)).is_ok());
         let allowed = "1 to 64 of A-Z a-z 0-9 . _ : - are allowed";
-        for (text, length) in [
-            ("x".repeat(65), 65),
-            (String::new(), 0),
-            ("a%20b".into(), 3),
+        for (text, fault) in [
+            ("x".repeat(65), "65 characters"),
+            (String::new(), "0 characters"),
+            ("a%20b".into(), "the character ' '"),
+            ("门%0A".into(), "the character '门'"),
+            ("a%0A".into(), r"the character '\n'"),
         ] {
             assert_eq!(
                 refusal(&format!("source={text}")),
-                format!("`source` has {length} characters; {allowed}")
+                format!("`source` has {fault}; {allowed}")
             );
         }
     }

@@ -1,5 +1,5 @@
 """Pictures that hardly any gate should accept: one photo with each fault of tests/reference/faults.py, covered in several ways, far away, and
-without anybody. What a camera in a wrong place sends."""
+without anybody. What a camera in a wrong place sends. One more shows two people: it is accepted, with a hint."""
 import pathlib
 import sys
 
@@ -20,5 +20,6 @@ def make(photo, face):
     worse["far"] = faults.far(picture, found, faults.chance_of("far"))
     worse["compression_to_quality_5"] = faults.jpeg(picture, 5)
     worse["small"] = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    worse["several"] = cv2.hconcat([picture, picture])
     worse["nobody"] = np.full_like(picture, 127)
     return {name: cv2.imencode(".jpg", made, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for name, made in worse.items()}

@@ -143,6 +143,11 @@ fn a_problem_names_its_side_and_both_sides_have_rows() {
         .compare(&photos::astronaut(), &nobody, "")
         .problem(422, "no_face");
     assert_eq!(problem["part"], "reference");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("`reference`: no face found in 400×400 px"),
+        "{detail}"
+    );
     let problem = client
         .compare(b"not a picture", &photos::astronaut(), "")
         .problem(415, "unsupported_media_type");

@@ -33,7 +33,7 @@ for (const language of ["en", "zh-CN"]) {
     await onPage(browser, daemon.address, async (page) => {
       await page.click("#recent");
       const first = await page.locator("tbody tr").first().textContent() ?? "";
-      for (const expected of ["gate-7", "access", "recent-1", language === "en" ? "accept" : "通过"]) assert.ok(first.includes(expected), first);
+      for (const expected of ["gate-7", "extract", "access", "faceood-admin explain recent-1", language === "en" ? "accept" : "通过"]) assert.ok(first.includes(expected), first);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing overflows");
       await page.click("nav a");
       await page.waitForSelector("#state[data-state=ready]");

@@ -163,7 +163,9 @@ export class Panel {
     const key = `problem_${code}`;
     const named = (/** @type {string} */ detail) => (part ? text("error_part", { side: text(part), detail }) : detail);
     if (error.status === 0) return [text(key)];
-    const sentence = isChinese(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`;
+    // The service names a side by its field, `named` by the reader's word for it.
+    const told = message.replace(/^`(probe|reference)`[:：] ?/, "");
+    const sentence = isChinese(told) ? told : `${told.charAt(0).toUpperCase()}${told.slice(1).replace(/\.?$/, ".")}`;
     // Said before the reader switched: better in the other language than not at all.
     if (isChinese(message)) return [make("p", { lang: "zh" }, named(sentence))];
     if (language() === "en" || !hasText(key)) return [named(sentence)];

@@ -117,12 +117,12 @@ async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged,
             let analysis = analysis.map_err(|problem| {
                 // Overload and our own faults are not the fault of a side.
                 if problem.code.status() < 500 {
-                    problem.on(part)
+                    of_side(problem, part)
                 } else {
                     problem
                 }
             })?;
-            let no_face = || Problem::new(ProblemCode::NoFace, "no face was found").on(part);
+            let no_face = || of_side(Problem::new(ProblemCode::NoFace, "no face was found"), part);
             let face = analysis.faces.first().ok_or_else(no_face)?;
             Ok(Judged {
                 part,
@@ -134,12 +134,20 @@ async fn judged(inference: &Inference, part: Part, side: Side) -> Result<Judged,
         }
         Side::Embedding(given) => Ok(Judged {
             part,
-            decision: decided(inference, &given).map_err(|problem| problem.on(part))?,
+            decision: decided(inference, &given).map_err(|problem| of_side(problem, part))?,
             embedding: given.embedding,
             score: given.quality_score,
             analysis: None,
         }),
     }
+}
+
+/// `problem`, blamed on one side, whose name its detail then begins with.
+fn of_side(mut problem: Problem, part: Part) -> Problem {
+    let name = part.name();
+    problem.detail = format!("`{name}`: {}", problem.detail);
+    problem.chinese = problem.chinese.map(|said| format!("`{name}`：{said}"));
+    problem.on(part)
 }
 
 /// What the policy makes of an embedding. Without a score it counts as an accepted reference.

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header};
 use actix_web::mime::{self, Mime};
 use faceood_engine::quality::Language;
-use faceood_log::InferenceRecord;
+use faceood_log::{Endpoint, InferenceRecord, Role};
 use faceood_report::html;
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -16,7 +16,8 @@ const STYLE: &str = "\
 td { white-space: normal; vertical-align: top; }
 td.text, th.text { text-align: left; word-break: keep-all; }
 td.long { word-break: normal; }
-td.id { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere; min-width: 9rem; text-align: left; }
+td.id { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere; min-width: 11rem; text-align: left; }
+td.id code { font: inherit; -webkit-user-select: all; user-select: all; }
 main { max-width: 80rem; }
 nav { display: flex; gap: 1.5rem; flex-wrap: wrap; margin: .5rem 0; }
 ";
@@ -64,6 +65,7 @@ pub(super) fn table(
     let head = [
         pick("time (UTC)", "时间（UTC）"),
         pick("source", "来源"),
+        pick("endpoint", "接口"),
         pick("scenario", "场景"),
         pick("quality", "质量分"),
         pick("decision", "决策"),
@@ -71,6 +73,15 @@ pub(super) fn table(
         pick("verdict", "比对结果"),
         pick("request id", "请求编号"),
     ];
+    let endpoint = |row: &InferenceRecord| match (row.endpoint, row.role) {
+        (Endpoint::Extract, _) => "extract",
+        (Endpoint::Quality, _) => "quality",
+        (Endpoint::Compare, Role::Reference) => pick(
+            "compare, second side (reference)",
+            "compare，第二项（reference）",
+        ),
+        (Endpoint::Compare, _) => pick("compare, first side (probe)", "compare，第一项（probe）"),
+    };
     let shown = |row: &InferenceRecord| -> Markup {
         let scores = row.quality_score.map(|score| {
             let grade = row.grade.map(|grade| word("grade", grade.name()));
@@ -89,12 +100,13 @@ pub(super) fn table(
             tr {
                 td { (row.time.format("%F %T")) }
                 td class="text" { (row.source.as_deref().unwrap_or_default()) }
+                td class="text" { (endpoint(row)) }
                 td class="text" { (row.scenario.as_deref().unwrap_or_default()) }
                 td class="text" { (scores.unwrap_or_default()) }
                 td class="text" { (decision) }
                 td class="text long" { (why(row, &word, language)) }
                 td class="text" { (verdict.unwrap_or_default()) }
-                td class="id" { (row.request_id) }
+                td class="id" { code { "faceood-admin explain " (row.request_id) } }
             }
         }
     };
@@ -108,15 +120,19 @@ pub(super) fn table(
         @if rows.is_empty() {
             p { (pick("There are none.", "没有记录。")) }
         } @else {
+            p {
+                code { "faceood-admin explain" }
+                (pick(
+                    " says why a decision came out as it did. Run the command of a row on the machine of \
+                     the service; one click selects it.",
+                    " 可解释决策的原因：请在服务所在的机器上运行该行的命令，单击即可选中。",
+                ))
+            }
             div class="wide" tabindex="0" role="region" aria-label=(title) {
                 table {
                     thead { tr { @for cell in head { th scope="col" class="text" { (cell) } } } }
                     tbody { @for row in rows { (shown(row)) } }
                 }
-            }
-            p class="quiet" {
-                (pick("Why a decision came out as it did: ", "查看某次决策的原因："))
-                code { "faceood-admin explain REQUEST_ID" }
             }
         }
     };
@@ -198,6 +214,8 @@ mod tests {
         refused.reasons = Some(vec![Reason::Quality, Reason::FaceTooSmall]);
         refused.verdict = Some(Verdict::Untrusted);
         let mut failed = full_record("failed", 2);
+        (refused.endpoint, refused.role) = (Endpoint::Compare, Role::Probe);
+        (failed.endpoint, failed.role) = (Endpoint::Compare, Role::Reference);
         failed.action = None;
         failed.error_code = Some(ProblemCode::NoFace);
         failed.error_detail = Some("no face was found".to_owned());
@@ -214,6 +232,9 @@ mod tests {
             "failed",
             "no face was found",
             "No verdict",
+            "compare, first side (probe)",
+            "compare, second side (reference)",
+            "<code>faceood-admin explain failed</code>",
         ] {
             assert!(english.contains(expected), "{expected}: {english}");
         }
@@ -226,7 +247,13 @@ mod tests {
             "{english}"
         );
         let chinese = table(Language::Chinese, &rows, "", None);
-        for expected in ["拒绝", "人脸过小", "失败", "未检测到人脸"] {
+        for expected in [
+            "拒绝",
+            "人脸过小",
+            "失败",
+            "未检测到人脸",
+            "第一项（probe）",
+        ] {
             assert!(chinese.contains(expected), "{expected}: {chinese}");
         }
         assert!(!chinese.contains("cursor="), "{chinese}");

@@ -30,7 +30,9 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
     let missing = || {
         Problem::new(
             ProblemCode::NotFound,
-            "no weekly report has been written yet: systemctl enable --now faceood-report.timer, or scripts/weekly-report by hand",
+            "no weekly report has been written yet: `sudo systemctl start faceood-report` writes one now, `sudo systemctl enable \
+             --now faceood-report.timer` one each week. Without the service, write one with `faceood-admin analyze-logs --format \
+             html --out FILE` to a file in the folder `reports` of the data folder",
         )
     };
     let path = latest(state.info.reports_dir.clone()).await;

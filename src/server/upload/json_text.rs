@@ -21,7 +21,7 @@ pub(crate) struct JsonText {
 
 impl JsonText {
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        parse_json(&self.text)
+        parse_json(&self.text, "the fields that /docs describes")
     }
 
     async fn read(request: HttpRequest, payload: Payload) -> Result<Self, Problem> {

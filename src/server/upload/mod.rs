@@ -24,12 +24,13 @@ pub(crate) use self::json_text::JsonText;
 use self::multipart::read_parts;
 pub(crate) use self::sides::{GivenEmbedding, Pair, PairBody, Side};
 use super::body::{BodyFault, BodyLimits, GuardedBody, Lease, UploadMemory};
-use super::parameters::quoted;
+use super::parameters::{quoted, unknown};
 use super::problem_response::Problem;
 use crate::access::Meter;
 use faceood_engine::problem::ProblemCode;
 
 const IMAGE: &str = "image";
+const IMAGE_FORM: &str = r#"{"image": "<base64>"}"#;
 
 /// What a form or a JSON object may add to its pictures: boundaries, headers, keys, an embedding.
 const ENVELOPE_BYTES: usize = 64 * 1024;
@@ -80,7 +81,7 @@ enum Wrapping {
 
 /// A picture in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 #[schema(as = ImageRequest, title = "ImageRequest")]
 pub(crate) struct ImageBody<'a> {
     /// The picture as base64; a prefix such as `data:image/jpeg;base64,` is fine. Never a path or an address.
@@ -98,7 +99,7 @@ impl Upload {
             Wrapping::Raw => collect(&request, body).await?,
             Wrapping::Json => {
                 let (text, lease) = collect(&request, body).await?;
-                let body: ImageBody<'_> = parse_json(&text)?;
+                let body: ImageBody<'_> = parse_json(&text, IMAGE_FORM)?;
                 (body.image.decode(IMAGE, limits.image_bytes)?, lease)
             }
             Wrapping::Multipart => {
@@ -211,8 +212,9 @@ fn declared_length(request: &HttpRequest) -> Option<usize> {
 }
 
 /// Parses a JSON body; the message names key, line and column, and never repeats what stands there:
-/// it may be a picture or an embedding, and the message goes into the log.
-fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
+/// it may be a picture or an embedding, and the message goes into the log. It ends with `form`, what
+/// the body should be.
+fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8], form: &str) -> Result<T, Problem> {
     /// What editors and programs on Windows put before UTF-8.
     const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -225,11 +227,12 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Problem> {
     }
     serde_json::from_slice(text).map_err(|error| {
         let said = without_content(&error.to_string());
-        Problem::malformed(format!("the JSON body cannot be used: {said}"))
+        Problem::malformed(format!("the JSON body cannot be used: {said}; send {form}"))
     })
 }
 
-/// `message` of the JSON parser without the values and unusual keys that it quotes.
+/// `message` of the JSON parser without the values and unusual keys that it quotes. To an unknown
+/// key it adds the nearest known one.
 fn without_content(message: &str) -> String {
     /// Longest key that may be a slip of the pen.
     const LONGEST_KEY: usize = 32;
@@ -242,18 +245,19 @@ fn without_content(message: &str) -> String {
             return format!("{start}{kind}, expected {expected}");
         }
     }
-    for start in ["unknown field `", "unknown variant `"] {
-        if let Some(rest) = message.strip_prefix(start)
+    for what in ["field", "variant"] {
+        if let Some(rest) = message.strip_prefix(&format!("unknown {what} `"))
             && let Some((found, expected)) = rest.rsplit_once("`, expected ")
         {
             let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-            let shown = if found.len() <= LONGEST_KEY && found.bytes().all(is_word) {
-                format!("`{found}`")
-            } else {
-                format!("of {} bytes", found.len())
-            };
-            let start = start.trim_end_matches('`');
-            return format!("{start}{shown}, expected {expected}");
+            if found.len() > LONGEST_KEY || !found.bytes().all(is_word) {
+                let length = found.len();
+                return format!("unknown {what} of {length} bytes, expected {expected}");
+            }
+            // "one of `…`, `…` at line 1 column 2": names, and the place behind the last of them.
+            let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            let place = expected.rsplit('`').next().unwrap_or_default();
+            return unknown(what, found, &known) + place;
         }
     }
     message.to_owned()

@@ -13,12 +13,14 @@ use utoipa::ToSchema;
 use super::{Bytes, Text, Upload, UploadLimits, Wrapping};
 use crate::server::problem_response::{Part, Problem};
 
+const PAIR_FORM: &str = r#"{"probe": {"image": "<base64>"}, "reference": {"image": "<base64>"}}, where a side may have an `embedding` instead"#;
+
 /// How far from 1 the length of a given embedding may be: more than rounding to three digits does.
 const UNIT_TOLERANCE: f32 = 0.02;
 
 /// Two sides in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 #[schema(as = CompareRequest, title = "CompareRequest")]
 pub(crate) struct PairBody<'a> {
     /// The sample being questioned.
@@ -103,7 +105,7 @@ impl Pair {
             (pictures.map(Side::picture), account.lease())
         } else {
             let (text, lease) = super::collect(&request, body).await?;
-            let body: PairBody<'_> = super::parse_json(&text)?;
+            let body: PairBody<'_> = super::parse_json(&text, PAIR_FORM)?;
             let side = |body: SideBody<'_>, part: Part| {
                 let checked = body.checked(part.name(), limits.image_bytes);
                 checked.map_err(|problem| problem.on(part))

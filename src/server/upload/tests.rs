@@ -249,9 +249,24 @@ async fn json_mistakes_are_placed() {
     )
     .await;
     assert!(
-        detail.contains("`imge`") && detail.contains("`image`") && detail.contains("line 1"),
+        detail.contains("`imge`; the nearest known one is `image` (known: image) at line 1"),
         "{detail}"
     );
+    for (uri, body, said) in [
+        ("/one", "{}", "missing field `image` at line 1"),
+        ("/one", "[]", "expected an object at line 1"),
+        ("/one", r#"{"photo": ""}"#, "`photo` (known: image) at"),
+        ("/two", "{}", "missing field `probe` at line 1"),
+        ("/two", r#"{"probe": {}}"#, "missing field `reference`"),
+        ("/two", r#"{"refrence": 1}"#, "known one is `reference`"),
+        ("/two", r#"{"probe": {"img": 1}}"#, "known one is `image`"),
+    ] {
+        let (detail, _) = refused(json_body(uri, body), ProblemCode::MalformedRequest).await;
+        assert!(
+            detail.contains(said) && detail.contains("; send {\""),
+            "{detail}"
+        );
+    }
     let long = format!("\"{}\"", "x".repeat(10_000));
     let (detail, _) = refused(json_body("/one", &long), ProblemCode::MalformedRequest).await;
     assert!(detail.len() < 400 && detail.contains("line 1"), "{detail}");

@@ -95,7 +95,7 @@ fn what_cannot_be_told_says_why() {
             json!({ "request_id": id, "outcome": "good" }),
             400,
             "malformed_request",
-            "`impostor`",
+            "impostor",
         ),
         (
             json!({ "request_id": id }),
