@@ -8,6 +8,7 @@ use super::report_out::ReportFlags;
 use super::{Context, output, when};
 use faceood::telemetry::host::Bytes;
 use faceood_log::{Doubtful, Filter, Limits, LogReader};
+use faceood_report::plural;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -176,29 +177,41 @@ fn over_size(bytes: u64, rows: u64, most: u64) -> u64 {
 fn text(report: &PruneReport) -> String {
     let (database, before, deleted) = (&report.database, report.rows_before, report.rows_deleted);
     let done = match report.freed_bytes {
-        None => format!("{database}: about {deleted} of {before} rows would be deleted"),
+        None => format!(
+            "{database}: about {deleted} of {} would be deleted",
+            plural(before, "row", "rows")
+        ),
         Some(freed) => format!(
-            "{database}: {deleted} of {before} rows deleted, {} given back to the disk",
+            "{database}: {deleted} of {} deleted, {} given back to the disk",
+            plural(before, "row", "rows"),
             Bytes(freed)
         ),
     };
     let done = match (report.refusals_deleted, report.is_dry_run) {
         (0, _) => done,
-        (refusals, true) => format!("{done}, and {refusals} refused requests"),
-        (refusals, false) => format!("{done}; {refusals} refused requests deleted"),
+        (refusals, true) => format!(
+            "{done}, and {}",
+            plural(refusals, "refused request", "refused requests")
+        ),
+        (refusals, false) => format!(
+            "{done}; {} deleted",
+            plural(refusals, "refused request", "refused requests")
+        ),
     };
     let done = match report.rows_unshipped {
         0 => done,
         rows => format!(
-            "{done}\n{rows} rows beyond the limits are kept, because a centre that they are shipped to has not got them yet: \
-             faceood-admin doctor says what waits for which centre; --even-unshipped deletes them all the same"
+            "{done}\n{} beyond the limits because a centre has not got all of that yet: faceood-admin doctor says what \
+             waits for which centre; --even-unshipped deletes it all the same",
+            plural(rows, "row is kept", "rows are kept")
         ),
     };
     match report.rows_doubtful {
         0 => done,
         rows => format!(
-            "{done}\n{rows} rows beyond that age were written while the clock could not be trusted, and are kept: the daemon \
-             deletes them by its own running time; --include-doubtful deletes them by the time that they bear"
+            "{done}\n{} beyond that age, written while the clock could not be trusted: the daemon goes by its own \
+             running time there; --include-doubtful goes by the written time",
+            plural(rows, "row is kept", "rows are kept")
         ),
     }
 }

@@ -73,8 +73,8 @@ pub struct Observation<'a> {
     pub pack_sha256: Option<&'a str>,
     /// Which calibration was used.
     pub calibration_id: Option<&'a str>,
-    /// Whether the request failed.
-    pub is_error: bool,
+    /// The problem code of a failed request, in the word of the release that wrote the row.
+    pub error_code: Option<&'a str>,
     /// The causes as JSON; [`Self::causes`] reads them.
     pub causes_json: Option<&'a str>,
     /// What the scenario's policy decided, in the word of the release that wrote the row.
@@ -129,7 +129,7 @@ impl<'a> Observation<'a> {
             pack: text("pack")?,
             pack_sha256: text("pack_sha256")?,
             calibration_id: text("calibration_id")?,
-            is_error: text("error_code")?.is_some(),
+            error_code: text("error_code")?,
             causes_json: text("causes")?,
             action: text("action")?,
             reasons_json: text("reasons")?,
@@ -391,7 +391,7 @@ fn brief<'a>(found: &'a Row<'_>) -> Result<Observation<'a>, LogError> {
         pack: optional_text(found, 5)?,
         pack_sha256: optional_text(found, 6)?,
         calibration_id: optional_text(found, 7)?,
-        is_error: optional_text(found, 8)?.is_some(),
+        error_code: optional_text(found, 8)?,
         causes_json: optional_text(found, 9)?,
         action: optional_text(found, 10)?,
         reasons_json: optional_text(found, 11)?,

@@ -1,6 +1,7 @@
 //! Compares a report with an earlier one: which patterns are new, gone or grown.
 
-use super::report::{Cluster, EarlierComparison, Growth, PatternReport, SourceShare};
+use super::comparison::{EarlierComparison, Growth};
+use super::report::{Cluster, PatternReport, SourceShare};
 use super::significance::{discoveries, two_sided};
 use faceood_engine::quality::Cause;
 

@@ -27,8 +27,10 @@ mod centre;
 mod changes;
 mod cluster;
 pub mod compare;
+pub mod comparison;
 mod describe;
 mod exact_sum;
+mod failures;
 mod features;
 mod first_steps;
 mod fleet;
@@ -42,13 +44,14 @@ mod streams;
 mod survey;
 mod tally;
 mod trend;
-mod words;
+pub mod words;
 
 pub use report::PatternReport;
 
 use baseline::{GoodNorms, WindowCounts};
 use cluster::Groups;
 use describe::{Background, ClusterCandidate};
+use failures::FailureCount;
 use features::{FeaturePoint, NormModel, Scale};
 use reading::Samples;
 use report::{CountedBy, LowBy, Method, SCHEMA, Totals, Window};
@@ -270,6 +273,7 @@ fn found_in(
                 errors: survey.errors,
                 ..Totals::of_actions(&survey.counts)
             },
+            failures: FailureCount::list(survey.failures),
             unclustered: survey.low_rows.saturating_sub(clustered),
             method: Method {
                 min_cluster_size,

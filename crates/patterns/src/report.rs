@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::comparison::EarlierComparison;
+use super::failures::FailureCount;
 use super::survey::SourceCounts;
 use faceood_engine::policy::{Action, Reason};
 use faceood_engine::quality::{Cause, Language};
@@ -20,6 +22,9 @@ pub struct PatternReport {
     pub schema: u32,
     pub(crate) window: Window,
     pub(crate) totals: Totals,
+    /// Why requests failed, the most frequent first; empty where rows were counted by the hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failures: Vec<FailureCount>,
     /// What helps most, in the order in which it should be done.
     #[serde(default)]
     pub(crate) first_steps: Vec<FirstStep>,
@@ -444,29 +449,6 @@ fn is_zero(count: &u64) -> bool {
 pub(crate) enum CountedBy {
     /// By the centre, for each whole hour. Low rows were all read, of the others a sample.
     Hour,
-}
-
-/// This report against an earlier one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EarlierComparison {
-    /// Patterns that the earlier one does not have.
-    pub(crate) new: Vec<u32>,
-    /// Summaries of patterns of the earlier report that are gone.
-    pub(crate) gone: Vec<String>,
-    /// Patterns whose share of all captures rose significantly.
-    pub(crate) grown: Vec<Growth>,
-}
-
-/// A pattern that grew since the earlier report.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Growth {
-    /// Its number here.
-    pub(crate) id: u32,
-    /// Its number there.
-    pub(crate) earlier_id: u32,
-    /// Its share of all captures here ÷ there.
-    pub(crate) factor: f64,
-    pub(crate) p_value: f64,
 }
 
 impl PatternReport {

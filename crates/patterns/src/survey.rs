@@ -9,6 +9,7 @@ use std::mem;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use faceood_engine::problem::ProblemCode;
 use faceood_engine::quality::{CauseName, Component};
 use faceood_fleet::HourCounts;
 use faceood_log::{LogError, Observation};
@@ -25,12 +26,16 @@ pub(super) use counts::SourceCounts;
 pub(super) use row::{StreamRow, time_of};
 pub(super) use sample::Sampled;
 
+use counts::add_each;
 use order::{inverted, permuted, sorted};
 use row::{HourCell, Hours, LowRow, NO_FAULT, Rated, seconds_of};
 use rules::Rules;
 use sample::{Sample, add, rank};
 
 pub(super) const CAUSES: usize = CauseName::ALL.len();
+
+/// A place for each problem code, and a last one for codes that this release does not know.
+pub(super) const FAILURES: usize = ProblemCode::ALL.len() + 1;
 
 /// Which pack and calibration judged.
 #[derive(Clone, Debug)]
@@ -84,6 +89,8 @@ pub(super) struct Survey {
     /// Of them, those that no fault of the face made low: they belong to no pattern.
     pub(super) faultless: u64,
     pub(super) errors: u64,
+    /// Of them, those that were read one by one, in the order of `ProblemCode::ALL`.
+    pub(super) failures: [u64; FAILURES],
     /// The earliest and the latest row.
     pub(super) span: Option<[DateTime<Utc>; 2]>,
 }
@@ -118,7 +125,12 @@ impl Survey {
         self.counts[source as usize].count(row);
         self.rows += 1;
         self.scored += u64::from(row.quality_score.is_some());
-        self.errors += u64::from(row.is_error);
+        if let Some(code) = row.error_code {
+            self.errors += 1;
+            let mut known = ProblemCode::ALL.into_iter();
+            let place = known.position(|problem| problem.code() == code);
+            self.failures[place.unwrap_or(FAILURES - 1)] += 1;
+        }
         self.look(input, source, row, true)
     }
 
@@ -308,6 +320,7 @@ impl Survey {
         self.unknown_causes += other.unknown_causes;
         self.faultless += other.faultless;
         self.errors += other.errors;
+        add_each(&mut self.failures, other.failures);
         let spans = self.span.into_iter().chain(other.span);
         self.span = spans.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
     }

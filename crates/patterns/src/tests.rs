@@ -80,7 +80,7 @@ fn observation<'a>(seen: &'a Seen<'_>) -> Observation<'a> {
         pack: Some("pack"),
         pack_sha256: Some(&row.model[0]),
         calibration_id: Some(&row.model[1]),
-        is_error: measured.is_none(),
+        error_code: measured.is_none().then_some("no_face"),
         causes_json: measured.map(|_| seen.causes.as_str()),
         action: row.decided.as_ref().map(|(action, _)| action.name()),
         reasons_json: seen.reasons.as_deref(),

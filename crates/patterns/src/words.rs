@@ -38,6 +38,12 @@ pub(super) fn label(label: &str, language: Language) -> String {
     words.join(language.pick(" and ", "、"))
 }
 
+/// A label as people read it, with its name in the JSON: `out of focus (blur)`.
+pub fn named(name: &str, language: Language) -> String {
+    let words = label(name, language);
+    language.pick(format!("{words} ({name})"), format!("{words}（{name}）"))
+}
+
 /// A measure as people read it: a component, or one of the two that the analysis adds.
 pub(super) fn measure(name: &str, language: Language) -> &str {
     match name {
@@ -62,8 +68,8 @@ pub(super) fn of_low(by: LowBy, language: Language) -> &'static str {
     }
 }
 
-/// What to do where other people are in the picture.
-pub(super) fn remedy_for_several(language: Language) -> &'static str {
+/// What to do where other people are in the picture, without a full stop.
+pub fn remedy_for_several(language: Language) -> &'static str {
     language.pick(
         "let one person at a time stand before the camera, and mark off where others wait",
         "请一次只让一人站到镜头前，并标出其他人的等候区域",
@@ -80,7 +86,7 @@ pub(super) fn source(name: &str) -> String {
 }
 
 /// What to do about a cause, without a full stop.
-pub(super) fn remedy(name: CauseName, language: Language) -> &'static str {
+pub fn remedy(name: CauseName, language: Language) -> &'static str {
     let (english, chinese) = match name {
         CauseName::Noise => (
             "add light in front of the camera or lower its gain (ISO)",
@@ -314,6 +320,8 @@ mod tests {
             "out of focus and sensor noise"
         );
         assert_eq!(label("several_faces", Language::Chinese), "画面中有多人");
+        assert_eq!(named("blur", Language::English), "out of focus (blur)");
+        assert_eq!(named("blur", Language::Chinese), "失焦模糊（blur）");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use faceood_log::TokenUse;
-use faceood_report::html;
+use faceood_report::{html, plural};
 use maud::html;
 
 use super::{AccessReport, RefusedGroup};
@@ -67,14 +67,17 @@ fn refused(report: &AccessReport) -> String {
     let window: String = since.into_iter().chain(until).collect();
     match report.refused {
         0 => format!("no request was refused{window}, or none that the options ask for"),
-        1 => format!("1 request was refused{window}; times are UTC"),
-        count => format!("{count} requests were refused{window}; times are UTC"),
+        count => {
+            let refused = plural(count, "request was refused", "requests were refused");
+            format!("{refused}{window}; times are UTC")
+        }
     }
 }
 
 fn omitted(report: &AccessReport) -> Option<String> {
     let omitted = report.groups_omitted;
-    (omitted > 0).then(|| format!("{omitted} groups are left out: --limit shows more"))
+    let left = plural(omitted, "group is left out", "groups are left out");
+    (omitted > 0).then(|| format!("{left}: --limit shows more"))
 }
 
 fn table<T>(columns: &[Column<T>], lines: &[T]) -> maud::Markup {

@@ -18,9 +18,9 @@ use faceood::telemetry::logging;
 use faceood_engine::policy::DEFAULT_SCENARIO;
 use faceood_engine::quality::Language;
 use faceood_log::LogReader;
+use faceood_patterns::comparison::EarlierComparison;
 use faceood_patterns::render::html;
 use faceood_patterns::render::text::{COLUMNS, TextOptions, text};
-use faceood_patterns::report::EarlierComparison;
 use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
 
 pub(super) mod exported;
@@ -106,6 +106,11 @@ pub(crate) struct Args {
 /// Longer lines are hard to read.
 const MOST_COLUMNS: usize = 120;
 
+/// Stands below the text on a terminal.
+const PAGE_TIP: &str =
+    "\nTip: --format html --out report.html writes this report as a page with charts.\n";
+const PAGE_TIP_ZH: &str = "\n提示：加上 --format html --out report.html 可生成带图表的网页报告。\n";
+
 const LANGUAGES: [Choice<Language>; 2] = [
     ("en", "English", Language::English),
     ("zh", "Chinese", Language::Chinese),
@@ -182,7 +187,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
                 is_coloured,
                 columns: output::columns().map_or(COLUMNS, |columns| columns.min(MOST_COLUMNS)),
             };
-            text(report, options)
+            let mut shown = text(report, options);
+            if out.is_none() && output::is_terminal() {
+                shown += language.pick(PAGE_TIP, PAGE_TIP_ZH);
+            }
+            shown
         }
     };
     match out {

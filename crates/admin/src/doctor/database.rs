@@ -10,6 +10,7 @@ use super::{Check, CheckStatus, Context, Finding, failed, ok, skipped, warning};
 use faceood::config::Config;
 use faceood::telemetry::host::Bytes;
 use faceood_log::{ClockFacts, Counts, Filter, LogReader, Unwritten, set_aside_files};
+use faceood_report::plural;
 
 /// Longest look at the pages. On a disk that reads 200 MB a second it is enough for three times the
 /// default `log.max_bytes`.
@@ -68,7 +69,12 @@ fn pages(context: &Context, path: &Path) -> Finding {
 
 fn judge(path: &Path, counts: &Counts, now: DateTime<Utc>) -> Finding {
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    let found = format!("{}: {} rows, {}", path.display(), counts.rows, Bytes(size));
+    let found = format!(
+        "{}: {}, {}",
+        path.display(),
+        plural(counts.rows, "row", "rows"),
+        Bytes(size)
+    );
     let Some(newest) = counts.newest else {
         return ok(found);
     };
@@ -104,7 +110,8 @@ fn judge_clock(clock: &ClockFacts, now: DateTime<Utc>) -> Finding {
     let rows = match clock.doubtful_rows {
         0 => "every row's time can be trusted".to_owned(),
         rows => format!(
-            "{rows} rows were written while the clock could not be trusted (column clock); they go by the daemon's running time"
+            "{} while the clock could not be trusted (column clock); the daemon's running time counts",
+            plural(rows, "row was written", "rows were written")
         ),
     };
     match clock.objection(now) {
@@ -122,7 +129,8 @@ fn judge_gaps(unwritten: Option<&Unwritten>) -> Finding {
         None => ok("none: every row could be written"),
         Some(Unwritten { rows, since, until }) => warning(
             format!(
-                "{rows} rows could not be written between {} and {} (table unwritten has them by endpoint)",
+                "{} not be written between {} and {} (table unwritten counts by endpoint)",
+                plural(*rows, "row could", "rows could"),
                 since.format("%F %T"),
                 until.format("%F %T UTC")
             ),

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Check, Context, Finding, ok, warning};
 use faceood::config::Config;
 use faceood_log::{LogReader, ShippingTarget};
+use faceood_report::plural;
 
 /// Rows may wait for so long: a box ships each minute, and a network may be away for a while.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
@@ -28,7 +29,10 @@ fn judge(target: &ShippingTarget, now: DateTime<Utc>) -> Finding {
         Some(time) => format!("last reached {}", time.format("%F %T UTC")),
         None => "never reached".to_owned(),
     };
-    let found = format!("{name}: {} rows wait, {last}", backlog.rows);
+    let found = format!(
+        "{name}: {}, {last}",
+        plural(backlog.rows, "row waits", "rows wait")
+    );
     if let Some(oldest) = backlog.oldest.filter(|oldest| now - *oldest > PATIENCE) {
         return warning(
             format!(
@@ -44,7 +48,10 @@ fn judge(target: &ShippingTarget, now: DateTime<Utc>) -> Finding {
     match backlog.quarantined {
         0 => ok(found),
         rows => warning(
-            format!("{found}; {rows} rows were not taken and passed over"),
+            format!(
+                "{found}; {} not taken and passed over",
+                plural(rows, "row was", "rows were")
+            ),
             "table shipping_quarantine has their ids and the reasons; after the repair, faceood-admin ship --from-start tries them \
              again",
         ),

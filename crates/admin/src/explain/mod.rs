@@ -26,7 +26,8 @@ mod words;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The request id stands in the answer and in its X-Request-Id header.
+The request id is `request_id` in the answer, and its header X-Request-Id. The id of a row does as \
+well: GET /v1/inferences has both, and analyze-logs --format json has typical rows in `exemplars`.
 
 Examples:
   faceood-admin explain 0199b3f2-5f0e-7c31-8a41-0b6f1f0e9c55
@@ -106,6 +107,9 @@ struct ExplainedRow {
     causes: Option<Vec<Cause>>,
     components: Vec<MeasuredComponent>,
     why: Vec<String>,
+    /// What would help where it was not accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +144,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let policies = Policies::new(&config.policies)?;
     let Some(mut explanation) = explain(&rows, &policies, thresholds(&config, &rows)) else {
         bail!(
-            "no row of {} has the request id {:?}: ids are compared exactly; rows may also have been pruned (log.retention_days is {})",
+            "no row of {} has the request id {:?}: ids are compared exactly, and old rows are deleted (log.retention_days is {}); \
+             take the id from `request_id` in the answer, from its header X-Request-Id, from GET /v1/inferences, or from \
+             `exemplars` in analyze-logs --format json",
             path.display(),
             args.request_id,
             config.log.retention_days
@@ -282,6 +288,7 @@ fn sample(row: &InferenceRecord, policies: &Policies) -> ExplainedRow {
         causes: row.causes.clone(),
         components: components.collect(),
         why: words::of_decision(row, policy),
+        advice: words::advice(row),
     }
 }
 

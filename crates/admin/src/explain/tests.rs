@@ -105,7 +105,35 @@ fn causes_and_a_changed_policy_are_named() {
     }]);
     let said = why(row);
     assert!(said.contains("accepted from 0.70, now from 0.60"), "{said}");
-    assert!(said.contains("noise (70 %)"), "{said}");
+    assert!(said.contains("sensor noise (noise) 70 %"), "{said}");
+}
+
+#[test]
+fn a_face_that_was_not_accepted_comes_with_what_would_help() {
+    let advice = |action, reasons: &[Reason], causes: &[CauseName]| {
+        let mut row = face(Role::Image, 0.3, action, reasons);
+        let causes = causes.iter().map(|&name| Cause { name, weight: 0.3 });
+        row.causes = Some(causes.collect());
+        let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
+        (explanation.samples[0].advice.join("; "), explanation.text())
+    };
+    use CauseName::{Blur, LowResolution, Noise, Pose, Unknown};
+    let causes = [Noise, Blur, Pose];
+    let (said, text) = advice(Action::Reject, &[Reason::Quality], &causes);
+    assert!(
+        said.contains("add light") && said.contains("focus the lens") && !said.contains("mount"),
+        "{said}"
+    );
+    assert!(text.contains(&format!("What to do: {said}.")), "{text}");
+    let small = [Reason::FaceTooSmall, Reason::Quality];
+    let (said, _) = advice(Action::Reject, &small, &[LowResolution]);
+    assert_eq!(said.matches("use a longer lens").count(), 1, "{said}");
+    let (said, _) = advice(Action::Reject, &[Reason::SeveralFaces], &causes);
+    assert!(said.starts_with("let one person at a time"), "{said}");
+    let (said, _) = advice(Action::Review, &[Reason::Quality], &[Unknown]);
+    assert!(said.starts_with("take another picture"), "{said}");
+    let (said, text) = advice(Action::Accept, &[], &causes);
+    assert!(said.is_empty() && !text.contains("What to do"), "{text}");
 }
 
 #[test]
@@ -113,7 +141,7 @@ fn failures_faceless_pictures_and_embeddings_are_told_apart() {
     let mut row = InferenceRecord::new("r-1", Endpoint::Extract, Role::Image);
     row.error_code = Some(ProblemCode::NoFace);
     row.error_detail = Some("no face in 64×64".into());
-    assert_eq!(why(row), "Refused with no_face (422): no face in 64×64");
+    assert_eq!(why(row), "Failed with no_face (422): no face in 64×64");
     let row = InferenceRecord::new("r-1", Endpoint::Quality, Role::Image);
     assert!(why(row).contains("No face was found"));
     let mut row = face(Role::Reference, 0.9, Action::Accept, &[]);

@@ -68,6 +68,9 @@ impl ExplainedRow {
         let index = index.map_or_else(String::new, |index| format!(" (face {})", index + 1));
         let head = format!("{}{index}: {action}", words::name(self.role));
         let mut lines = self.why.clone();
+        if !self.advice.is_empty() {
+            lines.push(format!("What to do: {}.", self.advice.join("; ")));
+        }
         if let (Some(score), Some(grade)) = (self.score, self.grade) {
             let interval = self.interval.map_or_else(String::new, |[low, high]| {
                 format!(", another shot of the scene {low:.2}–{high:.2} 9 times in 10")

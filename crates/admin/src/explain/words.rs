@@ -1,8 +1,12 @@
 //! The sentences of an explanation: which number was compared with which cut, and the result.
 
 use faceood_engine::policy::{Action, Policy, Reason, Thresholds, Verdict};
-use faceood_engine::quality::{COVERED_AT_MOST, CauseName};
+use faceood_engine::quality::{COVERED_AT_MOST, CauseName, Language};
 use faceood_log::{InferenceRecord, Role};
+use faceood_patterns::words::{named, remedy, remedy_for_several};
+
+/// Causes that advice is given on: the others weigh little.
+const ADVISED: usize = 2;
 
 /// Why one sample got its action. `policy` is the scenario's as it is configured now, if it is.
 pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec<String> {
@@ -11,10 +15,10 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
         let detail = detail.unwrap_or("no detail was logged");
         let (code, status) = (problem.code(), problem.status());
         return vec![if problem.is_answered() {
-            format!("Refused with {code} ({status}): {detail}")
+            format!("Failed with {code} ({status}): {detail}")
         } else {
             format!(
-                "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md)."
+                "No answer went out: {detail}. Where this happens often, the caller waits too short a time (docs/integrators.md, installed in /usr/share/doc/faceood)."
             )
         }];
     }
@@ -50,10 +54,16 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
         ));
     }
     let causes = row.causes.iter().flatten();
-    let named = causes.map(|it| format!("{} ({:.0} %)", it.name.name(), it.weight * 100.0));
-    let named: Vec<String> = named.collect();
-    if !named.is_empty() {
-        why.push(format!("What pulls the score down: {}.", named.join(", ")));
+    let weighed = causes.map(|it| {
+        let name = named(it.name.name(), Language::English);
+        format!("{name} {:.0} %", it.weight * 100.0)
+    });
+    let weighed: Vec<String> = weighed.collect();
+    if !weighed.is_empty() {
+        why.push(format!(
+            "What pulls the score down: {}.",
+            weighed.join(", ")
+        ));
     }
     let is_covered = row
         .causes
@@ -71,6 +81,33 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
         ));
     }
     why
+}
+
+/// What would help a face that was not accepted, in the words of `analyze-logs`.
+pub(super) fn advice(row: &InferenceRecord) -> Vec<&'static str> {
+    if row.action.is_none_or(|action| action == Action::Accept) {
+        return Vec::new();
+    }
+    let reasons = row.reasons.as_deref().unwrap_or_default();
+    let small = reasons
+        .contains(&Reason::FaceTooSmall)
+        .then_some(CauseName::LowResolution);
+    let by_quality = reasons.contains(&Reason::Quality);
+    let causes = row.causes.iter().flatten().map(|cause| cause.name);
+    let causes = causes.filter(|name| by_quality && *name != CauseName::Unknown);
+    let causes = causes.take(ADVISED).filter(|name| Some(*name) != small);
+    let mut advice: Vec<&str> = small
+        .into_iter()
+        .chain(causes)
+        .map(|name| remedy(name, Language::English))
+        .collect();
+    if reasons.contains(&Reason::SeveralFaces) {
+        advice.push(remedy_for_several(Language::English));
+    }
+    if advice.is_empty() {
+        advice.push("take another picture; what was measured does not explain the score");
+    }
+    advice
 }
 
 fn of_score(row: &InferenceRecord, score: f32, action: Action, policy: Option<&Policy>) -> String {

@@ -14,6 +14,7 @@ use crate::centre::CentreFlags;
 use crate::out_file::OutFile;
 use crate::{Context, output, when};
 use faceood_log::{Filter, LogReader};
+use faceood_report::plural;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -94,6 +95,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if let Some(file) = file {
         file.finish_new()?;
     }
-    output::note(&format!("{rows} rows exported"));
+    output::note(&format!("{} exported", plural(rows, "row", "rows")));
     Ok(())
 }

@@ -5,10 +5,10 @@ use faceood_fleet::{BoxDay, BoxState, CloneAlarm, FleetState};
 use faceood_patterns::significance::{at_least, discoveries};
 use serde::Serialize;
 
-/// A box is worse than the others if it refuses at least this many times their share.
+/// A box is worse than the others if it rejects at least this many times their share.
 const WORSE: f64 = 1.5;
 
-/// Fewest refused faces for that: one person who tries again and again is no trend.
+/// Fewest rejected faces for that: one person who tries again and again is no trend.
 const LEAST_REJECTED: u64 = 15;
 
 /// Below this probability, a day is taken for the beginning of a change.
@@ -105,8 +105,8 @@ fn share(part: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| part as f64 / of as f64)
 }
 
-/// The day from which on the box refuses more than before, where one stands out: the probability
-/// that so many of all refused faces fall on one side by chance, times the places where the change
+/// The day from which on the box rejects more than before, where one stands out: the probability
+/// that so many of all rejected faces fall on one side by chance, times the places where the change
 /// could be.
 fn worse_since(state: &BoxState) -> Option<NaiveDate> {
     let days: Vec<(NaiveDate, BoxDay)> = state.days.iter().map(|(day, of)| (*day, *of)).collect();
@@ -181,7 +181,7 @@ mod tests {
         let alone = fleet(vec![vec![day(1, 100, 90)], vec![]]);
         assert!(alone.boxes.iter().all(|row| !row.is_worse));
         assert_eq!(alone.boxes[0].others_share_rejected, None);
-        // Fourteen refused faces are too few to say anything.
+        // Fourteen rejected faces are too few to say anything.
         let few = fleet(vec![vec![day(1, 14, 14)], vec![day(1, 10_000, 10)]]);
         assert!(few.boxes.iter().all(|row| !row.is_worse));
     }

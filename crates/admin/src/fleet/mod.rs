@@ -3,6 +3,7 @@
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use faceood_fleet::{BoxPlace, CentreAddress, Role, enrol, fleet_state, migrate};
+use faceood_report::plural;
 
 use super::centre::CentreFlags;
 use super::report_out::ReportOut;
@@ -18,7 +19,7 @@ const USUAL_DAYS: i64 = 7;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-Shows each box as it was at its last visit, and whether it refuses more faces than the others do: \
+Shows each box as it was at its last visit, and whether it rejects more faces than the others do: \
 a test of Benjamini and Hochberg over all boxes, with the day since when. A log that two machines \
 ship at once is named: one of them is a clone. Counts are of whole hours, UTC.
 
@@ -94,16 +95,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             let address = address(files, context)?;
             let migrated = context.block_on(async { Ok(migrate(&address).await?) })?;
             output::note(&format!(
-                "{}: schema version {}, {} new columns, {} rows with values of newer boxes moved",
+                "{}: schema version {}, {}, {} with values of newer boxes moved",
                 address.target(),
                 migrated.version,
-                migrated.columns.len(),
-                migrated.rows_lifted
+                plural(migrated.columns.len(), "new column", "new columns"),
+                plural(migrated.rows_lifted, "row", "rows")
             ));
             if migrated.rows_kept > 0 {
-                let rows = migrated.rows_kept;
+                let have = plural(migrated.rows_kept, "row has", "rows have");
                 output::note(&format!(
-                    "{rows} rows have a value that does not fit into its column; it stays in the column `extra`"
+                    "{have} a value that does not fit into its column; it stays in the column `extra`"
                 ));
             }
             Ok(())
@@ -134,9 +135,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
                 false => format!("{target}: {name} was admitted before"),
             });
             if let Some(was) = was {
-                let rows = enrolled.rows_renamed;
+                let are = plural(enrolled.rows_renamed, "row is", "rows are");
                 output::note(&format!(
-                    "{rows} rows of {was} are now of {name}, and nobody can log in as {was}"
+                    "{are} now of {name} in place of {was}, and nobody can log in as {was}"
                 ));
             }
             Ok(())

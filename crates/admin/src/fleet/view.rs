@@ -1,7 +1,7 @@
 //! The report as text and as a page.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use faceood_report::html;
+use faceood_report::{html, plural};
 use maud::html;
 
 use super::compare::{BoxRow, FleetReport};
@@ -19,7 +19,7 @@ const COUNTS: [&str; 9] = [
     "waiting",
     "rows",
     "low",
-    "refused",
+    "rejected",
     "others",
 ];
 
@@ -27,7 +27,7 @@ const COUNTS: [&str; 9] = [
 const LEGEND: [&str; 3] = [
     "waiting: rows that the box had not shipped yet at its last visit.",
     "low: share of the scored faces with a score of at most 0.4.",
-    "refused: share of the box's faces that were rejected; others: of all other boxes.",
+    "rejected: share of the box's faces that were rejected; others: of all other boxes.",
 ];
 
 /// A table of its own: with the counts it would be wider than a terminal.
@@ -74,10 +74,7 @@ const NO_BOX: &str = "no box is admitted: faceood-admin fleet enrol NAME";
 
 fn window(report: &FleetReport) -> String {
     let time = |time: DateTime<Utc>| time.format("%F %H:%M").to_string();
-    let boxes = match report.boxes.len() {
-        1 => "1 box".to_owned(),
-        several => format!("{several} boxes"),
-    };
+    let boxes = plural(report.boxes.len(), "box", "boxes");
     format!(
         "{}: {boxes}, counts from {} to {} UTC",
         report.target,
@@ -132,7 +129,7 @@ fn alarms(report: &FleetReport) -> Vec<String> {
                 None => "in the whole window".to_owned(),
             };
             alarms.push(format!(
-                "{node} refuses {} of its faces, the others {}, {since}: faceood-admin analyze-logs says why",
+                "{node} rejects {} of its faces, the others {}, {since}: faceood-admin analyze-logs says why",
                 percent(row.share_rejected),
                 percent(row.others_share_rejected)
             ));
@@ -148,8 +145,9 @@ fn alarms(report: &FleetReport) -> Vec<String> {
             Some(_) => {}
         }
         if let Some(rows) = state.quarantined.filter(|rows| *rows > 0) {
+            let rows = plural(rows, "row", "rows");
             alarms.push(format!(
-                "{node} has {rows} rows that the centre cannot take: its journal says which, and why"
+                "{node} has {rows} that the centre cannot take: its journal says which, and why"
             ));
         }
         if let Some(ahead) = state
@@ -164,15 +162,19 @@ fn alarms(report: &FleetReport) -> Vec<String> {
         }
     }
     if report.feedback_waiting > 0 {
+        let waiting = plural(
+            report.feedback_waiting,
+            "piece of feedback waits",
+            "pieces of feedback wait",
+        );
         alarms.push(format!(
-            "{} pieces of feedback wait for a request that no box has shipped, or whose own box has given feedback",
-            report.feedback_waiting
+            "{waiting} for a request that no box has shipped, or whose own box has given feedback"
         ));
     }
     if report.rows_without_month > 0 {
+        let have = plural(report.rows_without_month, "row has", "rows have");
         alarms.push(format!(
-            "{} rows have the time of a broken clock: SELECT DISTINCT node FROM inferences_default",
-            report.rows_without_month
+            "{have} the time of a broken clock: SELECT DISTINCT node FROM inferences_default"
         ));
     }
     alarms
@@ -257,19 +259,19 @@ mod tests {
             boxes,
             clones,
             feedback_waiting: 3,
-            rows_without_month: 4,
+            rows_without_month: 1,
         };
         let report = compare::report("centre/faceood", [now, now], state);
         let (text, page) = (text(&report), html(&report));
         for said in [
-            "refuses 90.0 % of its faces, the others 1.0 %, in the whole window",
+            "rejects 90.0 % of its faces, the others 1.0 %, in the whole window",
             "late was last seen 3 h ago",
             "new has never connected",
             "2 rows that the centre cannot take",
             "90 s behind",
             "a at 192.0.2.1 and b at 192.0.2.2",
             "3 pieces of feedback",
-            "4 rows have the time of a broken clock",
+            "1 row has the time of a broken clock",
         ] {
             assert!(text.contains(said), "{said}: {text}");
             assert!(page.contains(said), "{said}: {page}");

@@ -7,7 +7,7 @@ use faceood_fleet::{
     DayOutcome, FleetError, ShipPlan, Shipped, Stop, Verified, follow, forget, rewind, ship,
 };
 use faceood_log::parse_span;
-use faceood_report::html;
+use faceood_report::{html, plural};
 use maud::html;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -182,26 +182,30 @@ fn text(shipped: &Shipped) -> String {
     } = shipped;
     let seconds = shipped.seconds.max(0.001);
     let rate = (*rows_sent as f64 / seconds).round();
+    let sent = plural(*rows_sent, "row", "rows");
+    let stored = plural(*rows_stored, "was new there", "were new there");
+    let changed = plural(*outcomes, "outcome changed", "outcomes changed");
     let mut lines = vec![format!(
-        "{target}: {rows_sent} rows of {node} sent in {seconds:.1} s ({rate} a second), {rows_stored} were new there, \
-         {outcomes} outcomes changed"
+        "{target}: {sent} of {node} sent in {seconds:.1} s ({rate} a second), {stored}, {changed}"
     )];
     if shipped.late_feedback > 0 {
-        let told = shipped.late_feedback;
-        lines.push(format!(
-            "{told} pieces of feedback about other boxes' requests were sent"
+        lines.push(plural(
+            shipped.late_feedback,
+            "piece of feedback about another box's request was sent",
+            "pieces of feedback about other boxes' requests were sent",
         ));
     }
     if shipped.rows_quarantined > 0 {
-        let rows = shipped.rows_quarantined;
-        lines.push(format!(
-            "{rows} rows were passed over, because the centre cannot take what stands in them; they stay in this log"
+        lines.push(plural(
+            shipped.rows_quarantined,
+            "row was passed over, because the centre cannot take what stands in it; it stays in this log",
+            "rows were passed over, because the centre cannot take what stands in them; they stay in this log",
         ));
     }
     if let Some(verified) = &shipped.verified {
         lines.push(format!(
-            "{} days compared, {} differed",
-            verified.days,
+            "{}, {} differed",
+            plural(verified.days, "day compared", "days compared"),
             verified.differing.len()
         ));
         lines.extend(verified.differing.iter().map(|day| {
@@ -216,8 +220,11 @@ fn text(shipped: &Shipped) -> String {
                 }
             };
             format!(
-                "{}: {} rows here, {} there, {} sent again and new: {ended}",
-                day.day, day.box_rows, day.centre_rows, day.rows_stored
+                "{}: {} here, {} there, {} sent again and new: {ended}",
+                day.day,
+                plural(day.box_rows, "row", "rows"),
+                day.centre_rows,
+                day.rows_stored
             )
         }));
     }

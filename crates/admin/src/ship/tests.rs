@@ -26,6 +26,11 @@ fn what_a_visit_did_is_said_with_its_rate_and_what_to_ask() {
         text(&shipped),
         "centre.example/faceood: 1000 rows of gate-3 sent in 0.5 s (2000 a second), 900 were new there, 5 outcomes changed"
     );
+    (shipped.rows_sent, shipped.rows_stored, shipped.outcomes) = (1, 1, 1);
+    assert_eq!(
+        text(&shipped),
+        "centre.example/faceood: 1 row of gate-3 sent in 0.5 s (2 a second), 1 was new there, 1 outcome changed"
+    );
     shipped.rows_quarantined = 1;
     let day = |outcome| DayDifference {
         day: "2026-11-30".parse().unwrap(),
@@ -45,7 +50,7 @@ fn what_a_visit_did_is_said_with_its_rate_and_what_to_ask() {
     });
     let text = text(&shipped);
     for said in [
-        "1 rows were passed over",
+        "1 row was passed over",
         "4 days compared, 3 differed",
         "2026-11-30: 10 rows here, 7 there, 3 sent again and new: the same now",
         "does another box ship as this one?",

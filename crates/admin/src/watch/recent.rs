@@ -71,7 +71,7 @@ pub(super) struct SourceLine {
 
 impl SourceLine {
     /// How many of a thousand faces were not accepted.
-    fn per_mille_refused(&self) -> usize {
+    fn per_mille_not_accepted(&self) -> usize {
         1000 * (self.reviewed + self.rejected) / self.faces.max(1)
     }
 }
@@ -143,7 +143,7 @@ impl Recent {
         self.samples.values().map(|sample| sample.time).max()
     }
 
-    /// Accepted, to be reviewed, refused: by scenario.
+    /// Accepted, to be reviewed, rejected: by scenario.
     pub(super) fn actions(&self) -> BTreeMap<&str, [usize; 3]> {
         let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
         for sample in self.samples.values() {
@@ -174,12 +174,12 @@ impl Recent {
         }
         let mut lines: Vec<_> = lines.into_values().collect();
         // Sources that are equal in both stay in the order of their names.
-        lines.sort_by_key(|line| Reverse((line.per_mille_refused(), line.faces)));
+        lines.sort_by_key(|line| Reverse((line.per_mille_not_accepted(), line.faces)));
         lines
     }
 
     /// What was rejected or failed, the newest first.
-    pub(super) fn refusals(&self) -> impl Iterator<Item = &WatchedRow> {
+    pub(super) fn rejected_or_failed(&self) -> impl Iterator<Item = &WatchedRow> {
         let rows = self.samples.values().rev();
         rows.filter(|sample| sample.is_error || sample.action == Some(Action::Reject))
     }

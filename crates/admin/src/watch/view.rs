@@ -7,10 +7,10 @@ use ratatui::text::{Line, Span};
 use super::recent::{Mean, Recent, SourceLine, WatchedRow};
 use super::service::Service;
 use faceood_report::columns::{left, shortened};
-use faceood_report::sparkline;
+use faceood_report::{plural, sparkline};
 
-/// Lines that are kept for refusals where there are more sources than lines.
-const REFUSALS: usize = 6;
+/// Lines that are kept for what was rejected or failed, where there are more sources than lines.
+const REJECTED_OR_FAILED: usize = 6;
 
 /// Fixed columns beside the two sparklines.
 const SOURCE_COLUMNS: usize = 50;
@@ -52,9 +52,15 @@ pub(super) fn lines(
         width = parts + 5
     );
     lines.push(Line::styled(head, HEAD));
-    // Below the sources are a blank line, a head, and refusals, of which there may be fewer.
-    let refusals = recent.refusals().take(REFUSALS).count().max(1);
-    let room = height.saturating_sub(lines.len() + 2 + refusals).max(1);
+    // Below the sources are a blank line, a head, and what was rejected or failed.
+    let rejected_or_failed = recent
+        .rejected_or_failed()
+        .take(REJECTED_OR_FAILED)
+        .count()
+        .max(1);
+    let room = height
+        .saturating_sub(lines.len() + 2 + rejected_or_failed)
+        .max(1);
     // A line that says how many are hidden must hide at least two.
     let shown = if sources.len() > room {
         room.saturating_sub(1)
@@ -69,11 +75,15 @@ pub(super) fn lines(
     lines.push(Line::default());
     lines.push(Line::styled("Last rejected or failed", HEAD));
     let room = height.saturating_sub(lines.len()).max(1);
-    let refusals: Vec<_> = recent.refusals().take(room).map(refusal).collect();
-    if refusals.is_empty() {
+    let rejected_or_failed: Vec<_> = recent
+        .rejected_or_failed()
+        .take(room)
+        .map(failed_line)
+        .collect();
+    if rejected_or_failed.is_empty() {
         lines.push(Line::styled("none", QUIET));
     }
-    lines.extend(refusals);
+    lines.extend(rejected_or_failed);
     lines.truncate(height);
     lines.into_iter().map(|line| cut(line, width)).collect()
 }
@@ -116,7 +126,7 @@ fn flow(recent: &Recent, service: &Service, now: DateTime<Utc>) -> Line<'static>
         Service::Answers {
             waiting_rows: Some(rows),
             ..
-        } => format!("{rows:.0} rows wait"),
+        } => plural(rows.round(), "row waits", "rows wait"),
         _ => "lag unknown".to_owned(),
     };
     let (rate, errors) = (recent.rate(now), recent.errors(now));
@@ -181,7 +191,7 @@ fn norms(values: &[Option<f32>]) -> String {
     sparkline::values(values, middle - half, middle + half)
 }
 
-fn refusal(sample: &WatchedRow) -> Line<'static> {
+fn failed_line(sample: &WatchedRow) -> Line<'static> {
     let (source, scenario) = (left(&sample.source, 13), left(&sample.scenario, 8));
     Line::from(vec![
         Span::styled(sample.time.format("%H:%M:%S").to_string(), QUIET),
@@ -304,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn sources_stand_by_their_refused_share_and_fill_the_terminal() {
+    fn sources_stand_by_their_share_of_faces_not_accepted_and_fill_the_terminal() {
         let mut recent = Recent::default();
         for source in 0..7_u128 {
             for face in 0..10 {
-                // gate-6 is refused most, and gate-0 never.
+                // Faces of gate-6 are accepted least often, and those of gate-0 always.
                 let action = match face {
                     face if face >= source => Action::Accept,
                     0 | 1 => Action::Reject,

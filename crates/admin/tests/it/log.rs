@@ -69,6 +69,7 @@ fn a_decision_is_explained_from_the_log() {
         "verdict: untrusted",
         "rejects the probe",
         "min_face_px (48 px",
+        "What to do: bring camera and people nearer",
         "reference: accept",
         "sharpness",
     ] {
@@ -79,13 +80,15 @@ fn a_decision_is_explained_from_the_log() {
     let id = refused.header("x-request-id").unwrap().to_owned();
     let text = run(&daemon, &["explain", &id]).success().stdout;
     assert!(
-        text.contains("Refused with unsupported_media_type (415)"),
+        text.contains("Failed with unsupported_media_type (415)"),
         "{text}"
     );
 
     let run = run(&daemon, &["explain", "nobody"]).expect_code(1);
     assert!(
-        run.stderr.contains("\"nobody\"") && run.stdout.is_empty(),
+        run.stderr.contains("\"nobody\"")
+            && run.stderr.contains("X-Request-Id")
+            && run.stdout.is_empty(),
         "{}",
         run.stderr
     );

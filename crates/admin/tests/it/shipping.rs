@@ -60,7 +60,7 @@ fn rows_wait_for_their_centre_and_everybody_says_so() {
     assert_eq!(counts(&told), (1, 2));
     let done = prune(&[]).stdout;
     assert!(
-        done.contains("1 of 3 rows deleted") && done.contains("2 rows beyond"),
+        done.contains("1 of 3 rows deleted") && done.contains("2 rows are kept beyond"),
         "{done}"
     );
     assert_eq!(counts(&prune(&["--json"]).json()), (0, 2));

@@ -79,7 +79,7 @@ pub(super) fn observation<'a>(
         pack: row.text(6)?,
         pack_sha256: row.text(7)?,
         calibration_id: row.text(8)?,
-        is_error: row.text(9)?.is_some(),
+        error_code: row.text(9)?,
         causes_json: row.jsonb(10)?,
         action: row.text(11)?,
         reasons_json: row.jsonb(12)?,

@@ -124,7 +124,10 @@ async fn a_row_is_read_as_it_was_written() {
         assert_eq!(row.pack, Some("default"));
         assert_eq!(row.pack_sha256, Some("ab".repeat(32).as_str()));
         assert_eq!(row.calibration_id, Some("c1"));
-        assert!(row.is_error);
+        let code = record
+            .error_code
+            .map(faceood_engine::problem::ProblemCode::code);
+        assert_eq!(row.error_code, code);
         let causes: Option<Vec<_>> = row.causes().unwrap().into_iter().collect();
         assert_eq!(causes, record.causes);
     };

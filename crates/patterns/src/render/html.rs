@@ -10,15 +10,15 @@ use super::super::LocalTime;
 use super::super::report::{
     Cluster, FleetRow, LowBy, NormAnomaly, NormSignal, PatternReport, TimeBin, TrendKind,
 };
-use super::super::words::{label, measure, source};
+use super::super::words::{label, measure, named, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
-    by_attention, changes, counted_by_hour, explained, fixed, fleet_cells, fleet_columns,
-    has_trends, low_word, numbers, or_dash, percent, percent_of, plural, sentences, signed,
-    unknown_causes,
+    by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
+    has_trends, low_word, numbers, or_dash, percent, percent_of, sentences, signed, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, jpeg_address, page, table};
+use faceood_report::plural;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -108,8 +108,11 @@ impl HtmlPage<'_> {
         let time = |time| or_dash(time, |time| self.time(time));
         let clusters = self.report.clusters.iter();
         let rising = clusters.filter(|cluster| cluster.trend.is_up()).count();
-        let patterns = self.report.clusters.len() as u64;
-        let failed = totals.errors;
+        let patterns = self.report.clusters.len();
+        let explained = match patterns {
+            0 => String::new(),
+            _ => explained(self.report, language),
+        };
         let share = |count| percent_of(count, totals.actions.judged(), language);
         let low = match window.low_by {
             LowBy::Action => {
@@ -148,11 +151,10 @@ impl HtmlPage<'_> {
                 @if let Some(name) = &window.source { " · " (source(name)) }
             }
             div class="cards" {
-                (card(&totals.scored.to_string(), self.pick("captures judged", "张抓拍"),
-                    &self.pick(plural(failed, "request failed", "requests failed"), format!("另有 {failed} 次请求失败"))))
+                (card(&totals.scored.to_string(), self.pick("captures judged", "张抓拍"), &failed(self.report, language)))
                 (card(&percent_of(totals.low, totals.scored, language), low_word(self.report, language), &low))
                 (card(&patterns.to_string(), self.pick(if patterns == 1 { "pattern" } else { "patterns" }, "个反复出现的问题"),
-                    &explained(self.report, language)))
+                    &explained))
                 (card(&trend, self.pick("new or growing", "新出现或增多"),
                     if has_trends(self.report) { &changed } else { short }))
             }
@@ -195,7 +197,7 @@ impl HtmlPage<'_> {
             let (captures, share) = (step.captures, percent(step.share, language));
             vec![
                 step.place(language),
-                label(&step.label, language),
+                named(&step.label, language),
                 self.pick(
                     format!("{share} ({captures})"),
                     format!("{share}（{captures} 张）"),
@@ -278,7 +280,7 @@ impl HtmlPage<'_> {
         html! {
             section class={ "pattern " (kind) } id={ "pattern-" (cluster.id) } {
                 h3 {
-                    "[" (cluster.id) "] " (self.label(cluster))
+                    "[" (cluster.id) "] " (named(&cluster.label, self.style.language))
                     @if cluster.trend != TrendKind::Unknown {
                         span class={ "tag " (kind) } { (cluster.trend.word(self.style.language)) }
                     }
@@ -299,7 +301,7 @@ impl HtmlPage<'_> {
                 details {
                     summary { (self.pick("Numbers and request ids", "具体数值与记录编号")) }
                     div class="two" {
-                        (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median", "中位数"), "σ"], rows))
+                        (table(&[self.pick("differs most in", "差异最大的指标"), self.pick("median of this pattern", "该问题的中位数"), "σ"], rows))
                         @if !cluster.sources.is_empty() {
                             (table(&[self.pick("source", "来源"), self.pick("captures", "抓拍数"), self.pick("lift", "相对倍数")],
                                 cluster.sources.iter().take(MEASURES).map(|part| {

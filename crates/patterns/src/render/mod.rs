@@ -1,10 +1,12 @@
 //! Views of a [`PatternReport`]: text for a terminal, and one HTML file. Here
 //! is what both show in the same words.
 
-use super::report::{Cluster, EarlierComparison, FleetRow, LowBy, PatternReport, TrendKind};
+use super::comparison::EarlierComparison;
+use super::report::{Cluster, FleetRow, LowBy, PatternReport, TrendKind};
 use super::words::{label, of_low, source};
 use faceood_engine::quality::Language;
 use faceood_report::columns::TextColumn;
+use faceood_report::plural;
 
 mod chart;
 pub mod html;
@@ -66,9 +68,33 @@ fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "–".to_owned(), show)
 }
 
-/// `count` of something in English, where one is not several.
-fn plural(count: u64, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
+/// Problem codes that are named; the JSON has all of them.
+const CODES: usize = 3;
+
+/// How many requests failed, and why.
+fn failed(report: &PatternReport, language: Language) -> String {
+    let (errors, failures) = (report.totals.errors, &report.failures);
+    let failed = language.pick(
+        plural(errors, "request failed", "requests failed"),
+        format!("另有 {errors} 次请求失败"),
+    );
+    let reason = |count: u64, code: &str| {
+        language.pick(format!("{count} {code}"), format!("{code} {count} 次"))
+    };
+    let named = failures.iter().take(CODES);
+    let mut reasons: Vec<String> = named.map(|it| reason(it.count, &it.code)).collect();
+    let rest: u64 = failures.iter().skip(CODES).map(|it| it.count).sum();
+    if rest > 0 {
+        reasons.push(reason(rest, language.pick("for other reasons", "其他原因")));
+    }
+    if reasons.is_empty() {
+        return failed;
+    }
+    let reasons = reasons.join(language.pick(", ", "、"));
+    language.pick(
+        format!("{failed}: {reasons}"),
+        format!("{failed}：{reasons}"),
+    )
 }
 
 /// What the report calls its low rows.
@@ -210,7 +236,5 @@ mod tests {
         assert_eq!(signed(0.04, 0), "0");
         assert_eq!(signed(2.0, 1), "+2.0");
         assert_eq!(percent(-0.0, Language::Chinese), "0.0%");
-        assert_eq!(plural(1, "pattern", "patterns"), "1 pattern");
-        assert_eq!(plural(0, "pattern", "patterns"), "0 patterns");
     }
 }

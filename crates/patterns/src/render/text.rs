@@ -1,6 +1,5 @@
 //! The report for a terminal of any width; colours are optional.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -8,14 +7,14 @@ use chrono::{DateTime, Utc};
 use super::super::report::{
     Cluster, FirstStep, LowBy, NormAnomaly, NormSignal, PatternReport, TrendKind,
 };
-use super::super::words::{label, source};
+use super::super::words::{named, source};
 use super::{
-    by_attention, changes, counted_by_hour, explained, fixed, fleet_cells, fleet_columns, numbers,
-    or_dash, percent, percent_of, plural, sentences, unknown_causes,
+    by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
+    numbers, or_dash, percent, percent_of, sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::columns::text_table;
-use faceood_report::sparkline;
+use faceood_report::{plural, sparkline};
 
 /// Columns where there is no terminal to ask.
 pub const COLUMNS: usize = 100;
@@ -48,9 +47,6 @@ pub fn text(report: &PatternReport, style: TextOptions) -> String {
     };
     out.head(report);
     out.first_steps(&report.first_steps);
-    if report.clusters.is_empty() {
-        out.line(out.pick("No recurring pattern.", "未发现反复出现的问题。"));
-    }
     for cluster in &report.clusters {
         out.cluster(cluster);
     }
@@ -104,11 +100,11 @@ impl TextReport {
         let language = self.style.language;
         let time = |time| or_dash(time, minute);
         let span = format!("{} – {} UTC", time(window.from), time(window.to));
-        let (low, scored, failed) = (totals.low, totals.scored, totals.errors);
+        let (low, scored) = (totals.low, totals.scored);
         let share = percent_of(low, scored, language);
         let (actions, most) = (totals.actions, window.max_score.unwrap_or_default());
         let captures = plural(scored, "capture was judged", "captures were judged");
-        let requests = plural(failed, "request failed", "requests failed");
+        let failed = failed(report, language);
         let (review, reject) = (actions.review, actions.reject);
         let [reviewed, rejected] =
             [review, reject].map(|count| percent_of(count, actions.judged(), language));
@@ -129,20 +125,27 @@ impl TextReport {
             ),
         };
         self.line(&self.pick(
-            format!("{span}: {captures}, {counted}; {requests}."),
-            format!("{span}：共判定 {scored} 张抓拍，{counted}；另有 {failed} 次请求失败。"),
+            format!("{span}: {captures}, {counted}; {failed}."),
+            format!("{span}：共判定 {scored} 张抓拍，{counted}；{failed}。"),
         ));
-        let (patterns, rest) = (report.clusters.len() as u64, report.unclustered);
+        let (patterns, rest) = (report.clusters.len(), report.unclustered);
         let zone = &window.utc_offset;
         let explained = explained(report, language);
         let have = plural(patterns, "pattern has", "patterns have");
-        self.line(&self.pick(
-            format!("{have} {explained}; {rest} belong to none. Hours are local time (UTC{zone})."),
-            format!(
-                "反复出现的问题共 {patterns} 个，{explained}；{rest} 张未归类。\
-                 时刻为本地时间（UTC{zone}）。"
-            ),
-        ));
+        self.line(&if patterns == 0 {
+            self.pick("No recurring pattern.", "未发现反复出现的问题。")
+                .to_owned()
+        } else {
+            self.pick(
+                format!(
+                    "{have} {explained}; {rest} belong to none. Hours are local time (UTC{zone})."
+                ),
+                format!(
+                    "反复出现的问题共 {patterns} 个，{explained}；{rest} 张未归类。\
+                     时刻为本地时间（UTC{zone}）。"
+                ),
+            )
+        });
         if method.is_sample {
             let (learnt, seed) = (method.learnt_from, method.seed);
             self.line(&self.pick(
@@ -173,7 +176,7 @@ impl TextReport {
         let title = self.coloured(self.pick("Do these first", "优先处理"), "1");
         self.unwrapped(&title);
         for (number, step) in (1..).zip(steps) {
-            let (place, what) = (step.place(language), label(&step.label, language));
+            let (place, what) = (step.place(language), named(&step.label, language));
             let (captures, share) = (step.captures, percent(step.share, language));
             let captures_in_words = plural(captures, "capture", "captures");
             let mut line = self.pick(
@@ -196,7 +199,7 @@ impl TextReport {
             TrendKind::Steady | TrendKind::Unknown => "1;33",
             TrendKind::Fading => "1;32",
         };
-        let name = label(&cluster.label, self.style.language);
+        let name = named(&cluster.label, self.style.language);
         for line in wrap(&format!("[{}] {name}", cluster.id), self.style.columns) {
             self.unwrapped(&self.coloured(&line, code));
         }
@@ -256,8 +259,7 @@ impl TextReport {
         }
         let language = self.style.language;
         self.title(self.pick("Sources", "来源"));
-        let mut columns = fleet_columns(report, language);
-        columns[5].head = self.pick("median", "中位数");
+        let columns = fleet_columns(report, language);
         let shown: Vec<_> = by_attention(fleet).into_iter().take(FLEET_ROWS).collect();
         let rows = shown.iter().map(|row| {
             let mut cells = fleet_cells(row, language);
@@ -313,16 +315,39 @@ fn minute(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M").to_string()
 }
 
+/// Units that stand on the line of their number.
+const UNITS: [&str; 5] = ["%", "σ", "px", "ms", "s"];
+
+/// Does not break a line.
+const NO_BREAK_SPACE: char = '\u{a0}';
+
+/// `text` with a [`NO_BREAK_SPACE`] between each number and its unit.
+fn with_joined_units(text: &str) -> String {
+    let before_unit = |rest: &str| {
+        let mut ends = UNITS.iter().filter_map(|unit| rest.strip_prefix(unit));
+        ends.any(|end| !end.starts_with(char::is_alphanumeric))
+    };
+    let joined = text.char_indices().map(|(at, c)| {
+        let is_after_number = c == ' ' && text[..at].ends_with(|c: char| c.is_ascii_digit());
+        if is_after_number && before_unit(&text[at + 1..]) {
+            NO_BREAK_SPACE
+        } else {
+            c
+        }
+    });
+    joined.collect()
+}
+
 /// `text` in lines of at most `columns`.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let clean = text.replace(char::is_control, " ");
+    let clean = with_joined_units(&text.replace(char::is_control, " "));
     // A name such as gate-3 is copied from here: no line ends at its hyphen.
     let options = textwrap::Options::new(columns)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::wrap(&clean, options)
         .into_iter()
-        .map(Cow::into_owned)
+        .map(|line| line.replace(NO_BREAK_SPACE, " "))
         .collect()
 }
 
@@ -337,5 +362,14 @@ mod tests {
         assert_eq!(wrap("一二三四五", 6), ["一二三", "四五"]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("", 4), [""]);
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit_on_its_line() {
+        assert_eq!(wrap("a share of 12 %", 14), ["a share of", "12 %"]);
+        assert_eq!(wrap("rose by 2.1 σ, 7 px", 14), ["rose by 2.1 σ,", "7 px"]);
+        assert_eq!(wrap("增多 12 %（3）", 9), ["增多", "12 %（3）"]);
+        // Neither of these blanks is before a unit.
+        assert_eq!(wrap("gate 3 sees %", 7), ["gate 3", "sees %"]);
     }
 }

@@ -25,7 +25,7 @@ impl SourceCounts {
     pub(super) fn count(&mut self, row: &Observation<'_>) {
         self.rows += 1;
         self.scored += u64::from(row.quality_score.is_some());
-        self.errors += u64::from(row.is_error);
+        self.errors += u64::from(row.error_code.is_some());
         if let Some(action) = row.action.and_then(Action::from_name) {
             self.actions[action as usize] += 1;
         }
@@ -53,7 +53,7 @@ impl SourceCounts {
     }
 }
 
-fn add_each<const N: usize>(sums: &mut [u64; N], counts: [u64; N]) {
+pub(super) fn add_each<const N: usize>(sums: &mut [u64; N], counts: [u64; N]) {
     for (sum, count) in sums.iter_mut().zip(counts) {
         *sum += count;
     }

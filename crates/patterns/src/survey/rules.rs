@@ -38,7 +38,7 @@ impl Rules {
         }
     }
 
-    /// What pulled the score of a row down. A face that was refused for its size has too few
+    /// What pulled the score of a row down. A face that was rejected for its size has too few
     /// pixels, whatever its score. `None` where nothing is wrong with the face: other people were in
     /// the picture. Also says how many causes have names that this release does not know.
     ///

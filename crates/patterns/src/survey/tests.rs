@@ -28,7 +28,7 @@ fn seen(numbers: std::ops::Range<u32>) -> Survey {
             pack: Some("default"),
             pack_sha256: Some("ab"),
             calibration_id: Some(&calibration),
-            is_error: number % 11 == 0,
+            error_code: (number % 11 == 0).then_some(["no_face", "newer"][number as usize % 2]),
             causes_json: Some(r#"[{"name":"noise","weight":0.5}]"#),
             action: [None, Some("accept"), Some("reject")][number as usize % 3],
             reasons_json: (number % 3 == 2).then_some(reasons[number as usize % 4]),
@@ -56,6 +56,7 @@ fn shown(mut survey: Survey) -> String {
         survey.low_rows,
         survey.faultless,
         survey.errors,
+        survey.failures,
         survey.stream_rows,
     );
     let samples = survey.take_samples();

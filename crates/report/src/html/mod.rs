@@ -31,10 +31,11 @@ pub fn page(title: &str, language: &str, style: &str, body: &Markup) -> String {
     page.into_string()
 }
 
-/// A page with nothing but text, as a terminal shows it.
+/// A page with nothing but text, as a terminal shows it. On a narrow page lines are wrapped, and
+/// what was wrapped is indented.
 pub fn text_page(title: &str, text: &str) -> String {
     let body = html! {
-        pre class="wide" tabindex="0" role="region" aria-label=(title) { (text) }
+        pre { @for line in text.lines() { span { (line) "\n" } } }
     };
     page(title, "en", "", &body)
 }
@@ -155,6 +156,13 @@ mod tests {
                 .into_string()
                 .contains("<td class=\"text long\">no library")
         );
+    }
+
+    #[test]
+    fn each_line_of_a_text_page_is_wrapped_by_itself() {
+        let shown = text_page("Model pack", "one\n\n  <two>");
+        let lines = "<pre><span>one\n</span><span>\n</span><span>  &lt;two&gt;\n</span></pre>";
+        assert!(shown.contains(lines), "{shown}");
     }
 
     #[test]
