@@ -39,7 +39,10 @@ fn main() -> ExitCode {
     match start(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            // Once the text log runs, it has the error already (see `start`).
+            if !tracing::enabled!(tracing::Level::ERROR) {
+                complain(&format!("{error:#}"));
+            }
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
             let is_mistyped = error.is::<ConfigError>()
                 || error.is::<PolicyError>()
@@ -74,6 +77,10 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     let folder = config.data_dir.display();
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("the data folder {folder} cannot be made"))?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     // Dropped last: what is logged while the rest ends is still written.
     let _guard = logging::start(&config.telemetry, &config.text_log_dir())?;
     if configured != config.listen {
@@ -88,13 +95,9 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
              (or `ulimit -Hn`), or lower server.max_connections"
         );
     }
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
     let outcome = tokio.block_on(serve(&loaded, policies, &sources, inherited));
     if let Err(error) = &outcome {
-        tracing::error!(error = format!("{error:#}"), "the daemon ends");
+        tracing::error!("the daemon ends: {error:#}");
     }
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));

@@ -21,11 +21,13 @@ pub struct Overrides {
 /// Where state and models are; `faceood-admin` has these flags too.
 #[derive(Args, Clone, Debug, Default, Serialize)]
 pub struct Folders {
-    /// Folder of the database, the logs and the `address` file
+    /// Folder of the database, the logs and the `address` file; by default /var/lib/faceood where
+    /// faceood is installed, ./data in a checkout
     #[arg(long, value_name = "DIR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Folder of the model packs
+    /// Folder of the model packs; by default /usr/share/faceood/models where faceood is installed,
+    /// ./models in a checkout
     #[arg(long, value_name = "DIR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models_dir: Option<PathBuf>,
@@ -62,7 +64,7 @@ FACEOOD_DATA_DIR, nested keys with two underscores: FACEOOD_LOG__DURABILITY=full
 Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies and the TLS certificate.
 
 Examples:
-  faceoodd                                     serve on 127.0.0.1:7860 with state in ./data
+  faceoodd                                     serve on 127.0.0.1:7860
   faceoodd --listen 127.0.0.1:7860 --listen 192.168.1.5:7861 --data-dir /var/lib/faceood
   faceoodd --config site.toml --check          is this config usable, are the models whole?
   faceoodd --print-config                      which setting came from where?";

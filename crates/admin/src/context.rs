@@ -50,7 +50,8 @@ impl Context {
         let shown = path.display();
         if let Some(owner) = path.parent().and_then(users::kept_from) {
             bail!(
-                "{shown} is {owner}'s, and this user may not look into it: sudo -u {owner} faceood-admin …"
+                "{shown} is {owner}'s, and this user may not look into it: {}",
+                users::sudo_as(&owner)
             );
         }
         if !path.is_file() {

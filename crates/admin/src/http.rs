@@ -54,7 +54,7 @@ impl Unreachable {
                 Some("set server.socket, or add 127.0.0.1:7860 to listen; then restart it")
             }
             Self::NoSocket(_) => Some("restart the daemon, which makes server.socket anew"),
-            Self::Forbidden(_) => Some("ask as root or as the daemon's user: sudo faceood-admin …"),
+            Self::Forbidden(_) => Some("run the same command with sudo, or as the daemon's user"),
         }
     }
 }

@@ -16,7 +16,7 @@ use faceood_engine::whole_file;
 use ipnet::IpNet;
 
 use super::service::UnitFacts;
-use super::{Context, output};
+use super::{Context, output, users};
 
 /// Read by systemd as a part of the unit.
 const DROP_IN: &str = "/etc/systemd/system/faceoodd.service.d/lan.conf";
@@ -146,7 +146,9 @@ fn require_unit() -> anyhow::Result<()> {
         ),
     };
     if !unit.is_installed() {
-        bail!("faceoodd.service is not installed here; install it first: sudo scripts/install");
+        bail!(
+            "faceoodd.service is not installed here; install the package first, or in a checkout run sudo ./scripts/install"
+        );
     }
     Ok(())
 }
@@ -184,8 +186,10 @@ fn as_root(error: io::Error) -> anyhow::Error {
     let is_refused = error.kind() == ErrorKind::PermissionDenied;
     let error = anyhow::Error::from(error);
     if is_refused {
-        return error
-            .context("this user may not change units; run it as root: sudo faceood-admin lan …");
+        let again = users::sudo_as("root");
+        return error.context(format!(
+            "this user may not change units; run it as root: {again}"
+        ));
     }
     error
 }
@@ -387,7 +391,7 @@ mod tests {
     fn who_may_not_is_told_to_be_root() {
         let error = as_root(ErrorKind::PermissionDenied.into());
         assert!(
-            format!("{error:#}").contains("sudo faceood-admin lan"),
+            format!("{error:#}").contains("run it as root: sudo "),
             "{error:#}"
         );
         let full = as_root(ErrorKind::StorageFull.into());

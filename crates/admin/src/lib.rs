@@ -129,7 +129,7 @@ Examples:
   faceood-admin extract photo.jpg                  what would the daemon say of this picture?
   faceood-admin explain REQUEST_ID                 why was it decided like that?
   faceood-admin analyze-logs --since 7d            what keeps going wrong, where, since when?
-  faceood-admin --data-dir ./data export --format csv --since 7d > week.csv";
+  faceood-admin export --format csv --since 7d > week.csv";
 
 /// Runs the command line `arguments` and says with which code to exit.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {

@@ -188,9 +188,8 @@ fn with_owner(error: anyhow::Error, path: &Path) -> anyhow::Error {
     match found.next() {
         Some((path, found)) if error.chain().any(is_refusal) => {
             let (path, owner) = (path.display(), users::name_of(found.uid()));
-            anyhow!(
-                "{path} is {owner}'s, and this user may not do that there: sudo -u {owner} faceood-admin token …"
-            )
+            let again = users::sudo_as(&owner);
+            anyhow!("{path} is {owner}'s, and this user may not do that there: {again}")
         }
         _ => error,
     }

@@ -30,6 +30,25 @@ pub(crate) fn kept_from(folder: &Path) -> Option<String> {
     }
 }
 
+/// The command line that was typed, to be run as `user`.
+pub(crate) fn sudo_as(user: &str) -> String {
+    let mut words = vec!["sudo".to_owned()];
+    if user != "root" {
+        words.extend(["-u".to_owned(), user.to_owned()]);
+    }
+    words.extend(std::env::args_os().map(|word| quoted(&word.to_string_lossy())));
+    words.join(" ")
+}
+
+/// `word` for a shell: in quotes where the shell would change it.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:=,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// What id(1) says, which knows of users from other places than /etc/passwd, too.
 fn id(arguments: &[&str]) -> Option<String> {
     let output = Command::new("id").args(arguments).output().ok()?;
@@ -48,6 +67,15 @@ mod tests {
         assert!(groups_of("root").contains(&0));
         assert_eq!(name_of(4_000_000_000), "4000000000");
         assert_eq!(number_of("nobody-has-this-name"), None);
+    }
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        assert_eq!(quoted("--since=7d"), "--since=7d");
+        assert_eq!(quoted("a?host=/run"), "'a?host=/run'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+        assert!(sudo_as("faceood").starts_with("sudo -u faceood "));
     }
 
     #[test]

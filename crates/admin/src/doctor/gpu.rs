@@ -134,7 +134,7 @@ fn cuda(needed: &[Needed], speaks: Option<i32>, provider: ProviderChoice) -> Fin
     if !missing.is_empty() {
         return trouble(
             format!("ONNX Runtime needs {}, not found here", missing.join(", ")),
-            "install CUDA 13 and cuDNN 9 where ldconfig -p lists them (docs/gpu.md), then restart the daemon",
+            "install CUDA 13 and cuDNN 9 where ldconfig -p lists them (docs/gpu.md, installed in /usr/share/doc/faceood), then restart the daemon",
             provider,
         );
     }
@@ -151,7 +151,7 @@ fn cuda(needed: &[Needed], speaks: Option<i32>, provider: ProviderChoice) -> Fin
     {
         return trouble(
             format!("ONNX Runtime needs CUDA {wanted}; {driver}"),
-            "update the NVIDIA driver (docs/gpu.md), then reboot",
+            "update the NVIDIA driver (docs/gpu.md, installed in /usr/share/doc/faceood), then reboot",
             provider,
         );
     }

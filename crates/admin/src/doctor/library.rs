@@ -11,7 +11,7 @@ use faceood_engine::runtime::{self, Runtime, RuntimeError, Settings};
 /// Has the SHA-256 of each wheel.
 const SETUP: &str = include_str!("../../../../scripts/setup");
 
-const FETCH: &str = "run ./scripts/setup in the checkout (it fetches the library), then scripts/install if faceood is installed";
+const FETCH: &str = "install the package again (sudo apt-get install --reinstall ./faceood*.deb), or in a checkout run ./scripts/setup, then sudo ./scripts/install where faceood is installed";
 
 /// The library's files, and the library loaded as the daemon loads it, with the runtime in it for
 /// further checks. One whose files are damaged is not loaded: it might take this process with it.
@@ -61,7 +61,7 @@ fn files(library: &Path) -> Finding {
     let shown = folder.display();
     let Ok(list) = fs::read_to_string(folder.join("files.sha256")) else {
         return skipped(format!(
-            "{shown} has no files.sha256: not fetched by scripts/setup"
+            "{shown} has no files.sha256 to check it by: it did not come with faceood"
         ));
     };
     let listed = list.lines().filter_map(|line| line.split_once("  "));

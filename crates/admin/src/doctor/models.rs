@@ -11,7 +11,7 @@ use faceood_engine::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use faceood_engine::quality::Calibration;
 use faceood_engine::runtime::Runtime;
 
-const PACK_REMEDY: &str = "get the pack again (git checkout models, or scripts/install), or name another with models_dir and pack; `faceood-admin models verify` says more";
+const PACK_REMEDY: &str = "install the package again (sudo apt-get install --reinstall ./faceood*.deb), or in a checkout run git checkout models, then sudo ./scripts/install where faceood is installed; or name another pack with models_dir and pack; `faceood-admin models verify` says more";
 
 const CALIBRATION_REMEDY: &str =
     "make it again with `faceood-admin calibrate`, or empty calibration_file to use the pack's own";

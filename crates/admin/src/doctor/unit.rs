@@ -36,7 +36,9 @@ fn restarts_of_a_day() -> Option<usize> {
 fn judge(facts: &UnitFacts, restarts_of_a_day: Option<usize>) -> Finding {
     let fact = |name| facts.of(name);
     if !facts.is_installed() {
-        return skipped("faceoodd.service is not installed (sudo scripts/install does)");
+        return skipped(
+            "faceoodd.service is not installed (the package installs it, in a checkout sudo ./scripts/install)",
+        );
     }
     let (active, sub) = (fact("ActiveState"), fact("SubState"));
     let mut found = format!("faceoodd.service is {active} ({sub})");

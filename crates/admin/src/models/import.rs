@@ -51,7 +51,7 @@ pub(super) struct ImportArgs {
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The file is read, never executed. docs/models.md walks through it.
+The file is read, never executed. docs/models.md walks through it (installed in /usr/share/doc/faceood).
 
 Examples:
   faceood-admin models import-rts pytorch_model.bin --out models/rts

@@ -74,7 +74,7 @@ struct VerifyArgs {
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:
-  scripts/build-pack --fetch-only
+  scripts/build-pack --fetch-only   in a checkout: fetches what --sources names
   faceood-admin models build --sources vendor/pack-sources --out models/default")]
 struct BuildArgs {
     /// Folder with the published networks, as scripts/build-pack fills it

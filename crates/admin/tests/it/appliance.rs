@@ -224,6 +224,7 @@ fn installs_without_starting() {
         "/usr/share/faceood/models/default/manifest.toml",
         "/usr/share/man/man1/faceood-admin-doctor.1",
         "/usr/share/man/man8/faceoodd.8",
+        "/usr/share/doc/faceood/docs/operations.md",
         "/usr/share/bash-completion/completions/faceood-admin",
         "/usr/share/bash-completion/completions/faceoodd",
         "/usr/share/zsh/vendor-completions/_faceoodd",

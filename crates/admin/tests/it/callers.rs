@@ -333,12 +333,13 @@ fn who_may_not_change_the_tokens_is_told_whom_to_become() {
     mode(&folder, 0o555).unwrap();
     mode(&folder.join(".tokens.lock"), 0o000).unwrap();
     mode(&file, 0o000).unwrap();
+    let program = program("faceood-admin");
     let refused = |arguments: &[&str]| {
         let mut command = command();
         if rustix::process::geteuid().is_root() {
             // Without its capabilities root, too, may do no more than the modes say.
             command = clean("setpriv");
-            command.args(["--bounding-set", "-all", &program("faceood-admin")]);
+            command.args(["--bounding-set", "-all", program.as_str()]);
         }
         command.arg("--config").arg(home.config_file());
         command.args(arguments);
@@ -346,16 +347,21 @@ fn who_may_not_change_the_tokens_is_told_whom_to_become() {
     };
     let owner = Command::new("id").arg("-un").output().unwrap().stdout;
     let owner = String::from_utf8(owner).unwrap().trim().to_owned();
-    let become_it = format!("sudo -u {owner} faceood-admin token …");
+    let become_it = match owner.as_str() {
+        "root" => format!("sudo {program}"),
+        owner => format!("sudo -u {owner} {program}"),
+    };
     for (arguments, place) in [
         (&["add", "gate-4", "--role", "terminal"][..], &folder),
         (&["rotate", "gate-3"], &folder),
         (&["revoke", "gate-3"], &folder),
         (&["list"], &file),
     ] {
-        let said = refused(&[&["token"], arguments].concat());
+        let typed = [&["token"], arguments].concat();
+        let said = refused(&typed);
         let whose = format!("{} is {owner}'s, and this user may not", place.display());
         assert!(said.contains(&whose) && said.contains(&become_it), "{said}");
+        assert!(said.contains(&typed.join(" ")), "{said}");
     }
     mode(&folder, 0o755).unwrap();
 }

@@ -281,7 +281,7 @@ fn logs_with_next_to_nothing_give_reports_that_say_so() {
     for (log, says) in [
         (empty, "No capture was judged"),
         (written(&clean), "Nothing went wrong"),
-        (written(&failed), "1 request failed"),
+        (written(&failed), "1 request failed: 1 no_face"),
     ] {
         let page = analyze(&log, None, &["--format", "html"]).success().stdout;
         assert!(page.contains(says), "{says}: {page}");

@@ -95,6 +95,14 @@ fn there_is_a_manual_page_for_each_command() {
     for subcommand in ["doctor", "watch", "export", "models-verify"] {
         let page = read(&format!("man1/faceood-admin-{subcommand}.1"));
         assert!(page.contains(".SH SYNOPSIS"), "{page}");
+        let footer = format!(
+            "1 \"\" \"faceood {}\" \"faceood manual\"",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!(page.contains(&footer), "{page}");
+        let examples = ".SH EXAMPLES\n.EX\n  faceood\\-admin ";
+        assert!(page.contains(examples) && page.ends_with(".EE\n"), "{page}");
+        assert!(!page.contains(".SH EXTRA"), "{page}");
     }
     assert!(read("man1/faceood-admin.1").contains("doctor"));
     let daemon = read("man8/faceoodd.8");

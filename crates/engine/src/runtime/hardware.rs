@@ -147,9 +147,9 @@ pub fn find_library(settings: &Settings, provider: Provider) -> Result<Library, 
         return Ok(library);
     }
     let missing = format!(
-        "{} is a library without it; run ./scripts/setup{} or correct runtime.library",
+        "{} is a library without it; {}, or correct runtime.library",
         library.path.display(),
-        super::setup_flag(provider)
+        super::remedy(provider)
     );
     Err(RuntimeError::ProviderUnavailable(provider, missing))
 }

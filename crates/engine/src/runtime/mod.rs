@@ -101,8 +101,8 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// No library that carries this provider is in any of these places.
-    #[error("no ONNX Runtime library for provider {0} found in {places}; run ./scripts/setup{setup}, or set runtime.library",
-        places = places(.1), setup = setup_flag(*.0))]
+    #[error("no ONNX Runtime library for provider {0} found in {places}; {remedy}, or set runtime.library",
+        places = places(.1), remedy = remedy(*.0))]
     LibraryNotFound(Provider, Vec<PathBuf>),
     /// The file is there and cannot be loaded; the loader says why.
     #[error("ONNX Runtime library {0} cannot be loaded: {1}")]
@@ -136,10 +136,15 @@ fn places(searched: &[PathBuf]) -> String {
     paths.join(", ")
 }
 
-const fn setup_flag(provider: Provider) -> &'static str {
+/// Where the library that `provider` needs comes from.
+const fn remedy(provider: Provider) -> &'static str {
     match provider {
-        Provider::Cuda => " --gpu",
-        Provider::Openvino | Provider::Cpu => "",
+        Provider::Cuda => {
+            "install the package faceood-cuda, or in a checkout run ./scripts/setup --gpu"
+        }
+        Provider::Openvino | Provider::Cpu => {
+            "install the package faceood, or in a checkout run ./scripts/setup"
+        }
     }
 }
 
@@ -174,7 +179,7 @@ impl Runtime {
         {
             if settings.provider != ProviderChoice::Auto {
                 let missing = format!(
-                    "{error}; `faceood-admin doctor` compares driver, CUDA and cuDNN with what is needed (docs/gpu.md), and with runtime.provider = \"auto\" models run on the processor meanwhile"
+                    "{error}; `faceood-admin doctor` compares driver, CUDA and cuDNN with what is needed (docs/gpu.md, installed in /usr/share/doc/faceood), and with runtime.provider = \"auto\" models run on the processor meanwhile"
                 );
                 return Err(RuntimeError::ProviderUnavailable(Provider::Cuda, missing));
             }

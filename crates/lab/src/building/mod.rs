@@ -29,11 +29,11 @@ pub enum BuildError {
     HeadLength(usize, usize),
     /// A published file has another hash than the recipe's.
     #[error(
-        "{0} has SHA-256 {1}, the recipe was made for {2}; fetch it again with scripts/build-pack"
+        "{0} has SHA-256 {1}, the recipe was made for {2}; fetch it again with scripts/build-pack of the source code"
     )]
     SourceHash(String, String, &'static str),
     /// A published file is not there.
-    #[error("{0} cannot be read: {1}; fetch it with scripts/build-pack")]
+    #[error("{0} cannot be read: {1}; fetch it with scripts/build-pack of the source code")]
     SourceMissing(String, #[source] std::io::Error),
     /// The calibration cannot be read.
     #[error("the calibration is not valid: {0}")]
