@@ -94,6 +94,43 @@ fn version(file: &Path) -> Version {
     Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
 }
 
+/// What [`AccessControl::keep`] has seen of the file.
+struct Seen {
+    /// The version whose tokens are in force.
+    in_force: Version,
+    /// The last version that could not be read.
+    complained_of: Option<Version>,
+}
+
+impl Seen {
+    /// Calls `read` unless the version `now` is in force. Gives an error once for each version: one
+    /// that cannot be read is tried again, since the same file may become readable.
+    fn look(
+        &mut self,
+        now: Version,
+        read: impl FnOnce() -> Result<(), TokenError>,
+    ) -> Option<TokenError> {
+        if now == self.in_force {
+            return None;
+        }
+        match read() {
+            Ok(()) => {
+                self.in_force = now;
+                self.complained_of = None;
+                None
+            }
+            Err(error) => {
+                let before = self.complained_of.replace(now);
+                (before != Some(now)).then_some(error)
+            }
+        }
+    }
+}
+
+fn complain(error: &TokenError) {
+    tracing::error!(%error, "the tokens cannot be read: the old ones stay in force");
+}
+
 impl AccessControl {
     /// Reads the tokens in `file`. `workers` are the threads that analyse pictures; `log` hears of
     /// uses and refusals.
@@ -130,14 +167,16 @@ impl AccessControl {
 
     /// Reads the file again whenever it changes, for ever.
     pub async fn keep(self) {
-        let mut seen = self.shared.opened;
+        let mut seen = Seen {
+            in_force: self.shared.opened,
+            complained_of: None,
+        };
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
             let now = version(&self.shared.file);
-            // A file that cannot be read just now is tried again.
-            if now != seen && self.read_again() {
-                seen = now;
+            if let Some(error) = seen.look(now, || self.put_in_force()) {
+                complain(&error);
             }
         }
     }
@@ -155,22 +194,21 @@ impl AccessControl {
         Ok(changed)
     }
 
-    /// Puts in force what the file says now. False where it cannot be used, which changes nothing.
+    /// Puts in force what the file says now. False where it cannot be used, which is logged and
+    /// changes nothing.
     pub fn read_again(&self) -> bool {
+        let read = self.put_in_force();
+        read.inspect_err(complain).is_ok()
+    }
+
+    fn put_in_force(&self) -> Result<(), TokenError> {
         let _reading = lock(&self.shared.reading);
-        match Tokens::read(&self.shared.file) {
-            Ok(tokens) => {
-                if *self.tokens() != tokens {
-                    tracing::info!(tokens = tokens.all.len(), "the tokens were read again");
-                    self.shared.tokens.send_replace(Arc::new(tokens));
-                }
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, "the tokens cannot be read: the old ones stay in force");
-                false
-            }
+        let tokens = Tokens::read(&self.shared.file)?;
+        if *self.tokens() != tokens {
+            tracing::info!(tokens = tokens.all.len(), "the tokens were read again");
+            self.shared.tokens.send_replace(Arc::new(tokens));
         }
+        Ok(())
     }
 
     /// The token by which a caller at `address` is known.
@@ -348,5 +386,30 @@ fn valid(token: &Token, now: DateTime<Utc>) -> Result<Token, Unknown> {
         TokenState::Valid => Ok(token.clone()),
         TokenState::Expired => Err(Unknown::Expired(token.name.clone())),
         TokenState::Revoked => Err(Unknown::Revoked(token.name.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_is_complained_of_once_a_version_and_tried_again() {
+        let at_version = |number| Some((number, 0, 0, 0));
+        let mut seen = Seen {
+            in_force: at_version(1),
+            complained_of: None,
+        };
+        let broken = || Err(TokenError::Malformed("tokens.toml".into(), "x".into()));
+        let same = seen.look(at_version(1), || panic!("it is in force already"));
+        assert!(same.is_none());
+        assert!(seen.look(at_version(2), broken).is_some());
+        assert!(seen.look(at_version(2), broken).is_none());
+        assert!(seen.look(at_version(3), broken).is_some());
+        assert!(seen.look(at_version(3), broken).is_none());
+        // The same version has become readable.
+        assert!(seen.look(at_version(3), || Ok(())).is_none());
+        assert_eq!(seen.in_force, at_version(3));
+        assert!(seen.look(None, broken).is_some());
     }
 }

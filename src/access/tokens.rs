@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use faceood_engine::whole_file::{WholeFile, open_lock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Role;
-use crate::plain_name::is_plain_name;
+use crate::plain_name::{is_plain, is_plain_name};
 
 /// Every token begins with it, so that scanners for leaked secrets find one.
 pub const PREFIX: &str = "fod_";
@@ -24,8 +24,17 @@ pub const PREFIX: &str = "fod_";
 /// Most tokens, revoked ones included.
 const MOST_TOKENS: usize = 1000;
 
+/// Most sources of one token.
+const MOST_SOURCES: usize = 100;
+
 /// Most bytes of the file: 1000 tokens with a few sources each.
-const MOST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: usize = 1 << 20;
+
+/// Room for the hashes and times of one token, which are under 400 bytes in the file.
+const TOKEN_BYTES: usize = 512;
+
+/// Room for the quotation marks, the comma and the space around one source.
+const SOURCE_BYTES: usize = 4;
 
 /// How long a change waits for another one to end. A change takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,9 +60,32 @@ pub enum TokenError {
     /// No such token.
     #[error("there is no token {0:?}; `faceood-admin token list` shows all names")]
     Missing(String),
-    /// The name cannot be used.
-    #[error("{0:?} cannot be used as a name; use 1 to 64 of A-Z a-z 0-9 . _ : -")]
+    /// The token was revoked before.
+    #[error(
+        "the token {0:?} was revoked already; add it again with `faceood-admin token add {0}`, or take it off the list with \
+         `faceood-admin token revoke --forget {0}` (over the Unix socket: ?forget=true)"
+    )]
+    Revoked(String),
+    /// The token has expired, so that it cannot get a new secret.
+    #[error(
+        "the token {0:?} has expired, and a new secret would not open anything; revoke it with `faceood-admin token revoke \
+         {0}`, then add it again"
+    )]
+    Expired(String),
+    /// A new token would have expired already.
+    #[error(
+        "the token would end at {}, which is not in the future; give a later end, or none",
+        .0.to_rfc3339_opts(SecondsFormat::Secs, true)
+    )]
+    Past(DateTime<Utc>),
+    /// A name or a source cannot be used. Says why without the text, which may be a secret.
+    #[error("{0}; use 1 to 64 of A-Z a-z 0-9 . _ : -")]
     Name(String),
+    /// Too many sources for one token.
+    #[error(
+        "{0} sources are given, and a token takes at most {MOST_SOURCES}; divide them among several tokens"
+    )]
+    ManySources(usize),
     /// Sources are given for a role that is not bound to any.
     #[error("sources bind terminals only; leave them out for the role {}", .0.name())]
     Sources(Role),
@@ -62,6 +94,12 @@ pub enum TokenError {
         "the file holds {MOST_TOKENS} tokens, which is the limit; remove those that are not used with `faceood-admin token revoke --forget NAME`"
     )]
     Full,
+    /// The file would be larger than what can be read again.
+    #[error(
+        "the file of tokens would have over {MOST_BYTES} bytes, which is the limit; give the token fewer sources, or remove \
+         tokens that are not used with `faceood-admin token revoke --forget NAME`"
+    )]
+    TooLarge,
 }
 
 /// A token as it is told to its holder, once.
@@ -149,6 +187,13 @@ impl Token {
         }
     }
 
+    /// Most bytes that it takes in the file, also after it is rotated and revoked.
+    fn most_bytes(&self) -> usize {
+        let sources = self.sources.iter();
+        let sources = sources.map(|source| source.len() + SOURCE_BYTES);
+        TOKEN_BYTES + self.name.len() + sources.sum::<usize>()
+    }
+
     /// Hash of the token before the last rotation, while that one is valid too.
     fn previous(&self, now: DateTime<Utc>) -> Option<&str> {
         let is_valid = self.previous_until.is_some_and(|end| now < end);
@@ -179,18 +224,23 @@ impl Tokens {
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let malformed = |what: String| TokenError::Malformed(path.to_owned(), what);
         match std::fs::metadata(path) {
-            Ok(file) if file.len() > MOST_BYTES => {
+            Ok(file) if file.len() > MOST_BYTES as u64 => {
                 return Err(malformed(format!("it has over {MOST_BYTES} bytes")));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             _ => {}
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| TokenError::Io(path.to_owned(), error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => malformed("it is not UTF-8 text".to_owned()),
+            io::ErrorKind::IsADirectory => malformed("it is a folder".to_owned()),
+            _ => TokenError::Io(path.to_owned(), error),
+        })?;
         let read: Self =
             toml::from_str(&text).map_err(|error| malformed(error.message().to_owned()))?;
         for (index, token) in read.all.iter().enumerate() {
-            check_name(&token.name)?;
+            if let Some(fault) = name_fault(&token.name) {
+                return Err(malformed(format!("a name {fault}")));
+            }
             if read.all[..index]
                 .iter()
                 .any(|other| other.name == token.name)
@@ -205,12 +255,12 @@ impl Tokens {
                     token.name
                 )));
             }
-            for source in &token.sources {
-                check_name(source)?;
+            if let Some(fault) = token.sources.iter().find_map(|source| name_fault(source)) {
+                return Err(malformed(format!("a source of {:?} {fault}", token.name)));
             }
         }
         if read.all.len() > MOST_TOKENS {
-            return Err(TokenError::Full);
+            return Err(malformed(format!("it holds over {MOST_TOKENS} tokens")));
         }
         Ok(read)
     }
@@ -219,8 +269,8 @@ impl Tokens {
     /// keeps its owner; a new one gets `owner_of_new`, or whoever writes it.
     ///
     /// # Errors
-    /// Where the file cannot be read or written, another process holds it for seconds, or `change`
-    /// fails. Then the file is as it was.
+    /// Where the file cannot be read or written, another process holds it for seconds, `change`
+    /// fails, or the file would be too large to read again. Then the file is as it was.
     pub fn change<T>(
         path: &Path,
         owner_of_new: Option<(u32, u32)>,
@@ -244,16 +294,21 @@ impl Tokens {
     /// Replaces the file at `path`, readable by its owner alone: the user and group `owner`, or
     /// whoever writes it.
     fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), TokenError> {
+        let failed = |error| TokenError::Io(path.to_owned(), error);
+        let text = toml::to_string(self).map_err(|error| failed(io::Error::other(error)))?;
+        let text = format!("{HEAD}{text}");
+        if text.len() > MOST_BYTES {
+            return Err(TokenError::TooLarge);
+        }
         let written = || {
-            let text = toml::to_string(self).map_err(io::Error::other)?;
             let mut file = WholeFile::private(path)?;
-            file.write_all(format!("{HEAD}{text}").as_bytes())?;
+            file.write_all(text.as_bytes())?;
             if let Some((user, group)) = owner {
                 std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group))?;
             }
             file.finish()
         };
-        written().map_err(|error| TokenError::Io(path.to_owned(), error))
+        written().map_err(failed)
     }
 
     /// The token that `presented` is the hash of, whether it is still valid or not.
@@ -289,7 +344,8 @@ impl Tokens {
     /// Adds a token and gives its secret. A revoked one of the same name is replaced.
     ///
     /// # Errors
-    /// Where a name cannot be used or is taken, the role has no sources, or the list is full.
+    /// Where a name cannot be used or is taken, the role has no sources or there are too many,
+    /// `expires` is over, or the list is full.
     pub fn add(
         &mut self,
         name: &str,
@@ -298,12 +354,18 @@ impl Tokens {
         expires: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<Secret, TokenError> {
-        check_name(name)?;
+        check_name("the name", name)?;
+        if sources.len() > MOST_SOURCES {
+            return Err(TokenError::ManySources(sources.len()));
+        }
         for source in &sources {
-            check_name(source)?;
+            check_name("a source", source)?;
         }
         if role != Role::Terminal && !sources.is_empty() {
             return Err(TokenError::Sources(role));
+        }
+        if let Some(end) = expires.filter(|end| *end <= now) {
+            return Err(TokenError::Past(end));
         }
         self.all
             .retain(|token| token.name != name || token.revoked.is_none());
@@ -315,7 +377,7 @@ impl Tokens {
         }
         let secret =
             Secret::new().map_err(|error| TokenError::Io("random numbers".into(), error))?;
-        self.all.push(Token {
+        let token = Token {
             name: name.to_owned(),
             role,
             sources,
@@ -325,20 +387,30 @@ impl Tokens {
             revoked: None,
             previous_sha256: None,
             previous_until: None,
-        });
+        };
+        // So much that every token can still be rotated and revoked.
+        let bytes: usize = self.all.iter().chain([&token]).map(Token::most_bytes).sum();
+        if HEAD.len() + bytes > MOST_BYTES {
+            return Err(TokenError::TooLarge);
+        }
+        self.all.push(token);
         Ok(secret)
     }
 
     /// Gives the token `name` a new secret. The old one stays valid until `previous_until`.
     ///
     /// # Errors
-    /// Where there is no such token, or it was revoked.
+    /// Where there is no such token, it was revoked, or it has expired at the time `now`.
     pub fn rotate(
         &mut self,
         name: &str,
         previous_until: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<Secret, TokenError> {
         let token = self.in_force(name)?;
+        if token.state(now) == TokenState::Expired {
+            return Err(TokenError::Expired(name.to_owned()));
+        }
         let secret =
             Secret::new().map_err(|error| TokenError::Io("random numbers".into(), error))?;
         let before = std::mem::replace(&mut token.sha256, hash_of(&secret));
@@ -362,6 +434,7 @@ impl Tokens {
     /// # Errors
     /// Where there is no such token.
     pub fn forget(&mut self, name: &str) -> Result<(), TokenError> {
+        check_name("the name", name)?;
         let before = self.all.len();
         self.all.retain(|token| token.name != name);
         if self.all.len() == before {
@@ -371,10 +444,12 @@ impl Tokens {
     }
 
     fn in_force(&mut self, name: &str) -> Result<&mut Token, TokenError> {
-        let mut tokens = self.all.iter_mut();
-        tokens
-            .find(|token| token.name == name && token.revoked.is_none())
-            .ok_or_else(|| TokenError::Missing(name.to_owned()))
+        check_name("the name", name)?;
+        match self.all.iter_mut().find(|token| token.name == name) {
+            Some(token) if token.revoked.is_some() => Err(TokenError::Revoked(name.to_owned())),
+            Some(token) => Ok(token),
+            None => Err(TokenError::Missing(name.to_owned())),
+        }
     }
 }
 
@@ -402,11 +477,20 @@ fn hash_of(secret: &Secret) -> String {
     hex::encode(Presented::new(secret.as_str()).0)
 }
 
-fn check_name(name: &str) -> Result<(), TokenError> {
+fn check_name(what: &str, name: &str) -> Result<(), TokenError> {
+    let fault = name_fault(name).map(|fault| TokenError::Name(format!("{what} {fault}")));
+    fault.map_or(Ok(()), Err)
+}
+
+/// Why `name` cannot be used, if so. Does not repeat it: it may be long, or a secret.
+fn name_fault(name: &str) -> Option<String> {
     if is_plain_name(name) {
-        return Ok(());
+        return None;
     }
-    Err(TokenError::Name(name.to_owned()))
+    Some(match name.chars().find(|letter| !is_plain(*letter)) {
+        Some(letter) => format!("has the character {letter:?}"),
+        None => format!("has {} characters", name.len()),
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Parser;
 use faceood::access::{AccessControl, Tokens};
 use faceood::config::flags::DaemonFlags;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Once the text log runs, it has the error already (see `start`).
             if !tracing::enabled!(tracing::Level::ERROR) {
-                complain(&format!("{error:#}"));
+                complain(&in_one_line(&error));
             }
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
             let is_mistyped = error.is::<ConfigError>()
@@ -66,7 +66,7 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     }
     let policies = Policies::new(&loaded.config.policies)?;
     if flags.check {
-        return check(&loaded.config);
+        return check(&loaded);
     }
     let inherited = Inherited::take()?;
     let listen = inherited.listen(&loaded.config.listen);
@@ -75,8 +75,12 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     keep_private();
     let open_files = raise_open_files();
     let folder = config.data_dir.display();
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("the data folder {folder} cannot be made"))?;
+    make_writable(&config.data_dir).map_err(|error| {
+        anyhow!(
+            "the data folder {folder} cannot be made or written: {error}; give it to the daemon's user (chown), or choose another \
+             with --data-dir"
+        )
+    })?;
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -97,11 +101,29 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     }
     let outcome = tokio.block_on(serve(&loaded, policies, &sources, inherited));
     if let Err(error) = &outcome {
-        tracing::error!("the daemon ends: {error:#}");
+        tracing::error!("the daemon ends: {}", in_one_line(error));
     }
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// An error and its causes, without a cause whose text the message above it has already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.last().is_none_or(|above| !above.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
+}
+
+/// Makes the folder unless it is there, and fails where this process may not write into it.
+fn make_writable(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    std::fs::create_dir_all(folder)?;
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Prints what was asked for. Whoever reads it may stop at any line.
@@ -112,8 +134,11 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Are settings and models usable? Opens every model and runs the embedded test face through them.
-fn check(config: &Config) -> anyhow::Result<()> {
+/// Are settings, tokens and models usable? Opens every model and runs the embedded test face
+/// through them.
+fn check(loaded: &Loaded) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    Tokens::read(&loaded.tokens_file())?;
     if config.speaks_tls() {
         tls::check(&config.server.tls, &config.data_dir)?;
     }
@@ -417,7 +442,7 @@ async fn reload_on_hangup(
                 recalibrate(&pool, &config);
             }
             Err(error) => tracing::error!(
-                error = format!("{error:#}"),
+                error = in_one_line(&error),
                 "the settings have a mistake: the old policies stay in force, and so does the calibration"
             ),
         }

@@ -75,7 +75,7 @@ pub(super) fn entry(entry: &mut Entry, defaults: &Table) -> Result<(), Problem> 
     set(&mut table, &entry.key, entry.value.clone());
     let config: Config = table
         .try_into()
-        .map_err(|error: toml::de::Error| bad(in_words(error.message().to_owned())))?;
+        .map_err(|error: toml::de::Error| bad(in_words(expected_in(error.message()).to_owned())))?;
     if logging::check_level(&config.telemetry.level).is_err() {
         return Err(bad(in_words(String::new())));
     }
@@ -120,6 +120,12 @@ pub(super) fn whole(config: &Config, origins: &BTreeMap<String, Origin>) -> Resu
         }),
         Err(error @ PolicyError::Name(_)) => Err(Problem::Merged(error.to_string())),
     }
+}
+
+/// What a message of `toml` says that it expected: the value and its key are told already.
+fn expected_in(message: &str) -> &str {
+    let expected = message.rsplit_once("expected ");
+    expected.map_or(message, |(_, expected)| expected)
 }
 
 /// Whether `value` may stand where `known` stands; a whole number may stand for any number.

@@ -10,6 +10,7 @@ use super::*;
 
 mod fleet;
 mod listen;
+mod usable;
 
 /// Settings in a folder of their own, with nothing from this machine.
 struct Desk {
@@ -178,7 +179,7 @@ fn values_out_of_range_say_what_is_expected() {
         .file("[telemetry]\nformat = \"xml\"\n")
         .refusal();
     assert!(
-        refusal.contains("\"xml\"") && refusal.contains("`journald`"),
+        refusal.contains("\"xml\" (") && refusal.contains("); expected one of `auto`, "),
         "{refusal}"
     );
     let refusal = Desk::new()

@@ -1,6 +1,7 @@
 //! Settings, from the outside: what the daemon says of them, what it refuses, and what a reload
 //! changes.
 
+use std::fs;
 use std::net::TcpListener;
 use std::process::Output;
 
@@ -91,6 +92,13 @@ fn a_check_passes_or_names_what_is_missing() {
     let (code, _, stderr) = run(&home, &["--check"]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("models/gone"), "{stderr}");
+
+    let home = Home::new();
+    let tokens = home.config_file().with_file_name("tokens.toml");
+    fs::write(tokens, "[[token]]\n").unwrap();
+    let (code, _, stderr) = run(&home, &["--check"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("is no file of tokens"), "{stderr}");
 }
 
 #[test]

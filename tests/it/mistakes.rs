@@ -62,6 +62,8 @@ fn every_mistake_of_the_first_afternoon_is_told_the_way_out() {
         said.contains(&address) && said.contains("ss -ltnp") && said.contains("--listen"),
         "{said}"
     );
+    let line = said.lines().find(|line| line.contains("ss -ltnp")).unwrap();
+    assert_eq!(line.matches("os error").count(), 1, "{line}");
 
     let problem = client
         .post_parts("/v1/extract", &[("photo", &photo)])

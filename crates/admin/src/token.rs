@@ -136,9 +136,10 @@ fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
 }
 
 fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
-    let until = Utc::now().checked_add_signed(args.keep_old);
+    let now = Utc::now();
+    let until = now.checked_add_signed(args.keep_old);
     let until = until.context("--keep-old is too far away: give some days or weeks")?;
-    let (_, secret) = change(context, |tokens| tokens.rotate(&args.name, until))?;
+    let (_, secret) = change(context, |tokens| tokens.rotate(&args.name, until, now))?;
     output::note(&format!(
         "token {} has a new secret, shown this once; the old one is valid until {}:",
         args.name,

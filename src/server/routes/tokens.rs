@@ -22,6 +22,9 @@ use crate::server::upload::JsonText;
 /// `faceood-admin token rotate`.
 const KEEP_OLD_SECONDS: u32 = 24 * 60 * 60;
 
+/// What a caller is told where the file cannot be used. The log says why, and names the path.
+const UNUSABLE: &str = "the daemon cannot use its file of tokens; its text log says why";
+
 /// All tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenList)]
@@ -102,10 +105,13 @@ pub(super) async fn list(
     // Whoever has just changed the file on this machine wants to see that.
     let access = state.access.clone();
     let looked = web::block(move || access.read_again()).await;
-    looked.map_err(|error| {
+    let is_read = looked.map_err(|error| {
         tracing::error!(%error, "the file of tokens cannot be read");
         Problem::new(ProblemCode::Internal, "the file of tokens cannot be read")
     })?;
+    if !is_read {
+        return Err(Problem::new(ProblemCode::Internal, UNUSABLE));
+    }
     let uses = state.log.reader().token_uses().await.map_err(|error| {
         tracing::error!(%error, "the uses of tokens cannot be read");
         Problem::new(ProblemCode::NotReady, "the uses of tokens cannot be read")
@@ -164,10 +170,11 @@ pub(super) async fn rotate(
 ) -> Result<HttpResponse, Problem> {
     let _: NoParameters = read(&request)?;
     let RotationBody { keep_old_seconds } = body.parse()?;
-    let until = Utc::now() + TimeDelta::seconds(keep_old_seconds.into());
+    let now = Utc::now();
+    let until = now + TimeDelta::seconds(keep_old_seconds.into());
     let (name, asked) = (name.clone(), name.into_inner());
     let secret = change(&state.access, "rotated", &name, move |tokens| {
-        tokens.rotate(&asked, until)
+        tokens.rotate(&asked, until, now)
     })
     .await?;
     Ok(HttpResponse::Ok().json(SecretAnswer {
@@ -244,10 +251,15 @@ async fn change<T: Send + 'static>(
 
 fn problem(error: &TokenError) -> Problem {
     let code = match error {
-        TokenError::Exists(_) | TokenError::Name(_) | TokenError::Sources(_) | TokenError::Full => {
-            ProblemCode::InvalidParameter
-        }
-        TokenError::Missing(_) => ProblemCode::NotFound,
+        TokenError::Exists(_)
+        | TokenError::Expired(_)
+        | TokenError::Past(_)
+        | TokenError::Name(_)
+        | TokenError::Sources(_)
+        | TokenError::ManySources(_)
+        | TokenError::Full
+        | TokenError::TooLarge => ProblemCode::InvalidParameter,
+        TokenError::Missing(_) | TokenError::Revoked(_) => ProblemCode::NotFound,
         TokenError::Io(..) => {
             tracing::error!(%error, "the daemon cannot change the file of tokens");
             let detail = format!(
@@ -256,7 +268,10 @@ fn problem(error: &TokenError) -> Problem {
             );
             return Problem::new(ProblemCode::Forbidden, detail);
         }
-        TokenError::Malformed(..) => ProblemCode::Internal,
+        TokenError::Malformed(..) => {
+            tracing::error!(%error, "the daemon cannot use the file of tokens");
+            return Problem::new(ProblemCode::Internal, UNUSABLE);
+        }
     };
     Problem::new(code, error.to_string())
 }

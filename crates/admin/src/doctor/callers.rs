@@ -398,7 +398,8 @@ mod tests {
         let judge = |all: &Tokens, is_needed| tokens(Ok(all.clone()), path, is_needed, now);
         let add = |all: &mut Tokens, name: &str, role, days: Option<i64>| {
             let end = days.map(|days| now + TimeDelta::days(days));
-            all.add(name, role, Vec::new(), end, now).unwrap();
+            let made = now - TimeDelta::days(2);
+            all.add(name, role, Vec::new(), end, made).unwrap();
         };
         let mut all = Tokens::default();
         assert_eq!(judge(&all, false).status, CheckStatus::Skipped);

@@ -219,3 +219,27 @@ fn a_file_that_the_daemon_may_not_write_is_named_with_the_ways_out() {
         assert!(detail.contains(word), "{detail}");
     }
 }
+
+#[test]
+fn a_broken_file_is_a_failure_that_names_no_path() {
+    let daemon = protected().start();
+    let file = daemon.home().config_file().with_file_name("tokens.toml");
+    let whole = fs::read(&file).unwrap();
+    let new = json!({"name": "desk", "role": "operator"});
+    for broken in [&b"[[token]]\n"[..], b"\xff\xfe"] {
+        fs::write(&file, broken).unwrap();
+        for (method, path, body) in [
+            ("GET", "/v1/tokens", &Value::Null),
+            ("POST", "/v1/tokens", &new),
+            ("DELETE", "/v1/tokens/test", &Value::Null),
+        ] {
+            let (status, answer) = over_socket(&daemon, method, path, body);
+            assert_eq!(status, 500, "{method}: {answer}");
+            let detail = answer["detail"].as_str().unwrap();
+            assert!(!detail.contains("tokens.toml"), "{method}: {detail}");
+        }
+        assert_eq!(fs::read(&file).unwrap(), broken);
+    }
+    fs::write(&file, whole).unwrap();
+    assert_eq!(over_socket(&daemon, "POST", "/v1/tokens", &new).0, 201);
+}
