@@ -181,11 +181,18 @@ pub(crate) fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> Stri
     format!("unknown {what} {name}{meant} (known: {})", known.join(", "))
 }
 
+/// Whether a character is a control character, or invisible and changes the order or the place of
+/// others.
+fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// A caller's text in backticks, made short and printable, so that it can stand in a message.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
     let start: String = text.chars().take(LONGEST).collect();
-    let mut shown = start.replace(char::is_control, "\u{fffd}");
+    let mut shown = start.replace(is_unprintable, "\u{fffd}");
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
@@ -328,6 +335,18 @@ mod tests {
         ] {
             assert_eq!(refusal(query), detail);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_as_a_sign() {
+        for hidden in [
+            '\u{1b}', '\u{200b}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}',
+            '\u{2060}', '\u{2069}', '\u{feff}',
+        ] {
+            let shown = quoted(&format!("a{hidden}b"));
+            assert_eq!(shown, "`a\u{fffd}b`", "{hidden:?}");
+        }
+        assert_eq!(quoted("门 1–2…"), "`门 1–2…`");
     }
 
     #[test]

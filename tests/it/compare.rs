@@ -132,6 +132,16 @@ fn an_embedding_stands_for_a_picture() {
         problem["detail"].as_str().unwrap().contains(&ours[..12]),
         "{problem}"
     );
+    for text in ["", "\u{1b}[31mred", "\u{202e}cba"] {
+        reference["model_sha256"] = json!(text);
+        let problem = compare(&reference).problem(409, "model_mismatch");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("pack (no SHA-256), this"), "{detail}");
+        assert!(
+            !detail.contains(['\u{1b}', '\u{202e}']) && !detail.contains("31m"),
+            "{detail}"
+        );
+    }
 }
 
 #[test]

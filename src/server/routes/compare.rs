@@ -156,8 +156,13 @@ fn decided(inference: &Inference, given: &GivenEmbedding) -> Result<Decision, Pr
     if let Some(sha256) = &given.model_sha256
         && !sha256.eq_ignore_ascii_case(&loaded.sha256)
     {
-        // Enough of a digest to tell two apart.
-        let short = |sha256: &str| sha256.chars().take(12).collect::<String>();
+        // Enough of a digest to tell two apart. A caller's text that is none is not repeated.
+        let short = |sha256: &str| {
+            if sha256.is_empty() || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return "(no SHA-256)".to_owned();
+            }
+            sha256.chars().take(12).collect()
+        };
         let detail = format!(
             "the embedding is of pack {}, this service runs {} ({} {}); extract it again from its picture",
             short(sha256),

@@ -69,7 +69,7 @@ pub(super) fn table(
         pick("scenario", "场景"),
         pick("quality", "质量分"),
         pick("decision", "决策"),
-        pick("because of", "依据"),
+        pick("what pulls it down", "影响质量的原因"),
         pick("verdict", "比对结果"),
         pick("request id", "请求编号"),
     ];
@@ -96,6 +96,12 @@ pub(super) fn table(
             let similarity = row.similarity.map(|value| format!(" {value:.2}"));
             word("verdict", verdict.name()) + &similarity.unwrap_or_default()
         });
+        // The command would take an id that begins with a dash for an option.
+        let dashes = if row.request_id.starts_with('-') {
+            "-- "
+        } else {
+            ""
+        };
         html! {
             tr {
                 td { (row.time.format("%F %T")) }
@@ -106,7 +112,7 @@ pub(super) fn table(
                 td class="text" { (decision) }
                 td class="text long" { (why(row, &word, language)) }
                 td class="text" { (verdict.unwrap_or_default()) }
-                td class="id" { code { "faceood-admin explain " (row.request_id) } }
+                td class="id" { code { "faceood-admin explain " (dashes) (row.request_id) } }
             }
         }
     };
@@ -213,7 +219,7 @@ mod tests {
         refused.action = Some(Action::Reject);
         refused.reasons = Some(vec![Reason::Quality, Reason::FaceTooSmall]);
         refused.verdict = Some(Verdict::Untrusted);
-        let mut failed = full_record("failed", 2);
+        let mut failed = full_record("-failed", 2);
         (refused.endpoint, refused.role) = (Endpoint::Compare, Role::Probe);
         (failed.endpoint, failed.role) = (Endpoint::Compare, Role::Reference);
         failed.action = None;
@@ -234,7 +240,9 @@ mod tests {
             "No verdict",
             "compare, first side (probe)",
             "compare, second side (reference)",
-            "<code>faceood-admin explain failed</code>",
+            "<code>faceood-admin explain -- -failed</code>",
+            "<code>faceood-admin explain &lt;b&gt;",
+            "what pulls it down",
         ] {
             assert!(english.contains(expected), "{expected}: {english}");
         }
@@ -253,6 +261,7 @@ mod tests {
             "失败",
             "未检测到人脸",
             "第一项（probe）",
+            "影响质量的原因",
         ] {
             assert!(chinese.contains(expected), "{expected}: {chinese}");
         }

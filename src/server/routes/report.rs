@@ -31,8 +31,8 @@ pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, P
         Problem::new(
             ProblemCode::NotFound,
             "no weekly report has been written yet: `sudo systemctl start faceood-report` writes one now, `sudo systemctl enable \
-             --now faceood-report.timer` one each week. Without the service, write one with `faceood-admin analyze-logs --format \
-             html --out FILE` to a file in the folder `reports` of the data folder",
+             --now faceood-report.timer` one each week. Without the service, `faceood-admin analyze-logs --format html --out \
+             report.html` writes one to a file",
         )
     };
     let path = latest(state.info.reports_dir.clone()).await;

@@ -17,6 +17,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde::Deserialize;
+use serde_path_to_error::Segment;
 use utoipa::ToSchema;
 
 pub(crate) use self::base64_text::Text;
@@ -225,10 +226,40 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8], form: &str) -> Result<T, P
         let detail = "the JSON body is in UTF-16; send it in UTF-8";
         return Err(Problem::malformed(detail));
     }
-    serde_json::from_slice(text).map_err(|error| {
-        let said = without_content(&error.to_string());
+    let malformed = |said: &str| {
         Problem::malformed(format!("the JSON body cannot be used: {said}; send {form}"))
-    })
+    };
+    // serde would also take a list of the fields in their order.
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(malformed("expected an object at line 1"));
+    }
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let said = without_content(&error.inner().to_string());
+        // The last name in the path of an unknown field is the caller's: it can be no side, and
+        // must not be repeated.
+        let is_unknown = said.starts_with("unknown field");
+        let depth = error.path().iter().len();
+        let depth = depth.saturating_sub(is_unknown.into());
+        let side = match error.path().iter().take(depth).next() {
+            Some(Segment::Map { key }) => key.as_str(),
+            _ => "",
+        };
+        // Only of a wrong value is every name in the path one of ours.
+        let is_of_value = ["invalid ", "unknown variant", "expected value"]
+            .iter()
+            .any(|start| said.starts_with(start));
+        let path = error.path().to_string();
+        let problem = if is_of_value && depth > 0 && !path.contains('?') {
+            malformed(&format!("`{path}`: {said}"))
+        } else {
+            malformed(&said)
+        };
+        sides::blame(problem, side)
+    })?;
+    let rest = parser.end();
+    rest.map_err(|error| malformed(&without_content(&error.to_string())))?;
+    Ok(value)
 }
 
 /// `message` of the JSON parser without the values and unusual keys that it quotes. To an unknown
@@ -241,7 +272,16 @@ fn without_content(message: &str) -> String {
         if let Some(rest) = message.strip_prefix(start)
             && let Some((found, expected)) = rest.rsplit_once(", expected ")
         {
-            let kind = found.split(['"', '`']).next().unwrap_or_default().trim();
+            // Rust's words for what JSON calls otherwise.
+            let kind = match found.split(['"', '`']).next().unwrap_or_default().trim() {
+                "map" => "object",
+                "sequence" => "list",
+                kind => kind,
+            };
+            let expected = expected
+                .replacen("f32", "a number", 1)
+                .replacen("u32", "a whole number", 1)
+                .replacen("a sequence", "a list", 1);
             return format!("{start}{kind}, expected {expected}");
         }
     }

@@ -1,5 +1,6 @@
 //! The two sides of a comparison, each a picture or an embedding that was extracted before.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -7,7 +8,9 @@ use actix_web::{FromRequest, HttpRequest};
 use faceood_engine::embed::{EMBEDDING_LENGTH, Embedding};
 use faceood_engine::problem::ProblemCode;
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::{Bytes, Text, Upload, UploadLimits, Wrapping};
@@ -24,21 +27,18 @@ const UNIT_TOLERANCE: f32 = 0.02;
 #[schema(as = CompareRequest, title = "CompareRequest")]
 pub(crate) struct PairBody<'a> {
     /// The sample being questioned.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "side")]
     #[schema(value_type = SideBody)]
     probe: SideBody<'a>,
     /// The sample it is compared with.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "side")]
     #[schema(value_type = SideBody)]
     reference: SideBody<'a>,
 }
 
 /// One side in JSON: `image`, or `embedding` with what is known of it.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an object with `image`, or with `embedding`"
-)]
+#[serde(deny_unknown_fields)]
 #[schema(as = CompareSide, title = "CompareSide")]
 pub(crate) struct SideBody<'a> {
     /// A picture as base64.
@@ -56,6 +56,26 @@ pub(crate) struct SideBody<'a> {
     /// The quality score that came with the embedding, 0–1.
     #[serde(default)]
     quality_score: Option<f32>,
+}
+
+/// Reads one side as an object. A derived reader would also take a list of the fields in their
+/// order.
+fn side<'de, D: Deserializer<'de>>(value: D) -> Result<SideBody<'de>, D::Error> {
+    struct Object;
+
+    impl<'de> Visitor<'de> for Object {
+        type Value = SideBody<'de>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object with `image`, or with `embedding`")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
+            SideBody::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    value.deserialize_map(Object)
 }
 
 /// An embedding that a caller kept.

@@ -255,11 +255,22 @@ async fn json_mistakes_are_placed() {
     for (uri, body, said) in [
         ("/one", "{}", "missing field `image` at line 1"),
         ("/one", "[]", "expected an object at line 1"),
+        ("/one", r#"["abcd"]"#, "expected an object at line 1"),
+        (
+            "/one",
+            r#"{"image": ""} x"#,
+            "trailing characters at line 1",
+        ),
         ("/one", r#"{"photo": ""}"#, "`photo` (known: image) at"),
         ("/two", "{}", "missing field `probe` at line 1"),
         ("/two", r#"{"probe": {}}"#, "missing field `reference`"),
         ("/two", r#"{"refrence": 1}"#, "known one is `reference`"),
         ("/two", r#"{"probe": {"img": 1}}"#, "known one is `image`"),
+        (
+            "/two",
+            r#"{"probe": {"embedding": ["a"]}}"#,
+            "`probe.embedding[0]`: invalid type: string, expected a number",
+        ),
     ] {
         let (detail, _) = refused(json_body(uri, body), ProblemCode::MalformedRequest).await;
         assert!(
@@ -289,18 +300,18 @@ async fn what_stands_in_json_is_never_repeated() {
     let secret = STANDARD.encode([0xab; 300]);
     let embedding = json!(vec![0.123_456_f32; 512]);
     for (uri, body, said) in [
-        ("/one", json!([[secret]]), "sequence, expected a string"),
+        ("/one", json!([[secret]]), "expected an object"),
         (
             "/one",
             json!({ "image": [secret] }),
-            "sequence, expected a string",
+            "`image`: invalid type: list, expected a string",
         ),
         (
             "/one",
             json!({ "image": 0.123_456 }),
             "floating point, expected",
         ),
-        ("/one", json!(secret), "invalid type: string, expected"),
+        ("/one", json!(secret), "expected an object"),
         (
             "/one",
             json!({ secret.as_str(): 1 }),
@@ -314,17 +325,17 @@ async fn what_stands_in_json_is_never_repeated() {
         (
             "/two",
             json!({ "probe": { "embedding": secret }, "reference": {} }),
-            "string, expected a sequence",
+            "`probe.embedding`: invalid type: string, expected a list",
         ),
         (
             "/two",
             json!({ "probe": { "embedding": { "values": embedding } } }),
-            "map, expected a sequence",
+            "object, expected a list",
         ),
         (
             "/two",
             json!({ "probe": { "embedding": ["0.123456, expected x"] } }),
-            "string, expected f32",
+            "`probe.embedding[0]`: invalid type: string, expected a number",
         ),
     ] {
         let request = json_body(uri, &body.to_string());
@@ -462,6 +473,37 @@ async fn sides_that_cannot_be_used_are_blamed() {
             "{detail}"
         );
         assert_eq!(part, "reference");
+    }
+    for (side, said) in [
+        (
+            json!([null, unit_vector(), null, null]),
+            "`reference`: invalid type: list, expected an object with `image`",
+        ),
+        (json!("AAAA"), "`reference`: invalid type: string"),
+        (
+            json!({ "embedding": ["a"] }),
+            "`reference.embedding[0]`: invalid type: string, expected a number",
+        ),
+        (
+            json!({ "embedding": unit_vector(), "quality_score": "good" }),
+            "`reference.quality_score`: invalid type: string, expected a number",
+        ),
+        (json!({ "img": "AAAA" }), "known one is `image`"),
+    ] {
+        let body = json!({ "probe": good, "reference": side }).to_string();
+        let (detail, part) = refused(json_body("/two", &body), ProblemCode::MalformedRequest).await;
+        assert!(detail.contains(said), "{detail}");
+        assert_eq!(part, "reference", "{detail}");
+    }
+    // A key that is no side is none, whatever it is called.
+    for (uri, body) in [
+        ("/one", json!({ "probe": "AAAA" })),
+        ("/two", json!({ "probe.image": "AAAA" })),
+        ("/two", json!({ "probe": good })),
+    ] {
+        let request = json_body(uri, &body.to_string());
+        let (detail, part) = refused(request, ProblemCode::MalformedRequest).await;
+        assert_eq!(part, Value::Null, "{detail}");
     }
     let huge = json!({ "probe": good, "reference": { "embedding": unit_vector() } }).to_string();
     let huge = huge.replacen(&json!(0.6_f32).to_string(), "1e39", 1);
