@@ -151,7 +151,8 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
             && bounding_box.shorter_side() < 3.0 * LEAST_INTER_EYE_DISTANCE_PX;
         for cause in &quality.causes {
             if cause.weight >= LEAST_WEIGHT
-                && (is_small || !is_explained(cause, &quality.causes))
+                && (is_small && cause.name == CauseName::LowResolution
+                    || !is_explained(cause, &quality.causes))
                 && let Some(hint) = advice(cause.name)
             {
                 found.add(hint, cause.weight);
@@ -173,13 +174,13 @@ pub fn hints(scene: &Scene<'_>) -> Vec<HintCode> {
     found.ranked()
 }
 
-/// Whether other causes explain why this one shows: blur and compression take detail away as too few
-/// pixels do, and a face that is blurred beyond recognition looks covered.
+/// Whether other causes explain why this one shows. Blur and compression take detail away as too
+/// few pixels do. A face that is blurred, heavily compressed or dark looks covered.
 fn is_explained(cause: &Cause, causes: &[Cause]) -> bool {
-    use CauseName::{Blur, Compression, LowResolution, Mask, MotionBlur, Occlusion};
+    use CauseName::{Blur, Compression, LowResolution, Mask, MotionBlur, Occlusion, Underexposure};
     let (others, times): (&[CauseName], f32) = match cause.name {
         LowResolution => (&[Blur, MotionBlur, Compression], 1.0),
-        Occlusion | Mask => (&[Blur, MotionBlur], 2.0),
+        Occlusion | Mask => (&[Blur, MotionBlur, Compression, Underexposure], 2.0),
         _ => return false,
     };
     let others = causes.iter().filter(|other| others.contains(&other.name));
@@ -300,6 +301,17 @@ mod tests {
         assert_eq!(hints, [H::MoveCloser, H::HoldStill]);
         let causes = [(C::MotionBlur, 0.85), (C::Mask, 0.15)];
         assert_eq!(hints_of(Action::Reject, &quality, &causes), [H::HoldStill]);
+        let causes = [(C::Underexposure, 0.83), (C::Mask, 0.17)];
+        assert_eq!(hints_of(Action::Reject, &quality, &causes), [H::MoreLight]);
+        let causes = [
+            (C::Compression, 0.55),
+            (C::LowResolution, 0.19),
+            (C::Occlusion, 0.18),
+        ];
+        assert_eq!(hints_of(Action::Reject, &quality, &causes), [H::Retake]);
+        let causes = [(C::Blur, 0.45), (C::Occlusion, 0.16)];
+        let hints = hints_for(600, 1, 80.0, &causes);
+        assert_eq!(hints, [H::HoldStill, H::MoveCloser]);
         let causes = [(C::Blur, 0.5), (C::Mask, 0.4)];
         let hints = hints_of(Action::Reject, &quality, &causes);
         assert_eq!(hints, [H::HoldStill, H::UncoverFace]);
