@@ -21,8 +21,8 @@ pub struct Overrides {
 /// Where state and models are; `faceood-admin` has these flags too.
 #[derive(Args, Clone, Debug, Default, Serialize)]
 pub struct Folders {
-    /// Folder of the database, the logs and the `address` file; by default /var/lib/faceood where
-    /// faceood is installed, ./data in a checkout
+    /// Folder of the database and the `address` file; by default /var/lib/faceood where faceood is
+    /// installed, ./data in a checkout
     #[arg(long, value_name = "DIR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
@@ -61,7 +61,8 @@ pub struct DaemonFlags {
 const DAEMON_HELP: &str = "\
 Settings come from, lowest first: built-in defaults, the config file, FACEOOD_* variables (FACEOOD_LISTEN, \
 FACEOOD_DATA_DIR, nested keys with two underscores: FACEOOD_LOG__DURABILITY=full), flags.
-Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies and the TLS certificate.
+Signals: SIGTERM and SIGINT stop cleanly (a second SIGINT at once), SIGHUP reloads the policies, the calibration, \
+the tokens and the TLS certificate.
 
 Examples:
   faceoodd                                     serve on 127.0.0.1:7860

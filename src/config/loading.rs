@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
-use super::origin::{Origin, Sources};
+use super::origin::{Entry, Origin, Sources};
 use super::{Config, check, layers, layout, schema, ship};
 
 /// Holds the tokens where no setting names another file.
@@ -103,25 +103,52 @@ fn shown(key: &str, value: &toml::Value) -> toml::Value {
 /// # Errors
 /// Every problem that was found, each with the key, the place it stands in, and what was expected.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let (entries, problems) = checked(sources);
+    if !problems.is_empty() {
+        return Err(ConfigError(problems));
+    }
+    merged(sources, entries)
+}
+
+/// As [`load`], without the values that are wrong: the default of the layout stands in their place.
+/// For programs that look at a box whose settings [`load`] refuses.
+///
+/// # Errors
+/// Where not even the layout and the flags make settings.
+pub fn load_usable(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let (entries, _) = checked(sources);
+    merged(sources, entries).or_else(|_| {
+        // Values that are right by themselves and do not fit together.
+        let mut entries = layout::entries(sources);
+        entries.extend(layers::flag_entries(&sources.flags));
+        merged(sources, entries)
+    })
+}
+
+/// The entries of all layers that are right by themselves, and what is wrong with the others.
+fn checked(sources: &Sources) -> (Vec<Entry>, Vec<Problem>) {
     let defaults = schema::defaults();
     let mut problems = Vec::new();
     let mut entries = layout::entries(sources);
-    let file = layers::file_path(sources);
-    if let Some(path) = &file {
-        entries.extend(layers::file_entries(path, &defaults, &mut problems));
+    if let Some(path) = layers::file_path(sources) {
+        entries.extend(layers::file_entries(&path, &defaults, &mut problems));
     }
     let variables = layers::environment_entries(sources, &defaults, &mut problems);
     entries.extend(variables);
     entries.extend(layers::flag_entries(&sources.flags));
-    let wrong = entries
-        .iter_mut()
-        .map(|entry| check::entry(entry, &defaults));
-    problems.extend(wrong.filter_map(Result::err));
-    if !problems.is_empty() {
-        return Err(ConfigError(problems));
-    }
+    entries.retain_mut(|entry| match check::entry(entry, &defaults) {
+        Ok(()) => true,
+        Err(problem) => {
+            problems.push(problem);
+            false
+        }
+    });
+    (entries, problems)
+}
 
-    let mut table = defaults;
+/// The settings that `entries` make; later ones win.
+fn merged(sources: &Sources, entries: Vec<Entry>) -> Result<Loaded, ConfigError> {
+    let mut table = schema::defaults();
     let mut origins = BTreeMap::new();
     for entry in entries {
         schema::set(&mut table, &entry.key, entry.value);
@@ -140,7 +167,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     });
     Ok(Loaded {
         config,
-        file,
+        file: layers::file_path(sources),
         credentials: sources
             .environment
             .get("CREDENTIALS_DIRECTORY")

@@ -29,7 +29,7 @@ mod units;
 
 pub use error::ConfigError;
 pub use flags::Overrides;
-pub use loading::{Loaded, load};
+pub use loading::{Loaded, load, load_usable};
 pub use origin::{Origin, Sources};
 pub use ship::{ShipSettings, ShipTarget};
 

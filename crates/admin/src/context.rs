@@ -29,11 +29,20 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn loaded(&self) -> Result<Loaded, ConfigError> {
+        config::load(&self.sources())
+    }
+
+    /// The settings, with defaults in place of those that are wrong.
+    pub(crate) fn usable(&self) -> Result<Loaded, ConfigError> {
+        config::load_usable(&self.sources())
+    }
+
+    fn sources(&self) -> Sources {
         let flags = Overrides {
             listen: Vec::new(),
             folders: self.folders.clone(),
         };
-        config::load(&Sources::of_process(self.config.clone(), flags))
+        Sources::of_process(self.config.clone(), flags)
     }
 
     pub(crate) fn config(&self) -> anyhow::Result<Config> {

@@ -13,6 +13,8 @@ use clap::{Parser, Subcommand};
 
 use faceood::telemetry::logging;
 use faceood_fleet::FleetError;
+use faceood_log::{LogError, Trouble};
+use faceood_patterns::AnalysisError;
 
 mod access;
 mod analyze_logs;
@@ -161,9 +163,14 @@ fn run(command: &Command) -> CommandOutcome {
         Err(error) if is_broken_pipe(&error) => CommandOutcome::Done,
         Err(error) => {
             output::error(&error);
-            match error.downcast_ref() {
-                Some(FleetError::Address(_)) => CommandOutcome::Usage,
-                _ => CommandOutcome::Bad,
+            if is_of_damage(&error) {
+                output::note(&format!("  what to do: {}", doctor::DAMAGED));
+            }
+            let is_wrong_address = matches!(error.downcast_ref(), Some(FleetError::Address(_)));
+            if is_wrong_address || error.is::<when::EmptyWindow>() {
+                CommandOutcome::Usage
+            } else {
+                CommandOutcome::Bad
             }
         }
     }
@@ -179,6 +186,9 @@ fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
             | Task::Fleet(_)
     ) {
         centre::refuse(context)?;
+    }
+    if writes_of_faces(task) {
+        keep_private();
     }
     match task {
         Task::Doctor(args) => return doctor::run(args, context),
@@ -204,6 +214,41 @@ fn run_task(task: &Task, context: &Context) -> anyhow::Result<CommandOutcome> {
         Task::Completions(args) => completions::run(args)?,
     }
     Ok(CommandOutcome::Done)
+}
+
+/// Whether the files that `task` writes tell of faces. What the other tasks write may be for others:
+/// manual pages, model packs, certificates.
+const fn writes_of_faces(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::Access(_)
+            | Task::AnalyzeLogs(_)
+            | Task::Backup(_)
+            | Task::Compare(_)
+            | Task::Evaluate(_)
+            | Task::Explain(_)
+            | Task::Export(_)
+            | Task::Extract(_)
+            | Task::Map(_)
+    )
+}
+
+/// Only the user who calls may read what is written, as only the daemon's user may read the log.
+fn keep_private() {
+    use rustix::fs::Mode;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Whether a damaged log is why a subcommand failed.
+fn is_of_damage(error: &anyhow::Error) -> bool {
+    let log = if let Some(AnalysisError::Log(log)) = error.downcast_ref() {
+        Some(log)
+    } else if let Some(export::ExportError::Log(log)) = error.downcast_ref() {
+        Some(log)
+    } else {
+        error.downcast_ref::<LogError>()
+    };
+    log.and_then(LogError::trouble) == Some(Trouble::Corrupt)
 }
 
 /// Whether whoever read our output has had enough, as `head` does; that is no failure.

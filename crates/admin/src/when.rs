@@ -27,7 +27,33 @@ pub(crate) struct Selection {
     pub(crate) source: Option<String>,
 }
 
+/// A span of time that ends before it begins: wrong usage.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "--since ({since}) is not before --until ({until}): give an earlier --since or a later --until"
+)]
+pub(crate) struct EmptyWindow {
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+/// Refuses a span that ends before it begins.
+pub(crate) fn in_order(since: DateTime<Utc>, until: DateTime<Utc>) -> Result<(), EmptyWindow> {
+    match since < until {
+        true => Ok(()),
+        false => Err(EmptyWindow { since, until }),
+    }
+}
+
 impl Window {
+    /// Refuses a window that ends before it begins.
+    pub(crate) fn check(self) -> Result<(), EmptyWindow> {
+        match (self.since, self.until) {
+            (Some(since), Some(until)) => in_order(since, until),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn filter(self) -> Filter {
         Filter {
             since: self.since,
@@ -60,6 +86,13 @@ pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
     parse_span(text).filter(|_| is_coarse).ok_or_else(|| {
         format!("{text:?} is no span of time; give a whole number and a unit: 90m, 24h, 30d, 2w")
     })
+}
+
+/// A quality score.
+pub(crate) fn score(text: &str) -> Result<f32, String> {
+    let score = text.parse::<f32>().ok();
+    let score = score.filter(|score| (0.0..=1.0).contains(score));
+    score.ok_or_else(|| format!("{text:?} is no quality score; expected 0 to 1"))
 }
 
 /// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`,
@@ -135,6 +168,25 @@ mod tests {
         assert!((week - TimeDelta::days(7)).abs() < TimeDelta::minutes(1));
         assert!(moment("yesterday").unwrap_err().contains("\"yesterday\""));
         assert!(moment("99999999999999d").is_err());
+    }
+
+    #[test]
+    fn a_window_ends_after_it_begins() {
+        let window = |since: &str, until: &str| Window {
+            since: moment(since).ok(),
+            until: moment(until).ok(),
+        };
+        assert!(window("3h", "2h").check().is_ok());
+        assert!(window("2h", "3h").check().is_err());
+        assert!(window("2h", "").check().is_ok());
+    }
+
+    #[test]
+    fn scores_lie_between_0_and_1() {
+        assert_eq!(score("0.4"), Ok(0.4));
+        for wrong in ["7", "nan", "-0.1", "", "low"] {
+            assert!(score(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::error::At;
+use super::error::{Trouble, trouble_of};
 use super::place::with_suffix;
 use super::{LogError, LogReader};
 
@@ -27,7 +27,10 @@ pub async fn backup(reader: &LogReader, target: &Path) -> Result<u64, LogError> 
         .bind(name)
         .execute(&reader.pool())
         .await
-        .at(target)?;
+        .map_err(|error| {
+            let is_of_log = trouble_of(&error) == Trouble::Corrupt;
+            LogError::database(if is_of_log { reader.path() } else { target }, error)
+        })?;
     let fail = |action| move |error| LogError::io(action, target, error);
     let file = File::open(&partial.0).map_err(fail("open"))?;
     file.sync_all().map_err(fail("sync"))?;

@@ -155,10 +155,12 @@ impl LogError {
     }
 
     /// What the database said about `path` to a scan.
-    pub(super) fn scan(path: &Path, source: rusqlite::Error) -> Self {
+    pub(super) fn scan(path: &Path, source: &rusqlite::Error) -> Self {
         let code = source.sqlite_error().map(|error| error.extended_code);
         let trouble = code.map_or(Trouble::Other, trouble_of_code);
-        Self::Database(path.to_owned(), trouble, Arc::new(source))
+        // As text: behind it stands the code, which says the same again.
+        let said = Box::<dyn Error + Send + Sync>::from(source.to_string());
+        Self::Database(path.to_owned(), trouble, Arc::from(said))
     }
 
     /// What the file system said when it was asked to `action` the file.

@@ -246,13 +246,36 @@ pub(super) fn bind(
         .bind(seq)
 }
 
-/// The record in `row`, which was selected by [`column_list`].
+/// The record in `row`, which was selected by [`column_list`]. A word that this release does not know
+/// is left out, as one row of a newer release must not stop a listing.
 pub(super) fn from_row(row: &SqliteRow) -> Result<InferenceRecord, LogError> {
-    let values = columns().iter().enumerate().map(|(index, column)| {
-        read(row, index, column.kind)
-            .map_err(|error| LogError::in_column(column.name)(error.to_string()))
-    });
-    from_values(values)
+    let values = || {
+        columns().iter().enumerate().map(move |(index, column)| {
+            read(row, index, column.kind)
+                .map_err(|error| LogError::in_column(column.name)(error.to_string()))
+        })
+    };
+    let again = || {
+        let values = values().collect::<Result<Vec<_>, _>>()?;
+        from_newer(values).map(|(record, _)| record)
+    };
+    from_values(values())
+        .or_else(|_| again())
+        .map_err(|error| in_row(row, error))
+}
+
+/// Names the row that `error` is about: one such row stops whole listings.
+fn in_row(row: &SqliteRow, error: LogError) -> LogError {
+    let LogError::BadColumn { column, found } = error else {
+        return error;
+    };
+    let id: String = row.try_get("id").unwrap_or_default();
+    LogError::BadColumn {
+        column,
+        found: format!(
+            "row {id}: {found}. A newer release may have written it: install that release again, or delete the row"
+        ),
+    }
 }
 
 /// What stands at the place `index` of `row`.

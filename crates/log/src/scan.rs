@@ -262,7 +262,7 @@ impl LogReader {
         ids: &[Uuid],
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let failed = |error| LogError::scan(self.path(), error);
+        let failed = |error: rusqlite::Error| LogError::scan(self.path(), &error);
         let connection = connect(self.path(), self.is_still).map_err(failed)?;
         let columns = columns(&connection).map_err(failed)?.join(", ");
         let query = format!("SELECT {columns} FROM inferences WHERE id = ?");
@@ -287,7 +287,7 @@ impl LogReader {
         filter: &Filter,
         mut visit: impl FnMut(&Observation<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let failed = |error| LogError::scan(self.path(), error);
+        let failed = |error: rusqlite::Error| LogError::scan(self.path(), &error);
         let connection = connect(self.path(), self.is_still).map_err(failed)?;
         let columns = columns(&connection).map_err(failed)?[..BRIEF].join(", ");
         let mut query = format!("SELECT {columns} FROM inferences WHERE (time, id) > (?, ?)");
@@ -328,7 +328,7 @@ impl LogReader {
     /// # Errors
     /// What the database says, or [`LogError::BadColumn`].
     pub fn halves(&self, filter: &Filter) -> Result<Vec<Filter>, LogError> {
-        let failed = |error| LogError::scan(self.path(), error);
+        let failed = |error: rusqlite::Error| LogError::scan(self.path(), &error);
         let bound = |time: Option<DateTime<Utc>>, default: &str| {
             time.map_or_else(|| default.to_owned(), row::time_text)
         };

@@ -138,7 +138,7 @@ impl FirstStep {
             .sources
             .iter()
             .take(NAMED)
-            .map(|name| words::source(name));
+            .map(|name| words::source(name, language));
         let list = named.collect::<Vec<_>>().join(language.pick(", ", "、"));
         match self.sources.len() {
             0 => language.pick("all sources", "所有来源").to_owned(),

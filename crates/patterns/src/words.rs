@@ -78,9 +78,9 @@ pub fn remedy_for_several(language: Language) -> &'static str {
 
 /// A source as a person reads it. Control characters are replaced, because a log may hold anything
 /// and a terminal would act on them.
-pub(super) fn source(name: &str) -> String {
+pub(super) fn source(name: &str, language: Language) -> String {
     if name.is_empty() {
-        return "(no source)".to_owned();
+        return language.pick("(no source)", "（未注明来源）").to_owned();
     }
     name.replace(char::is_control, "\u{fffd}")
 }
@@ -208,7 +208,7 @@ impl Facts<'_> {
     fn place(&self, language: Language) -> Option<String> {
         let all = self.sources.len();
         let named = self.sources.iter().take(NAMED);
-        let names: Vec<String> = named.map(|part| source(&part.source)).collect();
+        let names: Vec<String> = named.map(|part| source(&part.source, language)).collect();
         let list = names.join(language.pick(", ", "、"));
         let (english, chinese) = match all {
             0 => return None,
@@ -326,8 +326,10 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_act_on_is_not_shown() {
-        assert_eq!(source("a\x1b[2Jb"), "a\u{fffd}[2Jb");
-        assert_eq!(source(""), "(no source)");
+        let english = |name| source(name, Language::English);
+        assert_eq!(english("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(english(""), "(no source)");
+        assert_eq!(source("", Language::Chinese), "（未注明来源）");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -78,12 +77,8 @@ struct RefusedGroup {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    args.window.check()?;
     let when::Window { since, until } = args.window;
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        bail!("--since ({since}) is not before --until ({until})");
-    }
     let path = context.database()?;
     let filter = AccessFilter {
         since,

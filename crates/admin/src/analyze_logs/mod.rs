@@ -20,7 +20,7 @@ use faceood_engine::quality::Language;
 use faceood_log::LogReader;
 use faceood_patterns::comparison::EarlierComparison;
 use faceood_patterns::render::html;
-use faceood_patterns::render::text::{COLUMNS, TextOptions, text};
+use faceood_patterns::render::text::{COLUMNS, TextOptions, page_tip, text};
 use faceood_patterns::{self, Input, PatternAnalysis, PatternReport, Rows, Settings, compare};
 
 pub(super) mod exported;
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     ring: Option<String>,
     /// Look for patterns among the captures up to this quality score, in place of those that were not
     /// accepted
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = when::score)]
     max_score: Option<f32>,
     /// Rows that a pattern needs, at least 2 [default: 20, or 1 in 100 of the low rows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
@@ -106,11 +106,6 @@ pub(crate) struct Args {
 /// Longer lines are hard to read.
 const MOST_COLUMNS: usize = 120;
 
-/// Stands below the text on a terminal.
-const PAGE_TIP: &str =
-    "\nTip: --format html --out report.html writes this report as a page with charts.\n";
-const PAGE_TIP_ZH: &str = "\n提示：加上 --format html --out report.html 可生成带图表的网页报告。\n";
-
 const LANGUAGES: [Choice<Language>; 2] = [
     ("en", "English", Language::English),
     ("zh", "Chinese", Language::Chinese),
@@ -120,14 +115,7 @@ const LANGUAGES: [Choice<Language>; 2] = [
 const NICENESS: i32 = 10;
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
-    if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
-        bail!("--max-score is {score}; expected 0 to 1");
-    }
-    if let (Some(since), Some(until)) = (args.selection.window.since, args.selection.window.until)
-        && since >= until
-    {
-        bail!("--since ({since}) is not before --until ({until})");
-    }
+    args.selection.window.check()?;
     // Callers of a daemon on this machine come first. Where the system does not let it, the
     // analysis goes on as it is.
     let _ = rustix::process::nice(NICENESS);
@@ -182,14 +170,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         }
         ReportFormat::Text => {
             let is_coloured = out.is_none() && logging::shows_colours(&std::io::stdout());
+            let columns = output::columns().map_or(COLUMNS, |columns| columns.min(MOST_COLUMNS));
             let options = TextOptions {
                 language,
                 is_coloured,
-                columns: output::columns().map_or(COLUMNS, |columns| columns.min(MOST_COLUMNS)),
+                columns,
             };
             let mut shown = text(report, options);
             if out.is_none() && output::is_terminal() {
-                shown += language.pick(PAGE_TIP, PAGE_TIP_ZH);
+                shown += &page_tip(language, columns);
             }
             shown
         }

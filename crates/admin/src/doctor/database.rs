@@ -16,7 +16,8 @@ use faceood_report::plural;
 /// default `log.max_bytes`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const DAMAGED: &str = "the daemon sets a damaged database aside when it meets the damage and begins a fresh one; restore a backup if rows are missed";
+/// What to do about a damaged database.
+pub(crate) const DAMAGED: &str = "the daemon sets a damaged database aside when it meets the damage and begins a fresh one; restore a backup if rows are missed";
 
 /// Looks at the database that the daemon uses, or at `--db`, and for damaged ones beside it.
 pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {

@@ -105,6 +105,8 @@ impl Finding {
     }
 }
 
+pub(crate) use database::DAMAGED;
+
 /// What a program printed; nothing where it cannot be run.
 fn said(command: &mut Command) -> String {
     let printed = command.output().map(|output| output.stdout);
@@ -229,14 +231,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     })
 }
 
-/// The settings, and where they come from. Where they are wrong, the rest is looked at with the
-/// defaults.
+/// The settings, and where they come from. In place of what is wrong, the rest is looked at with
+/// the defaults of this layout: those of a checkout would blame an installed box.
 fn settings(context: &Context) -> (Finding, Option<Loaded>) {
     let loaded = match context.loaded() {
         Ok(loaded) => loaded,
         Err(error) => {
-            let advice = "correct that; the checks below use the defaults";
-            return (failed(error.to_string(), advice), None);
+            let advice = "correct that; the checks below use the defaults in its place";
+            return (failed(error.to_string(), advice), context.usable().ok());
         }
     };
     let file = match &loaded.file {

@@ -1,8 +1,10 @@
 //! How the models run on this box, and whether that was measured here.
 
+use std::io::ErrorKind;
+
 use super::{Finding, ok, skipped, warning};
 use faceood::config::Config;
-use faceood_engine::pipeline::tuning::{Basis, Tuning};
+use faceood_engine::pipeline::tuning::{Basis, KeepError, Tuning};
 use faceood_engine::runtime::ProviderChoice;
 
 /// What helps where the daemon cannot take what was kept.
@@ -15,6 +17,13 @@ pub(super) fn check(config: &Config) -> Finding {
     match Tuning::load(&config.data_dir) {
         Ok(Some(tuning)) => judge(&tuning, &Basis::of(&config.tuning_site())),
         Ok(None) => skipped("not measured yet: the daemon does so at its first start"),
+        // Root is refused nothing: whether the daemon may read it, check `owner` says.
+        Err(KeepError::Read(path, error)) if error.kind() == ErrorKind::PermissionDenied => {
+            let shown = path.display();
+            skipped(format!(
+                "this user may not read {shown}; look as root: sudo faceood-admin doctor"
+            ))
+        }
         Err(error) => warning(error.to_string(), REMEDY),
     }
 }

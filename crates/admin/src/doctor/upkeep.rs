@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Check, Context, Finding, ok, skipped, warning};
 use crate::offline;
@@ -14,6 +14,9 @@ use faceood_log::{Filter, InferenceRecord, LogReader, ReportedOutcome, Role};
 
 /// The days whose rows foretell the next ones.
 const WEEK: TimeDelta = TimeDelta::days(7);
+
+/// Rows of a shorter time foretell nothing: a night is not like a day.
+const LEAST_SEEN: TimeDelta = TimeDelta::days(1);
 
 /// How far back outcomes are believed to tell of today.
 const SEASON: TimeDelta = TimeDelta::days(90);
@@ -38,14 +41,20 @@ pub(super) fn checks(context: &Context, config: &Config) -> Vec<Check> {
             since: Some(Utc::now() - WEEK),
             ..Filter::default()
         };
-        let week = reader.count(&of_week).await?.rows;
+        let week = reader.count(&of_week).await?;
         Ok((all, week, outcomes(&reader).await?))
     });
     if let Ok((all, week, outcomes)) = facts {
         let disk = Host::look(&config.data_dir).disk;
         let free = disk.map(|disk| disk.available_bytes);
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
-        checks.push(room(&Growth { all, week, size }, config, free).named("room"));
+        let growth = Growth {
+            all,
+            week: week.rows,
+            first: week.oldest.unwrap_or_else(Utc::now),
+            size,
+        };
+        checks.push(room(&growth, config, free, Utc::now()).named("room"));
         // A pass probability is of the cut that the calibration was learnt for.
         let least = offline::calibration(config)
             .map_or(PASS_SIMILARITY, |calibration| calibration.pass_similarity());
@@ -78,16 +87,32 @@ fn judge_inodes(free: u64, total: u64) -> Finding {
 
 struct Growth {
     all: u64,
+    /// Rows of the last week, and the time of their first.
     week: u64,
+    first: DateTime<Utc>,
     size: u64,
 }
 
 /// Whether the rows that are to be kept will fit.
-fn room(growth: &Growth, config: &Config, free: Option<u64>) -> Finding {
+fn room(growth: &Growth, config: &Config, free: Option<u64>, now: DateTime<Utc>) -> Finding {
     let (Some(free), true) = (free, growth.all > 0 && growth.week > 0) else {
         return skipped("no rows of the last week, so nothing to foretell");
     };
-    let (size, day) = (growth.size as f64, growth.week as f64 / 7.0);
+    // A log with older rows was there for all of the week.
+    let seen = if growth.all > growth.week {
+        WEEK
+    } else {
+        (now - growth.first).min(WEEK)
+    };
+    if seen < LEAST_SEEN {
+        let first = growth.first.format("%F %T UTC");
+        let free = Bytes(free);
+        return skipped(format!(
+            "too early to foretell: the first row of the last week is of {first}; {free} are free"
+        ));
+    }
+    let days = seen.num_seconds() as f64 / 86_400.0;
+    let (size, day) = (growth.size as f64, growth.week as f64 / days);
     let row = size / growth.all as f64;
     let by_days = match config.log.retention_days {
         0 => f64::INFINITY,
@@ -193,12 +218,14 @@ mod tests {
     #[test]
     fn rows_that_are_to_be_kept_must_fit() {
         let mut config = Config::default();
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
         let growth = Growth {
             all: 7_000_000,
             week: 700_000,
+            first: now - TimeDelta::days(7),
             size: 7_000_000_000,
         };
-        let judge = |config: &Config, free| room(&growth, config, Some(free));
+        let judge = |config: &Config, free| room(&growth, config, Some(free), now);
         // 100 000 rows a day of 1 kB, for 180 days: 18 GB, and max_bytes stops it at 4 GiB.
         assert_eq!(judge(&config, 1 << 30).status, CheckStatus::Ok);
         config.log.max_bytes = 0;
@@ -208,19 +235,35 @@ mod tests {
         let endless = judge(&config, 20_000_000_000);
         assert_eq!(endless.status, CheckStatus::Warning);
         assert!(endless.found.contains("full in 200 days"), "{endless:?}");
+        let empty = Growth {
+            all: 0,
+            week: 0,
+            first: now,
+            size: 0,
+        };
         assert_eq!(
-            room(
-                &Growth {
-                    all: 0,
-                    week: 0,
-                    size: 0
-                },
-                &config,
-                Some(1)
-            )
-            .status,
+            room(&empty, &config, Some(1), now).status,
             CheckStatus::Skipped
         );
+    }
+
+    #[test]
+    fn a_new_log_is_not_judged_by_a_whole_week() {
+        let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        let found = |age| {
+            let growth = Growth {
+                all: 2_000,
+                week: 2_000,
+                first: now - age,
+                size: 2_000_000,
+            };
+            room(&growth, &Config::default(), Some(1 << 40), now)
+        };
+        let young = found(TimeDelta::seconds(40));
+        assert_eq!(young.status, CheckStatus::Skipped);
+        assert!(young.found.contains("2026-11-24 11:59:20 UTC"), "{young:?}");
+        let older = found(TimeDelta::days(2));
+        assert!(older.found.contains("1000 rows a day"), "{older:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use chrono::Utc;
 
 mod format;
 
+pub(crate) use format::ExportError;
 use format::Format;
 
 use crate::centre::CentreFlags;
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     centre: CentreFlags,
     /// Only rows with at most this quality score
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = when::score)]
     max_score: Option<f32>,
     /// File to write, in place of standard output
     #[arg(long, short, value_name = "FILE")]
@@ -43,9 +44,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    if let Some(score) = args.max_score.filter(|score| !(0.0..=1.0).contains(score)) {
-        bail!("--max-score is {score}; expected 0 to 1");
-    }
     let filter = Filter {
         source: args.selection.source.clone(),
         max_score: args.max_score,

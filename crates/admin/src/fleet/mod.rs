@@ -160,9 +160,7 @@ fn show(args: &Args, context: &Context) -> anyhow::Result<()> {
     let until = args.window.until.unwrap_or_else(Utc::now);
     let since = args.window.since;
     let since = since.unwrap_or_else(|| whole_hour(until - TimeDelta::days(USUAL_DAYS)));
-    if since >= until {
-        bail!("--since ({since}) is not before --until ({until})");
-    }
+    when::in_order(since, until)?;
     let state = context.block_on(async { Ok(fleet_state(&address, since, until).await?) })?;
     let report = compare::report(address.target(), [since, until], state);
     args.out

@@ -580,9 +580,12 @@ fn odd_logs_give_sound_reports() {
         (Some(0), 0)
     );
     for format in ["text", "html"] {
-        Log::of(&LogFixture::new(1))
-            .run(&["--format", format])
-            .success();
+        let report = Log::of(&LogFixture::new(1)).run(&["--format", format]);
+        let shown = report.success().stdout;
+        assert!(
+            shown.contains("No capture was judged in this window."),
+            "{shown}"
+        );
     }
     // One row, without a source.
     let mut one = LogFixture::new(2);
@@ -741,11 +744,11 @@ fn wrong_questions_places_and_files_are_told() {
     let log = Log::of(&site(13));
     let no_folder = log.path("nowhere/report.json");
     for (arguments, code, said) in [
-        (vec!["--max-score", "2"], 1, "0 to 1"),
+        (vec!["--max-score", "2"], 2, "0 to 1"),
         (vec!["--since", "yesterday"], 2, "7d"),
         (
             vec!["--since", "2026-11-02", "--until", "2026-11-01"],
-            1,
+            2,
             "not before",
         ),
         (vec!["--min-cluster-size", "1"], 2, "2"),
@@ -792,7 +795,9 @@ fn wrong_questions_places_and_files_are_told() {
     bytes[4096 * 4..length / 2].fill(0x5a);
     fs::write(&torn, bytes).unwrap();
     let damaged = analyze(&torn, &[]).expect_code(1);
-    assert!(damaged.stderr.contains("damaged"), "{}", damaged.stderr);
+    for said in ["damaged", "restore a backup"] {
+        assert!(damaged.stderr.contains(said), "{}", damaged.stderr);
+    }
     fs::write(
         &torn,
         "not a database, but long enough to be taken for one by its size",

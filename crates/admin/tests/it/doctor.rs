@@ -254,6 +254,15 @@ fn a_mistake_in_the_settings_is_a_failed_check() {
         found.contains("`listen` is 3") && found.contains("line 3"),
         "{found}"
     );
+    // The other settings hold for the other checks.
+    let elsewhere = folder.path().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    let settings = format!("listen = 3\ndata_dir = {elsewhere:?}\n");
+    fs::write(&config, settings).unwrap();
+    let run = Admin::run(["--config", config.to_str().unwrap(), "doctor", "--json"]).expect_code(1);
+    let report = run.json();
+    let database = check(&report, "database")["found"].as_str().unwrap();
+    assert!(database.contains(elsewhere), "{database}");
     fs::write(&config, "[log]\nretention_days = 180\n").unwrap();
     let run = Admin::run(["--config", config.to_str().unwrap(), "doctor", "--json"]);
     let report = run.json();

@@ -204,6 +204,27 @@ fn a_backup_is_a_whole_database_and_the_daemon_goes_on() {
 }
 
 #[test]
+fn what_tells_of_faces_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let daemon = busy_daemon();
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["backup"][..],
+        &["export", "--format", "csv", "--out"],
+        &["analyze-logs", "--out"],
+    ] {
+        let file = folder.path().join(arguments[0]);
+        let mut command = admin::clean("sh");
+        let script = r#"umask 022; exec "$@""#;
+        command.args(["-c", script, "sh", &program("faceood-admin"), "--db"]);
+        command.arg(daemon.database()).args(arguments).arg(&file);
+        Admin::finish(command).success();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{arguments:?}");
+    }
+}
+
+#[test]
 fn pruning_says_first_and_then_does() {
     let daemon = busy_daemon();
     let rows = || {

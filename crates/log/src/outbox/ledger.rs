@@ -159,7 +159,7 @@ impl Outbox {
         let read = tokio::task::spawn_blocking(move || {
             let done = connect(&path, false)
                 .and_then(|mut connection| read(&connection.transaction()?, &target));
-            done.map_err(|error| LogError::scan(&path, error))
+            done.map_err(|error: rusqlite::Error| LogError::scan(&path, &error))
         });
         read.await.map_err(|_| LogFault::Closed)?
     }

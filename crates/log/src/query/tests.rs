@@ -117,26 +117,38 @@ async fn a_page_is_never_larger_than_the_largest_nor_empty_by_wish() {
 }
 
 #[tokio::test]
-async fn a_row_that_does_not_fit_is_an_error_that_names_its_column() {
+async fn a_word_of_a_newer_release_is_left_out() {
     let (_folder, log) = open(&Settings::default()).await;
     log.append(full_record("r", 1)).await.unwrap();
-    log.execute("UPDATE inferences SET grade = 'splendid'")
-        .await;
+    log.execute(
+        "UPDATE inferences SET grade = 'splendid', error_code = 'too_late', reasons = '[\"mood\"]'",
+    )
+    .await;
+    let page = log.reader().query(&Filter::default(), None).await.unwrap();
+    let row = &page.records[0];
+    assert_eq!((row.grade, row.error_code), (None, None));
+    assert_eq!(row.reasons, None);
+    let whole = full_record("r", 1);
+    assert_eq!((&row.causes, row.action), (&whole.causes, whole.action));
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_fit_is_an_error_that_names_it_and_its_column() {
+    let (_folder, log) = open(&Settings::default()).await;
+    let record = full_record("r", 1);
+    let id = record.id.to_string();
+    log.append(record).await.unwrap();
+    log.execute("UPDATE inferences SET role = 'onlooker'").await;
     let error = log
         .reader()
         .query(&Filter::default(), None)
         .await
         .unwrap_err();
     assert!(
-        matches!(
-            error,
-            LogError::BadColumn {
-                column: "grade",
-                ..
-            }
-        ),
+        matches!(error, LogError::BadColumn { column: "role", .. }),
         "{error}"
     );
+    assert!(error.to_string().contains(&id), "{error}");
 }
 
 #[test]

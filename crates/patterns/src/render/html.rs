@@ -14,7 +14,8 @@ use super::super::words::{label, measure, named, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
-    has_trends, low_word, numbers, or_dash, percent, percent_of, sentences, signed, unknown_causes,
+    has_trends, low_word, nothing_judged, numbers, or_dash, percent, percent_of, sentences, signed,
+    unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, jpeg_address, page, table};
@@ -148,7 +149,7 @@ impl HtmlPage<'_> {
         html! {
             p class="quiet" {
                 (time(window.from)) " – " (time(window.to)) " (UTC" (window.utc_offset) ")"
-                @if let Some(name) = &window.source { " · " (source(name)) }
+                @if let Some(name) = &window.source { " · " (source(name, language)) }
             }
             div class="cards" {
                 (card(&totals.scored.to_string(), self.pick("captures judged", "张抓拍"), &failed(self.report, language)))
@@ -162,12 +163,9 @@ impl HtmlPage<'_> {
     }
 
     /// What there is to say where no pattern was found.
-    fn nothing(&self) -> &'static str {
-        match (self.report.totals.scored, self.report.totals.low) {
-            (0, _) => self.pick(
-                "No capture was judged in this window.",
-                "此时间段内没有抓拍。",
-            ),
+    fn nothing(&self) -> String {
+        let words = match (self.report.totals.scored, self.report.totals.low) {
+            (0, _) => return nothing_judged(self.report, self.style.language),
             (_, 0) => self.pick(
                 "Nothing went wrong in this window.",
                 "此时间段内没有问题。",
@@ -176,7 +174,8 @@ impl HtmlPage<'_> {
                 "No recurring pattern was found in this window: what went wrong has different causes.",
                 "此时间段内未发现反复出现的问题：各次原因不同。",
             ),
-        }
+        };
+        words.to_owned()
     }
 
     /// What to do first, one line each.
@@ -305,7 +304,7 @@ impl HtmlPage<'_> {
                         @if !cluster.sources.is_empty() {
                             (table(&[self.pick("source", "来源"), self.pick("captures", "抓拍数"), self.pick("lift", "相对倍数")],
                                 cluster.sources.iter().take(MEASURES).map(|part| {
-                                    vec![source(&part.source), part.count.to_string(), format!("×{:.1}", part.lift)]
+                                    vec![source(&part.source, self.style.language), part.count.to_string(), format!("×{:.1}", part.lift)]
                                 })))
                         }
                     }
@@ -327,7 +326,8 @@ impl HtmlPage<'_> {
             let share = |hour: usize| {
                 (day.scored[hour] > 0).then(|| day.low[hour] as f64 / day.scored[hour] as f64)
             };
-            let name: String = source(&day.source).chars().take(24).collect();
+            let name = source(&day.source, self.style.language);
+            let name: String = name.chars().take(24).collect();
             (name, std::array::from_fn(share))
         });
         let rows: Vec<(String, [Option<f64>; 24])> = days.collect();
@@ -368,7 +368,8 @@ impl HtmlPage<'_> {
     /// Where and when a norm differed, and what began about then.
     fn when(&self, anomaly: &NormAnomaly) -> String {
         let (from, to) = (self.time(anomaly.from), self.time(anomaly.to));
-        let mut text = format!("{}: {from} – {to}", source(&anomaly.source));
+        let source = source(&anomaly.source, self.style.language);
+        let mut text = format!("{source}: {from} – {to}");
         for with in &anomaly.coincides {
             text += &format!(" · {with}");
         }
@@ -383,7 +384,7 @@ impl HtmlPage<'_> {
                 self.pick("norm given the score", "扣除质量分影响后的特征向量模长")
             }
         };
-        let source = source(&anomaly.source);
+        let source = source(&anomaly.source, self.style.language);
         let [before, after] = [anomaly.before, anomaly.after].map(|level| fixed(level, 3));
         let z = signed(anomaly.z, 1);
         let (from, to) = (self.time(anomaly.from), self.time(anomaly.to));

@@ -97,6 +97,23 @@ fn failed(report: &PatternReport, language: Language) -> String {
     )
 }
 
+/// Said where no capture was judged, with what failed.
+fn nothing_judged(report: &PatternReport, language: Language) -> String {
+    let of_source = report.window.source.as_deref().map(|name| {
+        let name = source(name, language);
+        language.pick(format!(" of source {name}"), format!("来源 {name} "))
+    });
+    let of_source = of_source.unwrap_or_default();
+    let failed = match report.totals.errors {
+        0 => String::new(),
+        _ => format!("{}{}", language.pick("; ", "；"), failed(report, language)),
+    };
+    language.pick(
+        format!("No capture{of_source} was judged in this window{failed}."),
+        format!("此时间段内{of_source}没有抓拍{failed}。"),
+    )
+}
+
 /// What the report calls its low rows.
 fn low_word(report: &PatternReport, language: Language) -> &'static str {
     match report.window.low_by {
@@ -185,7 +202,7 @@ fn fleet_cells(row: &FleetRow, language: Language) -> [String; 8] {
         judged => percent_of(count, judged, language),
     };
     [
-        source(&row.source),
+        source(&row.source, language),
         row.captures.to_string(),
         or_dash(row.share_low, |share| percent(share, language)),
         share(row.actions.review),

@@ -10,7 +10,7 @@ use super::super::report::{
 use super::super::words::{named, source};
 use super::{
     by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
-    numbers, or_dash, percent, percent_of, sentences, unknown_causes,
+    nothing_judged, numbers, or_dash, percent, percent_of, sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::columns::text_table;
@@ -36,6 +36,16 @@ pub struct TextOptions {
     pub is_coloured: bool,
     /// Columns that lines may take.
     pub columns: usize,
+}
+
+/// Says how to get a page, below the text on a terminal.
+pub fn page_tip(language: Language, columns: usize) -> String {
+    let tip = language.pick(
+        "Tip: --format html --out report.html writes this report as a page with charts.",
+        "提示：加上 --format html --out report.html 可生成带图表的网页报告。",
+    );
+    let lines = wrap(tip, columns.max(LEAST_COLUMNS));
+    format!("\n{}\n", lines.join("\n"))
 }
 
 /// The report as text.
@@ -98,6 +108,10 @@ impl TextReport {
     fn head(&mut self, report: &PatternReport) {
         let (window, totals, method) = (&report.window, report.totals, &report.method);
         let language = self.style.language;
+        if totals.scored == 0 {
+            self.line(&nothing_judged(report, language));
+            return;
+        }
         let time = |time| or_dash(time, minute);
         let span = format!("{} – {} UTC", time(window.from), time(window.to));
         let (low, scored) = (totals.low, totals.scored);
@@ -208,7 +222,11 @@ impl TextReport {
         self.indented(&format!("→ {advice}"), 4);
         let mut facts = numbers(cluster, self.style.language, "/");
         for part in cluster.sources.iter().take(3) {
-            facts += &format!(" · {} ×{:.1}", source(&part.source), part.lift);
+            facts += &format!(
+                " · {} ×{:.1}",
+                source(&part.source, self.style.language),
+                part.lift
+            );
         }
         self.indented(&facts, 4);
         let bars = self.coloured(&sparkline::counts(&cluster.hours, '·'), "36");
@@ -233,7 +251,7 @@ impl TextReport {
                 self.pick("norm given the score", "扣除质量分影响后的特征向量模长")
             }
         };
-        let source = source(&anomaly.source);
+        let source = source(&anomaly.source, self.style.language);
         let (rows, direction) = (anomaly.rows, &anomaly.direction);
         let z = fixed(anomaly.z.abs(), 1);
         let lower = if anomaly.z < 0.0 { "偏低" } else { "偏高" };

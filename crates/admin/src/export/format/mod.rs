@@ -29,7 +29,7 @@ pub(super) enum Format {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ExportError {
+pub(crate) enum ExportError {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
