@@ -271,8 +271,10 @@ def test_a_client_certificate_that_the_service_refuses_is_named(ask: Ask, ours: 
     with serving(ours.folder / "service.pem", client_ca=ours.ca) as (url, _):
         for own in (theirs.folder / "gate-3.pem", ours.folder / "gate-4.pem"):
             error = failure(ask, url, ca=ours.ca, certificate=own, key=own.with_suffix(".key"))
-            assert (error.code, error.is_temporary) == ("tls", False)
-            assert f"refuses the client certificate in `certificate` ({own};" in error.detail
+            # The service may close the connection before its reason is read.
+            assert error.code in ("tls", "unreachable")
+            refused = f"refuses the client certificate in `certificate` ({own};"
+            assert (refused if error.code == "tls" else "one that its authority has signed") in error.detail
 
 
 def test_a_client_certificate_without_a_name_that_the_service_knows(ours: Authority) -> None:

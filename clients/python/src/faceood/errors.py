@@ -98,10 +98,10 @@ def of_transport(error: Exception, url: str) -> FaceoodError:
         return FaceoodError("timeout", f"the service at {url} did not answer in time")
     detail = f"the service at {url} cannot be reached: is it running? ({error})"
     # A service that refuses the kind of connection may close it before its reason has been read.
-    if isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+    if isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)):
         detail += (
             ". If it speaks TLS, its address begins with https://"
             if url.startswith("http:")
-            else ". If it wants a client certificate, give `certificate` and `key`"
+            else ". If it wants a client certificate, give one that its authority has signed (`certificate`, `key`)"
         )
     return FaceoodError("unreachable", detail)
