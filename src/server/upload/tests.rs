@@ -256,21 +256,12 @@ async fn json_mistakes_are_placed() {
         ("/one", "{}", "missing field `image` at line 1"),
         ("/one", "[]", "expected an object at line 1"),
         ("/one", r#"["abcd"]"#, "expected an object at line 1"),
-        (
-            "/one",
-            r#"{"image": ""} x"#,
-            "trailing characters at line 1",
-        ),
+        ("/one", r#"{"image": ""} x"#, "trailing characters at"),
         ("/one", r#"{"photo": ""}"#, "`photo` (known: image) at"),
         ("/two", "{}", "missing field `probe` at line 1"),
         ("/two", r#"{"probe": {}}"#, "missing field `reference`"),
         ("/two", r#"{"refrence": 1}"#, "known one is `reference`"),
         ("/two", r#"{"probe": {"img": 1}}"#, "known one is `image`"),
-        (
-            "/two",
-            r#"{"probe": {"embedding": ["a"]}}"#,
-            "`probe.embedding[0]`: invalid type: string, expected a number",
-        ),
     ] {
         let (detail, _) = refused(json_body(uri, body), ProblemCode::MalformedRequest).await;
         assert!(
@@ -478,11 +469,6 @@ async fn sides_that_cannot_be_used_are_blamed() {
         (
             json!([null, unit_vector(), null, null]),
             "`reference`: invalid type: list, expected an object with `image`",
-        ),
-        (json!("AAAA"), "`reference`: invalid type: string"),
-        (
-            json!({ "embedding": ["a"] }),
-            "`reference.embedding[0]`: invalid type: string, expected a number",
         ),
         (
             json!({ "embedding": unit_vector(), "quality_score": "good" }),
