@@ -36,6 +36,16 @@ pub fn end_at_once(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// An error and what lies behind it, without what the one before it has said already.
+pub fn said_once(error: &anyhow::Error) -> Vec<String> {
+    let all: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let is_new = |place: &usize| *place == 0 || !all[place - 1].contains(&all[*place]);
+    (0..all.len())
+        .filter(is_new)
+        .map(|place| all[place].clone())
+        .collect()
+}
+
 /// Says on standard error why the daemon ends: the text log may not run yet, or not any more.
 #[expect(
     clippy::print_stderr,

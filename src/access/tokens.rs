@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Role;
-use crate::plain_name::{is_plain, is_plain_name};
+use crate::plain_name::name_fault;
 
 /// Every token begins with it, so that scanners for leaked secrets find one.
 pub const PREFIX: &str = "fod_";
@@ -480,17 +480,6 @@ fn hash_of(secret: &Secret) -> String {
 fn check_name(what: &str, name: &str) -> Result<(), TokenError> {
     let fault = name_fault(name).map(|fault| TokenError::Name(format!("{what} {fault}")));
     fault.map_or(Ok(()), Err)
-}
-
-/// Why `name` cannot be used, if so. Does not repeat it: it may be long, or a secret.
-fn name_fault(name: &str) -> Option<String> {
-    if is_plain_name(name) {
-        return None;
-    }
-    Some(match name.chars().find(|letter| !is_plain(*letter)) {
-        Some(letter) => format!("has the character {letter:?}"),
-        None => format!("has {} characters", name.len()),
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use clap::Parser;
 use faceood::access::{AccessControl, Tokens};
 use faceood::config::flags::DaemonFlags;
 use faceood::config::{self, Config, ConfigError, Loaded, Sources};
-use faceood::process::{asked_to_stop, complain, end_after, keep_private, raise_open_files};
+use faceood::process::{
+    asked_to_stop, complain, end_after, keep_private, raise_open_files, said_once,
+};
 use faceood::server::tls::{self, Tls, TlsError};
 use faceood::server::{self, AppState, Info, Inherited, Listeners, Readiness};
 use faceood::telemetry::host::Host;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Once the text log runs, it has the error already (see `start`).
             if !tracing::enabled!(tracing::Level::ERROR) {
-                complain(&in_one_line(&error));
+                complain(&said_once(&error).join(": "));
             }
             // 2, as for a wrong command line: no restart mends it, and the unit does not try.
             let is_mistyped = error.is::<ConfigError>()
@@ -101,22 +103,11 @@ fn start(flags: &DaemonFlags) -> anyhow::Result<()> {
     }
     let outcome = tokio.block_on(serve(&loaded, policies, &sources, inherited));
     if let Err(error) = &outcome {
-        tracing::error!("the daemon ends: {}", in_one_line(error));
+        tracing::error!("the daemon ends: {}", said_once(error).join(": "));
     }
     // A blocked thread must not keep a daemon alive that has said it stops.
     tokio.shutdown_timeout(Duration::from_secs(1));
     outcome
-}
-
-/// An error and its causes, without a cause whose text the message above it has already.
-fn in_one_line(error: &anyhow::Error) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if said.last().is_none_or(|above| !above.contains(&cause)) {
-            said.push(cause);
-        }
-    }
-    said.join(": ")
 }
 
 /// Makes the folder unless it is there, and fails where this process may not write into it.
@@ -442,7 +433,7 @@ async fn reload_on_hangup(
                 recalibrate(&pool, &config);
             }
             Err(error) => tracing::error!(
-                error = in_one_line(&error),
+                error = said_once(&error).join(": "),
                 "the settings have a mistake: the old policies stay in force, and so does the calibration"
             ),
         }

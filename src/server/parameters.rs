@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use utoipa::IntoParams;
 
 use super::problem_response::Problem;
-use crate::plain_name::{is_plain, is_plain_name};
+use crate::plain_name::name_fault;
 
 /// The query of an endpoint that takes no parameters.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -125,16 +125,12 @@ impl<'de> Deserializer<'de> for Value<'de> {
 /// Reads a caller's terminal or camera id: 1–64 of `[A-Za-z0-9._:-]`.
 pub(crate) fn source<'q, D: Deserializer<'q>>(value: D) -> Result<Option<String>, D::Error> {
     let source = String::deserialize(value)?;
-    if is_plain_name(&source) {
-        return Ok(Some(source));
+    match name_fault(&source) {
+        None => Ok(Some(source)),
+        Some(fault) => Err(D::Error::custom(format_args!(
+            "{fault}; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed"
+        ))),
     }
-    let fault = match source.chars().find(|letter| !is_plain(*letter)) {
-        Some(letter) => format!("has the character {letter:?}"),
-        None => format!("has {} characters", source.len()),
-    };
-    Err(D::Error::custom(format_args!(
-        "{fault}; 1 to 64 of A-Z a-z 0-9 . _ : - are allowed"
-    )))
 }
 
 pub(crate) fn number<'q, D: Deserializer<'q>, T>(

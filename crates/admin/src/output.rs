@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::sinks;
+use faceood::process::said_once;
 
 /// Prints a result that is text already. What a terminal would act on is shown and not sent:
 /// callers' words may be in it.
@@ -160,16 +161,6 @@ pub(crate) fn error(error: &anyhow::Error) {
         let lead = if place == 0 { "error:" } else { "  because" };
         eprintln!("{lead} {}", sinks::terminal(said));
     }
-}
-
-/// An error and what lies behind it, without what the one before it has said already.
-pub(crate) fn said_once(error: &anyhow::Error) -> Vec<String> {
-    let all: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let is_new = |place: &usize| *place == 0 || !all[place - 1].contains(&all[*place]);
-    (0..all.len())
-        .filter(is_new)
-        .map(|place| all[place].clone())
-        .collect()
 }
 
 /// A bar on standard error, seen only on a terminal.

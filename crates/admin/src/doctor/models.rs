@@ -5,8 +5,8 @@ use std::time::Instant;
 use chrono::{NaiveDate, TimeDelta, Utc};
 
 use super::{Check, Context, Finding, failed, ok, skipped, warning};
-use crate::output;
 use faceood::config::Config;
+use faceood::process::said_once;
 use faceood_engine::pipeline::{AnalysisPool, AssembleError, Assembly, Settings};
 use faceood_engine::quality::Calibration;
 use faceood_engine::runtime::Runtime;
@@ -37,7 +37,7 @@ pub(super) fn checks(context: &Context, config: &Config, runtime: Option<Runtime
                 Some(AssembleError::SiteCalibration(_)) => CALIBRATION_REMEDY,
                 _ => PACK_REMEDY,
             };
-            let said = output::said_once(&error).join(": ");
+            let said = said_once(&error).join(": ");
             vec![failed(format!("{folder}: {said}"), remedy).named("models")]
         }
     }
