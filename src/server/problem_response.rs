@@ -123,13 +123,18 @@ impl Problem {
         Self::new(code, detail)
     }
 
-    /// The answer as it goes out, to a reader of `language` where the detail is there in it.
-    pub(crate) fn respond(&self, request_id: &str, language: Language) -> HttpResponse {
+    /// The detail for a reader of `language`; English where it is there in no other.
+    pub(crate) fn detail_in(&self, language: Language) -> &str {
         let chinese = self
             .chinese
             .as_ref()
             .filter(|_| language == Language::Chinese);
-        let detail = chinese.unwrap_or(&self.detail);
+        chinese.unwrap_or(&self.detail)
+    }
+
+    /// The answer as it goes out to a reader of `language`.
+    pub(crate) fn respond(&self, request_id: &str, language: Language) -> HttpResponse {
+        let detail = self.detail_in(language);
         let mut builder = HttpResponse::build(self.status_code());
         builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
         if self.code.is_retryable() {

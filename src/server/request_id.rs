@@ -1,7 +1,6 @@
 //! The outermost middleware. Every request gets an id, a metric and one line in the text log, and a
 //! failed one gets a problem body in its caller's language.
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::time::Instant;
 
@@ -9,18 +8,19 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL,
-    HeaderMap, HeaderName, HeaderValue, Quality, QualityItem, VARY, from_comma_delimited,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use faceood_engine::problem::ProblemCode;
-use faceood_engine::quality::Language;
 use tracing::field::Empty;
 use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::connections::OneTooMany;
+use super::negotiation::language;
+use super::problem_page;
 use super::problem_response::Problem;
 use super::state::AppState;
 use crate::plain_name::is_plain_name;
@@ -65,20 +65,6 @@ impl fmt::Display for RequestId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-/// The language of the highest weight in `Accept-Language` (RFC 9110 §12.5.4), the first of equals;
-/// English where none is named. What is malformed is skipped.
-pub(crate) fn language(request: &HttpRequest) -> Language {
-    // As text: a tag of the library's own would refuse `zh_CN`, which some programs send.
-    let ranges = request.headers().get_all(ACCEPT_LANGUAGE);
-    let ranges: Vec<QualityItem<String>> = from_comma_delimited(ranges).unwrap_or_default();
-    ranges
-        .iter()
-        .filter(|range| range.quality > Quality::ZERO)
-        .filter_map(|range| Some((range.quality, Language::of_range(&range.item)?)))
-        .min_by_key(|&(weight, _)| Reverse(weight))
-        .map_or(Language::English, |(_, language)| language)
 }
 
 /// What a handler learned of its request, for the line in the log and for the row of a failure.
@@ -146,7 +132,11 @@ async fn answered<B: MessageBody + 'static>(
     let problem = problem_of(&response);
     let mut response = match &problem {
         Some(problem) => {
-            let mut answer = problem.respond(id.as_str(), language(response.request()));
+            let (asked, id) = (response.request(), id.as_str());
+            let mut answer = problem.respond(id, language(asked));
+            if problem_page::is_for(problem, asked, endpoint) {
+                answer = problem_page::in_place_of(answer, problem, asked, id);
+            }
             // A page that may call the service must be able to read why a call failed.
             for name in [
                 ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -236,69 +226,12 @@ fn rounded(number: f64, decimals: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-    use proptest::prelude::*;
-
     use super::*;
 
     fn chosen(own: &'static str) -> RequestId {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_static(own));
         RequestId::choose(&headers)
-    }
-
-    /// The language of a caller who sends these headers.
-    fn language_of(headers: &[&str]) -> Language {
-        let request = TestRequest::default();
-        let request = headers.iter().fold(request, |request, &header| {
-            request.append_header((ACCEPT_LANGUAGE, header))
-        });
-        language(&request.to_http_request())
-    }
-
-    #[test]
-    fn the_highest_weight_wins_and_english_is_the_default() {
-        use Language::{Chinese, English};
-        for (header, expected) in [
-            ("", English),
-            ("zh", Chinese),
-            ("ZH-cn", Chinese),
-            ("zh_CN", Chinese),
-            ("zh-Hant-TW", Chinese),
-            ("zh-CN,zh;q=0.9,en;q=0.8", Chinese),
-            ("en-US,en;q=0.9,zh;q=0.8", English),
-            ("en;q=0.3, zh;q=0.7", Chinese),
-            ("en;q=0.7, zh;q=0.3", English),
-            ("fr, zh;q=0.2", Chinese),
-            ("fr", English),
-            ("de-DE, *;q=0.5", English),
-            ("zh;q=0", English),
-            ("zh;q=0.0", English),
-            ("zh;q=0, en;q=0.1", English),
-            ("zh;q=nan", English),
-            ("zh;q=7", English),
-            ("zh;q=7, zh;q=0.1", Chinese),
-            ("zh ; q=0.8 , en ; q=0.9", English),
-            ("zh ; q=0.9 , en ; q=0.8", Chinese),
-            ("en, zh", English),
-            ("zh, en", Chinese),
-            ("zh;q=0.5, en;q=0.5", Chinese),
-            ("zho", English),
-            (";;,,=q", English),
-        ] {
-            assert_eq!(language_of(&[header]), expected, "{header:?}");
-        }
-        assert_eq!(language_of(&[]), English);
-        assert_eq!(language_of(&["fr", "zh;q=0.2"]), Chinese);
-        // As long as a head may be.
-        assert_eq!(language_of(&["fr,".repeat(40_000).as_str(), "zh"]), Chinese);
-    }
-
-    proptest! {
-        #[test]
-        fn any_header_gives_a_language(header in "[\\x20-\\x7e\\u{80}-\\u{ff}]{0,80}") {
-            let _ = language_of(&[&header]);
-        }
     }
 
     #[test]

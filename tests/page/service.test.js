@@ -48,7 +48,14 @@ for (const language of ["en", "zh-CN"]) {
 }
 
 test("the latest report is linked to once there is one", async () => {
-  assert.equal((await fetch(`${daemon.address}/reports/latest`)).status, 404);
+  const missing = `${daemon.address}/reports/latest`;
+  assert.match((await fetch(missing)).headers.get("content-type") ?? "", /^application\/problem\+json/);
+  await onPage(browser, daemon.address, async (page) => {
+    await page.goto(missing);
+    assert.match(await page.textContent("main") ?? "", /no weekly report has been written yet: sudo systemctl start faceood-report/);
+    await page.click("main a");
+    await page.waitForSelector("#state[data-state=ready]");
+  });
   await mkdir(join(daemon.folder, "reports"));
   await writeFile(join(daemon.folder, "reports/2026-01-05.html"), "<!doctype html><title>old</title>");
   await writeFile(join(daemon.folder, "reports/2026-01-12.html"), "<!doctype html><title>new</title>");

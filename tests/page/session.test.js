@@ -96,6 +96,27 @@ for (const [language, title, who] of [["en", "Sign in", "Signed in as front-desk
     }, { language }));
 }
 
+for (const [language, title, link, detail] of [
+  ["en", "Please sign in", "Sign in", "for operators and administrators"], ["zh-CN", "请登录", "登录", "操作员和管理员"],
+]) {
+  test(`whoever opens the recent captures without a session is led to the sign-in (${language})`, () =>
+    onProtected(async (page) => {
+      const captures = `${daemon.network}/v1/inferences`;
+      const answer = await page.goto(captures);
+      assert.equal(answer?.status(), 401);
+      assert.equal(await page.textContent("h1"), title);
+      assert.ok((await page.textContent("main"))?.includes(detail), await page.textContent("main") ?? "");
+      assert.ok(await fits(page), "nothing overflows");
+      await page.click(`text="${link}"`);
+      await page.waitForSelector("#sign-in");
+      await signIn(page);
+      await page.waitForSelector("#functions");
+      assert.equal((await page.goto(captures))?.status(), 200);
+      const json = await page.context().request.get(`${captures}?limit=0`, { headers: { Accept: "application/json" } });
+      assert.match(json.headers()["content-type"] ?? "", /^application\/problem\+json/);
+    }, { language, width: 320, height: 640 }));
+}
+
 test("a token that is wrong, or not for the page, is told with what to do, in either language", () =>
   onProtected(async (page) => {
     for (const [token, isWrong, ...words] of /** @type {[string, boolean, RegExp, RegExp][]} */ ([

@@ -27,9 +27,10 @@ use uuid::Uuid;
 
 use crate::access::Turn;
 use crate::server::guard::{Caller, note_foreign_source};
+use crate::server::negotiation::language;
 use crate::server::parameters::{self, Parameters, names, unknown};
 use crate::server::problem_response::{Part, Problem};
-use crate::server::request_id::{RequestId, RequestOutcome, language};
+use crate::server::request_id::{RequestId, RequestOutcome};
 use crate::server::state::AppState;
 use crate::server::upload::Upload;
 use crate::telemetry::metrics;

@@ -10,8 +10,10 @@ use faceood_log::{Cursor, Filter, LARGEST_PAGE, Order, parse_span, to_json};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{page, recent, report};
+use super::recent;
+use crate::server::negotiation::{chosen_language, prefers_page};
 use crate::server::parameters::{self, number, parsed};
+use crate::server::problem_page::POLICY;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
 
@@ -117,16 +119,16 @@ pub(super) async fn inferences(
     let next_cursor = next.map(|cursor| cursor.to_string());
     let mut answer = HttpResponse::Ok();
     answer.insert_header((VARY, "Accept"));
-    if recent::is_wanted(&request) {
+    if prefers_page(&request) {
         let rows = &found.records[..inferences.len()];
-        let language = page::chosen_language(&request);
+        let language = chosen_language(&request);
         let query = request.query_string();
         return Ok(answer
             .content_type(ContentType::html())
             .insert_header((CONTENT_LANGUAGE, language.tag()))
             .insert_header((VARY, "Accept, Accept-Language, Cookie"))
             .insert_header((CACHE_CONTROL, "no-store"))
-            .insert_header((CONTENT_SECURITY_POLICY, report::POLICY))
+            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
             .insert_header(("X-Content-Type-Options", "nosniff"))
             .body(recent::table(language, rows, query, next_cursor.as_deref())));
     }

@@ -12,9 +12,9 @@ use faceood_engine::quality::hints::HintCode;
 use faceood_engine::quality::{Component, Language};
 use serde_json::{Map, Value, json};
 
+use crate::server::negotiation::chosen_language;
 use crate::server::parameters::quoted;
 use crate::server::problem_response::Problem;
-use crate::server::request_id::language;
 
 const TEMPLATE: &str = include_str!("../page/index.html");
 const ENGLISH: &str = include_str!("../page/en.json");
@@ -56,9 +56,6 @@ const FILES: [(&str, &str, &str); 17] = [
 /// markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
-
-/// Remembers the language that the reader switched to.
-const COOKIE: &str = "faceood_language";
 
 /// What the page knows at once: its words, the advice, and what is measured on a face.
 fn known(language: Language) -> Value {
@@ -112,13 +109,6 @@ fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
-}
-
-/// The language that the reader chose on the page, else the one that the browser asks for.
-pub(super) fn chosen_language(request: &HttpRequest) -> Language {
-    let cookie = request.cookie(COOKIE);
-    let chosen = cookie.and_then(|cookie| Language::of_tag(cookie.value()));
-    chosen.unwrap_or_else(|| language(request))
 }
 
 pub(super) async fn index(request: HttpRequest) -> HttpResponse {

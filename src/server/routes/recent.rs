@@ -1,8 +1,5 @@
 //! Recent captures as a plain table, for somebody who opens `/v1/inferences` in a browser.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{Accept, Header};
-use actix_web::mime::{self, Mime};
 use faceood_engine::quality::Language;
 use faceood_log::{Endpoint, InferenceRecord, Role};
 use faceood_report::html;
@@ -11,9 +8,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::page;
 
-/// Columns are narrow so that most screens show all of them.
+/// Columns are narrow so that most screens show all of them. Where there is room, a time and a score
+/// stay in one line.
 const STYLE: &str = "\
 td { white-space: normal; vertical-align: top; }
+@media (min-width: 75rem) { td:first-child, td:nth-child(5) { white-space: nowrap; } }
 td.text, th.text { text-align: left; word-break: keep-all; }
 td.long { word-break: normal; }
 td.id { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere; min-width: 11rem; text-align: left; }
@@ -32,20 +31,6 @@ const IN_QUERY: AsciiSet = CONTROLS
     .add(b'+')
     .add(b'<')
     .add(b'>');
-
-/// Whether the caller would rather have a page than JSON, as browsers do. Whoever does not care gets
-/// JSON.
-pub(super) fn is_wanted(request: &HttpRequest) -> bool {
-    let Ok(accept) = Accept::parse(request) else {
-        return false;
-    };
-    let ranked = accept.ranked();
-    let place = |is_it: fn(&Mime) -> bool| ranked.iter().position(is_it);
-    let is_page = |kind: &Mime| kind.essence_str() == mime::TEXT_HTML.essence_str();
-    let is_json =
-        |kind: &Mime| ["application/json", "application/*", "*/*"].contains(&kind.essence_str());
-    place(is_page).is_some_and(|page| place(is_json).is_none_or(|json| page < json))
-}
 
 /// The table. `next` is the cursor of the following page.
 pub(super) fn table(
@@ -176,40 +161,11 @@ fn following(query: &str, cursor: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
     use faceood_engine::policy::{Action, Reason, Verdict};
     use faceood_engine::problem::ProblemCode;
     use faceood_log::fixture::full_record;
 
     use super::*;
-
-    #[test]
-    fn a_page_is_for_those_who_ask_for_it_before_json() {
-        for (accept, expected) in [
-            (None, false),
-            (Some("*/*"), false),
-            (Some("application/json"), false),
-            (Some("text/html"), true),
-            (
-                Some("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"),
-                true,
-            ),
-            (Some("application/json, text/html;q=0.5"), false),
-            (Some("text/html;q=0.5, application/json;q=0.9"), false),
-            (Some("text/plain"), false),
-            (Some("; nonsense"), false),
-        ] {
-            let mut request = TestRequest::default();
-            if let Some(accept) = accept {
-                request = request.insert_header(("Accept", accept));
-            }
-            assert_eq!(
-                is_wanted(&request.to_http_request()),
-                expected,
-                "{accept:?}"
-            );
-        }
-    }
 
     #[test]
     fn rows_say_why_in_both_languages_and_nothing_in_them_becomes_markup() {

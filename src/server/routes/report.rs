@@ -6,12 +6,9 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpResponse, web};
 use faceood_engine::problem::ProblemCode;
 
+use crate::server::problem_page::POLICY;
 use crate::server::problem_response::Problem;
 use crate::server::state::AppState;
-
-/// A report is one file with its style and pictures in it. It loads nothing and runs nothing.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'; sandbox allow-popups allow-same-origin";
 
 /// The newest report in `folder`: names are dates, so the last name is the newest file.
 pub(super) async fn latest(folder: PathBuf) -> Option<PathBuf> {

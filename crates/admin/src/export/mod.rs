@@ -44,6 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    args.selection.window.check()?;
     let filter = Filter {
         source: args.selection.source.clone(),
         max_score: args.max_score,

@@ -125,6 +125,15 @@ fn the_log_is_exported_in_three_kinds() {
             .all(|pair| pair[0]["time"].as_str() <= pair[1]["time"].as_str())
     );
 
+    let turned = ["--since", "1h", "--until", "2h"];
+    let export = ["export", "--format", "csv"];
+    let told = run(&daemon, &[&export[..], &turned[..]].concat()).expect_code(2);
+    assert!(
+        told.stderr.contains("is not before --until"),
+        "{}",
+        told.stderr
+    );
+
     let file = daemon.data_dir().join("log.parquet");
     let out = file.to_str().unwrap();
     run(&daemon, &["export", "--format", "parquet", "--out", out]).success();

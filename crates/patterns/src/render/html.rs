@@ -14,8 +14,8 @@ use super::super::words::{label, measure, named, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
-    has_trends, low_word, nothing_judged, numbers, or_dash, percent, percent_of, sentences, signed,
-    unknown_causes,
+    has_trends, low_word, no_pattern, nothing_judged, numbers, or_dash, percent, percent_of,
+    sentences, signed, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, jpeg_address, page, table};
@@ -166,14 +166,8 @@ impl HtmlPage<'_> {
     fn nothing(&self) -> String {
         let words = match (self.report.totals.scored, self.report.totals.low) {
             (0, _) => return nothing_judged(self.report, self.style.language),
-            (_, 0) => self.pick(
-                "Nothing went wrong in this window.",
-                "此时间段内没有问题。",
-            ),
-            _ => self.pick(
-                "No recurring pattern was found in this window: what went wrong has different causes.",
-                "此时间段内未发现反复出现的问题：各次原因不同。",
-            ),
+            (_, 0) => self.pick("Nothing went wrong in this window.", "此时间段内没有问题。"),
+            _ => return no_pattern(self.report, self.style.language),
         };
         words.to_owned()
     }

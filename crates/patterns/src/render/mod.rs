@@ -114,6 +114,21 @@ fn nothing_judged(report: &PatternReport, language: Language) -> String {
     )
 }
 
+/// That no pattern was found, and what one would take: a few captures of one kind are none.
+fn no_pattern(report: &PatternReport, language: Language) -> String {
+    let least = report.method.min_cluster_size;
+    match report.window.low_by {
+        LowBy::Action => language.pick(
+            format!("No recurring pattern: that takes at least {least} captures that are not accepted and alike."),
+            format!("未发现反复出现的问题：至少需要 {least} 张情况相似的未通过抓拍才能判定。"),
+        ),
+        LowBy::Score => language.pick(
+            format!("No recurring pattern: that takes at least {least} captures of low score that are alike."),
+            format!("未发现反复出现的问题：至少需要 {least} 张情况相似的低分抓拍才能判定。"),
+        ),
+    }
+}
+
 /// What the report calls its low rows.
 fn low_word(report: &PatternReport, language: Language) -> &'static str {
     match report.window.low_by {

@@ -10,7 +10,7 @@ use super::super::report::{
 use super::super::words::{named, source};
 use super::{
     by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
-    nothing_judged, numbers, or_dash, percent, percent_of, sentences, unknown_causes,
+    no_pattern, nothing_judged, numbers, or_dash, percent, percent_of, sentences, unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::columns::text_table;
@@ -147,8 +147,7 @@ impl TextReport {
         let explained = explained(report, language);
         let have = plural(patterns, "pattern has", "patterns have");
         self.line(&if patterns == 0 {
-            self.pick("No recurring pattern.", "未发现反复出现的问题。")
-                .to_owned()
+            no_pattern(report, language)
         } else {
             self.pick(
                 format!(
