@@ -129,7 +129,9 @@ fn print(text: &str) -> io::Result<()> {
 /// through them.
 fn check(loaded: &Loaded) -> anyhow::Result<()> {
     let config = &loaded.config;
-    Tokens::read(&loaded.tokens_file())?;
+    let tokens_file = loaded.tokens_file();
+    Tokens::read(&tokens_file)?;
+    refuse_to_be_exposed(config, &tokens_file)?;
     if config.speaks_tls() {
         tls::check(&config.server.tls, &config.data_dir)?;
     }

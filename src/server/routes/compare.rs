@@ -81,7 +81,9 @@ pub(super) async fn compare(
         row.set_comparison(similarity, verdict);
     }
     inference.record(rows).await?;
-    inference.note(verdict.name(), probe.score);
+    // The side that is trusted less bears on the verdict.
+    let scores = probe.score.into_iter().chain(reference.score);
+    inference.note(verdict.name(), scores.reduce(f32::min));
     metrics::verdict(&inference.scenario, verdict.name());
 
     let with_embedding = query.embedding.unwrap_or(false);

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::page;
 
 /// Columns are narrow so that most screens show all of them. Where there is room, a time and a score
-/// stay in one line.
+/// stay in one line; on a phone a row becomes a paragraph.
 const STYLE: &str = "\
 td { white-space: normal; vertical-align: top; }
 @media (min-width: 75rem) { td:first-child, td:nth-child(5) { white-space: nowrap; } }
@@ -19,6 +19,13 @@ td.id { font: .8rem ui-monospace, monospace; overflow-wrap: anywhere; min-width:
 td.id code { font: inherit; -webkit-user-select: all; user-select: all; }
 main { max-width: 80rem; }
 nav { display: flex; gap: 1.5rem; flex-wrap: wrap; margin: .5rem 0; }
+@media (max-width: 40rem) {
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table, tbody, tr, td.long, td.id { display: block; }
+  tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  td { display: inline-block; border: 0; padding: 0 .7rem 0 0; }
+  td:empty { display: none; }
+}
 ";
 
 /// What would end a value of a query, or mean something in it.

@@ -143,7 +143,9 @@ fn failures_faceless_pictures_and_embeddings_are_told_apart() {
     row.error_detail = Some("no face in 64×64".into());
     assert_eq!(why(row), "Failed with no_face (422): no face in 64×64");
     let row = InferenceRecord::new("r-1", Endpoint::Quality, Role::Image);
-    assert!(why(row).contains("No face was found"));
+    assert!(why(row.clone()).contains("No face was found"));
+    let explanation = explain(&[row], &Policies::default(), Thresholds::default()).unwrap();
+    assert!(explanation.text().contains("What to do: if somebody stood"));
     let mut row = face(Role::Reference, 0.9, Action::Accept, &[]);
     row.quality_score = None;
     assert!(why(row).contains("accepted reference"));

@@ -85,8 +85,16 @@ pub(super) fn of_decision(row: &InferenceRecord, policy: Option<&Policy>) -> Vec
 
 /// What would help a face that was not accepted, in the words of `analyze-logs`.
 pub(super) fn advice(row: &InferenceRecord) -> Vec<&'static str> {
-    if row.action.is_none_or(|action| action == Action::Accept) {
-        return Vec::new();
+    match row.action {
+        // Nobody stood there, or the picture was too dark to see it. The problem of a request that
+        // failed says what to do by itself.
+        None if row.error_code.is_none() => {
+            return vec![
+                "if somebody stood there, show the whole face, larger and with light on it",
+            ];
+        }
+        None | Some(Action::Accept) => return Vec::new(),
+        Some(Action::Review | Action::Reject) => {}
     }
     let reasons = row.reasons.as_deref().unwrap_or_default();
     let small = reasons

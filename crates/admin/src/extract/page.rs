@@ -12,9 +12,9 @@ use maud::{Markup, html};
 use super::why;
 
 const STYLE: &str = "\
-td { min-width: 4rem; }
 td img { width: 4.5rem; height: 4.5rem; object-fit: contain; display: block; border-radius: .3rem; background: var(--panel); }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
+td:first-child { min-width: 0; }
+td.file { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
 ";
 
 #[derive(Default)]
@@ -81,20 +81,20 @@ impl PageRow {
         html! {
             tr {
                 td { @if let Some(picture) = &self.picture { img alt="" src=(jpeg_address(picture)); } }
-                td class="text" { (self.file) }
+                td class="text file" { @for part in self.file.split_inclusive('/') { (part) wbr; } }
                 @match &self.judged {
                     Err(why) => {
                         td class="text" { "no answer" }
                         td {} td {} td {} td {}
-                        td class="text" { (why) }
+                        td class="text long" { (why) }
                     }
                     Ok(judged) => {
                         td class="text" { (judged.action.name()) }
                         td { (format!("{:.2}", judged.score)) }
                         td { (format!("{:.2}–{:.2}", judged.interval[0], judged.interval[1])) }
-                        td { (judged.grade) }
+                        td class="text" { (judged.grade) }
                         td { (judged.size) }
-                        td class="text" { (judged.why) }
+                        td class="text long" { (judged.why) }
                     }
                 }
             }
@@ -158,7 +158,7 @@ impl Page {
                     thead { tr {
                         td {}
                         @for cell in head {
-                            th scope="col" class=[["file", "decision", "why"].contains(&cell).then_some("text")] { (cell) }
+                            th scope="col" class=[["file", "decision", "grade", "why"].contains(&cell).then_some("text")] { (cell) }
                         }
                     } }
                     tbody { @for row in rows { (row.shown()) } }

@@ -401,11 +401,13 @@ fn whoever_guesses_is_refused_and_noted_and_the_log_never_has_a_secret() {
 #[test]
 fn off_this_machine_a_daemon_starts_only_with_a_token_or_when_told_to_be_open() {
     let home = on_the_network("");
-    let refused = home.command().output().unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success());
-    for way in ["faceood-admin token add", "server.open = true"] {
-        assert!(said.contains(way), "{said}");
+    for arguments in [&["--check"][..], &[]] {
+        let refused = home.command().args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success());
+        for way in ["faceood-admin token add", "server.open = true"] {
+            assert!(said.contains(way), "{arguments:?}: {said}");
+        }
     }
     let open = on_the_network("[server]\nopen = true\n").start();
     open.client().get("/v1/info").expect_status(200);
