@@ -86,7 +86,9 @@ export class FaceoodError extends Error {
 
   /** Whether the same call may succeed later. */
   get isTemporary() {
-    return ["unreachable", "timeout", "rate_limited", "overloaded", "deadline_exceeded", "not_ready"].includes(this.code);
+    return ["unreachable", "timeout", "rate_limited", "overloaded", "deadline_exceeded", "not_ready"].includes(this.code)
+      // Whatever the body says: a load balancer before the service answers with a page of its own.
+      || this.status === 429 || this.status === 503;
   }
 }
 
@@ -214,7 +216,7 @@ export class Faceood {
       } catch (error) {
         if (!(error instanceof FaceoodError && error.isTemporary) || tried >= this.#retries) throw error;
         // Some limits last for minutes. To ask earlier would only be refused again.
-        if (error.code === "rate_limited" && (error.retryAfterMs ?? 0) > LONGEST_PAUSE_MS) throw error;
+        if (error.status === 429 && (error.retryAfterMs ?? 0) > LONGEST_PAUSE_MS) throw error;
         // Doubling, so that many terminals do not keep a service down that is just coming back.
         const pause = Math.max(error.retryAfterMs ?? 0, FIRST_PAUSE_MS * 2 ** tried);
         await sleep(Math.min(pause, LONGEST_PAUSE_MS), signal);

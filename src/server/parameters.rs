@@ -49,7 +49,7 @@ impl Parameters {
                 return Err(Problem::parameter(unknown("parameter", &name, known)));
             }
             if given.iter().any(|(earlier, _)| *earlier == name) {
-                let detail = format!("parameter `{name}` is given twice");
+                let detail = format!("parameter `{name}` is given twice; give it once");
                 return Err(Problem::parameter(detail));
             }
             given.push((name, value));
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn repeats_are_refused() {
-        let twice = "parameter `faces` is given twice";
+        let twice = "parameter `faces` is given twice; give it once";
         assert_eq!(refusal("faces=all&faces=all"), twice);
     }
 

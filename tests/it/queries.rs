@@ -82,6 +82,7 @@ fn what_cannot_be_asked_is_told() {
         ("?cursor=nonsense", "next_cursor"),
         ("?since=yesterday", "24h"),
         ("?limit=0", "1 to 1000"),
+        ("?since=1h&until=2h", "`since` is later than `until`"),
         ("?max_score=2", "0 to 1"),
         ("?max_scor=0.4", "`max_score`"),
         ("?source=a%20b", "1 to 64"),

@@ -178,6 +178,28 @@ def test_what_is_wrong_for_good_is_not_sent_again(pauses: list[float], photo: by
     assert (len(service.asked), pauses) == (1, [])
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("body", ["<h1>Try later</h1>", "{}", "[]", ""])
+def test_what_a_load_balancer_refuses_for_now_is_sent_again_too(pauses: list[float], status: int, body: str) -> None:
+    busy = [httpx.Response(status, headers=wait, text=body) for wait in ({"Retry-After": "7"}, {})]
+    assert Faceood(transport=Scripted(*busy, httpx.Response(200, json={"name": "faceood"}))).info()["name"] == "faceood"
+    assert pauses == [7.0, 0.5]
+    with pytest.raises(FaceoodError) as failure:
+        Faceood(transport=Scripted(*busy), retries=1).info()
+    error = failure.value
+    assert (error.code, error.status, error.is_temporary) == ("internal", status, True)
+    assert pauses == [7.0, 0.5, 7.0]
+
+
+def test_a_limit_that_lasts_for_minutes_is_not_waited_for(pauses: list[float]) -> None:
+    limited = {**OVERLOADED, "type": "urn:faceood:problem:rate_limited", "status": 429}
+    for body in (limited, {}):
+        service = Scripted(httpx.Response(429, headers={"Retry-After": "300"}, json=body))
+        with pytest.raises(FaceoodError):
+            Faceood(transport=service).info()
+    assert pauses == []
+
+
 def test_readiness_is_asked_once(pauses: list[float]) -> None:
     service = Scripted(httpx.Response(503, json={**OVERLOADED, "type": "urn:faceood:problem:not_ready"}))
     with pytest.raises(FaceoodError, match="not_ready"):

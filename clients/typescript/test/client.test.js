@@ -24,7 +24,7 @@ after(() => daemon?.stop());
 
 /**
  * A service that says these answers one after the other.
- * @param {{status: number, headers?: Record<string, string>, body: object}[]} answers
+ * @param {{status: number, headers?: Record<string, string>, body: object | string}[]} answers a text is sent as a page
  * @param {(address: string, asked: number[]) => Promise<void>} act
  */
 async function scripted(answers, act) {
@@ -33,7 +33,8 @@ async function scripted(answers, act) {
   const server = createServer((_request, response) => {
     const { status, headers, body } = answers[Math.min(asked.length, answers.length - 1)];
     asked.push(Date.now());
-    response.writeHead(status, { "Content-Type": "application/problem+json", ...headers }).end(JSON.stringify(body));
+    const [type, sent] = typeof body === "string" ? ["text/html", body] : ["application/problem+json", JSON.stringify(body)];
+    response.writeHead(status, { "Content-Type": type, ...headers }).end(sent);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -123,6 +124,33 @@ test("after its retries the client says what the service said; what is wrong for
   const body = { ...overloaded, type: "urn:faceood:problem:no_face", status: 422 };
   await scripted([{ status: 422, body }], async (address, asked) => {
     await failure(new Faceood({ baseUrl: address }).quality(photo), "no_face");
+    assert.equal(asked.length, 1);
+  });
+});
+
+test("what a load balancer refuses for now is sent again too, whatever its body", async () => {
+  for (const status of [429, 503]) {
+    for (const body of ["<h1>Try later</h1>", "", {}, []]) {
+      await scripted([{ status, body }, { status: 200, body: { name: "faceood" } }], async (address, asked) => {
+        assert.equal((await new Faceood({ baseUrl: address }).info()).name, "faceood");
+        assert.equal(asked.length, 2);
+      });
+    }
+  }
+  const page = { status: 503, headers: { "Retry-After": "1" }, body: "<h1>Try later</h1>" };
+  await scripted([page], async (address, asked) => {
+    const error = await failure(new Faceood({ baseUrl: address, retries: 1 }).info(), "internal");
+    assert.equal(error.status, 503);
+    assert.equal(error.isTemporary, true);
+    assert.equal(asked.length, 2);
+    assert.ok(asked[1] - asked[0] >= 990, "Retry-After is honoured");
+  });
+  await scripted([{ status: 429, headers: { "Retry-After": "300" }, body: "<h1>Try later</h1>" }], async (address, asked) => {
+    await failure(new Faceood({ baseUrl: address }).info(), "internal");
+    assert.equal(asked.length, 1);
+  });
+  await scripted([{ status: 502, body: "<h1>Bad Gateway</h1>" }], async (address, asked) => {
+    assert.equal((await failure(new Faceood({ baseUrl: address }).info(), "internal")).isTemporary, false);
     assert.equal(asked.length, 1);
   });
 });

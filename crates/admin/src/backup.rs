@@ -22,6 +22,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let path = context.database()?;
+    let folder = args
+        .file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let (file, folder) = (args.file.display(), folder.display());
+        anyhow::bail!("cannot write {file}: there is no folder {folder}; make it, or give another");
+    }
     let doing = output::doing("copying the log");
     let size = context.block_on(async {
         let reader = LogReader::open(&path).await?;

@@ -51,12 +51,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
             Ok(analysis) => sides.push(analysis),
             Err(error) => {
                 let said = format!("{}: {error}", file.display());
-                match args.report.format() {
-                    ReportFormat::Text => output::note(&said),
-                    _ => {
-                        let refusal = Refusal::new(&error, Some(part));
-                        args.report.show_text(TITLE, &refusal, || said.clone())?;
-                    }
+                let is_text = args.report.format() == ReportFormat::Text;
+                if !is_text {
+                    let refusal = Refusal::new(&error, Some(part));
+                    args.report.show_text(TITLE, &refusal, || said.clone())?;
+                }
+                // A report in a file is seen by nobody who only reads that the command failed.
+                if is_text || args.report.is_in_file() {
+                    output::note(&said);
                 }
                 return Ok(CommandOutcome::Bad);
             }

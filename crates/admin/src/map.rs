@@ -8,8 +8,8 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::choice::{Choice, choice};
-use super::evaluate::{self, ISO_RANGE, rising};
-use super::out_file::OutFile;
+use super::evaluate::{self, iso, rising};
+use super::out_file::{self, OutFile};
 use super::report_out::{self, ReportFormat};
 use super::{Context, offline, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
@@ -18,6 +18,7 @@ use faceood_lab::evaluation::projection::{self, MOST_POINTS, ProjectionMethod};
 use faceood_lab::evaluation::render::map::{Dot, NoiseStep};
 use faceood_lab::evaluation::render::{counted, map as page};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
+use faceood_report::plural;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -32,13 +33,13 @@ pub(crate) struct Args {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// File of the page, or of the report that --format names; an existing one is replaced
-    #[arg(long, short, value_name = "FILE", required_unless_present = "format")]
+    #[arg(long, short, value_name = "FILE", required_unless_present = "format", value_parser = out_file::named())]
     out: Option<PathBuf>,
     /// Kind of report [default: the page in the file, and text on standard output]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ReportFormat>,
     /// ISO numbers at which each photo is shown besides clean
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1600_u32, 6400, 12800], value_parser = iso)]
     iso: Vec<u32>,
     /// How 512 numbers become two
     #[arg(long, default_value = "tsne", value_parser = choice(&METHODS))]
@@ -148,9 +149,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     };
     let isos: Vec<_> = isos.iter().map(u32::to_string).collect();
     let words = format!(
-        "{} persons, {} photos, each clean and at ISO {}; {meaning}. Point at a dot to see whose it is.",
-        map.persons,
-        map.photos,
+        "{}, {}, each clean and at ISO {}; {meaning}. Point at a dot to see whose it is.",
+        plural(map.persons, "person", "persons"),
+        plural(map.photos, "photo", "photos"),
         isos.join(", "),
     );
     let pictures: Vec<Vec<u8>> = if args.no_pictures {

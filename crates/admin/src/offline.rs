@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::Context;
@@ -150,8 +150,14 @@ impl Refusal {
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file == Path::new("-") {
         let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
-        return read.map(|_| bytes).context("cannot read standard input");
+        let mut input = std::io::stdin().lock();
+        let read = input.read_to_end(&mut bytes);
+        if read.context("cannot read standard input")? == 0 {
+            bail!(
+                "standard input is empty: `-` stands for what comes by a pipe, and can be given once"
+            );
+        }
+        return Ok(bytes);
     }
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use faceood_engine::whole_file::WholeFile;
 
 /// A file in the making; see [`WholeFile`].
@@ -11,6 +12,18 @@ use faceood_engine::whole_file::WholeFile;
 pub(super) struct OutFile {
     file: WholeFile,
     path: PathBuf,
+}
+
+/// Reads the name of a file that is written. Other programs take `-` for standard output, which is
+/// where all goes that has no file here.
+pub(super) fn named() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            Err("leave the option out for standard output, or write ./- for a file of that name")
+        } else {
+            Ok(path)
+        }
+    })
 }
 
 impl OutFile {

@@ -70,6 +70,7 @@ struct PruneReport {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    args.report.check()?;
     let path = context.database()?;
     let limits = limits(args, context)?;
     let report = context.block_on(async {

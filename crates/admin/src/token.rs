@@ -132,7 +132,7 @@ fn add(args: &AddArgs, context: &Context) -> anyhow::Result<()> {
         args.role.name(),
         file.display()
     ));
-    output::text(secret.as_str())
+    show(&args.name, secret.as_str())
 }
 
 fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
@@ -145,7 +145,17 @@ fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
         args.name,
         time_text(until)
     ));
-    output::text(secret.as_str())
+    show(&args.name, secret.as_str())
+}
+
+/// Shows the secret. Where it cannot be shown, as in a full disk's file, the token is there and
+/// nobody has it.
+fn show(name: &str, secret: &str) -> anyhow::Result<()> {
+    output::text(secret).with_context(|| {
+        format!(
+            "the secret could not be shown: make another with `faceood-admin token rotate {name}`"
+        )
+    })
 }
 
 fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {

@@ -101,11 +101,6 @@ impl ActionCounts {
             reject,
         }
     }
-
-    /// All rows with an action.
-    pub(crate) fn judged(self) -> u64 {
-        self.accept + self.review + self.reject
-    }
 }
 
 /// Numbers of rows in the window.

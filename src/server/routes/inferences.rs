@@ -85,6 +85,12 @@ pub(super) async fn inferences(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let query: InferencesQuery = parameters::read(&request)?;
+    if let (Some(since), Some(until)) = (query.since, query.until)
+        && since > until
+    {
+        let detail = "`since` is later than `until`; give an earlier `since` or a later `until`";
+        return Err(Problem::parameter(detail));
+    }
     let filter = Filter {
         since: query.since,
         until: query.until,

@@ -25,12 +25,17 @@ fn newest(folder: &Path) -> Option<PathBuf> {
 
 pub(super) async fn report(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let missing = || {
-        Problem::new(
+        let mut problem = Problem::new(
             ProblemCode::NotFound,
             "no weekly report has been written yet: `sudo systemctl start faceood-report` writes one now, `sudo systemctl enable \
              --now faceood-report.timer` one each week. Without the service, `faceood-admin analyze-logs --format html --out \
              report.html` writes one to a file",
-        )
+        );
+        let chinese = "尚无周报：`sudo systemctl start faceood-report` 可立即生成，`sudo systemctl enable --now \
+                       faceood-report.timer` 每周生成一次。未安装为服务时，可用 `faceood-admin analyze-logs --format html --out \
+                       report.html` 写入文件。";
+        problem.chinese = Some(chinese.to_owned());
+        problem
     };
     let path = latest(state.info.reports_dir.clone()).await;
     let path = path.ok_or_else(missing)?;

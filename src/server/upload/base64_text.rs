@@ -33,10 +33,15 @@ impl Text<'_> {
     pub(crate) fn decode(&self, name: &str, limit: usize) -> Result<Bytes, Problem> {
         let text = payload_of(self.as_str(), name)?;
         if text.is_empty() {
-            return Err(Problem::malformed(format!("`{name}` is empty")));
+            return Err(Problem::malformed(format!(
+                "`{name}` is empty; a picture in base64 is expected"
+            )));
         }
-        let bytes = decode(text)
-            .map_err(|error| Problem::malformed(format!("`{name}` is not base64: {error}")))?;
+        let bytes = decode(text).map_err(|error| {
+            Problem::malformed(format!(
+                "`{name}` is not base64 ({error}); encode the bytes of the picture file"
+            ))
+        })?;
         if bytes.len() > limit {
             let detail = format!(
                 "`{name}` has {} bytes; a picture may have {limit}; make it smaller, or save it as a JPEG of lower quality",

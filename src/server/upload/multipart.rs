@@ -34,7 +34,7 @@ where
             return Err(Problem::malformed(wrong_part(&name, &names)));
         };
         if found[index].is_some() {
-            let detail = format!("the part `{name}` is there twice");
+            let detail = format!("the part `{name}` is there twice; send it once");
             return Err(Problem::malformed(detail));
         }
         let mut bytes = BytesMut::new();

@@ -6,6 +6,8 @@ import httpx
 
 # The same request may succeed later.
 TEMPORARY = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "deadline_exceeded", "not_ready"})
+# Likewise, whatever the body says: a load balancer before the service answers with a page of its own.
+TEMPORARY_STATUSES = frozenset({429, 503})
 
 
 class FaceoodError(Exception):
@@ -37,7 +39,7 @@ class FaceoodError(Exception):
     @property
     def is_temporary(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.code in TEMPORARY
+        return self.code in TEMPORARY or self.status in TEMPORARY_STATUSES
 
     def __str__(self) -> str:
         named = f" (request {self.request_id})" if self.request_id else ""

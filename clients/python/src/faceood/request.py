@@ -99,7 +99,7 @@ def pause(error: FaceoodError, tried: int, retries: int) -> float | None:
     if not error.is_temporary or tried >= retries:
         return None
     # Some limits last for minutes. To ask earlier would only be refused again.
-    if error.code == "rate_limited" and (error.retry_after or 0.0) > LONGEST_PAUSE:
+    if error.status == 429 and (error.retry_after or 0.0) > LONGEST_PAUSE:
         return None
     # Doubling, so that many terminals do not keep a service down that is just coming back.
     return float(min(max(error.retry_after or 0.0, FIRST_PAUSE * 2**tried), LONGEST_PAUSE))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::centre::CentreFlags;
 use super::choice::{Choice, choice};
-use super::out_file::OutFile;
+use super::out_file::{self, OutFile};
 use super::report_out::ReportFormat;
 use super::{CommandOutcome, Context, output, when};
 use faceood::telemetry::logging;
@@ -73,7 +73,7 @@ pub(crate) struct Args {
     format: ReportFormat,
     /// File to write the report to, in place of standard output; an existing one is replaced. With
     /// --export-cluster a folder
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = out_file::named())]
     out: Option<PathBuf>,
     /// Leave the faces out of the page, also where the log keeps pictures of them
     #[arg(long)]

@@ -46,9 +46,29 @@ pub(super) fn own_address(config: &Config) -> Option<SocketAddr> {
     is_there.then_some(address)
 }
 
-/// Whether the daemon can have the address that the settings give it. `ours`: one of the running
-/// daemon's; while that one answers, the daemon has them all.
-pub(super) fn port(listen: SocketAddr, ours: Option<SocketAddr>) -> Finding {
+/// Whether the daemon can have the addresses that the settings give it. `ours`: one of the running
+/// daemon's.
+pub(super) fn ports(listen: &[SocketAddr], ours: Option<SocketAddr>) -> Vec<Finding> {
+    let is_one = |ours: SocketAddr| {
+        listen
+            .iter()
+            .any(|it| [0, ours.port()].contains(&it.port()))
+    };
+    match ours {
+        Some(ours) if !is_one(ours) => vec![skipped(format!(
+            "the running daemon listens on {ours}, which a flag, a variable or systemd has given it, and not on {}",
+            listen
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))],
+        ours => listen.iter().map(|address| port(*address, ours)).collect(),
+    }
+}
+
+/// As [`ports`], for one address. While the daemon answers at `ours`, it has them all.
+fn port(listen: SocketAddr, ours: Option<SocketAddr>) -> Finding {
     let port = listen.port();
     if port == 0 {
         return skipped(format!("{listen}: any free port will do"));
@@ -145,6 +165,13 @@ mod tests {
         assert!(check.advice.unwrap().contains("ss -ltnp"));
         let other = ([127, 0, 0, 1], 1).into();
         assert_eq!(port(address, Some(other)).status, CheckStatus::Ok);
+        let elsewhere = ports(&[address], Some(other));
+        assert_eq!(elsewhere.len(), 1);
+        assert!(
+            elsewhere[0].found.contains("listens on 127.0.0.1:1"),
+            "{elsewhere:?}"
+        );
+        assert_eq!(ports(&[address, other], Some(other)).len(), 2);
         drop(taken);
         assert_eq!(port(address, None).status, CheckStatus::Ok);
         let any = ([127, 0, 0, 1], 0).into();

@@ -216,9 +216,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
     checks.push(unit::check().named("unit"));
     if owner.is_none() {
         let ours = daemon::own_address(&config);
-        for address in config.listen.addresses() {
-            checks.push(daemon::port(*address, ours).named("address"));
-        }
+        let ports = daemon::ports(config.listen.addresses(), ours);
+        checks.extend(ports.into_iter().map(|port| port.named("address")));
         checks.push(daemon::check(&config).named("daemon"));
     }
     doing.finish_and_clear();

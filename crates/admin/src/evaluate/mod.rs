@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::thread::available_parallelism;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::choice::{Choice, choice};
 use super::offline::{self, Parts};
-use super::out_file::OutFile;
+use super::out_file::{self, OutFile};
 use super::report_out::ReportFlags;
 use super::{Context, output};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
@@ -64,7 +64,7 @@ struct FolderArgs {
     source_from: SourceFrom,
     /// Similarity below which a comparison counts as failed in the EDC, in place of the one with
     /// one false match in 1,000
-    #[arg(long, value_name = "SIMILARITY")]
+    #[arg(long, value_name = "SIMILARITY", value_parser = similarity, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Another quality network to compare with: aligned 112×112 in, one number out; of several
     /// outputs name one: FILE.onnx#OUTPUT
@@ -85,7 +85,7 @@ pub(super) struct EvaluateOptions {
     #[command(flatten)]
     report: ReportFlags,
     /// Write the report as one self-contained HTML file, beside what is printed
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = out_file::named())]
     html: Option<PathBuf>,
     /// Threads; the result is the same with any number [default: one for each core]
     #[arg(long, value_name = "N")]
@@ -121,12 +121,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn evaluate(args: &FolderArgs, context: &Context) -> anyhow::Result<()> {
     let dir = args.dir.as_deref().context("no DIR is given")?;
-    if let Some(threshold) = args.threshold.filter(|cut| !(-1.0..=1.0).contains(cut)) {
-        bail!("--threshold is {threshold}; expected a similarity, -1 to 1");
-    }
+    let page = args.shared.page()?;
     let dataset = dataset::find(dir, args.source_from)?;
     let rivals = rivals(args)?;
-    let page = args.shared.page()?;
     let parts = offline::parts(context)?;
     let bar = output::progress(dataset.pictures.len() as u64, "pictures");
     let progress = || bar.inc(1);
@@ -188,7 +185,26 @@ fn model(parts: &Parts) -> EvaluatedModel {
 }
 
 /// ISO numbers that somebody might mean.
-pub(super) const ISO_RANGE: std::ops::RangeInclusive<i64> = 50..=409_600;
+const ISO_RANGE: std::ops::RangeInclusive<i64> = 50..=409_600;
+
+/// An ISO number.
+pub(super) fn iso(text: &str) -> Result<u32, String> {
+    let iso = text.parse::<u32>().ok();
+    let iso = iso.filter(|iso| ISO_RANGE.contains(&i64::from(*iso)));
+    iso.ok_or_else(|| {
+        let (least, most) = (*ISO_RANGE.start(), *ISO_RANGE.end());
+        format!(
+            "{text:?} is no ISO number; give whole numbers from {least} to {most}, such as 100,1600,6400"
+        )
+    })
+}
+
+/// The cosine of two embeddings.
+fn similarity(text: &str) -> Result<f32, String> {
+    let similarity = text.parse::<f32>().ok();
+    let similarity = similarity.filter(|similarity| (-1.0..=1.0).contains(similarity));
+    similarity.ok_or_else(|| format!("{text:?} is no similarity; expected -1 to 1"))
+}
 
 /// ISO numbers as they are drawn: rising, each once.
 pub(super) fn rising(isos: &[u32]) -> Vec<u32> {
@@ -208,8 +224,18 @@ impl EvaluateOptions {
         instrument(self.jobs, parts, progress)
     }
 
-    /// The file of the page, made before the work so that a wrong place is told at once.
+    /// The file of the page, made before the work so that a wrong place is told at once; so is that
+    /// of `--out`.
     pub(super) fn page(&self) -> anyhow::Result<Option<OutFile>> {
+        self.report.check()?;
+        if let (Some(html), Some(out)) = (&self.html, &self.report.report.out)
+            && path::absolute(html)? == path::absolute(out)?
+        {
+            bail!(
+                "--html and --out both name {}: give two files",
+                out.display()
+            );
+        }
         self.html.as_deref().map(OutFile::beside).transpose()
     }
 
@@ -243,5 +269,22 @@ pub(super) fn instrument<'a>(
         rivals: &[],
         jobs: jobs.unwrap_or_else(cores),
         progress,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_nobody_can_mean_are_refused_with_what_is_expected() {
+        assert_eq!(similarity("-0.5"), Ok(-0.5));
+        for wrong in ["7", "nan", "-1.1", "", "same"] {
+            assert!(similarity(wrong).unwrap_err().contains("-1 to 1"));
+        }
+        assert_eq!(iso("1600"), Ok(1600));
+        for wrong in ["x", "0", "49", "409601", "-100", "1e3", ""] {
+            assert!(iso(wrong).unwrap_err().contains("100,1600,6400"));
+        }
     }
 }

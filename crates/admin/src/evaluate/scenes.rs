@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 use serde::Serialize;
 
-use super::{EvaluateOptions, ISO_RANGE, model, rising, text};
+use super::{EvaluateOptions, iso, model, rising, text};
 use crate::offline::{self, Parts};
 use crate::{Context, output};
 use faceood_engine::embed::Embedding;
@@ -15,6 +15,7 @@ use faceood_lab::evaluation::report::{EvaluatedModel, SCHEMA, Skipped};
 use faceood_lab::evaluation::scenarios::{self, CaseFigures};
 use faceood_lab::evaluation::scene::{self, Scene, USUAL_FACE_PX};
 use faceood_lab::evaluation::sweep::{self, ISO_STEPS, SHOTS, SweepStep};
+use faceood_report::plural;
 
 #[derive(clap::Args, Debug)]
 struct SceneArgs {
@@ -29,7 +30,7 @@ struct SceneArgs {
     shots: u32,
     /// Width that the face is brought to before, as the camera would see it; smaller ones stay as
     /// they are
-    #[arg(long, value_name = "PIXELS", default_value_t = USUAL_FACE_PX)]
+    #[arg(long, value_name = "PIXELS", default_value_t = USUAL_FACE_PX, value_parser = face_px)]
     face_px: f32,
     #[command(flatten)]
     shared: EvaluateOptions,
@@ -47,7 +48,7 @@ pub(super) struct SweepArgs {
     #[command(flatten)]
     scenes: SceneArgs,
     /// ISO numbers
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = ISO_STEPS, value_parser = clap::value_parser!(u32).range(ISO_RANGE))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = ISO_STEPS, value_parser = iso)]
     iso: Vec<u32>,
 }
 
@@ -152,12 +153,16 @@ pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<()> {
     shared.show(&answer, page, html, || text::cases(cases, &words))
 }
 
+/// The width of a face.
+fn face_px(text: &str) -> Result<f32, String> {
+    let width = text.parse::<f32>().ok();
+    let width = width.filter(|width| (20.0..=2000.0).contains(width));
+    width.ok_or_else(|| format!("{text:?} is no width of a face; expected 20 to 2000 pixels"))
+}
+
 impl SceneArgs {
     /// Reads the photos; those that cannot be used are named and left out.
     fn load(&self, parts: &Parts) -> anyhow::Result<LoadedScenes> {
-        if !(20.0..=2000.0).contains(&self.face_px) {
-            bail!("--face-px is {}; expected 20 to 2000", self.face_px);
-        }
         let instrument = self.shared.instrument(parts, &|| {});
         let mut loaded = LoadedScenes::default();
         let scenes = scene::load(&instrument, &self.images, self.face_px)?;
@@ -188,14 +193,8 @@ impl SceneArgs {
         let (photos, face_px, shots) = (loaded.scenes.len(), self.face_px, self.shots);
         let reference = self.reference.as_ref().map(|path| path.to_string_lossy());
         let with = reference.as_deref().unwrap_or("the clean photo itself");
-        let photos = match photos {
-            1 => "1 photo".to_owned(),
-            several => format!("{several} photos"),
-        };
-        let shots = match shots {
-            1 => "1 shot".to_owned(),
-            several => format!("{several} shots"),
-        };
+        let photos = plural(photos, "photo", "photos");
+        let shots = plural(shots, "shot", "shots");
         format!("{photos}, face at most {face_px} px wide, {shots} each, compared with {with}.")
     }
 
@@ -210,6 +209,19 @@ impl SceneArgs {
             reference: reference.map(|path| path.display().to_string()),
             skipped: loaded.skipped,
             figures,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::face_px;
+
+    #[test]
+    fn a_face_has_a_width_that_cameras_see() {
+        assert_eq!(face_px("110"), Ok(110.0));
+        for wrong in ["0", "19", "2001", "nan", "-110", "wide"] {
+            assert!(face_px(wrong).unwrap_err().contains("20 to 2000"));
         }
     }
 }

@@ -12,7 +12,7 @@ use faceood_lab::evaluation::report::{FolderReport, PhotoGroup, ThresholdFrom};
 use faceood_lab::evaluation::scenarios::CaseFigures;
 use faceood_lab::evaluation::signals::SignalFigures;
 use faceood_lab::evaluation::sweep::SweepStep;
-use faceood_report::sparkline;
+use faceood_report::{plural, sparkline};
 
 /// Columns of a bar that stands for 1.
 const BAR: f64 = 40.0;
@@ -20,13 +20,13 @@ const BAR: f64 = 40.0;
 pub(super) fn report(report: &FolderReport) -> String {
     let data = &report.data;
     let mut text = format!(
-        "{} persons, {} pictures, {} with a face; no face in {}; {} skipped\n{} genuine comparisons, {} impostor",
-        data.persons,
-        data.pictures,
+        "{}, {}, {} with a face; no face in {}; {} skipped\n{}, {} impostor",
+        plural(data.persons, "person", "persons"),
+        plural(data.pictures, "picture", "pictures"),
         data.captures,
         counted(&data.failures_to_acquire),
         data.skipped.len(),
-        data.genuine,
+        plural(data.genuine, "genuine comparison", "genuine comparisons"),
         data.impostor,
     );
     if data.impostor < data.impostor_possible {

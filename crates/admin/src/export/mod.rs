@@ -12,7 +12,7 @@ pub(crate) use format::ExportError;
 use format::Format;
 
 use crate::centre::CentreFlags;
-use crate::out_file::OutFile;
+use crate::out_file::{self, OutFile};
 use crate::{Context, output, when};
 use faceood_log::{Filter, LogReader};
 use faceood_report::plural;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SCORE", value_parser = when::score)]
     max_score: Option<f32>,
     /// File to write, in place of standard output
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = out_file::named())]
     out: Option<PathBuf>,
 }
 
@@ -58,7 +58,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut file = match &args.out {
         Some(file) if file.exists() => {
             let shown = file.display();
-            bail!("cannot make {shown} (an existing file is not overwritten)")
+            bail!(
+                "cannot make {shown}: it is there already, and nothing is overwritten; give a new name"
+            )
         }
         Some(file) => Some(OutFile::beside(file)?),
         None if args.format == Format::Parquet && io::stdout().is_terminal() => {

@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use super::choice::{Choice, choice};
 use super::offline::{self, Offline, Refusal};
-use super::out_file::OutFile;
+use super::out_file::{self, OutFile};
 use super::report_out::{self, ReportFlags, ReportFormat};
 use super::{CommandOutcome, Context, output};
 use faceood_engine::pipeline::view::ExtractAnswer;
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     report: ReportFlags,
     /// Write a page with a row for each face, beside what is printed
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = out_file::named())]
     html: Option<PathBuf>,
     /// Leave the embeddings out of the JSON
     #[arg(long)]
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         ..Shown::default()
     };
     // JSON goes out line by line, unless it goes into a file.
-    let is_streamed = format == ReportFormat::Json && args.report.report.out.is_none();
+    let is_streamed = format == ReportFormat::Json && !args.report.is_in_file();
     let bar = output::progress(images.len() as u64, "pictures");
     for image in &images {
         let file = image.to_string_lossy();
@@ -94,10 +94,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutco
         let analysed = offline.analyze(&upload);
         bar.inc(1);
         shown.take(image, &upload, &analysed, &offline);
+        if let Err(error) = &analysed
+            && !is_streamed
+        {
+            bar.suspend(|| output::note(&format!("{file}: {error}")));
+        }
         if format != ReportFormat::Json {
-            if let Err(error) = analysed {
-                bar.suspend(|| output::note(&format!("{file}: {error}")));
-            }
             continue;
         }
         let answer = match analysed {

@@ -72,6 +72,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
+    args.report.check()?;
     let config = context.config()?;
     let Some(url) = args.to.as_deref().or(config.ship.to.url()) else {
         bail!(

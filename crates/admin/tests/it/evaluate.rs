@@ -165,6 +165,7 @@ fn the_similarities_are_those_of_compare() {
             .success()
             .json();
         let given = report["error_rates"].as_array().unwrap().last().unwrap();
+        assert_eq!(given["fnmr_interval"], Value::Null, "one person");
         assert_eq!(
             (&given["name"], &given["fnmr"]["errors"]),
             (&"given".into(), &failures.into())
@@ -212,6 +213,8 @@ fn what_cannot_be_evaluated_is_said() {
     let folder = TempDir::new().unwrap();
     let run = evaluate(&folder, &[]).expect_code(1);
     assert!(run.stderr.contains("PERSON/PICTURE.jpg"), "{}", run.stderr);
+    let run = Admin::run(["evaluate", "tests/photos/astronaut.jpg"]).expect_code(1);
+    assert!(run.stderr.contains("is a file"), "{}", run.stderr);
     for person in ["anna", "ben"] {
         fs::create_dir(folder.path().join(person)).unwrap();
         fs::write(
@@ -226,13 +229,46 @@ fn what_cannot_be_evaluated_is_said() {
         "{}",
         run.stderr
     );
-    let run = evaluate(&folder, &["--threshold", "45"]).expect_code(1);
-    assert!(run.stderr.contains("-1 to 1"), "{}", run.stderr);
+    for wrong in ["45", "nan"] {
+        let run = evaluate(&folder, &["--threshold", wrong]).expect_code(2);
+        assert!(run.stderr.contains("-1 to 1"), "{}", run.stderr);
+    }
     Admin::run(["evaluate"]).expect_code(2);
-    Admin::run(["evaluate", "iso-sweep", "x.jpg", "--iso", "7"]).expect_code(2);
+    for (option, value, expected) in [
+        ("--iso", "7", "100,1600,6400"),
+        ("--iso", "x", "100,1600,6400"),
+        ("--face-px", "0", "20 to 2000"),
+    ] {
+        let run = Admin::run(["evaluate", "iso-sweep", "x.jpg", option, value]).expect_code(2);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
     Admin::run(["evaluate", "iso-sweep"]).expect_code(2);
     let run = Admin::run(["evaluate", "iso-sweep", "no/such.jpg"]).expect_code(1);
     assert!(run.stderr.contains("no/such.jpg"), "{}", run.stderr);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_work() {
+    // What is to be evaluated is missing too: the place of the report is looked at first.
+    for task in [
+        &["evaluate", "no/such"][..],
+        &["evaluate", "iso-sweep", "no/such.jpg"],
+        &["evaluate", "scenarios", "no/such.jpg"],
+    ] {
+        let arguments = [task, &["--out", "no/folder/report.txt"]].concat();
+        let run = Admin::run(arguments).expect_code(1);
+        assert!(
+            run.stderr.contains("cannot write no/folder/report.txt"),
+            "{}",
+            run.stderr
+        );
+    }
+    let folder = folder();
+    let file = folder.path().join("report.html");
+    let file = file.to_str().unwrap();
+    let run = evaluate(&folder, &["--html", file, "--out", file]).expect_code(1);
+    assert!(run.stderr.contains("give two files"), "{}", run.stderr);
+    assert!(!Path::new(file).exists());
 }
 
 #[test]

@@ -95,6 +95,35 @@ fn a_decision_is_explained_from_the_log() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_told_before_anything_is_deleted() {
+    let daemon = busy_daemon();
+    let prune = ["prune", "--older-than", "0d", "--include-doubtful"];
+    let nowhere = daemon.data_dir().join("none/report.txt");
+    let out = ["--out", nowhere.to_str().unwrap()];
+    let refused = run(&daemon, &[&prune[..], &out[..]].concat()).expect_code(1);
+    assert!(
+        refused.stderr.contains("none/report.txt"),
+        "{}",
+        refused.stderr
+    );
+    let refused = run(&daemon, &[&prune[..], &["--out", "-"]].concat()).expect_code(2);
+    assert!(
+        refused.stderr.contains("standard output"),
+        "{}",
+        refused.stderr
+    );
+    let rows = run(&daemon, &["export", "--format", "jsonl"]).success();
+    assert_eq!(rows.stdout.lines().count(), 5);
+    let nowhere = daemon.data_dir().join("none/copy.db");
+    let refused = run(&daemon, &["backup", nowhere.to_str().unwrap()]).expect_code(1);
+    assert!(
+        refused.stderr.contains("there is no folder"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn the_log_is_exported_in_three_kinds() {
     let daemon = busy_daemon();
     let csv = run(&daemon, &["export", "--format", "csv"]).success();

@@ -61,7 +61,7 @@ codes! {
     /// A token is required and was not given, or is wrong.
     Unauthenticated 401 "unauthenticated" "A valid token is needed";
     /// The token does not permit this.
-    Forbidden 403 "forbidden" "This token may not do that";
+    Forbidden 403 "forbidden" "This is not allowed";
     /// No such path.
     NotFound 404 "not_found" "No such resource";
     /// The path exists, the method does not.

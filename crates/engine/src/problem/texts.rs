@@ -210,8 +210,8 @@ failures! {
     #[derive(Copy)]
     NoFace {
         InPicture { width: u32, height: u32 } => NoFace,
-            "no face found in {width}×{height} px; show one whole face, at least 42×56 px large, with light on it",
-            "在 {width}×{height} 像素的图片中未检测到人脸；请使用光线充足、能看清整张脸（至少 42×56 像素）的图片。";
+            "no face found in {width}×{height} px; show one whole face, larger and with light on it",
+            "在 {width}×{height} 像素的图片中未检测到人脸；请使用光线充足、人脸更大且能看清整张脸的图片。";
         UnlessTurned { width: u32, height: u32 } => NoFace,
             "no face found in {width}×{height} px; there is one when the picture is turned: turn it upright, or keep its EXIF \
              orientation",

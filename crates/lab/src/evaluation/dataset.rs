@@ -50,6 +50,9 @@ pub enum DatasetError {
     /// The folder, or something in it, cannot be read.
     #[error("{folder} cannot be read: {error}", folder = .0.display(), error = .1)]
     Folder(PathBuf, #[source] walkdir::Error),
+    /// A file is named in place of the folder.
+    #[error("{} is a file; give a folder that holds a folder of pictures for each person", .0.display())]
+    File(PathBuf),
     /// The folder has no pictures in the expected places.
     #[error("{folder} holds no pictures in folders of persons; expected is {folder}/PERSON/PICTURE.jpg", folder = .0.display())]
     NoPictures(PathBuf),
@@ -58,8 +61,11 @@ pub enum DatasetError {
 /// Lists the pictures under `folder`. Hidden files and folders are left out, links are followed.
 ///
 /// # Errors
-/// If it cannot be read, or holds no picture in a person's folder.
+/// If it is a file, cannot be read, or holds no picture in a person's folder.
 pub fn find(folder: &Path, source_from: SourceFrom) -> Result<Dataset, DatasetError> {
+    if folder.is_file() {
+        return Err(DatasetError::File(folder.to_owned()));
+    }
     let mut found = Dataset::default();
     let is_hidden = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with('.');
     let entries = WalkDir::new(folder)
@@ -142,6 +148,8 @@ mod tests {
         fs::write(folder.path().join("1.jpg"), b"").unwrap();
         let error = find(folder.path(), SourceFrom::Folder).unwrap_err();
         assert!(error.to_string().contains("PERSON/PICTURE.jpg"), "{error}");
+        let error = find(&folder.path().join("1.jpg"), SourceFrom::Folder).unwrap_err();
+        assert!(error.to_string().contains("is a file"), "{error}");
         let error = find(&folder.path().join("gone"), SourceFrom::Folder).unwrap_err();
         assert!(matches!(error, DatasetError::Folder { .. }), "{error}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstrap::{by_person, grouped};
+use super::bootstrap::{by_person, grouped, of_rate};
 use super::calibration_error::{expected_error, reliability};
 use super::comparisons::{Comparison, Comparisons, MOST_IMPOSTORS, compare_all};
 use super::dataset::Dataset;
@@ -18,6 +18,7 @@ use faceood_engine::embed::Embedding;
 use faceood_engine::policy::{self, Action, Policies};
 use faceood_engine::quality::score::from_similarity;
 use faceood_engine::stats::mean;
+use faceood_report::plural;
 
 const DET_POINTS: usize = 120;
 /// FMR whose threshold the EDC is drawn at.
@@ -48,11 +49,11 @@ pub struct Terms<'a> {
 /// Why there is no report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no person has two photos with a face ({captures} captures of {persons} persons): there is nothing to compare; give each person's folder several photos"
+    "no person has two photos with a face ({captures} of {persons}): there is nothing to compare; give each person's folder several photos"
 )]
 pub struct NothingToCompare {
-    captures: usize,
-    persons: usize,
+    captures: String,
+    persons: String,
 }
 
 /// What the figures are computed from. The captures, which are the photos with a face, stand side
@@ -92,8 +93,8 @@ pub fn evaluate(
     let made = compare_all(&embeddings, &persons, MOST_IMPOSTORS);
     if made.genuine.is_empty() {
         return Err(NothingToCompare {
-            captures: measured.len(),
-            persons: dataset.persons.len(),
+            captures: plural(measured.len(), "capture", "captures"),
+            persons: plural(dataset.persons.len(), "person", "persons"),
         });
     }
     let similarities =
@@ -185,8 +186,11 @@ impl Evidence<'_> {
     }
 
     fn error_rates(&self) -> Vec<AtThreshold> {
-        let genuine = self.made.genuine.iter();
-        let genuine = grouped(genuine.map(|made| (self.persons[made.one], made)));
+        let interval = |threshold: f32| {
+            let genuine = self.made.genuine.iter();
+            let errors = genuine.map(|made| (self.persons[made.one], made.similarity < threshold));
+            of_rate(&grouped(errors))
+        };
         let thresholds = self.thresholds;
         let is_given = thresholds.edc_from == ThresholdFrom::Option;
         let named = [
@@ -202,9 +206,7 @@ impl Evidence<'_> {
                 name,
                 threshold,
                 fnmr: self.rates.fnmr(threshold),
-                fnmr_interval: by_person(&genuine, |drawn| {
-                    missed(drawn.iter().copied(), threshold).rate
-                }),
+                fnmr_interval: interval(threshold),
                 fmr: self.rates.fmr(threshold),
             })
         };

@@ -141,7 +141,8 @@ pub struct AtThreshold {
     pub threshold: f32,
     /// Genuine comparisons below it.
     pub fnmr: Rate,
-    /// Interval of the FNMR.
+    /// Interval of the FNMR. Without an error, or with nothing else, it comes from the number of
+    /// persons.
     pub fnmr_interval: Option<[f64; 2]>,
     /// Impostor comparisons at or above it.
     pub fmr: Rate,

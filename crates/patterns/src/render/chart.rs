@@ -120,8 +120,16 @@ pub(super) fn course(title: &str, shares: &[f64]) -> Markup {
     captioned([-2.0, 0.0, SPAN + 4.0, HEIGHT], title, &drawing)
 }
 
-/// Sources down, hours across: the darker, the larger the share of low captures.
-pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup {
+/// Opacity of an hour in which no capture was low, so that it differs from one without captures.
+const PALEST: f64 = 0.08;
+
+/// Sources down, hours across: the darker, the larger the share of low captures. `legend` words
+/// what the largest share means.
+pub(super) fn heat(
+    title: &str,
+    rows: &[(String, [Option<f64>; 24])],
+    legend: impl FnOnce(&str) -> String,
+) -> Markup {
     const NAME: f64 = 190.0;
     const SLOT: f64 = 31.0;
     const ROW: f64 = 22.0;
@@ -140,7 +148,7 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
                 rect class="empty" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0) {}
                 @if let Some(share) = share {
                     rect class="ink" x=(x) y=(y) width=(SLOT - 2.0) height=(ROW - 2.0)
-                        fill-opacity=(format!("{:.2}", share / most)) {
+                        fill-opacity=(format!("{:.2}", PALEST + (1.0 - PALEST) * share / most)) {
                         title { (name) " " (format!("{hour:02}:00 ")) (format_share(*share)) }
                     }
                 }
@@ -148,7 +156,7 @@ pub(super) fn heat(title: &str, rows: &[(String, [Option<f64>; 24])]) -> Markup 
         }
     };
     let frame = [0.0, 0.0, NAME + 24.0 * SLOT + 8.0, height];
-    let caption = html! { figcaption { (title) ": 0 – " (format_share(most)) } };
+    let caption = html! { figcaption { (legend(&format_share(most))) } };
     figure(frame, title, &drawing, &caption)
 }
 
@@ -208,7 +216,7 @@ mod tests {
             stacked("t", &[], &[]),
             clock("t", &[0; 24], None),
             course("t", &[]),
-            heat("t", &[]),
+            heat("t", &[], str::to_owned),
         ] {
             let shown = chart.into_string();
             assert!(shown.contains("<svg") && !shown.contains("NaN"), "{shown}");

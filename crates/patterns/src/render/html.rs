@@ -14,8 +14,8 @@ use super::super::words::{label, measure, named, source};
 use super::chart::{class_of, clock, control, course, heat, place, stacked};
 use super::{
     by_attention, changes, counted_by_hour, explained, failed, fixed, fleet_cells, fleet_columns,
-    has_trends, low_word, no_pattern, nothing_judged, numbers, or_dash, percent, percent_of,
-    sentences, signed, unknown_causes,
+    has_trends, low_word, no_pattern, numbers, or_dash, percent, percent_of, sentences, signed,
+    unknown_causes,
 };
 use faceood_engine::quality::Language;
 use faceood_report::html::{card, jpeg_address, page, table};
@@ -56,7 +56,7 @@ pub fn html(report: &PatternReport, style: HtmlOptions<'_>) -> String {
         (view.timeline())
         h2 { (view.pick("Patterns", "反复出现的问题")) }
         @if report.clusters.is_empty() {
-            p { (view.nothing()) }
+            p { (no_pattern(report, view.style.language)) }
         }
         @for cluster in &report.clusters { (view.cluster(cluster)) }
         (view.days())
@@ -114,7 +114,7 @@ impl HtmlPage<'_> {
             0 => String::new(),
             _ => explained(self.report, language),
         };
-        let share = |count| percent_of(count, totals.actions.judged(), language);
+        let share = |count| percent_of(count, totals.scored, language);
         let low = match window.low_by {
             LowBy::Action => {
                 let actions = totals.actions;
@@ -152,7 +152,7 @@ impl HtmlPage<'_> {
                 @if let Some(name) = &window.source { " · " (source(name, language)) }
             }
             div class="cards" {
-                (card(&totals.scored.to_string(), self.pick("captures judged", "张抓拍"), &failed(self.report, language)))
+                (card(&totals.scored.to_string(), self.pick(if totals.scored == 1 { "capture judged" } else { "captures judged" }, "张抓拍"), &failed(self.report, language)))
                 (card(&percent_of(totals.low, totals.scored, language), low_word(self.report, language), &low))
                 (card(&patterns.to_string(), self.pick(if patterns == 1 { "pattern" } else { "patterns" }, "个反复出现的问题"),
                     &explained))
@@ -160,16 +160,6 @@ impl HtmlPage<'_> {
                     if has_trends(self.report) { &changed } else { short }))
             }
         }
-    }
-
-    /// What there is to say where no pattern was found.
-    fn nothing(&self) -> String {
-        let words = match (self.report.totals.scored, self.report.totals.low) {
-            (0, _) => return nothing_judged(self.report, self.style.language),
-            (_, 0) => self.pick("Nothing went wrong in this window.", "此时间段内没有问题。"),
-            _ => return no_pattern(self.report, self.style.language),
-        };
-        words.to_owned()
     }
 
     /// What to do first, one line each.
@@ -333,7 +323,13 @@ impl HtmlPage<'_> {
             format!("By source and hour of the day: {low}"),
             format!("各来源各小时的{low}占比"),
         );
-        html! { h2 { (title) } (heat(&title, &rows)) }
+        let legend = |most: &str| {
+            self.pick(
+                format!("Palest: 0 %, darkest: {most}; empty: no captures."),
+                format!("颜色最浅：0%，最深：{most}；空白：无抓拍。"),
+            )
+        };
+        html! { h2 { (title) } (heat(&title, &rows, legend)) }
     }
 
     fn anomalies(&self) -> Markup {
@@ -425,9 +421,11 @@ impl HtmlPage<'_> {
                 }
             }
             p class="quiet" {
-                (self.pick(
-                    "! : a significantly larger share than the other sources.",
-                    "“!”表示占比显著高于其他来源。"))
+                @if rows.iter().any(|row| row.is_worse) {
+                    (self.pick(
+                        "! : a significantly larger share than the other sources.",
+                        "“!”表示占比显著高于其他来源。"))
+                }
                 @if left > 0 { " " (left) " " (self.pick("more are in the JSON report.", "个来源见 JSON 报告。")) }
             }
         }

@@ -58,9 +58,10 @@ fn percent(share: f64, language: Language) -> String {
     format!("{}{}", fixed(100.0 * share, 1), language.pick(" %", "%"))
 }
 
-/// `part` of `all` in per cent.
+/// `part` of `all` in per cent, or a dash where there are none.
 fn percent_of(part: u64, all: u64, language: Language) -> String {
-    percent(part as f64 / all.max(1) as f64, language)
+    let share = (all > 0).then(|| part as f64 / all as f64);
+    or_dash(share, |share| percent(share, language))
 }
 
 /// `value` as `show` has it, or a dash.
@@ -114,16 +115,31 @@ fn nothing_judged(report: &PatternReport, language: Language) -> String {
     )
 }
 
-/// That no pattern was found, and what one would take: a few captures of one kind are none.
+/// What there is to say where no pattern was found: a few captures of one kind are none.
 fn no_pattern(report: &PatternReport, language: Language) -> String {
     let least = report.method.min_cluster_size;
-    match report.window.low_by {
-        LowBy::Action => language.pick(
-            format!("No recurring pattern: that takes at least {least} captures that are not accepted and alike."),
+    match (report.totals, report.window.low_by) {
+        (totals, _) if totals.scored == 0 => nothing_judged(report, language),
+        (totals, LowBy::Action) if totals.low == 0 => language.pick(
+            "Every capture in this window was accepted.".to_owned(),
+            "此时间段内的抓拍全部通过。".to_owned(),
+        ),
+        (totals, LowBy::Score) if totals.low == 0 => language.pick(
+            "No capture in this window has a low score.".to_owned(),
+            "此时间段内没有低分抓拍。".to_owned(),
+        ),
+        (_, LowBy::Action) => language.pick(
+            format!(
+                "No recurring pattern: one takes at least {least} captures that were not accepted \
+                 and look alike."
+            ),
             format!("未发现反复出现的问题：至少需要 {least} 张情况相似的未通过抓拍才能判定。"),
         ),
-        LowBy::Score => language.pick(
-            format!("No recurring pattern: that takes at least {least} captures of low score that are alike."),
+        (_, LowBy::Score) => language.pick(
+            format!(
+                "No recurring pattern: one takes at least {least} captures of low score that look \
+                 alike."
+            ),
             format!("未发现反复出现的问题：至少需要 {least} 张情况相似的低分抓拍才能判定。"),
         ),
     }
@@ -211,11 +227,9 @@ fn fleet_cells(row: &FleetRow, language: Language) -> [String; 8] {
         let [before, after] = [drift.before, drift.after].map(|share| percent(share, language));
         format!("{arrow} {before} → {after}")
     });
-    let judged = row.actions.judged();
-    let share = |count| match judged {
-        0 => "–".to_owned(),
-        judged => percent_of(count, judged, language),
-    };
+    // A reference that was given as an embedding has an action and may have no score: it is no
+    // capture.
+    let share = |count| percent_of(count, row.captures, language);
     [
         source(&row.source, language),
         row.captures.to_string(),

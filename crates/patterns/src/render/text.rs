@@ -121,7 +121,7 @@ impl TextReport {
         let failed = failed(report, language);
         let (review, reject) = (actions.review, actions.reject);
         let [reviewed, rejected] =
-            [review, reject].map(|count| percent_of(count, actions.judged(), language));
+            [review, reject].map(|count| percent_of(count, scored, language));
         let counted = match window.low_by {
             LowBy::Action => self.pick(
                 format!(

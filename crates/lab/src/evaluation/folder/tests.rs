@@ -222,6 +222,22 @@ fn error_rates_are_those_of_counting() {
 }
 
 #[test]
+fn no_error_among_a_few_persons_is_not_certain() {
+    let (dataset, outcomes) = folder();
+    let policies = Policies::default();
+    let least = Terms {
+        threshold: Some(-1.0),
+        ..terms(&policies)
+    };
+    let report = evaluate(&dataset, &outcomes, least).unwrap();
+    let given = report.error_rates.last().unwrap();
+    assert_eq!((given.name, given.fnmr.errors), ("given", 0));
+    let [low, high] = given.fnmr_interval.unwrap();
+    // Six persons.
+    assert!(low == 0.0 && (high - 0.4593).abs() < 5e-5, "{low} {high}");
+}
+
+#[test]
 fn the_score_s_figures_are_those_of_sorting_by_hand() {
     let (report, plain) = (report(), plain());
     let ours = &report.signals[0];

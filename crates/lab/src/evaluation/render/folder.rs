@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use faceood_report::html::plot::{Axis, Chart, Mark, NARROW, Series, WIDE};
 use faceood_report::html::{card, table};
+use faceood_report::plural;
 
 use super::{counted, decimals, number, page, percent, series, with_interval};
 use crate::evaluation::calibration_error::ReliabilityBin;
@@ -51,7 +52,8 @@ fn head(report: &FolderReport) -> Markup {
     let (data, model) = (&report.data, &report.model);
     html! {
         p class="quiet" {
-            (data.persons) " persons, " (data.pictures) " pictures, " (data.genuine) " comparisons of one person, "
+            (plural(data.persons, "person", "persons")) ", " (plural(data.pictures, "picture", "pictures")) ", "
+            (plural(data.genuine, "comparison", "comparisons")) " of one person, "
             (data.impostor) " of different people"
             @if data.impostor < data.impostor_possible { " (of " (data.impostor_possible) " possible, evenly drawn)" }
             ". Model pack " (model.pack) " " (model.version) " (" (model.sha256.get(..12).unwrap_or_default()) ") on "
@@ -68,12 +70,20 @@ fn cards(report: &FolderReport) -> Markup {
                 (card(
                     &percent(same.fnmr.rate.map(|rate| 1.0 - rate)),
                     "of the pairs of one person are recognised",
-                    &format!("similarity {:.2} or more, {} pairs", same.threshold, same.fnmr.of),
+                    &format!(
+                        "similarity {:.2} or more, {}",
+                        same.threshold,
+                        plural(same.fnmr.of, "pair", "pairs"),
+                    ),
                 ))
                 (card(
                     &percent(same.fmr.rate),
                     "of the pairs of different people are mistaken",
-                    &format!("{} of {} pairs, before any refusal", same.fmr.errors, same.fmr.of),
+                    &format!(
+                        "{} of {}, before any refusal",
+                        same.fmr.errors,
+                        plural(same.fmr.of, "pair", "pairs"),
+                    ),
                 ))
             }
             (card(
@@ -347,12 +357,11 @@ fn reliability(report: &FolderReport) -> Markup {
         .markup()
     };
     let words = |calibrated: &ReliabilityFigures| {
-        let groups = calibrated.reliability.len();
         format!(
-            "mean gap (ECE) {} over {groups} group{} of {} photos",
+            "mean gap (ECE) {} over {} of {}",
             with_interval(calibrated.ece, calibrated.ece_interval),
-            if groups == 1 { "" } else { "s" },
-            calibrated.captures,
+            plural(calibrated.reliability.len(), "group", "groups"),
+            plural(calibrated.captures, "photo", "photos"),
         )
     };
     let (score, pass) = (
@@ -451,8 +460,9 @@ fn words() -> Markup {
              (impostor): a photo in the wrong folder counts as an error. What a photo reaches is the mean of its three best \
              similarities to the person's other photos; it passes from the cut of the \
              calibration (.45, unless that carries cuts of its own). Intervals hold 95 of 100 repetitions in which whole \
-             persons are drawn again. Covered faces are scored below .40 on purpose, even where they would match. Figures on photos \
-             that the model pack was trained on are too good."
+             persons are drawn again; where no pair of one person fails, or every one, that of the FNMR comes from the number of \
+             persons (Clopper and Pearson). Covered faces are scored below .40 on purpose, even where they would match. Figures on \
+             photos that the model pack was trained on are too good."
         }
     }
 }
