@@ -46,9 +46,11 @@ const SENTENCE: usize = 24;
 /// How a column of these cells is set: numbers to the right, words to the left, sentences in lines.
 fn column_class(cells: &[&str]) -> Option<&'static str> {
     let is_word = |cell: &&&str| cell.starts_with(|c: char| c.is_alphabetic() || c == '/');
+    let says_something = |cell: &&&str| !["", "-", "–"].contains(*cell);
+    let said = cells.iter().filter(says_something).count();
     if cells.iter().any(|cell| cell.chars().count() >= SENTENCE) {
         Some("text long")
-    } else if cells.iter().filter(is_word).count() * 2 > cells.len() {
+    } else if cells.iter().filter(is_word).count() * 2 > said {
         Some("text")
     } else {
         None
@@ -144,6 +146,7 @@ mod tests {
         let column = |cells: [&'static str; 3]| column_class(&cells);
         assert_eq!(column(["0.93", "–", "none"]), None);
         assert_eq!(column(["ok", "FAILED", ""]), Some("text"));
+        assert_eq!(column(["人脸像素不足", "–", "–"]), Some("text"));
         assert_eq!(column(["/v1/info", "/v1/extract", "–"]), Some("text"));
         let sentence = "no library was found: run ./scripts/setup";
         assert_eq!(column(["", sentence, ""]), Some("text long"));
