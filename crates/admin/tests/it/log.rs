@@ -168,7 +168,11 @@ fn the_log_is_exported_in_three_kinds() {
     run(&daemon, &["export", "--format", "parquet", "--out", out]).success();
     assert!(std::fs::read(&file).unwrap().starts_with(b"PAR1"));
     let again = run(&daemon, &["export", "--format", "parquet", "--out", out]).expect_code(1);
-    assert!(again.stderr.contains("nothing is overwritten"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("nothing is overwritten"),
+        "{}",
+        again.stderr
+    );
 
     no_cut_file_is_left_where_the_disk_is_full(&daemon);
 
