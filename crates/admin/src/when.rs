@@ -1,5 +1,6 @@
 //! Times, spans and sizes as an operator types them: `7d`, `2026-11-24`, `500MB`.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use bytesize::ByteSize;
@@ -88,11 +89,17 @@ pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
     })
 }
 
-/// A quality score.
+/// A quality score, from 0 to 1.
 pub(crate) fn score(text: &str) -> Result<f32, String> {
-    let score = text.parse::<f32>().ok();
-    let score = score.filter(|score| (0.0..=1.0).contains(score));
-    score.ok_or_else(|| format!("{text:?} is no quality score; expected 0 to 1"))
+    number(text, 0.0..=1.0, "quality score")
+}
+
+/// A number of this range; `what` says of what it is.
+pub(crate) fn number(text: &str, range: RangeInclusive<f32>, what: &str) -> Result<f32, String> {
+    let number = text.parse::<f32>().ok();
+    let number = number.filter(|number| range.contains(number));
+    let (least, most) = range.into_inner();
+    number.ok_or_else(|| format!("{text:?} is no {what}; expected {least} to {most}"))
 }
 
 /// A size in bytes: a number and `kB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`,

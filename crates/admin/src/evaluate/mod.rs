@@ -13,7 +13,7 @@ use super::choice::{Choice, choice};
 use super::offline::{self, Parts};
 use super::out_file::{self, OutFile};
 use super::report_out::ReportFlags;
-use super::{Context, output};
+use super::{Context, output, when};
 use faceood_lab::evaluation::dataset::{self, SourceFrom};
 use faceood_lab::evaluation::folder::{self, Terms};
 use faceood_lab::evaluation::measure::Instrument;
@@ -187,7 +187,7 @@ fn model(parts: &Parts) -> EvaluatedModel {
 /// ISO numbers that somebody might mean.
 const ISO_RANGE: std::ops::RangeInclusive<i64> = 50..=409_600;
 
-/// An ISO number.
+/// One of the ISO numbers of a list.
 pub(super) fn iso(text: &str) -> Result<u32, String> {
     let iso = text.parse::<u32>().ok();
     let iso = iso.filter(|iso| ISO_RANGE.contains(&i64::from(*iso)));
@@ -201,9 +201,7 @@ pub(super) fn iso(text: &str) -> Result<u32, String> {
 
 /// The cosine of two embeddings.
 fn similarity(text: &str) -> Result<f32, String> {
-    let similarity = text.parse::<f32>().ok();
-    let similarity = similarity.filter(|similarity| (-1.0..=1.0).contains(similarity));
-    similarity.ok_or_else(|| format!("{text:?} is no similarity; expected -1 to 1"))
+    when::number(text, -1.0..=1.0, "similarity")
 }
 
 /// ISO numbers as they are drawn: rising, each once.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{EvaluateOptions, iso, model, rising, text};
 use crate::offline::{self, Parts};
-use crate::{Context, output};
+use crate::{Context, output, when};
 use faceood_engine::embed::Embedding;
 use faceood_engine::policy::DEFAULT_SCENARIO;
 use faceood_lab::evaluation::render;
@@ -153,11 +153,9 @@ pub(super) fn cases(args: &CaseArgs, context: &Context) -> anyhow::Result<()> {
     shared.show(&answer, page, html, || text::cases(cases, &words))
 }
 
-/// The width of a face.
+/// The width of a face in pixels.
 fn face_px(text: &str) -> Result<f32, String> {
-    let width = text.parse::<f32>().ok();
-    let width = width.filter(|width| (20.0..=2000.0).contains(width));
-    width.ok_or_else(|| format!("{text:?} is no width of a face; expected 20 to 2000 pixels"))
+    when::number(text, 20.0..=2000.0, "width of a face in pixels")
 }
 
 impl SceneArgs {

@@ -77,9 +77,9 @@ enum PictureAnswer<'a> {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<CommandOutcome> {
     let format = args.report.format();
     let images = pictures(&args.images)?;
+    args.report.check()?;
     // Made before the work, so that a wrong place is told at once.
-    let begin = |file: &Option<PathBuf>| file.as_deref().map(OutFile::beside).transpose();
-    let (page_file, _) = (begin(&args.html)?, begin(&args.report.report.out)?);
+    let page_file = args.html.as_deref().map(OutFile::beside).transpose()?;
     let mut offline = Offline::open(context, &args.scenario, args.faces)?;
     let mut shown = Shown {
         is_paged: page_file.is_some() || format == ReportFormat::Html,
